@@ -1,0 +1,1 @@
+"""Static FLOP and parameter profiler for PyTorch."""

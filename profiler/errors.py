@@ -1,0 +1,39 @@
+"""The errors that the profiler raises on purpose.
+
+Each message names the thing, the place and the next step in one line, so that the command line can
+print it as it stands.
+"""
+
+from __future__ import annotations
+
+
+class ProfilerError(Exception):
+    """Something the user can mend; the message says what and where."""
+
+
+class ConfigError(ProfilerError):
+    """A config file that cannot be read or does not hold what it should."""
+
+
+class TargetError(ProfilerError):
+    """A model target that cannot be found or built."""
+
+
+class TraceError(ProfilerError):
+    """A network that refuses its inputs, or cannot run on the meta device."""
+
+
+class UncountedError(ProfilerError):
+    """Strict mode met an operation that has no rule."""
+
+
+class RuleError(ProfilerError):
+    """A rule that is registered twice, or fails on the shapes it was given."""
+
+
+class StoredProfileError(ProfilerError):
+    """A saved profile that cannot be read, or has another schema version."""
+
+
+class OutputError(ProfilerError):
+    """A result that cannot be written where it was asked for."""

@@ -1,0 +1,172 @@
+"""The raw records of a trace: what ran where, on which shapes, and what it costs.
+
+Everything that is shown later is a group-by of these.  They hold plain Python values only, so the
+reporting side can read a saved profile without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+from profiler.opcount import OpCount, Term, total
+
+ROOT = "(root)"
+"""How the network itself, whose fully qualified name is empty, is named in tables."""
+
+Status = Literal["counted", "free", "uncounted"]
+Phase = Literal["forward", "backward"]
+Mode = Literal["inference", "training"]
+
+KINDS = (
+    "conv",
+    "linear",
+    "attention",
+    "recurrent",
+    "matmul",
+    "norm",
+    "activation",
+    "softmax",
+    "pool",
+    "resample",
+    "elementwise",
+    "reduction",
+    "loss",
+    "fft",
+    "sort",
+    "movement",
+    "uncounted",
+)
+"""Every kind of work, in the order in which tables show them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """What a rule may know of a tensor: its shape and dtype, and whether it is a parameter.
+
+    ``parameter`` is true for a parameter, a view of one, and whatever is computed from parameters alone
+    (a cast or normalised weight).
+    """
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    parameter: bool = False
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return prod(self.shape)
+
+    @property
+    def is_complex(self) -> bool:
+        return self.dtype.startswith("complex")
+
+    @property
+    def is_arithmetic(self) -> bool:
+        """Whether work on it is counted: floating-point and complex tensors, not integers and booleans."""
+        return self.dtype.startswith(("float", "bfloat", "complex"))
+
+
+@dataclass(frozen=True, slots=True)
+class OpCall:
+    """One call of one operation.
+
+    ``module`` is the fully qualified name of the innermost module that was running ("" for the network
+    itself) and ``module_call`` says during which of its calls, counted from 1.  ``terms`` is empty for
+    an operation that is free, and for one that is uncounted.
+    """
+
+    op: str
+    kind: str
+    status: Status
+    module: str
+    module_call: int
+    phase: Phase
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    terms: tuple[Term, ...] = ()
+
+    @property
+    def count(self) -> OpCount:
+        return total(self.terms)
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleRecord:
+    """One module of the network, under the name by which it is reached.
+
+    ``calls`` is how often it ran under this name (0: it never did).  The shapes are those of the tensors
+    that went in and came out, in the order of its calls, without repetition.
+    """
+
+    name: str
+    type: str
+    calls: int
+    input_shapes: tuple[tuple[tuple[int, ...], ...], ...] = ()
+    output_shapes: tuple[tuple[tuple[int, ...], ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterRecord:
+    """One parameter or buffer, once per network, with every name that reaches it.
+
+    ``module`` is the first module that holds it; ``names`` are fully qualified, the first one first.
+    """
+
+    names: tuple[str, ...]
+    module: str
+    shape: tuple[int, ...]
+    dtype: str
+    itemsize: int
+    trainable: bool
+    buffer: bool = False
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        return self.size * self.itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class CounterFigure:
+    """What another counter says of one operation type inside one module, its children left out."""
+
+    module: str
+    op: str
+    figure: int
+
+
+@dataclass(frozen=True, slots=True)
+class CounterRecord:
+    """What another counter said of the same network.
+
+    ``status`` is ``"ok"``, ``"skipped"`` (with the reason in ``message``) or ``"failed"`` (likewise).
+    ``unsupported`` names, per module, the operations that the counter itself says it has no rule for;
+    ``uncalled`` the modules that it did not see run.
+    """
+
+    counter: str
+    version: str
+    status: Literal["ok", "skipped", "failed"]
+    message: str = ""
+    figures: tuple[CounterFigure, ...] = ()
+    unsupported: tuple[CounterFigure, ...] = ()
+    uncalled: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """All that one trace of one network recorded."""
+
+    calls: tuple[OpCall, ...]
+    modules: tuple[ModuleRecord, ...]
+    parameters: tuple[ParameterRecord, ...]
+
+    def __iter__(self) -> Iterator[OpCall]:
+        return iter(self.calls)

@@ -1,0 +1,90 @@
+"""The registry: for each operation a rule that counts it, the word that it is free, or nothing.
+
+An operation is named as PyTorch's dispatcher names it, namespace and all: ``aten::conv2d``.  An overload
+or an in-place variant (``aten::relu_``) is counted by the rule of its base name unless it has its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from profiler.errors import RuleError
+from profiler.opcount import Term
+from profiler.records import KINDS
+
+CostRule = Callable[..., Iterable[Term]]
+"""``rule(*args, out, **kwargs) -> terms``: the operation's own arguments, tensors given as TensorSpec."""
+
+KindRule = Callable[..., str]
+"""``kind(*args, out, **kwargs) -> kind``, where the kind depends on the operands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of one operation.  ``cost`` is ``None`` for one that is known to be free."""
+
+    op: str
+    kind: str | KindRule
+    cost: CostRule | None
+    integers: bool = False
+
+    def kind_of(self, *args: Any, **kwargs: Any) -> str:
+        return self.kind if isinstance(self.kind, str) else self.kind(*args, **kwargs)
+
+
+class Registry:
+    """Operation names to entries; a name can be registered once."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
+
+    def add(self, entry: Entry) -> None:
+        if entry.op in self._entries:
+            raise RuleError(f"operation {entry.op} is registered already; a rule can be registered once")
+        if isinstance(entry.kind, str) and entry.kind not in KINDS:
+            raise RuleError(f"operation {entry.op}: unknown kind {entry.kind!r}, expected one of {', '.join(KINDS)}")
+        self._entries[entry.op] = entry
+
+    def find(self, op: str) -> Entry | None:
+        """The entry of ``op``, or of its base name where ``op`` is an in-place variant, or ``None``."""
+        entry = self._entries.get(op)
+        if entry is None and op.endswith("_") and not op.endswith("__"):
+            entry = self._entries.get(op[:-1])
+        return entry
+
+    def remove(self, op: str) -> None:
+        """Forget what is known of ``op``; it is uncounted from then on."""
+        del self._entries[op]
+
+    def __contains__(self, op: str) -> bool:
+        return self.find(op) is not None
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+
+REGISTRY = Registry()
+
+
+def rule(*ops: str, kind: str | KindRule, integers: bool = False) -> Callable[[CostRule], CostRule]:
+    """Register the decorated function as the rule of ``ops``.
+
+    The function gets the operation's arguments as the dispatcher passes them, every tensor replaced by its
+    :class:`~profiler.records.TensorSpec`, and the result (a spec, or a tuple of them) as ``out``; it returns
+    terms.  Work on integers and booleans is free unless ``integers`` says that it counts.
+    """
+
+    def register(cost: CostRule) -> CostRule:
+        for op in ops:
+            REGISTRY.add(Entry(op, kind, cost, integers))
+        return cost
+
+    return register
+
+
+def free(*ops: str) -> None:
+    """Register ``ops`` as known to be free: data movement, metadata, work on indices."""
+    for op in ops:
+        REGISTRY.add(Entry(op, "movement", None))
