@@ -1,1 +1,65 @@
-"""Static FLOP and parameter profiler for PyTorch."""
+"""Static FLOP and parameter profiler for PyTorch: what a network costs, where, and why that number is right.
+
+    import profiler
+    profile = profiler.profile(model, torch.empty(1, 3, 224, 224, device="meta"))
+    print(profile.total.macs, profile.parameters_total)
+    profile.layers  # a pandas data frame
+
+The functions that need torch load it when they are first used; reading and comparing saved profiles does not.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from profiler.agreement import unexplained
+    from profiler.analysis.comparison import compare
+    from profiler.api import crosscheck, profile, profile_config
+    from profiler.config import Config, load_config
+    from profiler.errors import ProfilerError
+    from profiler.opcount import OpCount, Term
+    from profiler.profiles import Profile, load_profile
+
+_HOMES = {
+    "Config": "profiler.config",
+    "OpCount": "profiler.opcount",
+    "Profile": "profiler.profiles",
+    "ProfilerError": "profiler.errors",
+    "Term": "profiler.opcount",
+    "compare": "profiler.analysis.comparison",
+    "crosscheck": "profiler.api",
+    "load_config": "profiler.config",
+    "load_profile": "profiler.profiles",
+    "profile": "profiler.api",
+    "profile_config": "profiler.api",
+    "unexplained": "profiler.agreement",
+}
+
+__all__ = [
+    "Config",
+    "OpCount",
+    "Profile",
+    "ProfilerError",
+    "Term",
+    "compare",
+    "crosscheck",
+    "load_config",
+    "load_profile",
+    "profile",
+    "profile_config",
+    "unexplained",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

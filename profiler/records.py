@@ -6,7 +6,6 @@ reporting side can read a saved profile without torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Literal
@@ -38,8 +37,12 @@ KINDS = (
     "sort",
     "movement",
     "uncounted",
+    "unused",
 )
-"""Every kind of work, in the order in which tables show them."""
+"""Every kind of work, in the order in which tables show them.
+
+``movement`` is known to be free; ``uncounted`` has no rule; ``unused`` is for parameters that no operation read.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +101,14 @@ class ModuleRecord:
     """One module of the network, under the name by which it is reached.
 
     ``calls`` is how often it ran under this name (0: it never did).  The shapes are those of the tensors
-    that went in and came out, in the order of its calls, without repetition.
+    that went in and came out, in the order of its calls, without repetition.  ``first_name`` is the first of
+    the names that reach the same module.
     """
 
     name: str
     type: str
     calls: int
+    first_name: str = ""
     input_shapes: tuple[tuple[tuple[int, ...], ...], ...] = ()
     output_shapes: tuple[tuple[tuple[int, ...], ...], ...] = ()
 
@@ -113,6 +118,7 @@ class ParameterRecord:
     """One parameter or buffer, once per network, with every name that reaches it.
 
     ``module`` is the first module that holds it; ``names`` are fully qualified, the first one first.
+    ``use`` is the kind of the costliest operation that read it, "unused" where none did.
     """
 
     names: tuple[str, ...]
@@ -122,6 +128,7 @@ class ParameterRecord:
     itemsize: int
     trainable: bool
     buffer: bool = False
+    use: str = "unused"
 
     @property
     def size(self) -> int:
@@ -168,5 +175,12 @@ class Trace:
     modules: tuple[ModuleRecord, ...]
     parameters: tuple[ParameterRecord, ...]
 
-    def __iter__(self) -> Iterator[OpCall]:
-        return iter(self.calls)
+
+def show_shape(shape: tuple[int, ...]) -> str:
+    """``1×3×224×224``; a tensor without dimensions is ``scalar``."""
+    return "×".join(map(str, shape)) or "scalar"
+
+
+def show_shapes(shapes: tuple[tuple[int, ...], ...]) -> str:
+    """Shapes as they are written everywhere: ``1×3×224×224, 1×10``."""
+    return ", ".join(map(show_shape, shapes)) or "no tensors"

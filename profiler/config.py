@@ -1,0 +1,404 @@
+"""A YAML file → a validated, frozen :class:`Config`; whatever is wrong becomes one line that says where.
+
+Nothing here imports torch: dtypes are names, targets are text, and what they stand for is found out later.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PrivateAttr,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+from typing_extensions import TypeAliasType
+
+from profiler.errors import ConfigError
+
+FLOATING_DTYPES = (
+    "float16",
+    "bfloat16",
+    "float32",
+    "float64",
+    "float8_e4m3fn",
+    "float8_e4m3fnuz",
+    "float8_e5m2",
+    "float8_e5m2fnuz",
+)
+INTEGER_DTYPES = {
+    "int8": (-(2**7), 2**7),
+    "int16": (-(2**15), 2**15),
+    "int32": (-(2**31), 2**31),
+    "int64": (-(2**63), 2**63 - 1),
+    "uint8": (0, 2**8),
+    "uint16": (0, 2**16),
+    "uint32": (0, 2**32),
+    "uint64": (0, 2**63 - 1),
+}
+"""The integer dtypes, each with the bounds of ``low`` and ``high``: what ``torch.randint`` can draw."""
+DTYPES = (*FLOATING_DTYPES, "complex64", "complex128", *INTEGER_DTYPES, "bool")
+
+FORMATS = ("csv", "markdown", "json")
+TABLES = ("layers", "shares", "modules", "operations", "parameters", "uncounted", "crosscheck")
+COUNTERS = ("fvcore",)
+
+T = TypeVar("T")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``", did you mean 'kwargs'?"`` with the known names nearest to ``name``, or nothing when none is near."""
+    lowered = {candidate.lower(): candidate for candidate in known}
+    near = [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered, n=3)]
+    return f", did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def _known(what: str, names: Sequence[str]) -> AfterValidator:
+    """Accept one of ``names``; anything else is an error that offers the nearest."""
+
+    def check(name: str) -> str:
+        if name not in names:
+            hint = did_you_mean(name, names)
+            raise _expected(f"{what} ({', '.join(names)}){hint}")
+        return name
+
+    return AfterValidator(check)
+
+
+def _expected(text: str, **context: str) -> PydanticCustomError:
+    """An error that says what was expected, and ``found=`` what was found where that is not the whole value."""
+    return PydanticCustomError("expected", "{text}", {"text": text, **context})
+
+
+def _sequence(value: object) -> object:
+    """YAML has lists only; a frozen config holds tuples."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _unique(values: tuple[T, ...]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+def _counters(value: object) -> object:
+    if value is True:
+        return COUNTERS
+    if value is False:
+        return ()
+    if not isinstance(value, (list, tuple)):
+        raise _expected(f"true, false or a list of counters ({', '.join(COUNTERS)})")
+    return tuple(value)
+
+
+def _check_name(name: str) -> str:
+    if not name.strip() or name in (".", "..") or re.search(r'[/\\:*?"<>|\x00-\x1f]', name):
+        raise _expected("a name that can be a folder's: not empty, without / \\ : * ? \" < > |")
+    return name
+
+
+def _check_target(target: str) -> str:
+    source, colon, name = target.rpartition(":")
+    if not (source.strip() and colon and name.strip()):
+        raise _expected("source:name, such as torchvision:resnet50, package.module:Net or path/to/net.py:Net")
+    return target
+
+
+Size = Annotated[int, Field(gt=0)]
+Format = Annotated[str, _known("a format", FORMATS)]
+Table = Annotated[str, _known("a table", TABLES)]
+Counter = Annotated[str, _known("a counter", COUNTERS)]
+Dtype = Annotated[str, _known("a dtype", DTYPES)]
+FloatingDtype = Annotated[str, _known("a floating dtype", FLOATING_DTYPES)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class InputSpec(_Section):
+    """One tensor that the network is given.
+
+    Without ``dtype`` it has the network's.  Integers are drawn from ``low`` ≤ value < ``high`` (0 and 1 by
+    default) where a real run needs values.
+    """
+
+    shape: Annotated[tuple[Size, ...], BeforeValidator(_sequence)]
+    dtype: Dtype | None = None
+    low: int | None = None
+    high: int | None = None
+
+    @model_validator(mode="after")
+    def _check_range(self) -> Self:
+        if self.low is None and self.high is None:
+            return self
+        if self.dtype not in INTEGER_DTYPES:
+            found = f"low or high for dtype {self.dtype or '(none given)'}"
+            raise _expected(f"them with an integer dtype only ({', '.join(INTEGER_DTYPES)})", found=found)
+        least, most = INTEGER_DTYPES[self.dtype]
+        low, high = self.integer_range
+        if low >= high:
+            raise _expected("low < high", found=f"low {low} and high {high}")
+        if low < least or high > most:
+            raise _expected(f"{least} <= low and high <= {most} for {self.dtype}", found=f"low {low} and high {high}")
+        return self
+
+    @property
+    def integer_range(self) -> tuple[int, int]:
+        """``low`` and ``high``, of which ``high`` itself is never drawn."""
+        low = 0 if self.low is None else self.low
+        return low, low + 2 if self.high is None else self.high
+
+
+def _scalar(value: object) -> object:
+    if value is not None and not isinstance(value, (bool, int, float, str)):
+        raise _expected("a tensor ({shape: ...}), a number, a string, true, false, null, a list or a mapping")
+    return value
+
+
+def _input_tag(value: object) -> str:
+    if isinstance(value, InputSpec) or (isinstance(value, dict) and "shape" in value):
+        return "<tensor>"
+    if isinstance(value, dict):
+        return "<mapping>"
+    return "<list>" if isinstance(value, (list, tuple)) else "<value>"
+
+
+Scalar = Annotated[bool | int | float | str | None, BeforeValidator(_scalar)]
+InputValue = TypeAliasType(
+    "InputValue",
+    Annotated[
+        "Annotated[InputSpec, Tag('<tensor>')]"
+        " | Annotated[tuple[InputValue, ...], BeforeValidator(_sequence), Tag('<list>')]"
+        " | Annotated[dict[str, InputValue], Tag('<mapping>')]"
+        " | Annotated[Scalar, Tag('<value>')]",
+        Discriminator(_input_tag),
+    ],
+)
+"""A tensor, a plain value, or a list or mapping of such; a mapping with the key ``shape`` is a tensor."""
+
+
+def _inputs_tag(value: object) -> str:
+    return "<mapping>" if isinstance(value, dict) else "<list>"
+
+
+def _check_inputs(value: object) -> object:
+    if not isinstance(value, (list, tuple, dict)):
+        raise _expected("a list (positional arguments) or a mapping (keyword arguments)")
+    if isinstance(value, dict) and "shape" in value and set(value) <= set(InputSpec.model_fields):
+        raise _expected("a list of inputs ('- shape: ...', with a dash) or a mapping of names to inputs")
+    return value
+
+
+Inputs = Annotated[
+    Annotated[tuple[InputValue, ...], BeforeValidator(_sequence), Tag("<list>")]
+    | Annotated[dict[str, InputValue], Tag("<mapping>")],
+    Discriminator(_inputs_tag),
+    BeforeValidator(_check_inputs),
+]
+
+
+class ModelSection(_Section):
+    """Which network: the target that names its builder, and what the builder is given."""
+
+    target: Annotated[str, AfterValidator(_check_target)]
+    kwargs: dict[str, Any] = Field(default_factory=dict)
+
+
+class ReportSection(_Section):
+    """What is written: the formats, and the tables in them."""
+
+    formats: Annotated[tuple[Format, ...], BeforeValidator(_sequence), AfterValidator(_unique)] = FORMATS
+    tables: Annotated[tuple[Table, ...], BeforeValidator(_sequence), AfterValidator(_unique)] = TABLES
+
+
+class Config(_Section):
+    """What to profile and how; as the file says it, defaults filled in.
+
+    ``crosscheck`` holds the names of the counters to check against; true in the file means all of them.
+    """
+
+    name: Annotated[str, AfterValidator(_check_name)]
+    model: ModelSection
+    inputs: Inputs
+    mode: Literal["inference", "training"] = "inference"
+    dtype: FloatingDtype = "float32"
+    crosscheck: Annotated[tuple[Counter, ...], BeforeValidator(_counters), AfterValidator(_unique)] = COUNTERS
+    report: ReportSection = Field(default_factory=ReportSection)
+    _path: Path | None = PrivateAttr(default=None)
+
+    @property
+    def path(self) -> Path | None:
+        """The file it was read from, if any."""
+        return self._path
+
+    @property
+    def base(self) -> Path:
+        """The folder that a relative ``path/to/net.py`` starts from: the file's own, else the current one."""
+        return Path.cwd() if self._path is None else self._path.absolute().parent
+
+
+def load_config(path: str | PathLike[str]) -> Config:
+    """The config in the YAML file ``path``.
+
+    Raises ConfigError, whose one line names the file, the key, what was found and what was expected.
+    """
+    path = Path(path)
+    data = _read_yaml(path)
+    if data is None:
+        raise ConfigError(f"{path}: empty, expected a mapping with the keys name, model and inputs")
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: found {_shown(data)}, expected a mapping with the keys name, model and inputs")
+    config = _validate({"name": path.stem, **data}, str(path))
+    config._path = path
+    return config
+
+
+def quick_config(target: str, shapes: Iterable[str]) -> Config:
+    """The config of ``target`` with one positional input for each of ``shapes``.
+
+    A shape is written ``1x3x224x224``, with a dtype of its own as ``1x128:int64``.  Raises ConfigError.
+    """
+    inputs = [_parse_shape(shape) for shape in shapes]
+    if not inputs:
+        raise ConfigError(f"{target}: expected the shape of its input, such as --input 1x3x224x224")
+    name = re.sub(r'[/\\:*?"<>|\x00-\x1f]', "_", target.rpartition(":")[2]) or "network"
+    return _validate({"name": name, "model": {"target": target}, "inputs": inputs}, target)
+
+
+def _parse_shape(text: str) -> dict[str, object]:
+    sizes, colon, dtype = text.partition(":")
+    if not re.fullmatch(r"0*[1-9][0-9]*(x0*[1-9][0-9]*)*", sizes, re.ASCII) or (colon and dtype not in DTYPES):
+        hint = did_you_mean(dtype, DTYPES) if dtype else ""
+        raise ConfigError(
+            f"--input {text}: expected positive sizes joined by x, such as 1x3x224x224,"
+            f" or with a dtype, such as 1x128:int64{hint}"
+        )
+    return {"shape": [int(size) for size in sizes.split("x")], "dtype": dtype or None}
+
+
+def _validate(data: Mapping[str, Any], where: str) -> Config:
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        # A misspelt key is also a missing one; the first is what helps.
+        problems = sorted(error.errors(include_url=False), key=lambda problem: problem["type"] != "extra_forbidden")
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise ConfigError(f"{where}: {_explain(problems[0], data)}{more}") from error
+
+
+EXPECTED = {
+    "string_type": "a string",
+    "int_type": "an integer",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "tuple_type": "a list",
+    "greater_than": "a positive integer",
+    "invalid_key": "a string as key",
+    "recursion_loop": "something that does not contain itself",
+}
+"""pydantic's error types, in the words of a config file; its own words serve for the rest."""
+
+
+def _explain(problem: ErrorDetails, data: Mapping[str, Any]) -> str:
+    """One validation error as ``key: found …, expected …``."""
+    location = [part for part in problem["loc"] if not str(part).startswith("<") and part != "[key]"]
+    key = ".".join(map(str, location))
+    kind, found = problem["type"], problem["input"]
+    if kind == "extra_forbidden":
+        known = _known_keys(location)
+        return f"{key}: unknown key{did_you_mean(str(location[-1]), known)} (expected one of {', '.join(known)})"
+    if kind == "missing":
+        example = {"target": " (such as torchvision:resnet50)", "shape": " (such as [1, 3, 224, 224])"}
+        return f"{key}: missing, expected the key {location[-1]}{example.get(str(location[-1]), '')}"
+    if kind == "literal_error":
+        expected = problem["ctx"]["expected"]
+        hint = did_you_mean(str(found), re.findall(r"'(.*?)'", expected))
+    else:
+        expected = EXPECTED.get(kind, problem["msg"].removeprefix("Input should be "))
+        hint = ""
+    return f"{key}: found {problem.get('ctx', {}).get('found') or _shown(found)}, expected {expected}{hint}"
+
+
+def _known_keys(location: Sequence[int | str]) -> list[str]:
+    """The keys that the section which holds ``location`` may have."""
+    sections: dict[str, type[_Section]] = {"model": ModelSection, "report": ReportSection, "inputs": InputSpec}
+    return list(sections[str(location[0])].model_fields if len(location) > 1 else Config.model_fields)
+
+
+def _shown(value: object) -> str:
+    """A value as an error message shows it: on one line, and short."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(exclude_none=True)
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, except that a key given twice is an error, and that every error has its place."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:  # a date such as 2001-99-99
+            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[object] = set()
+        for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(path: Path) -> object:
+    text = _reading(path, lambda: path.read_bytes().decode("utf-8-sig"))
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        problem = " ".join(", ".join(part for part in (error.context, error.problem) if part).split())
+        raise ConfigError(f"{path}: {place}{problem}; expected valid YAML") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        column = error.position - (text.rfind("\n", 0, error.position) + 1) + 1
+        raise ConfigError(f"{path}: line {line}, column {column}: {error.reason}; expected valid YAML") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: nested too deeply; expected a config file in YAML") from error
+
+
+def _reading(path: Path, read: Callable[[], str]) -> str:
+    try:
+        return read()
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: no such file, expected a config file in YAML") from error
+    except IsADirectoryError as error:
+        raise ConfigError(f"{path}: found a folder, expected a config file in YAML") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start}), expected a config file in YAML") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"{path}: cannot be read ({reason}), expected a config file in YAML") from error

@@ -1,0 +1,171 @@
+"""Numbers and tables → text for people.  A value that is not known reads ``unknown``, never 0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from math import isnan
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from profiler.opcount import COUNT_COLUMNS
+from profiler.records import show_shapes
+
+if TYPE_CHECKING:
+    from profiler.profiles import Profile
+
+UNKNOWN = "unknown"
+DIGITS = 4
+"""How many significant digits an abbreviated figure has."""
+
+SI_PREFIXES = ("", "k", "M", "G", "T", "P", "E")
+BINARY_PREFIXES = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
+PREFIXED_UNITS = ("FLOPs", "MACs")
+"""The units that are written in one word with their prefix, as the field does: GFLOPs, MMACs."""
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a table's cell holds no value."""
+    return value is None or value is pd.NA or (isinstance(value, float) and isnan(value))
+
+
+def thousands(number: int | None) -> str:
+    """``655,566,528``."""
+    return UNKNOWN if is_missing(number) else f"{number:,}"
+
+
+def engineering(number: int | None, unit: str = "") -> str:
+    """Four significant digits and an SI prefix: ``1.428 GFLOPs``, ``61.10 M parameters``, ``655.6 M``.
+
+    Numbers below a thousand are exact.
+    """
+    if number is None or is_missing(number):
+        return UNKNOWN
+    figure, prefix = _scale(number, 1000, SI_PREFIXES)
+    return " ".join(filter(None, (figure, prefix + unit if unit in PREFIXED_UNITS else f"{prefix} {unit}".strip())))
+
+
+def bytes_text(number: int | None) -> str:
+    """``233.1 MiB``; numbers below 1024 are exact."""
+    if number is None or is_missing(number):
+        return UNKNOWN
+    figure, prefix = _scale(number, 1024, BINARY_PREFIXES)
+    return f"{figure} {prefix}B"
+
+
+def _scale(number: int, base: int, prefixes: tuple[str, ...]) -> tuple[str, str]:
+    """The number in the largest unit of which it holds at least one, and that unit's prefix.
+
+    Where rounding would reach the next unit (999,999 is not 1000 k) that one is taken.
+    """
+    power = 0
+    while power + 1 < len(prefixes) and abs(number) >= base ** (power + 1):
+        power += 1
+    if power == 0:
+        return str(number), ""
+    figure = _round(Decimal(number) / base**power)
+    if abs(figure) >= base and power + 1 < len(prefixes):
+        power += 1
+        figure = _round(Decimal(number) / base**power)
+    return f"{figure:f}", prefixes[power]
+
+
+def _round(value: Decimal) -> Decimal:
+    rounded = Context(prec=DIGITS, rounding=ROUND_HALF_EVEN).plus(value)
+    return rounded.quantize(Decimal(1).scaleb(min(0, rounded.adjusted() + 1 - DIGITS)))
+
+
+def share_text(share: float | None) -> str:
+    """A fraction of one as percent, two decimals: ``95.96 %``.
+
+    Only an exact 0 reads ``0 %`` and only an exact 1 reads ``100 %``; what would be rounded to them reads
+    ``<0.01 %`` or ``>99.99 %``.
+    """
+    if share is None or is_missing(share):
+        return UNKNOWN
+    if share in (0, 1):
+        return f"{share * 100:.0f} %"
+    text = f"{share * 100:.2f}"
+    if text == "0.00":
+        return "<0.01 %"
+    if text == "100.00" and share < 1:
+        return ">99.99 %"
+    return f"{text} %"
+
+
+def ratio_text(ratio: float | None) -> str:
+    """How many times as much: ``2.27×``.
+
+    Only an exact 1 reads ``1×``; what would be rounded to it reads ``1.00×``.
+    """
+    if ratio is None or is_missing(ratio):
+        return UNKNOWN
+    if ratio in (0, 1):
+        return f"{ratio:.0f}×"
+    if ratio < 0.01:
+        return "<0.01×"
+    return f"{ratio:,.2f}×" if ratio < 100 else f"{ratio:,.0f}×"
+
+
+def headline(profile: Profile) -> str:
+    """The profile in one line: input, parameters, counts, whether all was counted, mode."""
+    count = profile.total
+    least = "" if profile.complete else "at least "
+    figures = ", ".join(
+        (
+            engineering(profile.parameters_total, "parameters"),
+            least + engineering(count.multiplies, "multiplies"),
+            engineering(count.adds, "adds"),
+            engineering(count.macs, "MACs"),
+            engineering(count.flops, "FLOPs"),
+        )
+    )
+    return f"input {show_shapes(profile.input_shapes)} · {figures} · {profile.status} · {profile.mode}"
+
+
+FORMATS_BY_SUFFIX: dict[str, Callable[[Any], str]] = {
+    "share": share_text,
+    "ratio": ratio_text,
+    "bytes": bytes_text,
+}
+"""How the values of a column are written whose name ends so; of any other the type decides."""
+
+
+def format_table(
+    frame: pd.DataFrame, integer: Callable[[int | None], str] = thousands, *, missing: str = UNKNOWN
+) -> pd.DataFrame:
+    """The table as text, each column formatted by its name and the type of its values.
+
+    Integers are written by ``integer``.  A count in a row whose status is ``partial`` is a lower bound and
+    is marked ``≥``.
+    """
+    bounds = (frame["status"] == "partial").tolist() if "status" in frame else [False] * len(frame)
+    columns = {}
+    for name in frame.columns:
+        write = FORMATS_BY_SUFFIX.get(name.rpartition("_")[2])
+        texts = [_cell(value, write, integer, missing) for value in frame[name].tolist()]
+        if name.removesuffix("_total") in COUNT_COLUMNS:
+            texts = [
+                f"≥{text}" if bound and text != missing else text for text, bound in zip(texts, bounds, strict=True)
+            ]
+        columns[name] = pd.Series(texts, index=frame.index, dtype="object")
+    return pd.DataFrame(columns, index=frame.index, columns=frame.columns)
+
+
+def _cell(value: Any, write: Callable[[Any], str] | None, integer: Callable[[int | None], str], missing: str) -> str:
+    if is_missing(value):
+        return missing
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if write is not None:
+        return write(value)
+    if isinstance(value, int):
+        return integer(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def is_numeric_column(frame: pd.DataFrame, name: str) -> bool:
+    """Whether the column holds numbers (and perhaps missing values), so that its text is set to the right."""
+    known = [value for value in frame[name].tolist() if not is_missing(value)]
+    return bool(known) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known)

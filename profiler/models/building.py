@@ -1,0 +1,188 @@
+"""A target and its kwargs → the network, on the meta device or as a real copy on the CPU.
+
+On the meta device tensors have shapes and no data, so the size of a network does not matter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakIdKeyDictionary
+
+from profiler.errors import TargetError
+from profiler.models.targets import find_target, reason
+from profiler.models.torchvision_ops import with_operators
+
+Placement = Callable[[], AbstractContextManager[Any]]
+
+
+def build_model(
+    target: str, kwargs: Mapping[str, Any] | None = None, *, base: Path | None = None, dtype: str = "float32"
+) -> nn.Module:
+    """The network that ``target`` builds from ``kwargs``, on the meta device, its floating tensors of ``dtype``.
+
+    A builder that looks at data cannot run on meta.  It is run on the CPU with its parameters alone on meta,
+    and where even that does not do, wholly on the CPU; the network is moved to meta then.  Nothing is
+    downloaded by the sources; the random state is left as it was.  Raises TargetError.
+    """
+    network = _build(target, kwargs or {}, base, (_on_meta, _parameters_on_meta, _WithoutRandomFills))
+    return _cast(move_to_meta(network), dtype)
+
+
+def build_real_model(
+    target: str, kwargs: Mapping[str, Any] | None = None, *, base: Path | None = None, dtype: str = "float32"
+) -> nn.Module:
+    """The network on the CPU with real tensors, random initial weights replaced by zeros, which is quicker.
+
+    For counters that cannot run on meta; its outputs mean nothing.  Raises TargetError.
+    """
+    return _cast(_build(target, kwargs or {}, base, (_WithoutRandomFills,)), dtype)
+
+
+def move_to_meta(network: nn.Module) -> nn.Module:
+    """Replace every tensor of ``network`` by its meta twin, in place; what was one tensor stays one.
+
+    Reaches parameters, buffers, and tensors held as plain attributes, also in lists, tuples and dicts.
+    Returns ``network``.
+    """
+    twins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def twin(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            if value.is_meta or nn.parameter.is_lazy(value):
+                return value
+            if id(value) not in twins:
+                twins[id(value)] = value, _meta_twin(value)  # the original stays alive, so that its id does
+            return twins[id(value)][1]
+        if type(value) in (list, tuple):
+            return type(value)(map(twin, value))
+        if type(value) is dict:
+            return {key: twin(item) for key, item in value.items()}
+        return value
+
+    for module in network.modules():
+        for tensors in (module._parameters, module._buffers):
+            for name, tensor in tensors.items():
+                tensors[name] = twin(tensor)
+        for name, value in vars(module).items():
+            if isinstance(value, (torch.Tensor, list, tuple, dict)) and not name.endswith(("_hooks", "_modules")):
+                vars(module)[name] = twin(value)
+    return network
+
+
+def _meta_twin(tensor: torch.Tensor) -> torch.Tensor:
+    meta = tensor.detach().to("meta")
+    if isinstance(tensor, nn.Parameter):
+        meta = nn.Parameter(meta, requires_grad=tensor.requires_grad)
+        meta.__dict__.update(tensor.__dict__)
+    return meta
+
+
+def _build(target: str, kwargs: Mapping[str, Any], base: Path | None, placements: tuple[Placement, ...]) -> nn.Module:
+    builder = find_target(target, base)
+    if isinstance(builder, nn.Module):
+        if kwargs:
+            raise TargetError(f"target {target}: is a network already, expected no kwargs, found {dict(kwargs)}")
+        return copy.deepcopy(builder)
+    try:
+        _check_signature(builder, kwargs)
+        with _random_state_kept():
+            network = with_operators(lambda: _first_that_works(builder, kwargs, placements))
+    except (Exception, SystemExit) as error:
+        given = ", ".join(f"{key}={value!r}" for key, value in kwargs.items()) or "no kwargs"
+        raise TargetError(f"target {target}: refuses {given}: {reason(error)}") from error
+    if not isinstance(network, nn.Module):
+        raise TargetError(f"target {target}: gave a {type(network).__name__}, expected a torch.nn.Module")
+    return network
+
+
+def _check_signature(builder: Callable[..., Any], kwargs: Mapping[str, Any]) -> None:
+    """Raise TypeError for kwargs that do not fit, before anything is built."""
+    try:
+        signature = inspect.signature(builder)
+    except ValueError:  # some callables written in C have none
+        return
+    signature.bind(**kwargs)
+
+
+def _first_that_works(
+    builder: Callable[..., Any], kwargs: Mapping[str, Any], placements: tuple[Placement, ...]
+) -> Any:
+    """``builder(**kwargs)`` under the first of ``placements`` that the meta device does not stop."""
+    *tries, last = placements
+    for placement in tries:
+        try:
+            with placement():
+                return builder(**copy.deepcopy(dict(kwargs)))
+        except Exception as error:
+            # torch names the device, in one spelling or another, wherever data was asked of a meta tensor.
+            if "meta" not in str(error).lower():
+                raise
+    with last():
+        return builder(**copy.deepcopy(dict(kwargs)))
+
+
+def _on_meta() -> AbstractContextManager[Any]:
+    return torch.device("meta")
+
+
+@contextlib.contextmanager
+def _parameters_on_meta() -> Iterator[None]:
+    """Every parameter that this thread registers with a module is put on meta, before it is initialised."""
+    thread = threading.get_ident()
+    twins: Any = WeakIdKeyDictionary()
+
+    def to_meta(module: nn.Module, name: str, parameter: nn.Parameter | None) -> Any:
+        if parameter is None or parameter.is_meta or nn.parameter.is_lazy(parameter) or threading.get_ident() != thread:
+            return None
+        if parameter not in twins:
+            twins[parameter] = _meta_twin(parameter)
+        return twins[parameter]
+
+    handle = register_module_parameter_registration_hook(to_meta)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+class _WithoutRandomFills(TorchDispatchMode):
+    """Zeros instead of random numbers: drawing them is most of the time that a large network takes to build."""
+
+    FILLS = frozenset(
+        f"aten::{name}_"
+        for name in ("uniform", "normal", "random", "bernoulli", "exponential", "cauchy", "log_normal", "geometric")
+    )
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func._schema.name in self.FILLS:
+            return args[0].zero_()
+        return func(*args, **(kwargs or {}))
+
+
+@contextlib.contextmanager
+def _random_state_kept() -> Iterator[None]:
+    """torch's random state on the CPU is a fixed one inside, and afterwards what it was."""
+    state = torch.get_rng_state()
+    torch.default_generator.manual_seed(0)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
+
+
+def _cast(network: nn.Module, dtype: str) -> nn.Module:
+    """The network's floating tensors in ``dtype``, in place; complex ones, which ``to(dtype)`` would cut, stay."""
+    floating: torch.dtype = getattr(torch, dtype)
+    return network._apply(lambda tensor: tensor.to(floating) if tensor.is_floating_point() else tensor)

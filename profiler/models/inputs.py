@@ -1,0 +1,53 @@
+"""The inputs of a config → the arguments of the network's forward, on meta or with real values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from profiler.config import INTEGER_DTYPES, InputSpec, InputValue
+
+
+def build_inputs(
+    inputs: tuple[InputValue, ...] | Mapping[str, InputValue],
+    *,
+    dtype: str = "float32",
+    device: str = "meta",
+    seed: int = 0,
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """``inputs`` as (positional arguments, keyword arguments): a tuple gives the first, a mapping the second.
+
+    A tensor without a dtype has ``dtype``.  On a real device the values are drawn from a generator with
+    ``seed``: floating ones are normally distributed, integers lie in ``low`` ≤ value < ``high``.  Lists,
+    mappings and plain values are passed through, with the tensors in them built.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def build(value: Any) -> Any:
+        if isinstance(value, InputSpec):
+            return _tensor(value, dtype, device, generator)
+        if isinstance(value, Mapping):
+            return {key: build(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [build(item) for item in value]
+        return value
+
+    if isinstance(inputs, Mapping):
+        return (), {key: build(value) for key, value in inputs.items()}
+    return tuple(build(value) for value in inputs), {}
+
+
+def _tensor(spec: InputSpec, default_dtype: str, device: str, generator: torch.Generator) -> torch.Tensor:
+    name = spec.dtype or default_dtype
+    dtype: torch.dtype = getattr(torch, name)
+    if device == "meta":
+        return torch.empty(spec.shape, dtype=dtype, device="meta")
+    if name in INTEGER_DTYPES or name == "bool":
+        low, high = spec.integer_range
+        values = torch.randint(low, high, spec.shape, generator=generator)
+    else:
+        drawn = dtype if dtype.is_complex or name == "float64" else torch.float32
+        values = torch.randn(spec.shape, generator=generator, dtype=drawn)
+    return values.to(device=device, dtype=dtype)

@@ -1,0 +1,137 @@
+"""A target, the text that names a network, → what builds it.
+
+``source:name`` asks a registered source (``torchvision:resnet50``), ``path/to/net.py:Net`` loads a file,
+and ``package.module:Net`` imports a module.  The last two run the code that they name.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from profiler.config import did_you_mean
+from profiler.errors import TargetError
+from profiler.models import zoo
+from profiler.models.sources import SOURCES, without_download
+from profiler.models.torchvision_ops import with_operators
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTarget:
+    """A target that can be named, and the family that it is listed under."""
+
+    target: str
+    family: str
+
+
+def list_targets(pattern: str | None = None) -> list[KnownTarget]:
+    """Every target with a known name, those of the zoo first; with ``pattern``, those that match it.
+
+    A pattern with ``*``, ``?`` or ``[`` has to match a whole target or the name after its colon; any other
+    matches anywhere in a target or its family.  Upper and lower case are the same.
+    """
+    known = [KnownTarget(f"{zoo.__name__}:{name}", "zoo") for name in zoo.__all__]
+    for source, networks in SOURCES.items():
+        known += [KnownTarget(f"{source}:{name}", network.family) for name, network in networks().items()]
+    return [entry for entry in known if pattern is None or _matches(entry, pattern.lower())]
+
+
+def _matches(entry: KnownTarget, pattern: str) -> bool:
+    target = entry.target.lower()
+    if any(character in pattern for character in "*?["):
+        return any(fnmatch.fnmatchcase(text, pattern) for text in (target, target.partition(":")[2]))
+    return pattern in target or pattern in entry.family
+
+
+def find_target(target: str, base: Path | None = None) -> Callable[..., nn.Module]:
+    """What ``target`` names: a function or class that builds a network, or a network.
+
+    A relative ``path/to/net.py`` starts from ``base`` (default: the current folder).  Raises TargetError,
+    which offers the nearest known names.
+    """
+    place, colon, name = target.rpartition(":")
+    if not (place and colon and name):
+        hint = did_you_mean(target, (network for networks in SOURCES.values() for network in networks()))
+        raise TargetError(f"target {target!r}: expected source:name, such as torchvision:resnet50{hint}")
+    if place in SOURCES:
+        networks = SOURCES[place]()
+        if name not in networks:
+            hint = did_you_mean(name, networks)
+            raise TargetError(f"target {target}: {place} has no network {name!r}{hint}; see: profiler models")
+        return networks[name].build
+    module = _load(target, place, base or Path.cwd())
+    found = _attribute(target, module, name)
+    if not callable(found):
+        raise TargetError(f"target {target}: {name} is a {type(found).__name__}, expected a class or function")
+    return without_download(found)
+
+
+def reason(error: BaseException) -> str:
+    """An exception as part of a one-line message: its type and the first line of what it says."""
+    lines = str(error).strip().splitlines() or [""]
+    text = lines[0] if len(lines[0]) <= 300 else f"{lines[0][:297]}..."
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _load(target: str, place: str, base: Path) -> ModuleType:
+    is_file = place.endswith(".py") or "/" in place or "\\" in place
+    try:
+        return with_operators(lambda: _load_file(base / place) if is_file else importlib.import_module(place))
+    except FileNotFoundError as error:
+        if is_file and not (base / place).is_file():
+            raise TargetError(f"target {target}: no such file {base / place}") from error
+        raise TargetError(f"target {target}: {place} cannot be imported: {reason(error)}") from error
+    except ModuleNotFoundError as error:
+        if is_file or error.name is None or not f"{place}.".startswith(f"{error.name}."):
+            raise TargetError(f"target {target}: {place} cannot be imported: {reason(error)}") from error
+        hint = did_you_mean(place, (*SOURCES, zoo.__name__))
+        raise TargetError(f"target {target}: no source or module {place!r}{hint}; see: profiler models") from error
+    except (Exception, SystemExit) as error:
+        raise TargetError(f"target {target}: {place} cannot be imported: {reason(error)}") from error
+
+
+def _attribute(target: str, module: ModuleType, name: str) -> Any:
+    found: Any = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            hint = did_you_mean(part, (key for key, value in vars(found).items() if callable(value)))
+            raise TargetError(f"target {target}: {getattr(found, '__name__', found)} has no {part!r}{hint}")
+        found = getattr(found, part)
+    return found
+
+
+def _load_file(path: Path) -> ModuleType:
+    """Run a Python file as a module of its own, afresh each time.
+
+    Its folder is importable while it runs, so that it may import its neighbours.  They are forgotten
+    afterwards: another network's folder may hold others of the same name.
+    """
+    path = path.resolve()
+    name = f"{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None:
+        raise ImportError(f"{path.name} is not a Python file")
+    code = compile(path.read_bytes(), str(path), "exec")
+    module = importlib.util.module_from_spec(spec)
+    before = set(sys.modules)
+    sys.modules[name] = module  # dataclasses look their module up
+    sys.path.insert(0, str(path.parent))
+    try:
+        exec(code, vars(module))
+    finally:
+        sys.path.remove(str(path.parent))
+        for neighbour in set(sys.modules) - before - {name}:
+            origin = getattr(sys.modules[neighbour], "__file__", None)
+            if origin and Path(origin).resolve().is_relative_to(path.parent):
+                del sys.modules[neighbour]
+    return module

@@ -1,0 +1,289 @@
+"""A :class:`Profile`: the records of one network with the tables made from them, saved as JSON and read back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from profiler import tables
+from profiler.agreement import agreement_table
+from profiler.errors import StoredProfileError
+from profiler.files import write_text
+from profiler.opcount import SCALAR_OPERATIONS, OpCount, Term
+from profiler.records import (
+    CounterFigure,
+    CounterRecord,
+    Mode,
+    ModuleRecord,
+    OpCall,
+    ParameterRecord,
+    TensorSpec,
+    Trace,
+)
+
+SCHEMA = "static-flop-profiler/profile"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What one network costs, and where.
+
+    ``target`` says what was profiled, ``environment`` the versions it was traced with, ``counters`` what other
+    counters said of it.  The tables are pandas data frames made from the records on first use.
+    """
+
+    name: str
+    target: str
+    mode: Mode
+    trace: Trace
+    environment: Mapping[str, str]
+    counters: tuple[CounterRecord, ...] = ()
+
+    @cached_property
+    def total(self) -> OpCount:
+        """The counts of the whole network; see :attr:`complete`."""
+        return tables.total_count(self.trace)
+
+    @cached_property
+    def parameters_total(self) -> int:
+        """The number of parameters, shared ones once; buffers are not in it."""
+        return sum(record.size for record in self.trace.parameters if not record.buffer)
+
+    @cached_property
+    def trainable_total(self) -> int:
+        """The number of parameters that require a gradient."""
+        return sum(record.size for record in self.trace.parameters if record.trainable and not record.buffer)
+
+    @cached_property
+    def parameter_bytes(self) -> int:
+        """What the parameters take in memory, in bytes."""
+        return sum(record.bytes for record in self.trace.parameters if not record.buffer)
+
+    @cached_property
+    def buffers_total(self) -> int:
+        """The number of elements of all buffers."""
+        return sum(record.size for record in self.trace.parameters if record.buffer)
+
+    @cached_property
+    def complete(self) -> bool:
+        """Whether every operation was either counted or is known to be free."""
+        return all(call.status != "uncounted" for call in self.trace.calls)
+
+    @property
+    def status(self) -> str:
+        """``"complete"``, or ``"partial"`` where operations without a rule ran: totals are then lower bounds."""
+        return "complete" if self.complete else "partial"
+
+    @property
+    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of the tensors that went into the network."""
+        root = self.trace.modules[0]
+        return root.input_shapes[0] if root.input_shapes else ()
+
+    @property
+    def never_ran(self) -> tuple[str, ...]:
+        """The modules without children that were never called and whose parameters nothing read."""
+        read = {record.module for record in self.trace.parameters if record.use != "unused"}
+        names = [record.name for record in self.trace.modules]
+        parents = {name.rpartition(".")[0] for name in names if name}
+        return tuple(
+            record.name
+            for record in self.trace.modules
+            if not record.calls and record.name not in parents and record.name not in read
+        )
+
+    @cached_property
+    def layers(self) -> pd.DataFrame:
+        """One row for each module that ran operations itself."""
+        return tables.layers_table(self.trace)
+
+    @cached_property
+    def shares(self) -> pd.DataFrame:
+        """Layers, parameters and counts by kind of work, with shares as fractions of one."""
+        return tables.shares_table(self.trace)
+
+    @cached_property
+    def modules(self) -> pd.DataFrame:
+        """The tree of modules, self and total."""
+        return tables.modules_table(self.trace)
+
+    @cached_property
+    def operations(self) -> pd.DataFrame:
+        """One row for each operation."""
+        return tables.operations_table(self.trace)
+
+    @cached_property
+    def parameters(self) -> pd.DataFrame:
+        """One row for each parameter, ties once."""
+        return tables.parameters_table(self.trace)
+
+    @cached_property
+    def uncounted(self) -> pd.DataFrame:
+        """The operations without a rule."""
+        return tables.uncounted_table(self.trace)
+
+    @cached_property
+    def agreement(self) -> pd.DataFrame:
+        """Layer by layer, what the other counters say against our MACs, and why they differ."""
+        return agreement_table(self.trace, self.counters)
+
+    def table(self, name: str, *, depth: int | None = None) -> pd.DataFrame:
+        """The table of that name (see ``TABLES``); ``depth`` limits the tree of modules."""
+        if name == "modules" and depth is not None:
+            return tables.modules_table(self.trace, depth)
+        return TABLES[name](self)
+
+    def with_counters(self, *counters: CounterRecord) -> Profile:
+        """The same profile with what other counters said."""
+        return replace(self, counters=counters)
+
+    def save(self, path: str | Path) -> None:
+        """Write the profile to ``path`` as JSON; :func:`load_profile` reads it back.
+
+        Written to a temporary name and moved.  Raises :class:`OutputError` where that is not possible.
+        """
+        write_text(Path(path), self.to_json())
+
+    def to_json(self) -> str:
+        """The profile as JSON text, one record a line."""
+        head = {
+            "schema": SCHEMA,
+            "version": SCHEMA_VERSION,
+            "name": self.name,
+            "target": self.target,
+            "mode": self.mode,
+            "environment": dict(self.environment),
+        }
+        lists = {
+            "modules": [asdict(record) for record in self.trace.modules],
+            "parameters": [asdict(record) for record in self.trace.parameters],
+            "calls": [_write_call(call) for call in self.trace.calls],
+            "counters": [asdict(record) for record in self.counters],
+        }
+        lines = [f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()]
+        for key, items in lists.items():
+            body = ",\n".join(f"  {json.dumps(item, ensure_ascii=False)}" for item in items)
+            lines.append(f" {json.dumps(key)}: [\n{body}\n ]" if items else f" {json.dumps(key)}: []")
+        return "{\n" + ",\n".join(lines) + "\n}\n"
+
+    def _repr_html_(self) -> str:
+        heading = f"<b>{html.escape(self.name)}</b>: {html.escape(headline(self))}"
+        shown = format_table(self.shares)
+        return f"<p>{heading}</p>{shown.to_html(index=False, border=0)}"
+
+
+TABLES: dict[str, Callable[[Profile], pd.DataFrame]] = {
+    "shares": lambda profile: profile.shares,
+    "layers": lambda profile: profile.layers,
+    "modules": lambda profile: profile.modules,
+    "operations": lambda profile: profile.operations,
+    "parameters": lambda profile: profile.parameters,
+    "uncounted": lambda profile: profile.uncounted,
+    "crosscheck": lambda profile: profile.agreement,
+}
+"""Every table of a profile by the name that files and configs use."""
+
+
+def load_profile(path: str | Path) -> Profile:
+    """The profile that :meth:`Profile.save` wrote to ``path``; every table is equal to the saved one's.
+
+    Raises :class:`StoredProfileError` where the file cannot be read or is no profile of this schema version.
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StoredProfileError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise StoredProfileError(f"{path}: expected a saved profile (JSON): {error}") from error
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        raise StoredProfileError(f"{path}: expected a saved profile with schema: {SCHEMA!r}")
+    if data.get("version") != SCHEMA_VERSION:
+        raise StoredProfileError(
+            f"{path}: version: found {data.get('version')!r}, expected {SCHEMA_VERSION}; profile the network again"
+        )
+    try:
+        return Profile(
+            name=data["name"],
+            target=data["target"],
+            mode=data["mode"],
+            environment=data["environment"],
+            trace=Trace(
+                tuple(_read_call(item) for item in data["calls"]),
+                tuple(_read(ModuleRecord, item) for item in data["modules"]),
+                tuple(_read(ParameterRecord, item) for item in data["parameters"]),
+            ),
+            counters=tuple(_read_counter(item) for item in data["counters"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StoredProfileError(f"{path}: not a whole profile: {type(error).__name__}: {error}") from error
+
+
+def _write_call(call: OpCall) -> dict[str, Any]:
+    return {
+        "op": call.op,
+        "kind": call.kind,
+        "status": call.status,
+        "module": call.module,
+        "module_call": call.module_call,
+        "phase": call.phase,
+        "inputs": [_write_spec(spec) for spec in call.inputs],
+        "outputs": [_write_spec(spec) for spec in call.outputs],
+        "terms": [_write_term(term) for term in call.terms],
+    }
+
+
+def _read_call(item: dict[str, Any]) -> OpCall:
+    return OpCall(
+        item["op"],
+        item["kind"],
+        item["status"],
+        item["module"],
+        item["module_call"],
+        item["phase"],
+        tuple(_read_spec(text) for text in item["inputs"]),
+        tuple(_read_spec(text) for text in item["outputs"]),
+        tuple(_read_term(term) for term in item["terms"]),
+    )
+
+
+def _write_spec(spec: TensorSpec) -> str:
+    """``1x3x224x224 float32``, with ``parameter`` behind where it is one."""
+    words = ["x".join(map(str, spec.shape)) or "scalar", spec.dtype]
+    return " ".join([*words, "parameter"] if spec.parameter else words)
+
+
+def _read_spec(text: str) -> TensorSpec:
+    sizes, dtype, *parameter = text.split(" ")
+    shape = () if sizes == "scalar" else tuple(int(size) for size in sizes.split("x"))
+    return TensorSpec(shape, dtype, parameter == ["parameter"])
+
+
+def _write_term(term: Term) -> dict[str, Any]:
+    one = {name: getattr(term.one, name) for name in (*SCALAR_OPERATIONS, "macs") if getattr(term.one, name)}
+    item: dict[str, Any] = {"what": term.what, "how_many": list(term.how_many), "one": one}
+    return {**item, "contracted": list(term.contracted)} if term.contracted else item
+
+
+def _read_term(item: dict[str, Any]) -> Term:
+    return Term(item["what"], tuple(item["how_many"]), OpCount(**item["one"]), tuple(item.get("contracted", ())))
+
+
+def _read(record: Any, item: dict[str, Any]) -> Any:
+    """The record whose fields ``item`` holds, with JSON's lists as the tuples they were."""
+    return record(**{key: _as_tuple(value) for key, value in item.items()})
+
+
+def _read_counter(item: dict[str, Any]) -> CounterRecord:
+    figures = {key: tuple(_read(CounterFigure, figure) for figure in item[key]) for key in ("figures", "unsupported")}
+    return CounterRecord(**{**item, **figures, "uncalled": tuple(item["uncalled"])})
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(_as_tuple(item) for item in value) if isinstance(value, list) else value

@@ -1,0 +1,111 @@
+"""What several families share: which sizes an operation works along, and the cost of one small definition.
+
+Complex numbers are counted by the real operations they are made of: a product is 4 multiplies + 2 adds, a
+sum is 2 adds; a real factor of a complex number is 2 multiplies, and a real summand 1 add.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import prod
+from typing import Any
+
+from profiler.errors import UncountedError
+from profiler.opcount import ZERO, OpCount
+from profiler.records import TensorSpec
+
+Sizes = tuple[int, ...]
+Dims = int | Sequence[int] | None
+
+SIGMOID = OpCount(adds=1, divides=1, transcendentals=1)
+"""1 / (1 + e⁻ˣ)."""
+
+
+def split_sizes(shape: Sequence[int], dims: Dims) -> tuple[Sizes, Sizes]:
+    """The sizes that stay and those along ``dims``; no dimension, or an empty list, means all of them."""
+    if isinstance(dims, int):
+        dims = (dims,)
+    if not shape or not dims:
+        return (), tuple(shape)
+    along = {dim % len(shape) for dim in dims}
+    return (
+        tuple(size for dim, size in enumerate(shape) if dim not in along),
+        tuple(size for dim, size in enumerate(shape) if dim in along),
+    )
+
+
+def expand(sizes: int | Sequence[int], dims: int) -> Sizes:
+    """One size for each of ``dims`` dimensions, where a single one may stand for all."""
+    if isinstance(sizes, int):
+        return (sizes,) * dims
+    return tuple(sizes) * dims if len(sizes) == 1 else tuple(sizes)
+
+
+def first(out: Any) -> TensorSpec:
+    """The result, or the first of several."""
+    return out if isinstance(out, TensorSpec) else out[0]  # type: ignore[no-any-return]
+
+
+def is_complex(operand: Any) -> bool:
+    """Whether a tensor or a scalar argument is complex."""
+    return operand.is_complex if isinstance(operand, TensorSpec) else isinstance(operand, complex)
+
+
+def require_real(op: str, operands: Iterable[Any]) -> None:
+    """Raise UncountedError where an operand is complex and ``op`` has no rule for that."""
+    if any(is_complex(operand) for operand in operands):
+        raise UncountedError(f"{op} has no rule for complex numbers; register one with profiler.rule")
+
+
+def addition(a: Any, b: Any) -> OpCount:
+    """a ± b."""
+    return OpCount(adds=2 if is_complex(a) and is_complex(b) else 1)
+
+
+def product(a: Any, b: Any) -> OpCount:
+    """a·b."""
+    if is_complex(a) and is_complex(b):
+        return OpCount(multiplies=4, adds=2)
+    return OpCount(multiplies=2 if is_complex(a) or is_complex(b) else 1)
+
+
+def quotient(a: Any, b: Any) -> OpCount:
+    """a/b; by a complex number it is a·b̄ / |b|²."""
+    if is_complex(b):
+        return product(a, b) + OpCount(multiplies=2, adds=1, divides=2)
+    return OpCount(divides=2 if is_complex(a) else 1)
+
+
+def power(base: Any, exponent: int | float) -> OpCount:
+    """An integer power p is |p| − 1 multiplies, and a divide where p < 0; any other is one transcendental."""
+    if exponent != exponent // 1:
+        require_real("aten::pow with a broken exponent", [base])
+        return OpCount(transcendentals=1)
+    size = abs(int(exponent))
+    count = product(base, base) * max(size - 1, 0)
+    return count + quotient(1.0, base) if exponent < 0 else count
+
+
+def sum_of(k: int, item: Any = None) -> OpCount:
+    """The sum of k values of the type of ``item``: k − 1 additions, none where there are no values."""
+    return addition(item, item) * (k - 1) if k > 0 else ZERO
+
+
+def mean_of(k: int, item: Any = None) -> OpCount:
+    """The mean of k values: their sum and a divide."""
+    return sum_of(k, item) + quotient(item, 1.0) if k > 0 else ZERO
+
+
+def variance_of(k: int) -> OpCount:
+    """The mean of k values, the k squared distances to it, their sum and a divide."""
+    return mean_of(k) + OpCount(multiplies=k, adds=k) + mean_of(k)
+
+
+def largest_of(k: int) -> OpCount:
+    """The largest of k values: k − 1 comparisons."""
+    return OpCount(comparisons=k - 1) if k > 0 else ZERO
+
+
+def size_of(sizes: Sequence[int]) -> int:
+    """The product of ``sizes``."""
+    return prod(sizes)

@@ -1,0 +1,199 @@
+"""Normalisations: batch, layer, group, instance, root-mean-square and weight norm.
+
+Statistics are counted by their definitions: the mean of a group of m values is m − 1 adds and a divide, its
+variance m subtractions, m squares, m − 1 adds and a divide.  Normalising costs an add (ε), a square root and
+a divide for each group, a subtract and a multiply for each element, and a multiply and an add more where
+there is a weight and a bias.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import prod
+from typing import Any
+
+from profiler.opcount import OpCount, Term, each
+from profiler.records import TensorSpec
+from profiler.rules.costs import Sizes, first, mean_of, variance_of
+from profiler.rules.registry import rule
+
+INVERSE_DEVIATION = OpCount(adds=1, divides=1, transcendentals=1)
+"""1 / √(variance + ε)."""
+
+MOVING_AVERAGE = OpCount(multiplies=2, adds=1)
+"""(1 − momentum)·old + momentum·new; 1 − momentum is a constant."""
+
+
+def normalized(
+    shape: Sequence[int], groups: Sequence[int], weight: TensorSpec | None, bias: TensorSpec | None
+) -> Iterator[Term]:
+    """Elements of ``shape`` normalised by the statistics of ``groups`` (a product of sizes), then scaled."""
+    yield Term("inverse deviation", tuple(groups), INVERSE_DEVIATION)
+    yield each(shape, "normalise", multiplies=1, adds=1)
+    if weight is not None:
+        yield each(shape, "weight", multiplies=1)
+    if bias is not None:
+        yield each(shape, "bias", adds=1)
+
+
+def statistics(groups: Sequence[int], m: int) -> Term:
+    """Mean and variance of ``groups`` (a product of sizes) of m values each."""
+    return Term("mean and variance", tuple(groups), mean_of(m) + variance_of_centred(m))
+
+
+def variance_of_centred(m: int) -> OpCount:
+    """The variance of m values whose mean is known already."""
+    return variance_of(m) - mean_of(m)
+
+
+def batch_statistics(shape: Sequence[int], channels: Sizes, running: TensorSpec | None) -> Iterator[Term]:
+    """Statistics of each channel over everything else, and the update of the running ones where they are kept.
+
+    The running variance takes the unbiased variance, which is one divide more by m − 1.
+    """
+    yield statistics(channels, prod(shape) // prod(channels) if prod(channels) else 0)
+    if running is not None:
+        yield Term("running mean", channels, MOVING_AVERAGE)
+        yield Term("running variance", channels, MOVING_AVERAGE + OpCount(divides=1))
+
+
+@rule(
+    "aten::batch_norm",
+    "aten::native_batch_norm",
+    "aten::_batch_norm_impl_index",
+    "aten::_native_batch_norm_legit",
+    "aten::_native_batch_norm_legit_functional",
+    "aten::cudnn_batch_norm",
+    "aten::miopen_batch_norm",
+    kind="norm",
+)
+def batch_norm(
+    input: TensorSpec,
+    weight: TensorSpec | None,
+    bias: TensorSpec | None,
+    running_mean: Any = None,
+    running_var: Any = None,
+    training: bool = False,
+    *_: Any,
+    out: Any,
+) -> Iterator[Term]:
+    """(N, C, *) → (N, C, *); in training each channel's statistics are those of the batch."""
+    if isinstance(running_mean, bool):  # the overload without running statistics passes `training` here
+        running_mean, training = None, running_mean
+    channels = input.shape[1:2]
+    if training:
+        yield from batch_statistics(input.shape, channels, running_mean)
+    yield from normalized(input.shape, channels, weight, bias)
+
+
+@rule("aten::_native_batch_norm_legit_no_training", "aten::_batch_norm_no_update", kind="norm")
+def batch_norm_inference(
+    input: TensorSpec, weight: TensorSpec | None, bias: TensorSpec | None, *_: Any, out: Any
+) -> Iterator[Term]:
+    """(N, C, *) → (N, C, *) with the running statistics."""
+    yield from normalized(input.shape, input.shape[1:2], weight, bias)
+
+
+@rule("aten::_batch_norm_with_update", "aten::_batch_norm_with_update_functional", kind="norm")
+def batch_norm_training(
+    input: TensorSpec,
+    weight: TensorSpec | None,
+    bias: TensorSpec | None,
+    running_mean: TensorSpec | None,
+    *_: Any,
+    out: Any,
+) -> Iterator[Term]:
+    """(N, C, *) → (N, C, *) with the statistics of the batch."""
+    yield from batch_statistics(input.shape, input.shape[1:2], running_mean)
+    yield from normalized(input.shape, input.shape[1:2], weight, bias)
+
+
+@rule("aten::layer_norm", "aten::native_layer_norm", kind="norm")
+def layer_norm(
+    input: TensorSpec,
+    normalized_shape: Sequence[int],
+    weight: TensorSpec | None = None,
+    bias: TensorSpec | None = None,
+    *_: Any,
+    out: Any,
+) -> Iterator[Term]:
+    """(*, D₁, …, D_k) → the same; every leading index is a group of D₁·…·D_k values."""
+    groups = input.shape[: len(input.shape) - len(normalized_shape)]
+    yield statistics(groups, prod(normalized_shape))
+    yield from normalized(input.shape, groups, weight, bias)
+
+
+@rule("aten::group_norm", kind="norm")
+def group_norm(
+    input: TensorSpec,
+    num_groups: int,
+    weight: TensorSpec | None = None,
+    bias: TensorSpec | None = None,
+    *_: Any,
+    out: TensorSpec,
+) -> Iterator[Term]:
+    """(N, C, *) → the same; C/num_groups channels of one sample are a group."""
+    groups = (input.shape[0], num_groups)
+    yield statistics(groups, prod(input.shape[1:]) // num_groups)
+    yield from normalized(input.shape, groups, weight, bias)
+
+
+@rule("aten::native_group_norm", kind="norm")
+def native_group_norm(
+    input: TensorSpec,
+    weight: TensorSpec | None,
+    bias: TensorSpec | None,
+    N: int,  # noqa: N803 - named as in the operator's schema
+    C: int,  # noqa: N803
+    HxW: int,  # noqa: N803
+    group: int,
+    *_: Any,
+    out: Any,
+) -> Iterator[Term]:
+    """(N, C, *) → the same; C/group channels of one sample are a group."""
+    return group_norm(input, group, weight, bias, out=first(out))  # type: ignore[return-value]
+
+
+@rule("aten::instance_norm", kind="norm")
+def instance_norm(
+    input: TensorSpec,
+    weight: TensorSpec | None,
+    bias: TensorSpec | None,
+    running_mean: TensorSpec | None,
+    running_var: TensorSpec | None,
+    use_input_stats: bool,
+    *_: Any,
+    out: TensorSpec,
+) -> Iterator[Term]:
+    """(N, C, *) → the same; defined as a batch norm over N·C channels of one sample.
+
+    The running statistics are updated for each of the N·C and then averaged over N.
+    """
+    channels = input.shape[:2]
+    if use_input_stats:
+        yield from batch_statistics(input.shape, channels, running_mean)
+        if running_mean is not None:
+            yield Term("average of running statistics", channels[1:], mean_of(input.shape[0]) * 2)
+    yield from normalized(input.shape, channels, weight, bias)
+
+
+@rule("aten::rms_norm", "aten::_fused_rms_norm", kind="norm")
+def rms_norm(
+    input: TensorSpec, normalized_shape: Sequence[int], weight: TensorSpec | None = None, *_: Any, out: Any
+) -> Iterator[Term]:
+    """(*, D₁, …, D_k) → the same: x · rsqrt(mean(x²) + ε) · weight."""
+    groups = input.shape[: len(input.shape) - len(normalized_shape)]
+    m = prod(normalized_shape)
+    yield Term("mean square", groups, OpCount(multiplies=m) + mean_of(m))
+    yield each(groups, "inverse root", adds=1, transcendentals=1)
+    yield each(input.shape, "normalise", multiplies=1)
+    if weight is not None:
+        yield each(input.shape, "weight", multiplies=1)
+
+
+@rule("aten::_weight_norm", "aten::_weight_norm_interface", kind="norm")
+def weight_norm(v: TensorSpec, g: TensorSpec, dim: int = 0, *, out: Any) -> Iterator[Term]:
+    """v · (g / ‖v‖), one norm for each element of g."""
+    m = v.size // g.size if g.size else 0
+    yield Term("norm", g.shape, OpCount(multiplies=m, adds=m - 1, divides=1, transcendentals=1))
+    yield each(v.shape, "scale", multiplies=1)

@@ -1,0 +1,51 @@
+"""Softmax and its logarithm, by the definitions shifted by the largest value of each row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from profiler.opcount import OpCount, Term
+from profiler.records import TensorSpec
+from profiler.rules.costs import largest_of, split_sizes, sum_of
+from profiler.rules.registry import rule
+
+
+def softmax_of(k: int) -> OpCount:
+    """A row of k: the largest, k subtractions, k exps, their sum, k divides."""
+    return largest_of(k) + OpCount(adds=k, transcendentals=k, divides=k) + sum_of(k)
+
+
+def log_softmax_of(k: int) -> OpCount:
+    """A row of k: x − max − log Σ exp(x − max)."""
+    return logsumexp_of(k) - OpCount(adds=1) + OpCount(adds=k) if k > 0 else OpCount()
+
+
+def logsumexp_of(k: int) -> OpCount:
+    """A row of k: max + log Σ exp(x − max)."""
+    return largest_of(k) + OpCount(adds=k + 1, transcendentals=k + 1) + sum_of(k) if k > 0 else OpCount()
+
+
+@rule(
+    "aten::softmax",
+    "aten::_softmax",
+    "aten::_safe_softmax",
+    "aten::special_softmax",
+    kind="softmax",
+)
+def softmax(input: TensorSpec, dim: int, *_: Any, out: TensorSpec) -> Iterator[Term]:
+    """(*, L, *) → the same, every row along ``dim``."""
+    rows, (k,) = _rows(input, dim)
+    yield Term("softmax rows", rows, softmax_of(k))
+
+
+@rule("aten::log_softmax", "aten::_log_softmax", "aten::special_log_softmax", kind="softmax")
+def log_softmax(input: TensorSpec, dim: int, *_: Any, out: TensorSpec) -> Iterator[Term]:
+    """(*, L, *) → the same, every row along ``dim``."""
+    rows, (k,) = _rows(input, dim)
+    yield Term("log-softmax rows", rows, log_softmax_of(k))
+
+
+def _rows(input: TensorSpec, dim: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The sizes of the rows' indices and, alone in its tuple, a row's length; a scalar is one row of one."""
+    return split_sizes(input.shape or (1,), dim)

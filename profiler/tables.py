@@ -1,0 +1,335 @@
+"""Records → pandas tables.  Every number shown anywhere is a group-by made here.
+
+Sums are made in Python integers and pandas only holds the result: a column is ``int64`` where every value
+and their sum fit, and holds exact Python integers otherwise.  A count that is not known is missing, not zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from profiler.opcount import COUNT_COLUMNS, ZERO, OpCount
+from profiler.records import (
+    KINDS,
+    ROOT,
+    ModuleRecord,
+    OpCall,
+    ParameterRecord,
+    Trace,
+    show_shape,
+    show_shapes,
+)
+
+LAYERS_COLUMNS = (
+    "layer",
+    "type",
+    "kind",
+    "calls",
+    "input_shape",
+    "output_shape",
+    "parameters",
+    *COUNT_COLUMNS,
+    "formula",
+    "status",
+)
+SHARED_FIGURES = ("parameters", "multiplies", "adds", "macs", "flops")
+"""The figures of which the table of shares gives each kind's part."""
+
+SHARES_COLUMNS = ("kind", "layers", *(name for figure in SHARED_FIGURES for name in (figure, f"{figure}_share")))
+MODULES_COLUMNS = (
+    "module",
+    "type",
+    "depth",
+    "calls",
+    "parameters",
+    "parameters_total",
+    *COUNT_COLUMNS,
+    *(f"{name}_total" for name in COUNT_COLUMNS),
+    "status",
+)
+OPERATIONS_COLUMNS = ("op", "kind", "phase", "status", "calls", "modules", *COUNT_COLUMNS)
+PARAMETERS_COLUMNS = ("parameter", "module", "kind", "shape", "dtype", "parameters", "bytes", "trainable", "names")
+UNCOUNTED_COLUMNS = ("op", "calls", "elements", "modules")
+
+TERMS_SHOWN = 8
+"""How many different terms a layer's formula shows before the rest is only counted."""
+
+INT64_MAX = 2**63 - 1
+
+
+def make_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> pd.DataFrame:
+    """A table with exactly these columns, whose integers are exact."""
+    data = list(zip(*rows, strict=True)) or [() for _ in columns]
+    return pd.DataFrame({name: _column(values) for name, values in zip(columns, data, strict=True)})
+
+
+def _column(values: Sequence[Any]) -> pd.Series[Any]:
+    if values and all(type(value) is int for value in values):
+        fits = sum(abs(value) for value in values) <= INT64_MAX
+        return pd.Series(values, dtype="int64" if fits else "object")
+    if values and all(type(value) is bool for value in values):
+        return pd.Series(values, dtype="bool")
+    if values and all(type(value) is float for value in values):
+        return pd.Series(values, dtype="float64")
+    return pd.Series(list(values), dtype="object")
+
+
+@dataclass(slots=True)
+class _Sum:
+    """What the operation calls of one group add up to."""
+
+    count: OpCount = ZERO
+    calls: int = 0
+    elements: int = 0
+    uncounted: int = 0
+    modules: dict[str, None] = field(default_factory=dict)
+
+    def add(self, call: OpCall) -> None:
+        self.count = self.count + call.count
+        self.calls += 1
+        self.modules.setdefault(call.module)
+        if call.status == "uncounted":
+            self.uncounted += 1
+            self.elements += sum(spec.size for spec in (*call.inputs, *call.outputs))
+
+    @property
+    def status(self) -> str:
+        return "partial" if self.uncounted else "complete"
+
+    @property
+    def figures(self) -> tuple[int | None, ...]:
+        """The counts in the order of ``COUNT_COLUMNS``; missing where nothing but the unknown is in the group."""
+        return (None,) * len(COUNT_COLUMNS) if self.uncounted and not self.count else figures(self.count)
+
+
+def figures(count: OpCount) -> tuple[int, ...]:
+    """The counts in the order of ``COUNT_COLUMNS``."""
+    return tuple(getattr(count, name) for name in COUNT_COLUMNS)
+
+
+def _group(calls: Iterable[OpCall], key: Callable[[OpCall], Any]) -> dict[Any, _Sum]:
+    sums: dict[Any, _Sum] = {}
+    for call in calls:
+        sums.setdefault(key(call), _Sum()).add(call)
+    return sums
+
+
+def total_count(trace: Trace) -> OpCount:
+    """The counts of the whole network; what is uncounted is not in them."""
+    count = ZERO
+    for call in trace.calls:
+        count = count + call.count
+    return count
+
+
+def layer_kinds(trace: Trace) -> dict[str, str]:
+    """For each module that ran operations itself, the kind of the costliest of them."""
+    best: dict[str, tuple[tuple[int, int, int], str]] = {}
+    for (module, kind), group in _group(trace.calls, lambda call: (call.module, call.kind)).items():
+        cost = (group.count.flops, group.count.comparisons, group.uncounted)
+        if module not in best or cost > best[module][0]:
+            best[module] = (cost, kind)
+    return {module: kind for module, (_, kind) in best.items()}
+
+
+def parameter_kind(record: ParameterRecord, kinds: dict[str, str]) -> str:
+    """The kind of the layer that holds the parameter; of the operation that reads it where that is no layer."""
+    return "unused" if record.use == "unused" else kinds.get(record.module, record.use)
+
+
+def layers_table(trace: Trace) -> pd.DataFrame:
+    """One row for each module that ran operations itself, in the order in which they first ran."""
+    kinds = layer_kinds(trace)
+    modules = {record.name: record for record in trace.modules}
+    held = _parameters_by_module(trace.parameters)
+    calls: dict[str, list[OpCall]] = {}
+    for call in trace.calls:
+        calls.setdefault(call.module, []).append(call)
+    rows = []
+    for name, group in _group(trace.calls, lambda call: call.module).items():
+        record = modules.get(name, ModuleRecord(name, "", 0))
+        rows.append(
+            (
+                name or ROOT,
+                record.type,
+                kinds[name],
+                record.calls,
+                _show_calls(record.input_shapes),
+                _show_calls(record.output_shapes),
+                held.get(name, 0),
+                *group.figures,
+                formula(calls[name]),
+                group.status,
+            )
+        )
+    return make_table(LAYERS_COLUMNS, rows)
+
+
+def formula(calls: Iterable[OpCall]) -> str:
+    """What the calls cost, as one would write it by hand.
+
+    The product of a contraction stands for its macs, without the adds of a bias; equal terms are collected.
+    """
+    texts: dict[str, int] = {}
+    hidden = 0
+    for call in calls:
+        contracts = any(term.contracted for term in call.terms)
+        for term in call.terms:
+            if not term.one or (contracts and term.what == "bias"):
+                continue
+            if term.formula in texts or len(texts) < TERMS_SHOWN:
+                texts[term.formula] = texts.get(term.formula, 0) + 1
+            else:
+                hidden += 1
+    parts = [text if times == 1 else f"{times} × [{text}]" for text, times in texts.items()]
+    return " + ".join(parts) + (f" + … ({hidden} more)" if hidden else "")
+
+
+def shares_table(trace: Trace) -> pd.DataFrame:
+    """Layers, parameters and counts by kind, each with its share (a fraction of one) of the total in the last row."""
+    kinds = layer_kinds(trace)
+    work = _group(trace.calls, lambda call: call.kind)
+    layers: dict[str, int] = {}
+    for kind in kinds.values():
+        layers[kind] = layers.get(kind, 0) + 1
+    held: dict[str, int] = {}
+    for record in _true_parameters(trace.parameters):
+        kind = parameter_kind(record, kinds)
+        held[kind] = held.get(kind, 0) + record.size
+
+    def row(kind: str, layers: int, parameters: int, count: OpCount, known: bool) -> list[Any]:
+        values = (parameters, count.multiplies, count.adds, count.macs, count.flops)
+        cells: list[Any] = [kind, layers]
+        for name, value in zip(SHARED_FIGURES, values, strict=True):
+            missing = not known and name != "parameters"
+            cells += [None, None] if missing else [value, value / whole[name] if whole[name] else 0.0]
+        return cells
+
+    everything = total_count(trace)
+    parameters_total = sum(held.values())
+    whole = {
+        "parameters": parameters_total,
+        **{name: getattr(everything, name) for name in SHARED_FIGURES if name != "parameters"},
+    }
+    rows = [
+        row(kind, layers.get(kind, 0), held.get(kind, 0), work[kind].count if kind in work else ZERO, kind != "uncounted")
+        for kind in KINDS
+        if kind in layers or kind in held or kind in work
+    ]
+    rows.append(row("total", sum(layers.values()), parameters_total, everything, True))
+    return make_table(SHARES_COLUMNS, rows)
+
+
+def modules_table(trace: Trace, depth: int | None = None) -> pd.DataFrame:
+    """The tree of modules, each with what it did itself and what it did together with all below it.
+
+    With ``depth``, modules further down are left out; they stay in the totals of those that are shown.
+    """
+    own = _group(trace.calls, lambda call: call.module)
+    held = _parameters_by_module(trace.parameters)
+    totals: dict[str, _Sum] = {}
+    held_below: dict[str, int] = {}
+    for name, group in own.items():
+        for ancestor in _with_ancestors(name):
+            whole = totals.setdefault(ancestor, _Sum())
+            whole.count = whole.count + group.count
+            whole.calls += group.calls
+            whole.uncounted += group.uncounted
+    for name, size in held.items():
+        for ancestor in _with_ancestors(name):
+            held_below[ancestor] = held_below.get(ancestor, 0) + size
+    rows = []
+    for record in trace.modules:
+        level = record.name.count(".") + 1 if record.name else 0
+        if depth is not None and level > depth:
+            continue
+        whole = totals.get(record.name, _Sum())
+        rows.append(
+            (
+                record.name or ROOT,
+                record.type,
+                level,
+                record.calls,
+                held.get(record.name, 0),
+                held_below.get(record.name, 0),
+                *own.get(record.name, _Sum()).figures,
+                *whole.figures,
+                whole.status,
+            )
+        )
+    return make_table(MODULES_COLUMNS, rows)
+
+
+def operations_table(trace: Trace) -> pd.DataFrame:
+    """One row for each operation (kind and phase), the costliest first; the free ones last."""
+    groups = _group(trace.calls, lambda call: (call.op, call.kind, call.phase, call.status))
+    order = {"uncounted": 0, "counted": 1, "free": 2}
+
+    def rank(item: tuple[Any, _Sum]) -> tuple[int, int, int, str]:
+        (op, _, _, status), group = item
+        return order[status], -group.count.flops, -group.count.comparisons, op
+
+    rows = [
+        (op, kind, phase, status, group.calls, len(group.modules), *group.figures)
+        for (op, kind, phase, status), group in sorted(groups.items(), key=rank)
+    ]
+    return make_table(OPERATIONS_COLUMNS, rows)
+
+
+def parameters_table(trace: Trace) -> pd.DataFrame:
+    """One row for each parameter, however many names it has; buffers are not in it."""
+    kinds = layer_kinds(trace)
+    rows = [
+        (
+            record.names[0],
+            record.module or ROOT,
+            parameter_kind(record, kinds),
+            show_shape(record.shape),
+            record.dtype,
+            record.size,
+            record.bytes,
+            record.trainable,
+            "; ".join(record.names),
+        )
+        for record in _true_parameters(trace.parameters)
+    ]
+    return make_table(PARAMETERS_COLUMNS, rows)
+
+
+def uncounted_table(trace: Trace) -> pd.DataFrame:
+    """The operations without a rule: calls, elements of the tensors they touched, and the modules that ran them."""
+    groups = _group((call for call in trace.calls if call.status == "uncounted"), lambda call: call.op)
+    rows = [
+        (op, group.calls, group.elements, "; ".join(name or ROOT for name in group.modules))
+        for op, group in sorted(groups.items())
+    ]
+    return make_table(UNCOUNTED_COLUMNS, rows)
+
+
+def _show_calls(shapes: tuple[tuple[tuple[int, ...], ...], ...]) -> str:
+    """The shapes of a module's tensors; those of calls that differ are set apart by a bar."""
+    return " | ".join(show_shapes(call) for call in shapes)
+
+
+def _true_parameters(records: Iterable[ParameterRecord]) -> Iterable[ParameterRecord]:
+    return (record for record in records if not record.buffer)
+
+
+def _parameters_by_module(records: Iterable[ParameterRecord]) -> dict[str, int]:
+    held: dict[str, int] = {}
+    for record in _true_parameters(records):
+        held[record.module] = held.get(record.module, 0) + record.size
+    return held
+
+
+def _with_ancestors(name: str) -> list[str]:
+    """``"a.b.c"`` → ``["a.b.c", "a.b", "a", ""]``."""
+    names = [name] if name else []
+    while "." in name:
+        name = name.rpartition(".")[0]
+        names.append(name)
+    return [*names, ""]

@@ -1,0 +1,223 @@
+"""The dispatch mode: every operation that runs → an :class:`~profiler.records.OpCall` with its terms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from profiler.errors import RuleError
+from profiler.records import OpCall, Phase, TensorSpec, show_shapes
+from profiler.rules.registry import Entry, Registry
+from profiler.tracing.copying import to_meta
+from profiler.tracing.private import TorchDispatchMode, can_be_taken_apart, operator_name
+from profiler.tracing.tensors import dtype_name, map_arguments
+
+Place = Callable[[], tuple[str, int]]
+"""Says which module is running, and in which of its calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of one operator, looked up once."""
+
+    name: str
+    entry: Entry | None
+    decompose: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OpFailure:
+    """The operation that raised, and the shapes it was given."""
+
+    op: str
+    inputs: tuple[tuple[int, ...], ...]
+
+
+class Origins:
+    """Where tensors come from: parameters, the network's inputs, or neither.
+
+    A tensor counts as a parameter if it is one, a view of one, or was computed from parameters and
+    constants alone.  Storages are told apart by identity; every result overwrites what was noted for its
+    storage, so a storage that was freed and made anew is never mistaken for the old one.
+    """
+
+    def __init__(self) -> None:
+        self._parameters: set[int] = set()
+        self._activations: set[int] = set()
+        self._kept: list[Any] = []
+        self._roots: dict[int, str] = {}
+        self.uses: dict[str, list[int]] = {}
+
+    def add_parameter(self, name: str, tensor: torch.Tensor) -> None:
+        """``tensor`` is the parameter ``name`` of the network."""
+        storage = self._keep(tensor)
+        self._parameters.add(storage)
+        self._roots[storage] = name
+
+    def add_activation(self, tensor: torch.Tensor) -> None:
+        self._activations.add(self._keep(tensor))
+
+    def is_parameter(self, tensor: torch.Tensor) -> bool:
+        return _storage(tensor) in self._parameters
+
+    def note_use(self, inputs: list[torch.Tensor], call: int) -> None:
+        """The operation call of that index reads ``inputs``: whichever are parameters are used by it."""
+        for tensor in inputs:
+            name = self._roots.get(_storage(tensor))
+            if name is not None:
+                self.uses.setdefault(name, []).append(call)
+
+    def follow(self, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
+        """Note where the results of an operation come from, given what went in."""
+        storages = [_storage(tensor) for tensor in inputs]
+        from_activation = any(storage in self._activations for storage in storages)
+        from_parameter = not from_activation and any(storage in self._parameters for storage in storages)
+        for tensor in outputs:
+            storage = _storage(tensor)
+            if storage in storages and not from_activation:
+                continue
+            (self._activations.add if from_activation else self._activations.discard)(storage)
+            (self._parameters.add if from_parameter else self._parameters.discard)(storage)
+
+    def _keep(self, tensor: torch.Tensor) -> int:
+        try:
+            self._kept.append(tensor.untyped_storage())
+        except (RuntimeError, NotImplementedError):
+            self._kept.append(tensor)
+        return _storage(tensor)
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    """What identifies the memory of ``tensor``; views share it.  Tensors without a storage stand for themselves."""
+    try:
+        return id(tensor.untyped_storage())
+    except (RuntimeError, NotImplementedError):
+        return id(tensor)
+
+
+class OpRecorder(TorchDispatchMode):
+    """Records every operation that runs while it is active.
+
+    In inference mode operators arrive whole, as the network called them.  One without an entry that is
+    made of others is taken apart, and its parts are recorded instead; one that cannot be is uncounted.
+    Tensors that live elsewhere are turned into meta tensors when they meet one.
+    """
+
+    def __init__(self, registry: Registry, place: Place, origins: Origins) -> None:
+        super().__init__()
+        self.calls: list[OpCall] = []
+        self.phase: Phase = "forward"
+        self.failure: OpFailure | None = None
+        self._registry = registry
+        self._place = place
+        self._origins = origins
+        self._known: dict[Any, _Known] = {}
+        self._meta_twins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        known = self._known.get(func)
+        if known is None:
+            known = self._known[func] = self._look_up(func)
+        kwargs = kwargs or {}
+        inputs: list[torch.Tensor] = []
+        _collect((args, kwargs), inputs)
+        devices = {tensor.is_meta for tensor in inputs}
+        if True in devices:
+            args, kwargs, inputs = self._move(args, kwargs, inputs, mixed=len(devices) > 1)
+        try:
+            if known.decompose:
+                with self:
+                    result = func.decompose(*args, **kwargs)
+                if result is not NotImplemented:
+                    return result
+            result = func(*args, **kwargs)
+        except Exception:
+            if self.failure is None:
+                self.failure = OpFailure(known.name, tuple(tuple(tensor.shape) for tensor in inputs))
+            raise
+        self._record(known, args, kwargs, inputs, result)
+        return result
+
+    def _look_up(self, func: Any) -> _Known:
+        name = operator_name(func)
+        entry = self._registry.find(name)
+        return _Known(name, entry, entry is None and can_be_taken_apart(func))
+
+    def _move(self, args: Any, kwargs: Any, inputs: list[torch.Tensor], *, mixed: bool) -> Any:
+        """The arguments with stray tensors and explicit devices on meta."""
+
+        def move(leaf: Any) -> Any:
+            if isinstance(leaf, torch.Tensor) and not leaf.is_meta:
+                if id(leaf) not in self._meta_twins:
+                    twin = to_meta(leaf)
+                    self._origins.follow([leaf], [twin])
+                    self._meta_twins[id(leaf)] = (leaf, twin)
+                return self._meta_twins[id(leaf)][1]
+            if isinstance(leaf, torch.device):
+                return torch.device("meta")
+            return leaf
+
+        if mixed or any(isinstance(leaf, torch.device) for leaf in (*args, *kwargs.values())):
+            args = map_arguments(args, move)
+            kwargs = {key: map_arguments(value, move) for key, value in kwargs.items()}
+            inputs = []
+            _collect((args, kwargs), inputs)
+        return args, kwargs, inputs
+
+    def _record(self, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], result: Any) -> None:
+        outputs: list[torch.Tensor] = []
+        _collect(result, outputs)
+        input_specs = tuple(self._spec(tensor) for tensor in inputs)
+        self._origins.note_use(inputs, len(self.calls))
+        self._origins.follow(inputs, outputs)
+        output_specs = tuple(self._spec(tensor) for tensor in outputs)
+        entry = known.entry
+        module, module_call = self._place()
+        if entry is None:
+            work, kind, terms = "uncounted", "uncounted", ()
+        elif entry.cost is None or not (
+            entry.integers or any(spec.is_arithmetic for spec in (*input_specs, *output_specs))
+        ):
+            work, kind, terms = "free", "movement", ()
+        else:
+            work, (kind, terms) = "counted", self._apply(known.name, entry, args, kwargs, result)
+        self.calls.append(
+            OpCall(known.name, kind, work, module, module_call, self.phase, input_specs, output_specs, terms)  # type: ignore[arg-type]
+        )
+
+    def _apply(self, name: str, entry: Entry, args: Any, kwargs: Any, result: Any) -> Any:
+        arguments = map_arguments(args, self._describe)
+        options = {key: map_arguments(value, self._describe) for key, value in kwargs.items() if key != "out"}
+        out = map_arguments(result, self._describe)
+        assert entry.cost is not None
+        try:
+            kind = entry.kind_of(*arguments, out=out, **options)
+            return kind, tuple(term for term in entry.cost(*arguments, out=out, **options))
+        except Exception as error:
+            shapes: list[torch.Tensor] = []
+            _collect(args, shapes)
+            raise RuleError(
+                f"the rule of {name} failed on {show_shapes(tuple(tuple(t.shape) for t in shapes))}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+    def _describe(self, leaf: Any) -> Any:
+        return self._spec(leaf) if isinstance(leaf, torch.Tensor) else leaf
+
+    def _spec(self, tensor: torch.Tensor) -> TensorSpec:
+        return TensorSpec(tuple(tensor.shape), dtype_name(tensor.dtype), self._origins.is_parameter(tensor))
+
+
+def _collect(value: Any, found: list[torch.Tensor]) -> None:
+    """Append every tensor in operator arguments (nested lists and tuples, one mapping deep) to ``found``."""
+    if isinstance(value, torch.Tensor):
+        found.append(value)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _collect(item, found)
+    elif isinstance(value, dict):
+        for item in value.values():
+            _collect(item, found)

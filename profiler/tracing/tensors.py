@@ -1,0 +1,68 @@
+"""Finding the tensors in nested arguments and results, and describing them as specs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import torch
+
+_DTYPE_NAMES: dict[torch.dtype, str] = {}
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """``torch.float32`` → ``"float32"``."""
+    name = _DTYPE_NAMES.get(dtype)
+    if name is None:
+        name = _DTYPE_NAMES[dtype] = str(dtype).removeprefix("torch.")
+    return name
+
+
+def tensors_in(value: Any) -> Iterator[torch.Tensor]:
+    """Every tensor in a nest of lists, tuples, mappings and dataclasses, in order."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from tensors_in(item)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from tensors_in(item)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            yield from tensors_in(getattr(value, field.name, None))
+
+
+def map_arguments(value: Any, change: Callable[[Any], Any]) -> Any:
+    """The operator arguments ``value`` with ``change`` applied to every leaf; lists and tuples are kept."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(map_arguments(item, change) for item in value)
+    return change(value)
+
+
+def map_inputs(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """The network inputs ``value`` with ``change`` applied to every tensor.
+
+    Lists, tuples (named ones too), mappings and dataclasses are rebuilt; anything else passes as it is.
+    """
+    if isinstance(value, torch.Tensor):
+        return change(value)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(map_inputs(item, change) for item in value))
+    if isinstance(value, (list, tuple)):
+        return type(value)(map_inputs(item, change) for item in value)
+    if isinstance(value, dict):
+        changed = value.copy()
+        changed.update((key, map_inputs(item, change)) for key, item in value.items())
+        return changed
+    if is_dataclass(value) and not isinstance(value, type):
+        twin = object.__new__(type(value))
+        twin.__dict__.update({key: map_inputs(item, change) for key, item in vars(value).items()})
+        return twin
+    return value
+
+
+def shapes_in(value: Any) -> tuple[tuple[int, ...], ...]:
+    """The shapes of :func:`tensors_in`."""
+    return tuple(tuple(tensor.shape) for tensor in tensors_in(value))
