@@ -7,26 +7,33 @@ What is left over is unexplained.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
 import pandas as pd
 
 from profiler.errors import ProfilerError
-from profiler.records import ROOT, CounterRecord, OpCall, Trace
+from profiler.records import ROOT, CounterFigure, CounterRecord, OpCall, Trace
 from profiler.tables import make_table
 
 AGREEMENT_COLUMNS = ("layer", "type", "counter", "macs", "figure", "difference", "reason", "explained")
 
 
+Figure = Callable[[OpCall], int]
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a counter says of one operation: under which name, by which formula, and what it means by it."""
+    """What a counter says of one operation: under which name, by which formula, and what it means by it.
+
+    Where the counter goes by one of several formulas and the record cannot tell which, the figures are in the
+    order in which they are tried.
+    """
 
     name: str
-    figure: Callable[[OpCall], int]
+    figures: tuple[Figure, ...]
     meaning: str = ""
 
 
@@ -46,36 +53,48 @@ def _matmul(call: OpCall) -> int:
     return prod(_first(call)) * call.inputs[1].shape[-1]
 
 
-_CONVOLUTION = Label("conv", lambda call: call.count.macs)
+def _macs(call: OpCall) -> int:
+    return call.count.macs
+
+
+def _rounded_macs(call: OpCall) -> int:
+    """The macs by way of NumPy's contraction report, which prints twice their number with four digits."""
+    return int(float(f"{2 * call.count.macs:.3e}") // 2)
+
+
+_CONVOLUTION = Label("conv", (_macs,))
 
 FVCORE = {
     **{f"aten::{name}{n}d": _CONVOLUTION for name in ("conv", "conv_transpose") for n in (1, 2, 3)},
-    "aten::linear": Label("linear", lambda call: prod(_first(call)) * call.inputs[1].shape[0]),
-    "aten::matmul": Label("matmul", _matmul, "multiplies the first operand's elements by the last size, not broadcast"),
-    "aten::mm": Label("mm", _matmul),
-    "aten::bmm": Label("bmm", _matmul),
-    "aten::addmm": Label("addmm", lambda call: prod(call.inputs[1].shape) * call.inputs[2].shape[-1]),
-    "aten::einsum": Label("einsum", lambda call: call.count.macs),
-    "aten::batch_norm": Label("batch_norm", _an_element(1, 2), "counts batch norm, 2 an element (1 without affine)"),
-    "aten::layer_norm": Label("layer_norm", _an_element(4, 5), "counts layer norm, 5 an element (4 without affine)"),
-    "aten::group_norm": Label("group_norm", _an_element(4, 5), "counts group norm, 5 an element (4 without affine)"),
+    "aten::linear": Label("linear", (lambda call: prod(_first(call)) * call.inputs[1].shape[0],)),
+    "aten::matmul": Label("matmul", (_matmul,), "multiplies the first operand's size by the last one, not broadcast"),
+    "aten::mm": Label("mm", (_matmul,)),
+    "aten::bmm": Label("bmm", (_matmul,)),
+    "aten::addmm": Label("addmm", (lambda call: prod(call.inputs[1].shape) * call.inputs[2].shape[-1],)),
+    "aten::einsum": Label("einsum", (_macs, _rounded_macs), "rounds an einsum's count to four digits"),
+    "aten::batch_norm": Label("batch_norm", (_an_element(1, 2),), "counts batch norm, 2 an element (1 without affine)"),
+    "aten::layer_norm": Label("layer_norm", (_an_element(4, 5),), "counts layer norm, 5 an element (4 without affine)"),
+    "aten::group_norm": Label("group_norm", (_an_element(4, 5),), "counts group norm, 5 an element (4 without affine)"),
     "aten::instance_norm": Label(
-        "instance_norm", _an_element(4, 5), "counts instance norm, 5 an element (4 without affine)"
+        "instance_norm", (_an_element(4, 5),), "counts instance norm, 5 an element (4 without affine)"
     ),
     "aten::adaptive_avg_pool2d": Label(
-        "adaptive_avg_pool2d", lambda call: prod(_first(call)), "counts adaptive average pooling, 1 an input element"
+        "adaptive_avg_pool2d", (lambda call: prod(_first(call)),), "counts adaptive average pooling, 1 an input element"
     ),
     "aten::upsample_nearest2d": Label(
-        "upsample_nearest2d", lambda call: call.outputs[0].size, "counts nearest upsampling, 1 a result"
+        "upsample_nearest2d", (lambda call: call.outputs[0].size,), "counts nearest upsampling, 1 a result"
     ),
     "aten::upsample_bilinear2d": Label(
-        "upsample_bilinear2d", lambda call: 4 * call.outputs[0].size, "counts bilinear upsampling, 4 a result"
+        "upsample_bilinear2d", (lambda call: 4 * call.outputs[0].size,), "counts bilinear upsampling, 4 a result"
     ),
     "aten::grid_sampler": Label(
-        "grid_sampler", lambda call: 4 * call.outputs[0].size, "counts grid sampling, 4 a result"
+        "grid_sampler", (lambda call: 4 * call.outputs[0].size,), "counts grid sampling, 4 a result"
     ),
 }
 """fvcore's rules (its ``flop_count`` module), restated for the operations that we record."""
+
+FUSED = ("aten::_native_multi_head_attention", "aten::_transformer_encoder_layer_fwd")
+"""Kernels that do the work of a module and all below it in one operation."""
 
 FVCORE_OTHER_NAMES = {
     "aten::conv1d": "aten::_convolution_mode",
@@ -109,68 +128,105 @@ def unexplained(table: pd.DataFrame) -> pd.DataFrame:
 def _rows(trace: Trace, counter: CounterRecord) -> Iterable[tuple[object, ...]]:
     if counter.counter not in CONVENTIONS:
         raise ProfilerError(f"counter {counter.counter!r} is not known, expected one of {', '.join(CONVENTIONS)}")
-    labels = CONVENTIONS[counter.counter]
-    first = {record.name: record.first_name for record in trace.modules}
+    said = _by_module(counter.figures)
+    unsupported = _by_module(counter.unsupported)
+    first_names = {record.name: record.first_name for record in trace.modules}
     types = {record.name: record.type for record in trace.modules}
     calls: dict[str, list[OpCall]] = {record.first_name: [] for record in trace.modules}
     for call in trace.calls:
-        calls.setdefault(first.get(call.module, call.module), []).append(call)
+        calls.setdefault(first_names.get(call.module, call.module), []).append(call)
     for module, ours in calls.items():
-        said = {figure.op: figure.figure for figure in counter.figures if figure.module == module}
-        unsupported = Counter({figure.op: figure.figure for figure in counter.unsupported if figure.module == module})
         macs = sum(call.count.macs for call in ours)
-        theirs = sum(said.values())
-        parts = _explain(ours, said, unsupported, labels, counter, unseen=module in counter.uncalled)
-        if not macs and not theirs and not parts:
+        figure = sum(said[module].values())
+        evidence = _Evidence(counter.counter, CONVENTIONS[counter.counter], said[module], unsupported[module])
+        whole = _reason_for_the_whole(module, counter, unsupported)
+        parts = [(-macs, whole)] if whole and macs and not figure else _explain(ours, evidence)
+        if not macs and not figure:
             continue
-        explained = sum(amount for amount, _ in parts) == theirs - macs
+        left = figure - macs - sum(amount for amount, _ in parts)
         texts = [f"{text} ({amount:+,})" for amount, text in parts]
-        if not explained:
-            left = theirs - macs - sum(amount for amount, _ in parts)
+        if left:
             texts.append(f"unexplained ({left:+,})")
         yield (
             module or ROOT,
             types.get(module, ""),
             counter.counter,
             macs,
-            theirs,
-            theirs - macs,
+            figure,
+            figure - macs,
             "; ".join(texts),
-            explained,
+            left == 0,
         )
 
 
-def _explain(
-    calls: Sequence[OpCall],
-    said: dict[str, int],
-    unsupported: Counter[str],
-    labels: dict[str, Label],
-    counter: CounterRecord,
-    *,
-    unseen: bool,
-) -> list[tuple[int, str]]:
-    """The parts of the difference that evidence accounts for, as (amount, reason)."""
+def _by_module(figures: Iterable[CounterFigure]) -> defaultdict[str, Counter[str]]:
+    modules: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for figure in figures:
+        modules[figure.module][figure.op] += figure.figure
+    return modules
+
+
+def _reason_for_the_whole(module: str, counter: CounterRecord, unsupported: Mapping[str, Counter[str]]) -> str:
+    """Why the counter says nothing at all of a module's work, if there is evidence; else an empty text."""
+    name = module
+    while True:
+        for op in FUSED:
+            if unsupported[name][op]:
+                return f"{counter.counter} has no rule for {op}, which does all of it in one kernel"
+        if not name:
+            break
+        name = name.rpartition(".")[0]
+    return f"{counter.counter} dropped it as dead code or did not see it run" if module in counter.uncalled else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What one counter recorded of one module."""
+
+    counter: str
+    labels: Mapping[str, Label]
+    said: Counter[str]
+    unsupported: Counter[str]
+
+
+def _explain(calls: Sequence[OpCall], evidence: _Evidence) -> list[tuple[int, str]]:
+    """The parts of the difference that the evidence accounts for, as (amount, reason)."""
+    parts: list[tuple[int, str]] = []
+    expected: defaultdict[str, list[tuple[Label, list[OpCall]]]] = defaultdict(list)
+    for op, group in _by_op(calls).items():
+        label = evidence.labels.get(op)
+        other_name = FVCORE_OTHER_NAMES.get(op, op)
+        missing = next((name for name in (op, other_name) if evidence.unsupported[name] >= len(group)), None)
+        macs = sum(call.count.macs for call in group)
+        if missing is not None:
+            if macs:
+                parts.append((-macs, f"{evidence.counter} has no rule for {missing}"))
+        elif label is not None:
+            expected[label.name].append((label, group))
+    for name, groups in expected.items():
+        parts += _by_convention(groups, evidence.said[name], evidence.counter)
+    return parts
+
+
+def _by_convention(groups: Sequence[tuple[Label, list[OpCall]]], said: int, counter: str) -> list[tuple[int, str]]:
+    """The differences that follow from the counter's own formulas, if they give exactly what it said."""
+    for choice in range(max(len(label.figures) for label, _ in groups)):
+        parts = []
+        expected = 0
+        for label, calls in groups:
+            formula = label.figures[min(choice, len(label.figures) - 1)]
+            figure = sum(formula(call) for call in calls)
+            expected += figure
+            difference = figure - sum(call.count.macs for call in calls)
+            if difference:
+                parts.append((difference, f"{counter} {label.meaning}"))
+        if expected == said:
+            return parts
+    return []
+
+
+def _by_op(calls: Sequence[OpCall]) -> dict[str, list[OpCall]]:
     groups: dict[str, list[OpCall]] = {}
     for call in calls:
         groups.setdefault(call.op, []).append(call)
-    parts: list[tuple[int, str]] = []
-    expected: Counter[str] = Counter()
-    seen: dict[str, list[tuple[int, str]]] = {}
-    for op, group in groups.items():
-        macs = sum(call.count.macs for call in group)
-        label = labels.get(op)
-        other_name = FVCORE_OTHER_NAMES.get(op, op) if label is not None else op
-        if unseen and macs:
-            parts.append((-macs, f"{counter.counter} saw nothing of this module run (its result is not used)"))
-        elif unsupported.get(other_name, 0) >= len(group) and (macs or label is not None):
-            if macs:
-                parts.append((-macs, f"{counter.counter} has no rule for {other_name}"))
-        elif label is not None:
-            figure = sum(label.figure(call) for call in group)
-            expected[label.name] += figure
-            if figure != macs:
-                seen.setdefault(label.name, []).append((figure - macs, f"{counter.counter} {label.meaning}"))
-    for name, reasons in seen.items():
-        if said.get(name, 0) == expected[name]:
-            parts += reasons
-    return parts
+    return groups

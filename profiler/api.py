@@ -14,7 +14,8 @@ from profiler.counters import COUNTERS
 from profiler.counters.real import BYTES_LIMIT, MACS_LIMIT, real_copy, real_inputs
 from profiler.errors import ProfilerError, UncountedError
 from profiler.formatting import bytes_text, thousands
-from profiler.models import build_inputs, build_model, build_real_model
+from profiler.models.building import build_model, build_real_model
+from profiler.models.inputs import build_inputs
 from profiler.profiles import Profile
 from profiler.records import CounterRecord, Mode
 from profiler.tracing import Inputs, call_arguments, trace
@@ -54,12 +55,11 @@ def profile(
 def profile_config(config: Config, *, strict: bool = False, crosscheck: bool = True) -> Profile:
     """What the network of ``config`` costs; with ``crosscheck``, what the counters that it names say as well."""
     model = build_model(config.model.target, config.model.kwargs, base=config.base, dtype=config.dtype)
-    inputs = build_inputs(config.inputs, dtype=config.dtype, device="meta")
     result = Profile(
         name=config.name,
         target=config.model.target,
         mode=config.mode,
-        trace=trace(model, inputs, config.mode),
+        trace=trace(model, _config_inputs(config, "meta"), config.mode),
         environment=_environment(),
     )
     if strict:
@@ -69,7 +69,7 @@ def profile_config(config: Config, *, strict: bool = False, crosscheck: bool = T
 
     def real() -> tuple[nn.Module, Any]:
         twin = build_real_model(config.model.target, config.model.kwargs, base=config.base, dtype=config.dtype)
-        return twin.eval(), build_inputs(config.inputs, dtype=config.dtype, device="cpu")
+        return twin.eval(), _config_inputs(config, "cpu")
 
     return _counted_by(result, config.crosscheck, real)
 
@@ -95,6 +95,11 @@ def crosscheck(
         return real_copy(model), real_inputs(options or arguments)
 
     return _counted_by(result, against, real)
+
+
+def _config_inputs(config: Config, device: str) -> tuple[Any, ...] | dict[str, Any]:
+    arguments, options = build_inputs(config.inputs, dtype=config.dtype, device=device)
+    return options if isinstance(config.inputs, Mapping) else arguments
 
 
 def check_complete(result: Profile) -> None:

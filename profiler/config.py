@@ -314,9 +314,12 @@ EXPECTED = {
 
 def _explain(problem: ErrorDetails, data: Mapping[str, Any]) -> str:
     """One validation error as ``key: found …, expected …``."""
-    location = [part for part in problem["loc"] if not str(part).startswith("<") and part != "[key]"]
-    key = ".".join(map(str, location))
+    location = [part for part in problem["loc"] if not str(part).startswith("<")]
     kind, found = problem["type"], problem["input"]
+    if location[-1] == "[key]":
+        location.pop()
+        kind = "invalid_key"
+    key = ".".join(map(str, location))
     if kind == "extra_forbidden":
         known = _known_keys(location)
         return f"{key}: unknown key{did_you_mean(str(location[-1]), known)} (expected one of {', '.join(known)})"

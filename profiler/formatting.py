@@ -108,6 +108,11 @@ def ratio_text(ratio: float | None) -> str:
     return f"{ratio:,.2f}×" if ratio < 100 else f"{ratio:,.0f}×"
 
 
+def signed(number: int | None) -> str:
+    """A difference: ``+9,216``, ``-12``, ``0``."""
+    return UNKNOWN if is_missing(number) else f"{number:+,}" if number else "0"
+
+
 def headline(profile: Profile) -> str:
     """The profile in one line: input, parameters, counts, whether all was counted, mode."""
     count = profile.total
@@ -128,6 +133,7 @@ FORMATS_BY_SUFFIX: dict[str, Callable[[Any], str]] = {
     "share": share_text,
     "ratio": ratio_text,
     "bytes": bytes_text,
+    "difference": signed,
 }
 """How the values of a column are written whose name ends so; of any other the type decides."""
 

@@ -95,7 +95,7 @@ class Term:
         """The term as one would write it by hand.
 
         A contraction reads ``(3·11·11)·(64·55·55)``, which is its macs; anything else reads
-        ``64·55·55 comparisons`` or ``64·55·55 × (2 multiplies + 1 add)``.  Sizes of one are left out.
+        ``64·55·55 comparisons``, ``64·27·27 × 8 comparisons`` or ``64·55·55 × (2 multiplies + 1 add)``.  Sizes of one are left out.
         """
         if self.contracted:
             return "·".join(_group(sizes) for sizes in (self.contracted, self.how_many) if prod(sizes) != 1) or "1"
@@ -115,8 +115,9 @@ def _group(sizes: Sequence[int]) -> str:
 
 def _times(many: str, one: OpCount) -> str:
     costs = [(getattr(one, kind), kind) for kind in SCALAR_OPERATIONS if getattr(one, kind)]
-    if len(costs) == 1 and costs[0][0] == 1:
-        return f"{many} {costs[0][1]}"
+    if len(costs) == 1:
+        number, kind = costs[0]
+        return f"{many} {kind}" if number == 1 else f"{many} × {number} {kind}"
     return f"{many} × ({' + '.join(f'{number} {kind if number != 1 else kind[:-1]}' for number, kind in costs)})"
 
 

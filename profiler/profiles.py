@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -15,6 +16,7 @@ from profiler import tables
 from profiler.agreement import agreement_table
 from profiler.errors import StoredProfileError
 from profiler.files import write_text
+from profiler.formatting import format_table, headline
 from profiler.opcount import SCALAR_OPERATIONS, OpCount, Term
 from profiler.records import (
     CounterFigure,

@@ -36,8 +36,9 @@ COMPARISON_COLUMNS = (
 def compare(profiles: Sequence[Profile]) -> pd.DataFrame:
     """One row for each network: exact counts, shares as fractions of one, ratios to the first network.
 
-    A share or ratio of nothing is missing; the share of a kind of work that a network does not do is 0.  Where the status is ``partial``, operations without a rule ran: the counts are lower bounds, and shares and
-    ratios are those of what could be counted.  Raises :class:`ProfilerError` where there is no profile.
+    A share or ratio of nothing is missing; the share of a kind of work that a network does not do is 0.  Where
+    the status is ``partial``, operations without a rule ran: the counts are lower bounds, and shares and ratios
+    are those of what could be counted.  Raises :class:`ProfilerError` where there is no profile.
     """
     if not profiles:
         raise ProfilerError("nothing to compare: expected at least one profile")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import textwrap
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -18,7 +19,6 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.weak import WeakIdKeyDictionary
 
 from profiler.errors import TargetError
 from profiler.models.targets import find_target, reason
@@ -57,27 +57,25 @@ def move_to_meta(network: nn.Module) -> nn.Module:
     Returns ``network``.
     """
     twins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+    seen: set[int] = set()
 
-    def twin(value: Any) -> Any:
+    def replaced(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
             if value.is_meta or nn.parameter.is_lazy(value):
                 return value
             if id(value) not in twins:
                 twins[id(value)] = value, _meta_twin(value)  # the original stays alive, so that its id does
             return twins[id(value)][1]
-        if type(value) in (list, tuple):
-            return type(value)(map(twin, value))
-        if type(value) is dict:
-            return {key: twin(item) for key, item in value.items()}
+        if type(value) is tuple:
+            return tuple(map(replaced, value))
+        if isinstance(value, (list, dict)) and id(value) not in seen:
+            seen.add(id(value))
+            for key, item in enumerate(value) if isinstance(value, list) else value.items():
+                value[key] = replaced(item)
         return value
 
     for module in network.modules():
-        for tensors in (module._parameters, module._buffers):
-            for name, tensor in tensors.items():
-                tensors[name] = twin(tensor)
-        for name, value in vars(module).items():
-            if isinstance(value, (torch.Tensor, list, tuple, dict)) and not name.endswith(("_hooks", "_modules")):
-                vars(module)[name] = twin(value)
+        replaced(vars(module))
     return network
 
 
@@ -100,8 +98,8 @@ def _build(target: str, kwargs: Mapping[str, Any], base: Path | None, placements
         with _random_state_kept():
             network = with_operators(lambda: _first_that_works(builder, kwargs, placements))
     except (Exception, SystemExit) as error:
-        given = ", ".join(f"{key}={value!r}" for key, value in kwargs.items()) or "no kwargs"
-        raise TargetError(f"target {target}: refuses {given}: {reason(error)}") from error
+        given = textwrap.shorten(", ".join(f"{key}={value!r}" for key, value in kwargs.items()), 200)
+        raise TargetError(f"target {target}: refuses {given or 'no kwargs'}: {reason(error)}") from error
     if not isinstance(network, nn.Module):
         raise TargetError(f"target {target}: gave a {type(network).__name__}, expected a torch.nn.Module")
     return network
@@ -116,9 +114,7 @@ def _check_signature(builder: Callable[..., Any], kwargs: Mapping[str, Any]) -> 
     signature.bind(**kwargs)
 
 
-def _first_that_works(
-    builder: Callable[..., Any], kwargs: Mapping[str, Any], placements: tuple[Placement, ...]
-) -> Any:
+def _first_that_works(builder: Callable[..., Any], kwargs: Mapping[str, Any], placements: tuple[Placement, ...]) -> Any:
     """``builder(**kwargs)`` under the first of ``placements`` that the meta device does not stop."""
     *tries, last = placements
     for placement in tries:
@@ -141,23 +137,22 @@ def _on_meta() -> AbstractContextManager[Any]:
 def _parameters_on_meta() -> Iterator[None]:
     """Every parameter that this thread registers with a module is put on meta, before it is initialised."""
     thread = threading.get_ident()
-    twins: Any = WeakIdKeyDictionary()
 
-    def to_meta(module: nn.Module, name: str, parameter: nn.Parameter | None) -> Any:
+    def empty(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
         if parameter is None or parameter.is_meta or nn.parameter.is_lazy(parameter) or threading.get_ident() != thread:
-            return None
-        if parameter not in twins:
-            twins[parameter] = _meta_twin(parameter)
-        return twins[parameter]
+            return
+        # Swapped, not replaced: the constructor may hold the parameter too.  One with views cannot be, and stays.
+        with contextlib.suppress(RuntimeError):
+            torch.utils.swap_tensors(parameter, _meta_twin(parameter))
 
-    handle = register_module_parameter_registration_hook(to_meta)
+    handle = register_module_parameter_registration_hook(empty)
     try:
         yield
     finally:
         handle.remove()
 
 
-class _WithoutRandomFills(TorchDispatchMode):
+class _WithoutRandomFills(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Zeros instead of random numbers: drawing them is most of the time that a large network takes to build."""
 
     FILLS = frozenset(
@@ -185,4 +180,5 @@ def _random_state_kept() -> Iterator[None]:
 def _cast(network: nn.Module, dtype: str) -> nn.Module:
     """The network's floating tensors in ``dtype``, in place; complex ones, which ``to(dtype)`` would cut, stay."""
     floating: torch.dtype = getattr(torch, dtype)
-    return network._apply(lambda tensor: tensor.to(floating) if tensor.is_floating_point() else tensor)
+    network._apply(lambda tensor: tensor.to(floating) if tensor.is_floating_point() else tensor)  # type: ignore[no-untyped-call]
+    return network

@@ -6,13 +6,16 @@ and ``package.module:Net`` imports a module.  The last two run the code that the
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import fnmatch
 import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -61,8 +64,10 @@ def find_target(target: str, base: Path | None = None) -> Callable[..., nn.Modul
     """
     place, colon, name = target.rpartition(":")
     if not (place and colon and name):
-        hint = did_you_mean(target, (network for networks in SOURCES.values() for network in networks()))
-        raise TargetError(f"target {target!r}: expected source:name, such as torchvision:resnet50{hint}")
+        names = {entry.target.partition(":")[2]: entry.target for entry in list_targets()}
+        near = [names[name] for name in difflib.get_close_matches(target, names, n=1)]
+        example = f"did you mean {near[0]!r}?" if near else "such as torchvision:resnet50"
+        raise TargetError(f"target {target!r}: expected source:name, {example}")
     if place in SOURCES:
         networks = SOURCES[place]()
         if name not in networks:
@@ -111,27 +116,57 @@ def _attribute(target: str, module: ModuleType, name: str) -> Any:
 
 
 def _load_file(path: Path) -> ModuleType:
-    """Run a Python file as a module of its own, afresh each time.
+    """Run a Python file as a module of its own, once for each text that it has had.
 
     Its folder is importable while it runs, so that it may import its neighbours.  They are forgotten
-    afterwards: another network's folder may hold others of the same name.
+    afterwards, since another network's folder may hold others of the same name.
     """
     path = path.resolve()
-    name = f"{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    text = path.read_bytes()
+    name = f"{path.stem}_{hashlib.sha256(str(path).encode() + text).hexdigest()[:12]}"
+    if name in sys.modules:  # once only: what it registers, such as a rule, can be registered once
+        return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None:
         raise ImportError(f"{path.name} is not a Python file")
-    code = compile(path.read_bytes(), str(path), "exec")
+    code = compile(text, str(path), "exec")
     module = importlib.util.module_from_spec(spec)
-    before = set(sys.modules)
     sys.modules[name] = module  # dataclasses look their module up
-    sys.path.insert(0, str(path.parent))
     try:
-        exec(code, vars(module))
-    finally:
-        sys.path.remove(str(path.parent))
-        for neighbour in set(sys.modules) - before - {name}:
-            origin = getattr(sys.modules[neighbour], "__file__", None)
-            if origin and Path(origin).resolve().is_relative_to(path.parent):
-                del sys.modules[neighbour]
+        with _importable(path.parent):
+            exec(code, vars(module))
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module
+
+
+@contextlib.contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Modules in ``folder`` can be imported inside; those that only this made importable are forgotten."""
+    before = set(sys.modules)
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(str(folder))
+        new = set(sys.modules) - before
+        tops = {name for name in {name.partition(".")[0] for name in new} & new if not _is_ordinary(name)}
+        for name in new:
+            if name.partition(".")[0] in tops:
+                sys.modules.pop(name, None)
+
+
+def _is_ordinary(name: str) -> bool:
+    """Whether ``import name`` would find what is imported under that name now."""
+    imported = getattr(sys.modules[name], "__spec__", None)
+    if imported is None:  # made by hand, not found anywhere
+        return True
+    specs = (finder.find_spec(name, None) for finder in sys.meta_path)
+    found = next((spec for spec in specs if spec is not None), None)
+    return found is not None and _place(found) == _place(imported)
+
+
+def _place(spec: ModuleSpec) -> tuple[str | None, list[str]]:
+    return spec.origin, list(spec.submodule_search_locations or ())

@@ -143,7 +143,8 @@ def _import_as_if_loaded() -> ModuleType:
     library and before the rest of the package asks, so the package is made first and executed last.
     """
     spec = importlib.util.find_spec("torchvision")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     package = importlib.util.module_from_spec(spec)
     sys.modules["torchvision"] = package
     try:

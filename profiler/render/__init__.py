@@ -1,0 +1,20 @@
+"""Reports and how they are written: each renderer is a function from a report to text."""
+
+from profiler.render import csv_files, json_files, markdown
+from profiler.render.formats import FORMATS, Renderer, render_files, renderer
+from profiler.render.report import Report, ReportTable, comparison_report, crosscheck_report, profile_report
+
+__all__ = [
+    "FORMATS",
+    "Renderer",
+    "Report",
+    "ReportTable",
+    "comparison_report",
+    "crosscheck_report",
+    "csv_files",
+    "json_files",
+    "markdown",
+    "profile_report",
+    "render_files",
+    "renderer",
+]

@@ -105,10 +105,16 @@ def feature_dropout(input: TensorSpec, p: float, train: bool, *, out: TensorSpec
         yield each(out.shape[:2], "scale", multiplies=1)
 
 
-@rule("aten::alpha_dropout", "aten::feature_alpha_dropout", kind="elementwise")
+@rule("aten::alpha_dropout", kind="elementwise")
 def alpha_dropout(input: TensorSpec, p: float, train: bool, *, out: TensorSpec) -> Iterator[Term]:
     """x·(a·d) + ((d − 1)·αa + αap) for draws d of 0 or 1, with constants a and α."""
     return _alpha_dropout(out, p, train, out.shape)
+
+
+@rule("aten::feature_alpha_dropout", kind="elementwise")
+def feature_alpha_dropout(input: TensorSpec, p: float, train: bool, *, out: TensorSpec) -> Iterator[Term]:
+    """(N, C, *): alpha dropout with one draw a channel."""
+    return _alpha_dropout(out, p, train, out.shape[:2])
 
 
 def _alpha_dropout(out: TensorSpec, p: float, train: bool, draws: tuple[int, ...]) -> Iterator[Term]:

@@ -1,22 +1,23 @@
-"""Contractions: convolutions, linear layers and matrix products.
+"""Linear layers and matrix products, and what every contraction is made of.
 
-A result that sums K products costs K multiplies and K − 1 adds; a bias adds 1.  Padded zeros count as
-operands.  Source of the shapes: the operator documentation of ``torch.nn.functional``.
+A result that sums K products costs K multiplies and K − 1 adds; a bias adds 1.  Source of the shapes: the
+operator documentation of ``torch`` and ``torch.nn.functional``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from math import prod
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from profiler.opcount import OpCount, Term, contraction, each
+from profiler.opcount import OpCount, Term, contraction
 from profiler.records import TensorSpec
+from profiler.rules.costs import addition, product
 from profiler.rules.registry import rule
 
 Scalar = int | float | complex
-Sizes = Sequence[int] | int
-"""One size for each spatial dimension, or one for all of them."""
+
+RELU = OpCount(comparisons=1)
+GELU = OpCount(multiplies=3, adds=1, transcendentals=1)
 
 
 def linear_or_matmul(*operands: Any, out: TensorSpec, **_: Any) -> str:
@@ -25,8 +26,13 @@ def linear_or_matmul(*operands: Any, out: TensorSpec, **_: Any) -> str:
     return "linear" if weights else "matmul"
 
 
+def factors_kind(first: TensorSpec, second: TensorSpec, *_: Any, out: TensorSpec, **__: Any) -> str:
+    """As :func:`linear_or_matmul` of the first two operands, the factors."""
+    return linear_or_matmul(first, second, out=out)
+
+
 def added_product_kind(input: TensorSpec, *factors: Any, out: TensorSpec, **_: Any) -> str:
-    """As :func:`linear_or_matmul`, where what the product is added to is no operand of it."""
+    """As :func:`linear_or_matmul`, where what the product is added to is no factor of it."""
     return linear_or_matmul(*factors, out=out)
 
 
@@ -41,59 +47,54 @@ def summed_products(outputs: Sequence[int], contracted: Sequence[int], out: Tens
     return contraction(outputs, contracted, what)
 
 
-def added(outputs: Sequence[int], out: TensorSpec, what: str) -> Term:
-    """One add a result; two where it is complex."""
-    return each((*outputs, 2) if out.is_complex else outputs, what, adds=1)
-
-
-def scaled(outputs: Sequence[int], factor: Scalar, out: TensorSpec, what: str) -> Iterator[Term]:
-    """One multiply a result by ``factor``, nothing where that is 1."""
-    if factor == 1:
-        return
-    if isinstance(factor, complex):
-        yield each(outputs, what, multiplies=4, adds=2)
-    else:
-        yield each((*outputs, 2) if out.is_complex else outputs, what, multiplies=1)
+def scale_terms(outputs: Sequence[int], factor: Scalar, out: TensorSpec, what: str) -> Iterator[Term]:
+    """One multiplication a result by ``factor``; nothing where that is 1."""
+    if factor != 1:
+        yield Term(what, tuple(outputs), product(factor, out))
 
 
 def bias_terms(bias: TensorSpec | None, out: TensorSpec) -> Iterator[Term]:
-    """One add a result where there is a bias."""
+    """One addition a result where there is a bias."""
     if bias is not None:
-        yield added(out.shape, out, "bias")
+        yield Term("bias", out.shape, addition(out, out))
 
 
 def added_product_terms(
-    factor_sizes: Sequence[int], out: TensorSpec, beta: Scalar, alpha: Scalar, what: str = "products"
+    contracted: Sequence[int], beta: Scalar, alpha: Scalar, out: TensorSpec, what: str = "products"
 ) -> Iterator[Term]:
-    """``beta·input + alpha·product``, where the product contracts ``factor_sizes``.
+    """beta·input + alpha·product, where a result of the product sums over ``contracted``.
 
     Scaling and adding are done once for each result, also where ``input`` is broadcast; a ``beta`` of 0
     leaves ``input`` out.
     """
-    yield summed_products(out.shape, factor_sizes, out, what)
-    yield from scaled(out.shape, alpha, out, "alpha")
+    yield summed_products(out.shape, contracted, out, what)
+    yield from scale_terms(out.shape, alpha, out, "alpha")
     if beta != 0:
-        yield from scaled(out.shape, beta, out, "beta")
-        yield added(out.shape, out, "bias")
+        yield from scale_terms(out.shape, beta, out, "beta")
+        yield Term("bias", out.shape, addition(out, out))
 
 
-# Linear layers and matrix products
-
-
-@rule("aten::linear", kind=linear_or_matmul)
+@rule("aten::linear", "aten::mkldnn_linear", kind=factors_kind)
 def linear(input: TensorSpec, weight: TensorSpec, bias: TensorSpec | None = None, *, out: TensorSpec) -> Iterator[Term]:
     """(*, in), (out, in) or (in,) → (*, out) or (*)."""
     yield summed_products(out.shape, weight.shape[-1:], out)
     yield from bias_terms(bias, out)
 
 
-@rule("aten::matmul", "aten::mm", "aten::bmm", kind=linear_or_matmul)
+@rule("aten::matmul", "aten::linalg_matmul", "aten::mm", "aten::bmm", "aten::mv", kind=factors_kind)
+@rule("aten::dot", "aten::vdot", kind=factors_kind)
 def matmul(self: TensorSpec, other: TensorSpec, *_: Any, out: TensorSpec) -> Iterator[Term]:
-    """(*, n, k) or (k,), (*, k, m) or (k,) → (*, n, m), (*, n), (*, m) or (); further arguments are dtypes."""
+    """(*, n, k) or (k,), (*, k, m) or (k,) → (*, n, m), (*, n), (*, m) or (); a further argument is a dtype."""
     yield summed_products(out.shape, self.shape[-1:], out)
 
 
-@rule("aten::addmm", "aten::baddbmm", kind=added_product_kind)
+@rule("aten::_int_mm", kind=factors_kind, integers=True)
+def int_mm(self: TensorSpec, other: TensorSpec, *, out: TensorSpec) -> Iterator[Term]:
+    """(n, k), (k, m) → (n, m), of 8-bit integers: the work of a quantized layer, counted as its float form."""
+    yield summed_products(out.shape, self.shape[-1:], out)
+
+
+@rule("aten::addmm", "aten::baddbmm", "aten::addmv", kind=added_product_kind)
 def addmm(
     self: TensorSpec,
     mat1: TensorSpec,
@@ -103,103 +104,105 @@ def addmm(
     alpha: Scalar = 1,
     out: TensorSpec,
 ) -> Iterator[Term]:
-    """input, (*, n, k), (*, k, m) → (*, n, m), by beta·input + alpha·(mat1 @ mat2)."""
-    yield from added_product_terms(mat1.shape[-1:], out, beta, alpha)
+    """input, (*, n, k), (*, k, m) or (k,) → (*, n, m) or (n,), by beta·input + alpha·(mat1 @ mat2)."""
+    yield from added_product_terms(mat1.shape[-1:], beta, alpha, out)
 
 
-# Convolutions
-
-
-@rule("aten::conv1d", "aten::conv2d", "aten::conv3d", kind="conv")
-def conv(
-    input: TensorSpec, weight: TensorSpec, bias: TensorSpec | None = None, *_: Any, out: TensorSpec, **__: Any
+@rule("aten::_addmm_activation", kind=added_product_kind)
+def addmm_activation(
+    self: TensorSpec,
+    mat1: TensorSpec,
+    mat2: TensorSpec,
+    *,
+    beta: Scalar = 1,
+    alpha: Scalar = 1,
+    use_gelu: bool = False,
+    out: TensorSpec,
 ) -> Iterator[Term]:
-    """(N, C_in, *in) or (C_in, *in), (C_out, C_in/groups, *kernel) → (N, C_out, *out) or (C_out, *out)."""
-    yield summed_products(out.shape, weight.shape[1:], out)
+    """As :func:`addmm`, then relu or gelu (erf) of each result."""
+    yield from added_product_terms(mat1.shape[-1:], beta, alpha, out)
+    yield Term("gelu" if use_gelu else "relu", out.shape, GELU if use_gelu else RELU)
+
+
+@rule("aten::addbmm", kind=added_product_kind)
+def addbmm(
+    self: TensorSpec,
+    batch1: TensorSpec,
+    batch2: TensorSpec,
+    *,
+    beta: Scalar = 1,
+    alpha: Scalar = 1,
+    out: TensorSpec,
+) -> Iterator[Term]:
+    """input, (b, n, k), (b, k, m) → (n, m), by beta·input + alpha·Σ_b batch1 @ batch2."""
+    yield from added_product_terms((batch1.shape[0], batch1.shape[2]), beta, alpha, out)
+
+
+@rule("aten::inner", kind=factors_kind)
+def inner(self: TensorSpec, other: TensorSpec, *, out: TensorSpec) -> Iterator[Term]:
+    """(*, k), (†, k) → (*, †); where one is a scalar it multiplies the other."""
+    if self.shape and other.shape:
+        yield summed_products(out.shape, self.shape[-1:], out)
+    else:
+        yield Term("products", out.shape, product(self, other))
+
+
+@rule("aten::outer", "aten::ger", kind="elementwise")
+def outer(self: TensorSpec, vec2: TensorSpec, *, out: TensorSpec) -> Iterator[Term]:
+    """(n,), (m,) → (n, m): nothing is summed, so these are products and no macs."""
+    yield Term("products", out.shape, product(self, vec2))
+
+
+@rule("aten::addr", kind="elementwise")
+def addr(
+    self: TensorSpec, vec1: TensorSpec, vec2: TensorSpec, *, beta: Scalar = 1, alpha: Scalar = 1, out: TensorSpec
+) -> Iterator[Term]:
+    """(n, m), (n,), (m,) → (n, m), by beta·input + alpha·(vec1 ⊗ vec2)."""
+    yield Term("products", out.shape, product(vec1, vec2))
+    yield from scale_terms(out.shape, alpha, out, "alpha")
+    if beta != 0:
+        yield from scale_terms(out.shape, beta, out, "beta")
+        yield Term("sums", out.shape, addition(out, out))
+
+
+@rule("aten::bilinear", kind="linear")
+def bilinear(
+    input1: TensorSpec, input2: TensorSpec, weight: TensorSpec, bias: TensorSpec | None = None, *, out: TensorSpec
+) -> Iterator[Term]:
+    """(*, a), (*, b), (o, a, b) → (*, o): weight contracted with input1, the (*, o, b) left with input2."""
+    _, a, b = weight.shape
+    yield summed_products((*out.shape, b), (a,), out, "products with input1")
+    yield summed_products(out.shape, (b,), out, "products with input2")
     yield from bias_terms(bias, out)
 
 
-@rule("aten::convolution", "aten::_convolution", kind="conv")
-def convolution(
-    input: TensorSpec,
-    weight: TensorSpec,
-    bias: TensorSpec | None,
-    stride: Sizes,
-    padding: Sizes,
-    dilation: Sizes,
-    transposed: bool,
-    output_padding: Sizes,
-    groups: int,
-    *_: Any,
-    out: TensorSpec,
-) -> Iterable[Term]:
-    """As :func:`conv`, or :func:`conv_transpose` where ``transposed``; further arguments pick a kernel."""
-    if transposed:
-        return conv_transpose(input, weight, bias, stride, padding, output_padding, groups, dilation, out=out)
-    return conv(input, weight, bias, out=out)
-
-
-@rule("aten::conv_transpose1d", "aten::conv_transpose2d", "aten::conv_transpose3d", kind="conv")
-def conv_transpose(
-    input: TensorSpec,
-    weight: TensorSpec,
-    bias: TensorSpec | None = None,
-    stride: Sizes = 1,
-    padding: Sizes = 0,
-    output_padding: Sizes = 0,
-    groups: int = 1,
-    dilation: Sizes = 1,
+@rule("aten::_trilinear", kind=linear_or_matmul)
+def trilinear(
+    i1: TensorSpec,
+    i2: TensorSpec,
+    i3: TensorSpec,
+    expand1: Sequence[int],
+    expand2: Sequence[int],
+    expand3: Sequence[int],
+    sumdim: Sequence[int],
+    unroll_dim: int = 1,
     *,
     out: TensorSpec,
 ) -> Iterator[Term]:
-    """(N, C_in, *in) or (C_in, *in), (C_in, C_out/groups, *kernel) → (N, C_out, *out) or (C_out, *out).
+    """Σ over ``sumdim`` of i1·i2·i3, each with dimensions of size 1 put in at its ``expand``.
 
-    Every input element is multiplied by its C_out/groups · ∏ kernel weights and each product is added to
-    the accumulator of its position.  Dense as a convolution is: a product that falls on the rim which
-    ``padding`` cuts off costs its multiply and its add too.  Accumulators start at the bias; without one
-    the first product of an output is assigned, not added, so that an output which receives no product
-    (``stride`` beyond the kernel, ``output_padding``) costs nothing.
+    i1·i2 comes first, already summed over what i3 does not have.
     """
-    parts = (2,) if out.is_complex else ()
-    contracted = (*weight.shape[1:], *parts)
-    k = prod(contracted)
-    # The products spread from an input element instead of meeting in an output, so each of the K is added.
-    yield Term("products", (*input.shape, *parts), OpCount(multiplies=k, adds=k, macs=k), contracted)
-    if bias is None:
-        reached = _reached_outputs(input, weight, stride, padding, dilation, out)
-        yield each((*reached, *parts), "first products", adds=-1)
+    sizes = [max(pair) for pair in zip(_unsqueezed(i1, expand1), _unsqueezed(i2, expand2), strict=True)]
+    first = [d for d in sumdim if d in expand3]
+    second = [d for d in sumdim if d not in expand3]
+    kept = [size for d, size in enumerate(sizes) if d not in first]
+    yield summed_products(kept, [sizes[d] for d in first], out, "products of the first two")
+    yield summed_products(out.shape, [sizes[d] for d in second], out, "products with the third")
 
 
-def _reached_outputs(
-    input: TensorSpec, weight: TensorSpec, stride: Sizes, padding: Sizes, dilation: Sizes, out: TensorSpec
-) -> tuple[int, ...]:
-    """``out.shape`` with each spatial size cut to the positions on which at least one product falls."""
-    kernel = weight.shape[2:]
-    dims = len(kernel)
-    spatial = tuple(
-        _reached_positions(*sizes)
-        for sizes in zip(
-            input.shape[-dims:],
-            kernel,
-            out.shape[-dims:],
-            per_dimension(stride, dims),
-            per_dimension(padding, dims),
-            per_dimension(dilation, dims),
-            strict=True,
-        )
-    )
-    return (*out.shape[:-dims], *spatial)
-
-
-def _reached_positions(size: int, kernel: int, out: int, stride: int, padding: int, dilation: int) -> int:
-    if dilation == 1 and kernel >= stride:  # no gaps: only what output_padding adds can be out of reach
-        return min(out, (size - 1) * stride + kernel - padding)
-    positions = {i * stride + j * dilation - padding for i in range(size) for j in range(kernel)}
-    return sum(1 for position in positions if 0 <= position < out)
-
-
-def per_dimension(sizes: Sizes, dims: int) -> tuple[int, ...]:
-    """One size for each of ``dims`` dimensions; a single one stands for all."""
-    if isinstance(sizes, Sequence):
-        return tuple(sizes) if len(sizes) == dims else tuple(sizes) * dims
-    return (sizes,) * dims
+def _unsqueezed(operand: TensorSpec, dims: Sequence[int]) -> list[int]:
+    sizes = list(operand.shape)
+    for dim in sorted(dims):
+        sizes.insert(dim, 1)
+    return sizes

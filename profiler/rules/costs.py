@@ -43,7 +43,7 @@ def expand(sizes: int | Sequence[int], dims: int) -> Sizes:
 
 def first(out: Any) -> TensorSpec:
     """The result, or the first of several."""
-    return out if isinstance(out, TensorSpec) else out[0]  # type: ignore[no-any-return]
+    return out if isinstance(out, TensorSpec) else out[0]
 
 
 def is_complex(operand: Any) -> bool:

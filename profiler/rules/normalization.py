@@ -143,9 +143,9 @@ def native_group_norm(
     input: TensorSpec,
     weight: TensorSpec | None,
     bias: TensorSpec | None,
-    N: int,  # noqa: N803 - named as in the operator's schema
-    C: int,  # noqa: N803
-    HxW: int,  # noqa: N803
+    N: int,
+    C: int,
+    HxW: int,
     group: int,
     *_: Any,
     out: Any,

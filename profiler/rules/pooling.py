@@ -97,9 +97,7 @@ def adaptive_avg_pool1d(input: TensorSpec, *_: Any, out: TensorSpec) -> Iterator
     return _adaptive_avg_pool(input, out, 1)
 
 
-@rule(
-    "aten::adaptive_avg_pool2d", "aten::_adaptive_avg_pool2d", "aten::mkldnn_adaptive_avg_pool2d", kind="pool"
-)
+@rule("aten::adaptive_avg_pool2d", "aten::_adaptive_avg_pool2d", "aten::mkldnn_adaptive_avg_pool2d", kind="pool")
 def adaptive_avg_pool2d(input: TensorSpec, *_: Any, out: TensorSpec) -> Iterator[Term]:
     """(*, H, W) → (*, H_out, W_out)."""
     return _adaptive_avg_pool(input, out, 2)

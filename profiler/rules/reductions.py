@@ -31,7 +31,7 @@ def _over(input: TensorSpec, dim: Any) -> tuple[tuple[int, ...], int]:
     return kept, size_of(reduced)
 
 
-@rule("aten::sum", "aten::nansum", "aten::trace", kind="reduction")
+@rule("aten::sum", "aten::nansum", kind="reduction")
 def sum(input: TensorSpec, dim: Dims = None, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
     """(*, L) → (*): L − 1 adds a result."""
     kept, k = _over(input, dim)
@@ -43,3 +43,161 @@ def mean(input: TensorSpec, dim: Dims = None, *_: Any, out: TensorSpec, **__: An
     """(*, L) → (*): L − 1 adds and a divide a result."""
     kept, k = _over(input, dim)
     yield Term("means", kept, mean_of(k, input))
+
+
+@rule("aten::prod", kind="reduction")
+def prod(input: TensorSpec, dim: Dims = None, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
+    """(*, L) → (*): L − 1 multiplies a result."""
+    kept, k = _over(input, dim)
+    if k > 0:
+        yield Term("products", kept, product(input, input) * (k - 1))
+
+
+def extreme_or_elementwise(input: TensorSpec, dim: Any = None, *_: Any, **__: Any) -> str:
+    """``max`` of one tensor is a reduction, ``max`` of two an element-by-element comparison."""
+    return "elementwise" if isinstance(dim, TensorSpec) else "reduction"
+
+
+@rule("aten::max", "aten::min", kind=extreme_or_elementwise)
+def extreme(input: TensorSpec, dim: Any = None, *_: Any, out: Any, **__: Any) -> Iterator[Term]:
+    """(*, L) → (*): L − 1 comparisons a result; of two tensors, one comparison a result."""
+    if isinstance(dim, TensorSpec):
+        yield each(out.shape, "maxima", comparisons=1)
+    else:
+        yield from extreme_along(input, dim, out=out)
+
+
+@rule("aten::amax", "aten::amin", "aten::argmax", "aten::argmin", kind="reduction")
+def extreme_along(input: TensorSpec, dim: Dims = None, *_: Any, out: Any, **__: Any) -> Iterator[Term]:
+    """(*, L) → (*): L − 1 comparisons a result."""
+    kept, k = _over(input, dim)
+    yield Term("extremes", kept, largest_of(k))
+
+
+@rule("aten::aminmax", "aten::_aminmax", kind="reduction")
+def aminmax(input: TensorSpec, *dims: int, dim: int | None = None, out: Any, **_: Any) -> Iterator[Term]:
+    """(*, L) → two of (*): L − 1 comparisons for the least and as many for the largest."""
+    kept, k = _over(input, dims[0] if dims else dim)
+    yield Term("extremes", kept, largest_of(k) * 2)
+
+
+@rule(
+    "aten::any",
+    "aten::all",
+    "aten::count_nonzero",
+    "aten::is_nonzero",
+    "aten::nonzero",
+    "aten::nonzero_numpy",
+    "aten::nonzero_static",
+    "aten::argwhere",
+    "aten::equal",
+    kind="reduction",
+)
+def truths(input: TensorSpec, *_: Any, out: Any, **__: Any) -> Iterator[Term]:
+    """Each value is compared, with zero or its counterpart; what follows is done on booleans and integers."""
+    yield each(input.shape, "tests", comparisons=1)
+
+
+@rule("aten::var", kind="reduction")
+def var(input: TensorSpec, dim: Any = None, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
+    """(*, L) → (*): mean, L squared distances to it, their sum and a divide; the divisor is a constant."""
+    require_real("aten::var", [input])
+    kept, k = _over(input, dim)
+    yield Term("variances", kept, variance_of(k))
+
+
+@rule("aten::std", kind="reduction")
+def std(input: TensorSpec, dim: Any = None, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
+    """(*, L) → (*): the square root of the variance."""
+    require_real("aten::std", [input])
+    kept, k = _over(input, dim)
+    yield Term("deviations", kept, variance_of(k) + OpCount(transcendentals=1))
+
+
+@rule("aten::var_mean", kind="reduction")
+def var_mean(input: TensorSpec, dim: Any = None, *_: Any, out: Any, **__: Any) -> Iterator[Term]:
+    """(*, L) → two of (*): the variance, whose definition computes the mean."""
+    return var(input, dim, out=out[0])  # type: ignore[return-value]
+
+
+@rule("aten::std_mean", kind="reduction")
+def std_mean(input: TensorSpec, dim: Any = None, *_: Any, out: Any, **__: Any) -> Iterator[Term]:
+    """(*, L) → two of (*): the deviation, whose definition computes the mean."""
+    return std(input, dim, out=out[0])  # type: ignore[return-value]
+
+
+def norm_of(k: int, p: float, item: TensorSpec) -> OpCount:
+    """The p-norm of k values: (Σ |x|ᵖ)^(1/p); p = ±∞ is an extreme, p = 0 counts what differs from zero."""
+    modulus = OpCount(multiplies=2, adds=1, transcendentals=1) * k if is_complex(item) else OpCount()
+    if p == float("inf") or p == -float("inf"):
+        return modulus + largest_of(k)
+    if p == 0:
+        return OpCount(comparisons=2 * k if is_complex(item) else k) + sum_of(k)
+    if p == 2 and is_complex(item):
+        return OpCount(multiplies=2, adds=1) * k + sum_of(k) + OpCount(transcendentals=1)
+    root = OpCount(transcendentals=int(p != 1))
+    return modulus + power(1.0, p) * k + sum_of(k) + root
+
+
+@rule("aten::linalg_vector_norm", "aten::norm", kind="reduction")
+def vector_norm(
+    input: TensorSpec, ord: float | None = 2, dim: Dims = None, *_: Any, out: TensorSpec, **__: Any
+) -> Iterator[Term]:
+    """(*, L) → (*): (Σ |x|ᵖ)^(1/p)."""
+    kept, k = _over(input, dim)
+    if k > 0:
+        yield Term("norms", kept, norm_of(k, 2 if ord is None else ord, input))
+
+
+@rule("aten::dist", kind="reduction")
+def dist(input: TensorSpec, other: TensorSpec, p: float = 2, *, out: TensorSpec) -> Iterator[Term]:
+    """The p-norm of input − other, which have the same shape or are broadcast to the larger."""
+    larger = max(input, other, key=lambda operand: operand.size)
+    yield Term("differences", larger.shape, addition(input, other))
+    if larger.size > 0:
+        yield Term("norms", (), norm_of(larger.size, p, larger))
+
+
+@rule("aten::logsumexp", "aten::special_logsumexp", kind="reduction")
+def logsumexp(input: TensorSpec, dim: Dims, *_: Any, out: TensorSpec) -> Iterator[Term]:
+    """(*, L) → (*): max + log Σ exp(x − max)."""
+    require_real("aten::logsumexp", [input])
+    kept, k = _over(input, dim)
+    yield Term("log-sum-exps", kept, logsumexp_of(k))
+
+
+@rule("aten::trace", kind="reduction")
+def trace(input: TensorSpec, *, out: TensorSpec) -> Iterator[Term]:
+    """(H, W) → (): the sum of the diagonal."""
+    yield Term("sums", (), sum_of(min(input.shape), input))
+
+
+def _steps(input: TensorSpec, dim: int) -> tuple[int, ...]:
+    """The sizes whose product is the number of steps of a cumulative operation, L − 1 for each row."""
+    kept, (k,) = split_sizes(input.shape or (1,), dim)
+    return (*kept, k - 1 if k > 0 else 0)
+
+
+@rule("aten::cumsum", kind="reduction")
+def cumsum(input: TensorSpec, dim: int, *, out: TensorSpec, **_: Any) -> Iterator[Term]:
+    """(*, L) → the same: L − 1 adds a row."""
+    yield Term("steps", _steps(input, dim), addition(input, input))
+
+
+@rule("aten::cumprod", kind="reduction")
+def cumprod(input: TensorSpec, dim: int, *, out: TensorSpec, **_: Any) -> Iterator[Term]:
+    """(*, L) → the same: L − 1 multiplies a row."""
+    yield Term("steps", _steps(input, dim), product(input, input))
+
+
+@rule("aten::cummax", "aten::cummin", kind="reduction")
+def cummax(input: TensorSpec, dim: int, *, out: Any) -> Iterator[Term]:
+    """(*, L) → the same, and the indices: L − 1 comparisons a row."""
+    yield each(_steps(input, dim), "steps", comparisons=1)
+
+
+@rule("aten::logcumsumexp", "aten::_logcumsumexp", kind="reduction")
+def logcumsumexp(input: TensorSpec, dim: int, *, out: TensorSpec) -> Iterator[Term]:
+    """(*, L) → the same: L − 1 steps a row, each the log-sum-exp of two values."""
+    require_real("aten::logcumsumexp", [input])
+    yield Term("steps", _steps(input, dim), logsumexp_of(2))

@@ -183,7 +183,8 @@ class OpRecorder(TorchDispatchMode):
         ):
             work, kind, terms = "free", "movement", ()
         else:
-            work, (kind, terms) = "counted", self._apply(known.name, entry, args, kwargs, result)
+            kind, terms = self._apply(known.name, entry, args, kwargs, result)
+            work, kind = ("counted", kind) if terms else ("free", "movement")
         self.calls.append(
             OpCall(known.name, kind, work, module, module_call, self.phase, input_specs, output_specs, terms)  # type: ignore[arg-type]
         )

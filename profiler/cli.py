@@ -1,0 +1,392 @@
+"""The commands.  Only this module prints and decides where files go; torch is loaded when a network is traced."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from profiler.errors import ConfigError, OutputError, ProfilerError, UncountedError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from profiler.config import Config
+    from profiler.profiles import Profile
+
+BAD_INPUT = 2
+NOT_AS_IT_SHOULD_BE = 1
+"""Exit codes: what was asked for cannot be done; it was done and the answer is not the wanted one."""
+
+FORMAT_NAMES = ("csv", "markdown", "json")
+
+
+class _Commands(click.Group):
+    """Lists the commands in the order in which a newcomer needs them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+class _Formats(click.ParamType[Any]):
+    """``csv,markdown`` → a tuple of formats."""
+
+    name = "FORMAT,…"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        names = tuple(dict.fromkeys(name.strip() for name in value.split(",")))
+        for name in names:
+            if name not in FORMAT_NAMES:
+                self.fail(f"{name!r} is not a format, expected some of {', '.join(FORMAT_NAMES)}", param, ctx)
+        return names
+
+
+def _common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that every command has which profiles networks."""
+    for option in (
+        click.option("--debug", is_flag=True, help="Show the traceback of an error."),
+        click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors."),
+        click.option(
+            "--input",
+            "shapes",
+            multiple=True,
+            metavar="SHAPE",
+            help="With a target: the shape of an input, 1x3x224x224 or 1x128:int64; once for each input.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="SOURCE is a config (.yaml), a saved profile (.json), or a target such as torchvision:resnet50 with --input.",
+)
+@click.version_option(package_name="static-flop-profiler", prog_name="profiler")
+def cli() -> None:
+    """Count what a PyTorch network costs, layer by layer, without running it on data."""
+
+
+@cli.command("profile")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Write the tables to this folder.")
+@click.option("--format", "formats", type=_Formats(), help="csv, markdown, json: what to write, or print.")
+@click.option("--strict", is_flag=True, help="Fail where an operation has no rule.")
+@click.option("--depth", type=click.IntRange(min=0), metavar="N", help="Show the tree of modules down to depth N.")
+@click.option("--no-crosscheck", is_flag=True, help="Do not ask other counters.")
+@_common
+def profile_command(
+    sources: tuple[str, ...],
+    output: Path | None,
+    formats: tuple[str, ...] | None,
+    strict: bool,
+    depth: int | None,
+    no_crosscheck: bool,
+    shapes: tuple[str, ...],
+    quiet: bool,
+    debug: bool,
+) -> None:
+    """Profile networks: what each layer costs.
+
+    With --output, every table goes to a folder of the network's name, in the formats asked for.  With --format
+    alone, that one format is printed instead of the tables for people.
+    """
+    with _errors_in_one_line(debug):
+        if output is None and formats is not None and len(formats) > 1:
+            raise click.UsageError("--format without --output prints one format; give --output to write several")
+        asked = _read_sources(sources, shapes)
+        _check_names(asked, output)
+        profiles = _profile_all(asked, strict=strict, crosscheck=not no_crosscheck, quiet=quiet)
+        if output is not None:
+            _write_profiles(output, asked, profiles, formats, depth)
+        if quiet:
+            return
+        for (_, config), profile in zip(asked, profiles, strict=True):
+            if output is None and formats is not None:
+                click.echo(_as_format(profile, formats[0], depth), nl=False)
+            else:
+                _show_profile(profile, config, depth)
+        if output is not None:
+            click.echo(f"Written: {', '.join(str(output / profile.name) for profile in profiles)}", err=True)
+
+
+@cli.command("compare")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Write the comparison to this folder.")
+@click.option("--format", "formats", type=_Formats(), help="csv, markdown: what to write, or print.")
+@click.option("--strict", is_flag=True, help="Fail where an operation has no rule.")
+@_common
+def compare_command(
+    sources: tuple[str, ...],
+    output: Path | None,
+    formats: tuple[str, ...] | None,
+    strict: bool,
+    shapes: tuple[str, ...],
+    quiet: bool,
+    debug: bool,
+) -> None:
+    """Set networks side by side, with ratios to the first."""
+    with _errors_in_one_line(debug):
+        from profiler.files import write_text
+        from profiler.render import comparison_files, comparison_report, show_report
+
+        if formats is not None and "json" in formats:
+            raise click.UsageError("a comparison is written as csv or markdown")
+        if output is None and formats is not None and len(formats) > 1:
+            raise click.UsageError("--format without --output prints one format; give --output to write several")
+        profiles = _profile_all(_read_sources(sources, shapes), strict=strict, crosscheck=False, quiet=quiet)
+        report = comparison_report(profiles)
+        files = comparison_files(report, formats or ("csv", "markdown"))
+        if output is not None:
+            for name, text in files.items():
+                write_text(output / name, text)
+        if quiet:
+            return
+        if output is None and formats is not None:
+            click.echo(next(iter(files.values())), nl=False)
+        else:
+            show_report(report, _console())
+
+
+@cli.command("crosscheck")
+@click.argument("source", metavar="SOURCE")
+@_common
+def crosscheck_command(source: str, shapes: tuple[str, ...], quiet: bool, debug: bool) -> None:
+    """Compare the MACs of each layer with fvcore's figures; every difference has a reason.
+
+    Exits with 1 where a difference is unexplained, or where no counter could be asked.
+    """
+    with _errors_in_one_line(debug):
+        from profiler.agreement import unexplained
+        from profiler.render import crosscheck_report, show_report
+
+        (asked,) = _read_sources((source,), shapes)
+        if isinstance(asked[1], _config_type()) and not asked[1].crosscheck:
+            asked = (asked[0], asked[1].model_copy(update={"crosscheck": ("fvcore",)}))
+        (profile,) = _profile_all([asked], strict=False, crosscheck=True, quiet=quiet)
+        if not quiet:
+            show_report(crosscheck_report(profile), _console())
+        open_rows = unexplained(profile.agreement)
+        if len(open_rows):
+            _fail(f"{profile.name}: {len(open_rows)} differences are unexplained", NOT_AS_IT_SHOULD_BE)
+        if not any(counter.status == "ok" for counter in profile.counters):
+            reasons = "; ".join(f"{c.counter} {c.status}: {c.message}" for c in profile.counters) or "none was asked"
+            _fail(f"{profile.name}: nothing to compare with: {reasons}", NOT_AS_IT_SHOULD_BE)
+
+
+@cli.command("report")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
+@click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 where the folder is not up to date.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def report_command(sources: tuple[str, ...], output: Path, check: bool, quiet: bool, debug: bool) -> None:
+    """Write the tables of several networks, their comparison, and an index page that sums them up."""
+    with _errors_in_one_line(debug):
+        from profiler.files import write_text
+        from profiler.render import collection_files
+
+        asked = _read_sources(sources, ())
+        _check_names(asked, output)
+        profiles = _profile_all(asked, strict=False, crosscheck=True, quiet=quiet)
+        files = collection_files([(profile, config) for (_, config), profile in zip(asked, profiles, strict=True)])
+        if check:
+            stale = [name for name, text in files.items() if not _is_current(output / name, text)]
+            there = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
+            stale += [f"{name} (no longer made)" for name in sorted(there - set(files))]
+            if stale:
+                _fail(f"{output} is not up to date: {', '.join(stale)}", NOT_AS_IT_SHOULD_BE)
+            return
+        for name, text in files.items():
+            write_text(output / name, text)
+        if not quiet:
+            click.echo(f"{output}: {len(files)} files", err=True)
+
+
+@cli.command("models")
+@click.argument("pattern", required=False)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def models_command(pattern: str | None, debug: bool) -> None:
+    """List what can be named as a target; with PATTERN (resnet*, segmentation) those that match."""
+    with _errors_in_one_line(debug):
+        from profiler.models.targets import list_targets
+
+        found = list_targets(pattern)
+        if not found:
+            _fail(f"no target matches {pattern!r}; see: profiler models", NOT_AS_IT_SHOULD_BE)
+        width = max(len(entry.target) for entry in found)
+        for entry in found:
+            click.echo(f"{entry.target:<{width}}  {entry.family}")
+        if pattern is None:
+            click.echo("Also: package.module:callable and path/to/net.py:Net", err=True)
+
+
+def main() -> None:
+    """Run the command line."""
+    cli(prog_name="profiler")
+
+
+Asked = tuple[str, Any]
+"""A source as it was given, and the config or the saved profile that it stands for."""
+
+
+def _config_type() -> type[Config]:
+    from profiler.config import Config
+
+    return Config
+
+
+def _read_sources(sources: Sequence[str], shapes: Sequence[str]) -> list[Asked]:
+    """Read every source before anything is profiled, so that a mistake in the last costs nothing."""
+    asked = [(source, _read_source(source, shapes)) for source in sources]
+    if shapes and not any(_is_target(source) for source in sources):
+        raise click.UsageError("--input goes with a target; a config and a saved profile have their own inputs")
+    return asked
+
+
+def _is_target(source: str) -> bool:
+    return ":" in source and not source.endswith((".yaml", ".yml", ".json"))
+
+
+def _read_source(source: str, shapes: Sequence[str]) -> Any:
+    from profiler.config import load_config, quick_config
+    from profiler.profiles import load_profile
+
+    if source.endswith(".json"):
+        return load_profile(source)
+    if _is_target(source):
+        return quick_config(source, shapes)
+    if not source.endswith((".yaml", ".yml")) and not Path(source).exists():
+        raise ConfigError(f"{source}: expected a config (.yaml), a saved profile (.json) or a target (source:name)")
+    return load_config(source)
+
+
+def _check_names(asked: Sequence[Asked], output: Path | None) -> None:
+    """Two networks of one name would write into one folder."""
+    if output is None:
+        return
+    seen: dict[str, str] = {}
+    for source, item in asked:
+        if item.name in seen:
+            raise ConfigError(f"{source}: name: {item.name!r} is the name of {seen[item.name]} too; they share a folder")
+        seen[item.name] = source
+    probe = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
+    if not probe.is_dir() or not os.access(probe, os.W_OK):
+        raise OutputError(f"{output}: --output: cannot be written, expected a folder that can")
+
+
+def _profile_all(asked: Sequence[Asked], *, strict: bool, crosscheck: bool, quiet: bool) -> list[Profile]:
+    profiles = []
+    with _progress(len(asked), quiet) as advance:
+        for source, item in asked:
+            advance(item.name)
+            profiles.append(_profile_one(source, item, strict=strict, crosscheck=crosscheck))
+    return profiles
+
+
+def _profile_one(source: str, item: Any, *, strict: bool, crosscheck: bool) -> Profile:
+    if not isinstance(item, _config_type()):
+        saved: Profile = item
+        if strict and not saved.complete:
+            raise UncountedError(f"{source}: strict mode: the saved profile is partial; see its table uncounted")
+        return saved
+    from profiler.api import profile_config
+
+    try:
+        return profile_config(item, strict=strict, crosscheck=crosscheck)
+    except ProfilerError as error:
+        raise type(error)(f"{source}: {error}") from error
+
+
+@contextlib.contextmanager
+def _progress(total: int, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """A bar on the terminal's error stream where there is more than one network to wait for."""
+    if quiet or total < 2 or not sys.stderr.isatty():
+        yield lambda name: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=total)
+        started = False
+
+        def advance(name: str) -> None:
+            nonlocal started
+            progress.update(task, description=name, advance=int(started))
+            started = True
+
+        yield advance
+
+
+def _write_profiles(
+    output: Path, asked: Sequence[Asked], profiles: Sequence[Profile], formats: tuple[str, ...] | None, depth: int | None
+) -> None:
+    from profiler.files import write_text
+    from profiler.render import profile_files
+
+    for (_, item), profile in zip(asked, profiles, strict=True):
+        report = item.report if isinstance(item, _config_type()) else None
+        chosen = formats or (report.formats if report else FORMAT_NAMES)
+        files = profile_files(profile, chosen, tables=report.tables if report else None, depth=depth)
+        for name, text in files.items():
+            write_text(output / profile.name / name, text)
+
+
+def _as_format(profile: Profile, name: str, depth: int | None) -> str:
+    """One format of a profile as one text: the layers as CSV, the summary as Markdown, the profile as JSON."""
+    from profiler.render import profile_files
+
+    file = {"csv": "layers.csv", "markdown": "summary.md", "json": "profile.json"}[name]
+    return profile_files(profile, (name,), tables=None, depth=depth)[file]
+
+
+def _show_profile(profile: Profile, config: Any, depth: int | None) -> None:
+    from profiler.render import profile_report, show_report
+
+    tables = ["shares", "layers"] if depth is None else ["shares", "modules"]
+    if not profile.complete:
+        tables.append("uncounted")
+    show_report(profile_report(profile, tables=tables, depth=depth), _console())
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=False)
+
+
+def _is_current(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8") == text
+
+
+@contextlib.contextmanager
+def _errors_in_one_line(debug: bool) -> Iterator[None]:
+    """What the user can mend becomes one line on the error stream, without a traceback unless asked for."""
+    try:
+        yield
+    except UncountedError as error:
+        _report_error(error, debug, NOT_AS_IT_SHOULD_BE)
+    except ProfilerError as error:
+        _report_error(error, debug, BAD_INPUT)
+
+
+def _report_error(error: ProfilerError, debug: bool, code: int) -> NoReturn:
+    if debug:
+        traceback.print_exception(error)
+    _fail(" ".join(str(error).split()), code)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"profiler: {message}", err=True)
+    raise SystemExit(code)

@@ -1,0 +1,25 @@
+"""Report → JSON: a profile as it is saved, a comparison as a list of rows."""
+
+from __future__ import annotations
+
+import json
+
+from profiler.formatting import is_missing
+from profiler.render.formats import renderer
+from profiler.render.report import Report
+
+
+@renderer("json")
+def render_json(report: Report) -> dict[str, str]:
+    """``profile.json``, which ``load_profile`` reads back; ``{table}.json`` where the report is about several."""
+    if report.profile is not None:
+        return {"profile.json": report.profile.to_json()}
+    files = {}
+    for table in report.tables:
+        columns = [table.frame[name].tolist() for name in table.frame.columns]
+        rows = [
+            {name: None if is_missing(cell) else cell for name, cell in zip(table.frame.columns, row, strict=True)}
+            for row in zip(*columns, strict=True)
+        ]
+        files[f"{table.name}.json"] = json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
+    return files

@@ -1,0 +1,91 @@
+"""Report → Markdown: one file a table, and ``summary.md`` for a paper's appendix or a pull request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import pandas as pd
+from tabulate import tabulate
+
+from profiler.formatting import format_table, is_numeric_column
+from profiler.render.formats import renderer
+from profiler.render.headings import heading, title
+from profiler.render.report import Fact, Note, Report, ReportTable
+
+NAMES = ("layer", "module", "op", "parameter", "names", "modules", "network")
+"""The columns of identifiers, which are set as code."""
+
+LEFT_TO_THE_FILE = {"layers": ("type",), "modules": ("depth",)}
+"""The columns that a summary leaves out."""
+
+SPECIAL = re.compile(r"([\\`*_<>\[\]|#])")
+
+
+@renderer("markdown")
+def render_markdown(report: Report) -> dict[str, str]:
+    """``{table}.md`` for each table, whole, and ``summary.md``."""
+    files = {f"{table.name}.md": _table_file(report, table) for table in report.tables}
+    return {**files, "summary.md": summary(report)}
+
+
+def summary(report: Report) -> str:
+    """The report as one Markdown text: the figures, how they are counted, and each table as far as it is shown."""
+    blocks = [f"# {escape(report.title)}"]
+    blocks += [f"> **Note.** {escape(note.text)}" for note in report.notes if note.kind == "warning"]
+    if report.facts:
+        blocks.append(_facts(report.facts))
+    blocks += [_note(note) for note in report.notes if note.kind != "warning"]
+    for table in report.tables:
+        if table.shown is not None or table.notes:
+            blocks.append(f"## {escape(title(table.subject, [] if table.shown is None else table.shown.columns))}")
+        if table.shown is not None:
+            left = list(LEFT_TO_THE_FILE.get(table.name, ()))
+            blocks.append(markdown_table(table.shown.drop(columns=left)))
+        if table.notes:
+            blocks.append("\n".join(f"- {escape(note)}" for note in table.notes))
+    return "\n\n".join(blocks) + "\n"
+
+
+def markdown_table(frame: pd.DataFrame) -> str:
+    """The table as a pipe table: figures with thousands separators set to the right, identifiers as code."""
+    texts = format_table(frame)
+    rows = [
+        [_cell(name, text) for name, text in zip(texts.columns, row, strict=True)]
+        for row in zip(*(texts[name].tolist() for name in texts.columns), strict=True)
+    ]
+    aligned = ["right" if is_numeric_column(frame, name) else "left" for name in frame.columns]
+    headings = [escape(heading(name)) for name in frame.columns]
+    return tabulate(rows, headings, tablefmt="pipe", disable_numparse=True, colalign=aligned if rows else None)
+
+
+def escape(text: str) -> str:
+    """The text so that Markdown shows it as it is, also inside a table."""
+    return SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def _cell(column: str, text: str) -> str:
+    if column in NAMES and text and "`" not in text:
+        return "`" + " ".join(text.split()).replace("|", "\\|") + "`"
+    return escape(text)
+
+
+def _table_file(report: Report, table: ReportTable) -> str:
+    subject = title(table.subject, table.frame.columns)
+    blocks = [f"# {escape(report.title)}: {escape(subject[0].lower() + subject[1:])}"]
+    blocks += [f"> **Note.** {escape(note.text)}" for note in report.notes if note.kind == "warning"]
+    blocks.append(markdown_table(table.frame) if len(table.frame) else "None.")
+    return "\n\n".join(blocks) + "\n"
+
+
+def _facts(facts: Iterable[Fact]) -> str:
+    rows = []
+    for fact in facts:
+        beside = ", ".join(filter(None, (fact.short, fact.aside)))
+        rows.append([escape(fact.label), escape(f"{fact.value} ({beside})" if beside else fact.value)])
+    return tabulate(rows, ["", ""], tablefmt="pipe", disable_numparse=True)
+
+
+def _note(note: Note) -> str:
+    text = escape(note.text)
+    return {"finding": f"**{text}**", "method": f"*{text}*"}.get(note.kind, text)

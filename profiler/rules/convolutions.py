@@ -1,0 +1,269 @@
+"""Convolutions, transposed and deformable ones, and their gradients.
+
+A result that sums K products costs K multiplies and K − 1 adds; a bias adds 1.  Padded zeros count as
+operands.  Source of the shapes: the operator documentation of ``torch.nn.functional``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from math import prod
+from typing import Any
+
+from profiler.opcount import OpCount, Term, each
+from profiler.records import TensorSpec
+from profiler.rules.contractions import RELU, bias_terms, scale_terms, summed_products
+from profiler.rules.costs import addition, expand, sum_of
+from profiler.rules.registry import rule
+
+Sizes = Sequence[int] | int
+"""One size for each spatial dimension, or one for all of them."""
+
+
+@rule("aten::conv1d", "aten::conv2d", "aten::conv3d", "aten::_convolution_mode", kind="conv")
+@rule("aten::mkldnn_convolution", "aten::_nnpack_spatial_convolution", "aten::_mps_convolution", kind="conv")
+@rule("aten::miopen_convolution", "aten::miopen_depthwise_convolution", kind="conv")
+def conv(
+    input: TensorSpec, weight: TensorSpec, bias: TensorSpec | None = None, *_: Any, out: TensorSpec
+) -> Iterator[Term]:
+    """(N, C_in, *in) or (C_in, *in), (C_out, C_in/groups, *kernel) → (N, C_out, *out) or (C_out, *out)."""
+    yield summed_products(out.shape, weight.shape[1:], out)
+    yield from bias_terms(bias, out)
+
+
+@rule("aten::cudnn_convolution", kind="conv")
+def conv_without_bias(input: TensorSpec, weight: TensorSpec, *_: Any, out: TensorSpec) -> Iterator[Term]:
+    """As :func:`conv`; the bias is added by an operation of its own."""
+    yield from conv(input, weight, out=out)
+
+
+@rule("aten::thnn_conv2d", "aten::_slow_conv2d_forward", "aten::slow_conv_dilated2d", kind="conv")
+@rule("aten::slow_conv3d", "aten::slow_conv3d_forward", "aten::slow_conv_dilated3d", kind="conv")
+@rule("aten::_conv_depthwise2d", "aten::conv_depthwise3d", kind="conv")
+def conv_of_kernel_size(
+    self: TensorSpec,
+    weight: TensorSpec,
+    kernel_size: Sizes,
+    bias: TensorSpec | None = None,
+    *_: Any,
+    out: TensorSpec,
+) -> Iterator[Term]:
+    """As :func:`conv`."""
+    yield from conv(self, weight, bias, out=out)
+
+
+@rule("aten::cudnn_convolution_relu", "aten::miopen_convolution_relu", kind="conv")
+def conv_relu(
+    self: TensorSpec, weight: TensorSpec, bias: TensorSpec | None, *_: Any, out: TensorSpec
+) -> Iterator[Term]:
+    """As :func:`conv`, then relu."""
+    yield from conv(self, weight, bias, out=out)
+    yield Term("relu", out.shape, RELU)
+
+
+@rule("aten::cudnn_convolution_add_relu", "aten::miopen_convolution_add_relu", kind="conv")
+def conv_add_relu(
+    self: TensorSpec,
+    weight: TensorSpec,
+    z: TensorSpec,
+    alpha: float | None,
+    bias: TensorSpec | None,
+    *_: Any,
+    out: TensorSpec,
+) -> Iterator[Term]:
+    """As :func:`conv`, then + alpha·z, then relu."""
+    yield from conv(self, weight, bias, out=out)
+    yield from scale_terms(out.shape, 1 if alpha is None else alpha, out, "alpha")
+    yield Term("sums", out.shape, addition(out, out))
+    yield Term("relu", out.shape, RELU)
+
+
+@rule("aten::conv_tbc", kind="conv")
+def conv_tbc(
+    self: TensorSpec, weight: TensorSpec, bias: TensorSpec, pad: int = 0, *, out: TensorSpec
+) -> Iterator[Term]:
+    """(time, N, C_in), (kernel, C_in, C_out) → (time, N, C_out)."""
+    yield summed_products(out.shape, weight.shape[:2], out)
+    yield from bias_terms(bias, out)
+
+
+@rule("aten::convolution", "aten::_convolution", "aten::convolution_overrideable", kind="conv")
+def convolution(
+    input: TensorSpec,
+    weight: TensorSpec,
+    bias: TensorSpec | None,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    transposed: bool,
+    output_padding: Sizes,
+    groups: int,
+    *_: Any,
+    out: TensorSpec,
+) -> Iterable[Term]:
+    """As :func:`conv`, or :func:`conv_transpose` where ``transposed``; further arguments pick a kernel."""
+    if transposed:
+        return conv_transpose(input, weight, bias, stride, padding, output_padding, groups, dilation, out=out)
+    return conv(input, weight, bias, out=out)
+
+
+@rule("aten::conv_transpose1d", "aten::conv_transpose2d", "aten::conv_transpose3d", kind="conv")
+def conv_transpose(
+    input: TensorSpec,
+    weight: TensorSpec,
+    bias: TensorSpec | None = None,
+    stride: Sizes = 1,
+    padding: Sizes = 0,
+    output_padding: Sizes = 0,
+    groups: int = 1,
+    dilation: Sizes = 1,
+    *,
+    out: TensorSpec,
+) -> Iterator[Term]:
+    """(N, C_in, *in) or (C_in, *in), (C_in, C_out/groups, *kernel) → (N, C_out, *out) or (C_out, *out).
+
+    Every input element is multiplied by its C_out/groups · ∏ kernel weights and each product is added to
+    the accumulator of its position.  Dense as a convolution is: a product that falls on the rim which
+    ``padding`` cuts off costs its multiply and its add too.  Accumulators start at the bias; without one
+    the first product of an output is assigned, not added, so that an output which receives no product
+    (``stride`` beyond the kernel, ``output_padding``) costs nothing.
+    """
+    parts = (2,) if out.is_complex else ()
+    contracted = (*weight.shape[1:], *parts)
+    k = prod(contracted)
+    # The products spread from an input element instead of meeting in an output, so each of the K is added.
+    yield Term("products", (*input.shape, *parts), OpCount(multiplies=k, adds=k, macs=k), contracted)
+    if bias is None:
+        reached = _reached_outputs(input, weight, stride, padding, dilation, out)
+        yield each((*reached, *parts), "first products", adds=-1)
+
+
+@rule("aten::slow_conv_transpose2d", "aten::slow_conv_transpose3d", kind="conv")
+def conv_transpose_of_kernel_size(
+    self: TensorSpec,
+    weight: TensorSpec,
+    kernel_size: Sizes,
+    bias: TensorSpec | None = None,
+    stride: Sizes = 1,
+    padding: Sizes = 0,
+    output_padding: Sizes = 0,
+    dilation: Sizes = 1,
+    *,
+    out: TensorSpec,
+) -> Iterable[Term]:
+    """As :func:`conv_transpose`."""
+    return conv_transpose(self, weight, bias, stride, padding, output_padding, 1, dilation, out=out)
+
+
+@rule("aten::cudnn_convolution_transpose", "aten::_mps_convolution_transpose", kind="conv")
+def conv_transpose_without_bias(
+    self: TensorSpec,
+    weight: TensorSpec,
+    padding: Sizes,
+    output_padding: Sizes,
+    stride: Sizes,
+    dilation: Sizes,
+    groups: int,
+    *_: Any,
+    out: TensorSpec,
+) -> Iterable[Term]:
+    """As :func:`conv_transpose`; the bias is added by an operation of its own."""
+    return conv_transpose(self, weight, None, stride, padding, output_padding, groups, dilation, out=out)
+
+
+@rule("aten::miopen_convolution_transpose", kind="conv")
+def miopen_convolution_transpose(
+    self: TensorSpec,
+    weight: TensorSpec,
+    bias: TensorSpec | None,
+    padding: Sizes,
+    output_padding: Sizes,
+    stride: Sizes,
+    dilation: Sizes,
+    groups: int,
+    *_: Any,
+    out: TensorSpec,
+) -> Iterable[Term]:
+    """As :func:`conv_transpose`."""
+    return conv_transpose(self, weight, bias, stride, padding, output_padding, groups, dilation, out=out)
+
+
+def _reached_outputs(
+    input: TensorSpec, weight: TensorSpec, stride: Sizes, padding: Sizes, dilation: Sizes, out: TensorSpec
+) -> tuple[int, ...]:
+    """``out.shape`` with each spatial size cut to the positions on which at least one product falls."""
+    kernel = weight.shape[2:]
+    dims = len(kernel)
+    spatial = tuple(
+        _reached_positions(*sizes)
+        for sizes in zip(
+            input.shape[-dims:],
+            kernel,
+            out.shape[-dims:],
+            expand(stride, dims),
+            expand(padding, dims),
+            expand(dilation, dims),
+            strict=True,
+        )
+    )
+    return (*out.shape[:-dims], *spatial)
+
+
+def _reached_positions(size: int, kernel: int, out: int, stride: int, padding: int, dilation: int) -> int:
+    if dilation == 1 and kernel >= stride:  # no gaps: only what output_padding adds can be out of reach
+        return min(out, (size - 1) * stride + kernel - padding)
+    positions = {i * stride + j * dilation - padding for i in range(size) for j in range(kernel)}
+    return sum(1 for position in positions if 0 <= position < out)
+
+
+@rule("aten::convolution_backward", "aten::convolution_backward_overrideable", kind="conv")
+def convolution_backward(
+    grad_output: TensorSpec, input: TensorSpec, weight: TensorSpec, *args: Any, out: Any
+) -> Iterator[Term]:
+    """The gradients for input, weight and bias that ``output_mask`` asks for; each costs the layer's macs.
+
+    The input's gradient is the transposed convolution of ``grad_output`` (of a transposed convolution it is
+    the plain one), a weight's sums over the batch and over all positions of the smaller map, and the
+    bias's is a sum.
+    """
+    stride, padding, dilation, transposed, output_padding, groups, mask = args[-7:]
+    if mask[0]:
+        if transposed:
+            yield summed_products(input.shape, weight.shape[1:], input, "input gradient")
+        else:
+            yield from conv_transpose(
+                grad_output, weight, None, stride, padding, output_padding, groups, dilation, out=input
+            )
+    batch, _, *positions = (input if transposed else grad_output).shape
+    if mask[1]:
+        yield summed_products(weight.shape, (batch, *positions), weight, "weight gradient")
+    if mask[2]:
+        batch, channels, *positions = grad_output.shape
+        yield Term("bias gradient", (channels,), sum_of(prod((batch, *positions)), grad_output))
+
+
+@rule("torchvision::deform_conv2d", kind="conv")
+def deform_conv2d(
+    input: TensorSpec,
+    weight: TensorSpec,
+    offset: TensorSpec,
+    mask: TensorSpec,
+    bias: TensorSpec,
+    *args: Any,
+    out: TensorSpec,
+) -> Iterator[Term]:
+    """(N, C_in, H, W), (C_out, C_in/groups, *kernel), (N, 2·offset_groups·∏ kernel, *out) → (N, C_out, *out).
+
+    For each offset: its two coordinates are added to their place on the grid (2 adds) and split into
+    weights t and 1 − t (4 adds).  For each channel there: a bilinear sample, which blends along one
+    dimension twice and along the other once (6 multiplies, 3 adds), times the mask where there is one.
+    Then as :func:`conv`; torchvision makes up zeros for a missing bias, so one is always added.
+    """
+    *_, use_mask = args
+    batch, channels = input.shape[:2]
+    samples = (batch, channels, *weight.shape[2:], *out.shape[-2:])
+    yield each((offset.size // 2,), "positions", adds=6)
+    yield each(samples, "bilinear samples", multiplies=6, adds=3)
+    if use_mask:
+        yield each(samples, "mask", multiplies=1)
+    yield from conv(input, weight, bias, out=out)

@@ -1,0 +1,75 @@
+"""Inputs of a config → arguments of a forward."""
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from profiler.config import DTYPES, INTEGER_DTYPES, InputSpec
+from profiler.models.inputs import build_inputs
+
+
+def test_a_list_is_positional_and_a_mapping_is_keywords() -> None:
+    """``forward(*args, **kwargs)`` gets the one or the other."""
+    args, kwargs = build_inputs((InputSpec(shape=(2, 3)), 4))
+    assert args[0].shape == (2, 3)
+    assert args[1:] == (4,)
+    assert kwargs == {}
+    args, kwargs = build_inputs({"x": InputSpec(shape=(2, 3)), "scale": None})
+    assert args == ()
+    assert kwargs["x"].shape == (2, 3)
+    assert kwargs["scale"] is None
+
+
+def test_tensors_are_on_meta_and_have_the_networks_dtype() -> None:
+    """Without its own dtype an input has the one given; with its own it keeps it."""
+    (x, tokens), _ = build_inputs((InputSpec(shape=(2,)), InputSpec(shape=(3,), dtype="int64")), dtype="bfloat16")
+    assert (x.device.type, x.dtype) == ("meta", torch.bfloat16)
+    assert (tokens.device.type, tokens.dtype) == ("meta", torch.int64)
+
+
+def test_nested_values_pass_through() -> None:
+    """Lists and mappings keep their form, plain values their value; tensors inside are built."""
+    inputs: tuple[Any, ...] = (
+        (InputSpec(shape=(2,)), "text", (1.5, None)),
+        {"mask": InputSpec(shape=()), "flag": True},
+    )
+    (first, second), _ = build_inputs(inputs)
+    assert first[0].shape == (2,)
+    assert first[1:] == ["text", [1.5, None]]
+    assert second["mask"].shape == ()
+    assert second["flag"] is True
+
+
+@pytest.mark.parametrize("name", DTYPES)
+def test_every_dtype_can_be_drawn(name: str) -> None:
+    """Real inputs of each dtype have its dtype and shape, and are the same each time."""
+    draws = [build_inputs((InputSpec(shape=(2, 3), dtype=name),), device="cpu", seed=1)[0][0] for _ in range(2)]
+    assert draws[0].dtype == getattr(torch, name)
+    assert draws[0].shape == (2, 3)
+    assert draws[0].view(torch.uint8).equal(draws[1].view(torch.uint8))
+
+
+def test_the_seed_decides_and_the_global_state_does_not_move() -> None:
+    """Another seed gives other values; torch's own generator is neither used nor moved."""
+    state = torch.get_rng_state()
+    spec = (InputSpec(shape=(8,)),)
+    assert not build_inputs(spec, device="cpu", seed=1)[0][0].equal(build_inputs(spec, device="cpu", seed=2)[0][0])
+    assert torch.get_rng_state().equal(state)
+
+
+@given(st.sampled_from(sorted(INTEGER_DTYPES)), st.integers(0, 100), st.integers(1, 27))
+def test_integers_lie_between_low_and_high(name: str, low: int, width: int) -> None:
+    """``low`` ≤ value < ``high``."""
+    spec = InputSpec(shape=(50,), dtype=name, low=low, high=low + width)
+    values = build_inputs((spec,), device="cpu")[0][0].to(torch.int64)
+    assert low <= int(values.min())
+    assert int(values.max()) < low + width
+
+
+def test_integers_are_zero_or_one_by_default() -> None:
+    """Both values occur, and no other."""
+    values = build_inputs((InputSpec(shape=(50,), dtype="int32"),), device="cpu")[0][0]
+    assert set(values.tolist()) == {0, 1}

@@ -1,0 +1,171 @@
+"""torchvision's import, in a fresh interpreter each time, since an import happens only once."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(code: str) -> str:
+    """What ``code`` prints in a fresh interpreter that turns warnings into errors."""
+    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def loads_by_itself() -> bool:
+    """Whether torchvision's own library loads here."""
+    return subprocess.run([sys.executable, "-c", "import torchvision"], capture_output=True).returncode == 0
+
+
+def test_it_imports_beside_this_torch() -> None:
+    """torchvision imports, also after a failed attempt, and every later import gets the same one."""
+    run("""
+        from profiler.models.torchvision_ops import import_torchvision
+        try:
+            import torchvision
+        except RuntimeError:
+            pass
+        torchvision = import_torchvision()
+        assert torchvision is import_torchvision()
+        import torchvision as again
+        import torchvision.models.detection
+        assert again is torchvision
+        assert torchvision.extension is __import__("sys").modules["torchvision.extension"]
+        assert torchvision.__version__
+        import importlib.util
+        assert importlib.util.find_spec("torchvision").name == "torchvision"
+    """)
+
+
+def test_its_operators_have_shapes_on_meta() -> None:
+    """The region operators and the deformable convolution run on meta tensors, gradients too."""
+    run("""
+        import torch
+        from profiler.models.torchvision_ops import import_torchvision
+        ops = import_torchvision().ops
+        torch.set_default_device("meta")
+        maps = torch.empty(2, 8, 32, 32, requires_grad=True)
+        boxes = torch.empty(7, 5)
+        for pool, size, shape in (
+            (ops.roi_align, (3, 4), (7, 8, 3, 4)),
+            (ops.roi_pool, (3, 4), (7, 8, 3, 4)),
+            (ops.ps_roi_align, (2, 2), (7, 8 // (2 * 2), 2, 2)),
+            (ops.ps_roi_pool, (2, 4), (7, 8 // (2 * 4), 2, 4)),
+        ):
+            result = pool(maps, boxes, size)
+            assert result.shape == shape, (pool, result.shape)
+            (gradient,) = torch.autograd.grad(result.sum(), maps)
+            assert gradient.shape == maps.shape
+        layer = ops.DeformConv2d(8, 6, 3, padding=1)
+        result = layer(maps, torch.empty(2, 2 * 3 * 3, 32, 32))
+        assert result.shape == (2, 6, 32, 32)
+        result.sum().backward()
+        assert layer.weight.grad.shape == layer.weight.shape
+        assert ops.box_iou(boxes, boxes[:4], fmt="cxcywhr").shape == (7, 4)
+    """)
+
+
+def test_the_declared_schemas_are_the_compiled_ones(loads_by_itself: bool) -> None:
+    """Where torchvision's library loads, what it declares is what would be declared in its place."""
+    if not loads_by_itself:
+        pytest.skip("torchvision's own library does not load beside this torch")
+    run("""
+        import torch, torchvision
+        from profiler.models.torchvision_ops import SCHEMAS
+        for text in SCHEMAS:
+            ours = torch._C.parse_schema("torchvision::" + text)
+            assert str(getattr(torch.ops.torchvision, ours.name.partition("::")[2]).default._schema) == str(ours)
+    """)
+
+
+FAKE = """
+    import sys, pathlib, tempfile, torch
+    folder = pathlib.Path(tempfile.mkdtemp())
+    (folder / "torchvision").mkdir()
+    (folder / "torchvision/__init__.py").write_text({source!r})
+    sys.path.insert(0, str(folder))
+    from profiler.models.torchvision_ops import import_torchvision
+"""
+
+
+def test_a_torchvision_that_loads_is_left_alone() -> None:
+    """Nothing is declared and nothing replaced when the plain import works."""
+    run(
+        textwrap.dedent(FAKE.format(source="def _has_ops(): return 'its own'"))
+        + textwrap.dedent("""
+        assert import_torchvision()._has_ops() == "its own"
+        assert not hasattr(torch.ops.torchvision, "nms")
+    """)
+    )
+
+
+def test_another_failure_is_not_hidden() -> None:
+    """An import that fails although the operators are there fails as it did."""
+    source = (
+        "import torch; lib = torch.library.Library('torchvision', 'DEF'); lib.define('nms(Tensor a) -> Tensor')\n"
+        "torch.keep = lib\n"
+        "raise RuntimeError('compiled with different CUDA major versions')"
+    )
+    run(
+        textwrap.dedent(FAKE.format(source=source))
+        + textwrap.dedent("""
+        try:
+            import_torchvision()
+        except RuntimeError as error:
+            assert "different CUDA major versions" in str(error)
+        else:
+            raise SystemExit("no error")
+    """)
+    )
+
+
+def test_a_missing_torchvision_is_named() -> None:
+    """Without torchvision the error says how to install it."""
+    run("""
+        import sys
+        from profiler.errors import TargetError
+        from profiler.models.torchvision_ops import import_torchvision
+        class Hide:
+            def find_spec(self, name, path=None, target=None):
+                if name == "torchvision":
+                    raise ModuleNotFoundError("No module named 'torchvision'", name="torchvision")
+        sys.meta_path.insert(0, Hide())
+        try:
+            import_torchvision()
+        except TargetError as error:
+            assert str(error) == "torchvision is not installed; install it with: pip install torchvision"
+        else:
+            raise SystemExit("no error")
+    """)
+
+
+def test_a_file_that_imports_torchvision_is_loaded(tmp_path: Path) -> None:
+    """A target of the user's own may import torchvision, at its top or in its constructor."""
+    (tmp_path / "top.py").write_text("import torchvision\nNet = torchvision.models.resnet18\n")
+    (tmp_path / "late.py").write_text(
+        "def Net():\n    from torchvision.models import resnet18\n    return resnet18(num_classes=3)\n"
+    )
+    for name in ("top", "late"):
+        run(f"""
+            import pathlib
+            from profiler.models.building import build_model
+            network = build_model("{name}.py:Net", base=pathlib.Path({str(tmp_path)!r}))
+            assert type(network).__name__ == "ResNet"
+        """)
+
+
+def test_nothing_is_imported_that_is_not_needed() -> None:
+    """A network of the zoo is built without torchvision."""
+    run("""
+        import sys
+        from profiler.models.building import build_model
+        build_model("profiler.models.zoo:AlexNet")
+        assert "torchvision" not in sys.modules
+    """)

@@ -1,0 +1,58 @@
+"""Asking the registry, as the tracer does, what an operation costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from profiler.opcount import OpCount, Term, total
+from profiler.rules import REGISTRY
+from profiler.tracing.recorder import OpRecorder, Origins
+
+
+def terms_of(op: str, *args: Any, out: Any, **kwargs: Any) -> tuple[Term, ...]:
+    """The terms of ``aten::op`` (or of an operator named in full) for these arguments; none where it is free."""
+    entry = REGISTRY.find(op if "::" in op else f"aten::{op}")
+    assert entry is not None, f"{op} is not registered"
+    return tuple(entry.cost(*args, out=out, **kwargs)) if entry.cost else ()
+
+
+def count_of(op: str, *args: Any, out: Any, **kwargs: Any) -> OpCount:
+    """What ``op`` costs for these arguments."""
+    return total(terms_of(op, *args, out=out, **kwargs))
+
+
+def kind_of(op: str, *args: Any, out: Any, **kwargs: Any) -> str:
+    """The kind of the work that ``op`` does on these arguments."""
+    entry = REGISTRY.find(f"aten::{op}")
+    assert entry is not None, f"{op} is not registered"
+    return entry.kind_of(*args, out=out, **kwargs)
+
+
+def count_spelled_both_ways(run: Callable[..., Any], *inputs: Any) -> tuple[OpCount, OpCount]:
+    """What ``run(*inputs)`` costs as operators seen whole, and as those that autograd takes them apart into.
+
+    Each input that is a shape becomes a meta tensor of floats.  Fails where an operator is uncounted.
+    """
+    counts = []
+    for whole in (True, False):
+        recorder = OpRecorder(REGISTRY, lambda: ("", 1), Origins())
+        tensors = [
+            torch.empty(each, device="meta", requires_grad=not whole) if isinstance(each, tuple) else each
+            for each in inputs
+        ]
+        with torch.inference_mode() if whole else torch.enable_grad(), recorder:
+            run(*tensors)
+        uncounted = sorted({call.op for call in recorder.calls if call.status == "uncounted"})
+        assert not uncounted, f"uncounted: {', '.join(uncounted)}"
+        counts.append(total(term for call in recorder.calls for term in call.terms))
+    return counts[0], counts[1]
+
+
+def assert_same_in_both_spellings(run: Callable[..., Any], *inputs: Any) -> None:
+    """Fail unless ``run(*inputs)`` costs the same whole and taken apart, and costs something."""
+    whole, apart = count_spelled_both_ways(run, *inputs)
+    assert whole == apart
+    assert whole

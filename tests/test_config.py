@@ -1,0 +1,361 @@
+"""Config files: what they may say, and the one line that each mistake gets."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from profiler.config import DTYPES, FORMATS, INTEGER_DTYPES, TABLES, InputSpec, did_you_mean, load_config, quick_config
+from profiler.errors import ConfigError
+
+ROOT = Path(__file__).parents[1]
+GOOD = "model: {target: torchvision:resnet50}\ninputs: [{shape: [1, 3, 224, 224]}]\n"
+
+
+def write(folder: Path, text: str | bytes) -> Path:
+    """A config file ``net.yaml`` with ``text``."""
+    path = folder / "net.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def complaint(folder: Path, text: str | bytes) -> str:
+    """The message about a config file with ``text``, less its path."""
+    path = write(folder, text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(f"{path}: ")
+    return message.removeprefix(f"{path}: ")
+
+
+def test_a_short_file_is_filled_in_with_defaults(tmp_path: Path) -> None:
+    """The name is the file's stem; mode, dtype, crosscheck and report have defaults."""
+    config = load_config(write(tmp_path, GOOD))
+    assert config.name == "net"
+    assert config.model.target == "torchvision:resnet50"
+    assert config.model.kwargs == {}
+    assert config.inputs == (InputSpec(shape=(1, 3, 224, 224)),)
+    assert (config.mode, config.dtype, config.crosscheck) == ("inference", "float32", ("fvcore",))
+    assert (config.report.formats, config.report.tables) == (FORMATS, TABLES)
+
+
+def test_every_key_is_taken(tmp_path: Path) -> None:
+    """A file that says everything comes out as it says."""
+    text = """
+        name: mine
+        model: {target: "nets/net.py:Net", kwargs: {width: 2, sizes: [1, 2]}}
+        inputs:
+          tokens: {shape: [2, 7], dtype: int64, low: 3, high: 9}
+          extra: [1, 2.5, yes, null, text, {mask: {shape: [2]}}]
+        mode: training
+        dtype: bfloat16
+        crosscheck: false
+        report: {formats: [json], tables: [shares, layers, shares]}
+    """
+    config = load_config(write(tmp_path, text))
+    assert config.name == "mine"
+    assert config.model.kwargs == {"width": 2, "sizes": [1, 2]}
+    assert config.inputs == {
+        "tokens": InputSpec(shape=(2, 7), dtype="int64", low=3, high=9),
+        "extra": (1, 2.5, True, None, "text", {"mask": InputSpec(shape=(2,))}),
+    }
+    assert (config.mode, config.dtype, config.crosscheck) == ("training", "bfloat16", ())
+    assert (config.report.formats, config.report.tables) == (("json",), ("shares", "layers"))
+
+
+@pytest.mark.parametrize(
+    ("value", "counters"), [("true", ("fvcore",)), ("false", ()), ("[fvcore]", ("fvcore",)), ("[]", ())]
+)
+def test_crosscheck_is_a_switch_or_a_list(tmp_path: Path, value: str, counters: tuple[str, ...]) -> None:
+    """True means every counter, false none, a list those it names."""
+    assert load_config(write(tmp_path, f"{GOOD}crosscheck: {value}")).crosscheck == counters
+
+
+def test_it_remembers_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``path`` is as given, ``base`` the absolute folder that relative targets start from."""
+    write(tmp_path, GOOD)
+    monkeypatch.chdir(tmp_path)
+    config = load_config("net.yaml")
+    assert config.path == Path("net.yaml")
+    assert config.base == tmp_path
+
+
+def test_a_config_is_frozen(tmp_path: Path) -> None:
+    """Nothing can be set afterwards."""
+    config = load_config(write(tmp_path, GOOD))
+    with pytest.raises(ValidationError, match="frozen"):
+        config.name = "other"
+
+
+def test_unicode_and_a_byte_order_mark_are_read(tmp_path: Path) -> None:
+    """UTF-8 with or without a byte order mark."""
+    assert load_config(write(tmp_path, b"\xef\xbb\xbf" + f"{GOOD}name: Größe".encode())).name == "Größe"
+
+
+def test_merge_keys_may_override(tmp_path: Path) -> None:
+    """A key merged in by ``<<`` and given again is no duplicate."""
+    kwargs = "{small: &small {depth: 1, width: 2}, large: {<<: *small, depth: 3}}"
+    text = f"inputs: []\nmodel: {{target: 'a:b', kwargs: {kwargs}}}"
+    assert load_config(write(tmp_path, text)).model.kwargs["large"] == {"depth": 3, "width": 2}
+
+
+BAD_YAML = [
+    ("a: [1", "line 1, column 6: while parsing a flow sequence, expected ',' or ']', but got '<stream end>'"),
+    (
+        "a: 1\n\tb: 2",
+        r"line 2, column 1: while scanning for the next token, found character '\t' that cannot start any token",
+    ),
+    (GOOD + "model: {target: a:b}", "line 3, column 1: the key 'model' is given twice"),
+    ("model:\n  target: a:b\n  target: c:d", "line 3, column 3: the key 'target' is given twice"),
+    (GOOD + "name: *x", "line 3, column 7: found undefined alias 'x'"),
+    (GOOD + "name: !!python/name:os.system", "line 3, column 7: could not determine a constructor for the tag"),
+    (GOOD + "---\na: 1", "line 3, column 1: expected a single document in the stream, but found another document"),
+    ("ab: \x00", "line 1, column 5: special characters are not allowed"),
+    ("a: 1\nday: 2001-99-99", "line 2, column 6: month must be in 1..12"),
+    ("? [a]\n: 1", "line 1, column 3: while constructing a mapping, found unhashable key"),
+    ("[" * 3000, "nested too deeply"),
+    (b"\xff\xfea", "not UTF-8 text"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_YAML)
+def test_broken_yaml_gives_line_and_column(tmp_path: Path, text: str | bytes, message: str) -> None:
+    """The message points at the place in the file."""
+    assert complaint(tmp_path, text).startswith(message)
+
+
+def one_input(spec: str) -> str:
+    """A config whose only input is ``spec``."""
+    return f"model: {{target: 'a:b'}}\ninputs: [{{{spec}}}]\n"
+
+
+BAD_CONTENT = [
+    ("", "empty, expected a mapping with the keys name, model and inputs"),
+    ("# nothing\n", "empty, expected a mapping"),
+    ("- 1", "found [1], expected a mapping"),
+    ("inputs: []", "model: missing, expected the key model"),
+    ("model: {target: 'a:b'}", "inputs: missing, expected the key inputs"),
+    ("model: {}\ninputs: []", "model.target: missing, expected the key target (such as torchvision:resnet50)"),
+    (GOOD + "modes: training", "modes: unknown key, did you mean 'mode'"),
+    (GOOD + "qqq: 1", "qqq: unknown key (expected one of name, model, inputs, mode, dtype, crosscheck, report)"),
+    (GOOD + "1: 2", "1: found 1, expected a string as key"),
+    ("model: {targt: 'a:b'}\ninputs: []", "model.targt: unknown key, did you mean 'target'? (expected one of target"),
+    (GOOD + "report: {format: [csv]}", "report.format: unknown key, did you mean 'formats'?"),
+    ("model: 3\ninputs: []", "model: found 3, expected a mapping"),
+    ("model: {target: resnet50}\ninputs: []", "model.target: found 'resnet50', expected source:name"),
+    ("model: {target: ':x'}\ninputs: []", "model.target: found ':x', expected source:name"),
+    ("model: {target: 5}\ninputs: []", "model.target: found 5, expected a string"),
+    ("model: {target: 'a:b', kwargs: [1]}\ninputs: []", "model.kwargs: found [1], expected a mapping"),
+    ("model: {target: 'a:b', kwargs: {1: 2}}\ninputs: []", "model.kwargs.1: found 1, expected a string as key"),
+    (GOOD + "name:", "name: found nothing, expected a string"),
+    (GOOD + "name: 3", "name: found 3, expected a string"),
+    (GOOD + "name: a/b", "name: found 'a/b', expected a name that can be a folder's"),
+    (GOOD + "name: '..'", "name: found '..', expected a name that can be a folder's"),
+    (GOOD + "name: ' '", "name: found ' ', expected a name that can be a folder's"),
+    (GOOD + "mode: trainig", "mode: found 'trainig', expected 'inference' or 'training', did you mean 'training'?"),
+    (GOOD + "mode: no", "mode: found false, expected 'inference' or 'training'"),
+    (GOOD + "dtype: flot16", "dtype: found 'flot16', expected a floating dtype (float16, bfloat16, "),
+    (GOOD + "dtype: int64", "dtype: found 'int64', expected a floating dtype"),
+    (GOOD + "crosscheck: 1", "crosscheck: found 1, expected true, false or a list of counters (fvcore)"),
+    (GOOD + "crosscheck: [fvcor]", "crosscheck.0: found 'fvcor', expected a counter (fvcore), did you mean 'fvcore'?"),
+    (GOOD + "report: {formats: csv}", "report.formats: found 'csv', expected a list"),
+    (GOOD + "report: {formats: [csv, xls]}", "report.formats.1: found 'xls', expected a format (csv, markdown, json)"),
+    (GOOD + "report: {tables: [layer]}", "report.tables.0: found 'layer', expected a table (layers, shares, "),
+    ("model: {target: 'a:b'}\ninputs: 1x3", "inputs: found '1x3', expected a list (positional arguments) or a mapping"),
+    (
+        "model: {target: 'a:b'}\ninputs: {shape: [1]}",
+        "inputs: found {'shape': [1]}, expected a list of inputs ('- shape",
+    ),
+    ("model: {target: 'a:b'}\ninputs: {1: 2}", "inputs.1: found 1, expected a string as key"),
+    ("model: {target: 'a:b'}\ninputs: &a [*a]", "inputs.0.0: found [[...]], expected something that does not contain"),
+    ("model: {target: 'a:b'}\ninputs: [2001-01-01]", "inputs.0: found datetime.date(2001, 1, 1), expected a tensor"),
+    (
+        "model: {target: 'a:b'}\ninputs: {x: [1, {y: {shape: [0]}}]}",
+        "inputs.x.1.y.shape.0: found 0, expected a positive",
+    ),
+    (one_input("shape: [1, 0]"), "inputs.0.shape.1: found 0, expected a positive integer"),
+    (one_input("shape: [-1]"), "inputs.0.shape.0: found -1, expected a positive integer"),
+    (one_input("shape: [2.0]"), "inputs.0.shape.0: found 2.0, expected an integer"),
+    (one_input("shape: [true]"), "inputs.0.shape.0: found true, expected an integer"),
+    (one_input("shape: ['3']"), "inputs.0.shape.0: found '3', expected an integer"),
+    (one_input("shape: 3"), "inputs.0.shape: found 3, expected a list"),
+    (one_input("shape:"), "inputs.0.shape: found nothing, expected a list"),
+    (one_input("shape: [3], size: 3"), "inputs.0.size: unknown key (expected one of shape, dtype, low, high)"),
+    (one_input("shape: [3], dtpe: int64"), "inputs.0.dtpe: unknown key, did you mean 'dtype'?"),
+    (one_input("shape: [3], dtype: 8"), "inputs.0.dtype: found 8, expected a string"),
+    (one_input("shape: [3], dtype: int65"), "inputs.0.dtype: found 'int65', expected a dtype (float16, "),
+    (
+        one_input("shape: [3], low: 1"),
+        "inputs.0: found low or high for dtype (none given), expected them with an integer",
+    ),
+    (one_input("shape: [3], dtype: bool, high: 1"), "inputs.0: found low or high for dtype bool, expected them with"),
+    (one_input("shape: [3], dtype: int8, low: 3, high: 3"), "inputs.0: found low 3 and high 3, expected low < high"),
+    (one_input("shape: [3], dtype: int8, high: -1"), "inputs.0: found low 0 and high -1, expected low < high"),
+    (
+        one_input("shape: [3], dtype: uint8, high: 257"),
+        "inputs.0: found low 0 and high 257, expected 0 <= low and high",
+    ),
+    (one_input("shape: [3], dtype: int8, low: 1.5"), "inputs.0.low: found 1.5, expected an integer"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_CONTENT)
+def test_a_mistake_names_key_found_and_expected(tmp_path: Path, text: str, message: str) -> None:
+    """One line: the dotted key, what was found, what was expected."""
+    assert complaint(tmp_path, text).startswith(message)
+
+
+def test_a_misspelt_key_comes_before_the_one_it_hides(tmp_path: Path) -> None:
+    """An unknown key is told first, the number of other mistakes last."""
+    message = complaint(tmp_path, "modle: {target: 'a:b'}\ninputs: []\nname: 3")
+    assert message.startswith("modle: unknown key, did you mean 'mode' or 'model'?")
+    assert message.endswith("(and 2 more)")
+
+
+def test_an_unknown_dtype_offers_the_nearest(tmp_path: Path) -> None:
+    """A dtype that does not exist gets the nearest that does."""
+    assert complaint(tmp_path, GOOD + "dtype: bflot16").endswith("did you mean 'bfloat16' or 'float16' or 'float64'?")
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
+    """What cannot be read is named with the reason."""
+    with pytest.raises(ConfigError, match=r"gone\.yaml: no such file, expected a config file in YAML$"):
+        load_config(tmp_path / "gone.yaml")
+    with pytest.raises(ConfigError, match=r"found a folder, expected a config file in YAML$"):
+        load_config(tmp_path)
+
+
+def test_an_unreadable_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file without permission to read gives the system's reason."""
+
+    def refuse(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(ConfigError, match=r"net\.yaml: cannot be read \(Permission denied\), expected a config file"):
+        load_config(tmp_path / "net.yaml")
+
+
+shapes = st.lists(st.integers(1, 10**6), min_size=1, max_size=6)
+
+
+@given(shapes)
+def test_a_quick_shape_is_the_shape(sizes: list[int]) -> None:
+    """``1x3x224x224`` is read back as written."""
+    config = quick_config("torchvision:resnet50", ["x".join(map(str, sizes))])
+    assert config.inputs == (InputSpec(shape=tuple(sizes)),)
+
+
+@given(st.text(alphabet="0123456789x.- :,int64", max_size=12))
+def test_a_quick_shape_is_read_or_refused(text: str) -> None:
+    """Whatever is typed gives positive sizes or a ConfigError on one line."""
+    try:
+        config = quick_config("torchvision:resnet50", [text])
+    except ConfigError as error:
+        assert str(error).startswith(f"--input {text}: expected positive sizes joined by x")  # noqa: PT017
+    else:
+        (spec,) = config.inputs
+        assert isinstance(spec, InputSpec)
+        assert text.partition(":")[0] == text.partition(":")[0].strip()
+        assert all(size > 0 for size in spec.shape)
+
+
+def test_quick_inputs_have_dtypes_and_a_name() -> None:
+    """Several inputs, one with a dtype; the name is the target's; the base is the current folder."""
+    config = quick_config("nets/net.py:Net", ["1x3", "2x7:int64"])
+    assert config.name == "Net"
+    assert config.inputs == (InputSpec(shape=(1, 3)), InputSpec(shape=(2, 7), dtype="int64"))
+    assert config.path is None
+    assert config.base == Path.cwd()
+
+
+def test_quick_mistakes_are_named() -> None:
+    """No shape, a wrong dtype, and a target that is none."""
+    with pytest.raises(ConfigError, match=r"^torchvision:vgg16: expected the shape of its input, such as --input"):
+        quick_config("torchvision:vgg16", [])
+    with pytest.raises(ConfigError, match=r"^--input 1x3:int63: .*did you mean 'int64'"):
+        quick_config("torchvision:vgg16", ["1x3:int63"])
+    with pytest.raises(ConfigError, match=r"^vgg16: model\.target: found 'vgg16', expected source:name"):
+        quick_config("vgg16", ["1x3"])
+
+
+@given(
+    st.sampled_from(sorted(INTEGER_DTYPES)),
+    st.integers(-300, 300),
+    st.integers(-300, 300),
+)
+def test_a_range_is_one_that_the_dtype_can_hold(dtype: str, low: int, high: int) -> None:
+    """``low`` < ``high``, both within the dtype's bounds; everything else is refused."""
+    least, most = INTEGER_DTYPES[dtype]
+    try:
+        spec = InputSpec(shape=(1,), dtype=dtype, low=low, high=high)
+    except ValidationError:
+        assert low >= high or low < least or high > most
+    else:
+        assert least <= low < high <= most
+        assert spec.integer_range == (low, high)
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False) | st.sampled_from(["a", "b c", "1"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["p", "q"]), inner, max_size=2),
+    max_leaves=8,
+)
+
+
+def as_frozen(value: Any) -> Any:
+    """``value`` with tuples for lists."""
+    if isinstance(value, list):
+        return tuple(map(as_frozen, value))
+    return {key: as_frozen(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+@given(st.lists(plain, max_size=3))
+def test_plain_inputs_come_through(tmp_path_factory: pytest.TempPathFactory, inputs: list[Any]) -> None:
+    """Nested lists, mappings and scalars are what the file says, type and all."""
+    text = yaml.safe_dump({"model": {"target": "a:b"}, "inputs": inputs}, sort_keys=False)
+    config = load_config(write(tmp_path_factory.mktemp("config"), text))
+    assert repr(config.inputs) == repr(as_frozen(inputs))  # repr, since 1 == 1.0 == True
+
+
+def test_did_you_mean_offers_only_what_is_near() -> None:
+    """The nearest first, whatever its case; nothing when nothing is near."""
+    assert did_you_mean("alexnet", ["AlexNet", "VGG"]) == ", did you mean 'AlexNet'?"
+    assert did_you_mean("zzz", ["AlexNet", "VGG"]) == ""
+
+
+def test_the_dtypes_are_torchs() -> None:
+    """Every dtype that a config may name exists in torch, with the bounds that are written down."""
+    import torch
+
+    for name in DTYPES:
+        assert isinstance(getattr(torch, name), torch.dtype)
+    for name, (least, most) in INTEGER_DTYPES.items():
+        info = torch.iinfo(getattr(torch, name))
+        assert least == info.min
+        assert most in (info.max + 1, 2**63 - 1)
+
+
+def test_configs_are_read_without_torch() -> None:
+    """Neither importing the module nor reading a file imports torch."""
+    code = """if True:
+        import sys
+        from profiler.config import load_config
+        load_config("configs/alexnet.yaml")
+        sys.exit("torch" in sys.modules)
+    """
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_config_here_is_good_and_named_as_its_file(path: Path) -> None:
+    """The files in configs/ load, each under its own name."""
+    assert load_config(path).name == path.stem
