@@ -143,7 +143,7 @@ def _parameters_on_meta() -> Iterator[None]:
             return
         # Swapped, not replaced: the constructor may hold the parameter too.  One with views cannot be, and stays.
         with contextlib.suppress(RuntimeError):
-            torch.utils.swap_tensors(parameter, _meta_twin(parameter))
+            torch.utils.swap_tensors(parameter, _meta_twin(parameter))  # type: ignore[no-untyped-call]
 
     handle = register_module_parameter_registration_hook(empty)
     try:

@@ -11,7 +11,7 @@ from tabulate import tabulate
 from profiler.formatting import format_table, is_numeric_column
 from profiler.render.formats import renderer
 from profiler.render.headings import heading, title
-from profiler.render.report import Fact, Note, Report, ReportTable
+from profiler.render.report import WHOLE_NETWORK, Fact, Note, Report, ReportTable
 
 NAMES = ("layer", "module", "op", "parameter", "names", "modules", "network")
 """The columns of identifiers, which are set as code."""
@@ -19,7 +19,7 @@ NAMES = ("layer", "module", "op", "parameter", "names", "modules", "network")
 LEFT_TO_THE_FILE = {"layers": ("type",), "modules": ("depth",)}
 """The columns that a summary leaves out."""
 
-SPECIAL = re.compile(r"([\\`*_<>\[\]|#])")
+SPECIAL = re.compile(r"([\\`*|\[\]]|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!?]))")
 
 
 @renderer("markdown")
@@ -50,11 +50,13 @@ def summary(report: Report) -> str:
 def markdown_table(frame: pd.DataFrame) -> str:
     """The table as a pipe table: figures with thousands separators set to the right, identifiers as code."""
     texts = format_table(frame)
+    numeric = [is_numeric_column(frame, name) for name in frame.columns]
+    codes = [name in NAMES and not number for name, number in zip(frame.columns, numeric, strict=True)]
     rows = [
-        [_cell(name, text) for name, text in zip(texts.columns, row, strict=True)]
+        [_code(text) if code else escape(text) for text, code in zip(row, codes, strict=True)]
         for row in zip(*(texts[name].tolist() for name in texts.columns), strict=True)
     ]
-    aligned = ["right" if is_numeric_column(frame, name) else "left" for name in frame.columns]
+    aligned = ["right" if number else "left" for number in numeric]
     headings = [escape(heading(name)) for name in frame.columns]
     return tabulate(rows, headings, tablefmt="pipe", disable_numparse=True, colalign=aligned if rows else None)
 
@@ -64,15 +66,14 @@ def escape(text: str) -> str:
     return SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
-def _cell(column: str, text: str) -> str:
-    if column in NAMES and text and "`" not in text:
-        return "`" + " ".join(text.split()).replace("|", "\\|") + "`"
-    return escape(text)
+def _code(text: str) -> str:
+    if not text or "`" in text or text == WHOLE_NETWORK:
+        return escape(text)
+    return "`" + " ".join(text.split()).replace("|", "\\|") + "`"
 
 
 def _table_file(report: Report, table: ReportTable) -> str:
-    subject = title(table.subject, table.frame.columns)
-    blocks = [f"# {escape(report.title)}: {escape(subject[0].lower() + subject[1:])}"]
+    blocks = [f"# {escape(report.title)} · {escape(title(table.subject, table.frame.columns))}"]
     blocks += [f"> **Note.** {escape(note.text)}" for note in report.notes if note.kind == "warning"]
     blocks.append(markdown_table(table.frame) if len(table.frame) else "None.")
     return "\n\n".join(blocks) + "\n"

@@ -36,7 +36,7 @@ SUBJECTS: Mapping[str, str] = {
     "parameters": "Parameters, shared ones once",
     "uncounted": "Not counted: operations without a rule",
     "crosscheck": "Cross-check: our MACs against the figures of other counters",
-    "comparison": "Comparison",
+    "comparison": "Networks side by side",
 }
 """What each table is about; the figures that it shows are added to its heading."""
 
@@ -130,12 +130,7 @@ def comparison_report(profiles: Sequence[Profile]) -> Report:
         if not profile.complete:
             notes.insert(0, Note(f"{profile.name}: {_partial(profile)}", "warning"))
     table = ReportTable("comparison", SUBJECTS["comparison"], frame, frame.drop(columns=hidden))
-    return Report(_names(profile.name for profile in profiles), (), tuple(notes), (table,))
-
-
-def _names(names: Iterable[str]) -> str:
-    *others, last = list(names)
-    return f"{', '.join(others)} and {last}" if others else last
+    return Report(f"Comparison of {_plural(len(profiles), 'network')}", (), tuple(notes), (table,))
 
 
 def _facts(profile: Profile) -> Iterable[Fact]:

@@ -45,7 +45,7 @@ def test_every_known_network_builds_on_meta(family: str) -> None:
     targets = [entry.target for entry in list_targets() if entry.family == family]
     assert targets
     for target in targets:
-        network = build_model(target)
+        network: Any = build_model(target)
         assert all(tensor.is_meta for tensor in tensors(network)), target
 
 
@@ -60,14 +60,14 @@ def test_every_classification_network_runs_on_meta() -> None:
     """An image of the size it is made for gives 1000 scores."""
     for entry in list_targets():
         if entry.family == "classification":
-            network = build_model(entry.target).eval()
+            network: Any = build_model(entry.target).eval()
             side = 299 if "inception" in entry.target else 224
             assert network(torch.empty(1, 3, side, side, device="meta")).shape == (1, 1000), entry
 
 
 def test_kwargs_and_dtype_reach_the_network() -> None:
     """The builder gets the kwargs; floating tensors get the dtype, integer ones stay."""
-    network = build_model("torchvision:resnet18", {"num_classes": 7}, dtype="bfloat16")
+    network: Any = build_model("torchvision:resnet18", {"num_classes": 7}, dtype="bfloat16")
     assert network.fc.weight.shape == (7, 512)
     assert network.fc.weight.dtype == network.bn1.running_mean.dtype == torch.bfloat16
     assert network.bn1.num_batches_tracked.dtype == torch.int64
@@ -94,7 +94,7 @@ def test_a_constructor_that_looks_at_data_is_built_on_the_cpu(tmp_path: Path, as
         f"self.value = {asks}\nself.layer = nn.Linear(2, 3)\nself.on_meta = self.layer.weight.is_meta\n"
         "self.register_buffer('b', torch.ones(2))",
     )
-    network = build_model("net.py:Net", base=tmp_path)
+    network: Any = build_model("net.py:Net", base=tmp_path)
     assert all(tensor.is_meta for tensor in tensors(network))
     assert network.layer.weight.shape == (3, 2)
     assert network.on_meta
@@ -107,7 +107,7 @@ def test_a_parameter_that_has_a_view_is_moved_all_the_same(tmp_path: Path) -> No
         "torch.ones(()).item()\np = nn.Parameter(torch.ones(4))\nview = p.view(2, 2)\nself.p = p\n"
         "self.total = view.sum().item()",
     )
-    network = build_model("net.py:Net", base=tmp_path)
+    network: Any = build_model("net.py:Net", base=tmp_path)
     assert network.p.is_meta
     assert network.total == 4
 
@@ -115,7 +115,7 @@ def test_a_parameter_that_has_a_view_is_moved_all_the_same(tmp_path: Path) -> No
 def test_a_constructor_that_looks_at_its_weights_is_built_wholly_on_the_cpu(tmp_path: Path) -> None:
     """When parameters on meta do not do either, everything is real until it is moved."""
     write(tmp_path, "self.layer = nn.Linear(2, width)\nself.total = self.layer.weight.sum().item()")
-    network = build_model("net.py:Net", {"width": 5}, base=tmp_path)
+    network: Any = build_model("net.py:Net", {"width": 5}, base=tmp_path)
     assert network.total == 0
     assert network.layer.weight.is_meta
     assert network.layer.weight.shape == (5, 2)
@@ -172,7 +172,8 @@ def test_a_real_network_has_zeros_for_random_weights() -> None:
 def test_a_network_may_be_the_target(tmp_path: Path) -> None:
     """An nn.Module is taken as it is, copied, so that the original is not moved."""
     (tmp_path / "net.py").write_text("from torch import nn\nnetwork = nn.Linear(2, 3)\n")
-    assert build_model("net.py:network", base=tmp_path).weight.is_meta
+    network: Any = build_model("net.py:network", base=tmp_path)
+    assert network.weight.is_meta
     real: Any = build_real_model("net.py:network", base=tmp_path)
     assert real.weight.any()
     with pytest.raises(
@@ -228,5 +229,6 @@ def test_kwargs_are_not_shared_with_the_network(tmp_path: Path) -> None:
     """A constructor that changes what it is given does not change the config."""
     write(tmp_path, "width.append(1)\nself.layer = nn.Linear(1, len(width))\ntorch.ones(()).item()")
     kwargs: dict[str, Any] = {"width": [1]}
-    assert build_model("net.py:Net", kwargs, base=tmp_path).layer.weight.shape == (2, 1)
+    network: Any = build_model("net.py:Net", kwargs, base=tmp_path)
+    assert network.layer.weight.shape == (2, 1)
     assert kwargs == {"width": [1]}

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,8 @@ def refusal(target: str, base: Path | None = None) -> str:
 def test_a_module_target_is_imported() -> None:
     """``package.module:Net`` is that attribute; a dotted name reaches further in."""
     assert find_target("profiler.models.zoo:AlexNet") is AlexNet
-    assert find_target("pathlib:Path.cwd") == Path.cwd
+    nested: Any = find_target("pathlib:Path.cwd")
+    assert nested == Path.cwd
 
 
 def test_a_file_target_is_relative_to_its_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +56,7 @@ def test_two_files_have_neighbours_of_one_name(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "profiler_test_blocks.py").write_text(f"def Net(): return {folder!r}\n")
         (tmp_path / folder / "net.py").write_text("from profiler_test_blocks import Net\n")
-    built = [find_target(f"{folder}/net.py:Net", tmp_path)() for folder in ("a", "b")]
+    built: list[Any] = [find_target(f"{folder}/net.py:Net", tmp_path)() for folder in ("a", "b")]
     assert built == ["a", "b"]
     assert sys.path == path
     assert "profiler_test_blocks" not in sys.modules

@@ -1,0 +1,264 @@
+"""Scaled dot-product attention: softmax(scale·Q·Kᵀ + mask)·V, whichever kernel computes it.
+
+Every fused form costs what this definition costs, dense: Q·Kᵀ has all of its L_q·L_k scores for every query
+head, also where keys are shared between heads or a causal mask hides half of them.  The scale multiplies
+each score once (torch's unfused path multiplies Q and K by its square root instead, which is the same to
+the result); a scale of 1 is none.  A floating-point mask is added to each score; a boolean or causal mask
+only fills in −∞, which is free.  Dropout multiplies each weight by its mask and by its scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from profiler.errors import UncountedError
+from profiler.opcount import Term, contraction, each
+from profiler.records import TensorSpec
+from profiler.rules.activations import gelu
+from profiler.rules.contractions import RELU, linear
+from profiler.rules.costs import first, mean_of
+from profiler.rules.normalization import layer_norm
+from profiler.rules.registry import rule
+from profiler.rules.softmax import softmax_of
+
+Sizes = tuple[int, ...]
+
+
+def attention_terms(
+    rows: Sizes,
+    keys: int,
+    d_k: int,
+    d_v: int,
+    mask: TensorSpec | None = None,
+    dropout: float = 0.0,
+    scale: float | None = None,
+) -> Iterator[Term]:
+    """``rows`` queries (batch, heads, L_q) of size d_k, ``keys`` = L_k keys, values of size d_v."""
+    scores = (*rows, keys)
+    yield contraction(scores, (d_k,), "scores")
+    if scale != 1:
+        yield each(scores, "scale", multiplies=1)
+    yield from _weighted_values(rows, keys, d_v, mask, dropout)
+
+
+def _weighted_values(rows: Sizes, keys: int, d_v: int, mask: TensorSpec | None, dropout: float) -> Iterator[Term]:
+    """All that follows the scaled scores."""
+    scores = (*rows, keys)
+    if mask is not None and mask.is_arithmetic:
+        yield each(scores, "mask", adds=1)
+    yield Term("softmax rows", rows, softmax_of(keys))
+    if dropout > 0:
+        yield each(scores, "dropout", multiplies=2)
+    yield contraction((*rows, d_v), (keys,), "weighted values")
+
+
+@rule(
+    "aten::scaled_dot_product_attention",
+    "aten::_scaled_dot_product_attention_math",
+    "aten::_scaled_dot_product_attention_math_for_mps",
+    "aten::_scaled_dot_product_fused_attention_overrideable",
+    kind="attention",
+)
+def scaled_dot_product_attention(
+    query: TensorSpec,
+    key: TensorSpec,
+    value: TensorSpec,
+    attn_mask: TensorSpec | None = None,
+    dropout_p: float = 0.0,
+    *_: Any,
+    scale: float | None = None,
+    out: Any,
+    **__: Any,
+) -> Iterator[Term]:
+    """(*, H, L_q, d_k), (*, H or fewer, L_k, d_k), (*, H or fewer, L_k, d_v) → (*, H, L_q, d_v)."""
+    rows = first(out).shape[:-1]
+    yield from attention_terms(rows, key.shape[-2], query.shape[-1], value.shape[-1], attn_mask, dropout_p, scale)
+
+
+@rule("aten::_scaled_dot_product_flash_attention", kind="attention")
+def flash_attention(
+    query: TensorSpec, key: TensorSpec, value: TensorSpec, *args: Any, scale: float | None = None, out: Any
+) -> Iterator[Term]:
+    """As :func:`scaled_dot_product_attention`, without a mask; the quantized form has three scales first."""
+    options = args if not args or isinstance(args[0], float | int) else args[3:]
+    dropout = options[0] if options else 0.0
+    yield from scaled_dot_product_attention(query, key, value, None, dropout, scale=scale, out=out)
+
+
+@rule("aten::_scaled_dot_product_flash_attention_for_cpu", kind="attention")
+def flash_attention_for_cpu(
+    query: TensorSpec,
+    key: TensorSpec,
+    value: TensorSpec,
+    dropout_p: float = 0.0,
+    *_: Any,
+    attn_mask: TensorSpec | None = None,
+    scale: float | None = None,
+    out: Any,
+) -> Iterator[Term]:
+    """As :func:`scaled_dot_product_attention`."""
+    yield from scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, scale=scale, out=out)
+
+
+@rule(
+    "aten::_scaled_dot_product_efficient_attention",
+    "aten::_scaled_dot_product_cudnn_attention",
+    kind="attention",
+)
+def efficient_attention(
+    query: TensorSpec,
+    key: TensorSpec,
+    value: TensorSpec,
+    attn_bias: TensorSpec | None,
+    compute_log_sumexp: bool,
+    dropout_p: float = 0.0,
+    *_: Any,
+    scale: float | None = None,
+    out: Any,
+) -> Iterator[Term]:
+    """As :func:`scaled_dot_product_attention`; the log-sum-exp kept for the backward pass is no extra work."""
+    yield from scaled_dot_product_attention(query, key, value, attn_bias, dropout_p, scale=scale, out=out)
+
+
+@rule("aten::_flash_attention_forward", kind="attention")
+def flash_attention_forward(
+    query: TensorSpec,
+    key: TensorSpec,
+    value: TensorSpec,
+    cum_seq_q: TensorSpec | None,
+    cum_seq_k: TensorSpec | None,
+    max_q: int,
+    max_k: int,
+    dropout_p: float,
+    *_: Any,
+    scale: float | None = None,
+    seqused_k: TensorSpec | None = None,
+    alibi_slopes: TensorSpec | None = None,
+    block_table: TensorSpec | None = None,
+    out: Any,
+    **__: Any,
+) -> Iterator[Term]:
+    """(N, L_q, H, d), (N, L_k, H or fewer, d) twice → (N, L_q, H, d); alibi adds slope·distance to each score.
+
+    Raises UncountedError where the lengths of the sequences are data: packed or paged ones.
+    """
+    _require_dense("aten::_flash_attention_forward", cum_seq_q, cum_seq_k, seqused_k, block_table)
+    batch, length, heads, d_k = query.shape
+    rows = (batch, heads, length)
+    if alibi_slopes is not None:
+        yield each((*rows, key.shape[1]), "alibi", multiplies=1, adds=1)
+    yield from attention_terms(rows, key.shape[1], d_k, value.shape[-1], None, dropout_p, scale)
+
+
+@rule("aten::_efficient_attention_forward", kind="attention")
+def efficient_attention_forward(
+    query: TensorSpec,
+    key: TensorSpec,
+    value: TensorSpec,
+    bias: TensorSpec | None,
+    cu_seqlens_q: TensorSpec | None,
+    cu_seqlens_k: TensorSpec | None,
+    max_seqlen_q: int | None,
+    max_seqlen_k: int | None,
+    dropout_p: float,
+    *_: Any,
+    scale: float | None = None,
+    seqlen_k: TensorSpec | None = None,
+    out: Any,
+    **__: Any,
+) -> Iterator[Term]:
+    """(N, L_q, H, d_k), (N, L_k, H, d_k), (N, L_k, H, d_v) → (N, L_q, H, d_v).
+
+    Raises UncountedError where the lengths of the sequences are data.
+    """
+    _require_dense("aten::_efficient_attention_forward", cu_seqlens_q, cu_seqlens_k, seqlen_k)
+    batch, length, heads, d_k = query.shape
+    yield from attention_terms((batch, heads, length), key.shape[1], d_k, value.shape[-1], bias, dropout_p, scale)
+
+
+def _require_dense(op: str, *lengths: TensorSpec | None) -> None:
+    if any(length is not None for length in lengths):
+        raise UncountedError(f"{op} has no rule for sequences whose lengths are data; pad them to one length")
+
+
+# Whole layers that are fused into one operation
+
+
+@rule("aten::_native_multi_head_attention", kind="attention")
+def native_multi_head_attention(
+    query: TensorSpec,
+    key: TensorSpec,
+    value: TensorSpec,
+    embed_dim: int,
+    num_head: int,
+    qkv_weight: TensorSpec,
+    qkv_bias: TensorSpec,
+    proj_weight: TensorSpec,
+    proj_bias: TensorSpec,
+    mask: TensorSpec | None = None,
+    need_weights: bool = True,
+    average_attn_weights: bool = True,
+    *_: Any,
+    out: Any,
+) -> Iterator[Term]:
+    """(N, L_q, D), (N, L_k, D) twice → (N, L_q, D): what ``nn.MultiheadAttention`` does unfused.
+
+    The projections of query, key and value, attention, the projection of the result.  With
+    ``need_weights`` the queries are scaled instead of the scores and the weights are averaged over the
+    heads, as the unfused layer does.
+    """
+    batch, length, _embed = query.shape
+    keys, d = key.shape[1], embed_dim // num_head
+    rows = (batch, num_head, length)
+    for operand in (query, key, value):
+        projected = TensorSpec((*operand.shape[:-1], embed_dim), operand.dtype)
+        yield from linear(operand, qkv_weight, qkv_bias, out=projected)
+    if need_weights:
+        yield each((batch, length, embed_dim), "scale", multiplies=1)
+        yield contraction((*rows, keys), (d,), "scores")
+        yield from _weighted_values(rows, keys, d, mask, 0.0)
+        if average_attn_weights:
+            yield Term("mean over heads", (batch, length, keys), mean_of(num_head))
+    else:
+        yield from attention_terms(rows, keys, d, d, mask)
+    yield from linear(query, proj_weight, proj_bias, out=query)
+
+
+@rule("aten::_transformer_encoder_layer_fwd", kind="linear")
+def transformer_encoder_layer(
+    src: TensorSpec,
+    embed_dim: int,
+    num_heads: int,
+    qkv_weight: TensorSpec,
+    qkv_bias: TensorSpec,
+    proj_weight: TensorSpec,
+    proj_bias: TensorSpec,
+    use_gelu: bool,
+    norm_first: bool,
+    eps: float,
+    norm_weight_1: TensorSpec,
+    norm_bias_1: TensorSpec,
+    norm_weight_2: TensorSpec,
+    norm_bias_2: TensorSpec,
+    ffn_weight_1: TensorSpec,
+    ffn_bias_1: TensorSpec,
+    ffn_weight_2: TensorSpec,
+    ffn_bias_2: TensorSpec,
+    mask: TensorSpec | None = None,
+    *_: Any,
+    out: TensorSpec,
+) -> Iterator[Term]:
+    """(N, L, D) → (N, L, D): what ``nn.TransformerEncoderLayer`` does in eval mode, unfused."""
+    attention = (embed_dim, num_heads, qkv_weight, qkv_bias, proj_weight, proj_bias, mask, False)
+    yield from native_multi_head_attention(src, src, src, *attention, out=src)
+    for weight, bias in ((norm_weight_1, norm_bias_1), (norm_weight_2, norm_bias_2)):
+        yield each(src.shape, "residual", adds=1)
+        yield from layer_norm(src, [embed_dim], weight, bias, out=src)
+    hidden = TensorSpec((*src.shape[:-1], ffn_weight_1.shape[0]), src.dtype)
+    yield from linear(src, ffn_weight_1, ffn_bias_1, out=hidden)
+    if use_gelu:
+        yield from gelu(hidden, out=hidden)
+    else:
+        yield Term("relu", hidden.shape, RELU)
+    yield from linear(hidden, ffn_weight_2, ffn_bias_2, out=out)

@@ -1,0 +1,28 @@
+"""Between tensors, the specs that rules take, and the counting numbers that proofs use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from profiler.records import TensorSpec
+
+
+def specs(tree: Any) -> Any:
+    """``tree`` (a tensor, or lists and tuples of them) with every tensor replaced by its spec."""
+    if isinstance(tree, list | tuple):
+        return [specs(item) for item in tree]
+    if isinstance(tree, torch.Tensor):
+        dtype = str(tree.dtype).removeprefix("torch.")
+        return TensorSpec(tuple(tree.shape), dtype, isinstance(tree, torch.nn.Parameter))
+    return tree
+
+
+def values(array: Any, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    """A tensor of the values of nested lists of counting numbers."""
+
+    def plain(item: Any) -> Any:
+        return [plain(i) for i in item] if isinstance(item, list) else item.value
+
+    return torch.tensor(plain(array), dtype=dtype)

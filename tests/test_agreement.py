@@ -1,0 +1,132 @@
+"""Every difference from another counter has a reason that follows from the two records, or is unexplained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from profiler.agreement import AGREEMENT_COLUMNS, agreement_table, unexplained
+from profiler.errors import ProfilerError
+from profiler.opcount import Term, contraction, each
+from profiler.records import CounterFigure, CounterRecord, ModuleRecord, OpCall, TensorSpec, Trace
+
+CONV = OpCall(
+    "aten::conv2d", "conv", "counted", "conv", 1, "forward",
+    (TensorSpec((1, 3, 8, 8)), TensorSpec((4, 3, 3, 3), parameter=True)),
+    (TensorSpec((1, 4, 6, 6)),),
+    (contraction((1, 4, 6, 6), (3, 3, 3)),),
+)  # fmt: skip
+CONV_MACS = (4 * 6 * 6) * (3 * 3 * 3)
+
+NORM = OpCall(
+    "aten::batch_norm", "norm", "counted", "norm", 1, "forward",
+    (TensorSpec((1, 4, 6, 6)), *(TensorSpec((4,), parameter=True),) * 2, *(TensorSpec((4,)),) * 2),
+    (TensorSpec((1, 4, 6, 6)),),
+    (each((1, 4, 6, 6), "scale and shift", multiplies=2, adds=2),),
+)  # fmt: skip
+
+ATTENTION = OpCall(
+    "aten::scaled_dot_product_attention", "attention", "counted", "attention", 1, "forward",
+    (TensorSpec((1, 2, 5, 4)),) * 3,
+    (TensorSpec((1, 2, 5, 4)),),
+    (contraction((2, 5, 5), (4,)), contraction((2, 5, 4), (5,))),
+)  # fmt: skip
+
+
+def trace(*calls: OpCall) -> Trace:
+    names = ["", *(call.module for call in calls)]
+    return Trace(calls, tuple(ModuleRecord(name, "Net", 1, name) for name in names), ())
+
+
+def fvcore(*figures: tuple[str, str, int], unsupported: tuple[str, str] | None = None, uncalled: str = "") -> CounterRecord:
+    return CounterRecord(
+        "fvcore", "0.1.5", "ok",
+        figures=tuple(CounterFigure(*figure) for figure in figures),
+        unsupported=(CounterFigure(*unsupported, 1),) if unsupported else (),
+        uncalled=(uncalled,) if uncalled else (),
+    )  # fmt: skip
+
+
+def row(ours: Trace, theirs: CounterRecord) -> dict[str, object]:
+    """The only row of the agreement of the two."""
+    (only,) = agreement_table(ours, [theirs]).to_dict("records")
+    return {str(key): value for key, value in only.items()}
+
+
+def test_agreement_needs_no_reason() -> None:
+    """Equal figures: no difference, no reason, explained."""
+    only = row(trace(CONV), fvcore(("conv", "conv", CONV_MACS)))
+    assert tuple(only) == AGREEMENT_COLUMNS
+    assert (only["difference"], only["reason"], only["explained"]) == (0, "", True)
+
+
+def test_batch_norm_is_in_fvcores_flops() -> None:
+    """Where it says exactly two an element, that is the reason, with its amount."""
+    only = row(trace(NORM), fvcore(("norm", "batch_norm", 2 * 4 * 6 * 6)))
+    assert (only["macs"], only["difference"], only["explained"]) == (0, 288, True)
+    assert only["reason"] == "fvcore counts batch norm, 2 an element (1 without affine) (+288)"
+
+
+def test_a_missing_rule_explains_what_it_would_have_counted() -> None:
+    """fvcore lists the operation as unsupported in that module."""
+    only = row(trace(ATTENTION), fvcore(unsupported=("attention", "aten::scaled_dot_product_attention")))
+    assert only["difference"] == -(2 * 5 * 5 * 4 + 2 * 5 * 4 * 5)
+    assert only["reason"] == "fvcore has no rule for aten::scaled_dot_product_attention (-400)"
+    assert only["explained"]
+
+
+def test_a_fused_kernel_explains_all_below_its_module() -> None:
+    """The kernel stands in the parent; the module below was not seen to run."""
+    inner = replace(CONV, module="block.conv")
+    ours = Trace((inner,), tuple(ModuleRecord(name, "Net", 1, name) for name in ("", "block", "block.conv")), ())
+    theirs = fvcore(unsupported=("block", "aten::_transformer_encoder_layer_fwd"), uncalled="block.conv")
+    only = row(ours, theirs)
+    assert only["explained"]
+    assert str(only["reason"]).startswith("fvcore has no rule for aten::_transformer_encoder_layer_fwd, which does all")
+
+
+def test_dead_code_is_explained_by_a_module_that_was_not_seen() -> None:
+    """fvcore itself says that it did not see the module."""
+    only = row(trace(CONV), fvcore(uncalled="conv"))
+    assert (only["difference"], only["explained"]) == (-CONV_MACS, True)
+    assert only["reason"] == f"fvcore dropped it as dead code or did not see it run (-{CONV_MACS:,})"
+
+
+def test_an_einsum_may_be_rounded() -> None:
+    """NumPy prints the count with four digits; the exact count is fine as well."""
+    einsum = replace(CONV, op="aten::einsum", terms=(contraction((64, 2, 49, 49), (32,)),))
+    assert row(trace(einsum), fvcore(("conv", "einsum", 9_834_496)))["reason"] == ""
+    rounded = row(trace(einsum), fvcore(("conv", "einsum", 9_835_000)))
+    assert rounded["reason"] == "fvcore rounds an einsum's count to four digits (+504)"
+    assert not row(trace(einsum), fvcore(("conv", "einsum", 9_836_000)))["explained"]
+
+
+def planted(error: int) -> Term:
+    return contraction((1, 4 * 6 * 6 * 27 + error), (1,))
+
+
+@pytest.mark.parametrize("error", [1, -1])
+def test_one_mac_too_many_or_too_few_is_unexplained(error: int) -> None:
+    """A planted error in our count, or in the counter's, has no reason."""
+    wrong = replace(CONV, terms=(planted(error),))
+    for ours, figure in ((trace(wrong), CONV_MACS), (trace(CONV), CONV_MACS + error)):
+        table = agreement_table(ours, [fvcore(("conv", "conv", figure))])
+        assert len(unexplained(table)) == 1
+        assert "unexplained" in table["reason"][0]
+
+
+def test_a_wrong_figure_for_batch_norm_is_unexplained() -> None:
+    """Only the exact amount of its convention is a reason."""
+    assert not row(trace(NORM), fvcore(("norm", "batch_norm", 289)))["explained"]
+
+
+def test_skipped_counters_have_no_rows() -> None:
+    """What was not counted is not compared."""
+    assert agreement_table(trace(CONV), [CounterRecord("fvcore", "0.1.5", "skipped", "too large")]).empty
+
+
+def test_an_unknown_counter_is_an_error() -> None:
+    """Its convention is not known, so no difference could be explained."""
+    with pytest.raises(ProfilerError, match="counter 'abacus' is not known"):
+        agreement_table(trace(CONV), [CounterRecord("abacus", "1", "ok")])

@@ -1,0 +1,218 @@
+"""The Python interface, on the networks whose numbers are known exactly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+import profiler
+from profiler.errors import ProfilerError, UncountedError
+from profiler.models.zoo import AlexNet
+from profiler.profiles import TABLES
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+ALEXNET_LAYERS = {
+    "features.0": ((3 * 11**2) * (64 * 55**2), "(3·11·11)·(64·55·55)"),
+    "features.3": ((64 * 5**2) * (192 * 27**2), "(64·5·5)·(192·27·27)"),
+    "features.6": ((192 * 3**2) * (384 * 13**2), "(192·3·3)·(384·13·13)"),
+    "features.8": ((384 * 3**2) * (256 * 13**2), "(384·3·3)·(256·13·13)"),
+    "features.10": ((256 * 3**2) * (256 * 13**2), "(256·3·3)·(256·13·13)"),
+    "classifier.1": (9216 * 4096, "9216·4096"),
+    "classifier.4": (4096 * 4096, "4096·4096"),
+    "classifier.6": (4096 * 1000, "4096·1000"),
+}
+
+
+def from_config(name: str) -> profiler.Profile:
+    return profiler.profile_config(profiler.load_config(CONFIGS / f"{name}.yaml"), crosscheck=False)
+
+
+@pytest.fixture(scope="module")
+def alexnet() -> profiler.Profile:
+    return from_config("alexnet")
+
+
+def test_alexnet_layer_by_layer(alexnet: profiler.Profile) -> None:
+    """The eight rows of the reference: multiplies, as many adds, and the product they come from."""
+    rows = alexnet.layers.set_index("layer")
+    shown = {
+        str(name): (rows.multiplies[name], rows.adds[name], rows.formula[name]) for name in rows.index if rows.macs[name]
+    }
+    assert shown == {name: (product, product, text) for name, (product, text) in ALEXNET_LAYERS.items()}
+
+
+def test_alexnet_shares(alexnet: profiler.Profile) -> None:
+    """Linear layers hold 96 % of the parameters and do 8.2 % of the multiplies."""
+    shares = alexnet.shares.set_index("kind")
+    assert list(shares.index[:2]) == ["conv", "linear"]
+    assert (shares.multiplies["conv"], shares.adds["conv"], shares.flops["conv"]) == (655566528, 655566528, 1311133056)
+    assert (shares.multiplies["linear"], shares.adds["linear"], shares.flops["linear"]) == (58621952, 58621952, 117243904)
+    assert (shares.parameters["conv"], shares.parameters["linear"]) == (2469696, 58631144)
+    assert shares.multiplies_share["linear"] == pytest.approx(0.08208190644576066, rel=1e-15)
+    assert shares.multiplies_share["linear"] == 58621952 / (655566528 + 58621952)
+    assert shares.parameters_share["linear"] == pytest.approx(0.9595799992275064, rel=1e-15)
+    assert alexnet.parameters_total == 61100840
+    assert alexnet.total.flops == 1311133056 + 117243904
+
+
+@pytest.mark.parametrize(
+    ("name", "macs", "parameters"),
+    [
+        ("resnet50", 4089184256, 25557032),
+        ("vgg16", 15470264320, 138357544),
+        ("mobilenet_v2", 300774272, 3504872),
+        ("resnet18", 1814073344, 11689512),
+        ("alexnet_torchvision", 714188480, 61100840),
+    ],
+)
+def test_published_networks(name: str, macs: int, parameters: int) -> None:
+    """The figures that torchvision publishes, to the last digit."""
+    profile = from_config(name)
+    assert (profile.total.macs, profile.parameters_total, profile.status) == (macs, parameters, "complete")
+
+
+def test_real_networks_and_inputs_give_the_same_as_meta_ones(alexnet: profiler.Profile) -> None:
+    """Only shapes matter."""
+    profile = profiler.profile(AlexNet(), torch.rand(1, 3, 227, 227), name="alexnet")
+    assert profile.trace == alexnet.trace
+
+
+def test_saved_and_loaded_profiles_have_equal_tables(tmp_path: Path) -> None:
+    """Every table, the cross-check included, and the profile itself."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 36, 2))
+    profile = profiler.crosscheck(model, torch.zeros(1, 3, 8, 8))
+    profile.save(tmp_path / "profile.json")
+    loaded = profiler.load_profile(tmp_path / "profile.json")
+    assert loaded == profile
+    for name in TABLES:
+        pd.testing.assert_frame_equal(loaded.table(name), profile.table(name))
+    assert len(profile.agreement) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "expected a saved profile"),
+        ("{}", "expected a saved profile with schema"),
+        ('{"schema": "static-flop-profiler/profile", "version": 99}', "version: found 99, expected 1"),
+        ('{"schema": "static-flop-profiler/profile", "version": 1}', "not a whole profile"),
+    ],
+)
+def test_broken_profiles_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    """The message names the file and what was expected."""
+    path = tmp_path / "profile.json"
+    path.write_text(text)
+    with pytest.raises(ProfilerError, match=message) as error:
+        profiler.load_profile(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_missing_profile_is_refused(tmp_path: Path) -> None:
+    """Likewise."""
+    with pytest.raises(ProfilerError, match="cannot be read"):
+        profiler.load_profile(tmp_path / "none.json")
+
+
+class Odd(nn.Module):
+    """Runs an operation that no rule knows."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.ops.profiler_tests.odd(x)  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def odd() -> nn.Module:
+    @torch.library.custom_op("profiler_tests::odd", mutates_args=())
+    def odd(x: torch.Tensor) -> torch.Tensor:
+        return x.clone()
+
+    odd.register_fake(torch.empty_like)
+    return nn.Sequential(nn.Linear(3, 3), Odd())
+
+
+def test_unknown_operations_make_a_profile_partial(odd: nn.Module) -> None:
+    """It says so, and lists them."""
+    profile = profiler.profile(odd, torch.zeros(2, 3))
+    assert profile.status == "partial"
+    assert list(profile.uncounted["op"]) == ["profiler_tests::odd"]
+
+
+def test_strict_mode_fails_on_unknown_operations(odd: nn.Module) -> None:
+    """The error names the operation, its calls and its modules."""
+    with pytest.raises(UncountedError, match=r"profiler_tests::odd \(1 calls in 1\)"):
+        profiler.profile(odd, torch.zeros(2, 3), strict=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((len, torch.zeros(1)), {}, "expects a torch.nn.Module"),
+        ((nn.Linear(1, 1), torch.zeros(1)), {"mode": "traning"}, "expected 'inference' or 'training'"),
+    ],
+)
+def test_wrong_arguments_are_refused(arguments: tuple[object, ...], options: dict[str, object], message: str) -> None:
+    """In one line."""
+    with pytest.raises(ProfilerError, match=message):
+        profiler.profile(*arguments, **options)  # type: ignore[arg-type]
+
+
+def test_a_notebook_shows_a_table(alexnet: profiler.Profile) -> None:
+    """The shares, with a heading."""
+    html = alexnet._repr_html_()
+    assert "<table" in html
+    assert "655,566,528" in html
+    assert "alexnet" in html
+
+
+def test_modules_that_never_ran_are_named() -> None:
+    """A layer that the forward does not use."""
+
+    class Spare(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used = nn.Linear(3, 3)
+            self.spare = nn.Linear(3, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.used(x)  # type: ignore[no-any-return]
+
+    profile = profiler.profile(Spare(), torch.zeros(1, 3))
+    assert profile.never_ran == ("spare",)
+    assert profile.shares.set_index("kind").parameters["unused"] == 12
+
+
+def test_crosscheck_of_a_large_network_is_skipped_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No real copy is made above the limit."""
+    monkeypatch.setattr("profiler.api.BYTES_LIMIT", 10)
+    (counter,) = profiler.crosscheck(nn.Linear(3, 3), torch.zeros(1, 3)).counters
+    assert counter.status == "skipped"
+    assert counter.message == "a real copy would take 48 B, above the limit of 10 B"
+
+
+def test_a_counter_that_fails_is_reported_and_not_fatal() -> None:
+    """Here the network itself refuses to run for real."""
+
+    class OnlyStatic(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if not x.is_meta:
+                raise ValueError("not for real")
+            return x @ x
+
+    profile = profiler.crosscheck(OnlyStatic(), torch.zeros(3, 3))
+    assert [(counter.status, counter.message) for counter in profile.counters] == [("failed", "ValueError: not for real")]
+    assert profile.total.macs == 27
+
+
+def test_public_names_are_what_they_say() -> None:
+    """``from profiler import profile`` gives the function, not a module."""
+    from profiler import compare, crosscheck, load_config, load_profile, profile
+
+    assert all(callable(function) for function in (compare, crosscheck, load_config, load_profile, profile))
+    assert set(profiler.__all__) <= set(dir(profiler))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = profiler.nothing

@@ -1,0 +1,118 @@
+"""The imports go one way, and the reporting side works without torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "profiler"
+
+LAYERS = (
+    ("errors", "opcount"),
+    ("records", "files"),
+    ("config", "rules", "formatting"),
+    ("tables",),
+    ("agreement",),
+    ("profiles",),
+    ("models", "tracing", "parameters"),
+    ("counters", "analysis"),
+    ("render", "api"),
+    ("cli",),
+    ("__main__", "__init__"),
+)
+"""From the ground up: a module imports from its own layer and from those before it."""
+
+WITHOUT_TORCH = (
+    "profiler",
+    "profiler.agreement",
+    "profiler.analysis",
+    "profiler.analysis.comparison",
+    "profiler.cli",
+    "profiler.config",
+    "profiler.files",
+    "profiler.formatting",
+    "profiler.opcount",
+    "profiler.profiles",
+    "profiler.records",
+    "profiler.render",
+    "profiler.rules",
+    "profiler.tables",
+)
+
+
+def level(part: str) -> int:
+    """The layer that a part of the package belongs to."""
+    return next(number for number, parts in enumerate(LAYERS) if part in parts)
+
+
+def part_of(path: Path) -> str:
+    """``profiler/rules/pooling.py`` → ``rules``."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_parts(path: Path) -> set[str]:
+    """The parts of the package that a file imports when it is run, those for type checking alone left out."""
+    found = set()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        node
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.dump(block.test)
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if node in typing_only:
+            continue
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module] if node.module != "profiler" else [f"profiler.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        found |= {name.split(".")[1] for name in names if name.startswith("profiler.")}
+    return found
+
+
+def wrong_arrows(path: Path) -> list[str]:
+    """The imports of a file that go up."""
+    own = part_of(path)
+    return [f"{path.name} imports {part}" for part in imported_parts(path) if level(part) > level(own)]
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path: Path) -> None:
+    """No file imports from a layer above its own."""
+    assert wrong_arrows(path) == []
+
+
+def test_an_import_that_goes_up_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check above is able to fail."""
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
+    (tmp_path / "opcount.py").write_text("def f():\n    from profiler.cli import main\n")
+    assert wrong_arrows(tmp_path / "opcount.py") == ["opcount.py imports cli"]
+
+
+@pytest.mark.parametrize("module", WITHOUT_TORCH)
+def test_the_reporting_side_never_imports_torch(module: str) -> None:
+    """Importing it in a fresh interpreter leaves torch alone."""
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_torch_would_be_seen() -> None:
+    """The check above is able to fail."""
+    code = "import sys, profiler.api; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 1
+
+
+def test_only_tracing_and_building_use_dispatch_modes() -> None:
+    """Intercepting torch is the business of tracing, and of building networks without their random weights."""
+    users = {
+        part_of(path)
+        for path in PACKAGE.rglob("*.py")
+        if "DispatchMode" in (text := path.read_text(encoding="utf-8")) or "TorchFunctionMode" in text
+    }
+    assert users == {"tracing", "models"}

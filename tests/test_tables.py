@@ -1,0 +1,147 @@
+"""Tables are group-bys of the records, exact and without invented zeros."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from profiler import tables
+from profiler.opcount import COUNT_COLUMNS, contraction, each
+from profiler.records import ModuleRecord, OpCall, ParameterRecord, TensorSpec, Trace
+
+
+def call(module: str, kind: str, *terms: object, op: str = "aten::x", status: str = "counted") -> OpCall:
+    """A call of an operation on one 2×3 tensor."""
+    spec = (TensorSpec((2, 3)),)
+    return OpCall(op, kind, status, module, 1, "forward", spec, spec, terms)  # type: ignore[arg-type]
+
+
+def parameter(name: str, size: int, *, use: str = "linear", buffer: bool = False) -> ParameterRecord:
+    return ParameterRecord((name,), name.rpartition(".")[0], (size,), "float32", 4, True, buffer, use)
+
+
+@pytest.fixture
+def trace() -> Trace:
+    """A root with a block of a convolution and an unknown operation, and a head that also ran a free one."""
+    return Trace(
+        calls=(
+            call("block.conv", "conv", contraction((2, 8), (3, 3)), each((2, 8), "bias", adds=1)),
+            call("block.odd", "uncounted", op="lib::odd", status="uncounted"),
+            call("head", "movement", status="free"),
+            call("head", "linear", contraction((2, 5), (8,))),
+            call("head", "activation", each((2, 5), "relu", comparisons=1)),
+        ),
+        modules=(
+            ModuleRecord("", "Net", 1),
+            ModuleRecord("block", "Sequential", 1),
+            ModuleRecord("block.conv", "Conv2d", 1, "block.conv", (((2, 3, 9, 9),),), (((2, 8),),)),
+            ModuleRecord("block.odd", "Odd", 1),
+            ModuleRecord("head", "Linear", 1),
+            ModuleRecord("aux", "Linear", 0),
+        ),
+        parameters=(
+            parameter("block.conv.weight", 72, use="conv"),
+            parameter("head.weight", 40),
+            parameter("aux.weight", 7, use="unused"),
+            parameter("head.mean", 9, buffer=True),
+        ),
+    )
+
+
+def column(table: pd.DataFrame, key: str, name: str) -> dict[str, object]:
+    return dict(zip(table[key], table[name], strict=True))
+
+
+def test_layers_are_the_modules_that_ran_operations(trace: Trace) -> None:
+    """One row each, in the order in which they ran, with the kind of the costliest operation."""
+    table = tables.layers_table(trace)
+    assert tuple(table.columns) == tables.LAYERS_COLUMNS
+    assert column(table, "layer", "kind") == {"block.conv": "conv", "block.odd": "uncounted", "head": "linear"}
+    assert column(table, "layer", "macs") == {"block.conv": 2 * 8 * 9, "block.odd": None, "head": 2 * 5 * 8}
+    assert column(table, "layer", "adds")["block.conv"] == 2 * 8 * (9 - 1) + 2 * 8
+    assert column(table, "layer", "input_shape")["block.conv"] == "2×3×9×9"
+
+
+def test_formulas_are_written_as_by_hand(trace: Trace) -> None:
+    """The product of a contraction, and how many times what for the rest."""
+    formulas = column(tables.layers_table(trace), "layer", "formula")
+    assert formulas == {"block.conv": "(3·3)·(2·8)", "block.odd": "", "head": "8·(2·5) + 2·5 comparisons"}
+
+
+def test_equal_terms_are_collected() -> None:
+    """A layer that runs the same product three times says so."""
+    calls = [call("a", "linear", contraction((4,), (3,)))] * 3
+    assert tables.formula(calls) == "3 × [3·4]"
+
+
+def test_long_formulas_are_cut_and_say_so() -> None:
+    """After some terms the rest is counted."""
+    calls = [call("a", "elementwise", each((size,), "add", adds=1)) for size in range(2, 13)]
+    assert tables.formula(calls).endswith(" + … (3 more)")
+
+
+def test_shares_are_sums_by_kind_with_a_total(trace: Trace) -> None:
+    """Convolutions and linear layers come first, fractions of one add up, and unused parameters have a row."""
+    table = tables.shares_table(trace)
+    assert tuple(table.columns) == tables.SHARES_COLUMNS
+    assert list(table["kind"]) == ["conv", "linear", "activation", "movement", "uncounted", "unused", "total"]
+    multiplies = column(table, "kind", "multiplies")
+    assert multiplies == {
+        "conv": 144, "linear": 80, "activation": 0, "movement": 0, "uncounted": None, "unused": 0, "total": 224,
+    }  # fmt: skip
+    assert column(table, "kind", "multiplies_share")["linear"] == 80 / 224
+    assert column(table, "kind", "parameters") == {
+        "conv": 72, "linear": 40, "activation": 0, "movement": 0, "uncounted": 0, "unused": 7, "total": 119,
+    }  # fmt: skip
+
+
+def test_self_adds_up_to_total(trace: Trace) -> None:
+    """The root's total is the sum of what every module did itself, in every column."""
+    table = tables.modules_table(trace)
+    for name in COUNT_COLUMNS:
+        assert sum(value for value in table[name] if value is not None) == table[f"{name}_total"][0]
+    assert list(table["status"]) == ["partial", "partial", "complete", "partial", "complete", "complete"]
+
+
+def test_what_a_depth_limit_hides_stays_in_the_totals(trace: Trace) -> None:
+    """Rows go, numbers do not."""
+    full, cut = tables.modules_table(trace), tables.modules_table(trace, 1)
+    assert list(cut["module"]) == ["(root)", "block", "head", "aux"]
+    totals = column(full, "module", "macs_total")
+    assert all(totals[module] == value for module, value in column(cut, "module", "macs_total").items())
+
+
+def test_unknown_is_never_zero(trace: Trace) -> None:
+    """An operation without a rule has no counts, and is listed with the elements that it touched."""
+    operations = tables.operations_table(trace)
+    assert list(operations["status"])[0] == "uncounted"
+    assert operations["flops"][0] is None
+    assert tables.uncounted_table(trace).to_dict("records") == [
+        {"op": "lib::odd", "calls": 1, "elements": 2 * 3 + 2 * 3, "modules": "block.odd"}
+    ]
+
+
+def test_sums_beyond_64_bits_are_exact() -> None:
+    """Counts are Python integers where a machine integer could overflow."""
+    huge = each((2**62,), "add", adds=1)
+    trace = Trace((call("a", "elementwise", huge), call("b", "elementwise", huge)), (ModuleRecord("", "Net", 1),), ())
+    table = tables.layers_table(trace)
+    assert table["adds"].dtype == object
+    assert sum(table["adds"]) == 2**63
+    assert tables.shares_table(trace)["adds"].iloc[-1] == 2**63
+
+
+def test_ordinary_counts_are_integers() -> None:
+    """So that a data frame of them can be sorted, summed and drawn."""
+    trace = Trace((call("a", "elementwise", each((5,), "add", adds=1)),), (ModuleRecord("", "Net", 1),), ())
+    assert tables.layers_table(trace)["adds"].dtype == "int64"
+
+
+def test_buffers_are_not_parameters(trace: Trace) -> None:
+    """They have no row in the table of parameters."""
+    assert list(tables.parameters_table(trace)["parameter"]) == ["block.conv.weight", "head.weight", "aux.weight"]
+
+
+def test_empty_tables_keep_their_columns() -> None:
+    """A table without rows can still be written and read."""
+    assert tuple(tables.uncounted_table(Trace((), (), ())).columns) == tables.UNCOUNTED_COLUMNS
