@@ -114,9 +114,7 @@ def check_complete(result: Profile) -> None:
     raise UncountedError(f"{result.name}: strict mode: {len(table)} operations have no rule: {ops}")
 
 
-def _counted_by(
-    result: Profile, counters: Sequence[str], real: Callable[[], tuple[nn.Module, Any]]
-) -> Profile:
+def _counted_by(result: Profile, counters: Sequence[str], real: Callable[[], tuple[nn.Module, Any]]) -> Profile:
     unknown = [name for name in counters if name not in COUNTERS]
     if unknown:
         raise ProfilerError(f"counter {unknown[0]!r} is not known, expected one of {', '.join(COUNTERS)}")

@@ -15,10 +15,9 @@ import click
 from profiler.errors import ConfigError, OutputError, ProfilerError, UncountedError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from profiler.config import Config
     from profiler.profiles import Profile
+    from profiler.render import Report
 
 BAD_INPUT = 2
 NOT_AS_IT_SHOULD_BE = 1
@@ -69,7 +68,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="SOURCE is a config (.yaml), a saved profile (.json), or a target such as torchvision:resnet50 with --input.",
+    epilog="SOURCE: a config (.yaml), a saved profile (.json), or a target (torchvision:resnet50) with --input.",
 )
 @click.version_option(package_name="static-flop-profiler", prog_name="profiler")
 def cli() -> None:
@@ -83,6 +82,7 @@ def cli() -> None:
 @click.option("--strict", is_flag=True, help="Fail where an operation has no rule.")
 @click.option("--depth", type=click.IntRange(min=0), metavar="N", help="Show the tree of modules down to depth N.")
 @click.option("--no-crosscheck", is_flag=True, help="Do not ask other counters.")
+@click.option("--picture", type=click.Path(path_type=Path), help="Save what the terminal shows as an SVG picture.")
 @_common
 def profile_command(
     sources: tuple[str, ...],
@@ -91,6 +91,7 @@ def profile_command(
     strict: bool,
     depth: int | None,
     no_crosscheck: bool,
+    picture: Path | None,
     shapes: tuple[str, ...],
     quiet: bool,
     debug: bool,
@@ -108,13 +109,15 @@ def profile_command(
         profiles = _profile_all(asked, strict=strict, crosscheck=not no_crosscheck, quiet=quiet)
         if output is not None:
             _write_profiles(output, asked, profiles, formats, depth)
+        if picture is not None:
+            _draw(picture, [_terminal_report(profile, depth) for profile in profiles])
         if quiet:
             return
-        for (_, config), profile in zip(asked, profiles, strict=True):
+        for profile in profiles:
             if output is None and formats is not None:
                 click.echo(_as_format(profile, formats[0], depth), nl=False)
             else:
-                _show_profile(profile, config, depth)
+                _show(_terminal_report(profile, depth))
         if output is not None:
             click.echo(f"Written: {', '.join(str(output / profile.name) for profile in profiles)}", err=True)
 
@@ -137,7 +140,7 @@ def compare_command(
     """Set networks side by side, with ratios to the first."""
     with _errors_in_one_line(debug):
         from profiler.files import write_text
-        from profiler.render import comparison_files, comparison_report, show_report
+        from profiler.render import comparison_report, render_files
 
         if formats is not None and "json" in formats:
             raise click.UsageError("a comparison is written as csv or markdown")
@@ -145,7 +148,7 @@ def compare_command(
             raise click.UsageError("--format without --output prints one format; give --output to write several")
         profiles = _profile_all(_read_sources(sources, shapes), strict=strict, crosscheck=False, quiet=quiet)
         report = comparison_report(profiles)
-        files = comparison_files(report, formats or ("csv", "markdown"))
+        files = render_files(report, formats or ("csv", "markdown"))
         if output is not None:
             for name, text in files.items():
                 write_text(output / name, text)
@@ -154,7 +157,7 @@ def compare_command(
         if output is None and formats is not None:
             click.echo(next(iter(files.values())), nl=False)
         else:
-            show_report(report, _console())
+            _show(report)
 
 
 @cli.command("crosscheck")
@@ -167,14 +170,14 @@ def crosscheck_command(source: str, shapes: tuple[str, ...], quiet: bool, debug:
     """
     with _errors_in_one_line(debug):
         from profiler.agreement import unexplained
-        from profiler.render import crosscheck_report, show_report
+        from profiler.render import crosscheck_report
 
         (asked,) = _read_sources((source,), shapes)
         if isinstance(asked[1], _config_type()) and not asked[1].crosscheck:
             asked = (asked[0], asked[1].model_copy(update={"crosscheck": ("fvcore",)}))
         (profile,) = _profile_all([asked], strict=False, crosscheck=True, quiet=quiet)
         if not quiet:
-            show_report(crosscheck_report(profile), _console())
+            _show(crosscheck_report(profile))
         open_rows = unexplained(profile.agreement)
         if len(open_rows):
             _fail(f"{profile.name}: {len(open_rows)} differences are unexplained", NOT_AS_IT_SHOULD_BE)
@@ -198,7 +201,9 @@ def report_command(sources: tuple[str, ...], output: Path, check: bool, quiet: b
         asked = _read_sources(sources, ())
         _check_names(asked, output)
         profiles = _profile_all(asked, strict=False, crosscheck=True, quiet=quiet)
-        files = collection_files([(profile, config) for (_, config), profile in zip(asked, profiles, strict=True)])
+        files = collection_files(
+            [(profile, *_wanted(item)) for (_, item), profile in zip(asked, profiles, strict=True)]
+        )
         if check:
             stale = [name for name, text in files.items() if not _is_current(output / name, text)]
             there = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
@@ -277,7 +282,9 @@ def _check_names(asked: Sequence[Asked], output: Path | None) -> None:
     seen: dict[str, str] = {}
     for source, item in asked:
         if item.name in seen:
-            raise ConfigError(f"{source}: name: {item.name!r} is the name of {seen[item.name]} too; they share a folder")
+            raise ConfigError(
+                f"{source}: name: {item.name!r} is the name of {seen[item.name]} too; they share a folder"
+            )
         seen[item.name] = source
     probe = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
     if not probe.is_dir() or not os.access(probe, os.W_OK):
@@ -330,40 +337,66 @@ def _progress(total: int, quiet: bool) -> Iterator[Callable[[str], None]]:
 
 
 def _write_profiles(
-    output: Path, asked: Sequence[Asked], profiles: Sequence[Profile], formats: tuple[str, ...] | None, depth: int | None
+    output: Path,
+    asked: Sequence[Asked],
+    profiles: Sequence[Profile],
+    formats: tuple[str, ...] | None,
+    depth: int | None,
 ) -> None:
     from profiler.files import write_text
-    from profiler.render import profile_files
+    from profiler.render import profile_report, render_files
 
     for (_, item), profile in zip(asked, profiles, strict=True):
-        report = item.report if isinstance(item, _config_type()) else None
-        chosen = formats or (report.formats if report else FORMAT_NAMES)
-        files = profile_files(profile, chosen, tables=report.tables if report else None, depth=depth)
+        wanted_formats, wanted_tables = _wanted(item)
+        files = render_files(profile_report(profile, wanted_tables, depth), formats or wanted_formats)
         for name, text in files.items():
             write_text(output / profile.name / name, text)
 
 
+def _wanted(item: Any) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+    """The formats and tables that a config asks for; all of them for a saved profile."""
+    if isinstance(item, _config_type()):
+        return item.report.formats, item.report.tables
+    return FORMAT_NAMES, None
+
+
 def _as_format(profile: Profile, name: str, depth: int | None) -> str:
     """One format of a profile as one text: the layers as CSV, the summary as Markdown, the profile as JSON."""
-    from profiler.render import profile_files
+    from profiler.render import profile_report, render_files
 
     file = {"csv": "layers.csv", "markdown": "summary.md", "json": "profile.json"}[name]
-    return profile_files(profile, (name,), tables=None, depth=depth)[file]
+    return render_files(profile_report(profile, depth=depth), (name,))[file]
 
 
-def _show_profile(profile: Profile, config: Any, depth: int | None) -> None:
-    from profiler.render import profile_report, show_report
+def _terminal_report(profile: Profile, depth: int | None) -> Report:
+    """The tables that a terminal shows of a profile; the others are in the files."""
+    from profiler.render import profile_report
 
-    tables = ["shares", "layers"] if depth is None else ["shares", "modules"]
+    tables = ["shares", "layers" if depth is None else "modules"]
     if not profile.complete:
         tables.append("uncounted")
-    show_report(profile_report(profile, tables=tables, depth=depth), _console())
+    if profile.counters:
+        tables.append("crosscheck")
+    return profile_report(profile, tables, depth)
 
 
-def _console() -> Console:
+def _show(report: Report) -> None:
+    """Print a report as wide as the terminal is; 100 columns where the output is no terminal."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=False)
+    from profiler.render.terminal import render_terminal
+
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(highlight=False, width=100)
+    click.echo(render_terminal(report, console), nl=False)
+
+
+def _draw(path: Path, reports: Sequence[Report]) -> None:
+    from profiler.files import write_text
+    from profiler.render.picture import svg_picture
+
+    write_text(path, svg_picture(reports))
 
 
 def _is_current(path: Path, text: str) -> bool:

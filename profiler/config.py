@@ -227,12 +227,13 @@ class ReportSection(_Section):
 class Config(_Section):
     """What to profile and how; as the file says it, defaults filled in.
 
+    ``inputs`` is None where the file leaves them to the target's source, which may know them.
     ``crosscheck`` holds the names of the counters to check against; true in the file means all of them.
     """
 
     name: Annotated[str, AfterValidator(_check_name)]
     model: ModelSection
-    inputs: Inputs
+    inputs: Inputs | None = None
     mode: Literal["inference", "training"] = "inference"
     dtype: FloatingDtype = "float32"
     crosscheck: Annotated[tuple[Counter, ...], BeforeValidator(_counters), AfterValidator(_unique)] = COUNTERS
@@ -258,9 +259,9 @@ def load_config(path: str | PathLike[str]) -> Config:
     path = Path(path)
     data = _read_yaml(path)
     if data is None:
-        raise ConfigError(f"{path}: empty, expected a mapping with the keys name, model and inputs")
+        raise ConfigError(f"{path}: empty, expected a mapping with the keys model and inputs")
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: found {_shown(data)}, expected a mapping with the keys name, model and inputs")
+        raise ConfigError(f"{path}: found {_shown(data)}, expected a mapping with the keys model and inputs")
     config = _validate({"name": path.stem, **data}, str(path))
     config._path = path
     return config
@@ -269,11 +270,10 @@ def load_config(path: str | PathLike[str]) -> Config:
 def quick_config(target: str, shapes: Iterable[str]) -> Config:
     """The config of ``target`` with one positional input for each of ``shapes``.
 
-    A shape is written ``1x3x224x224``, with a dtype of its own as ``1x128:int64``.  Raises ConfigError.
+    A shape is written ``1x3x224x224``, with a dtype of its own as ``1x128:int64``.  Without any the inputs are
+    left to the target's source.  Raises ConfigError.
     """
-    inputs = [_parse_shape(shape) for shape in shapes]
-    if not inputs:
-        raise ConfigError(f"{target}: expected the shape of its input, such as --input 1x3x224x224")
+    inputs = [_parse_shape(shape) for shape in shapes] or None
     name = re.sub(r'[/\\:*?"<>|\x00-\x1f]', "_", target.rpartition(":")[2]) or "network"
     return _validate({"name": name, "model": {"target": target}, "inputs": inputs}, target)
 

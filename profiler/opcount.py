@@ -14,6 +14,10 @@ from math import prod
 SCALAR_OPERATIONS = ("multiplies", "adds", "divides", "comparisons", "transcendentals")
 """The five kinds of scalar operation that are counted apart."""
 
+ONE_OF = dict(
+    zip(SCALAR_OPERATIONS, ("multiply", "add", "divide", "comparison", "transcendental"), strict=True),
+)
+
 COUNT_COLUMNS = (*SCALAR_OPERATIONS, "macs", "flops")
 """What every table of counts shows: the five kinds, then the two derived figures."""
 
@@ -95,10 +99,12 @@ class Term:
         """The term as one would write it by hand.
 
         A contraction reads ``(3·11·11)·(64·55·55)``, which is its macs; anything else reads
-        ``64·55·55 comparisons``, ``64·27·27 × 8 comparisons`` or ``64·55·55 × (2 multiplies + 1 add)``.  Sizes of one are left out.
+        ``64·55·55 comparisons``, ``64·27·27 × 8 comparisons`` or ``64·55·55 × (2 multiplies + 1 add)``.
+        Sizes of one are left out.
         """
         if self.contracted:
-            return "·".join(_group(sizes) for sizes in (self.contracted, self.how_many) if prod(sizes) != 1) or "1"
+            groups = (self.contracted, self.how_many)
+            return "·".join(_group(sizes) for sizes in groups if prod(sizes) != 1) or "1"
         return _times(_product(self.how_many), self.one)
 
 
@@ -118,7 +124,7 @@ def _times(many: str, one: OpCount) -> str:
     if len(costs) == 1:
         number, kind = costs[0]
         return f"{many} {kind}" if number == 1 else f"{many} × {number} {kind}"
-    return f"{many} × ({' + '.join(f'{number} {kind if number != 1 else kind[:-1]}' for number, kind in costs)})"
+    return f"{many} × ({' + '.join(f'{number} {kind if number != 1 else ONE_OF[kind]}' for number, kind in costs)})"
 
 
 def total(terms: Iterable[Term]) -> OpCount:

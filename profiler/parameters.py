@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import nn
 
 from profiler.records import ParameterRecord
@@ -19,7 +22,7 @@ def parameter_records(model: nn.Module) -> tuple[ParameterRecord, ...]:
     )
 
 
-def _records(named: list[tuple[str, nn.Parameter]], *, buffer: bool) -> list[ParameterRecord]:
+def _records(named: Sequence[tuple[str, torch.Tensor]], *, buffer: bool) -> list[ParameterRecord]:
     names: dict[int, list[str]] = {}
     tensors = {}
     for name, tensor in named:

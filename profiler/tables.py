@@ -216,7 +216,13 @@ def shares_table(trace: Trace) -> pd.DataFrame:
         **{name: getattr(everything, name) for name in SHARED_FIGURES if name != "parameters"},
     }
     rows = [
-        row(kind, layers.get(kind, 0), held.get(kind, 0), work[kind].count if kind in work else ZERO, kind != "uncounted")
+        row(
+            kind,
+            layers.get(kind, 0),
+            held.get(kind, 0),
+            work[kind].count if kind in work else ZERO,
+            kind != "uncounted",
+        )
         for kind in KINDS
         if kind in layers or kind in held or kind in work
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from math import prod
 from typing import Literal
 
@@ -187,7 +186,3 @@ def counter(
         if call.op == "aten::adaptive_avg_pool2d":
             figures.append(CounterFigure(call.module, "adaptive_avg_pool2d", call.inputs[0].size))
     return CounterRecord("fvcore", "0.1.5", "ok", figures=tuple(figures))
-
-
-def renamed(profile: Profile, name: str) -> Profile:
-    return replace(profile, name=name)

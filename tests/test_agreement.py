@@ -39,7 +39,9 @@ def trace(*calls: OpCall) -> Trace:
     return Trace(calls, tuple(ModuleRecord(name, "Net", 1, name) for name in names), ())
 
 
-def fvcore(*figures: tuple[str, str, int], unsupported: tuple[str, str] | None = None, uncalled: str = "") -> CounterRecord:
+def fvcore(
+    *figures: tuple[str, str, int], unsupported: tuple[str, str] | None = None, uncalled: str = ""
+) -> CounterRecord:
     return CounterRecord(
         "fvcore", "0.1.5", "ok",
         figures=tuple(CounterFigure(*figure) for figure in figures),

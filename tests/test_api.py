@@ -41,7 +41,9 @@ def test_alexnet_layer_by_layer(alexnet: profiler.Profile) -> None:
     """The eight rows of the reference: multiplies, as many adds, and the product they come from."""
     rows = alexnet.layers.set_index("layer")
     shown = {
-        str(name): (rows.multiplies[name], rows.adds[name], rows.formula[name]) for name in rows.index if rows.macs[name]
+        str(name): (rows.multiplies[name], rows.adds[name], rows.formula[name])
+        for name in rows.index
+        if rows.macs[name]
     }
     assert shown == {name: (product, product, text) for name, (product, text) in ALEXNET_LAYERS.items()}
 
@@ -51,7 +53,11 @@ def test_alexnet_shares(alexnet: profiler.Profile) -> None:
     shares = alexnet.shares.set_index("kind")
     assert list(shares.index[:2]) == ["conv", "linear"]
     assert (shares.multiplies["conv"], shares.adds["conv"], shares.flops["conv"]) == (655566528, 655566528, 1311133056)
-    assert (shares.multiplies["linear"], shares.adds["linear"], shares.flops["linear"]) == (58621952, 58621952, 117243904)
+    assert (shares.multiplies["linear"], shares.adds["linear"], shares.flops["linear"]) == (
+        58621952,
+        58621952,
+        117243904,
+    )
     assert (shares.parameters["conv"], shares.parameters["linear"]) == (2469696, 58631144)
     assert shares.multiplies_share["linear"] == pytest.approx(0.08208190644576066, rel=1e-15)
     assert shares.multiplies_share["linear"] == 58621952 / (655566528 + 58621952)
@@ -204,7 +210,9 @@ def test_a_counter_that_fails_is_reported_and_not_fatal() -> None:
             return x @ x
 
     profile = profiler.crosscheck(OnlyStatic(), torch.zeros(3, 3))
-    assert [(counter.status, counter.message) for counter in profile.counters] == [("failed", "ValueError: not for real")]
+    assert [(counter.status, counter.message) for counter in profile.counters] == [
+        ("failed", "ValueError: not for real")
+    ]
     assert profile.total.macs == 27
 
 

@@ -114,7 +114,7 @@ def test_what_a_depth_limit_hides_stays_in_the_totals(trace: Trace) -> None:
 def test_unknown_is_never_zero(trace: Trace) -> None:
     """An operation without a rule has no counts, and is listed with the elements that it touched."""
     operations = tables.operations_table(trace)
-    assert list(operations["status"])[0] == "uncounted"
+    assert operations["status"].iloc[0] == "uncounted"
     assert operations["flops"][0] is None
     assert tables.uncounted_table(trace).to_dict("records") == [
         {"op": "lib::odd", "calls": 1, "elements": 2 * 3 + 2 * 3, "modules": "block.odd"}

@@ -1,0 +1,1 @@
+"""Tables that set several profiles against each other."""

@@ -76,5 +76,8 @@ def _without_children(totals: Mapping[str, Counter[str]]) -> dict[str, Counter[s
 
 def _figures(own: Mapping[str, Counter[str]]) -> tuple[CounterFigure, ...]:
     return tuple(
-        CounterFigure(module, op, int(figure)) for module, counts in own.items() for op, figure in counts.items() if figure
+        CounterFigure(module, op, int(figure))
+        for module, counts in own.items()
+        for op, figure in counts.items()
+        if figure
     )

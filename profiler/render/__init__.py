@@ -1,6 +1,7 @@
 """Reports and how they are written: each renderer is a function from a report to text."""
 
 from profiler.render import csv_files, json_files, markdown
+from profiler.render.collection import collection_files
 from profiler.render.formats import FORMATS, Renderer, render_files, renderer
 from profiler.render.report import Report, ReportTable, comparison_report, crosscheck_report, profile_report
 
@@ -9,6 +10,7 @@ __all__ = [
     "Renderer",
     "Report",
     "ReportTable",
+    "collection_files",
     "comparison_report",
     "crosscheck_report",
     "csv_files",

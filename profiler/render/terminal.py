@@ -7,7 +7,7 @@ that has no room is left out, the least important first; no figure is ever cut.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -30,7 +30,10 @@ GAP = 2
 INDENT = 2
 
 NAME_PART = 0.4
-"""How much of the width the first column may take before its front is cut."""
+"""How much of the width a name in the first column may take before its front is cut."""
+
+NAME_LEAST = 16
+"""What is left of a name in any case."""
 
 BAR_CELLS = 40
 
@@ -67,13 +70,13 @@ LAYOUTS: Mapping[str, Layout] = {
     "layers": Layout(
         (("layer",), ("kind",), ("status",), ("parameters",), ("multiplies",), ("adds",), ("flops",)),
         (
+            ("formula",),
             ("comparisons",),
             ("output_shape",),
             ("macs",),
             ("calls",),
             ("divides",),
             ("transcendentals",),
-            ("formula",),
             ("type",),
             ("input_shape",),
         ),
@@ -115,9 +118,9 @@ def render_terminal(report: Report, console: Console) -> str:
 
 
 def _blocks(report: Report, width: int) -> Iterator[RenderableType]:
-    yield Text(report.title, style="bold")
-    yield from _facts(report)
     notes = [note for note in report.notes if note.kind != "method"]
+    yield Text(report.title, style="bold")
+    yield from _facts(report) if report.facts or notes else (Text(),)
     for note in notes:
         yield _indented(Text(note.text, style={"warning": "bold yellow", "finding": "bold"}.get(note.kind, "")))
     if notes:
@@ -168,8 +171,8 @@ def _bars(profile: Profile, width: int) -> Iterator[RenderableType]:
     for figure in figures:
         line = Text(f"{figure:<{max(map(len, figures)) + GAP}}")
         filled = 0
-        for kind, (character, style) in kinds.items():
-            part = min(cells - filled, max(1, round(shares[figure, kind] * cells)))
+        for later, (kind, (character, style)) in zip((1, 0), kinds.items(), strict=True):
+            part = min(cells - filled - later, max(1, round(shares[figure, kind] * cells)))
             line.append(character * part, style=style)
             filled += part
         line.append("·" * (cells - filled), style="dim")
@@ -188,11 +191,11 @@ def _section(table: ReportTable, width: int) -> Iterator[RenderableType]:
         frame = as_tree(table.shown) if table.name == "modules" else table.shown
         fitted = fit(frame, LAYOUTS.get(table.name), width)
         idle = _idle_rows(frame, fitted.columns)
-        if table.name == "layers" and any(idle):
+        if table.name == "layers" and "comparisons" in frame and any(idle):
             # Without them the table is narrower, so that its figures may be exact after all.
             frame = frame[[not row for row in idle]].drop(columns="comparisons")
             fitted = fit(frame, LAYOUTS[table.name], width)
-            notes.insert(0, f"Left out at this width: {sum(idle)} of the layers, which do comparisons only.")
+            notes.insert(0, f"Left out at this width: {sum(idle)} of the layers, with nothing but 0 in these columns.")
         yield Text(title(table.subject, fitted.columns), style="bold")
         yield _indented(_grid(frame, fitted))
     for note in notes:
@@ -200,9 +203,10 @@ def _section(table: ReportTable, width: int) -> Iterator[RenderableType]:
 
 
 def _idle_rows(frame: pd.DataFrame, columns: Sequence[str]) -> list[bool]:
-    """Which rows have nothing but zeros in these columns."""
+    """Which rows have nothing but zeros in these columns; never the network's own."""
     figures = [frame[name].tolist() for name in columns if is_numeric_column(frame, name)]
-    return [not any(value != 0 for value in row) for row in zip(*figures, strict=True)]
+    idle = [not any(value != 0 for value in row) for row in zip(*figures, strict=True)]
+    return [*idle[:-1], False]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -223,8 +227,12 @@ def fit(frame: pd.DataFrame, layout: Layout | None, width: int) -> Fitted:
     )
     texts, chosen, widths = frame, list[str](), dict[str, int]()
     for integer in (thousands, engineering):
-        texts = _written(frame, integer, width)
+        texts = format_table(frame, integer)
         widths = {name: _column_width(name, texts[name].tolist()) for name in frame.columns}
+        most = int(width * NAME_PART)
+        if integer is engineering:
+            most = min(most, width - sum(widths[name] + GAP for group in main[1:] for name in group))
+        texts, widths = _cut_names(texts, widths, max(NAME_LEAST, most))
         chosen = _choose(main, [], widths, width)
         if len(chosen) == sum(map(len, main)):
             chosen = _choose(more, chosen, widths, width)
@@ -253,12 +261,12 @@ def _grid(frame: pd.DataFrame, fitted: Fitted) -> Table:
     return grid
 
 
-def _written(frame: pd.DataFrame, integer: Callable[[int | None], str], width: int) -> pd.DataFrame:
-    texts = format_table(frame, integer)
+def _cut_names(texts: pd.DataFrame, widths: dict[str, int], most: int) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The table and its widths with the names in the first column brought down to ``most`` cells."""
     first = texts.columns[0]
-    most = max(12, int(width * NAME_PART))
-    texts[first] = [_cut_front(text, most) for text in texts[first]]
-    return texts
+    names = [_cut_front(text, most) for text in texts[first]]
+    cut = texts.assign(**{first: pd.Series(names, index=texts.index, dtype="object")})
+    return cut, {**widths, first: _column_width(first, names)}
 
 
 def _cut_front(text: str, most: int) -> str:

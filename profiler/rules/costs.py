@@ -101,6 +101,11 @@ def variance_of(k: int) -> OpCount:
     return mean_of(k) + OpCount(multiplies=k, adds=k) + mean_of(k)
 
 
+def weighted_sum_of(k: int) -> OpCount:
+    """Σ wᵢ·xᵢ over k values: k multiplies and k − 1 adds."""
+    return OpCount(multiplies=k) + sum_of(k)
+
+
 def largest_of(k: int) -> OpCount:
     """The largest of k values: k − 1 comparisons."""
     return OpCount(comparisons=k - 1) if k > 0 else ZERO
@@ -109,3 +114,11 @@ def largest_of(k: int) -> OpCount:
 def size_of(sizes: Sequence[int]) -> int:
     """The product of ``sizes``."""
     return prod(sizes)
+
+
+def ceil_log2(k: int) -> int:
+    """⌈log₂ k⌉, the depth of a binary tree over k values; 0 for one or none."""
+    depth = 0
+    while 2**depth < k:
+        depth += 1
+    return depth

@@ -62,6 +62,10 @@ PER_ELEMENT = {
     "logaddexp2": OpCount(comparisons=1, adds=4, transcendentals=3),
     "deg2rad": MULTIPLY,
     "rad2deg": MULTIPLY,
+    "ldexp": OpCount(multiplies=1, transcendentals=1),  # x · 2ʸ
+    "angle": TRANSCENDENTAL,
+    "polar": OpCount(multiplies=2, transcendentals=2),  # r·cos φ + i·r·sin φ
+    "_masked_scale": OpCount(multiplies=2),  # x · mask · scale
     "isclose": OpCount(adds=2, multiplies=1, comparisons=1),  # |a − b| ≤ atol + rtol·|b|
 }
 """What one element of the result costs."""
@@ -73,6 +77,7 @@ COMPLEX_PER_ELEMENT = {
     "cos": OpCount(multiplies=2, transcendentals=4),
     "sinh": OpCount(multiplies=2, transcendentals=4),
     "cosh": OpCount(multiplies=2, transcendentals=4),
+    "angle": TRANSCENDENTAL,
     "eq": COMPARE * 2,
     "ne": COMPARE * 2,
     "not_equal": COMPARE * 2,
@@ -143,7 +148,7 @@ def pow(base: Any, exponent: Any, *, out: TensorSpec) -> Iterator[Term]:
 
 @rule("aten::addcmul", kind="elementwise")
 def addcmul(
-    input: TensorSpec, tensor1: TensorSpec, tensor2: TensorSpec, *, value: Any = 1, out: TensorSpec
+    input: TensorSpec, tensor1: TensorSpec, tensor2: TensorSpec, value: Any = 1, *, out: TensorSpec
 ) -> Iterator[Term]:
     """input + value·tensor1·tensor2."""
     yield Term("products", out.shape, product(tensor1, tensor2))
@@ -154,7 +159,7 @@ def addcmul(
 
 @rule("aten::addcdiv", kind="elementwise")
 def addcdiv(
-    input: TensorSpec, tensor1: TensorSpec, tensor2: TensorSpec, *, value: Any = 1, out: TensorSpec
+    input: TensorSpec, tensor1: TensorSpec, tensor2: TensorSpec, value: Any = 1, *, out: TensorSpec
 ) -> Iterator[Term]:
     """input + value·tensor1/tensor2."""
     yield Term("quotients", out.shape, quotient(tensor1, tensor2))
@@ -189,3 +194,31 @@ def round(input: TensorSpec, *, decimals: int = 0, out: TensorSpec) -> Iterator[
     """Free; to d decimals it is round(x·10ᵈ) / 10ᵈ."""
     if decimals != 0:
         yield each(out.shape, "scaling", multiplies=1, divides=1)
+
+
+@rule("aten::allclose", kind="elementwise")
+def allclose(input: TensorSpec, other: TensorSpec, *_: Any, out: Any) -> Iterator[Term]:
+    """isclose of every element."""
+    yield Term("isclose", input.shape, PER_ELEMENT["isclose"])
+
+
+@rule("aten::mvlgamma", "aten::special_multigammaln", kind="elementwise")
+def mvlgamma(input: TensorSpec, p: int, *, out: TensorSpec) -> Iterator[Term]:
+    """log π·p(p − 1)/4 + Σ lgamma(x − j/2) for j = 0 … p − 1; the first is a constant."""
+    yield each(out.shape, "multivariate log-gamma", adds=p + (p - 1) + 1, transcendentals=p)
+
+
+@rule("aten::normal", kind="elementwise")
+def normal(mean: Any, std: Any = 1.0, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
+    """mean + std·z: a multiply where std is a tensor, an add where mean is one; drawing z is free."""
+    if isinstance(std, TensorSpec):
+        yield each(out.shape, "scaled", multiplies=1)
+    if isinstance(mean, TensorSpec):
+        yield each(out.shape, "shifted", adds=1)
+
+
+@rule("aten::_add_relu", kind="elementwise")
+def add_relu(input: Any, other: Any, alpha: Any = 1, *, out: TensorSpec) -> Iterator[Term]:
+    """max(0, input + alpha·other)."""
+    yield from add(input, other, alpha, out=out)
+    yield each(out.shape, "relu", comparisons=1)

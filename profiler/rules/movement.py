@@ -33,12 +33,18 @@ COPIES = (
     *("_cast_Byte", "_cast_Char", "_cast_Double", "_cast_Float", "_cast_Half", "_cast_Int", "_cast_Long"),
     *("_cast_Short", "_autocast_to_full_precision", "_autocast_to_reduced_precision", "to_dense", "_to_dense"),
     *("to_sparse", "_to_sparse", "to_sparse_csr", "to_sparse_csc", "to_sparse_bsr", "to_sparse_bsc", "to_mkldnn"),
+    *("_to_sparse_csr", "_to_sparse_csc", "_to_sparse_bsr", "_to_sparse_bsc", "copy_sparse_to_sparse", "_coalesced"),
+    *("_sparse_broadcast_to", "_make_per_tensor_quantized_tensor", "_make_per_channel_quantized_tensor"),
+    *("_nested_from_padded_and_nested_example", "_nested_from_padded_tensor"),
+    *("_nested_tensor_from_mask_left_aligned", "_resize_output", "resize_as_sparse", "sparse_resize"),
+    *("sparse_resize_and_clear", "_spdiags"),
     *("to_padded_tensor", "nested_to_padded_tensor", "_jagged_to_padded_dense_forward", "_nested_from_padded"),
     *("_padded_dense_to_jagged_forward", "_nested_tensor_from_mask", "_nested_tensor_from_tensor_list"),
     *("mkldnn_reorder_conv2d_weight", "mkldnn_reorder_conv3d_weight", "_mkldnn_reshape", "_mkldnn_transpose"),
-    *("max_unpool2d", "max_unpool3d"),
+    *("max_unpool2d", "max_unpool3d", "upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d"),
+    *("_upsample_nearest_exact1d", "_upsample_nearest_exact2d", "_upsample_nearest_exact3d"),
 )
-"""Values copied, joined, padded, unpooled or cast to another dtype or layout."""
+"""Values copied, joined, padded, repeated by nearest neighbour, unpooled, or cast to another dtype or layout."""
 
 COPIES_OF_VIEWS = tuple(
     f"{view}_copy"
@@ -67,6 +73,7 @@ MAKING = (
     *("range", "linspace", "logspace", "scalar_tensor", "fill", "zero", "_efficientzerotensor", "from_file"),
     *("hann_window", "hamming_window", "bartlett_window", "blackman_window", "kaiser_window", "fft_fftfreq"),
     *("fft_rfftfreq", "_dim_arange", "_shape_as_tensor", "_new_zeros_with_same_feature_meta"),
+    *("_empty_affine_quantized", "_empty_per_channel_affine_quantized", "empty_quantized"),
     *("sparse_coo_tensor", "sparse_csr_tensor", "sparse_csc_tensor", "sparse_bsr_tensor", "sparse_bsc_tensor"),
     *("sparse_compressed_tensor", "_sparse_coo_tensor_unsafe", "_sparse_coo_tensor_with_dims"),
     *("_sparse_coo_tensor_with_dims_and_tensors", "_sparse_compressed_tensor_unsafe"),
@@ -77,7 +84,18 @@ MAKING = (
 
 RANDOM = (
     *("rand", "rand_like", "randn", "randn_like", "randint", "randint_like", "randperm", "bernoulli", "multinomial"),
-    *("uniform", "normal_", "random", "exponential", "geometric", "cauchy", "log_normal", "poisson", "binomial"),
+    *(
+        "uniform",
+        "normal_",
+        "normal_functional",
+        "random",
+        "exponential",
+        "geometric",
+        "cauchy",
+        "log_normal",
+        "poisson",
+        "binomial",
+    ),
     *("_standard_gamma", "_sample_dirichlet", "_philox_uniform", "_philox_normal", "_philox_key_split"),
     *("_philox_key_fold_in", "_cudnn_init_dropout_state", "_fill_mem_eff_dropout_mask_"),
 )
@@ -114,7 +132,7 @@ INTEGER_WORK = (
     *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "bitwise_left_shift", "bitwise_right_shift"),
     *("__and__", "__or__", "__xor__", "__lshift__", "__rshift__", "__iand__", "__ior__", "__ixor__"),
     *("__ilshift__", "__irshift__", "gcd", "lcm", "bincount", "_validate_compressed_sparse_indices"),
-    *("_convert_indices_from_coo_to_csr", "_convert_indices_from_csr_to_coo"),
+    *("_convert_indices_from_coo_to_csr", "_convert_indices_from_csr_to_coo", "_is_all_true", "_is_any_true"),
 )
 """Work on integers and booleans only."""
 

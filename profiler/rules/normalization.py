@@ -29,6 +29,11 @@ def normalized(
 ) -> Iterator[Term]:
     """Elements of ``shape`` normalised by the statistics of ``groups`` (a product of sizes), then scaled."""
     yield Term("inverse deviation", tuple(groups), INVERSE_DEVIATION)
+    yield from scaled(shape, weight, bias)
+
+
+def scaled(shape: Sequence[int], weight: TensorSpec | None, bias: TensorSpec | None) -> Iterator[Term]:
+    """(x − mean)·inverse deviation, ·weight + bias where there are such."""
     yield each(shape, "normalise", multiplies=1, adds=1)
     if weight is not None:
         yield each(shape, "weight", multiplies=1)
@@ -106,6 +111,36 @@ def batch_norm_training(
     """(N, C, *) → (N, C, *) with the statistics of the batch."""
     yield from batch_statistics(input.shape, input.shape[1:2], running_mean)
     yield from normalized(input.shape, input.shape[1:2], weight, bias)
+
+
+@rule("aten::quantized_batch_norm", kind="norm")
+def quantized_batch_norm(
+    input: TensorSpec, weight: TensorSpec | None, bias: TensorSpec | None, *_: Any, out: TensorSpec
+) -> Iterator[Term]:
+    """As batch norm in inference."""
+    return batch_norm_inference(input, weight, bias, out=out)  # type: ignore[return-value]
+
+
+@rule("aten::batch_norm_stats", kind="norm")
+def batch_norm_stats(input: TensorSpec, eps: float, *, out: Any) -> Iterator[Term]:
+    """(N, C, *) → mean and inverse deviation of each channel, as one process of a synchronised batch norm does."""
+    channels = input.shape[1:2]
+    yield statistics(channels, prod(input.shape) // prod(channels) if prod(channels) else 0)
+    yield Term("inverse deviation", channels, INVERSE_DEVIATION)
+
+
+@rule("aten::batch_norm_update_stats", kind="norm")
+def batch_norm_update_stats(input: TensorSpec, running_mean: TensorSpec | None, *_: Any, out: Any) -> Iterator[Term]:
+    """(N, C, *) → mean and variance of each channel, and the update of the running ones."""
+    return batch_statistics(input.shape, input.shape[1:2], running_mean)
+
+
+@rule("aten::batch_norm_elemt", kind="norm")
+def batch_norm_elemt(
+    input: TensorSpec, weight: TensorSpec | None, bias: TensorSpec | None, *_: Any, out: TensorSpec
+) -> Iterator[Term]:
+    """(N, C, *) → the same, by a mean and an inverse deviation that are given."""
+    return scaled(input.shape, weight, bias)
 
 
 @rule("aten::layer_norm", "aten::native_layer_norm", kind="norm")

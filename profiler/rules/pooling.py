@@ -26,21 +26,45 @@ def _avg_pool(kernel: int | Sequence[int], dims: int, out: TensorSpec) -> Iterat
     yield Term("windows", out.shape, mean_of(prod(expand(kernel, dims))))
 
 
-@rule("aten::max_pool1d", "aten::max_pool1d_with_indices", kind="pool")
+@rule("aten::max_pool1d", "aten::quantized_max_pool1d", "aten::max_pool1d_with_indices", kind="pool")
 def max_pool1d(input: TensorSpec, kernel_size: int | Sequence[int], *_: Any, out: Any) -> Iterator[Term]:
     """(*, L) → (*, L_out), windows of k."""
     return _max_pool(kernel_size, 1, out)
 
 
-@rule("aten::max_pool2d", "aten::max_pool2d_with_indices", "aten::mkldnn_max_pool2d", kind="pool")
+@rule(
+    "aten::max_pool2d",
+    "aten::quantized_max_pool2d",
+    "aten::max_pool2d_with_indices",
+    "aten::mkldnn_max_pool2d",
+    kind="pool",
+)
 def max_pool2d(input: TensorSpec, kernel_size: int | Sequence[int], *_: Any, out: Any) -> Iterator[Term]:
     """(*, H, W) → (*, H_out, W_out), windows of k_h·k_w."""
     return _max_pool(kernel_size, 2, out)
 
 
-@rule("aten::max_pool3d", "aten::max_pool3d_with_indices", "aten::mkldnn_max_pool3d", kind="pool")
+@rule(
+    "aten::max_pool3d",
+    "aten::quantized_max_pool3d",
+    "aten::max_pool3d_with_indices",
+    "aten::mkldnn_max_pool3d",
+    kind="pool",
+)
 def max_pool3d(input: TensorSpec, kernel_size: int | Sequence[int], *_: Any, out: Any) -> Iterator[Term]:
     """(*, D, H, W) → (*, D_out, H_out, W_out), windows of k_d·k_h·k_w."""
+    return _max_pool(kernel_size, 3, out)
+
+
+@rule("aten::fractional_max_pool2d", kind="pool")
+def fractional_max_pool2d(input: TensorSpec, kernel_size: int | Sequence[int], *_: Any, out: Any) -> Iterator[Term]:
+    """(*, H, W) → (*, H_out, W_out), windows of k_h·k_w at random places; drawing the places is free."""
+    return _max_pool(kernel_size, 2, out)
+
+
+@rule("aten::fractional_max_pool3d", kind="pool")
+def fractional_max_pool3d(input: TensorSpec, kernel_size: int | Sequence[int], *_: Any, out: Any) -> Iterator[Term]:
+    """(*, D, H, W) → (*, D_out, H_out, W_out), windows of k_d·k_h·k_w at random places."""
     return _max_pool(kernel_size, 3, out)
 
 

@@ -139,7 +139,7 @@ def norm_of(k: int, p: float, item: TensorSpec) -> OpCount:
     return modulus + power(1.0, p) * k + sum_of(k) + root
 
 
-@rule("aten::linalg_vector_norm", "aten::norm", kind="reduction")
+@rule("aten::linalg_vector_norm", "aten::norm", "aten::native_norm", kind="reduction")
 def vector_norm(
     input: TensorSpec, ord: float | None = 2, dim: Dims = None, *_: Any, out: TensorSpec, **__: Any
 ) -> Iterator[Term]:
@@ -147,6 +147,16 @@ def vector_norm(
     kept, k = _over(input, dim)
     if k > 0:
         yield Term("norms", kept, norm_of(k, 2 if ord is None else ord, input))
+
+
+@rule("aten::linalg__powsum", kind="reduction")
+def power_sum(
+    input: TensorSpec, ord: float = 2, dim: Dims = None, *_: Any, out: TensorSpec, **__: Any
+) -> Iterator[Term]:
+    """(*, L) → (*): Σ |x|ᵖ, a p-norm without its root."""
+    kept, k = _over(input, dim)
+    if k > 0:
+        yield Term("power sums", kept, norm_of(k, ord, input) - OpCount(transcendentals=int(ord != 1)))
 
 
 @rule("aten::dist", kind="reduction")
@@ -201,3 +211,11 @@ def logcumsumexp(input: TensorSpec, dim: int, *, out: TensorSpec) -> Iterator[Te
     """(*, L) → the same: L − 1 steps a row, each the log-sum-exp of two values."""
     require_real("aten::logcumsumexp", [input])
     yield Term("steps", _steps(input, dim), logsumexp_of(2))
+
+
+@rule("aten::_cummax_helper", "aten::_cummin_helper", kind="reduction")
+def cummax_helper(
+    input: TensorSpec, values: TensorSpec, indices: TensorSpec, dim: int, *, out: Any = None
+) -> Iterator[Term]:
+    """As cummax, into tensors that are given."""
+    return cummax(input, dim, out=values)  # type: ignore[return-value]

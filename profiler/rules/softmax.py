@@ -46,6 +46,14 @@ def log_softmax(input: TensorSpec, dim: int, *_: Any, out: TensorSpec) -> Iterat
     yield Term("log-softmax rows", rows, log_softmax_of(k))
 
 
+@rule("aten::_masked_softmax", kind="softmax")
+def masked_softmax(
+    input: TensorSpec, mask: TensorSpec, dim: int | None = None, *_: Any, out: TensorSpec
+) -> Iterator[Term]:
+    """(*, L) → the same: softmax with masked values taken as −∞; dense."""
+    return softmax(input, -1 if dim is None else dim, out=out)  # type: ignore[return-value]
+
+
 def _rows(input: TensorSpec, dim: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The sizes of the rows' indices and, alone in its tuple, a row's length; a scalar is one row of one."""
     return split_sizes(input.shape or (1,), dim)

@@ -98,7 +98,7 @@ def _storage(tensor: torch.Tensor) -> int:
         return id(tensor)
 
 
-class OpRecorder(TorchDispatchMode):
+class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records every operation that runs while it is active.
 
     In inference mode operators arrive whole, as the network called them.  One without an entry that is
@@ -107,7 +107,7 @@ class OpRecorder(TorchDispatchMode):
     """
 
     def __init__(self, registry: Registry, place: Place, origins: Origins) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.calls: list[OpCall] = []
         self.phase: Phase = "forward"
         self.failure: OpFailure | None = None

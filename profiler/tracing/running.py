@@ -56,7 +56,9 @@ def trace(model: nn.Module, inputs: Inputs, mode: Mode = "inference") -> Trace:
         else:
             scope, recorder = _run_inference(twin, arguments, options, origins)
     if not recorder.calls:
-        raise TraceError(f"{type(model).__name__} ran no operation at all: there is nothing to count in an empty network")
+        raise TraceError(
+            f"{type(model).__name__} ran no operation at all: there is nothing to count in an empty network"
+        )
     parameters = tuple(_with_use(record, origins, recorder) for record in parameter_records(twin))
     return Trace(tuple(recorder.calls), scope.modules(), parameters)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product as positions
 from typing import Any
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from profiler.opcount import OpCount, total
 from tests.rules.counting import Tally, assert_counted, spec
 from tests.rules.counting import total as summed
-from tests.rules.registered import count_of, kind_of, terms_of
+from tests.rules.registered import assert_same_in_both_spellings, count_of, kind_of, terms_of
 from tests.rules.tensors import specs, values
 
 
@@ -126,3 +126,82 @@ def test_complex_products_are_four_real_ones() -> None:
 def test_empty_contraction_is_nothing() -> None:
     """A sum of no products costs nothing, and no negative adds."""
     assert count_of("mm", spec(4, 0), spec(0, 3), out=spec(4, 3)) == OpCount()
+
+
+def test_vectors_by_hand() -> None:
+    """mv, dot, vdot and inner sum K products a result; outer sums none, so it has no macs."""
+    assert count_of("mv", spec(4, 5), spec(5), out=spec(4)) == macs(4 * 5, 4 * 4)
+    assert count_of("addmv", spec(4), spec(4, 5), spec(5), out=spec(4)) == macs(4 * 5, 4 * 5)
+    assert count_of("dot", spec(5), spec(5), out=spec()) == macs(5, 4)
+    assert count_of("inner", spec(2, 3, 5), spec(4, 5), out=spec(2, 3, 4)) == macs(2 * 3 * 4 * 5, 2 * 3 * 4 * 4)
+    assert count_of("inner", spec(), spec(4, 5), out=spec(4, 5)) == OpCount(multiplies=4 * 5)
+    assert count_of("outer", spec(4), spec(5), out=spec(4, 5)) == OpCount(multiplies=4 * 5)
+    complex_vector = spec(5, dtype="complex64")
+    assert count_of("vdot", complex_vector, complex_vector, out=spec(dtype="complex64")) == macs(4 * 5, 4 * 5 - 2)
+
+
+def test_addr_and_addbmm_by_hand() -> None:
+    """addbmm sums over the batch too; addr adds products that are no contraction."""
+    b, n, k, m = 6, 4, 5, 3
+    cost = count_of("addbmm", spec(n, m), spec(b, n, k), spec(b, k, m), out=spec(n, m))
+    assert cost == macs(n * m * b * k, n * m * (b * k - 1) + n * m)
+    assert count_of("addr", spec(n, m), spec(n), spec(m), out=spec(n, m)) == OpCount(multiplies=n * m, adds=n * m)
+    scaled = count_of("addr", spec(n, m), spec(n), spec(m), beta=2, alpha=3, out=spec(n, m))
+    assert scaled == OpCount(multiplies=3 * n * m, adds=n * m)
+
+
+@pytest.mark.parametrize(("use_gelu", "extra"), [(False, {"comparisons": 1}), (True, {"transcendentals": 1})])
+def test_addmm_with_an_activation(use_gelu: bool, extra: dict[str, int]) -> None:
+    """The fused form costs addmm and what the registered rule of the activation says."""
+    out = spec(4, 3)
+    cost = count_of("_addmm_activation", spec(3), spec(4, 5), spec(5, 3), use_gelu=use_gelu, out=out)
+    activation = count_of("gelu" if use_gelu else "relu", out, out=out)
+    assert cost == count_of("addmm", spec(3), spec(4, 5), spec(5, 3), out=out) + activation
+    assert all(getattr(activation, kind) == 4 * 3 * number for kind, number in extra.items())
+
+
+def test_integer_products_count_as_their_float_form() -> None:
+    """_int_mm is a quantized layer's work."""
+    a, b = spec(4, 5, dtype="int8"), spec(5, 3, dtype="int8")
+    assert count_of("_int_mm", a, b, out=spec(4, 3, dtype="int32")) == macs(4 * 3 * 5, 4 * 3 * 4)
+
+
+def bilinear_form(x: Any, w: Any, y: Any) -> Any:
+    """xᵀ·W·y, by contracting W with x first."""
+    columns = range(len(y))
+    return summed(summed(x[a] * w[a][b] for a in range(len(x))) * y[b] for b in columns)
+
+
+@settings(max_examples=20, deadline=None)
+@given(n=st.integers(1, 3), a=st.integers(1, 3), b=st.integers(1, 3), o=st.integers(1, 3), bias=st.booleans())
+def test_bilinear_costs_what_its_loop_does(n: int, a: int, b: int, o: int, bias: bool) -> None:
+    """Each output of each row is a bilinear form; the weight meets the first input first."""
+    tally = Tally()
+    x, y, w = tally.array(n, a), tally.array(n, b), tally.array(o, a, b)
+    c = tally.array(o) if bias else None
+    found = [[bilinear_form(x[i], w[j], y[i]) for j in range(o)] for i in range(n)]
+    if c is not None:
+        found = [[z + c[j] for j, z in enumerate(row)] for row in found]
+    tensors = [values(x), values(y), values(w), None if c is None else values(c)]
+    result = torch.nn.functional.bilinear(*tensors)  # type: ignore[arg-type]
+    assert torch.allclose(values(found), result)
+    assert_counted(terms_of("bilinear", *specs(tensors), out=specs(result)), tally)
+
+
+def test_spellings_agree_when_torch_takes_them_apart() -> None:
+    """Composite products cost what autograd sees of them."""
+    functional = torch.nn.functional
+    cases: list[tuple[Callable[..., Any], list[tuple[int, ...]]]] = [
+        (functional.linear, [(2, 7, 5), (3, 5), (3,)]),
+        (functional.linear, [(2, 7, 5), (3, 5)]),
+        (functional.bilinear, [(7, 2, 3), (7, 2, 4), (5, 3, 4), (5,)]),
+        (torch.matmul, [(2, 1, 4, 5), (7, 5, 3)]),
+        (torch.matmul, [(2, 4, 5), (5,)]),
+        (torch.matmul, [(5,), (2, 5, 3)]),
+        (torch.inner, [(2, 3, 5), (4, 5)]),
+        (torch.inner, [(), (4, 5)]),
+        (torch.outer, [(4,), (5,)]),
+        (torch.addbmm, [(4, 3), (6, 4, 5), (6, 5, 3)]),
+    ]
+    for run, shapes in cases:
+        assert_same_in_both_spellings(run, *shapes)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from itertools import product as positions
 from typing import Any
 
 import pytest
@@ -12,7 +15,7 @@ from hypothesis import strategies as st
 from profiler.opcount import OpCount, total
 from tests.rules.counting import Tally, assert_counted, spec
 from tests.rules.counting import total as summed
-from tests.rules.registered import count_of, terms_of
+from tests.rules.registered import assert_same_in_both_spellings, count_of, terms_of
 from tests.rules.tensors import specs, values
 
 
@@ -194,3 +197,245 @@ def test_transposed_convolution_costs_what_its_loop_does(
     y = torch.conv_transpose1d(*tensors, *args)
     assert torch.allclose(found, y[0])
     assert_counted(terms_of("conv_transpose1d", *specs(tensors), *args, out=specs(y)), tally)
+
+
+def test_kernels_of_a_convolution_agree() -> None:
+    """The operators of each backend cost what aten::conv2d costs; those without a bias leave it out."""
+    x, w, b, y = spec(2, 4, 9, 9), spec(6, 4, 3, 3), spec(6), spec(2, 6, 7, 7)
+    conv = count_of("conv2d", x, w, b, out=y)
+    without = count_of("conv2d", x, w, None, out=y)
+    sizes = ([0, 0], [1, 1], [1, 1], 1)
+    assert count_of("mkldnn_convolution", x, w, b, *sizes, out=y) == conv
+    assert count_of("miopen_convolution", x, w, b, *sizes, False, False, out=y) == conv
+    assert count_of("_nnpack_spatial_convolution", x, w, b, [0, 0], out=y) == conv
+    assert count_of("thnn_conv2d", x, w, [3, 3], b, [1, 1], [0, 0], out=y) == conv
+    assert count_of("_slow_conv2d_forward", x, w, [3, 3], b, [1, 1], [0, 0], out=y) == conv
+    assert count_of("cudnn_convolution", x, w, *sizes, False, False, True, out=y) == without
+    relu = count_of("relu", y, out=y)
+    assert count_of("cudnn_convolution_relu", x, w, b, *sizes, out=y) == conv + relu
+    plus = OpCount(adds=y.size) + relu
+    assert count_of("cudnn_convolution_add_relu", x, w, y, None, b, *sizes, out=y) == conv + plus
+    scaled = count_of("cudnn_convolution_add_relu", x, w, y, 0.5, b, *sizes, out=y)
+    assert scaled == conv + plus + OpCount(multiplies=y.size)
+
+
+def test_kernels_of_a_transposed_convolution_agree() -> None:
+    """The operators of each backend cost what aten::conv_transpose2d costs."""
+    x, w, b, y = spec(2, 4, 5, 5), spec(4, 6, 3, 3), spec(6), spec(2, 6, 11, 11)
+    s, p, o, d = [2, 2], [0, 0], [0, 0], [1, 1]
+    conv = count_of("conv_transpose2d", x, w, b, s, p, o, 1, d, out=y)
+    without = count_of("conv_transpose2d", x, w, None, s, p, o, 1, d, out=y)
+    assert count_of("slow_conv_transpose2d", x, w, [3, 3], b, s, p, o, d, out=y) == conv
+    assert count_of("miopen_convolution_transpose", x, w, b, p, o, s, d, 1, False, False, out=y) == conv
+    assert count_of("cudnn_convolution_transpose", x, w, p, o, s, d, 1, False, False, True, out=y) == without
+
+
+def test_time_batch_channel_convolution_by_hand() -> None:
+    """conv_tbc keeps its channels last."""
+    cost = count_of("conv_tbc", spec(10, 2, 3), spec(5, 3, 4), spec(4), out=spec(6, 2, 4))
+    assert cost == macs((6 * 2 * 4) * (5 * 3), (6 * 2 * 4) * (5 * 3))
+
+
+def test_complex_convolution_is_four_real_ones() -> None:
+    """A complex mac is 4 multiplies and 4 macs, plain or transposed."""
+    x, w, y = (spec(*shape, dtype="complex64") for shape in [(1, 2, 5), (3, 2, 3), (1, 3, 3)])
+    k, n = 2 * 3, 3 * 3
+    assert count_of("conv1d", x, w, out=y) == macs(4 * n * k, n * (4 * k - 2))
+    x, w, y = (spec(*shape, dtype="complex64") for shape in [(1, 2, 5), (2, 3, 3), (1, 3, 7)])
+    products = 2 * 5 * 3 * 3
+    assert count_of("conv_transpose1d", x, w, out=y) == macs(4 * products, 4 * products - 2 * (3 * 7))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    batch=st.integers(1, 2),
+    groups=st.integers(1, 2),
+    group_in=st.integers(1, 2),
+    group_out=st.integers(1, 2),
+    length=st.integers(3, 5),
+    kernel=st.integers(1, 3),
+    stride=st.integers(1, 3),
+    pad=st.integers(0, 1),
+    dilation=st.integers(1, 2),
+)
+def test_convolution_gradients_cost_what_their_loops_do(
+    batch: int,
+    groups: int,
+    group_in: int,
+    group_out: int,
+    length: int,
+    kernel: int,
+    stride: int,
+    pad: int,
+    dilation: int,
+) -> None:
+    """Each gradient by plain loops over (N, C, L), which compute what autograd computes."""
+    if length + 2 * pad < dilation * (kernel - 1) + 1:
+        return
+    x = values(Tally().array(batch, groups * group_in, length)).requires_grad_()
+    w = values(Tally().array(groups * group_out, group_in, kernel, seed=1)).requires_grad_()
+    b = torch.zeros(groups * group_out, dtype=torch.float64, requires_grad=True)
+    y = torch.conv1d(x, w, b, [stride], [pad], [dilation], groups)
+    args: Any = ([stride], [pad], [dilation], False, [0], groups)
+
+    for wanted in range(3):
+        tally = Tally()
+        grad = tally.array(*y.shape, seed=2)
+        xs = [[[tally.number(v.item()) for v in row] for row in rows] for rows in x]
+        ws = [[[tally.number(v.item()) for v in row] for row in rows] for rows in w]
+        if wanted == 0:
+            extra = length + 2 * pad - dilation * (kernel - 1) - 1 - (y.shape[2] - 1) * stride
+            found = [scatter(grad[n], ws, None, stride, pad, extra, dilation, groups, tally) for n in range(batch)]
+        elif wanted == 1:
+            zeros = [tally.number(0.0)] * pad
+            found = [
+                [
+                    [
+                        summed(
+                            grad[n][o][p]
+                            * [*zeros, *xs[n][o // group_out * group_in + c], *zeros][p * stride + j * dilation]
+                            for n in range(batch)
+                            for p in range(y.shape[2])
+                        )
+                        for j in range(kernel)
+                    ]
+                    for c in range(group_in)
+                ]
+                for o in range(groups * group_out)
+            ]
+        else:
+            found = [summed(grad[n][o][p] for n in range(batch) for p in range(y.shape[2])) for o in range(len(b))]
+        (expected,) = torch.autograd.grad(y, (x, w, b)[wanted], values(grad), retain_graph=True)
+        assert torch.allclose(values(found), expected)
+        mask = [index == wanted for index in range(3)]
+        terms = terms_of("convolution_backward", *specs([y, x, w]), [len(b)], *args, mask, out=())
+        assert_counted(terms, tally)
+
+
+def test_convolution_gradients_by_hand() -> None:
+    """Gradients for input and weight cost the layer's macs once each; nothing is done for what is not asked."""
+    x, w, y = spec(2, 4, 9, 9), spec(6, 2, 3, 3), spec(2, 6, 7, 7)
+    layer = (2 * 6 * 49) * (2 * 9)
+    args: Any = ([6], [1, 1], [0, 0], [1, 1], False, [0, 0], 2)
+
+    def gradients(*mask: bool) -> OpCount:
+        return count_of("convolution_backward", y, x, w, *args, list(mask), out=(x, w, None))
+
+    assert gradients(True, False, False) == macs(layer, layer - 2 * 4 * 81)
+    assert gradients(False, True, False) == macs(layer, layer - 6 * 2 * 9)
+    assert gradients(False, False, True) == OpCount(adds=6 * (2 * 49 - 1))
+    assert gradients(True, True, True).macs == 2 * layer
+    assert gradients(False, False, False) == OpCount()
+
+
+def test_gradients_of_a_transposed_convolution_by_hand() -> None:
+    """They are a plain convolution and a sum over the positions of the input."""
+    x, w, y = spec(2, 4, 5, 5), spec(4, 6, 3, 3), spec(2, 6, 11, 11)
+    layer = (2 * 4 * 25) * (6 * 9)
+    args: Any = ([6], [2, 2], [0, 0], [1, 1], True, [0, 0], 1)
+    input_gradient = count_of("convolution_backward", y, x, w, *args, [True, False, False], out=(x, None, None))
+    weight_gradient = count_of("convolution_backward", y, x, w, *args, [False, True, False], out=(None, w, None))
+    assert input_gradient == macs(layer, layer - 2 * 4 * 25)
+    assert weight_gradient == macs(layer, layer - 4 * 6 * 9)
+
+
+def sample(image: Any, y: Any, x: Any, tally: Tally) -> Any:
+    """Blend the four pixels around (y, x) along x, then along y; (t_y, 1 − t_y, t_x, 1 − t_x) come split."""
+    (top, t_y, s_y), (left, t_x, s_x) = y, x
+
+    def pixel(i: int, j: int) -> Any:
+        inside = 0 <= i < len(image) and 0 <= j < len(image[0])
+        return image[i][j] if inside else tally.number(0.0)
+
+    rows = [s_x * pixel(i, left) + t_x * pixel(i, left + 1) for i in (top, top + 1)]
+    return s_y * rows[0] + t_y * rows[1]
+
+
+def split(position: Any) -> tuple[int, Any, Any]:
+    """The pixel before a position, its distance to it, and 1 − that."""
+    before = math.floor(position)
+    t = position - float(before)
+    return before, t, 1.0 - t
+
+
+def deform(x: Any, w: Any, offset: Any, mask: Any, b: Any, kernel: int, tally: Tally) -> Any:
+    """The definition over (C, H, W): positions once an offset group, then a sample and a mask a channel."""
+    channels, taps, out = len(x), kernel * kernel, len(offset[0][0][0])
+    shared, group_in = channels // len(offset), len(w[0])
+    group_out = len(w) * group_in // channels
+    result: Any = [[[None] * out for _ in range(out)] for _ in w]
+    for i, j in positions(range(out), range(out)):
+        columns: Any = [[None] * taps for _ in range(channels)]
+        for g, t in positions(range(len(offset)), range(taps)):
+            y_at = split(float(i + t // kernel) + offset[g][t][0][i][j])
+            x_at = split(float(j + t % kernel) + offset[g][t][1][i][j])
+            for c in range(g * shared, (g + 1) * shared):
+                value = sample(x[c], y_at, x_at, tally)
+                columns[c][t] = value if mask is None else value * mask[g][t][i][j]
+        for o, weights in enumerate(w):
+            inputs = columns[o // group_out * group_in :][:group_in]
+            products = [inputs[c][t] * weights[c][t] for c, t in positions(range(group_in), range(taps))]
+            result[o][i][j] = summed(products) + b[o]
+    return result
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    offset_groups=st.integers(1, 2),
+    groups=st.integers(1, 2),
+    group_out=st.integers(1, 2),
+    size=st.integers(2, 3),
+    kernel=st.integers(1, 2),
+    use_mask=st.booleans(),
+    reach=st.sampled_from([0.0, 2.0]),
+)
+def test_deformable_convolution_costs_what_its_loop_does(
+    offset_groups: int, groups: int, group_out: int, size: int, kernel: int, use_mask: bool, reach: float
+) -> None:
+    """The rule equals the tally of the plain loop, which without offsets computes a plain convolution."""
+    channels, out, taps = 2, size - kernel + 1, kernel * kernel
+    tally = Tally()
+    x, b = tally.array(channels, size, size), tally.array(groups * group_out)
+    w = tally.array(groups * group_out, channels // groups, taps)
+    offset = tally.array(offset_groups, taps, 2, out, out, low=-reach, high=reach)
+    mask = tally.array(offset_groups, taps, out, out) if use_mask else None
+    found = deform(x, w, offset, mask, b, kernel, tally)
+    weights = values(w).reshape(groups * group_out, channels // groups, kernel, kernel)
+    if reach == 0 and mask is None:
+        assert torch.allclose(values(found), torch.conv2d(values(x), weights, values(b), groups=groups))
+    terms = terms_of(
+        "torchvision::deform_conv2d",
+        *specs([values(x)[None], weights]),
+        spec(1, offset_groups * 2 * taps, out, out),
+        spec(1, offset_groups * taps if use_mask else 1, out, out),
+        spec(groups * group_out),
+        *(1, 1, 0, 0, 1, 1, groups, offset_groups, use_mask),
+        out=spec(1, groups * group_out, out, out),
+    )
+    assert_counted(terms, tally)
+
+
+def test_deformable_convolution_by_hand() -> None:
+    """3×3, 8 → 16 channels on 10×10: convolution, 8 samples a tap and position, their positions, the mask."""
+    args: Any = (1, 1, 1, 1, 1, 1, 1, 2, True)
+    operands = (spec(1, 8, 10, 10), spec(16, 8, 3, 3), spec(1, 2 * 2 * 9, 10, 10), spec(1, 2 * 9, 10, 10), spec(16))
+    cost = count_of("torchvision::deform_conv2d", *operands, *args, out=spec(1, 16, 10, 10))
+    conv, samples, offsets = (16 * 100) * (8 * 9), 8 * 9 * 100, 2 * 9 * 100
+    assert cost == OpCount(multiplies=conv + 6 * samples + samples, adds=conv + 3 * samples + 6 * offsets, macs=conv)
+
+
+def test_spellings_agree_when_torch_takes_them_apart() -> None:
+    """Convolutions cost what autograd sees of them, padding by name and unbatched ones too."""
+    functional = torch.nn.functional
+    cases: list[tuple[Callable[..., Any], list[tuple[int, ...]]]] = [
+        (functional.conv1d, [(2, 4, 9), (6, 4, 3), (6,)]),
+        (functional.conv2d, [(4, 9, 9), (6, 4, 3, 3)]),
+        (lambda x, w: functional.conv2d(x, w, padding="same", dilation=2), [(2, 4, 9, 9), (6, 4, 3, 3)]),
+        (lambda x, w: functional.conv2d(x, w, padding="same", groups=2), [(2, 4, 9, 9), (6, 2, 5, 5)]),
+        (functional.conv3d, [(2, 4, 5, 5, 5), (6, 4, 3, 3, 3), (6,)]),
+        (functional.conv_transpose1d, [(2, 4, 9), (4, 6, 3)]),
+        (lambda x, w: functional.conv_transpose2d(x, w, stride=3, dilation=2), [(2, 4, 5, 5), (4, 6, 2, 2)]),
+        (lambda x, w, b: functional.conv_transpose3d(x, w, b, 2, 1, 1), [(4, 3, 3, 3), (4, 6, 3, 3, 3), (6,)]),
+    ]
+    for run, shapes in cases:
+        assert_same_in_both_spellings(run, *shapes)

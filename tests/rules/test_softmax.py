@@ -60,9 +60,7 @@ def test_softmax_by_hand() -> None:
     """The attention rows of ViT-B/16: 12 heads, 197 queries, 197 keys."""
     x = spec(1, 12, 197, 197)
     rows = 12 * 197
-    expected = OpCount(
-        comparisons=rows * 196, adds=rows * (197 + 196), transcendentals=rows * 197, divides=rows * 197
-    )
+    expected = OpCount(comparisons=rows * 196, adds=rows * (197 + 196), transcendentals=rows * 197, divides=rows * 197)
     assert count_of("softmax", x, -1, out=x) == expected
 
 

@@ -64,7 +64,9 @@ def test_a_weight_computed_from_parameters_is_still_a_weight() -> None:
             self.weight = nn.Parameter(torch.zeros(5, 5))
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return (x @ (self.weight / self.weight.norm()).t()) @ (x.t() @ x)
+            weight = self.weight / torch.linalg.vector_norm(self.weight)
+            result: torch.Tensor = (x @ weight.t()) @ (x.t() @ x)
+            return result
 
     assert work(trace(Scaled(), image(3, 5))) == {("", "linear"): 3 * 5 * 5, ("", "matmul"): 5 * 3 * 5 + 3 * 5 * 5}
 
@@ -179,7 +181,7 @@ class Meddler(nn.Module):
     def __init__(self, *, fails: bool) -> None:
         super().__init__()
         self.body = small()
-        self.register_buffer("steps", torch.zeros(1))
+        self.steps: torch.Tensor = nn.Buffer(torch.zeros(1))
         self.fails = fails
         self.seen: list[int] = []
 
@@ -235,7 +237,9 @@ def test_a_copy_traces_the_same() -> None:
 
 def test_a_refused_shape_names_the_module_and_the_shapes() -> None:
     """The message says which module, of which type, on which shapes, in which operation."""
-    with pytest.raises(TraceError, match=r"module 0 \(Conv2d\) on 2×4×9×9 raised \w+ in aten::conv2d of 2×4×9×9, 8×3×3×3"):
+    with pytest.raises(
+        TraceError, match=r"module 0 \(Conv2d\) on 2×4×9×9 raised \w+ in aten::conv2d of 2×4×9×9, 8×3×3×3"
+    ):
         trace(small(), image(2, 4, 9, 9))
 
 

@@ -1,0 +1,105 @@
+"""Several profiles → a folder of reports: each network's tables, their comparison, and an index page in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from profiler.analysis.comparison import kind_share
+from profiler.formatting import engineering, share_text, thousands
+from profiler.profiles import Profile
+from profiler.records import show_shapes
+from profiler.render.formats import render_files
+from profiler.render.markdown import markdown_table
+from profiler.render.report import HOW_COUNTED, comparison_report, conv_against_linear, profile_report
+
+Wanted = tuple[Profile, Sequence[str], Sequence[str] | None]
+"""A profile, with the formats and the tables (all where missing) that are wanted of it."""
+
+INDEX = "README.md"
+
+
+def collection_files(wanted: Sequence[Wanted]) -> dict[str, str]:
+    """Every file of the folder, by its path in it."""
+    profiles = [profile for profile, _, _ in wanted]
+    files = {INDEX: _index(profiles)}
+    for name, text in render_files(comparison_report(profiles), ("csv", "markdown")).items():
+        files[f"comparison/{name}"] = text
+    for profile, formats, tables in wanted:
+        for name, text in render_files(profile_report(profile, tables), tuple(formats)).items():
+            files[f"{profile.name}/{name}"] = text
+    return files
+
+
+def _index(profiles: Sequence[Profile]) -> str:
+    blocks = [
+        "# Reports",
+        f"What {len(profiles)} networks cost, layer by layer. {HOW_COUNTED}",
+        markdown_table(pd.DataFrame([_row(profile) for profile in profiles])),
+        "Side by side, with ratios: [comparison](comparison/summary.md).",
+    ]
+    lessons = [(profile, lesson) for profile in profiles if (lesson := conv_against_linear(profile))]
+    if lessons:
+        first, lesson = lessons[0]
+        blocks += [
+            f"## What {first.name} teaches",
+            f"{lesson} {_moral(first)}",
+            markdown_table(_parts(first)),
+        ]
+        blocks += [f"- **{profile.name}**: {lesson}" for profile, lesson in lessons[1:]]
+    return _joined(blocks)
+
+
+def _row(profile: Profile) -> dict[str, str]:
+    count = profile.total
+    return {
+        "network": f"[{profile.name}]({profile.name}/summary.md)",
+        "input": show_shapes(profile.input_shapes),
+        "parameters": thousands(profile.parameters_total),
+        "MACs": thousands(count.macs),
+        "FLOPs": thousands(count.flops),
+        "status": profile.status,
+    }
+
+
+def _parts(profile: Profile) -> pd.DataFrame:
+    """Convolutions and linear layers: what they hold and what they do."""
+    shares = profile.shares.set_index("kind")
+    return pd.DataFrame(
+        [
+            {
+                "kind": kind,
+                "layers": thousands(shares.layers[kind]),
+                "parameters": thousands(shares.parameters[kind]),
+                "of all parameters": share_text(shares.parameters_share[kind]),
+                "multiplies": thousands(shares.multiplies[kind]),
+                "of all multiplies": share_text(shares.multiplies_share[kind]),
+                "adds": thousands(shares.adds[kind]),
+            }
+            for kind in ("conv", "linear", "total")
+        ]
+    )
+
+
+def _moral(profile: Profile) -> str:
+    """What the two shares mean for one who wants the network smaller or quicker."""
+    held = kind_share(profile, "linear", "parameters") or 0
+    done = kind_share(profile, "linear", "multiplies") or 0
+    if held <= 2 * done:
+        return "Where the parameters are, the arithmetic is too."
+    convolutions = engineering(round((1 - done) * profile.total.multiplies), "multiplies")
+    return (
+        "Where the parameters are is not where the arithmetic is: a convolution uses each weight once for every "
+        "position of its output, a linear layer uses each weight once for an input. To make such a network smaller "
+        f"in memory, look at its linear layers; to make it quicker, look at the {convolutions} outside of them."
+    )
+
+
+def _joined(blocks: Sequence[str]) -> str:
+    """Blocks with a blank line between them; items of one list stay together."""
+    text = ""
+    for previous, block in zip(("", *blocks), blocks, strict=False):
+        gap = "\n" if previous.startswith("- ") and block.startswith("- ") else "\n\n"
+        text += (gap if text else "") + block.strip("\n")
+    return f"{text}\n"

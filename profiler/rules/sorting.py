@@ -1,0 +1,136 @@
+"""Sorting, selecting and searching, in comparisons.
+
+How many comparisons really happen depends on the values and the algorithm, so these are stated bounds:
+sorting L values is L·⌈log₂ L⌉ (no merge sort needs more); selecting the k largest is L − 1 for the first and
+⌈log₂ L⌉ for each of the others (a tournament); finding a place among L sorted values is ⌈log₂(L + 1)⌉.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from profiler.opcount import OpCount, Term, each
+from profiler.records import TensorSpec
+from profiler.rules.costs import Sizes, ceil_log2, size_of, split_sizes
+from profiler.rules.registry import rule
+
+
+def sorting_of(k: int) -> OpCount:
+    """Sorting k values."""
+    return OpCount(comparisons=k * ceil_log2(k))
+
+
+def selection_of(chosen: int, k: int) -> OpCount:
+    """Finding the ``chosen`` largest of k values."""
+    return OpCount(comparisons=k - 1 + (chosen - 1) * ceil_log2(k)) if 0 < chosen <= k else OpCount()
+
+
+def _rows(input: TensorSpec, dim: int) -> tuple[Sizes, int]:
+    kept, (k,) = split_sizes(input.shape or (1,), dim)
+    return kept, k
+
+
+@rule("aten::sort", "aten::argsort", kind="sort")
+def sort(input: TensorSpec, *dims: Any, dim: int = -1, out: Any, **_: Any) -> Iterator[Term]:
+    """(*, L) → the same, and indices: every row along ``dim``."""
+    rows, k = _rows(input, dims[0] if dims else dim)
+    yield Term("rows", rows, sorting_of(k))
+
+
+@rule("aten::msort", kind="sort")
+def msort(input: TensorSpec, *, out: TensorSpec) -> Iterator[Term]:
+    """(L, *) → the same: sorted along the first dimension."""
+    return sort(input, 0, out=out)  # type: ignore[return-value]
+
+
+@rule("aten::topk", kind="sort")
+def topk(input: TensorSpec, k: int, dim: int = -1, *_: Any, out: Any) -> Iterator[Term]:
+    """(*, L) → (*, k), and indices."""
+    rows, length = _rows(input, dim)
+    yield Term("rows", rows, selection_of(k, length))
+
+
+@rule("aten::kthvalue", kind="sort")
+def kthvalue(input: TensorSpec, k: int, dim: int = -1, *_: Any, out: Any) -> Iterator[Term]:
+    """(*, L) → (*), and indices: the last of the k smallest."""
+    return topk(input, k, dim, out=out)  # type: ignore[return-value]
+
+
+@rule("aten::median", "aten::nanmedian", kind="sort")
+def median(input: TensorSpec, dim: int | None = None, *_: Any, out: Any) -> Iterator[Term]:
+    """(*, L) → (*): the value at place ⌊(L + 1)/2⌋, of all values where no dimension is given."""
+    rows, reduced = split_sizes(input.shape, dim)
+    k = size_of(reduced)
+    yield Term("rows", rows, selection_of((k + 1) // 2, k))
+
+
+@rule("aten::mode", kind="sort")
+def mode(input: TensorSpec, dim: int = -1, *_: Any, out: Any) -> Iterator[Term]:
+    """(*, L) → (*): the rows are sorted and neighbours compared."""
+    rows, k = _rows(input, dim)
+    yield Term("rows", rows, sorting_of(k))
+    yield each((*rows, k - 1 if k > 0 else 0), "neighbours", comparisons=1)
+
+
+@rule("aten::_unique", "aten::_unique2", kind="sort")
+def unique(input: TensorSpec, *_: Any, out: Any, **__: Any) -> Iterator[Term]:
+    """(*) → the distinct values: all are sorted and neighbours compared."""
+    yield Term("sort", (), sorting_of(input.size))
+    yield from unique_consecutive(input, out=out)
+
+
+@rule("aten::unique_consecutive", kind="sort")
+def unique_consecutive(
+    input: TensorSpec, inverse: bool = False, counts: bool = False, dim: int | None = None, *, out: Any
+) -> Iterator[Term]:
+    """(*) → runs of equal values: neighbours, or neighbouring slices along ``dim``, are compared."""
+    slices, values = (input.size, 1) if dim is None else _slices(input, dim)
+    yield each((slices - 1 if slices > 0 else 0, values), "neighbours", comparisons=1)
+
+
+@rule("aten::unique_dim", kind="sort")
+def unique_dim(input: TensorSpec, dim: int, *_: Any, out: Any) -> Iterator[Term]:
+    """(*, L, *) → its distinct slices: sorted and neighbours compared, value by value to the last."""
+    slices, values = _slices(input, dim)
+    yield Term("sort", (values,), sorting_of(slices))
+    yield from unique_consecutive(input, dim=dim, out=out)
+
+
+@rule("aten::unique_dim_consecutive", kind="sort")
+def unique_dim_consecutive(input: TensorSpec, dim: int, *_: Any, out: Any) -> Iterator[Term]:
+    """(*, L, *) → runs of equal slices."""
+    return unique_consecutive(input, dim=dim, out=out)  # type: ignore[return-value]
+
+
+def _slices(input: TensorSpec, dim: int) -> tuple[int, int]:
+    """The number of slices along ``dim`` and the number of values in one."""
+    others, (slices,) = split_sizes(input.shape, dim)
+    return slices, size_of(others)
+
+
+@rule("aten::searchsorted", kind="sort")
+def searchsorted(sorted_sequence: TensorSpec, values: Any, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
+    """(*, L), (*, V) → (*, V): a binary search for each value."""
+    yield each(out.shape, "searches", comparisons=ceil_log2(sorted_sequence.shape[-1] + 1))
+
+
+@rule("aten::bucketize", kind="sort")
+def bucketize(values: Any, boundaries: TensorSpec, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
+    """(*), (L) → (*): a binary search for each value."""
+    return searchsorted(boundaries, values, out=out)  # type: ignore[return-value]
+
+
+@rule("aten::isin", kind="sort")
+def isin(elements: Any, test_elements: Any, *, out: TensorSpec, **_: Any) -> Iterator[Term]:
+    """(*), (T) → (*): every element against every one to be found."""
+    tests = test_elements.size if isinstance(test_elements, TensorSpec) else 1
+    yield each((*out.shape, tests), "tests", comparisons=1)
+
+
+@rule("aten::histc", kind="sort")
+def histc(input: TensorSpec, bins: int = 100, min: float = 0, max: float = 0, *, out: TensorSpec) -> Iterator[Term]:
+    """(*) → (bins): ⌊(x − min)·bins/(max − min)⌋ of each value inside the range; the range is found if not given."""
+    if min == max:
+        yield each((input.size - 1 if input.size > 0 else 0,), "range", comparisons=2)
+    yield each(input.shape, "bins", multiplies=1, adds=2, divides=1, comparisons=2)

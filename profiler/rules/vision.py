@@ -1,0 +1,62 @@
+"""Operators of torchvision on regions of interest.
+
+The cost of ``roi_pool``, ``ps_roi_pool`` and ``nms`` depends on the values of the boxes, not on shapes, so
+they have no rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from profiler.errors import UncountedError
+from profiler.opcount import OpCount, Term, each
+from profiler.records import TensorSpec
+from profiler.rules.costs import mean_of
+from profiler.rules.registry import rule
+from profiler.rules.resampling import LINEAR_TAPS, interpolation_of
+
+
+@rule("torchvision::roi_align", kind="resample")
+def roi_align(
+    input: TensorSpec,
+    rois: TensorSpec,
+    spatial_scale: float,
+    pooled_height: int,
+    pooled_width: int,
+    sampling_ratio: int,
+    aligned: bool,
+    *,
+    out: TensorSpec,
+) -> Iterator[Term]:
+    """(N, C, H, W), (K, 5) → (K, C, P_h, P_w): each bin is the mean of s·s bilinear samples, s = sampling_ratio.
+
+    A box costs 4 scalings (and 4 half-pixel shifts where aligned, else 2 comparisons with the size of one),
+    2 subtractions for its sizes and 2 divides for its bins.  A sampling position along one axis is
+    start + p·bin + (i + ½)·bin/s, two tests against the outside, one against the edge, and two weights.
+    Where sampling_ratio is not positive, the number of samples depends on the boxes: it is uncounted.
+    """
+    if sampling_ratio <= 0:
+        raise UncountedError("torchvision::roi_align: with sampling_ratio 0 its cost depends on the boxes")
+    boxes = rois.shape[:1]
+    yield each(boxes, "boxes", multiplies=4, adds=6 if aligned else 2, divides=2, comparisons=0 if aligned else 2)
+    position = OpCount(multiplies=2, adds=2 + 2, divides=1, comparisons=3)
+    yield Term("positions", (*boxes, (pooled_height + pooled_width) * sampling_ratio), position)
+    samples = sampling_ratio * sampling_ratio
+    yield Term("bins", out.shape, interpolation_of(LINEAR_TAPS, 2) * samples + mean_of(samples))
+
+
+@rule("torchvision::ps_roi_align", kind="resample")
+def ps_roi_align(
+    input: TensorSpec,
+    rois: TensorSpec,
+    spatial_scale: float,
+    pooled_height: int,
+    pooled_width: int,
+    sampling_ratio: int,
+    *,
+    out: tuple[TensorSpec, TensorSpec],
+) -> Iterator[Term]:
+    """(N, C, H, W), (K, 5) → (K, C/(P_h·P_w), P_h, P_w): an aligned roi_align, each bin from channels of its own."""
+    return roi_align(  # type: ignore[return-value]
+        input, rois, spatial_scale, pooled_height, pooled_width, sampling_ratio, True, out=out[0]
+    )

@@ -1,0 +1,63 @@
+"""Networks side by side: exact counts, shares, and ratios to the first."""
+
+from __future__ import annotations
+
+import pytest
+
+from profiler.analysis.comparison import COMPARISON_COLUMNS, compare
+from profiler.errors import ProfilerError
+from tests import sample_profiles
+
+
+def test_a_network_equals_itself() -> None:
+    """compare(a, a) gives ratios of exactly 1, also where a part is uncounted."""
+    for profile in (sample_profiles.alexnet(), sample_profiles.partial()):
+        table = compare([profile, profile])
+        ratios = table[[name for name in COMPARISON_COLUMNS if name.endswith("_ratio")]].to_numpy().tolist()
+        assert ratios == [[1.0, 1.0, 1.0]] * 2
+
+
+def test_the_reference_network() -> None:
+    """The figures of the reference network, exact, and its shares by hand."""
+    row = compare([sample_profiles.alexnet()]).to_dict("records")[0]
+    assert row["parameters"] == 61_100_840
+    assert row["multiplies"] == row["adds"] == row["macs"] == 655_566_528 + 58_621_952
+    assert row["linear_parameters_share"] == 58_631_144 / 61_100_840
+    assert row["conv_parameters_share"] == 2_469_696 / 61_100_840
+    assert row["linear_multiplies_share"] == 58_621_952 / 714_188_480
+    assert row["conv_multiplies_share"] == 655_566_528 / 714_188_480
+    assert (row["network"], row["input"]) == ("alexnet", "1×3×227×227")
+    assert (row["status"], row["mode"]) == ("complete", "inference")
+
+
+def test_ratios_are_to_the_first() -> None:
+    """small: 3,888 + 1,440 MACs, 112 + 1,450 parameters."""
+    table = compare([sample_profiles.small(), sample_profiles.alexnet()])
+    assert table["macs_ratio"].tolist() == [1.0, 714_188_480 / (3_888 + 1_440)]
+    assert table["parameters_ratio"].tolist() == [1.0, 61_100_840 / (112 + 1_450)]
+
+
+def test_nothing_has_no_ratio() -> None:
+    """A ratio to nothing and a share of nothing are missing, not 0 and not infinite."""
+    table = compare([sample_profiles.nothing(), sample_profiles.small()])
+    assert table["macs_ratio"].tolist() == [None, None]
+    assert table["linear_parameters_share"].tolist() == [None, 1_450 / 1_562]
+    assert table["flops"].tolist() == [0, 2 * 5_328]
+
+
+def test_columns_and_exact_integers() -> None:
+    """The columns are those declared, and a count beyond 64 bits stays exact."""
+    table = compare([sample_profiles.wide(2**65 + 1)])
+    assert tuple(table.columns) == COMPARISON_COLUMNS
+    assert table["multiplies"].tolist() == [2**65 + 1]
+
+
+def test_partial_is_said() -> None:
+    """A network with uncounted work is marked."""
+    assert compare([sample_profiles.small(), sample_profiles.partial()])["status"].tolist() == ["complete", "partial"]
+
+
+def test_nothing_to_compare() -> None:
+    """No profile at all is an error in one line."""
+    with pytest.raises(ProfilerError, match="at least one profile"):
+        compare([])

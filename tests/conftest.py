@@ -1,0 +1,28 @@
+"""What all tests share: the golden files and the way to accept new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.golden_files import assert_golden
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that takes new golden files over."""
+    parser.addoption(
+        "--accept-golden",
+        action="store_true",
+        help="write what the tests produce to tests/golden; look at the difference before you commit it",
+    )
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """``golden(name, text)`` holds ``text`` to the file of that name, or writes it with ``--accept-golden``."""
+    accept = bool(request.config.getoption("--accept-golden"))
+    return lambda name, text: assert_golden(GOLDEN / name, text, accept=accept)

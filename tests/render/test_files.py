@@ -1,0 +1,150 @@
+"""Reports as files: CSV, Markdown, JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from profiler.errors import ProfilerError
+from profiler.formatting import format_table
+from profiler.profiles import TABLES, Profile, load_profile
+from profiler.render import FORMATS, comparison_report, profile_report, render_files, renderer
+from profiler.render.csv_files import csv_text
+from profiler.render.markdown import escape, markdown_table
+from tests import sample_profiles as nets
+from tests.render.samples import REPORTS, checked, doubtful
+
+
+def split(line: str) -> list[str]:
+    """The cells of one line of a pipe table."""
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+@pytest.mark.parametrize("name", REPORTS)
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_format_renders_every_report(name: str, format: str) -> None:
+    """Each file has text, ends in one newline and has no carriage returns; rendering twice gives the same."""
+    files = FORMATS[format](REPORTS[name])
+    assert files
+    for text in files.values():
+        assert text.endswith("\n")
+        assert "\r" not in text
+    assert files == FORMATS[format](REPORTS[name])
+
+
+def test_file_names() -> None:
+    """One file a table in CSV and Markdown, the summary, the profile."""
+    files = render_files(REPORTS["alexnet"], ["csv", "markdown", "json"])
+    tables = [f"{name}.{end}" for end in ("csv", "md") for name in TABLES]
+    assert sorted(files) == sorted([*tables, "summary.md", "profile.json"])
+
+
+def test_unknown_format() -> None:
+    """A format that is not there is refused with those that are."""
+    with pytest.raises(ProfilerError, match=r"'xml'.*csv, "):
+        render_files(REPORTS["alexnet"], ["xml"])
+
+
+def test_a_format_is_registered_once() -> None:
+    """A second renderer of the same name is an error, and the first one stays."""
+    before = dict(FORMATS)
+    with pytest.raises(ProfilerError, match="'csv' is registered already"):
+        renderer("csv")(lambda report: {})
+    assert before == FORMATS
+
+
+@pytest.mark.parametrize("profile", [checked(nets.alexnet()), doubtful(), nets.wide(2**70), nets.nothing()])
+def test_csv_reads_back(profile: Profile) -> None:
+    """Read back, every cell equals the table's: exact integers, shares to the last bit, nothing where unknown."""
+    for table in profile_report(profile).tables:
+        back = pd.read_csv(io.StringIO(csv_text(table.frame)), dtype="object", keep_default_na=False)
+        assert list(back.columns) == list(table.frame.columns)
+        for name in table.frame.columns:
+            for text, value in zip(back[name], table.frame[name].tolist(), strict=True):
+                kind = type(value)
+                assert (value is None and text == "") or (str(value) if kind is bool else value) == (
+                    text if kind is bool else kind(text)
+                )
+
+
+def test_csv_is_plain() -> None:
+    """Integers are plain digits and shares fractions with every digit."""
+    lines = FORMATS["csv"](REPORTS["alexnet"])["shares.csv"].splitlines()
+    assert lines[1].startswith("conv,5,2469696,0.04042000077249347,655566528,0.9179180935542394,")
+    assert lines[-1] == "total,21,61100840,1.0,714188480,1.0,714188480,1.0,714188480,1.0,1428386176,1.0"
+
+
+def test_unknown_is_an_empty_csv_cell() -> None:
+    """The counts of an operation without a rule are empty, not 0."""
+    line = next(line for line in csv_text(nets.partial().layers).splitlines() if line.startswith("odd,"))
+    assert line == "odd,Odd,uncounted,1,1×4×6×6,1×4×6×6,0,,,,,,,,,partial"
+
+
+@pytest.mark.parametrize("table", REPORTS["alexnet"].tables + REPORTS["partial"].tables, ids=lambda table: table.name)
+def test_markdown_has_the_tables_cells(table: object) -> None:
+    """Each row of the pipe table holds the formatted row, whatever is escaped or set as code."""
+    frame = table.frame  # type: ignore[attr-defined]
+    lines = markdown_table(frame).splitlines()
+    rows = [[re.sub(r"\\(.)", r"\1", cell.strip("`")) for cell in split(line)] for line in lines[2:]]
+    assert rows == format_table(frame).to_numpy().tolist()
+
+
+def test_markdown_aligns_figures_right() -> None:
+    """Figures are set to the right, names to the left."""
+    marks = split(markdown_table(nets.small().shares).splitlines()[1])
+    assert [mark[0] == ":" for mark in marks] == [True] + [False] * 11
+    assert [mark[-1] == ":" for mark in marks] == [False] + [True] * 11
+
+
+def test_markdown_escapes() -> None:
+    """A pipe in a name or a shape does not end its cell, and a name is not taken for markup or a number."""
+    frame = pd.DataFrame({"layer": ["a|b", "1e5"], "input_shape": ["2×3 | 4×5", "*_x_* <b>"]})
+    lines = markdown_table(frame).splitlines()
+    assert split(lines[2]) == ["`a\\|b`", "2×3 \\| 4×5"]
+    assert split(lines[3]) == ["`1e5`", "\\*\\_x\\_\\* \\<b>"]
+    assert escape("in_features <0.01 %\nnext") == "in_features <0.01 % next"
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_macs_are_never_called_flops(name: str) -> None:
+    """No heading or sentence joins the two words as one figure."""
+    text = "\n".join(FORMATS["markdown"](REPORTS[name]).values())
+    assert not re.search(r"MACs? ?\(FLOPs|FLOPs? ?\(MACs|MACs/FLOPs|FLOPs/MACs", text)
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_summary(name: str, golden: Callable[[str, str], None]) -> None:
+    """The whole summary, as a person has looked at it."""
+    golden(f"render/{name}/summary.md", FORMATS["markdown"](REPORTS[name])["summary.md"])
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_files_of_a_partial_profile(format: str, golden: Callable[[str, str], None]) -> None:
+    """Every file of a small profile that has all there can be: unknowns, differences, idle modules."""
+    for file, text in FORMATS[format](REPORTS["partial"]).items():
+        golden(f"render/partial/{file}", text)
+
+
+def test_json_is_the_saved_profile(tmp_path: Path) -> None:
+    """profile.json, loaded, gives equal tables."""
+    profile = doubtful()
+    path = tmp_path / "profile.json"
+    path.write_text(FORMATS["json"](profile_report(profile))["profile.json"], encoding="utf-8")
+    back = load_profile(path)
+    for name in TABLES:
+        pd.testing.assert_frame_equal(back.table(name), profile.table(name))
+
+
+def test_json_of_a_comparison() -> None:
+    """A comparison is a list of rows; what is missing is null."""
+    (text,) = FORMATS["json"](comparison_report([nets.nothing(), nets.small()])).values()
+    rows = json.loads(text)
+    assert [row["network"] for row in rows] == ["nothing", "small"]
+    assert rows[1]["macs"] == 5_328
+    assert rows[1]["macs_ratio"] is None

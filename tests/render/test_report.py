@@ -1,0 +1,199 @@
+"""What a report says, before any format."""
+
+from __future__ import annotations
+
+import pytest
+
+from profiler.errors import ProfilerError
+from profiler.profiles import TABLES
+from profiler.render import Report, ReportTable, comparison_report, crosscheck_report, profile_report
+from profiler.render.headings import title
+from profiler.render.report import ROWS_SHOWN, WHOLE_NETWORK, conv_against_linear
+from tests import sample_profiles as nets
+from tests.render.samples import checked, doubtful
+
+
+def table(report: Report, name: str) -> ReportTable:
+    """The report's table of that name."""
+    return next(table for table in report.tables if table.name == name)
+
+
+def texts(report: Report, kind: str) -> list[str]:
+    """The report's notes of that kind."""
+    return [note.text for note in report.notes if note.kind == kind]
+
+
+def test_conv_against_linear_is_said() -> None:
+    """The lesson of the reference network, in one sentence computed from its shares."""
+    assert conv_against_linear(nets.alexnet()) == (
+        "Linear layers hold 95.96 % of the parameters and do 8.21 % of the multiplies; "
+        "convolutions hold 4.04 % and do 91.79 %."
+    )
+
+
+def test_no_lesson_without_both() -> None:
+    """A network of linear layers alone has nothing to set them against."""
+    assert conv_against_linear(nets.many(2)) is None
+    assert texts(profile_report(nets.many(2)), "finding") == []
+
+
+def test_tables_are_those_asked_for() -> None:
+    """By default every table, the cross-check only where a counter was asked; else those named, in that order."""
+    every = [name for name in TABLES if name != "crosscheck"]
+    assert [table.name for table in profile_report(nets.small()).tables] == every
+    assert [table.name for table in profile_report(checked(nets.small())).tables] == list(TABLES)
+    assert [table.name for table in profile_report(nets.small(), ["layers", "shares"]).tables] == ["layers", "shares"]
+
+
+def test_unknown_table() -> None:
+    """A name that is no table is refused with those that are."""
+    with pytest.raises(ProfilerError, match=r"'layer'.*shares, layers"):
+        profile_report(nets.small(), ["layer"])
+
+
+def test_frames_are_the_profiles_own() -> None:
+    """What goes to files is the whole table, whatever a summary shows of it."""
+    profile = checked(nets.alexnet())
+    for part in profile_report(profile, depth=0).tables:
+        assert part.frame.equals(profile.table(part.name))
+
+
+def test_free_layers_are_left_out_and_counted() -> None:
+    """Two dropouts cost nothing and hold nothing: left out with a line; the row of the whole network is last."""
+    layers = table(profile_report(nets.alexnet()), "layers")
+    assert layers.shown is not None
+    names = layers.shown["layer"].tolist()
+    assert "classifier.drop1" not in names
+    assert len(names) == 21 - 2 + 1
+    assert layers.notes == ("Left out: 2 layers without parameters whose work is free.",)
+    assert names[-1] == WHOLE_NETWORK
+    assert layers.shown["multiplies"].tolist()[-1] == 714_188_480
+
+
+def test_free_layers_with_parameters_stay() -> None:
+    """An embedding does no arithmetic, but what it holds must be seen."""
+    net = nets.Network("embedded", (1, 4))
+    net.layer("words", "Embedding", "aten::embedding", "movement", (1, 4, 8), (), {"weight": (100, 8)}, status="free")
+    shown = table(profile_report(net.profile()), "layers").shown
+    assert shown is not None
+    assert shown["layer"].tolist() == ["words", WHOLE_NETWORK]
+
+
+def test_many_layers_are_cut_to_the_costliest() -> None:
+    """Of a long network the costliest layers are shown, with their part of the FLOPs."""
+    profile = nets.many(ROWS_SHOWN + 5)
+    layers = table(profile_report(profile), "layers")
+    assert layers.shown is not None
+    flops = layers.shown["flops"].tolist()[:-1]
+    assert len(flops) == ROWS_SHOWN
+    assert flops == sorted(profile.layers["flops"].tolist(), reverse=True)[:ROWS_SHOWN]
+    hidden = 2 * (4 * 4 + 4 * 5 + 5 * 6 + 6 * 7 + 7 * 8)
+    part = f"{100 * (1 - hidden / profile.total.flops):.2f} %"
+    assert layers.notes == (f"The {ROWS_SHOWN} costliest of {ROWS_SHOWN + 5} layers by FLOPs, with {part} of them.",)
+
+
+def test_uncounted_layers_come_first_in_a_cut() -> None:
+    """What is not known is never cut away."""
+    net = nets.Network("long", (1, 4)).uncounted("odd", "mylib::odd")
+    for number in range(ROWS_SHOWN):
+        net.linear(f"fc{number}", 4)
+    shown = table(profile_report(net.profile()), "layers").shown
+    assert shown is not None
+    assert shown["layer"].tolist()[0] == "odd"
+    assert shown["flops"].tolist()[0] is None
+
+
+def test_depth_shows_the_tree_with_what_it_hides() -> None:
+    """Modules further down are hidden and stay in the totals of those shown."""
+    report = profile_report(nets.alexnet(), depth=1)
+    modules = table(report, "modules")
+    assert modules.shown is not None
+    assert dict(zip(modules.shown["module"], modules.shown["multiplies"], strict=True)) == {
+        "(root)": 714_188_480,
+        "features": 655_566_528,
+        "avgpool": 0,
+        "classifier": 58_621_952,
+    }
+    assert "20 modules further down" in modules.notes[0]
+    assert table(report, "layers").shown is None
+
+
+def test_partial_is_a_warning() -> None:
+    """Totals are marked as lower bounds, and the operation, the idle module and its parameter are named."""
+    report = profile_report(nets.partial())
+    facts = {fact.label: fact.value for fact in report.facts}
+    assert facts["status"] == "partial"
+    assert facts["multiplies"] == "≥5,328"
+    assert facts["parameters"] == "1,611"
+    assert texts(report, "warning")[0].startswith("Partial: no rule for mylib::odd (1 call)")
+    assert texts(report, "remark") == [
+        "Never ran: aux.",
+        "Parameters that no operation read: aux.weight (49 elements).",
+    ]
+    assert "counted multiplies" in texts(report, "finding")[0]
+
+
+def test_complete_has_no_warning() -> None:
+    """A complete profile has exact totals and no warning."""
+    report = profile_report(nets.small())
+    assert texts(report, "warning") == []
+    assert {fact.label: fact.value for fact in report.facts}["multiplies"] == "5,328"
+
+
+def test_frozen_parameters_and_buffers_are_facts() -> None:
+    """small has 1,562 parameters; 20 frozen ones are counted too and named."""
+    net = nets.Network("frozen", (1, 3, 8, 8)).conv("conv", 4, 3, (6, 6)).linear("fc", 10)
+    facts = {
+        fact.label: fact for fact in profile_report(net.parameter("extra", (20,), trainable=False).profile()).facts
+    }
+    assert facts["parameters"].value == "1,582"
+    assert facts["parameters"].aside.endswith("20 of them frozen")
+
+
+def test_verdict_of_the_crosscheck() -> None:
+    """Equal, explained with the sum of each reason, unexplained; a table only of what is unexplained."""
+    agreed = table(profile_report(checked(nets.alexnet())), "crosscheck")
+    assert agreed.notes == (
+        "fvcore 0.1.5: 8 of 9 layers equal, 1 explained, 0 unexplained.",
+        "fvcore counts adaptive average pooling, 1 an input element: +9,216 in 1 layer",
+    )
+    assert agreed.shown is None
+    doubted = table(profile_report(doubtful()), "crosscheck")
+    assert doubted.notes[0] == "fvcore 0.1.5: 1 of 2 layers equal, 0 explained, 1 unexplained."
+    assert doubted.notes[1] == f"unexplained: {7 - 1440:+,} in 1 layer"
+    assert doubted.shown is not None
+    assert doubted.shown["layer"].tolist() == ["fc"]
+
+
+@pytest.mark.parametrize("status", ["skipped", "failed"])
+def test_a_counter_that_gave_nothing_has_a_line(status: str) -> None:
+    """A counter that was skipped or failed is said to be so, with its reason."""
+    profile = nets.small()
+    record = nets.counter(profile, status=status, message="too large: 14 GiB")  # type: ignore[arg-type]
+    notes = table(profile_report(profile.with_counters(record)), "crosscheck").notes
+    assert notes == (f"fvcore 0.1.5: {status}: too large: 14 GiB",)
+
+
+def test_crosscheck_report_shows_every_layer() -> None:
+    """Asked for alone, the cross-check is shown layer by layer."""
+    (only,) = crosscheck_report(checked(nets.alexnet())).tables
+    assert only.shown is not None
+    assert len(only.shown) == 9
+
+
+def test_comparison_report() -> None:
+    """Columns that say the same of every network are hidden; a partial one brings a warning and its status."""
+    shown = comparison_report([nets.alexnet(), nets.small()]).tables[0].shown
+    assert shown is not None
+    assert not {"status", "mode"} & set(shown)
+    report = comparison_report([nets.alexnet(), nets.partial()])
+    assert report.tables[0].shown is not None
+    assert "status" in report.tables[0].shown
+    assert texts(report, "warning")[0].startswith("partial: no rule for mylib::odd")
+
+
+def test_titles_name_the_figures() -> None:
+    """A heading lists the figures of its columns, MACs and FLOPs by their own names."""
+    assert title("Layers", ["layer", "macs", "flops_total"]) == "Layers: MACs and FLOPs"
+    assert title("Layers", ["layer", "macs"]) == "Layers: MACs"
+    assert title("Layers", ["layer"]) == "Layers"

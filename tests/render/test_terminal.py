@@ -1,0 +1,134 @@
+"""Reports in a terminal: readable at any width, no figure cut."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from profiler.render import profile_report
+from profiler.render.terminal import as_tree, render_terminal
+from tests import sample_profiles as nets
+from tests.render.samples import REPORTS
+
+
+def shown(name: str, width: int) -> str:
+    """The report as a terminal of that width without colours shows it."""
+    return render_terminal(REPORTS[name], Console(width=width, color_system=None))
+
+
+@pytest.mark.parametrize("name", REPORTS)
+@pytest.mark.parametrize("width", [80, 120])
+def test_whole_view(name: str, width: int, golden: Callable[[str, str], None]) -> None:
+    """The whole view, as a person has looked at it."""
+    golden(f"render/{name}/terminal-{width}.txt", shown(name, width))
+
+
+@pytest.mark.parametrize("name", REPORTS)
+@pytest.mark.parametrize("width", [60, 72, 80, 100, 120, 160, 240])
+def test_fits_and_cuts_nothing(name: str, width: int) -> None:
+    """No line is longer than the terminal, no cell is cut short, no line ends in blanks."""
+    for line in shown(name, width).splitlines():
+        assert cell_len(line) <= width
+        assert line == line.rstrip()
+        assert "…" not in line
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_long_names_lose_their_front(width: int) -> None:
+    """A long name keeps its end, which tells it from its neighbours, and the figures stay whole."""
+    net = nets.Network("deep", (1, 4)).linear("model.encoder.layers.17.self_attention.output_projection.dense", 4096)
+    text = render_terminal(profile_report(net.profile()), Console(width=width, color_system=None))
+    (line,) = [line for line in text.splitlines() if "…" in line]
+    assert re.match(r"  …\S*dense  ", line)
+    assert re.search(r" linear +20.48 k +16.38 k| linear .* 20,480 +16,384 +16,384 ", line)
+
+
+def test_figures_are_exact_where_they_fit() -> None:
+    """Exact where there is room, four digits and a prefix where there is not."""
+    net = nets.Network("long", (1, 3, 227, 227)).conv("features.first.block.conv", 64, 11, (55, 55))
+    report = profile_report(net.profile(), ["layers"])
+    exact, short = (render_terminal(report, Console(width=width, color_system=None)) for width in (120, 80))
+    row = "features.first.block.conv"
+    assert "70,276,800" in next(line for line in exact.splitlines() if row in line)
+    assert "70.28 M" in next(line for line in short.splitlines() if row in line)
+
+
+def test_least_important_columns_go_first() -> None:
+    """Every column of a narrower view is in the wider one, and the layer, its kind and its cost are in all."""
+
+    def columns(width: int) -> set[str]:
+        lines = shown("alexnet", width).splitlines()
+        start = next(number for number, line in enumerate(lines) if line.startswith("Layers"))
+        return set(re.split(r"\s{2,}", lines[start + 1].strip()))
+
+    widths = (60, 80, 100, 120, 160)
+    for narrow, wide in pairwise(widths):
+        assert columns(narrow) <= columns(wide)
+    assert {"layer", "kind", "parameters", "multiplies"} <= columns(60)
+
+
+def test_conv_against_linear_comes_first() -> None:
+    """The sentence and the shares of conv and linear stand before any other table."""
+    text = shown("alexnet", 80)
+    assert text.index("Linear layers hold 95.96 %") < text.index("Shares by kind") < text.index("Layers:")
+    lines = text[text.index("Shares by kind") :].splitlines()
+    assert [line.split()[0] for line in lines[3:5]] == ["conv", "linear"]
+
+
+def test_no_bars_without_both_kinds() -> None:
+    """A network without convolutions has no bars to compare."""
+    text = render_terminal(profile_report(nets.many(2)), Console(width=80, color_system=None))
+    assert "▒" not in text
+    assert "█" not in text
+
+
+@pytest.mark.parametrize("features", [1, 100_000])
+def test_bars_show_small_shares(features: int) -> None:
+    """A share that is not nothing has at least one cell, and a bar has the same length in every line."""
+    net = nets.Network("skewed", (1, 3, 224, 224)).conv("conv", 64, 7, (112, 112)).max_pool("pool", 112, (1, 1))
+    text = render_terminal(profile_report(net.linear("fc", features).profile()), Console(width=80, color_system=None))
+    bars = [re.search("[█▒·]{8,}", line) for line in text.splitlines()]
+    found = [bar.group() for bar in bars if bar is not None]
+    assert len(found) == 2
+    assert all("█" in bar and "▒" in bar for bar in found)
+    assert len({len(bar) for bar in found}) == 1
+
+
+def test_colour_is_the_consoles_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A colour terminal gets colours and the same text; NO_COLOR leaves them out."""
+    plain = shown("alexnet", 80)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    colour = render_terminal(REPORTS["alexnet"], Console(width=80, color_system="standard", force_terminal=True))
+    assert "\x1b[36m" in colour
+    stripped = re.sub(r"\x1b\[[\d;]*m", "", colour)
+    assert [line.rstrip() for line in stripped.splitlines()] == plain.splitlines()
+    monkeypatch.setenv("NO_COLOR", "1")
+    quiet = render_terminal(REPORTS["alexnet"], Console(width=80, color_system="standard", force_terminal=True))
+    assert not re.search(r"\x1b\[(\d+;)*3\d", quiet)
+
+
+def test_markup_in_names_is_text() -> None:
+    """A name in brackets is shown as it is."""
+    net = nets.Network("[bold]net[/bold]", (1, 4)).linear("[red]fc", 2)
+    text = render_terminal(profile_report(net.profile()), Console(width=80, color_system=None))
+    assert "[bold]net[/bold]" in text
+    assert "[red]fc" in text
+
+
+def test_tree() -> None:
+    """Names stand under their parents, the last of a level closes its branch."""
+    net = nets.Network("tree", (1, 4)).linear("a.b.c", 4).linear("a.b.d", 4).linear("a.e", 4).linear("f", 4)
+    assert as_tree(net.profile().modules)["module"].tolist() == [
+        "(root)",
+        "├─ a",
+        "│  ├─ b",
+        "│  │  ├─ c",
+        "│  │  └─ d",
+        "│  └─ e",
+        "└─ f",
+    ]

@@ -1,0 +1,136 @@
+"""What is combined by index costs one operation a value; what is only placed costs nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from profiler.opcount import OpCount
+from profiler.records import TensorSpec
+from profiler.rules.indexing import broadcast, indexed_sizes
+from tests.rules.counting import Counting, Tally, assert_counted, maximum, spec, sqrt, total
+from tests.rules.registered import assert_same_in_both_spellings, count_of, kind_of, terms_of
+
+X = spec(4, 3)
+
+
+def index(*shape: int) -> TensorSpec:
+    return spec(*shape, dtype="int64")
+
+
+def test_scatter() -> None:
+    """Placing is movement; adding costs one add for each value."""
+    assert count_of("scatter", X, 0, index(2, 3), spec(2, 3), out=X) == OpCount()
+    assert kind_of("scatter", X, 0, index(2, 3), spec(2, 3), out=X) == "movement"
+    assert count_of("scatter", X, 0, index(2, 3), spec(2, 3), reduce="multiply", out=X) == OpCount(multiplies=6)
+    assert kind_of("scatter", X, 0, index(2, 3), spec(2, 3), reduce="multiply", out=X) == "reduction"
+    assert count_of("scatter_add", X, 0, index(2, 3), spec(2, 3), out=X) == OpCount(adds=6)
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ("sum", OpCount(adds=6)),
+        ("mean", OpCount(adds=6, divides=12)),
+        ("prod", OpCount(multiplies=6)),
+        ("amax", OpCount(comparisons=6)),
+    ],
+)
+def test_reduction_by_index(how: str, expected: OpCount) -> None:
+    """Every value is combined with what is there; a mean divides every result."""
+    assert count_of("scatter_reduce", X, 0, index(2, 3), spec(2, 3), how, include_self=True, out=X) == expected
+    assert count_of("index_reduce", X, 0, index(2), spec(2, 3), how, out=X) == expected
+
+
+def test_index_add() -> None:
+    """One add a value, and a multiply where alpha is not one."""
+    assert count_of("index_add", X, 0, index(2), spec(2, 3), out=X) == OpCount(adds=6)
+    assert count_of("index_add", X, 0, index(2), spec(2, 3), alpha=2, out=X) == OpCount(adds=6, multiplies=6)
+
+
+def test_index_put() -> None:
+    """x[i] = v moves; x[i] += v adds at every place indexed, however v is broadcast."""
+    assert count_of("index_put", X, [index(5)], spec(3), out=X) == OpCount()
+    assert count_of("index_put", X, [index(5)], spec(3), True, out=X) == OpCount(adds=5 * 3)
+    assert kind_of("index_put", X, [index(5)], spec(3), True, out=X) == "reduction"
+    assert count_of("put", X, index(5), spec(5), True, out=X) == OpCount(adds=5)
+
+
+@given(st.lists(st.integers(1, 3), min_size=2, max_size=4), st.data())
+def test_indexed_sizes(shape: list[int], data: st.DataObject) -> None:
+    """As many places as torch finds for the same indices."""
+    x = torch.zeros(shape)
+    indices: list[Any] = []
+    for _ in shape[:3]:
+        kind = data.draw(st.sampled_from(["slice", "vector", "matrix"]))
+        sizes = {"slice": None, "vector": (2,), "matrix": (2, 1)}[kind]
+        indices.append(None if sizes is None else torch.zeros(sizes, dtype=torch.long))
+    if all(each is None for each in indices):
+        return
+    picked = torch.ops.aten.index.Tensor(x, indices)
+    specs = [None if each is None else index(*each.shape) for each in indices]
+    assert torch.Size(indexed_sizes(tuple(shape), specs)).numel() == picked.numel()
+
+
+def test_a_mask_may_pick_everything() -> None:
+    """A boolean index of two dimensions stands for both of them."""
+    assert indexed_sizes((4, 3, 5), [spec(4, 3, dtype="bool")]) == (12, 5)
+
+
+@given(st.lists(st.sampled_from([1, 3]), max_size=3), st.lists(st.sampled_from([1, 3]), max_size=3))
+def test_broadcast(a: list[int], b: list[int]) -> None:
+    """As torch broadcasts two shapes."""
+    assert broadcast(a, b) == tuple(torch.broadcast_shapes(tuple(a), tuple(b)))
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=3), st.integers(1, 3), st.integers(0, 2), st.booleans())
+def test_embedding_bag(bags: list[int], width: int, mode: int, weighted: bool) -> None:
+    """Bags of looked-up rows are summed, averaged or maximised column by column."""
+    weighted = weighted and mode == 0
+    tally = Tally()
+    for size in bags:
+        rows = tally.array(size, width)
+        if weighted:
+            rows = [[0.5 * x for x in row] for row in rows]
+        for column in zip(*rows, strict=True):
+            if mode == 2:
+                maximum(*column)
+            else:
+                summed = total(column)
+                if mode == 1:
+                    summed / float(size)
+    weight, indices = spec(9, width, parameter=True), index(sum(bags))
+    out = (spec(len(bags), width), index(0), index(0), index(0))
+    samples = spec(sum(bags)) if weighted else None
+    for op in ("embedding_bag", "_embedding_bag"):
+        terms = terms_of(op, weight, indices, index(len(bags)), False, mode, False, samples, out=out)
+        assert_counted(terms, tally)
+
+
+def test_renorm() -> None:
+    """Each slice: its norm, a comparison, maxnorm / (norm + ε), and the scaling."""
+
+    def renormalise(xs: list[Counting]) -> None:
+        norm = sqrt(total(x**2 for x in xs))
+        factor = 1.0 / (norm + 1e-7) if norm > 0.0 else norm
+        for x in xs:
+            x * factor
+
+    tally = Tally()
+    for row in tally.array(4, 3):
+        renormalise(row)
+    assert_counted(terms_of("renorm", X, 2, 0, 1.0, out=X), tally)
+    assert_counted(terms_of("embedding_renorm_", spec(9, 3), index(4), 1.0, 2.0, out=spec(9, 3)), tally)
+
+
+def test_both_spellings_cost_the_same() -> None:
+    """Whole operators and the parts that autograd sees have equal counts."""
+    indices = torch.zeros(2, 3, dtype=torch.long, device="meta")
+    assert_same_in_both_spellings(lambda w: F.embedding_bag(indices, w, mode="mean"), (5, 4))
+    columns = lambda x: F.fold(F.unfold(x, 2), (3, 3), 2)  # noqa: E731
+    assert_same_in_both_spellings(columns, (1, 2, 3, 3))

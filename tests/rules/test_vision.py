@@ -1,0 +1,68 @@
+"""Operators on regions of interest cost what their definitions do."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from profiler.errors import UncountedError
+from profiler.rules import REGISTRY
+from tests.rules.counting import Counting, Tally, assert_counted, maximum, spec, total
+from tests.rules.registered import terms_of
+
+
+def axis(start: Counting, end: Counting, aligned: bool, pooled: int, samples: int) -> list[list[tuple[Counting, ...]]]:
+    """The two weights of every sample, bin by bin, along one axis."""
+    start, end = 0.25 * start, 0.25 * end
+    if aligned:
+        start, end = start - 0.5, end - 0.5
+    size = end - start
+    if not aligned:
+        size = maximum(size, 1.0)
+    width = size / float(pooled)
+    bins = []
+    for p in range(pooled):
+        weights = []
+        for i in range(samples):
+            x = (
+                start + p * (1.0 * width) + (i + 0.5) * width / float(samples)
+                if p > 1
+                else (start + float(p) * width + (i + 0.5) * width / float(samples))
+            )
+            assert isinstance((x < -1.0) | (x > 100.0) | (x <= 0.0), bool)
+            upper = x - float(math.floor(x))
+            weights.append((1.0 - upper, upper))
+        bins.append(weights)
+    return bins
+
+
+@given(st.integers(1, 2), st.integers(1, 2), st.integers(1, 3), st.integers(1, 2), st.integers(1, 2), st.booleans())
+def test_roi_align(boxes: int, channels: int, height: int, width: int, samples: int, aligned: bool) -> None:
+    """Each bin is the mean of its bilinear samples; positions and weights are shared by the channels."""
+    tally = Tally()
+    for x1, y1, x2, y2 in tally.array(boxes, 4, low=0, high=40):
+        rows, columns = axis(y1, y2, aligned, height, samples), axis(x1, x2, aligned, width, samples)
+        for row in rows * channels:
+            for column in columns:
+                values = []
+                for top, bottom in row:
+                    for left, right in column:
+                        a, b, c, d = tally.array(4)
+                        values.append(top * (left * a + right * b) + bottom * (left * c + right * d))
+                total(values) / float(len(values))
+    x, rois = spec(1, channels, 8, 8), spec(boxes, 5)
+    arguments = (x, rois, 0.25, height, width, samples)
+    out = spec(boxes, channels, height, width)
+    assert_counted(terms_of("torchvision::roi_align", *arguments, aligned, out=out), tally)
+    if aligned:
+        assert_counted(terms_of("torchvision::ps_roi_align", *arguments, out=(out, out)), tally)
+
+
+def test_what_depends_on_the_boxes_is_uncounted() -> None:
+    """An adaptive number of samples, and nms, cannot be told from shapes."""
+    with pytest.raises(UncountedError, match="sampling_ratio"):
+        terms_of("torchvision::roi_align", spec(1, 1, 8, 8), spec(2, 5), 1.0, 7, 7, 0, False, out=spec(2, 1, 7, 7))
+    assert REGISTRY.find("torchvision::nms") is None

@@ -1,0 +1,347 @@
+"""The commands, as a person types them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from torch import nn
+
+from profiler import load_profile
+from profiler.cli import cli
+from profiler.records import CounterRecord
+
+ROOT = Path(__file__).parents[1]
+ALEXNET = str(ROOT / "configs" / "alexnet.yaml")
+RESNET18 = str(ROOT / "configs" / "resnet18.yaml")
+
+CONFIG = """
+name: tiny
+model:
+  target: net.py:Net
+inputs:
+  - shape: [1, 3, 8, 8]
+"""
+
+NET = """
+from torch import nn
+
+
+def Net(width=4, kind="good"):
+    layers = {
+        "good": [nn.Conv2d(3, width, 3), nn.ReLU(), nn.Flatten(), nn.Linear(width * 36, 2)],
+        "empty": [],
+        "narrow": [nn.Conv2d(3, width, 3), nn.Linear(7, 2)],
+    }
+    return nn.Sequential(*layers[kind])
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run(*arguments: str, width: int = 100) -> Result:
+    """Run the command in this process."""
+    result = CliRunner(env={"COLUMNS": str(width), "NO_COLOR": "1"}).invoke(cli, arguments, prog_name="profiler")
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Result(result.exit_code, result.stdout, result.stderr)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a config and the network that it names."""
+    (tmp_path / "tiny.yaml").write_text(CONFIG, encoding="utf-8")
+    (tmp_path / "net.py").write_text(NET, encoding="utf-8")
+    return tmp_path
+
+
+def test_profile_shows_the_lesson_of_alexnet() -> None:
+    """Totals, shares and the sentence that sets linear layers against convolutions."""
+    result = run("profile", ALEXNET)
+    assert result.code == 0
+    assert "Linear layers hold 95.96 % of the parameters and do 8.21 % of the multiplies" in result.out
+    assert "655,566,528" in result.out
+    assert "fvcore" in result.out
+
+
+def test_eighty_columns_are_enough() -> None:
+    """No line is longer than the terminal is wide."""
+    for source in (ALEXNET, RESNET18):
+        result = run("profile", source, "--no-crosscheck", width=80)
+        assert max(map(len, result.out.splitlines())) <= 80
+
+
+EVERY_TABLE = ("layers", "shares", "modules", "operations", "parameters", "uncounted", "crosscheck")
+
+
+def test_profile_writes_every_table(tmp_path: Path) -> None:
+    """CSV with plain digits and full fractions, Markdown, the summary, and a profile that can be loaded."""
+    result = run("profile", ALEXNET, "--output", str(tmp_path), "--quiet")
+    assert (result.code, result.out, result.err) == (0, "", "")
+    written = {path.name for path in (tmp_path / "alexnet").iterdir()}
+    assert written == {
+        "profile.json",
+        "summary.md",
+        *(f"{name}.{ending}" for name in EVERY_TABLE for ending in ("csv", "md")),
+    }
+    layers = pd.read_csv(tmp_path / "alexnet" / "layers.csv").set_index("layer")
+    assert layers.multiplies["features.0"] == 70276800
+    assert layers.formula["features.0"] == "(3·11·11)·(64·55·55)"
+    with (tmp_path / "alexnet" / "shares.csv").open(encoding="utf-8", newline="") as file:
+        shares = {row["kind"]: row for row in csv.DictReader(file)}
+    assert float(shares["linear"]["multiplies_share"]) == 58621952 / 714188480
+    assert list(shares)[-1] == "total"
+    loaded = load_profile(tmp_path / "alexnet" / "profile.json")
+    assert loaded.total.macs == 714188480
+
+
+def test_the_config_says_what_is_written(folder: Path) -> None:
+    """Formats and tables of the config; --format overrides the formats."""
+    path = folder / "tiny.yaml"
+    path.write_text(CONFIG + "report: {formats: [csv], tables: [layers, shares]}\n", encoding="utf-8")
+    assert run("profile", str(path), "-o", str(folder / "a"), "-q").code == 0
+    assert {item.name for item in (folder / "a" / "tiny").iterdir()} == {"layers.csv", "shares.csv"}
+    assert run("profile", str(path), "-o", str(folder / "b"), "-q", "--format", "json").code == 0
+    assert {item.name for item in (folder / "b" / "tiny").iterdir()} == {"profile.json"}
+
+
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("csv", "layer,type,kind,calls,input_shape,output_shape,parameters,multiplies"),
+        ("markdown", "# tiny"),
+        ("json", "{"),
+    ],
+)
+def test_one_format_can_be_printed(folder: Path, name: str, start: str) -> None:
+    """For a pipe."""
+    assert run("profile", str(folder / "tiny.yaml"), "--format", name).out.startswith(start)
+
+
+def test_a_target_needs_no_config() -> None:
+    """A quick look at a network by name and input shape."""
+    result = run("profile", "torchvision:squeezenet1_1", "--input", "1x3x64x64", "--no-crosscheck", "--format", "json")
+    assert result.code == 0
+    assert json.loads(result.out)["target"] == "torchvision:squeezenet1_1"
+
+
+def test_a_saved_profile_is_shown_without_torch(tmp_path: Path) -> None:
+    """Loading, comparing and rendering need no torch at all."""
+    assert run("profile", ALEXNET, "--output", str(tmp_path), "--quiet", "--no-crosscheck").code == 0
+    saved = str(tmp_path / "alexnet" / "profile.json")
+    code = (
+        "import sys\nfrom profiler.cli import cli\n"
+        f"cli(['compare', {saved!r}, {saved!r}], standalone_mode=False)\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0
+    assert "alexnet" in result.stdout
+
+
+def test_depth_limits_the_tree_and_keeps_the_totals() -> None:
+    """At depth 1 the blocks are shown with all that is in them."""
+    result = run("profile", RESNET18, "--depth", "1", "--no-crosscheck")
+    assert "layer4" in result.out
+    assert "layer4.0" not in result.out
+
+
+def test_compare_sets_networks_side_by_side(folder: Path) -> None:
+    """One row a network, with the ratio to the first."""
+    result = run("compare", ALEXNET, RESNET18, "--format", "csv")
+    rows = result.out.splitlines()
+    assert rows[0].startswith("network,input,parameters,multiplies,adds,macs,flops")
+    assert [row.split(",")[0] for row in rows[1:]] == ["alexnet", "resnet18"]
+
+
+def test_crosscheck_exits_with_zero_where_all_is_explained() -> None:
+    """fvcore agrees on every contraction of ResNet-18; its batch norms have their reason."""
+    result = run("crosscheck", RESNET18)
+    assert result.code == 0
+    assert "counts batch norm" in result.out
+
+
+def test_crosscheck_exits_with_one_where_something_is_unexplained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A planted error in fvcore's figures is an error in the exit code."""
+    from profiler.counters import COUNTERS, fvcore
+
+    def wrong(model: nn.Module, inputs: object) -> CounterRecord:
+        record = fvcore.count_with_fvcore(model, inputs)
+        first = replace(record.figures[0], figure=record.figures[0].figure + 1)
+        return replace(record, figures=(first, *record.figures[1:]))
+
+    monkeypatch.setitem(COUNTERS, "fvcore", wrong)
+    result = run("crosscheck", RESNET18)
+    assert result.code == 1
+    assert "1 differences are unexplained" in result.err
+
+
+def test_crosscheck_exits_with_one_where_nothing_was_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A skipped cross-check is no agreement."""
+    monkeypatch.setattr("profiler.api.BYTES_LIMIT", 10)
+    result = run("crosscheck", RESNET18)
+    assert result.code == 1
+    assert "nothing to compare with: fvcore skipped" in result.err
+
+
+def test_report_writes_a_folder_and_checks_it(folder: Path) -> None:
+    """An index page, the comparison, and each network's tables; --check sees what is out of date."""
+    output = folder / "reports"
+    config = str(folder / "tiny.yaml")
+    assert run("report", config, "--output", str(output)).code == 0
+    assert (output / "README.md").is_file()
+    assert (output / "tiny" / "layers.csv").is_file()
+    assert run("report", config, "--output", str(output), "--check").code == 0
+    (output / "tiny" / "shares.csv").write_text("kind\n", encoding="utf-8")
+    (output / "old.csv").write_text("", encoding="utf-8")
+    result = run("report", config, "--output", str(output), "--check")
+    assert result.code == 1
+    assert "tiny/shares.csv, old.csv (no longer made)" in result.err
+
+
+def test_models_lists_what_can_be_named() -> None:
+    """By pattern, with families."""
+    result = run("models", "torchvision:resnet*")
+    assert "torchvision:resnet50" in result.out
+    assert run("models", "no-such-network").code == 1
+
+
+BAD: dict[str, tuple[Sequence[str], str]] = {
+    "missing file": (["none.yaml"], "none.yaml: no such file"),
+    "not a source": (["none"], "none: expected a config (.yaml), a saved profile (.json) or a target"),
+    "broken yaml": (["broken.yaml"], "broken.yaml: line 2, column"),
+    "unknown key": (["key.yaml"], "key.yaml: modle: unknown key, did you mean 'mode' or 'model'?"),
+    "unknown target": (["target.yaml"], "torchvision has no network 'resnet51', did you mean"),
+    "refused kwargs": (["kwargs.yaml"], "kwargs.yaml: target net.py:Net: refuses depth=3"),
+    "refused shape": (["shape.yaml"], "shape.yaml: module 1 (Linear) on 1×4×6×6 raised"),
+    "unknown dtype": (["dtype.yaml"], "dtype.yaml: dtype: found 'flaot32', expected a floating dtype"),
+    "empty network": (["empty.yaml"], "empty.yaml: Sequential ran no operation at all"),
+    "wrong depth of inputs": (["inputs.yaml"], "inputs.yaml: inputs"),
+    "no input": (["torchvision:resnet18:x"], "torchvision:resnet18:x"),
+    "bad input": (["torchvision:resnet18", "--input", "1xtwo"], "--input 1xtwo: expected positive sizes"),
+    "no profile": (["bad.json"], "bad.json: expected a saved profile"),
+    "one name twice": (["tiny.yaml", "tiny.yaml"], "name: 'tiny' is the name of"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_told_in_one_line(case: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code 2, one line on the error stream, no traceback, nothing written."""
+    files = {
+        "broken.yaml": "name: a\nmodel: {target: [}\n",
+        "key.yaml": CONFIG.replace("model:", "modle:"),
+        "target.yaml": CONFIG.replace("net.py:Net", "torchvision:resnet51"),
+        "kwargs.yaml": CONFIG.replace("net.py:Net", "net.py:Net\n  kwargs: {depth: 3}"),
+        "shape.yaml": CONFIG.replace("net.py:Net", "net.py:Net\n  kwargs: {kind: narrow}"),
+        "empty.yaml": CONFIG.replace("net.py:Net", "net.py:Net\n  kwargs: {kind: empty}"),
+        "dtype.yaml": CONFIG + "dtype: flaot32\n",
+        "inputs.yaml": CONFIG.replace("  - shape: [1, 3, 8, 8]", "  shape: [1, 3, 8, 8]"),
+        "bad.json": "{",
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(folder)
+    arguments, message = BAD[case]
+    result = run("profile", *arguments, "--output", "out")
+    assert result.code == 2
+    assert result.out == ""
+    (line,) = result.err.splitlines()
+    assert message in line
+    assert "Traceback" not in result.err
+    assert not (folder / "out").exists()
+
+
+def test_debug_shows_the_traceback(folder: Path) -> None:
+    """For those who want to know where it comes from."""
+    result = run("profile", str(folder / "none.yaml"), "--debug")
+    assert result.code == 2
+    assert "Traceback" in result.err
+
+
+@pytest.mark.parametrize("kind", ["a file", "read-only"])
+def test_an_output_that_cannot_be_written_is_told_before_any_work(folder: Path, kind: str) -> None:
+    """The place is looked at before anything is profiled."""
+    place = folder / "place"
+    if kind == "a file":
+        place.write_text("", encoding="utf-8")
+    else:
+        place.mkdir()
+        place.chmod(stat.S_IRUSR | stat.S_IXUSR)
+        if os.access(place, os.W_OK):
+            pytest.skip("this user may write everywhere")
+    result = run("profile", str(folder / "tiny.yaml"), "--output", str(place))
+    assert result.code == 2
+    assert "--output: cannot be written" in result.err
+    assert len(result.err.splitlines()) == 1
+
+
+def test_strict_fails_where_an_operation_has_no_rule(folder: Path) -> None:
+    """Exit code 1; without --strict the profile is partial and says so."""
+    (folder / "net.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "@torch.library.custom_op('profiler_cli::odd', mutates_args=())\n"
+        "def odd(x: torch.Tensor) -> torch.Tensor:\n    return x.clone()\n"
+        "odd.register_fake(torch.empty_like)\n"
+        "class Net(nn.Module):\n    def forward(self, x):\n        return odd(x)\n",
+        encoding="utf-8",
+    )
+    result = run("profile", str(folder / "tiny.yaml"), "--no-crosscheck")
+    assert result.code == 0
+    assert "partial" in result.out
+    assert "profiler_cli::odd" in result.out
+    strict = run("profile", str(folder / "tiny.yaml"), "--no-crosscheck", "--strict")
+    assert strict.code == 1
+    assert "profiler_cli::odd" in strict.err
+
+
+def test_a_crash_while_writing_leaves_no_half_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are written under another name and moved."""
+    from profiler.errors import OutputError
+    from profiler.files import write_text
+
+    target = folder / "kept.txt"
+    target.write_text("old", encoding="utf-8")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OutputError, match="No space left"):
+        write_text(target, "new")
+    assert target.read_text(encoding="utf-8") == "old"
+    assert [path.name for path in folder.iterdir() if path.suffix == ".tmp"] == []
+
+
+def test_help_does_not_load_torch() -> None:
+    """It has to be instant."""
+    code = (
+        "import sys\nfrom profiler.cli import cli\n"
+        "for words in (['--help'], ['profile', '--help']):\n    cli(words, standalone_mode=False)\n"
+        "sys.exit(bool({'torch', 'pandas', 'pydantic'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "crosscheck" in result.stdout
+
+
+def test_the_module_is_the_command() -> None:
+    """``python -m profiler`` does the same."""
+    result = subprocess.run([sys.executable, "-m", "profiler", "--version"], capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("profiler, version")

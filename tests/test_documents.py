@@ -1,0 +1,117 @@
+"""What the documents say is what the commands do: README's commands run, generated pages are up to date."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from profiler.cli import cli
+from profiler.config import load_config
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+CONFIGS = sorted(str(path) for path in (ROOT / "configs").glob("*.yaml"))
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced blocks of that language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    """The lines of README's third shell block; the first two are the set-up, which .ci/run executes."""
+    return [line.partition("#")[0].strip() for line in blocks(README, "sh")[2].splitlines()]
+
+
+def test_the_set_up_is_two_commands() -> None:
+    """One ends with the main job, the other with the tests; .ci/run takes them from here."""
+    first, second, *_ = blocks(README, "sh")
+    assert first.strip().endswith("profiler profile configs/alexnet.yaml")
+    assert second.strip().endswith("-m pytest")
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "readme_block 1" in script
+    assert "readme_block 2" in script
+
+
+@pytest.mark.slow
+def test_readme_commands_run(tmp_path: Path) -> None:
+    """All of them, in their order, as a shell runs them."""
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    assert len(commands()) >= 8
+    for line in commands():
+        result = subprocess.run(
+            ["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, f"{line}: {result.stderr}"
+    assert (tmp_path / "out" / "resnet18" / "profile.json").is_file()
+    assert (tmp_path / "out" / "reports" / "README.md").is_file()
+
+
+def test_readme_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it stands."""
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks(README, "python")
+    names: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert {"profile", "same", "wider", "checked"} <= set(names)
+    assert (tmp_path / "small.json").is_file()
+
+
+def test_the_config_reference_is_a_valid_config(tmp_path: Path) -> None:
+    """Every key that it shows exists."""
+    (text,) = blocks(README, "yaml")
+    path = tmp_path / "tiny.yaml"
+    path.write_text(text, encoding="utf-8")
+    config = load_config(path)
+    assert (config.name, config.mode, config.crosscheck) == ("tiny", "inference", ("fvcore",))
+    assert set(type(config).model_fields) == {line.split(":")[0] for line in text.splitlines() if line[:1].isalpha()}
+
+
+def test_the_rule_in_the_contributors_guide_works() -> None:
+    """It registers, and counts what it says."""
+    from profiler.records import TensorSpec
+    from profiler.rules import REGISTRY
+
+    (code,) = blocks(CONTRIBUTING, "python")
+    names: dict[str, object] = {}
+    try:
+        exec(compile(code, "CONTRIBUTING.md", "exec"), names)
+        entry = REGISTRY.find("mylib::scaled_product")
+        assert entry is not None
+        assert entry.cost is not None
+        terms = list(entry.cost(TensorSpec((2, 3)), TensorSpec((3, 5)), 0.5, out=TensorSpec((2, 5))))
+        assert [term.formula for term in terms] == ["3·(2·5)", "2·5 multiplies"]
+    finally:
+        REGISTRY.remove("mylib::scaled_product")
+
+
+@pytest.mark.slow
+def test_reports_are_up_to_date() -> None:
+    """``profiler report configs/*.yaml --output reports`` would change nothing."""
+    result = CliRunner().invoke(cli, ["report", *CONFIGS, "--output", str(ROOT / "reports"), "--check"])
+    assert result.exit_code == 0, result.output
+
+
+def test_the_picture_is_up_to_date(tmp_path: Path) -> None:
+    """README's picture is what the command draws."""
+    (line,) = [line for line in CONTRIBUTING.splitlines() if "--picture" in line]
+    assert line.endswith("profiler profile configs/alexnet.yaml --no-crosscheck --picture docs/alexnet.svg")
+    arguments = ["profile", str(ROOT / "configs" / "alexnet.yaml"), "--no-crosscheck", "--quiet", "--picture"]
+    result = CliRunner().invoke(cli, [*arguments, str(tmp_path / "alexnet.svg")])
+    assert result.exit_code == 0
+    assert (tmp_path / "alexnet.svg").read_text() == (ROOT / "docs" / "alexnet.svg").read_text(encoding="utf-8")
+
+
+def test_links_lead_somewhere() -> None:
+    """Relative links of the documents point at files that are there."""
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\((?!http|#)([^)#]+)", path.read_text(encoding="utf-8")):
+            assert (path.parent / target).exists(), f"{path.name} links to {target}"

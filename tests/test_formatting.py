@@ -1,0 +1,162 @@
+"""Numbers read as people write them, and rounding invents nothing."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from profiler.formatting import (
+    bytes_text,
+    engineering,
+    format_table,
+    headline,
+    is_numeric_column,
+    ratio_text,
+    share_text,
+    signed,
+    thousands,
+)
+from tests import sample_profiles
+
+MULTIPLES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
+
+
+@pytest.mark.parametrize(
+    ("number", "unit", "text"),
+    [
+        (0, "", "0"),
+        (999, "FLOPs", "999 FLOPs"),
+        (1000, "", "1.000 k"),
+        (999_949, "", "999.9 k"),
+        (999_950, "", "1.000 M"),
+        (9_999_500, "", "10.00 M"),
+        (655_566_528, "", "655.6 M"),
+        (1_428_376_960, "FLOPs", "1.428 GFLOPs"),
+        (714_188_480, "MACs", "714.2 MMACs"),
+        (61_100_840, "parameters", "61.10 M parameters"),
+        (12, "adds", "12 adds"),
+        (-1_234_567, "", "-1.235 M"),
+        (10**22, "FLOPs", "10000 EFLOPs"),
+        (None, "FLOPs", "unknown"),
+    ],
+)
+def test_engineering(number: int | None, unit: str, text: str) -> None:
+    """Four digits and a prefix; exact below a thousand, never 1000 of one prefix."""
+    assert engineering(number, unit) == text
+
+
+@given(st.integers(0, 10**21))
+def test_engineering_is_near(number: int) -> None:
+    """Read back, an abbreviated figure is within half of its fourth digit."""
+    figure, _, prefix = engineering(number).partition(" ")
+    assert abs(float(figure) * MULTIPLES[prefix] - number) <= 0.0005001 * number
+    assert float(figure) < 1000 or prefix == "E"
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0, "0 %"),
+        (1, "100 %"),
+        (0.0, "0 %"),
+        (1.0, "100 %"),
+        (0.00003, "<0.01 %"),
+        (5e-324, "<0.01 %"),
+        (0.99999, ">99.99 %"),
+        (math.nextafter(1, 0), ">99.99 %"),
+        (58_621_952 / 714_188_480, "8.21 %"),
+        (58_631_144 / 61_100_840, "95.96 %"),
+        (None, "unknown"),
+        (math.nan, "unknown"),
+    ],
+)
+def test_share(share: float | None, text: str) -> None:
+    """Only an exact 0 reads 0 % and only an exact 1 reads 100 %."""
+    assert share_text(share) == text
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [
+        (1.0, "1×"),
+        (1.00001, "1.00×"),
+        (2.267, "2.27×"),
+        (0, "0×"),
+        (1e-9, "<0.01×"),
+        (12_345.6, "12,346×"),
+        (None, "unknown"),
+    ],
+)
+def test_ratio(ratio: float | None, text: str) -> None:
+    """Only an exact 1 reads 1×."""
+    assert ratio_text(ratio) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0 B"), (1023, "1023 B"), (1024, "1.000 KiB"), (4 * 61_100_840, "233.1 MiB"), (None, "unknown")],
+)
+def test_bytes(number: int | None, text: str) -> None:
+    """Bytes have binary prefixes: 244,403,360 / 1024² = 233.1."""
+    assert bytes_text(number) == text
+
+
+def test_exact_figures() -> None:
+    """Exact figures have thousands separators, differences a sign."""
+    assert [thousands(value) for value in (0, 655_566_528, None)] == ["0", "655,566,528", "unknown"]
+    assert [signed(value) for value in (0, 9216, -12, None)] == ["0", "+9,216", "-12", "unknown"]
+
+
+def test_table_columns() -> None:
+    """A column's name and type say how its values are written; what is missing is unknown and not 0."""
+    frame = pd.DataFrame(
+        {
+            "layer": ["a", "b"],
+            "multiplies": pd.Series([2**70, None], dtype="object"),
+            "macs_share": pd.Series([0.5, None], dtype="object"),
+            "flops_ratio": [1.0, 2.0],
+            "bytes": [2048, 1],
+            "difference": [0, 5],
+            "trainable": [True, False],
+        }
+    )
+    assert format_table(frame).to_dict("list") == {
+        "layer": ["a", "b"],
+        "multiplies": ["1,180,591,620,717,411,303,424", "unknown"],
+        "macs_share": ["50.00 %", "unknown"],
+        "flops_ratio": ["1×", "2.00×"],
+        "bytes": ["2.000 KiB", "1 B"],
+        "difference": ["0", "+5"],
+        "trainable": ["yes", "no"],
+    }
+
+
+def test_lower_bounds_are_marked() -> None:
+    """In a partial row a count is a lower bound; parameters are not."""
+    frame = pd.DataFrame({"parameters": [5, 5], "macs_total": [7, 7], "status": ["complete", "partial"]})
+    assert format_table(frame)[["parameters", "macs_total"]].to_numpy().tolist() == [["5", "7"], ["5", "≥7"]]
+
+
+def test_numeric_columns() -> None:
+    """Numbers with missing values are numeric; booleans, texts and columns of nothing are not."""
+    frame = pd.DataFrame({"a": [1, None], "b": ["x", "y"], "c": [True, False], "d": [None, None]})
+    assert [is_numeric_column(frame, name) for name in frame.columns] == [True, False, False, False]
+
+
+def test_headline() -> None:
+    """One line says what went in, what it costs in which unit, and that all was counted."""
+    assert headline(sample_profiles.alexnet()) == (
+        "input 1×3×227×227 · 61.10 M parameters, 714.2 M multiplies, 714.2 M adds, 714.2 MMACs, 1.428 GFLOPs"
+        " · complete · inference"
+    )
+
+
+def test_headline_of_a_partial_profile() -> None:
+    """A lower bound is called one."""
+    line = headline(sample_profiles.partial())
+    assert "at least 5.328 k multiplies" in line
+    assert "· partial ·" in line
