@@ -142,7 +142,8 @@ def _reason_to_skip(result: Profile) -> str:
 
 
 def _environment() -> Mapping[str, str]:
-    return {"profiler": _version("static-flop-profiler"), "torch": torch.__version__}
+    # Without the local part: the build of torch ("+cpu") makes no difference to a count.
+    return {"profiler": _version("static-flop-profiler"), "torch": torch.__version__.partition("+")[0]}
 
 
 def _version(distribution: str) -> str:

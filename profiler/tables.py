@@ -7,12 +7,12 @@ and their sum fit, and holds exact Python integers otherwise.  A count that is n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 
-from profiler.opcount import COUNT_COLUMNS, ZERO, OpCount
+from profiler.opcount import COUNT_COLUMNS, ZERO, OpCount, Term
 from profiler.records import (
     KINDS,
     ROOT,
@@ -172,21 +172,36 @@ def layers_table(trace: Trace) -> pd.DataFrame:
 def formula(calls: Iterable[OpCall]) -> str:
     """What the calls cost, as one would write it by hand.
 
-    The product of a contraction stands for its macs, without the adds of a bias; equal terms are collected.
+    The product of a contraction stands for its macs, without the adds of a bias.  Work on equally many results is
+    put together within a call, and equal terms of several calls are collected.
     """
     texts: dict[str, int] = {}
     hidden = 0
     for call in calls:
-        contracts = any(term.contracted for term in call.terms)
-        for term in call.terms:
-            if not term.one or (contracts and term.what == "bias"):
-                continue
+        for term in _terms_shown(call):
             if term.formula in texts or len(texts) < TERMS_SHOWN:
                 texts[term.formula] = texts.get(term.formula, 0) + 1
             else:
                 hidden += 1
     parts = [text if times == 1 else f"{times} × [{text}]" for text, times in texts.items()]
     return " + ".join(parts) + (f" + … ({hidden} more)" if hidden else "")
+
+
+def _terms_shown(call: OpCall) -> list[Term]:
+    contracts = any(term.contracted for term in call.terms)
+    shown: list[Term] = []
+    together: dict[tuple[int, ...], int] = {}
+    for term in call.terms:
+        if not term.one or (contracts and term.what == "bias"):
+            continue
+        if term.contracted or term.how_many not in together:
+            if not term.contracted:
+                together[term.how_many] = len(shown)
+            shown.append(term)
+        else:
+            place = together[term.how_many]
+            shown[place] = replace(shown[place], one=shown[place].one + term.one)
+    return shown
 
 
 def shares_table(trace: Trace) -> pd.DataFrame:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import pandas as pd
+from tabulate import tabulate
 
 from profiler.analysis.comparison import kind_share
 from profiler.formatting import engineering, share_text, thousands
 from profiler.profiles import Profile
 from profiler.records import show_shapes
 from profiler.render.formats import render_files
-from profiler.render.markdown import markdown_table
+from profiler.render.markdown import escape
 from profiler.render.report import HOW_COUNTED, comparison_report, conv_against_linear, profile_report
 
 Wanted = tuple[Profile, Sequence[str], Sequence[str] | None]
@@ -36,25 +36,25 @@ def _index(profiles: Sequence[Profile]) -> str:
     blocks = [
         "# Reports",
         f"What {len(profiles)} networks cost, layer by layer. {HOW_COUNTED}",
-        markdown_table(pd.DataFrame([_row(profile) for profile in profiles])),
+        _table([_row(profile) for profile in profiles]),
         "Side by side, with ratios: [comparison](comparison/summary.md).",
     ]
     lessons = [(profile, lesson) for profile in profiles if (lesson := conv_against_linear(profile))]
     if lessons:
         first, lesson = lessons[0]
         blocks += [
-            f"## What {first.name} teaches",
+            f"## What {escape(first.name)} teaches",
             f"{lesson} {_moral(first)}",
-            markdown_table(_parts(first)),
+            _table(_parts(first)),
         ]
-        blocks += [f"- **{profile.name}**: {lesson}" for profile, lesson in lessons[1:]]
+        blocks += [f"- **{escape(profile.name)}**: {lesson}" for profile, lesson in lessons[1:]]
     return _joined(blocks)
 
 
 def _row(profile: Profile) -> dict[str, str]:
     count = profile.total
     return {
-        "network": f"[{profile.name}]({profile.name}/summary.md)",
+        "network": f"[{escape(profile.name)}]({profile.name}/summary.md)",
         "input": show_shapes(profile.input_shapes),
         "parameters": thousands(profile.parameters_total),
         "MACs": thousands(count.macs),
@@ -63,23 +63,31 @@ def _row(profile: Profile) -> dict[str, str]:
     }
 
 
-def _parts(profile: Profile) -> pd.DataFrame:
+def _parts(profile: Profile) -> list[dict[str, str]]:
     """Convolutions and linear layers: what they hold and what they do."""
     shares = profile.shares.set_index("kind")
-    return pd.DataFrame(
-        [
-            {
-                "kind": kind,
-                "layers": thousands(shares.layers[kind]),
-                "parameters": thousands(shares.parameters[kind]),
-                "of all parameters": share_text(shares.parameters_share[kind]),
-                "multiplies": thousands(shares.multiplies[kind]),
-                "of all multiplies": share_text(shares.multiplies_share[kind]),
-                "adds": thousands(shares.adds[kind]),
-            }
-            for kind in ("conv", "linear", "total")
-        ]
-    )
+    return [
+        {
+            "kind": kind,
+            "layers": thousands(shares.layers[kind]),
+            "parameters": thousands(shares.parameters[kind]),
+            "of all parameters": share_text(shares.parameters_share[kind]),
+            "multiplies": thousands(shares.multiplies[kind]),
+            "of all multiplies": share_text(shares.multiplies_share[kind]),
+            "adds": thousands(shares.adds[kind]),
+        }
+        for kind in ("conv", "linear", "total")
+    ]
+
+
+def _table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Rows of text, those with a digit first in every cell set to the right."""
+    names = list(rows[0])
+    aligned = [
+        "right" if all(row[name][:1].isdigit() and "×" not in row[name] for row in rows) else "left" for name in names
+    ]
+    body = [list(row.values()) for row in rows]
+    return tabulate(body, names, tablefmt="pipe", disable_numparse=True, colalign=aligned)
 
 
 def _moral(profile: Profile) -> str:

@@ -90,16 +90,16 @@ class Report:
 
 
 def profile_report(profile: Profile, tables: Sequence[str] | None = None, depth: int | None = None) -> Report:
-    """The report on one network, with the tables of these names (by default all of them).
+    """The report on one network, with the tables of these names (by default all of them), the shares first.
 
     ``depth`` shows the tree of modules down to that level instead of the layers; the files stay whole.  The
     cross-check is left out where no other counter was asked.  Raises :class:`ProfilerError` for a name that is
     no table.
     """
-    names = tuple(TABLES) if tables is None else tuple(dict.fromkeys(tables))
-    for name in names:
+    for name in tables or ():
         if name not in TABLES:
             raise ProfilerError(f"table {name!r} is not known, expected one of {', '.join(TABLES)}")
+    names = tuple(name for name in TABLES if tables is None or name in tables)
     if not profile.counters:
         names = tuple(name for name in names if name != "crosscheck")
     return Report(

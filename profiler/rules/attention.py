@@ -177,6 +177,26 @@ def efficient_attention_forward(
     yield from attention_terms((batch, heads, length), key.shape[1], d_k, value.shape[-1], bias, dropout_p, scale)
 
 
+@rule("higher_order::flex_attention", kind="attention")
+def flex_attention(
+    query: TensorSpec,
+    key: TensorSpec,
+    value: TensorSpec,
+    score_mod: Any,
+    block_mask: Any,
+    scale: float,
+    *_: Any,
+    out: Any,
+) -> Iterator[Term]:
+    """As :func:`scaled_dot_product_attention`; a block mask hides scores and is free, and the count is dense.
+
+    Raises UncountedError where ``score_mod`` is code of the user's, whose work on each score is not known.
+    """
+    if getattr(score_mod, "__name__", None) != "_identity":
+        raise UncountedError("flex_attention has no rule for a score_mod, whose work on each score is not known")
+    yield from scaled_dot_product_attention(query, key, value, scale=scale, out=out)
+
+
 def _require_dense(op: str, *lengths: TensorSpec | None) -> None:
     if any(length is not None for length in lengths):
         raise UncountedError(f"{op} has no rule for sequences whose lengths are data; pad them to one length")

@@ -14,7 +14,6 @@ from torch import nn
 
 from profiler.errors import UncountedError
 from profiler.opcount import OpCount, total
-from profiler.records import TensorSpec
 from tests.rules.counting import Tally, assert_counted, exp, maximum, spec
 from tests.rules.counting import total as summed
 from tests.rules.registered import count_of, count_spelled_both_ways, kind_of, terms_of
@@ -98,7 +97,8 @@ def test_attention_costs_what_its_loop_does(
     attn_mask = {"float": values(bias), "bool": ~torch.tensor(hidden)}.get(mask)
     options: Any = {"is_causal": mask == "causal", "scale": scale, "enable_gqa": shared}
     tensors = [values(x)[None] for x in (q, k, v)]
-    expected = F.scaled_dot_product_attention(*tensors, attn_mask, **options)
+    query, key, value = tensors
+    expected = F.scaled_dot_product_attention(query, key, value, attn_mask, **options)
     assert torch.allclose(values(found)[None], expected)
     arguments = specs([*tensors, attn_mask])
     assert_counted(terms_of("scaled_dot_product_attention", *arguments, **options, out=specs(expected)), tally)
@@ -168,7 +168,7 @@ def test_float_masks_of_the_fused_forms() -> None:
         ("_scaled_dot_product_efficient_attention", [FLOAT_MASK, False], {}),
         ("_scaled_dot_product_cudnn_attention", [FLOAT_MASK, False], {}),
     ]:
-        counted = count_of(op, Q, K, V, *arguments, **options, out=(OUT, spec(2, 4, 7)))  # type: ignore[arg-type]
+        counted = count_of(op, Q, K, V, *arguments, **options, out=(OUT, spec(2, 4, 7)))
         assert counted == attention_by_hand(mask=True)
     assert count_of("_scaled_dot_product_flash_attention", Q, K, V, out=(OUT,)) == attention_by_hand()
 
@@ -191,27 +191,32 @@ def test_kernels_that_keep_heads_last() -> None:
         count_of("_efficient_attention_forward", q, k, v, None, lengths, lengths, 7, 5, 0.0, 0, out=(out,))
 
 
-class Multihead(nn.MultiheadAttention):
-    """On meta, where torch takes no fast path, with an answer to what the fast path would be called with."""
+def test_flex_attention_costs_its_definition() -> None:
+    """Without a score_mod, dense under any block mask; one of the user's own is uncounted."""
 
-    def fused(self, x: TensorSpec, mask: TensorSpec | None, **options: bool) -> OpCount:
-        """What the fused operator costs for this layer."""
-        weights = specs([self.in_proj_weight, self.in_proj_bias, self.out_proj.weight, self.out_proj.bias])
-        arguments = (x, x, x, self.embed_dim, self.num_heads, *weights, mask)
-        return count_of("_native_multi_head_attention", *arguments, *options.values(), out=(x, None))
+    def _identity(score: Any, *_: Any) -> Any:
+        return score
+
+    op, results = "higher_order::flex_attention", (OUT, spec(2, 4, 7), spec(2, 4, 7))
+    block_mask: Any = (7, 5, spec(1, 1, 1, dtype="int32"))
+    assert count_of(op, Q, K, V, _identity, block_mask, 0.25, {}, (), (), out=results) == attention_by_hand()
+    with pytest.raises(UncountedError, match="score_mod"):
+        count_of(op, Q, K, V, lambda score, *_: score + 1, block_mask, 0.25, {}, (), (), out=results)
 
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(("need_weights", "average"), [(True, True), (True, False), (False, True)])
 def test_fused_multihead_attention_costs_the_unfused_layer(need_weights: bool, average: bool, masked: bool) -> None:
     """Projections, attention and mean over heads, as the layer's own code does them."""
-    layer = Multihead(8, 2, batch_first=True, device="meta").eval()
+    layer = nn.MultiheadAttention(8, 2, batch_first=True, device="meta").eval()
     x = torch.empty(3, 5, 8, device="meta")
     mask = torch.empty(5, 5, device="meta") if masked else None
     unfused, _ = count_spelled_both_ways(
         lambda: layer(x, x, x, attn_mask=mask, need_weights=need_weights, average_attn_weights=average)
     )
-    fused = layer.fused(specs(x), specs(mask), need_weights=need_weights, average=average)
+    weights = specs([layer.in_proj_weight, layer.in_proj_bias, *layer.out_proj.parameters()])
+    arguments = (*[specs(x)] * 3, 8, 2, *weights, specs(mask), need_weights, average)
+    fused = count_of("_native_multi_head_attention", *arguments, out=(specs(x), None))
     assert fused == unfused
     assert fused.macs == 4 * (3 * 5 * 8) * 8 + 2 * (3 * 2 * 5 * 5) * 4
 

@@ -85,7 +85,7 @@ def test_a_mask_may_pick_everything() -> None:
 @given(st.lists(st.sampled_from([1, 3]), max_size=3), st.lists(st.sampled_from([1, 3]), max_size=3))
 def test_broadcast(a: list[int], b: list[int]) -> None:
     """As torch broadcasts two shapes."""
-    assert broadcast(a, b) == tuple(torch.broadcast_shapes(tuple(a), tuple(b)))
+    assert broadcast(a, b) == tuple((torch.zeros(a) + torch.zeros(b)).shape)
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=3), st.integers(1, 3), st.integers(0, 2), st.booleans())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -213,7 +213,7 @@ def pack(lengths: Sequence[int], size: int) -> Any:
 
 
 @pytest.mark.parametrize("network", [nn.LSTM, nn.GRU, nn.RNN])
-def test_packed_sequences_cost_their_own_steps(network: type[nn.RNNBase]) -> None:
+def test_packed_sequences_cost_their_own_steps(network: Callable[..., nn.Module]) -> None:
     """Lengths 5, 3 and 1 are nine steps, not fifteen; both overloads are one rule."""
     module = network(4, 6, 2, bidirectional=True)
     packed = count_spelled_both_ways(lambda: module(pack([5, 3, 1], 4)))[0]
@@ -252,7 +252,7 @@ def test_fused_gates_are_a_cell_without_its_products() -> None:
             assert products + fused == count_of(f"{cell}_cell", x, state, w_ih, w_hh, *biases, out=(h, h))
 
 
-@pytest.mark.parametrize(("mode", "cell"), enumerate(["rnn_relu", "rnn_tanh", "lstm", "gru"]))
+@pytest.mark.parametrize(("mode", "cell"), list(enumerate(["rnn_relu", "rnn_tanh", "lstm", "gru"])))
 @pytest.mark.parametrize("biases", [False, True])
 def test_fused_networks_cost_their_definition(mode: int, cell: str, biases: bool) -> None:
     """cuDNN, MIOpen and oneDNN: the same as the operator that was called."""
@@ -265,9 +265,9 @@ def test_fused_networks_cost_their_definition(mode: int, cell: str, biases: bool
     state = [h, h] if cell == "lstm" else h
     expected = count_of(cell, x, state, params, biases, 2, 0.5, True, True, False, out=())
     stride = len(layers[0])
-    cudnn = (x, params, stride, None, h, h, mode, 6, 0, 2, False, 0.5, True, True, [], None)
+    cudnn: Any = (x, params, stride, None, h, h, mode, 6, 0, 2, False, 0.5, True, True, [], None)
     assert count_of("_cudnn_rnn", *cudnn, out=()) == expected
-    miopen = (x, params, stride, h, h, mode, 6, 2, False, 0.5, True, True, [], None)
+    miopen: Any = (x, params, stride, h, h, mode, 6, 2, False, 0.5, True, True, [], None)
     assert count_of("miopen_rnn", *miopen, out=()) == expected
     one = count_of(cell, x, state, layers[0], biases, 1, 0.0, False, False, False, out=())
     weights = (*layers[0][:2], *([spec(rows)] * 2))

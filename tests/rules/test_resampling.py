@@ -21,11 +21,11 @@ from tests.rules.registered import assert_same_in_both_spellings, count_of, coun
 SIZES = st.integers(1, 3)
 
 
-def weigh(values: Sequence[Any], weights: Sequence[Any]) -> Counting:
+def weigh(values: Sequence[Any], weights: Sequence[Any]) -> Any:
     return total(value * weight for value, weight in zip(values, weights, strict=True))
 
 
-def interpolate(values: Any, weights: Sequence[Sequence[Any]]) -> Counting:
+def interpolate(values: Any, weights: Sequence[Sequence[Any]]) -> Any:
     """Nested lists of values, weighed along one dimension after the other, the innermost first."""
     if len(weights) > 1:
         values = [interpolate(inner, weights[1:]) for inner in values]
@@ -120,9 +120,9 @@ def test_grid_sampling(dims: int, mode: int, padding: int, align_corners: bool) 
     for point in tally.array(n * points, dims):
         weights = []
         for coordinate in point:
-            x = grid_position(coordinate, 5, 0 if mode == 2 else padding, align_corners)
+            position = grid_position(coordinate, 5, 0 if mode == 2 else padding, align_corners)
             if mode != 1:
-                t = x - float(math.floor(x))
+                t = position - float(math.floor(position))
                 weights.append(cubic_weights(t) if mode == 2 else [1.0 - t, t])
         if mode != 1:
             for _ in range(c):

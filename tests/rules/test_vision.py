@@ -14,7 +14,9 @@ from tests.rules.counting import Counting, Tally, assert_counted, maximum, spec,
 from tests.rules.registered import terms_of
 
 
-def axis(start: Counting, end: Counting, aligned: bool, pooled: int, samples: int) -> list[list[tuple[Counting, ...]]]:
+def axis(
+    start: Counting, end: Counting, aligned: bool, pooled: int, samples: int
+) -> list[list[tuple[Counting, Counting]]]:
     """The two weights of every sample, bin by bin, along one axis."""
     start, end = 0.25 * start, 0.25 * end
     if aligned:
@@ -27,11 +29,7 @@ def axis(start: Counting, end: Counting, aligned: bool, pooled: int, samples: in
     for p in range(pooled):
         weights = []
         for i in range(samples):
-            x = (
-                start + p * (1.0 * width) + (i + 0.5) * width / float(samples)
-                if p > 1
-                else (start + float(p) * width + (i + 0.5) * width / float(samples))
-            )
+            x = start + float(p) * width + (i + 0.5) * width / float(samples)
             assert isinstance((x < -1.0) | (x > 100.0) | (x <= 0.0), bool)
             upper = x - float(math.floor(x))
             weights.append((1.0 - upper, upper))
