@@ -19,21 +19,28 @@ if TYPE_CHECKING:
     from profiler.api import crosscheck, profile, profile_config
     from profiler.config import Config, load_config
     from profiler.errors import ProfilerError
-    from profiler.opcount import OpCount, Term
+    from profiler.opcount import OpCount, Term, contraction, each
     from profiler.profiles import Profile, load_profile
+    from profiler.records import TensorSpec
+    from profiler.rules import free, rule
 
 _HOMES = {
     "Config": "profiler.config",
     "OpCount": "profiler.opcount",
     "Profile": "profiler.profiles",
     "ProfilerError": "profiler.errors",
+    "TensorSpec": "profiler.records",
     "Term": "profiler.opcount",
     "compare": "profiler.analysis.comparison",
+    "contraction": "profiler.opcount",
     "crosscheck": "profiler.api",
+    "each": "profiler.opcount",
+    "free": "profiler.rules",
     "load_config": "profiler.config",
     "load_profile": "profiler.profiles",
     "profile": "profiler.api",
     "profile_config": "profiler.api",
+    "rule": "profiler.rules",
     "unexplained": "profiler.agreement",
 }
 
@@ -42,13 +49,18 @@ __all__ = [
     "OpCount",
     "Profile",
     "ProfilerError",
+    "TensorSpec",
     "Term",
     "compare",
+    "contraction",
     "crosscheck",
+    "each",
+    "free",
     "load_config",
     "load_profile",
     "profile",
     "profile_config",
+    "rule",
     "unexplained",
 ]
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 import torch
 from torch import nn
 
 from profiler.config import Config
 from profiler.counters import COUNTERS
-from profiler.counters.real import BYTES_LIMIT, MACS_LIMIT, real_copy, real_inputs
-from profiler.errors import ProfilerError, UncountedError
+from profiler.errors import NeedsDataError, ProfilerError, TraceError, UncountedError
 from profiler.formatting import bytes_text, thousands
 from profiler.models.building import build_model, build_real_model
 from profiler.models.inputs import build_inputs
+from profiler.models.real_copies import BYTES_LIMIT, real_copy, real_inputs
 from profiler.profiles import Profile
-from profiler.records import CounterRecord, Mode
-from profiler.tracing import Inputs, call_arguments, trace
+from profiler.records import CounterRecord, Mode, Trace
+from profiler.tracing import Inputs, call_arguments, trace, trace_for_real
+
+MACS_LIMIT = 500 * 10**9
+"""Above this many MACs no other counter is asked, since it would run the network for real."""
 
 
 def profile(
@@ -28,7 +31,8 @@ def profile(
 
     ``inputs`` is a tensor, a tuple of positional arguments or a mapping of keyword arguments; only their shapes
     and dtypes matter, so they may be on meta.  The network is not run on data: a copy of it is traced on the meta
-    device, and the model comes back exactly as it was.
+    device, and the model comes back exactly as it was.  Only where what it does depends on its data (``.item()``,
+    ``nonzero``) is a copy run on the CPU, on the inputs or on seeded random ones; the report says so.
 
     ``mode="inference"`` counts a forward pass in eval mode; ``"training"`` a forward pass in train mode and the
     backward pass that autograd runs.  With ``strict`` an operation without a rule raises
@@ -40,38 +44,19 @@ def profile(
     if mode not in ("inference", "training"):
         raise ProfilerError(f"mode: found {mode!r}, expected 'inference' or 'training'")
     kind = type(model)
-    result = Profile(
-        name=name or kind.__name__,
-        target=f"{kind.__module__}:{kind.__qualname__}",
-        mode=mode,
-        trace=trace(model, inputs, mode),
-        environment=_environment(),
+    return _profile(
+        _given(model, inputs), name or kind.__name__, f"{kind.__module__}:{kind.__qualname__}", mode, strict
     )
-    if strict:
-        check_complete(result)
-    return result
 
 
 def profile_config(config: Config, *, strict: bool = False, crosscheck: bool = True) -> Profile:
-    """What the network of ``config`` costs; with ``crosscheck``, what the counters that it names say as well."""
-    model = build_model(config.model.target, config.model.kwargs, base=config.base, dtype=config.dtype)
-    result = Profile(
-        name=config.name,
-        target=config.model.target,
-        mode=config.mode,
-        trace=trace(model, _config_inputs(config, "meta"), config.mode),
-        environment=_environment(),
-    )
-    if strict:
-        check_complete(result)
-    if not crosscheck:
-        return result
+    """What the network of ``config`` costs; with ``crosscheck``, what the counters that it names say as well.
 
-    def real() -> tuple[nn.Module, Any]:
-        twin = build_real_model(config.model.target, config.model.kwargs, base=config.base, dtype=config.dtype)
-        return twin.eval(), _config_inputs(config, "cpu")
-
-    return _counted_by(result, config.crosscheck, real)
+    Raises as :func:`profile` does, and :class:`~profiler.errors.TargetError` where the network cannot be built.
+    """
+    subject = _configured(config)
+    result = _profile(subject, config.name, config.model.target, config.mode, strict)
+    return _counted_by(result, config.crosscheck, subject) if crosscheck else result
 
 
 def crosscheck(
@@ -88,18 +73,69 @@ def crosscheck(
         return profile_config(model.model_copy(update={"crosscheck": tuple(against)}))
     if inputs is None:
         raise ProfilerError("crosscheck of a network needs its inputs")
-    result = profile(model, inputs)
-
-    def real() -> tuple[nn.Module, Any]:
-        arguments, options = call_arguments(inputs)
-        return real_copy(model), real_inputs(options or arguments)
-
-    return _counted_by(result, against, real)
+    return _counted_by(profile(model, inputs), against, _given(model, inputs))
 
 
-def _config_inputs(config: Config, device: str) -> tuple[Any, ...] | dict[str, Any]:
-    arguments, options = build_inputs(config.inputs, dtype=config.dtype, device=device)
-    return options if isinstance(config.inputs, Mapping) else arguments
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """A network to profile with its inputs: to be traced on meta, and made with real tensors where need be.
+
+    ``real`` is told whether the values of the weights matter.
+    """
+
+    static: Callable[[], tuple[nn.Module, Inputs]]
+    real: Callable[[bool], tuple[nn.Module, Inputs]]
+
+
+def _given(model: nn.Module, inputs: Inputs) -> _Subject:
+    """A network that the caller holds."""
+
+    def real(values_matter: bool) -> tuple[nn.Module, Inputs]:
+        return real_copy(model, random_weights=values_matter), real_inputs(inputs)
+
+    return _Subject(lambda: (model, inputs), real)
+
+
+def _configured(config: Config) -> _Subject:
+    """The network that a config names."""
+    model = config.model
+
+    def inputs(device: str) -> Inputs:
+        arguments, options = build_inputs(config.inputs, dtype=config.dtype, device=device)
+        return options if isinstance(config.inputs, Mapping) else arguments
+
+    def static() -> tuple[nn.Module, Inputs]:
+        return build_model(model.target, model.kwargs, base=config.base, dtype=config.dtype), inputs("meta")
+
+    def real(values_matter: bool) -> tuple[nn.Module, Inputs]:
+        network = build_real_model(
+            model.target, model.kwargs, base=config.base, dtype=config.dtype, random_weights=values_matter
+        )
+        return network, inputs("cpu")
+
+    return _Subject(static, real)
+
+
+def _profile(subject: _Subject, name: str, target: str, mode: Mode, strict: bool) -> Profile:
+    result = Profile(name, target, mode, _trace(subject, mode), _environment())
+    if strict:
+        check_complete(result)
+    return result
+
+
+def _trace(subject: _Subject, mode: Mode) -> Trace:
+    """The trace on meta; where the network needs data, that of a real run on the CPU."""
+    model, inputs = subject.static()
+    try:
+        return trace(model, inputs, mode)
+    except NeedsDataError as error:
+        size = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
+        if size > BYTES_LIMIT:
+            limit = bytes_text(BYTES_LIMIT)
+            raise TraceError(
+                f"{error}; a real run would take {bytes_text(size)}, above the limit of {limit}"
+            ) from error
+        return trace_for_real(*subject.real(True), mode, reason=str(error))
 
 
 def check_complete(result: Profile) -> None:
@@ -114,7 +150,7 @@ def check_complete(result: Profile) -> None:
     raise UncountedError(f"{result.name}: strict mode: {len(table)} operations have no rule: {ops}")
 
 
-def _counted_by(result: Profile, counters: Sequence[str], real: Callable[[], tuple[nn.Module, Any]]) -> Profile:
+def _counted_by(result: Profile, counters: Sequence[str], subject: _Subject) -> Profile:
     unknown = [name for name in counters if name not in COUNTERS]
     if unknown:
         raise ProfilerError(f"counter {unknown[0]!r} is not known, expected one of {', '.join(COUNTERS)}")
@@ -124,14 +160,17 @@ def _counted_by(result: Profile, counters: Sequence[str], real: Callable[[], tup
         if reason:
             records.append(CounterRecord(name, _version(name), "skipped", reason))
         else:
-            model, inputs = real()
-            records.append(COUNTERS[name](model, inputs))
+            model, inputs = subject.real(False)
+            arguments, options = call_arguments(inputs)
+            records.append(COUNTERS[name](model.eval(), options or arguments))
     return result.with_counters(*records)
 
 
 def _reason_to_skip(result: Profile) -> str:
     """Why the network is not run for real, if it should not be."""
     size = sum(record.bytes for record in result.trace.parameters)
+    if result.trace.real_run:
+        return "the network's work depends on its data, so two runs cannot be compared"
     if result.mode == "training":
         return "the cross-check compares forward passes in inference mode"
     if size > BYTES_LIMIT:

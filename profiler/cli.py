@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 import traceback
@@ -235,8 +236,34 @@ def models_command(pattern: str | None, debug: bool) -> None:
             click.echo("Also: package.module:callable and path/to/net.py:Net", err=True)
 
 
+@cli.command("operators")
+@click.argument("pattern", required=False, default="")
+@click.option("--status", type=click.Choice(["ruled", "free", "composite", "uncounted"]), help="Only those.")
+@click.option("--namespace", default="aten", show_default=True, help="Whose operators.")
+def operators_command(pattern: str, status: str | None, namespace: str) -> None:
+    """List the operators of this torch: ruled, free, composite or uncounted.
+
+    A composite operator is made of others, which are counted in its place.  PATTERN is a part of the name.
+    """
+    from collections import Counter
+
+    from profiler.tracing.coverage import coverage
+
+    found = coverage(namespace)
+    for entry in found:
+        if pattern in entry.op and status in (None, entry.status):
+            click.echo(f"{entry.status:<10} {entry.op:<60} {entry.kind}".rstrip())
+    totals = Counter(entry.status for entry in found)
+    click.echo(
+        f"{len(found)} operators: " + ", ".join(f"{number} {name}" for name, number in sorted(totals.items())), err=True
+    )
+
+
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # × and · where the output has no such characters
     cli(prog_name="profiler")
 
 
@@ -349,6 +376,9 @@ def _write_profiles(
     for (_, item), profile in zip(asked, profiles, strict=True):
         wanted_formats, wanted_tables = _wanted(item)
         files = render_files(profile_report(profile, wanted_tables, depth), formats or wanted_formats)
+        if not profile.counters:
+            for name in ("crosscheck.csv", "crosscheck.md"):  # of an earlier run: it would not be of this profile
+                (output / profile.name / name).unlink(missing_ok=True)
         for name, text in files.items():
             write_text(output / profile.name / name, text)
 

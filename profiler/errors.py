@@ -23,6 +23,10 @@ class TraceError(ProfilerError):
     """A network that refuses its inputs, or cannot run on the meta device."""
 
 
+class NeedsDataError(TraceError):
+    """What a network does depends on its data, so the meta device, which has none, cannot run it."""
+
+
 class UncountedError(ProfilerError):
     """Strict mode met an operation that has no rule."""
 

@@ -123,7 +123,9 @@ def _times(many: str, one: OpCount) -> str:
     costs = [(getattr(one, kind), kind) for kind in SCALAR_OPERATIONS if getattr(one, kind)]
     if len(costs) == 1:
         number, kind = costs[0]
-        return f"{many} {kind}" if number == 1 else f"{many} × {number} {kind}"
+        if number == 1 or many == "1":
+            return f"{many if number == 1 else number} {kind}"
+        return f"{many} × {number} {kind}"
     return f"{many} × ({' + '.join(f'{number} {kind if number != 1 else ONE_OF[kind]}' for number, kind in costs)})"
 
 

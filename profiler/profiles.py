@@ -162,6 +162,7 @@ class Profile:
             "target": self.target,
             "mode": self.mode,
             "environment": dict(self.environment),
+            "real_run": self.trace.real_run,
         }
         lists = {
             "modules": [asdict(record) for record in self.trace.modules],
@@ -220,6 +221,7 @@ def load_profile(path: str | Path) -> Profile:
                 tuple(_read_call(item) for item in data["calls"]),
                 tuple(_read(ModuleRecord, item) for item in data["modules"]),
                 tuple(_read(ParameterRecord, item) for item in data["parameters"]),
+                data["real_run"],
             ),
             counters=tuple(_read_counter(item) for item in data["counters"]),
         )

@@ -16,7 +16,7 @@ ROOT = "(root)"
 """How the network itself, whose fully qualified name is empty, is named in tables."""
 
 Status = Literal["counted", "free", "uncounted"]
-Phase = Literal["forward", "backward"]
+Phase = Literal["forward", "recompute", "backward"]
 Mode = Literal["inference", "training"]
 
 KINDS = (
@@ -77,8 +77,9 @@ class OpCall:
     """One call of one operation.
 
     ``module`` is the fully qualified name of the innermost module that was running ("" for the network
-    itself) and ``module_call`` says during which of its calls, counted from 1.  ``terms`` is empty for
-    an operation that is free, and for one that is uncounted.
+    itself) and ``module_call`` says during which of its calls, counted from 1.  ``phase`` is
+    ``"recompute"`` for a forward operation that runs again during the backward pass (activation checkpointing).
+    ``terms`` is empty for an operation that is free, and for one that is uncounted.
     """
 
     op: str
@@ -169,11 +170,15 @@ class CounterRecord:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """All that one trace of one network recorded."""
+    """All that one trace of one network recorded.
+
+    ``real_run`` is empty for a trace on the meta device; for one that had to run on real tensors it says why.
+    """
 
     calls: tuple[OpCall, ...]
     modules: tuple[ModuleRecord, ...]
     parameters: tuple[ParameterRecord, ...]
+    real_run: str = ""
 
 
 def show_shape(shape: tuple[int, ...]) -> str:

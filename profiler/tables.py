@@ -53,7 +53,7 @@ MODULES_COLUMNS = (
 )
 OPERATIONS_COLUMNS = ("op", "kind", "phase", "status", "calls", "modules", *COUNT_COLUMNS)
 PARAMETERS_COLUMNS = ("parameter", "module", "kind", "shape", "dtype", "parameters", "bytes", "trainable", "names")
-UNCOUNTED_COLUMNS = ("op", "calls", "elements", "modules")
+UNCOUNTED_COLUMNS = ("op", "calls", "elements", "bound", "bound_share", "modules")
 
 TERMS_SHOWN = 8
 """How many different terms a layer's formula shows before the rest is only counted."""
@@ -322,13 +322,34 @@ def parameters_table(trace: Trace) -> pd.DataFrame:
 
 
 def uncounted_table(trace: Trace) -> pd.DataFrame:
-    """The operations without a rule: calls, elements of the tensors they touched, and the modules that ran them."""
-    groups = _group((call for call in trace.calls if call.status == "uncounted"), lambda call: call.op)
+    """The operations without a rule: calls, elements of the tensors they touched, and the modules that ran them.
+
+    ``bound`` says what they could be worth: the FLOPs of a dense contraction that multiplies and adds each element
+    of the largest operand into each result.  No linear operation costs more; one that iterates could.
+    ``bound_share`` is its part of the bound and all that was counted together.
+    """
+    unknown = [call for call in trace.calls if call.status == "uncounted"]
+    bounds: dict[str, int] = {}
+    for call in unknown:
+        bounds[call.op] = bounds.get(call.op, 0) + _dense_bound(call)
+    counted = total_count(trace).flops
     rows = [
-        (op, group.calls, group.elements, "; ".join(name or ROOT for name in group.modules))
-        for op, group in sorted(groups.items())
+        (
+            op,
+            group.calls,
+            group.elements,
+            bounds[op],
+            bounds[op] / (bounds[op] + counted) if bounds[op] else 0.0,
+            "; ".join(name or ROOT for name in group.modules),
+        )
+        for op, group in sorted(_group(unknown, lambda call: call.op).items())
     ]
     return make_table(UNCOUNTED_COLUMNS, rows)
+
+
+def _dense_bound(call: OpCall) -> int:
+    """2 FLOPs for each pair of a result and an element of the largest operand."""
+    return 2 * sum(spec.size for spec in call.outputs) * max((spec.size for spec in call.inputs), default=1)
 
 
 def _show_calls(shapes: tuple[tuple[tuple[int, ...], ...], ...]) -> str:

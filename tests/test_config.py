@@ -47,6 +47,14 @@ def test_a_short_file_is_filled_in_with_defaults(tmp_path: Path) -> None:
     assert (config.report.formats, config.report.tables) == (FORMATS, TABLES)
 
 
+def test_inputs_may_be_left_to_the_target(tmp_path: Path) -> None:
+    """Without the key, or with nothing after it, there are no inputs; an empty list means none are given."""
+    assert load_config(write(tmp_path, "model: {target: 'a:b'}")).inputs is None
+    assert load_config(write(tmp_path, "model: {target: 'a:b'}\ninputs:")).inputs is None
+    assert load_config(write(tmp_path, "model: {target: 'a:b'}\ninputs: []")).inputs == ()
+    assert quick_config("torchvision:vgg16", []).inputs is None
+
+
 def test_every_key_is_taken(tmp_path: Path) -> None:
     """A file that says everything comes out as it says."""
     text = """
@@ -138,11 +146,10 @@ def one_input(spec: str) -> str:
 
 
 BAD_CONTENT = [
-    ("", "empty, expected a mapping with the keys name, model and inputs"),
+    ("", "empty, expected a mapping with the keys model and inputs"),
     ("# nothing\n", "empty, expected a mapping"),
     ("- 1", "found [1], expected a mapping"),
     ("inputs: []", "model: missing, expected the key model"),
-    ("model: {target: 'a:b'}", "inputs: missing, expected the key inputs"),
     ("model: {}\ninputs: []", "model.target: missing, expected the key target (such as torchvision:resnet50)"),
     (GOOD + "modes: training", "modes: unknown key, did you mean 'mode'"),
     (GOOD + "qqq: 1", "qqq: unknown key (expected one of name, model, inputs, mode, dtype, crosscheck, report)"),
@@ -262,6 +269,7 @@ def test_a_quick_shape_is_read_or_refused(text: str) -> None:
     except ConfigError as error:
         assert str(error).startswith(f"--input {text}: expected positive sizes joined by x")  # noqa: PT017
     else:
+        assert isinstance(config.inputs, tuple)
         (spec,) = config.inputs
         assert isinstance(spec, InputSpec)
         assert text.partition(":")[0] == text.partition(":")[0].strip()
@@ -278,9 +286,7 @@ def test_quick_inputs_have_dtypes_and_a_name() -> None:
 
 
 def test_quick_mistakes_are_named() -> None:
-    """No shape, a wrong dtype, and a target that is none."""
-    with pytest.raises(ConfigError, match=r"^torchvision:vgg16: expected the shape of its input, such as --input"):
-        quick_config("torchvision:vgg16", [])
+    """A wrong dtype, and a target that is none."""
     with pytest.raises(ConfigError, match=r"^--input 1x3:int63: .*did you mean 'int64'"):
         quick_config("torchvision:vgg16", ["1x3:int63"])
     with pytest.raises(ConfigError, match=r"^vgg16: model\.target: found 'vgg16', expected source:name"):

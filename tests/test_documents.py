@@ -13,6 +13,8 @@ from click.testing import CliRunner
 
 from profiler.cli import cli
 from profiler.config import load_config
+from profiler.records import TensorSpec
+from profiler.rules import REGISTRY
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -58,9 +60,16 @@ def test_readme_commands_run(tmp_path: Path) -> None:
 def test_readme_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As it stands."""
     monkeypatch.chdir(tmp_path)
-    (code,) = blocks(README, "python")
     names: dict[str, object] = {}
-    exec(compile(code, "README.md", "exec"), names)
+    try:
+        for code in blocks(README, "python"):
+            exec(compile(code, "README.md", "exec"), names)
+        rule = REGISTRY.find("mylib::scaled_product")
+        assert rule is not None
+        kind, terms = rule.apply(TensorSpec((2, 3)), TensorSpec((3, 5)), 0.5, out=TensorSpec((2, 5)))
+    finally:
+        REGISTRY.remove("mylib::scaled_product")
+    assert (kind, [term.formula for term in terms]) == ("matmul", ["3·(2·5)", "2·5 multiplies"])
     assert {"profile", "same", "wider", "checked"} <= set(names)
     assert (tmp_path / "small.json").is_file()
 
@@ -77,9 +86,6 @@ def test_the_config_reference_is_a_valid_config(tmp_path: Path) -> None:
 
 def test_the_rule_in_the_contributors_guide_works() -> None:
     """It registers, and counts what it says."""
-    from profiler.records import TensorSpec
-    from profiler.rules import REGISTRY
-
     (code,) = blocks(CONTRIBUTING, "python")
     names: dict[str, object] = {}
     try:

@@ -117,7 +117,14 @@ def test_unknown_is_never_zero(trace: Trace) -> None:
     assert operations["status"].iloc[0] == "uncounted"
     assert operations["flops"][0] is None
     assert tables.uncounted_table(trace).to_dict("records") == [
-        {"op": "lib::odd", "calls": 1, "elements": 2 * 3 + 2 * 3, "modules": "block.odd"}
+        {
+            "op": "lib::odd",
+            "calls": 1,
+            "elements": 2 * 3 + 2 * 3,
+            "bound": 2 * (2 * 3) * (2 * 3),
+            "bound_share": 72 / (72 + tables.total_count(trace).flops),
+            "modules": "block.odd",
+        }
     ]
 
 

@@ -21,7 +21,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from profiler.errors import TargetError
-from profiler.models.targets import find_target, reason
+from profiler.models.targets import find_builder, reason
 from profiler.models.torchvision_ops import with_operators
 
 Placement = Callable[[], AbstractContextManager[Any]]
@@ -41,13 +41,20 @@ def build_model(
 
 
 def build_real_model(
-    target: str, kwargs: Mapping[str, Any] | None = None, *, base: Path | None = None, dtype: str = "float32"
+    target: str,
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    base: Path | None = None,
+    dtype: str = "float32",
+    random_weights: bool = False,
 ) -> nn.Module:
     """The network on the CPU with real tensors, random initial weights replaced by zeros, which is quicker.
 
-    For counters that cannot run on meta; its outputs mean nothing.  Raises TargetError.
+    For counters that cannot run on meta; its outputs mean nothing.  With ``random_weights`` it is initialised as
+    its builder does it, from a fixed seed, for a network whose work depends on its values.  Raises TargetError.
     """
-    return _cast(_build(target, kwargs or {}, base, (_WithoutRandomFills,)), dtype)
+    placement = contextlib.nullcontext if random_weights else _WithoutRandomFills
+    return _cast(_build(target, kwargs or {}, base, (placement,)), dtype)
 
 
 def move_to_meta(network: nn.Module) -> nn.Module:
@@ -88,7 +95,7 @@ def _meta_twin(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _build(target: str, kwargs: Mapping[str, Any], base: Path | None, placements: tuple[Placement, ...]) -> nn.Module:
-    builder = find_target(target, base)
+    builder = find_builder(target, base).build
     if isinstance(builder, nn.Module):
         if kwargs:
             raise TargetError(f"target {target}: is a network already, expected no kwargs, found {dict(kwargs)}")

@@ -1,13 +1,36 @@
-"""The inputs of a config → the arguments of the network's forward, on meta or with real values."""
+"""The inputs of a config → the arguments of the network's forward, on meta or with real values.
+
+Where a config leaves them out, the source of its target may know them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from profiler.config import INTEGER_DTYPES, InputSpec, InputValue
+from profiler.errors import TargetError
+from profiler.models.targets import find_builder, reason
+
+
+def default_inputs(
+    target: str, kwargs: Mapping[str, Any] | None = None, base: Path | None = None
+) -> tuple[InputValue, ...] | Mapping[str, InputValue]:
+    """What the network that ``target`` builds from ``kwargs`` is given, as its source knows it.
+
+    The form is that of a config's ``inputs``.  Raises TargetError where the source does not know.
+    """
+    builder = find_builder(target, base)
+    unknown = f"target {target}: its inputs are not known, give their shapes: inputs in a config, or --input"
+    if builder.inputs is None:
+        raise TargetError(unknown)
+    try:
+        return builder.inputs(**(kwargs or {}))
+    except Exception as error:
+        raise TargetError(f"{unknown} ({reason(error)})") from error
 
 
 def build_inputs(

@@ -6,28 +6,39 @@ by name.  It is called only when a target asks for it, so it may import what it 
 
 from __future__ import annotations
 
-import functools
-import inspect
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from torch import nn
 
+from profiler.config import InputValue
 from profiler.errors import TargetError
-from profiler.models.torchvision_ops import import_torchvision
+
+DefaultInputs = Callable[..., tuple[InputValue, ...] | Mapping[str, InputValue]]
+"""``inputs(**kwargs)``: what the network that is built from ``kwargs`` is given, positional or by keyword."""
 
 
 @dataclass(frozen=True, slots=True)
 class Builder:
-    """One network of a source: the family it is listed under, and the function that builds it."""
+    """One network of a source: the family it is listed under, the function that builds it, and its usual inputs.
+
+    ``inputs`` raises ValueError, or is None, where they are not known.
+    """
 
     family: str
     build: Callable[..., nn.Module]
+    inputs: DefaultInputs | None = None
 
 
-Source = Callable[[], Mapping[str, Builder]]
-"""``source() -> networks``: every name that may follow the colon, with its builder."""
+Source = Callable[[Path], Mapping[str, Builder]]
+"""``source(base) -> networks``: every name that may follow the colon, with its builder.
+
+``base`` is the folder that a relative path in a builder's kwargs starts from.
+"""
 
 SOURCES: dict[str, Source] = {}
 
@@ -44,40 +55,20 @@ def source(name: str) -> Callable[[Source], Source]:
     return register
 
 
-@source("torchvision")
-def torchvision_networks() -> dict[str, Builder]:
-    """Every network that torchvision lists, each built without weights."""
-    models = import_torchvision().models
-    builders = {name: models.get_model_builder(name) for name in models.list_models()}
-    return {name: Builder(_family(build), without_download(build)) for name, build in builders.items()}
+def import_extra(package: str) -> ModuleType:
+    """The optional ``package``.  Raises TargetError, which says how to install it, where it is missing."""
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        hint = f'pip install "static-flop-profiler[{package}]"'
+        raise TargetError(f"{package} is not installed; install it with: {hint}") from error
 
 
-def _family(build: Callable[..., nn.Module]) -> str:
-    """``torchvision.models.detection.ssd`` → ``detection``; a module at the top builds classifiers."""
-    parts = build.__module__.split(".")
-    return parts[2] if len(parts) > 3 else "classification"
-
-
-def without_download(build: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
-    """A torchvision builder that fetches no weights, neither for the network nor for its backbone.
-
-    Asking for weights is an error, since only their shapes could matter here.  Any other callable is
-    returned as it is.
-    """
-    if not getattr(build, "__module__", "").startswith("torchvision.models") or inspect.isclass(build):
-        return build
-    no_weights = dict.fromkeys({"weights", "weights_backbone"} & inspect.signature(build).parameters.keys())
-
-    @functools.wraps(build)
-    def offline(**kwargs: Any) -> nn.Module:
-        for key in ("weights", "weights_backbone", "pretrained", "pretrained_backbone"):
-            if kwargs.pop(key, None):
-                raise ValueError(f"{key} would be downloaded, and their values change no count; leave {key} out")
-        return build(**{**_quick_init(build), **no_weights, **kwargs})
-
-    return offline
-
-
-def _quick_init(build: Callable[..., nn.Module]) -> dict[str, Any]:
-    """GoogLeNet and Inception warn of, and are slow in, an initialisation that nothing here looks at."""
-    return {"init_weights": False} if build.__name__ in ("googlenet", "inception_v3") else {}
+def refuse_weights(kwargs: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """``kwargs`` without ``keys``, which ask for trained weights.  Raises ValueError where one does ask."""
+    for key in keys:
+        if kwargs.get(key):
+            raise ValueError(f"{key} would be downloaded, and their values change no count; leave {key} out")
+    return {key: value for key, value in kwargs.items() if key not in keys}

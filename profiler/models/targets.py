@@ -13,20 +13,23 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from torch import nn
-
 from profiler.config import did_you_mean
 from profiler.errors import TargetError
 from profiler.models import zoo
-from profiler.models.sources import SOURCES, without_download
+from profiler.models.from_torchvision import without_download
+from profiler.models.sources import SOURCES, Builder
 from profiler.models.torchvision_ops import with_operators
+
+# isort: split
+# These register themselves, and are listed after torchvision's.
+from profiler.models import from_timm, from_transformers  # noqa: F401
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +43,14 @@ class KnownTarget:
 def list_targets(pattern: str | None = None) -> list[KnownTarget]:
     """Every target with a known name, those of the zoo first; with ``pattern``, those that match it.
 
+    A source whose package is not installed has none.
     A pattern with ``*``, ``?`` or ``[`` has to match a whole target or the name after its colon; any other
     matches anywhere in a target or its family.  Upper and lower case are the same.
     """
     known = [KnownTarget(f"{zoo.__name__}:{name}", "zoo") for name in zoo.__all__]
     for source, networks in SOURCES.items():
-        known += [KnownTarget(f"{source}:{name}", network.family) for name, network in networks().items()]
+        with contextlib.suppress(TargetError):
+            known += [KnownTarget(f"{source}:{name}", network.family) for name, network in networks(Path.cwd()).items()]
     return [entry for entry in known if pattern is None or _matches(entry, pattern.lower())]
 
 
@@ -56,29 +61,30 @@ def _matches(entry: KnownTarget, pattern: str) -> bool:
     return pattern in target or pattern in entry.family
 
 
-def find_target(target: str, base: Path | None = None) -> Callable[..., nn.Module]:
-    """What ``target`` names: a function or class that builds a network, or a network.
+def find_builder(target: str, base: Path | None = None) -> Builder:
+    """What ``target`` names: a function or class that builds a network, or a network, as a :class:`Builder`.
 
-    A relative ``path/to/net.py`` starts from ``base`` (default: the current folder).  Raises TargetError,
-    which offers the nearest known names.
+    A relative ``path/to/net.py`` starts from ``base`` (default: the current folder), and so does a path among
+    the kwargs of a source's network.  Raises TargetError, which offers the nearest known names.
     """
+    base = base or Path.cwd()
     place, colon, name = target.rpartition(":")
     if not (place and colon and name):
-        names = {entry.target.partition(":")[2]: entry.target for entry in list_targets()}
+        names = {entry.target.partition(":")[2]: entry.target for entry in reversed(list_targets())}
         near = [names[name] for name in difflib.get_close_matches(target, names, n=1)]
         example = f"did you mean {near[0]!r}?" if near else "such as torchvision:resnet50"
         raise TargetError(f"target {target!r}: expected source:name, {example}")
     if place in SOURCES:
-        networks = SOURCES[place]()
+        networks = SOURCES[place](base)
         if name not in networks:
             hint = did_you_mean(name, networks)
             raise TargetError(f"target {target}: {place} has no network {name!r}{hint}; see: profiler models")
-        return networks[name].build
-    module = _load(target, place, base or Path.cwd())
+        return networks[name]
+    module = _load(target, place, base)
     found = _attribute(target, module, name)
     if not callable(found):
         raise TargetError(f"target {target}: {name} is a {type(found).__name__}, expected a class or function")
-    return without_download(found)
+    return Builder(place, without_download(found))
 
 
 def reason(error: BaseException) -> str:

@@ -3,7 +3,8 @@
 The torchvision wheel is linked against CUDA.  Beside a CPU-only torch its library does not load, its
 operators (nms, roi_align, deform_conv2d, …) do not exist, and ``import torchvision`` itself fails; whatever
 imports torchvision, such as transformers, fails with it.  To build networks and trace them on the meta
-device the operators' names and shapes are enough.  So :func:`import_torchvision` tries the plain import, and
+device the operators' names and shapes are enough; those that detection networks call get plain-torch kernels
+too, for networks that have to be run on the CPU.  So :func:`import_torchvision` tries the plain import, and
 only when the operators turn out to be missing does it declare them and import torchvision again.
 """
 
@@ -21,6 +22,7 @@ from typing import Any, TypeVar
 import torch
 
 from profiler.errors import TargetError
+from profiler.models.torchvision_kernels import KERNELS
 
 SCHEMAS = (
     "_cuda_version() -> int",
@@ -69,8 +71,9 @@ def import_torchvision() -> ModuleType:
     """torchvision, with its operators declared if its own library cannot load.
 
     A torchvision that imports by itself is left as it is.  Otherwise the operators are declared with
-    torchvision's own shape functions and gradients, so that they run on meta tensors; on real tensors they
-    raise ``NotImplementedError``.  Raises TargetError where torchvision is not installed.
+    torchvision's own shape functions and gradients, so that they run on meta tensors; on real CPU tensors the
+    kernels of :mod:`profiler.models.torchvision_kernels` run, and other operators raise
+    ``NotImplementedError``.  Raises TargetError where torchvision is not installed.
     """
     with _lock:
         try:
@@ -122,6 +125,8 @@ def _declare_operators() -> torch.library.Library:
         library.define(schema)
     library.impl("_cuda_version", _no_cuda, "CompositeExplicitAutograd")
     library.impl("box_iou_rotated", _box_iou_rotated_shape, "Meta")
+    for name, kernel in KERNELS.items():
+        library.impl(name, kernel, "CPU")
     return library  # type: ignore[no-any-return]
 
 

@@ -168,6 +168,12 @@ def _partial(profile: Profile) -> str:
 def _notes(profile: Profile) -> Iterable[Note]:
     if not profile.complete:
         yield Note(f"Partial: {_partial(profile)}", "warning")
+    if profile.trace.real_run:
+        yield Note(
+            f"Counted on a real run on the CPU, with seeded inputs where none were given: {profile.trace.real_run}. "
+            "Other data may cost more or less.",
+            "warning",
+        )
     lesson = conv_against_linear(profile)
     if lesson:
         yield Note(lesson, "finding")

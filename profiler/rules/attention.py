@@ -177,6 +177,38 @@ def efficient_attention_forward(
     yield from attention_terms((batch, heads, length), key.shape[1], d_k, value.shape[-1], bias, dropout_p, scale)
 
 
+@rule("aten::_cudnn_attention_forward", kind="attention")
+def cudnn_attention_forward(
+    query: TensorSpec,
+    key: TensorSpec,
+    value: TensorSpec,
+    attn_bias: TensorSpec | None,
+    cum_seq_q: TensorSpec | None,
+    cum_seq_k: TensorSpec | None,
+    max_q: int,
+    max_k: int,
+    compute_log_sumexp: bool,
+    dropout_p: float = 0.0,
+    *_: Any,
+    scale: float | None = None,
+    out: Any,
+) -> Iterator[Term]:
+    """As :func:`scaled_dot_product_attention`.
+
+    Raises UncountedError where the lengths of the sequences are data.
+    """
+    _require_dense("aten::_cudnn_attention_forward", cum_seq_q, cum_seq_k)
+    yield from scaled_dot_product_attention(query, key, value, attn_bias, dropout_p, scale=scale, out=out)
+
+
+@rule("aten::_triton_scaled_dot_attention", kind="attention")
+def triton_scaled_dot_attention(
+    q: TensorSpec, k: TensorSpec, v: TensorSpec, dropout_p: float = 0.0, *, out: TensorSpec
+) -> Iterator[Term]:
+    """As :func:`scaled_dot_product_attention`."""
+    yield from scaled_dot_product_attention(q, k, v, None, dropout_p, out=out)
+
+
 @rule("higher_order::flex_attention", kind="attention")
 def flex_attention(
     query: TensorSpec,

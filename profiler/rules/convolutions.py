@@ -15,6 +15,7 @@ from profiler.records import TensorSpec
 from profiler.rules.contractions import RELU, bias_terms, scale_terms, summed_products
 from profiler.rules.costs import addition, expand, sum_of
 from profiler.rules.registry import rule
+from profiler.rules.resampling import LINEAR_TAPS, interpolation_of
 
 Sizes = Sequence[int] | int
 """One size for each spatial dimension, or one for all of them."""
@@ -263,7 +264,7 @@ def deform_conv2d(
     batch, channels = input.shape[:2]
     samples = (batch, channels, *weight.shape[2:], *out.shape[-2:])
     yield each((offset.size // 2,), "positions", adds=6)
-    yield each(samples, "bilinear samples", multiplies=6, adds=3)
+    yield Term("bilinear samples", samples, interpolation_of(LINEAR_TAPS, 2))
     if use_mask:
         yield each(samples, "mask", multiplies=1)
     yield from conv(input, weight, bias, out=out)

@@ -221,6 +221,23 @@ def householder_product(self: TensorSpec, tau: TensorSpec, *, out: TensorSpec) -
     yield Term("product of reflections", batch, householder_product_of(m, n, tau.shape[-1]))
 
 
+@rule("aten::ormqr", kind="matmul")
+def ormqr(
+    self: TensorSpec,
+    input2: TensorSpec,
+    input3: TensorSpec,
+    left: bool = True,
+    transpose: bool = False,
+    *,
+    out: TensorSpec,
+) -> Iterator[Term]:
+    """Reflections (*, m, k), τ (*, k), C (*, m, n) → Q·C, or C·Q for C (*, n, m), never forming Q."""
+    _, m, _k = _matrices("aten::ormqr", self)
+    k = input2.shape[-1]
+    reflected = 2 * _falling(k, m) - k
+    yield Term("reflected columns", _right_hand_sides(out, left), OpCount(multiplies=reflected, adds=reflected))
+
+
 @rule("aten::linalg_qr", kind="matmul")
 def qr(self: TensorSpec, mode: str = "reduced", *, out: Sequence[TensorSpec]) -> Iterator[Term]:
     """(*, m, n) → Q (*, m, k) unless ``mode`` is "r", R (*, k, n), by Householder reflections."""

@@ -15,7 +15,9 @@ from typing import Any, Literal
 from profiler.opcount import OpCount, Term, contraction, each
 from profiler.records import TensorSpec
 from profiler.rules.costs import SIGMOID
-from profiler.rules.registry import rule
+from profiler.rules.registry import free, rule
+
+free("aten::_cudnn_rnn_flatten_weight")
 
 Cell = Literal["lstm", "gru", "rnn_tanh", "rnn_relu"]
 Sizes = tuple[int, ...]

@@ -91,6 +91,7 @@ def aminmax(input: TensorSpec, *dims: int, dim: int | None = None, out: Any, **_
     "aten::nonzero_static",
     "aten::argwhere",
     "aten::equal",
+    *(f"aten::{op}{layout}" for op in ("to_sparse", "_to_sparse") for layout in ("", "_csr", "_csc", "_bsr", "_bsc")),
     kind="reduction",
 )
 def truths(input: TensorSpec, *_: Any, out: Any, **__: Any) -> Iterator[Term]:

@@ -26,12 +26,18 @@ class Entry:
     """What is known of one operation.  ``cost`` is ``None`` for one that is known to be free."""
 
     op: str
-    kind: str | KindRule
+    kind: str | KindRule | None
     cost: CostRule | None
     integers: bool = False
 
-    def kind_of(self, *args: Any, **kwargs: Any) -> str:
-        return self.kind if isinstance(self.kind, str) else self.kind(*args, **kwargs)
+    def apply(self, *args: Any, out: Any, **kwargs: Any) -> tuple[str, tuple[Term, ...]]:
+        """The kind and the terms of one call; without a kind, contractions are ``matmul``, any other elementwise."""
+        if self.cost is None:
+            return "movement", ()
+        terms = tuple(self.cost(*args, out=out, **kwargs))
+        if self.kind is None:
+            return "matmul" if any(term.contracted for term in terms) else "elementwise", terms
+        return self.kind if isinstance(self.kind, str) else self.kind(*args, out=out, **kwargs), terms
 
 
 class Registry:
@@ -68,12 +74,14 @@ class Registry:
 REGISTRY = Registry()
 
 
-def rule(*ops: str, kind: str | KindRule, integers: bool = False) -> Callable[[CostRule], CostRule]:
+def rule(*ops: str, kind: str | KindRule | None = None, integers: bool = False) -> Callable[[CostRule], CostRule]:
     """Register the decorated function as the rule of ``ops``.
 
     The function gets the operation's arguments as the dispatcher passes them, every tensor replaced by its
     :class:`~profiler.records.TensorSpec`, and the result (a spec, or a tuple of them) as ``out``; it returns
-    terms.  Work on integers and booleans is free unless ``integers`` says that it counts.
+    terms.  ``kind`` is one of ``KINDS`` or a function of the same arguments; without it, work that contracts is
+    ``matmul`` and any other ``elementwise``.  Work on integers and booleans is free unless ``integers`` says that
+    it counts.
     """
 
     def register(cost: CostRule) -> CostRule:

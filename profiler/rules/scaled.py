@@ -13,7 +13,9 @@ from typing import Any
 from profiler.opcount import OpCount, Term, contraction, each
 from profiler.records import TensorSpec
 from profiler.rules.contractions import bias_terms, factors_kind
-from profiler.rules.registry import rule
+from profiler.rules.registry import free, rule
+
+free("aten::_convert_weight_to_int4pack", "aten::_convert_weight_to_int4pack_for_cpu")
 
 _FACTORS_OUT = (0, 1)
 """The recipes of torch.nn.functional.ScalingType that do not vary along the summed dimension."""
@@ -117,6 +119,30 @@ def scaled_grouped_mm(
     yield each(out.shape, "scales", multiplies=2)
     if scale_result is not None:
         yield each(out.shape, "scale of the result", multiplies=1)
+
+
+@rule("aten::_scaled_grouped_mm_v2", kind=factors_kind)
+def scaled_grouped_mm_v2(
+    self: TensorSpec,
+    mat2: TensorSpec,
+    scale_a: Sequence[TensorSpec],
+    recipe_a: Sequence[int],
+    swizzle_a: Sequence[int],
+    scale_b: Sequence[TensorSpec],
+    recipe_b: Sequence[int],
+    swizzle_b: Sequence[int],
+    offs: TensorSpec | None = None,
+    bias: TensorSpec | None = None,
+    *_: Any,
+    out: TensorSpec,
+    **__: Any,
+) -> Iterator[Term]:
+    """As :func:`grouped_mm`, with scales in several levels, each by its recipe as in :func:`scaled_mm_v2`."""
+    a, b = (TensorSpec(_unpacked(matrix, dim), matrix.dtype) for matrix, dim in ((self, -1), (mat2, -2)))
+    yield from grouped_mm(a, b, offs, bias, out=out)
+    for recipes, matrix in ((recipe_a, a), (recipe_b, b)):
+        for recipe in recipes:
+            yield each(out.shape if recipe in _FACTORS_OUT else matrix.shape, "scale", multiplies=1)
 
 
 @rule("aten::_weight_int8pack_mm", kind="linear")

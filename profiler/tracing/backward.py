@@ -1,37 +1,72 @@
-"""Which module a backward operation belongs to: autograd's nodes are assigned to modules as these return."""
+"""Where a backward operation belongs: to the module and the kind of the forward operation that it is the gradient of.
+
+Autograd numbers its nodes in the order in which forward operations make them.  While a forward operation runs, the
+last number given is that of its node; while a backward operation runs, its node is known.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
-import torch
+from profiler.tracing.private import last_node_number, running_node
+
+Place = tuple[str, int]
+"""A module's name, and which of its calls."""
+
+NOT_TAKEN_OVER = ("movement", "uncounted")
+"""The gradient of moving data may be a sum; what it is, its own rule says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The forward operation behind a backward one: where it ran, and its kind if that is to be taken over."""
+
+    place: Place
+    kind: str | None
 
 
 class BackwardScope:
-    """Follows the autograd graph.
-
-    Each time a module returns, the nodes behind its results that belong to nobody yet are its own: its
-    children returned before it and took theirs.  While a node runs in the backward pass, its module is
-    the place where operations are recorded.
-    """
+    """Remembers, node by node, which forward operation made it."""
 
     def __init__(self) -> None:
-        self.current: tuple[str, int] = ("", 1)
-        self._owned: dict[Any, tuple[str, int]] = {}
+        self._sources: dict[int, Source] = {}
+        self._gathered: list[int] | None = None
+        self._latest = Source(("", 1), None)
 
-    def claim(self, outputs: list[torch.Tensor], place: tuple[str, int]) -> None:
-        """The nodes behind ``outputs`` that nobody owns yet belong to the module call ``place``."""
-        waiting = [tensor.grad_fn for tensor in outputs if tensor.grad_fn is not None]
-        while waiting:
-            node = waiting.pop()
-            if node in self._owned:
-                continue
-            self._owned[node] = place
-            node.register_prehook(self._entering(place))
-            waiting.extend(parent for parent, _ in node.next_functions if parent is not None)
+    def note(self, place: Place, kind: str) -> None:
+        """The forward operation that runs now made the last node, unless an earlier one did: it has none then."""
+        number = last_node_number()
+        if number in self._sources:
+            return
+        self._sources[number] = Source(place, None if kind in NOT_TAKEN_OVER else kind)
+        if self._gathered is not None:
+            self._gathered.append(number)
 
-    def _entering(self, place: tuple[str, int]) -> Any:
-        def enter(gradients: Any) -> None:
-            self.current = place
+    @contextmanager
+    def gathering(self, nodes: list[int]) -> Iterator[None]:
+        """Appends to ``nodes`` those that are made inside, for :meth:`say`."""
+        before, self._gathered = self._gathered, nodes
+        try:
+            yield
+        finally:
+            self._gathered = before
 
-        return enter
+    def say(self, nodes: list[int], kind: str) -> None:
+        """Those nodes are parts of one operation of that kind."""
+        for number in nodes:
+            self._sources[number] = replace(self._sources[number], kind=kind)
+
+    def current(self) -> Source:
+        """The forward operation of the node that runs now; of the last known one where it has none.
+
+        A node of a custom ``autograd.Function`` runs the user's own backward, whose operations keep their kinds.
+        """
+        number, custom = running_node()
+        if number in self._sources:
+            source = self._sources[number]
+            self._latest = replace(source, kind=None) if custom else source
+        else:
+            self._latest = replace(self._latest, kind=None)
+        return self._latest

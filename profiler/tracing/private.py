@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+from torch import nn
+
 try:
     from torch.utils._python_dispatch import TorchDispatchMode
 except ImportError as error:
@@ -12,7 +15,24 @@ except ImportError as error:
         "install a torch release that this profiler was tested with (see constraints.txt)"
     ) from error
 
-__all__ = ["TorchDispatchMode", "can_be_taken_apart", "operator_name"]
+try:
+    from torch._C import _current_autograd_node as _running_node
+    from torch._C._autograd import _get_sequence_nr as _number_of_next_node
+except ImportError as error:
+    raise ImportError(
+        "this torch does not number its autograd nodes, by which backward operations are told apart: "
+        "install a torch release that this profiler was tested with (see constraints.txt)"
+    ) from error
+
+__all__ = [
+    "TorchDispatchMode",
+    "can_be_taken_apart",
+    "last_node_number",
+    "operator_name",
+    "operators",
+    "running_node",
+    "without_compiler",
+]
 
 
 def operator_name(func: Any) -> str:
@@ -25,3 +45,35 @@ def can_be_taken_apart(func: Any) -> bool:
     """Whether the operator is defined by other operators, so that ``func.decompose`` runs those."""
     check = getattr(func, "_can_decompose", None)
     return check is not None and bool(check())
+
+
+def last_node_number() -> int:
+    """The number of the autograd node that was made last in this thread."""
+    return _number_of_next_node() - 1
+
+
+def running_node() -> tuple[int, bool]:
+    """The number of the autograd node that runs now (−1 for none), and whether it is a custom function's."""
+    node: Any = _running_node()
+    if node is None:
+        return -1, False
+    return node._sequence_nr(), isinstance(node, torch.autograd.function.BackwardCFunction)
+
+
+def without_compiler(model: nn.Module) -> nn.Module:
+    """The module that ``torch.compile`` wrapped; any other module is returned as it is."""
+    wrapped = model.__dict__.get("_modules", {}).get("_orig_mod")
+    return model if wrapped is None else wrapped
+
+
+def operators(namespace: str) -> dict[str, bool]:
+    """Every operator of a namespace that the running torch dispatches, with whether each is made of other operators."""
+    names: dict[str, bool] = {}
+    for full_name in torch._C._dispatch_get_all_op_names():
+        name, _, overload_name = full_name.partition(".")
+        if name.startswith(f"{namespace}::"):
+            packet = getattr(getattr(torch.ops, namespace), name.partition("::")[2])
+            overload = getattr(packet, overload_name or "default", None)
+            made_of_others = overload is not None and can_be_taken_apart(overload)
+            names[name] = names.get(name, True) and made_of_others
+    return names

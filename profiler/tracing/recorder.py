@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from profiler.errors import RuleError
-from profiler.records import OpCall, Phase, TensorSpec, show_shapes
+from profiler.errors import RuleError, UncountedError
+from profiler.opcount import Term
+from profiler.records import OpCall, Phase, Status, TensorSpec, show_shapes
 from profiler.rules.registry import Entry, Registry
+from profiler.tracing.backward import NOT_TAKEN_OVER, BackwardScope, Place
 from profiler.tracing.copying import to_meta
 from profiler.tracing.private import TorchDispatchMode, can_be_taken_apart, operator_name
+from profiler.tracing.scope import ModuleScope
 from profiler.tracing.tensors import dtype_name, map_arguments
-
-Place = Callable[[], tuple[str, int]]
-"""Says which module is running, and in which of its calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +105,23 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     In inference mode operators arrive whole, as the network called them.  One without an entry that is
     made of others is taken apart, and its parts are recorded instead; one that cannot be is uncounted.
     Tensors that live elsewhere are turned into meta tensors when they meet one.
+
+    While it is ``muted`` nothing is recorded, since the operations are parts of one that will be; ``kind_within``
+    is the kind of work that a running function says its parts are.
     """
 
-    def __init__(self, registry: Registry, place: Place, origins: Origins) -> None:
+    def __init__(self, registry: Registry, scope: ModuleScope, origins: Origins, graph: BackwardScope | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.calls: list[OpCall] = []
-        self.phase: Phase = "forward"
+        self.in_backward = False
         self.failure: OpFailure | None = None
+        self.met_meta = False
+        self.muted = False
+        self.kind_within: str | None = None
         self._registry = registry
-        self._place = place
+        self._scope = scope
         self._origins = origins
+        self._graph = graph
         self._known: dict[Any, _Known] = {}
         self._meta_twins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
@@ -126,6 +134,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         _collect((args, kwargs), inputs)
         devices = {tensor.is_meta for tensor in inputs}
         if True in devices:
+            self.met_meta = True
             args, kwargs, inputs = self._move(args, kwargs, inputs, mixed=len(devices) > 1)
         try:
             if known.decompose:
@@ -167,36 +176,75 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             _collect((args, kwargs), inputs)
         return args, kwargs, inputs
 
+    @contextmanager
+    def as_one(self, name: str, args: Any, kwargs: Any) -> Iterator[Callable[[Any], None]]:
+        """Record what runs inside as one call of the operation ``name``; give its result to what is yielded."""
+        inputs: list[torch.Tensor] = []
+        _collect((args, kwargs), inputs)
+        results: list[Any] = []
+        nodes: list[int] = []
+        before, self.muted = self.muted, True
+        try:
+            with self._graph.gathering(nodes) if self._graph is not None else nullcontext():
+                yield results.append
+        finally:
+            self.muted = before
+        self._record(_Known(name, self._registry.find(name), False), args, kwargs, inputs, results[0])
+        if self._graph is not None and not self.muted:
+            self._graph.say(nodes, self.calls[-1].kind)
+
     def _record(self, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], result: Any) -> None:
         outputs: list[torch.Tensor] = []
         _collect(result, outputs)
         input_specs = tuple(self._spec(tensor) for tensor in inputs)
-        self._origins.note_use(inputs, len(self.calls))
         self._origins.follow(inputs, outputs)
         output_specs = tuple(self._spec(tensor) for tensor in outputs)
-        entry = known.entry
-        module, module_call = self._place()
-        if entry is None:
-            work, kind, terms = "uncounted", "uncounted", ()
-        elif entry.cost is None or not (
-            entry.integers or any(spec.is_arithmetic for spec in (*input_specs, *output_specs))
-        ):
-            work, kind, terms = "free", "movement", ()
-        else:
-            kind, terms = self._apply(known.name, entry, args, kwargs, result)
-            work, kind = ("counted", kind) if terms else ("free", "movement")
+        kind, terms = self._cost(known, args, kwargs, result, (*input_specs, *output_specs))
+        status: Status = "uncounted" if kind == "uncounted" else "counted" if terms else "free"
+        phase, (module, module_call), kind = self._where(kind)
+        if self.muted:
+            return
+        self._origins.note_use(inputs, len(self.calls))
         self.calls.append(
-            OpCall(known.name, kind, work, module, module_call, self.phase, input_specs, output_specs, terms)  # type: ignore[arg-type]
+            OpCall(known.name, kind, status, module, module_call, phase, input_specs, output_specs, terms)
         )
 
-    def _apply(self, name: str, entry: Entry, args: Any, kwargs: Any, result: Any) -> Any:
+    def _where(self, kind: str) -> tuple[Phase, Place, str]:
+        """The phase and the place of the operation that runs now, and its kind in that place."""
+        if not self.in_backward or self._graph is None or self._scope.stack:
+            place = self._scope.current
+            if self._graph is not None:
+                self._graph.note(place, kind)
+            return "recompute" if self.in_backward else "forward", place, kind
+        source = self._graph.current()
+        return "backward", source.place, kind if kind in NOT_TAKEN_OVER else source.kind or kind
+
+    def _cost(
+        self, known: _Known, args: Any, kwargs: Any, result: Any, specs: tuple[TensorSpec, ...]
+    ) -> tuple[str, tuple[Term, ...]]:
+        """The kind and the terms of a call; ``uncounted`` where there is no rule, or the rule cannot say."""
+        entry = known.entry
+        if entry is None:
+            return "uncounted", ()
+        if entry.cost is None or not (entry.integers or any(spec.is_arithmetic for spec in specs)):
+            return "movement", ()
+        try:
+            kind, terms = self._apply(known.name, entry, args, kwargs, result)
+        except UncountedError:
+            return "uncounted", ()
+        if not terms:
+            return "movement", ()
+        within = self.kind_within
+        return (kind if within is None or (within == "attention" and kind == "linear") else within), terms
+
+    def _apply(self, name: str, entry: Entry, args: Any, kwargs: Any, result: Any) -> tuple[str, tuple[Term, ...]]:
         arguments = map_arguments(args, self._describe)
         options = {key: map_arguments(value, self._describe) for key, value in kwargs.items() if key != "out"}
         out = map_arguments(result, self._describe)
-        assert entry.cost is not None
         try:
-            kind = entry.kind_of(*arguments, out=out, **options)
-            return kind, tuple(term for term in entry.cost(*arguments, out=out, **options))
+            return entry.apply(*arguments, out=out, **options)
+        except UncountedError:
+            raise
         except Exception as error:
             shapes: list[torch.Tensor] = []
             _collect(args, shapes)

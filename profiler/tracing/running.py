@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from profiler.errors import ProfilerError, TraceError
+from profiler.errors import NeedsDataError, ProfilerError, TraceError
 from profiler.parameters import parameter_records
 from profiler.records import ROOT, Mode, ParameterRecord, Trace, show_shapes
 from profiler.rules import REGISTRY
 from profiler.tracing.backward import BackwardScope
 from profiler.tracing.copying import copy_to_meta, to_meta
+from profiler.tracing.functions import FunctionWatcher
+from profiler.tracing.private import without_compiler
+from profiler.tracing.randomness import fixed_random_state
 from profiler.tracing.recorder import OpRecorder, Origins
 from profiler.tracing.scope import ModuleScope
 from profiler.tracing.tensors import map_inputs, tensors_in
 
 Inputs = torch.Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any]
 """What a network is called with: one tensor, positional arguments, or keyword arguments."""
+
+
+Run = Callable[[nn.Module, Any, Any, Origins], tuple[ModuleScope, OpRecorder]]
+"""Runs a network that may be changed, once, under hooks and a recorder."""
 
 
 def call_arguments(inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -39,25 +47,47 @@ def trace(model: nn.Module, inputs: Inputs, mode: Mode = "inference") -> Trace:
 
     In ``"inference"`` the copy is in eval mode and no gradients are kept.  In ``"training"`` it is in train
     mode and the backward pass that autograd runs from all floating-point results is recorded as well.
-    Raises :class:`TraceError` where the network has no modules' worth of work to show, cannot be copied, or
-    refuses its inputs.
+    Raises :class:`TraceError` where the network runs nothing, cannot be copied, or refuses its inputs, and
+    :class:`NeedsDataError` where the meta device cannot run it.
     """
-    twin = copy_to_meta(model)
-    twin.train(mode == "training")
+    model = without_compiler(model)
+    return _trace(lambda: copy_to_meta(model), map_inputs(inputs, _meta_input), mode)
+
+
+def trace_for_real(model: nn.Module, inputs: Inputs, mode: Mode = "inference", *, reason: str) -> Trace:
+    """The same for a network that needs data: runs a copy of ``model`` with its real tensors on real ``inputs``.
+
+    What is counted then depends on the values; random numbers are drawn from a fixed seed.
+    """
+    model = without_compiler(model)
+    return replace(_trace(lambda: copy.deepcopy(model), inputs, mode), real_run=reason)
+
+
+def _trace(make_twin: Callable[[], nn.Module], inputs: Inputs, mode: Mode) -> Trace:
+    if mode == "training":
+        return _trace_run(make_twin(), inputs, _run_training)
+    try:
+        return _trace_run(make_twin(), inputs, partial(_run_inference, torch.inference_mode))
+    except TraceError as error:
+        if "grad" not in str(error).lower() and "inference" not in str(error).lower():
+            raise
+    # A forward that computes gradients cannot do so in inference mode.  Without it operators arrive in parts.
+    return _trace_run(make_twin(), inputs, partial(_run_inference, torch.no_grad))
+
+
+def _trace_run(twin: nn.Module, inputs: Inputs, run: Run) -> Trace:
+    twin.train(run is _run_training)
     origins = Origins()
     for name, parameter in twin.named_parameters():
         origins.add_parameter(name, parameter)
-    arguments, options = map_inputs(call_arguments(inputs), _meta_input)
+    arguments, options = call_arguments(inputs)
     for tensor in tensors_in((arguments, options)):
         origins.add_activation(tensor)
-    with _random_state_kept():
-        if mode == "training":
-            scope, recorder = _run_training(twin, arguments, options, origins)
-        else:
-            scope, recorder = _run_inference(twin, arguments, options, origins)
+    with fixed_random_state():
+        scope, recorder = run(twin, arguments, options, origins)
     if not recorder.calls:
         raise TraceError(
-            f"{type(model).__name__} ran no operation at all: there is nothing to count in an empty network"
+            f"{type(twin).__name__} ran no operation at all: there is nothing to count in an empty network"
         )
     parameters = tuple(_with_use(record, origins, recorder) for record in parameter_records(twin))
     return Trace(tuple(recorder.calls), scope.modules(), parameters)
@@ -71,41 +101,38 @@ def _with_use(record: ParameterRecord, origins: Origins, recorder: OpRecorder) -
     return replace(record, use=costliest.kind)
 
 
-def _run_inference(twin: nn.Module, arguments: Any, options: Any, origins: Origins) -> tuple[ModuleScope, OpRecorder]:
+def _run_inference(
+    without_gradients: Callable[[], AbstractContextManager[Any]],
+    twin: nn.Module,
+    arguments: Any,
+    options: Any,
+    origins: Origins,
+) -> tuple[ModuleScope, OpRecorder]:
     scope = ModuleScope(twin)
-    recorder = OpRecorder(REGISTRY, lambda: scope.current, origins)
-    with torch.inference_mode(), _explained(twin, scope, recorder), recorder:
+    recorder = OpRecorder(REGISTRY, scope, origins, None)
+    with without_gradients(), _explained(twin, scope, recorder), FunctionWatcher(recorder, whole=False), recorder:
         twin(*arguments, **options)
     return scope, recorder
 
 
 def _run_training(twin: nn.Module, arguments: Any, options: Any, origins: Origins) -> tuple[ModuleScope, OpRecorder]:
-    graph = BackwardScope()
-    scope = ModuleScope(twin, lambda output, place: graph.claim(list(tensors_in(output)), place))
-    recorder = OpRecorder(REGISTRY, lambda: scope.current if scope.stack else graph.current, origins)
-    with torch.enable_grad(), _explained(twin, scope, recorder), recorder:
-        result = twin(*arguments, **options)
+    scope = ModuleScope(twin)
+    recorder = OpRecorder(REGISTRY, scope, origins, BackwardScope())
+    with torch.enable_grad(), _explained(twin, scope, recorder), FunctionWatcher(recorder, whole=True):
+        with recorder:
+            result = twin(*arguments, **options)
         roots = [tensor for tensor in tensors_in(result) if tensor.requires_grad]
         if not roots:
             raise TraceError(f"{type(twin).__name__} gives no result that needs a gradient: there is nothing to train")
-        gradients = [to_meta(tensor) for tensor in roots]
-        recorder.phase = "backward"
-        torch.autograd.backward(roots, gradients)
+        gradients = [torch.ones_like(tensor) for tensor in roots]
+        recorder.in_backward = True
+        with recorder:
+            torch.autograd.backward(roots, gradients)
     return scope, recorder
 
 
 def _meta_input(tensor: torch.Tensor) -> torch.Tensor:
     return to_meta(tensor).requires_grad_(tensor.requires_grad)
-
-
-@contextmanager
-def _random_state_kept() -> Iterator[None]:
-    """Leaves the random number generators of torch's CPU and of Python as they were."""
-    state = random.getstate()
-    with ExitStack() as stack:
-        stack.callback(random.setstate, state)
-        stack.enter_context(torch.random.fork_rng(devices=[]))
-        yield
 
 
 @contextmanager
@@ -124,4 +151,11 @@ def _explained(twin: nn.Module, scope: ModuleScope, recorder: OpRecorder) -> Ite
         what = ""
         if recorder.failure is not None:
             what = f" in {recorder.failure.op} of {show_shapes(recorder.failure.inputs)}"
+        if _for_lack_of_data(error, recorder):
+            raise NeedsDataError(f"{where} needs data that the meta device has not{what}") from error
         raise TraceError(f"{where} raised {type(error).__name__}{what}: {reason}") from error
+
+
+def _for_lack_of_data(error: Exception, recorder: OpRecorder) -> bool:
+    """Whether the meta device is what stopped the network: torch names it, in one spelling or another."""
+    return recorder.met_meta and (isinstance(error, NotImplementedError) or "meta" in str(error).lower())

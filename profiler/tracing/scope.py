@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +14,6 @@ from profiler.records import ModuleRecord
 from profiler.tracing.tensors import shapes_in
 
 Shapes = tuple[tuple[int, ...], ...]
-
-OnLeave = Callable[[Any, tuple[str, int]], None]
-"""Called with a module's result, and its name and call number, when it returns."""
 
 
 @dataclass(slots=True)
@@ -51,9 +47,8 @@ class ModuleScope:
     A module that several parents hold goes by the name below the parent that called it.
     """
 
-    def __init__(self, model: nn.Module, on_leave: OnLeave | None = None) -> None:
+    def __init__(self, model: nn.Module) -> None:
         self.model = model
-        self._on_leave = on_leave
         self.stack: list[Running] = []
         self.failure: Failure | None = None
         self._failed_with: BaseException | None = None
@@ -131,8 +126,6 @@ class ModuleScope:
         if self.stack and self.stack[-1].module is module:
             running = self.stack.pop()
             self._seen[running.name].outputs.setdefault(shapes_in(output))
-            if self._on_leave is not None:
-                self._on_leave(output, (running.name, running.call))
 
     def _note_failure(self, error: BaseException, inputs: Any) -> None:
         if self._failed_with is not error and self.stack:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import nn
 
 from profiler.opcount import OpCount, Term, total
 from profiler.rules import REGISTRY
 from profiler.tracing.recorder import OpRecorder, Origins
+from profiler.tracing.scope import ModuleScope
 
 
 def terms_of(op: str, *args: Any, out: Any, **kwargs: Any) -> tuple[Term, ...]:
@@ -28,7 +30,7 @@ def kind_of(op: str, *args: Any, out: Any, **kwargs: Any) -> str:
     """The kind of the work that ``op`` does on these arguments."""
     entry = REGISTRY.find(f"aten::{op}")
     assert entry is not None, f"{op} is not registered"
-    return entry.kind_of(*args, out=out, **kwargs)
+    return entry.apply(*args, out=out, **kwargs)[0]
 
 
 def count_spelled_both_ways(run: Callable[..., Any], *inputs: Any) -> tuple[OpCount, OpCount]:
@@ -38,7 +40,7 @@ def count_spelled_both_ways(run: Callable[..., Any], *inputs: Any) -> tuple[OpCo
     """
     counts = []
     for whole in (True, False):
-        recorder = OpRecorder(REGISTRY, lambda: ("", 1), Origins())
+        recorder = OpRecorder(REGISTRY, ModuleScope(nn.Identity()), Origins(), None)
         tensors = [
             torch.empty(each, device="meta", requires_grad=not whole) if isinstance(each, tuple) else each
             for each in inputs

@@ -150,6 +150,7 @@ def test_every_query_head_does_its_own_products() -> None:
         ("_scaled_dot_product_efficient_attention", [None, True, 0.1], {}),
         ("_scaled_dot_product_cudnn_attention", [BOOL_MASK, True, 0.1, True, False], {}),
         ("_scaled_dot_product_fused_attention_overrideable", [None, 0.1], {}),
+        ("_cudnn_attention_forward", [None, None, None, 7, 5, True, 0.1], {}),
         ("_scaled_dot_product_attention_math", [None, 0.1], {"dropout_mask": None}),
     ],
 )
@@ -171,6 +172,7 @@ def test_float_masks_of_the_fused_forms() -> None:
         counted = count_of(op, Q, K, V, *arguments, **options, out=(OUT, spec(2, 4, 7)))
         assert counted == attention_by_hand(mask=True)
     assert count_of("_scaled_dot_product_flash_attention", Q, K, V, out=(OUT,)) == attention_by_hand()
+    assert count_of("_triton_scaled_dot_attention", Q, K, V, 0.1, out=OUT) == attention_by_hand(dropout=True)
 
 
 def test_kernels_that_keep_heads_last() -> None:
@@ -187,6 +189,8 @@ def test_kernels_that_keep_heads_last() -> None:
     lengths = spec(3, dtype="int32")
     with pytest.raises(UncountedError, match="lengths are data"):
         count_of("_flash_attention_forward", q, k, v, lengths, lengths, *flash[2:], out=(out,))
+    with pytest.raises(UncountedError, match="lengths are data"):
+        count_of("_cudnn_attention_forward", Q, K, V, None, lengths, lengths, 7, 5, False, out=(OUT,))
     with pytest.raises(UncountedError, match="lengths are data"):
         count_of("_efficient_attention_forward", q, k, v, None, lengths, lengths, 7, 5, 0.0, 0, out=(out,))
 

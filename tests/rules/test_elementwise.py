@@ -243,3 +243,16 @@ def test_a_complex_operand_without_a_rule_is_uncounted() -> None:
 def test_both_spellings_cost_the_same(run: Any) -> None:
     """Whole operators and the parts that autograd sees have equal counts."""
     assert_same_in_both_spellings(run, (2, 3))
+
+
+def test_less_common_functions() -> None:
+    """Multivariate log-gamma, ldexp, polar, isclose of all, relu of a sum and scaled normal numbers."""
+    tally = tally_of(lambda x: sum((transcendental(math.lgamma, x + 1.0) for _ in range(3)), start=0) + 0.5, "float32")
+    assert_counted(terms_of("mvlgamma", X, 3, out=X), tally)
+    assert count_of("ldexp", X, X, out=X) == OpCount(multiplies=6, transcendentals=6)
+    assert count_of("polar", X, X, out=Z) == OpCount(multiplies=2 * 6, transcendentals=2 * 6)
+    assert count_of("allclose", X, X, out=True) == count_of("isclose", X, X, out=X)
+    assert count_of("_add_relu", X, X, out=X) == OpCount(adds=6, comparisons=6)
+    assert count_of("normal", X, X, out=X) == OpCount(multiplies=6, adds=6)
+    assert count_of("normal", X, 2.0, out=X) == OpCount(adds=6)
+    assert count_of("normal_", X, 0.0, 2.0, out=X) == OpCount()

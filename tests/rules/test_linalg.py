@@ -49,7 +49,7 @@ def factor_cholesky(a: Any) -> Any:
 
 
 @settings(max_examples=10, deadline=None)
-@given(n=SIZES)
+@given(n=st.integers(1, 7))
 def test_cholesky_costs_what_its_loop_does(n: int) -> None:
     """The rule equals the tally of Cholesky–Banachiewicz, which computes what torch computes."""
     tally = Tally()
@@ -223,6 +223,29 @@ def test_products_of_reflections_cost_what_their_loops_do(m: int, n: int, data: 
     assert torch.allclose(found, torch.linalg.householder_product(matrix, taus))
     terms = terms_of("linalg_householder_product", spec(m, n), spec(count), out=spec(m, n))
     assert_counted(terms, tally)
+
+
+@settings(max_examples=20, deadline=None)
+@given(m=SIZES, columns=st.integers(1, 3), left=st.booleans(), data=st.data())
+def test_reflections_of_a_matrix_cost_what_their_loops_do(
+    m: int, columns: int, left: bool, data: st.DataObject
+) -> None:
+    """ormqr applies each reflection to every column (or row), from the last to the first."""
+    k = data.draw(st.integers(1, m))
+    tally = Tally()
+    made = [([None, *tally.array(m - j - 1, seed=j)], tally.array(seed=j)) for j in range(k)]
+    c = tally.array(columns, m)
+    found = [list(column) for column in c]
+    for j, (v, tau) in reversed(list(enumerate(made))):
+        for column in found:
+            column[j:] = reflect(v, tau, column[j:])
+    matrix = torch.zeros(m, k, dtype=torch.float64)
+    for j, (v, _) in enumerate(made):
+        matrix[j + 1 :, j] = torch.tensor([x.value for x in v[1:]])
+    taus = torch.tensor([tau.value for _, tau in made], dtype=torch.float64)
+    assert torch.allclose(values(found).T, torch.ormqr(matrix, taus, values(c).T))
+    shape = spec(m, columns) if left else spec(columns, m)
+    assert_counted(terms_of("ormqr", spec(m, k), spec(k), shape, left, False, out=shape), tally)
 
 
 def distance(x: Any, y: Any, p: float, tally: Tally) -> Counting:

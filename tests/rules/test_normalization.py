@@ -182,3 +182,17 @@ X = (2, 4, 3, 5)
 def test_both_spellings_cost_the_same(run: Any) -> None:
     """Whole operators and the parts that autograd sees have equal counts."""
     assert_same_in_both_spellings(run, X, (4,))
+
+
+def test_synchronised_and_quantised_batch_norm() -> None:
+    """The pieces of a batch norm over several processes cost together what one costs."""
+    x, c = spec(2, 4, 3), spec(4)
+    whole = count_of("batch_norm", x, c, c, None, None, True, 0.1, 1e-5, True, out=x)
+    statistics = count_of("batch_norm_stats", x, 1e-5, out=(c, c))
+    assert statistics + count_of("batch_norm_elemt", x, c, c, c, c, 1e-5, out=x) == whole
+    with_running = count_of("batch_norm", x, c, c, c, c, True, 0.1, 1e-5, True, out=x)
+    update = count_of("batch_norm_update_stats", x, c, c, 0.1, out=(c, c))
+    without = count_of("batch_norm_update_stats", x, None, None, 0.1, out=(c, c))
+    assert update - without == with_running - whole
+    quantised = count_of("quantized_batch_norm", x, c, c, c, c, 1e-5, 0.1, 0, out=x)
+    assert quantised == count_of("batch_norm", x, c, c, c, c, False, 0.1, 1e-5, True, out=x)

@@ -123,3 +123,14 @@ def test_adaptive_pool_by_hand() -> None:
 def test_both_spellings_cost_the_same(run: Any, shape: tuple[int, ...]) -> None:
     """Whole operators and the parts that autograd sees have equal counts."""
     assert_same_in_both_spellings(run, shape)
+
+
+def test_fractional_pools() -> None:
+    """Windows of a fixed size at places that are drawn for free."""
+    out = spec(1, 3, 2, 2)
+    cost = count_of("fractional_max_pool2d", spec(1, 3, 5, 5), [2, 3], [2, 2], spec(1, 3, 2), out=(out, out))
+    assert cost == OpCount(comparisons=3 * 2 * 2 * (2 * 3 - 1))
+    out = spec(1, 3, 2, 2, 2)
+    x = spec(1, 3, 5, 5, 5)
+    cost = count_of("fractional_max_pool3d", x, [2, 2, 2], [2, 2, 2], spec(1, 3, 3), out=(out, out))
+    assert cost == OpCount(comparisons=3 * 2 * 2 * 2 * (2 * 2 * 2 - 1))

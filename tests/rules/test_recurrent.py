@@ -263,12 +263,13 @@ def test_fused_networks_cost_their_definition(mode: int, cell: str, biases: bool
     params = [weight for layer in layers for weight in layer]
     x, h = spec(7, 3, 4), spec(4, 3, 6)
     state = [h, h] if cell == "lstm" else h
-    expected = count_of(cell, x, state, params, biases, 2, 0.5, True, True, False, out=())
     stride = len(layers[0])
-    cudnn: Any = (x, params, stride, None, h, h, mode, 6, 0, 2, False, 0.5, True, True, [], None)
-    assert count_of("_cudnn_rnn", *cudnn, out=()) == expected
-    miopen: Any = (x, params, stride, h, h, mode, 6, 2, False, 0.5, True, True, [], None)
-    assert count_of("miopen_rnn", *miopen, out=()) == expected
+    for train in (True, False):
+        expected = count_of(cell, x, state, params, biases, 2, 0.5, train, True, False, out=())
+        cudnn: Any = (x, params, stride, None, h, h, mode, 6, 0, 2, False, 0.5, train, True, [], None)
+        assert count_of("_cudnn_rnn", *cudnn, out=()) == expected
+        miopen: Any = (x, params, stride, h, h, mode, 6, 2, False, 0.5, train, True, [], None)
+        assert count_of("miopen_rnn", *miopen, out=()) == expected
     one = count_of(cell, x, state, layers[0], biases, 1, 0.0, False, False, False, out=())
     weights = (*layers[0][:2], *([spec(rows)] * 2))
     mkldnn = (x, *weights, h, h, False, [], mode, 6, 1, biases, False, False, False)
@@ -277,5 +278,6 @@ def test_fused_networks_cost_their_definition(mode: int, cell: str, biases: bool
 
 def test_kind_is_recurrent() -> None:
     """Gates are their own kind of work, whatever they are made of."""
-    assert kind_of("lstm", spec(1, 1, 1), [], [], True, 1, 0.0, False, False, False, out=()) == "recurrent"
+    params = [spec(4, 1), spec(4, 1)]
+    assert kind_of("lstm", spec(1, 1, 1), [], params, False, 1, 0.0, False, False, False, out=()) == "recurrent"
     assert kind_of("gru_cell", spec(1, 1), spec(1, 1), spec(3, 1), spec(3, 1), out=spec(1, 1)) == "recurrent"

@@ -100,6 +100,19 @@ def test_grouped_products_by_hand(
     assert scaled == plain + OpCount(multiplies=2 * results)
 
 
+def test_grouped_products_with_scales_in_levels() -> None:
+    """By row as in the first form; by block they multiply the elements, two 4-bit ones a byte."""
+    left, right, out = spec(10, 4, dtype=FP8), spec(3, 4, 5, dtype=FP8), spec(10, 5)
+    rows: Any = ([spec(10)], [1], [0], [spec(3, 5)], [1], [0], spec(3, dtype="int32"))
+    first_form = count_of("_scaled_grouped_mm", left, right, spec(10), spec(3, 5), out=out)
+    assert count_of("_scaled_grouped_mm_v2", left, right, *rows, out=out) == first_form
+    left, right = spec(10, 4, dtype="float4_e2m1fn_x2"), spec(3, 4, 5, dtype="float4_e2m1fn_x2")
+    blocks: Any = ([spec(10)], [2], [0], [spec(3, 5)], [2], [0], spec(3, dtype="int32"))
+    products = 10 * 5 * 8
+    expected = macs(products, products - 50) + OpCount(multiplies=10 * 8 + 3 * 8 * 5)
+    assert count_of("_scaled_grouped_mm_v2", left, right, *blocks, out=out) == expected
+
+
 def test_quantized_weights_by_hand() -> None:
     """8-bit weights scale the results; 4-bit ones are restored one by one, with scale and zero."""
     x, out = spec(2, 64), spec(2, 16)

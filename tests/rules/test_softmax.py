@@ -81,3 +81,9 @@ def test_both_spellings_cost_the_same() -> None:
     assert_same_in_both_spellings(lambda x: F.softmax(x, -1, dtype=torch.float64), (2, 3))
     assert_same_in_both_spellings(lambda x: F.log_softmax(x, 0), (2, 3))
     assert_same_in_both_spellings(lambda x: F.softmin(x, 0), (2, 3))
+
+
+def test_masked_softmax_is_dense() -> None:
+    """Masked values count like the others."""
+    x = spec(2, 5)
+    assert count_of("_masked_softmax", x, spec(2, 5, dtype="bool"), out=x) == count_of("softmax", x, 1, out=x)

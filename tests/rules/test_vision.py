@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from profiler.errors import UncountedError
+from profiler.opcount import OpCount
 from profiler.rules import REGISTRY
 from tests.rules.counting import Counting, Tally, assert_counted, maximum, spec, total
-from tests.rules.registered import terms_of
+from tests.rules.registered import count_of, terms_of
 
 
 def axis(
@@ -57,6 +58,16 @@ def test_roi_align(boxes: int, channels: int, height: int, width: int, samples: 
     assert_counted(terms_of("torchvision::roi_align", *arguments, aligned, out=out), tally)
     if aligned:
         assert_counted(terms_of("torchvision::ps_roi_align", *arguments, out=(out, out)), tally)
+
+
+def test_roi_align_backward() -> None:
+    """The positions of the forward pass, and each bin's gradient over 2·2 samples to four places each."""
+    rois, x, g = spec(2, 5), spec(1, 3, 8, 8), spec(2, 3, 4, 4)
+    n = 2 * 3 * 4 * 4
+    forward = count_of("torchvision::roi_align", x, rois, 1.0, 4, 4, 2, True, out=g)
+    positions = forward - OpCount(multiplies=6 * 4, adds=3 * 4 + 3, divides=1) * n
+    backward = count_of("torchvision::_roi_align_backward", g, rois, 1.0, 4, 4, 1, 3, 8, 8, 2, True, out=x)
+    assert backward - positions == OpCount(multiplies=(2 + 4) * 4, adds=4 * 4, divides=1) * n
 
 
 def test_what_depends_on_the_boxes_is_uncounted() -> None:

@@ -1,4 +1,4 @@
-"""Real tensors for counters that cannot trace on the meta device: a copy of the network, and inputs for it."""
+"""A network and its inputs → copies on the CPU with real tensors, for what cannot run on the meta device."""
 
 from __future__ import annotations
 
@@ -13,21 +13,26 @@ from profiler.tracing.tensors import map_inputs
 BYTES_LIMIT = 4 * 2**30
 """Above this many bytes of parameters and buffers no real copy is made."""
 
-MACS_LIMIT = 500 * 10**9
-"""Above this many MACs the network is not run for real."""
-
 SEED = 0
 
 
-def real_copy(model: nn.Module) -> nn.Module:
-    """A copy of ``model`` on the CPU in eval mode; tensors that are on meta come out as zeros."""
+def real_copy(model: nn.Module, *, random_weights: bool = False) -> nn.Module:
+    """A copy of ``model`` on the CPU.
+
+    Tensors that are on meta have no values to copy: they come out as zeros, or with ``random_weights`` as seeded
+    random numbers between 0 and 0.1 (integers as zeros all the same).
+    """
     if not any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
-        return copy.deepcopy(model).cpu().eval()
+        return copy.deepcopy(model).cpu()
+    generator = torch.Generator().manual_seed(SEED)
     twin = copy.deepcopy(model).to_empty(device="cpu")
     with torch.no_grad():
         for tensor in (*twin.parameters(), *twin.buffers()):
-            tensor.zero_()
-    return twin.eval()
+            if random_weights and tensor.is_floating_point():
+                tensor.copy_(torch.rand(tensor.shape, generator=generator) * 0.1)
+            else:
+                tensor.zero_()
+    return twin
 
 
 def real_inputs(inputs: Any) -> Any:

@@ -1,0 +1,174 @@
+"""The source ``transformers:CLASS``: model classes of transformers, built from a configuration and never fetched.
+
+A network is built as ``{config: {n_layer: 2}, attn_implementation: eager}``, where ``config`` holds the keyword
+arguments of the class's own configuration class, or is the path of a local ``config.json``.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from profiler.config import InputSpec, InputValue, did_you_mean
+from profiler.models.sources import Builder, import_extra, refuse_weights, source
+from profiler.models.torchvision_ops import import_torchvision
+
+ATTENTION = ("sdpa", "eager", "flex_attention")
+"""The attention implementations that need nothing from the hub."""
+
+TOKENS = 128
+SAMPLES = 16_000
+"""The length of a text, and of a second of sound, where the configuration allows that much."""
+
+
+@source("transformers")
+def transformers_networks(base: Path) -> dict[str, Builder]:
+    """Every model class that transformers names, by its own index and so without importing any of them."""
+    transformers = _import_transformers()
+    networks = {}
+    for module, names in sorted(transformers._import_structure.items()):
+        folder, _, file = module.rpartition(".")
+        if not file.startswith("modeling_") or folder == "models.auto":
+            continue
+        for name in sorted(names):
+            if re.search(r"Model$|For[A-Z]|WithLMHead$", name) and "PreTrainedModel" not in name:
+                networks[name] = Builder(
+                    folder.rpartition(".")[2],
+                    functools.partial(_build, name, base),
+                    functools.partial(_inputs, name, base),
+                )
+    return networks
+
+
+def _import_transformers() -> Any:
+    import_torchvision()  # transformers imports it, and beside some builds of torch that only works like this
+    return import_extra("transformers")
+
+
+def _build(
+    class_name: str,
+    base: Path,
+    /,
+    config: Mapping[str, Any] | str | None = None,
+    attn_implementation: str | None = None,
+    **kwargs: Any,
+) -> nn.Module:
+    model_class = getattr(_import_transformers(), class_name)
+    kwargs = refuse_weights(kwargs, "pretrained")
+    network: nn.Module = model_class(_configuration(model_class, base, config, attn_implementation), **kwargs)
+    return network
+
+
+def _configuration(
+    model_class: Any, base: Path, config: Mapping[str, Any] | str | None, attn_implementation: str | None
+) -> Any:
+    """The configuration object of ``model_class``.
+
+    A key that its class does not know is an error in a mapping; a file may hold what other versions wrote.
+    """
+    config_class = model_class.config_class
+    if config_class is None:
+        raise ValueError(f"{model_class.__name__} has no configuration class of its own; name one of its subclasses")
+    given = _read(base / config) if isinstance(config, str) else dict(config or {})
+    attention = attn_implementation or given.pop("attn_implementation", None)
+    if attention not in (None, *ATTENTION):
+        known = " or ".join(ATTENTION)
+        raise ValueError(f"attn_implementation {attention!r} might be fetched from the hub; take {known}")
+    if (place := _named_backbone(given)) is not None:
+        raise ValueError(f"{place} would be looked up on the hub; give backbone_config instead")
+    built = config_class.from_dict(given) if isinstance(config, str) else config_class(**given)
+    if attention is not None:
+        built._attn_implementation = attention
+    if isinstance(config, Mapping):
+        _check_keys(config_class, given, built)
+    return built
+
+
+def _read(path: Path) -> dict[str, Any]:
+    data = json.loads(path.read_bytes())
+    if not isinstance(data, dict):
+        raise ValueError(f"{path.name} holds a {type(data).__name__}, expected a JSON object")
+    return data
+
+
+def _named_backbone(config: Mapping[str, Any], place: str = "config") -> str | None:
+    """Where in ``config`` another network is named, other than one of timm's own, which is built without weights."""
+    if config.get("backbone") and not str(config.get("model_type", "")).startswith("timm_"):
+        return f"{place}.backbone"
+    inner = (_named_backbone(value, f"{place}.{key}") for key, value in config.items() if isinstance(value, Mapping))
+    return next((found for found in inner if found is not None), None)
+
+
+def _check_keys(config_class: Any, given: Mapping[str, Any], built: Any) -> None:
+    """Raise TypeError for a key that the configuration has only put aside; what it understands, it has used."""
+    known = {field.name for field in fields(config_class)} | set(config_class.attribute_map)
+    for key in given:
+        if key not in known and key in vars(built) and not hasattr(config_class, key):
+            raise TypeError(f"config.{key}: {config_class.__name__} has no such key{did_you_mean(key, known)}")
+
+
+def _inputs(
+    class_name: str,
+    base: Path,
+    /,
+    config: Mapping[str, Any] | str | None = None,
+    attn_implementation: str | None = None,
+    **kwargs: Any,
+) -> dict[str, InputValue]:
+    """A batch of one of what the class calls its main input, and of what else its forward cannot do without."""
+    model_class = getattr(_import_transformers(), class_name)
+    settings = _configuration(model_class, base, config, attn_implementation)
+    taken = inspect.signature(model_class.forward).parameters
+    main = model_class.main_input_name
+    inputs: dict[str, InputValue] = {main: _input(main, settings, taken)}
+    if main == "input_ids" and "pixel_values" in taken and _compares(settings):
+        inputs["pixel_values"] = _input("pixel_values", settings, taken)
+    for name in ("input_ids", "pixel_values"):
+        if name not in inputs and name in taken and taken[name].default is inspect.Parameter.empty:
+            inputs[name] = _input(name, settings, taken)
+    if settings.is_encoder_decoder and "decoder_input_ids" in taken:
+        inputs["decoder_input_ids"] = _tokens(settings.get_text_config(decoder=True))
+    return inputs
+
+
+def _compares(settings: Any) -> bool:
+    """Whether a text is compared with an image; where the text may hold images instead, they have a token."""
+    both = hasattr(settings, "text_config") and hasattr(settings, "vision_config")
+    return both and not any(hasattr(settings, token) for token in ("image_token_id", "image_token_index"))
+
+
+def _input(name: str, settings: Any, taken: Mapping[str, Any]) -> InputValue:
+    if name not in taken:
+        raise ValueError(f"forward takes no {name}")
+    if name == "input_ids":
+        return _tokens(settings.get_text_config())
+    if name == "pixel_values":
+        return _pixels(getattr(settings, "vision_config", settings))
+    if name == "input_features" and hasattr(settings, "max_source_positions"):  # whose first layers halve the length
+        return InputSpec(shape=(1, settings.num_mel_bins, 2 * settings.max_source_positions))
+    if name == "input_values" and hasattr(settings, "conv_stride"):  # a wave, not a spectrogram
+        return InputSpec(shape=(1, SAMPLES))
+    raise ValueError(f"{type(settings).__name__} does not say the size of {name}")
+
+
+def _tokens(settings: Any) -> InputSpec:
+    longest = getattr(settings, "max_position_embeddings", None) or TOKENS
+    return InputSpec(shape=(1, min(TOKENS, longest)), dtype="int64", high=settings.vocab_size)
+
+
+def _pixels(settings: Any) -> InputSpec:
+    size = getattr(settings, "image_size", None)
+    if size is None:
+        raise ValueError(f"{type(settings).__name__} does not say the size of pixel_values")
+    height, width = (size, size) if isinstance(size, int) else size
+    frames = getattr(settings, "num_frames", None)
+    clip = () if frames is None else (frames,)
+    return InputSpec(shape=(1, *clip, getattr(settings, "num_channels", 3), height, width))

@@ -1,0 +1,96 @@
+"""Gradients of losses for their input; g is the gradient of the result, one number or one for each element.
+
+The gradient of a mean is g/n: one divide.  As forward, every branch and every target counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from profiler.opcount import OpCount, Term, each
+from profiler.records import TensorSpec
+from profiler.rules.losses import MEAN
+from profiler.rules.registry import CostRule, rule
+
+PER_ELEMENT = {
+    "mse_loss_backward": OpCount(adds=1, multiplies=2),  # g·2·(x − y)
+    "smooth_l1_loss_backward": OpCount(adds=1, multiplies=1, divides=1, comparisons=2),  # d = x − y: g·d/β or ±g
+    "huber_loss_backward": OpCount(adds=1, multiplies=2, comparisons=2),  # d = x − y: g·d or ±g·δ
+    # with z = exp(−y·x): −y·g·z/(1 + z)
+    "soft_margin_loss_backward": OpCount(multiplies=3, adds=1, divides=1, transcendentals=1),
+}
+"""What one element of the gradient costs; the fourth argument is the reduction."""
+
+
+def mean_divide(reduction: int) -> Iterator[Term]:
+    """g/n, once, where the loss is a mean."""
+    if reduction == MEAN:
+        yield each((), "mean", divides=1)
+
+
+def _elementwise(op: str, one: OpCount) -> CostRule:
+    def cost(grad: TensorSpec, input: TensorSpec, target: TensorSpec, reduction: int, *_: Any, out: Any) -> Any:
+        yield from mean_divide(reduction)
+        yield Term(op, out.shape, one)
+
+    return cost
+
+
+for _op, _one in PER_ELEMENT.items():
+    rule(f"aten::{_op}", kind="loss")(_elementwise(_op, _one))
+
+
+@rule("aten::binary_cross_entropy_backward", kind="loss")
+def binary_cross_entropy_backward(
+    grad: TensorSpec,
+    input: TensorSpec,
+    target: TensorSpec,
+    weight: TensorSpec | None = None,
+    reduction: int = MEAN,
+    *,
+    out: TensorSpec,
+) -> Iterator[Term]:
+    """g·(x − y)/max(x·(1 − x), ε), times the weight."""
+    yield from mean_divide(reduction)
+    weighted = weight is not None
+    yield each(out.shape, "cross-entropies", multiplies=2 + weighted, adds=2, divides=1, comparisons=1)
+
+
+@rule("aten::nll_loss_backward", "aten::nll_loss2d_backward", kind="loss")
+def nll_loss_backward(
+    grad: TensorSpec,
+    input: TensorSpec,
+    target: TensorSpec,
+    weight: TensorSpec | None,
+    reduction: int,
+    *_: Any,
+    out: TensorSpec,
+) -> Iterator[Term]:
+    """−g·w[y] at each target, zero elsewhere; a mean divides g by the sum of the weights."""
+    yield from mean_divide(reduction)
+    if weight is not None:
+        yield each(target.shape, "weights", multiplies=1)
+
+
+@rule("aten::multi_margin_loss_backward", kind="loss")
+def multi_margin_loss_backward(
+    grad: TensorSpec,
+    input: TensorSpec,
+    target: TensorSpec,
+    p: int,
+    margin: float,
+    weight: TensorSpec | None = None,
+    reduction: int = MEAN,
+    *,
+    out: TensorSpec,
+) -> Iterator[Term]:
+    """For each other class, with z = margin − x[y] + x[i] > 0: g·w/C, or 2·z·g·w/C, added to −gradient of x[y].
+
+    1/C and the weight of the target are taken into g once for each sample.
+    """
+    yield from mean_divide(reduction)
+    samples, classes = input.shape[:-1], input.shape[-1]
+    yield each(samples, "samples", multiplies=int(weight is not None), divides=1)
+    one = OpCount(adds=2 + 1, comparisons=1, multiplies=2 if p == 2 else 0)
+    yield Term("margins", (*samples, classes - 1), one)

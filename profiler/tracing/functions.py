@@ -1,0 +1,102 @@
+"""Which function of torch is running: what operations mean depends on who called them.
+
+A dispatch mode sees the operations that a function is made of and not the function.  With gradients on, attention
+arrives as two matrix products and a softmax, an LSTM as linear layers.  This mode sees the function itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
+
+from profiler.tracing.recorder import OpRecorder
+
+WHOLE: dict[Any, str] = {
+    F.scaled_dot_product_attention: "aten::scaled_dot_product_attention",
+    **{
+        getattr(torch, name): f"aten::{name}"
+        for name in ("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
+    },
+}
+"""Functions that are recorded as one operation where autograd would take them apart."""
+
+
+def _dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> tuple[Any, ...]:
+    return input, p, training
+
+
+WHOLE_BY_SIGNATURE: dict[Any, tuple[str, Callable[..., tuple[Any, ...]]]] = {
+    F.dropout: ("aten::dropout", _dropout),
+    **dict.fromkeys((F.dropout1d, F.dropout2d, F.dropout3d), ("aten::feature_dropout", _dropout)),
+}
+"""Likewise, for functions whose arguments are not the operation's."""
+
+LOSSES = (
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cosine_embedding_loss",
+    "cross_entropy",
+    "ctc_loss",
+    "gaussian_nll_loss",
+    "hinge_embedding_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "margin_ranking_loss",
+    "mse_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
+    "nll_loss",
+    "poisson_nll_loss",
+    "smooth_l1_loss",
+    "soft_margin_loss",
+    "triplet_margin_loss",
+)
+
+KINDS_WITHIN: dict[Any, str] = {
+    F.multi_head_attention_forward: "attention",
+    **{getattr(F, f"adaptive_avg_pool{n}d"): "pool" for n in (1, 2, 3)},
+    **{getattr(F, name): "loss" for name in LOSSES},
+}
+"""Functions that say what kind of work their parts are; projections within attention stay ``linear``."""
+
+
+class FunctionWatcher(TorchFunctionMode):
+    """Tells the recorder which function is running.
+
+    ``whole`` says whether functions have to be recorded as one operation; in inference mode they arrive so.
+    """
+
+    def __init__(self, recorder: OpRecorder, *, whole: bool) -> None:
+        super().__init__()
+        self._recorder = recorder
+        self._whole = whole
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in KINDS_WITHIN:
+            return self._within(KINDS_WITHIN[func], func, args, kwargs)
+        if self._whole and func in WHOLE:
+            return self._as_one(WHOLE[func], (args, kwargs), func, args, kwargs)
+        if self._whole and func in WHOLE_BY_SIGNATURE:
+            name, arguments = WHOLE_BY_SIGNATURE[func]
+            return self._as_one(name, (arguments(*args, **kwargs), {}), func, args, kwargs)
+        return func(*args, **kwargs)
+
+    def _within(self, kind: str, func: Any, args: Any, kwargs: Any) -> Any:
+        before, self._recorder.kind_within = self._recorder.kind_within, kind
+        try:
+            return func(*args, **kwargs)
+        finally:
+            self._recorder.kind_within = before
+
+    def _as_one(self, name: str, arguments: tuple[Any, Any], func: Any, args: Any, kwargs: Any) -> Any:
+        with self._recorder.as_one(name, *arguments) as give:
+            result = func(*args, **kwargs)
+            give(result)
+        return result

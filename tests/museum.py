@@ -1,0 +1,91 @@
+"""A museum of small modules that counters get wrong, each with its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+Exhibit = Callable[[], tuple[nn.Module, tuple[Any, ...]]]
+
+
+class Calls(nn.Module):
+    """A module made of a function."""
+
+    def __init__(self, function: Callable[..., Any], **modules: nn.Module) -> None:
+        super().__init__()
+        self.function = function
+        for name, module in modules.items():
+            self.add_module(name, module)
+
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        return self.function(*inputs, **dict(self.named_children()))
+
+
+def _sequence(batch: int = 2, length: int = 5, size: int = 8) -> torch.Tensor:
+    return torch.zeros(batch, length, size)
+
+
+def _image(channels: int = 4, size: int = 8) -> torch.Tensor:
+    return torch.zeros(2, channels, size, size)
+
+
+def _packed() -> Any:
+    return nn.utils.rnn.pack_padded_sequence(_sequence(), torch.tensor([5, 3]), batch_first=True)
+
+
+def _attention(x: torch.Tensor, attention: nn.Module, **options: Any) -> Any:
+    return attention(x, x, x, **options)
+
+
+MUSEUM: dict[str, Exhibit] = {
+    "linear": lambda: (nn.Linear(8, 3), (_sequence(),)),
+    "linear of a vector": lambda: (nn.Linear(8, 3, bias=False), (torch.zeros(8),)),
+    "bilinear": lambda: (nn.Bilinear(3, 4, 5), (torch.zeros(2, 3), torch.zeros(2, 4))),
+    "conv1d": lambda: (nn.Conv1d(8, 6, 3, stride=2, padding=1), (torch.zeros(2, 8, 9),)),
+    "conv2d grouped": lambda: (nn.Conv2d(4, 8, 3, groups=2, dilation=2, padding=2), (_image(),)),
+    "conv2d depthwise": lambda: (nn.Conv2d(4, 4, 3, groups=4, bias=False), (_image(),)),
+    "conv2d same": lambda: (nn.Conv2d(4, 8, 3, padding="same"), (_image(),)),
+    "conv2d unbatched": lambda: (nn.Conv2d(4, 8, 3), (torch.zeros(4, 8, 8),)),
+    "conv2d circular": lambda: (nn.Conv2d(4, 8, 3, padding=1, padding_mode="circular"), (_image(),)),
+    "conv3d": lambda: (nn.Conv3d(2, 4, 3), (torch.zeros(1, 2, 5, 6, 7),)),
+    "transposed conv": lambda: (nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1), (_image(),)),
+    "batch norm": lambda: (nn.BatchNorm2d(4), (_image(),)),
+    "layer norm": lambda: (nn.LayerNorm(8), (_sequence(),)),
+    "group norm": lambda: (nn.GroupNorm(2, 4), (_image(),)),
+    "instance norm": lambda: (nn.InstanceNorm2d(4), (_image(),)),
+    "rms norm": lambda: (nn.RMSNorm(8), (_sequence(),)),
+    "gelu": lambda: (nn.GELU(), (_sequence(),)),
+    "softmax": lambda: (nn.Softmax(-1), (_sequence(),)),
+    "adaptive pool": lambda: (nn.AdaptiveAvgPool2d(3), (_image(),)),
+    "upsample": lambda: (nn.Upsample(scale_factor=2, mode="bilinear"), (_image(),)),
+    "embedding": lambda: (nn.Embedding(10, 4), (torch.zeros(2, 5, dtype=torch.long),)),
+    "lstm": lambda: (nn.LSTM(8, 6, num_layers=2, batch_first=True), (_sequence(),)),
+    "lstm bidirectional": lambda: (nn.LSTM(8, 6, bidirectional=True, proj_size=3), (_sequence(),)),
+    "gru": lambda: (nn.GRU(8, 6, bias=False), (_sequence(),)),
+    "rnn": lambda: (nn.RNN(8, 6, nonlinearity="relu"), (_sequence(),)),
+    "lstm cell": lambda: (nn.LSTMCell(8, 6), (torch.zeros(2, 8),)),
+    "attention function": lambda: (Calls(F.scaled_dot_product_attention), (torch.zeros(2, 4, 5, 8),) * 3),
+    "multihead attention": lambda: (
+        Calls(_attention, attention=nn.MultiheadAttention(8, 2, batch_first=True)),
+        (_sequence(),),
+    ),
+    "encoder layer": lambda: (nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), (_sequence(),)),
+    "encoder": lambda: (
+        nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2),
+        (_sequence(),),
+    ),
+    "decoder layer": lambda: (nn.TransformerDecoderLayer(8, 2, 16, batch_first=True), (_sequence(), _sequence(2, 7))),
+    "matmul broadcast": lambda: (Calls(torch.matmul), (torch.zeros(3, 1, 4, 5), torch.zeros(2, 5, 6))),
+    "einsum": lambda: (Calls(lambda a, b: torch.einsum("bhid,bhjd->bhij", a, b)), (torch.zeros(2, 3, 4, 5),) * 2),
+    "hand-written attention": lambda: (
+        Calls(lambda q, k, v: torch.softmax(q @ k.transpose(-2, -1) / 8**0.5, -1) @ v),
+        (torch.zeros(2, 4, 5, 8),) * 3,
+    ),
+    "cross entropy": lambda: (Calls(F.cross_entropy), (torch.zeros(4, 7), torch.zeros(4, dtype=torch.long))),
+    "fft": lambda: (Calls(lambda x: torch.fft.fft(x).abs()), (torch.zeros(3, 8),)),
+}
+"""Name → a function that makes a module in train mode, and the real inputs of one call."""

@@ -1,0 +1,104 @@
+"""Figures that papers and tools print of networks, each with our exact one and the reason where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
+from typing import Any
+
+from profiler import Profile, profile
+from profiler.config import InputSpec, InputValue
+from profiler.models.building import build_model
+from profiler.models.inputs import build_inputs
+
+UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a printed figure is not ours.
+
+    ``left_out`` says what has to be taken from ours to get the printed one, where that is known; ``cut`` that the
+    printed one was not rounded.
+    """
+
+    text: str
+    left_out: Callable[[Profile], int] = lambda _: 0
+    cut: bool = False
+    known: bool = True
+
+
+@dataclass(frozen=True)
+class Figure:
+    """``printed`` as its source has it, such as ``4.5 G``, and ``ours``, exactly."""
+
+    printed: str
+    ours: int
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network, its inputs, and what is printed of it; ``work`` may be missing."""
+
+    name: str
+    target: str
+    inputs: tuple[InputValue, ...] | Mapping[str, InputValue]
+    work: Figure | None
+    parameters: Figure
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The networks of one source.  ``flops`` says that it counts two for each multiply–accumulate."""
+
+    title: str
+    source: str
+    networks: tuple[Network, ...]
+    flops: bool = False
+    note: str = ""
+
+
+def prints_as(value: int, printed: str, *, cut: bool = False) -> bool:
+    """Whether ``value`` is ``printed`` when it is rounded (or cut) to as many digits."""
+    digits, _, unit = printed.partition(" ")
+    rounding = ROUND_DOWN if cut else ROUND_HALF_UP
+    return (Decimal(value) / UNITS[unit]).quantize(Decimal(digits), rounding) == Decimal(digits)
+
+
+def explains(figure: Figure, result: Profile) -> bool:
+    """Whether the figure's reason leads from ours to the printed one, and is needed for it."""
+    reason = figure.reason
+    if reason is None:
+        return prints_as(figure.ours, figure.printed)
+    if prints_as(figure.ours, figure.printed):
+        return False
+    return not reason.known or prints_as(figure.ours - reason.left_out(result), figure.printed, cut=reason.cut)
+
+
+def measure(network: Network) -> Profile:
+    """The profile of ``network`` on its inputs."""
+    arguments, options = build_inputs(network.inputs)
+    return profile(build_model(network.target, network.kwargs), options or arguments)
+
+
+def parameters_of(result: Profile) -> int:
+    """The parameters of a profiled network, buffers apart."""
+    return sum(record.size for record in result.trace.parameters if not record.buffer)
+
+
+def work_of(result: Profile, table: Table) -> int:
+    """What ``table`` counts: multiply–accumulates, or twice as many FLOPs."""
+    return result.total.macs * (2 if table.flops else 1)
+
+
+def image(side: int) -> tuple[InputSpec]:
+    """A batch of one square RGB image."""
+    return (InputSpec(shape=(1, 3, side, side)),)
+
+
+def tokens(length: int) -> dict[str, InputSpec]:
+    """A batch of one text."""
+    return {"input_ids": InputSpec(shape=(1, length), dtype="int64")}

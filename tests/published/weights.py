@@ -1,0 +1,98 @@
+"""torchvision's weights with the figures that it publishes of each, and what these were counted on.
+
+The inputs are those of torchvision's own script, ``get_ops`` in test/common_extended_utils.py of pytorch/vision: an
+image of 512×512 (a clip of 16, a pair for optical flow) after the weights' own transforms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from profiler import Profile, profile
+from profiler.models.building import build_model
+from profiler.models.from_torchvision import FRAMES
+from profiler.models.torchvision_ops import import_torchvision
+
+SIDE = 512
+"""Of the images that the transforms are given."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One set of weights of a torchvision network: where its figures come from, and its inputs' shapes."""
+
+    network: str
+    name: str
+    family: str
+    gmacs: float
+    parameters: int
+    shapes: tuple[tuple[int, ...], ...]
+    kwargs: tuple[tuple[str, Any], ...] = ()
+
+
+def all_weights() -> Iterator[Weights]:
+    """Every set of weights that torchvision lists."""
+    models = import_torchvision().models
+    for network in models.list_models():
+        parts = models.get_model_builder(network).__module__.split(".")
+        family = parts[2] if len(parts) > 3 else "classification"
+        for weights in models.get_model_weights(network):
+            height, width = _size(weights, family)
+            yield Weights(
+                network,
+                weights.name,
+                family,
+                weights.meta["_ops"],
+                weights.meta["num_params"],
+                _shapes(family, height, width),
+                tuple(_kwargs(network, height).items()),
+            )
+
+
+def _size(weights: Any, family: str) -> tuple[int, int]:
+    if family in ("optical_flow", "detection"):
+        return SIDE, SIDE
+    keywords = weights.transforms.keywords
+    size = keywords.get("crop_size") or keywords["resize_size"]
+    height, width = size if isinstance(size, (tuple, list)) else (size, size)
+    return height, width
+
+
+def _shapes(family: str, height: int, width: int) -> tuple[tuple[int, ...], ...]:
+    if family == "video":
+        return ((1, 3, FRAMES, height, width),)
+    if family == "detection":
+        return ((3, height, width),)
+    return ((1, 3, height, width),) * (2 if family == "optical_flow" else 1)
+
+
+def _kwargs(network: str, side: int) -> dict[str, Any]:
+    """What the builder is given when it loads weights: the auxiliary heads, which run, or which are dropped."""
+    if network.startswith("vit_"):
+        return {"image_size": side}
+    if network.startswith(("fcn_", "deeplabv3_")):
+        return {"aux_loss": True}
+    return {"aux_logits": False} if network.endswith("googlenet") else {}
+
+
+def unique(weights: Iterator[Weights]) -> dict[tuple[Any, ...], list[Weights]]:
+    """Weights by what is measured for them: the network, its kwargs and its inputs."""
+    groups: dict[tuple[Any, ...], list[Weights]] = {}
+    for one in weights:
+        groups.setdefault((one.network, one.kwargs, one.shapes), []).append(one)
+    return groups
+
+
+def measure(weights: Weights) -> Profile:
+    """The profile of the weights' network, on meta inputs."""
+    model = build_model(f"torchvision:{weights.network}", dict(weights.kwargs))
+    return profile(model, tuple(torch.empty(shape, device="meta") for shape in weights.shapes))
+
+
+def as_published(macs: int) -> str:
+    """To the third decimal of a billion, as torchvision prints it."""
+    return f"{macs / 1e9:.3f}"

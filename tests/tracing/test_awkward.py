@@ -1,0 +1,321 @@
+"""Networks that are hard to trace are counted as any other."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+import torch.utils.checkpoint
+from torch import nn
+from torch.nn.utils import parametrizations, parametrize
+
+import profiler
+from profiler.profiles import Profile
+
+
+def macs(profile: Profile) -> dict[str, int]:
+    """MACs by layer, where there are any."""
+    layers = profile.layers
+    return {name: value for name, value in zip(layers["layer"], layers["macs"], strict=True) if value}
+
+
+def test_a_subclassed_layer_is_a_layer() -> None:
+    """Its class is shown, its work is a convolution's."""
+
+    class Scaled(nn.Conv2d):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            return super().forward(input) * 2
+
+    profile = profiler.profile(nn.Sequential(Scaled(3, 4, 3)), torch.zeros(1, 3, 5, 5))
+    (row,) = profile.layers.to_dict("records")
+    assert (row["type"], row["kind"], row["macs"]) == ("Scaled", "conv", 27 * 4 * 9)
+    assert row["multiplies"] == 27 * 4 * 9 + 4 * 9
+
+
+@pytest.mark.parametrize("wrap", [parametrizations.weight_norm, parametrizations.spectral_norm])
+def test_parametrized_weights_are_computed_and_counted(wrap: Any) -> None:
+    """The layer is linear, the work on its weight comes on top, and the originals are its parameters."""
+    profile = profiler.profile(nn.Sequential(wrap(nn.Linear(6, 5))), torch.zeros(2, 6))
+    assert macs(profile)["0"] == 6 * 2 * 5
+    assert profile.layers["kind"].tolist()[-1] == "linear"
+    assert set(profile.parameters["kind"]) <= {"linear", "norm", "elementwise", "reduction", "movement"}
+    assert profile.complete
+
+
+def test_the_older_weight_norm_works_too() -> None:
+    """It keeps the computed weight as a plain attribute that is no leaf of autograd's graph."""
+    with pytest.warns(FutureWarning):
+        layer = nn.utils.weight_norm(nn.Linear(6, 5))
+    layer(torch.zeros(1, 6))
+    assert sum(macs(profiler.profile(layer, torch.zeros(2, 6))).values()) == 6 * 2 * 5
+
+
+def test_a_parametrization_of_ones_own_runs() -> None:
+    """As a module of the network."""
+
+    class Symmetric(nn.Module):
+        def forward(self, weight: torch.Tensor) -> torch.Tensor:
+            return weight.triu() + weight.triu(1).t()
+
+    layer = nn.Linear(4, 4)
+    parametrize.register_parametrization(layer, "weight", Symmetric())
+    profile = profiler.profile(layer, torch.zeros(3, 4))
+    assert macs(profile) == {"(root)": 4 * 3 * 4}
+    assert "parametrizations.weight.0" in set(profile.layers["layer"])
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_checkpointing_costs_nothing_in_inference(reentrant: bool) -> None:
+    """Without gradients there is nothing to recompute."""
+
+    class Checkpointed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Linear(4, 4)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return torch.utils.checkpoint.checkpoint(self.body, x, use_reentrant=reentrant)
+
+    assert macs(profiler.profile(Checkpointed(), torch.zeros(2, 4))) == {"body": 32}
+
+
+def test_checkpointing_recomputes_in_training() -> None:
+    """The forward runs again before its backward, in the module that it belongs to, as far as it is needed."""
+
+    class Checkpointed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(4, 4)
+            self.body = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return torch.utils.checkpoint.checkpoint(self.body, self.head(x), use_reentrant=False)
+
+    profile = profiler.profile(Checkpointed(), torch.zeros(2, 4), mode="training")
+    assert macs(profile) == {"head": 32 + 32, "body.0": 32 + 32 + 2 * 32, "body.2": 32 + 2 * 32}
+
+
+@dataclass
+class Batch:
+    """What a network may be given and give back."""
+
+    image: torch.Tensor
+    scale: float = 1.0
+
+
+class Structured(nn.Module):
+    """Takes and gives dataclasses and mappings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, batch: Batch, *, options: dict[str, torch.Tensor]) -> dict[str, Any]:
+        x = self.layer(batch.image) + options["shift"]
+        return {"batch": Batch(x, batch.scale), "list": [x, (x, None)]}
+
+
+def test_structured_inputs_and_outputs() -> None:
+    """Dataclasses, mappings, keyword arguments; the shapes of the tensors in them are shown."""
+    inputs = {"batch": Batch(torch.zeros(2, 4)), "options": {"shift": torch.zeros(4)}}
+    profile = profiler.profile(Structured(), inputs)
+    assert macs(profile) == {"layer": 32}
+    assert profile.input_shapes == ((2, 4), (4,))
+    assert profile.trace.modules[0].output_shapes == (((2, 4), (2, 4), (2, 4)),)
+
+
+def test_ties_are_shown_and_counted_once() -> None:
+    """A head that shares the embedding's weight."""
+
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = nn.Embedding(10, 4)
+            self.head = nn.Linear(4, 10, bias=False)
+            self.head.weight = self.embedding.weight
+            self.shift = nn.Parameter(torch.zeros(4), requires_grad=False)
+
+        def forward(self, tokens: torch.Tensor) -> Any:
+            return self.head(self.embedding(tokens) + self.shift)
+
+    profile = profiler.profile(Tied(), torch.zeros(2, 3, dtype=torch.long))
+    assert profile.parameters_total == 44
+    assert profile.trainable_total == 40
+    names = dict(zip(profile.parameters["parameter"], profile.parameters["names"], strict=True))
+    assert names == {"shift": "shift", "embedding.weight": "embedding.weight; head.weight"}
+    assert macs(profile) == {"head": 4 * 6 * 10}
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_dtypes_cost_the_same(dtype: torch.dtype) -> None:
+    """And take their own room."""
+    profile = profiler.profile(nn.Conv2d(3, 4, 3).to(dtype), torch.zeros(1, 3, 5, 5, dtype=dtype))
+    assert macs(profile) == {"(root)": 27 * 36}
+    assert profile.parameter_bytes == (4 * 27 + 4) * dtype.itemsize
+
+
+def test_float8_products_are_counted() -> None:
+    """A scaled matrix product of float8 operands."""
+
+    class Float8(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(16, 16).to(torch.float8_e4m3fn), requires_grad=False)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            one = torch.ones((), device=x.device)
+            quantized = x.to(torch.float8_e4m3fn)
+            result: torch.Tensor = torch._scaled_mm(quantized, self.weight.t(), one, one, out_dtype=torch.float32)
+            return result
+
+    assert macs(profiler.profile(Float8(), torch.zeros(16, 16))) == {"(root)": 16**3}
+
+
+def test_a_compiled_module_is_traced_as_the_module_it_wraps() -> None:
+    """Nothing is compiled for it."""
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    compiled: Any = torch.compile(model)
+    assert macs(profiler.profile(compiled, torch.zeros(2, 4))) == {"0": 32}
+    layer: Any = torch.compile(nn.Linear(4, 4))
+    inner = nn.Sequential(nn.Sequential(layer))
+    assert sum(macs(profiler.profile(inner, torch.zeros(2, 4))).values()) == 32
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_an_exported_module_is_traced() -> None:
+    """``torch.export`` gives a graph module without the layers' modules."""
+    exported = torch.export.export(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), (torch.zeros(2, 4),)).module()
+    profile = profiler.profile(exported, torch.zeros(2, 4))
+    assert profile.total.macs == 32
+    assert profile.shares.set_index("kind").macs["linear"] == 32
+
+
+def test_a_symbolically_traced_module_keeps_its_layers() -> None:
+    """torch.fx."""
+    traced = torch.fx.symbolic_trace(nn.Sequential(nn.Linear(4, 4), nn.ReLU()))
+    assert macs(profiler.profile(traced, torch.zeros(2, 4))) == {"0": 32}
+
+
+def test_a_scripted_module_is_counted() -> None:
+    """TorchScript modules take no hooks; their work is that of the module around them."""
+    with pytest.warns(DeprecationWarning, match="jit"):
+        scripted = torch.jit.script(nn.Linear(4, 4))
+    profile = profiler.profile(nn.Sequential(scripted), torch.zeros(2, 4))
+    assert profile.total.macs == 32
+
+
+def test_threads_do_not_disturb_each_other() -> None:
+    """Several threads profile the same network at once."""
+    model = nn.Sequential(*(nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.GELU()) for _ in range(5)))
+    expected = profiler.profile(model, torch.zeros(3, 4))
+    found: list[Profile] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(profiler.profile(model, torch.zeros(3, 4)))) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [expected] * 8
+
+
+def test_work_that_depends_on_data_is_counted_on_a_real_run() -> None:
+    """The report says so, the model is untouched, and twice gives the same."""
+
+    class Routed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 4)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return self.layer(x[(x.sum(1) > 0).nonzero()[:, 0]])
+
+    model = Routed()
+    x = torch.tensor([[1.0] * 4, [-1.0] * 4, [1.0] * 4])
+    profile = profiler.profile(model, x)
+    assert macs(profile) == {"layer": 4 * 2 * 4}
+    assert (
+        profile.trace.real_run
+        == "module (root) (Routed) on 3×4 needs data that the meta device has not in aten::nonzero of 3"
+    )
+    meta = torch.empty(9, 4, device="meta")
+    assert profiler.profile(model, meta) == profiler.profile(model, meta)
+
+
+def test_a_gradient_inside_a_forward_is_counted() -> None:
+    """A network that differentiates within its forward, as physics-informed and energy-based ones do."""
+
+    class Force(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.energy = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.enable_grad():
+                x = x.detach().requires_grad_()
+                (gradient,) = torch.autograd.grad(self.energy(x).sum(), x)
+            return -gradient
+
+    profile = profiler.profile(Force(), torch.zeros(5, 3))
+    forward = 5 * 3 * 8 + 5 * 8
+    assert profile.total.macs == 2 * forward
+
+
+def test_a_user_rule_counts_a_custom_operation() -> None:
+    """In five lines; without one the operation is uncounted."""
+
+    @torch.library.custom_op("profiler_awkward::mix", mutates_args=())
+    def mix(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return x @ weight
+
+    mix.register_fake(lambda x, weight: x.new_empty(x.shape[0], weight.shape[1]))
+
+    class Mixes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(4, 6))
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return mix(x, self.weight)
+
+    assert profiler.profile(Mixes(), torch.zeros(2, 4)).status == "partial"
+
+    @profiler.rule("profiler_awkward::mix")
+    def count(x: profiler.TensorSpec, weight: profiler.TensorSpec, *, out: profiler.TensorSpec) -> list[profiler.Term]:
+        return [profiler.contraction(out.shape, weight.shape[:1])]
+
+    profile = profiler.profile(Mixes(), torch.zeros(2, 4))
+    assert (profile.status, macs(profile)) == ("complete", {"(root)": 4 * 2 * 6})
+    with pytest.raises(profiler.ProfilerError, match="registered already"):
+        profiler.rule("profiler_awkward::mix")(count)
+
+
+def test_an_autograd_function_is_counted_by_what_it_runs() -> None:
+    """Forward and backward."""
+
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+            ctx.save_for_backward(x, weight)
+            return x @ weight
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: Any) -> Any:
+            x, weight = ctx.saved_tensors
+            return gradients[0] @ weight.t(), x.t() @ gradients[0]
+
+    class Uses(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(4, 4)
+            self.weight = nn.Parameter(torch.zeros(4, 4))
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return Square.apply(self.first(x), self.weight)  # type: ignore[no-untyped-call]
+
+    assert profiler.profile(Uses(), torch.zeros(2, 4)).total.macs == 64
+    assert profiler.profile(Uses(), torch.zeros(2, 4), mode="training").total.macs == 64 + 32 + 64

@@ -1,0 +1,93 @@
+"""A network costs the same on meta and on the CPU, fused or not, with gradients or without."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from profiler.opcount import ZERO, OpCount
+from profiler.records import KINDS, Mode, Trace
+from profiler.tracing import trace, trace_for_real
+from tests.museum import MUSEUM
+
+
+def forward_count(result: Trace) -> OpCount:
+    count = ZERO
+    for call in result.calls:
+        if call.phase == "forward":
+            assert call.status != "uncounted", call.op
+            count = count + call.count
+    return count
+
+
+class AlwaysEval(nn.Module):
+    """A network that stays in eval mode, also when it is traced for training."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def train(self, mode: bool = True) -> AlwaysEval:
+        return super().train(False)
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.model(*inputs)
+
+
+def with_gradients(model: nn.Module, inputs: tuple[Any, ...]) -> Trace:
+    """The forward of a training trace in eval mode: operations arrive taken apart."""
+    wanted = tuple(x.clone().requires_grad_() if x.is_floating_point() else x for x in inputs)
+    return trace_for_real(AlwaysEval(model), wanted, "training", reason="test")
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+
+
+@pytest.mark.parametrize("name", MUSEUM)
+def test_meta_and_cpu_give_the_same(name: str) -> None:
+    """All five kinds and the MACs; on the CPU fused kernels run that meta does not have."""
+    model, inputs = MUSEUM[name]()
+    on_cpu = trace_for_real(model, inputs, reason="test")
+    assert forward_count(trace(model, inputs)) == forward_count(on_cpu)
+
+
+@pytest.mark.parametrize("name", MUSEUM)
+def test_gradients_make_no_difference(name: str) -> None:
+    """All five kinds and the MACs, though with gradients operators arrive taken apart."""
+    model, inputs = MUSEUM[name]()
+    assert forward_count(trace(model, inputs)) == forward_count(with_gradients(model, inputs))
+
+
+def test_kinds_stay_apart_where_a_fused_kernel_could_run() -> None:
+    """On the CPU an encoder layer could be one kernel; it is not taken, so that rows have one kind each."""
+    model, inputs = MUSEUM["encoder layer"]()
+    kinds = {call.kind for call in trace_for_real(model, inputs, reason="test").calls}
+    assert {"linear", "attention", "norm", "activation"} <= kinds
+
+
+@pytest.mark.parametrize("weights", [True, False])
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_attention_is_attention(mode: Mode, weights: bool) -> None:
+    """Whether its weights are asked for or not, its two products are of that kind, its projections are linear."""
+    attention = nn.MultiheadAttention(8, 2, batch_first=True)
+    x = torch.zeros(2, 5, 8)
+    calls = trace(attention, {"query": x, "key": x, "value": x, "need_weights": weights}, mode).calls
+    macs = {kind: sum(call.count.macs for call in calls if call.kind == kind) for kind in KINDS}
+    products, projections = 2 * (2 * 2 * 5 * 5 * 4), 4 * (2 * 5 * 8 * 8)
+    forward_and_backward = 3 if mode == "training" else 1
+    assert macs["attention"] == products * forward_and_backward
+    assert macs["linear"] > 0
+    assert macs["matmul"] == 0
+    if mode == "inference":
+        assert macs["linear"] == projections
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "lstm cell"])
+def test_recurrent_networks_are_recurrent_in_training(name: str) -> None:
+    """Forward and backward."""
+    model, inputs = MUSEUM[name]()
+    calls = trace(model, inputs, "training").calls
+    assert {call.kind for call in calls if call.count.macs} == {"recurrent"}
