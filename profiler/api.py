@@ -14,7 +14,7 @@ from profiler.counters import COUNTERS
 from profiler.errors import NeedsDataError, ProfilerError, TraceError, UncountedError
 from profiler.formatting import bytes_text, thousands
 from profiler.models.building import build_model, build_real_model
-from profiler.models.inputs import build_inputs
+from profiler.models.inputs import build_inputs, default_inputs
 from profiler.models.real_copies import BYTES_LIMIT, real_copy, real_inputs
 from profiler.profiles import Profile
 from profiler.records import CounterRecord, Mode, Trace
@@ -99,10 +99,11 @@ def _given(model: nn.Module, inputs: Inputs) -> _Subject:
 def _configured(config: Config) -> _Subject:
     """The network that a config names."""
     model = config.model
+    specs = config.inputs if config.inputs is not None else default_inputs(model.target, model.kwargs, config.base)
 
     def inputs(device: str) -> Inputs:
-        arguments, options = build_inputs(config.inputs, dtype=config.dtype, device=device)
-        return options if isinstance(config.inputs, Mapping) else arguments
+        arguments, options = build_inputs(specs, dtype=config.dtype, device=device)
+        return options if isinstance(specs, Mapping) else arguments
 
     def static() -> tuple[nn.Module, Inputs]:
         return build_model(model.target, model.kwargs, base=config.base, dtype=config.dtype), inputs("meta")

@@ -59,7 +59,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
             "shapes",
             multiple=True,
             metavar="SHAPE",
-            help="With a target: the shape of an input, 1x3x224x224 or 1x128:int64; once for each input.",
+            help="With a target whose source does not know: an input's shape, 1x3x224x224 or 1x128:int64; may be repeated.",
         ),
     ):
         command = option(command)
@@ -69,7 +69,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="SOURCE: a config (.yaml), a saved profile (.json), or a target (torchvision:resnet50) with --input.",
+    epilog="SOURCE: a config (.yaml), a saved profile (.json), or a target (torchvision:resnet50, path/to/net.py:Net).",
 )
 @click.version_option(package_name="static-flop-profiler", prog_name="profiler")
 def cli() -> None:

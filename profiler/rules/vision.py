@@ -1,7 +1,7 @@
 """Operators of torchvision on regions of interest.
 
-The cost of ``roi_pool``, ``ps_roi_pool`` and ``nms`` depends on the values of the boxes, not on shapes, so
-they have no rule.
+The cost of ``roi_pool`` and ``ps_roi_pool`` depends on the values of the boxes, not on shapes, so they have no
+rule.  ``nms`` is counted densely, as if no box were suppressed before all others were compared with it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,20 @@ def sampling_positions(boxes: Sizes, bins: int, sampling_ratio: int, aligned: bo
     yield each(boxes, "boxes", multiplies=4, adds=6 if aligned else 2, divides=2, comparisons=0 if aligned else 2)
     position = OpCount(multiplies=2, adds=2 + 2, divides=1, comparisons=3)
     yield Term("positions", (*boxes, bins * sampling_ratio), position)
+
+
+@rule("torchvision::nms", kind="sort")
+def nms(boxes: TensorSpec, scores: TensorSpec, iou_threshold: float, *, out: TensorSpec) -> Iterator[Term]:
+    """(n, 4), (n) → (kept).
+
+    The areas of the boxes, a sort of the scores, and for each pair its overlap over its union against the
+    threshold: 4 comparisons and 2 subtractions for the overlap's sides, 2 comparisons with 0, its area, the union,
+    the quotient and the test.
+    """
+    n = boxes.shape[0]
+    yield each((n,), "areas", multiplies=1, adds=2)
+    yield each((n, max(n - 1, 0).bit_length()), "sort", comparisons=1)
+    yield each((n * (n - 1) // 2,), "overlaps", multiplies=1, adds=4, divides=1, comparisons=7)
 
 
 @rule("torchvision::roi_align", kind="resample")

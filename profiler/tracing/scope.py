@@ -71,7 +71,7 @@ class ModuleScope:
                 name=name,
                 type=type(module).__name__,
                 calls=seen.calls,
-                first_name=self._names[id(module)][0],
+                first_name=next(iter(self._names.get(id(module), ())), name),
                 input_shapes=tuple(seen.inputs),
                 output_shapes=tuple(seen.outputs),
             )

@@ -71,7 +71,26 @@ def test_roi_align_backward() -> None:
 
 
 def test_what_depends_on_the_boxes_is_uncounted() -> None:
-    """An adaptive number of samples, and nms, cannot be told from shapes."""
+    """An adaptive number of samples, and the bins of roi_pool, cannot be told from shapes."""
     with pytest.raises(UncountedError, match="sampling_ratio"):
         terms_of("torchvision::roi_align", spec(1, 1, 8, 8), spec(2, 5), 1.0, 7, 7, 0, False, out=spec(2, 1, 7, 7))
-    assert REGISTRY.find("torchvision::nms") is None
+    assert REGISTRY.find("torchvision::roi_pool") is None
+
+
+@given(st.integers(1, 7))
+def test_nms_compares_every_pair(n: int) -> None:
+    """Areas, a sort, and an overlap for each pair; the sort's bound is n·⌈log₂ n⌉ comparisons."""
+    tally = Tally()
+    boxes = [(*tally.array(2, low=0, high=20), *tally.array(2, low=20, high=40)) for _ in range(n)]
+    areas = [(right - left) * (bottom - top) for left, top, right, bottom in boxes]
+    for i in range(n):
+        for j in range(i):
+            (l1, t1, r1, b1), (l2, t2, r2, b2) = boxes[i], boxes[j]
+            width = maximum(-maximum(-r1, -r2) - maximum(l1, l2), 0.0)
+            height = maximum(-maximum(-b1, -b2) - maximum(t1, t2), 0.0)
+            overlap = width * height
+            assert isinstance(overlap / (areas[i] + areas[j] - overlap) > 0.5, bool)
+    terms = terms_of("torchvision::nms", spec(n, 4), spec(n), 0.5, out=spec(n))
+    assert_counted([term for term in terms if term.what != "sort"], tally)
+    (sort,) = (term for term in terms if term.what == "sort")
+    assert sort.count == OpCount(comparisons=n * math.ceil(math.log2(n)))
