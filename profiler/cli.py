@@ -59,7 +59,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
             "shapes",
             multiple=True,
             metavar="SHAPE",
-            help="With a target whose source does not know: an input's shape, 1x3x224x224 or 1x128:int64; may be repeated.",
+            help="The shape of a target's input, 1x3x224x224 or 1x128:int64; once for each input.",
         ),
     ):
         command = option(command)
