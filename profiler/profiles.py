@@ -19,7 +19,6 @@ from profiler.files import write_text
 from profiler.formatting import format_table, headline
 from profiler.opcount import SCALAR_OPERATIONS, OpCount, Term
 from profiler.records import (
-    CounterFigure,
     CounterRecord,
     Mode,
     ModuleRecord,
@@ -223,7 +222,7 @@ def load_profile(path: str | Path) -> Profile:
                 tuple(_read(ParameterRecord, item) for item in data["parameters"]),
                 data["real_run"],
             ),
-            counters=tuple(_read_counter(item) for item in data["counters"]),
+            counters=tuple(CounterRecord.read(item) for item in data["counters"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoredProfileError(f"{path}: not a whole profile: {type(error).__name__}: {error}") from error
@@ -272,21 +271,26 @@ def _read_spec(text: str) -> TensorSpec:
 def _write_term(term: Term) -> dict[str, Any]:
     one = {name: getattr(term.one, name) for name in (*SCALAR_OPERATIONS, "macs") if getattr(term.one, name)}
     item: dict[str, Any] = {"what": term.what, "how_many": list(term.how_many), "one": one}
-    return {**item, "contracted": list(term.contracted)} if term.contracted else item
+    if term.contracted:
+        item["contracted"] = list(term.contracted)
+    if term.on_padding:
+        item["on_padding"] = term.on_padding
+    return item
 
 
 def _read_term(item: dict[str, Any]) -> Term:
-    return Term(item["what"], tuple(item["how_many"]), OpCount(**item["one"]), tuple(item.get("contracted", ())))
+    return Term(
+        what=item["what"],
+        how_many=tuple(item["how_many"]),
+        one=OpCount(**item["one"]),
+        contracted=tuple(item.get("contracted", ())),
+        on_padding=item.get("on_padding", 0),
+    )
 
 
 def _read(record: Any, item: dict[str, Any]) -> Any:
     """The record whose fields ``item`` holds, with JSON's lists as the tuples they were."""
     return record(**{key: _as_tuple(value) for key, value in item.items()})
-
-
-def _read_counter(item: dict[str, Any]) -> CounterRecord:
-    figures = {key: tuple(_read(CounterFigure, figure) for figure in item[key]) for key in ("figures", "unsupported")}
-    return CounterRecord(**{**item, **figures, "uncalled": tuple(item["uncalled"])})
 
 
 def _as_tuple(value: Any) -> Any:

@@ -6,9 +6,10 @@ reporting side can read a saved profile without torch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Literal
+from typing import Any, Literal
 
 from profiler.opcount import OpCount, Term, total
 
@@ -94,7 +95,13 @@ class OpCall:
 
     @property
     def count(self) -> OpCount:
+        """What the call costs; nothing where it is uncounted."""
         return total(self.terms)
+
+    @property
+    def macs_on_padding(self) -> int:
+        """How many of its macs have a padded zero as operand."""
+        return sum(term.on_padding for term in self.terms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +162,9 @@ class CounterRecord:
     """What another counter said of the same network.
 
     ``status`` is ``"ok"``, ``"skipped"`` (with the reason in ``message``) or ``"failed"`` (likewise).
-    ``unsupported`` names, per module, the operations that the counter itself says it has no rule for;
-    ``uncalled`` the modules that it did not see run.
+    ``figures`` are in multiply–accumulates: the counter's own divided by ``factor``.  ``seen`` says, for each of
+    them, how many calls it is made of.  ``unsupported`` names, per module, the operations that the counter met and
+    has no rule for, with their calls; ``uncalled`` the modules that it did not see run.
     """
 
     counter: str
@@ -166,6 +174,17 @@ class CounterRecord:
     figures: tuple[CounterFigure, ...] = ()
     unsupported: tuple[CounterFigure, ...] = ()
     uncalled: tuple[str, ...] = ()
+    seen: tuple[CounterFigure, ...] = ()
+    factor: int = 1
+
+    @classmethod
+    def read(cls, item: Mapping[str, Any]) -> CounterRecord:
+        """The record that ``dataclasses.asdict`` turned into ``item``, by way of JSON."""
+        figures = {
+            key: tuple(CounterFigure(**figure) for figure in item.get(key, ()))
+            for key in ("figures", "unsupported", "seen")
+        }
+        return cls(**{**item, **figures, "uncalled": tuple(item["uncalled"])})
 
 
 @dataclass(frozen=True, slots=True)

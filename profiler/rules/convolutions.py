@@ -7,6 +7,7 @@ operands.  Source of the shapes: the operator documentation of ``torch.nn.functi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -22,20 +23,80 @@ Sizes = Sequence[int] | int
 
 
 @rule("aten::conv1d", "aten::conv2d", "aten::conv3d", "aten::_convolution_mode", kind="conv")
-@rule("aten::mkldnn_convolution", "aten::_nnpack_spatial_convolution", "aten::_mps_convolution", kind="conv")
-@rule("aten::miopen_convolution", "aten::miopen_depthwise_convolution", kind="conv")
 def conv(
-    input: TensorSpec, weight: TensorSpec, bias: TensorSpec | None = None, *_: Any, out: TensorSpec
+    input: TensorSpec,
+    weight: TensorSpec,
+    bias: TensorSpec | None = None,
+    stride: Sizes = 1,
+    padding: Sizes | str = 0,
+    dilation: Sizes = 1,
+    *_: Any,
+    out: TensorSpec,
 ) -> Iterator[Term]:
     """(N, C_in, *in) or (C_in, *in), (C_out, C_in/groups, *kernel) → (N, C_out, *out) or (C_out, *out)."""
-    yield summed_products(out.shape, weight.shape[1:], out)
+    term = summed_products(out.shape, weight.shape[1:], out)
+    on_image = _macs_on_image(input, weight, stride, padding, dilation, out)
+    yield replace(term, on_padding=term.count.macs - on_image)
     yield from bias_terms(bias, out)
 
 
+def _macs_on_image(
+    input: TensorSpec, weight: TensorSpec, stride: Sizes, padding: Sizes | str, dilation: Sizes, out: TensorSpec
+) -> int:
+    """How many macs of a convolution have an element of the input as operand, and not a padded zero.
+
+    Along each dimension, tap t of the kernel meets the input for the outputs o with 0 ≤ o·stride − p + t·dilation
+    < size, where p zeros are in front.
+    """
+    kernel = weight.shape[2:]
+    dims = len(kernel)
+    macs = prod(out.shape[:-dims]) * weight.shape[1] * (4 if out.is_complex else 1)
+    strides, dilations = expand(stride, dims), expand(dilation, dims)
+    if isinstance(padding, str):
+        whole = tuple(step * (taps - 1) for step, taps in zip(dilations, kernel, strict=True))
+        paddings = tuple(zeros // 2 for zeros in whole) if padding == "same" else (0,) * dims
+    else:
+        paddings = expand(padding, dims)
+    for size, results, taps, jump, front, step in zip(
+        input.shape[-dims:], out.shape[-dims:], kernel, strides, paddings, dilations, strict=True
+    ):
+        met = 0
+        for tap in range(taps):
+            first = max(0, -((tap * step - front) // jump))
+            last = min(results - 1, (size - 1 + front - tap * step) // jump)
+            met = met + max(0, last - first + 1)
+        macs = macs * met
+    return macs
+
+
+@rule("aten::mkldnn_convolution", "aten::_nnpack_spatial_convolution", "aten::_mps_convolution", kind="conv")
+@rule("aten::miopen_convolution", "aten::miopen_depthwise_convolution", kind="conv")
+def conv_padding_first(
+    input: TensorSpec,
+    weight: TensorSpec,
+    bias: TensorSpec | None,
+    padding: Sizes,
+    stride: Sizes = 1,
+    dilation: Sizes = 1,
+    *_: Any,
+    out: TensorSpec,
+) -> Iterator[Term]:
+    """As :func:`conv`."""
+    yield from conv(input, weight, bias, stride, padding, dilation, out=out)
+
+
 @rule("aten::cudnn_convolution", kind="conv")
-def conv_without_bias(input: TensorSpec, weight: TensorSpec, *_: Any, out: TensorSpec) -> Iterator[Term]:
+def conv_without_bias(
+    input: TensorSpec,
+    weight: TensorSpec,
+    padding: Sizes = 0,
+    stride: Sizes = 1,
+    dilation: Sizes = 1,
+    *_: Any,
+    out: TensorSpec,
+) -> Iterator[Term]:
     """As :func:`conv`; the bias is added by an operation of its own."""
-    yield from conv(input, weight, out=out)
+    yield from conv(input, weight, None, stride, padding, dilation, out=out)
 
 
 @rule("aten::thnn_conv2d", "aten::_slow_conv2d_forward", "aten::slow_conv_dilated2d", kind="conv")
@@ -46,19 +107,29 @@ def conv_of_kernel_size(
     weight: TensorSpec,
     kernel_size: Sizes,
     bias: TensorSpec | None = None,
+    stride: Sizes = 1,
+    padding: Sizes = 0,
+    dilation: Sizes = 1,
     *_: Any,
     out: TensorSpec,
 ) -> Iterator[Term]:
     """As :func:`conv`."""
-    yield from conv(self, weight, bias, out=out)
+    yield from conv(self, weight, bias, stride, padding, dilation, out=out)
 
 
 @rule("aten::cudnn_convolution_relu", "aten::miopen_convolution_relu", kind="conv")
 def conv_relu(
-    self: TensorSpec, weight: TensorSpec, bias: TensorSpec | None, *_: Any, out: TensorSpec
+    self: TensorSpec,
+    weight: TensorSpec,
+    bias: TensorSpec | None,
+    stride: Sizes = 1,
+    padding: Sizes = 0,
+    dilation: Sizes = 1,
+    *_: Any,
+    out: TensorSpec,
 ) -> Iterator[Term]:
     """As :func:`conv`, then relu."""
-    yield from conv(self, weight, bias, out=out)
+    yield from conv(self, weight, bias, stride, padding, dilation, out=out)
     yield Term("relu", out.shape, RELU)
 
 
@@ -69,11 +140,14 @@ def conv_add_relu(
     z: TensorSpec,
     alpha: float | None,
     bias: TensorSpec | None,
+    stride: Sizes = 1,
+    padding: Sizes = 0,
+    dilation: Sizes = 1,
     *_: Any,
     out: TensorSpec,
 ) -> Iterator[Term]:
     """As :func:`conv`, then + alpha·z, then relu."""
-    yield from conv(self, weight, bias, out=out)
+    yield from conv(self, weight, bias, stride, padding, dilation, out=out)
     yield from scale_terms(out.shape, 1 if alpha is None else alpha, out, "alpha")
     yield Term("sums", out.shape, addition(out, out))
     yield Term("relu", out.shape, RELU)
@@ -105,7 +179,7 @@ def convolution(
     """As :func:`conv`, or :func:`conv_transpose` where ``transposed``; further arguments pick a kernel."""
     if transposed:
         return conv_transpose(input, weight, bias, stride, padding, output_padding, groups, dilation, out=out)
-    return conv(input, weight, bias, out=out)
+    return conv(input, weight, bias, stride, padding, dilation, out=out)
 
 
 @rule("aten::conv_transpose1d", "aten::conv_transpose2d", "aten::conv_transpose3d", kind="conv")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from profiler.errors import RuleError, UncountedError
 from profiler.opcount import Term
@@ -17,7 +18,13 @@ from profiler.tracing.backward import NOT_TAKEN_OVER, BackwardScope, Place
 from profiler.tracing.copying import to_meta
 from profiler.tracing.private import TorchDispatchMode, can_be_taken_apart, operator_name
 from profiler.tracing.scope import ModuleScope
-from profiler.tracing.tensors import dtype_name, map_arguments
+from profiler.tracing.tensors import dtype_name, map_arguments, shape_of
+
+
+PLAIN = frozenset({torch.Tensor, nn.Parameter})
+
+TAKES_SIZES = frozenset({"aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu"})
+"""Operators that are told the lengths of packed sequences by a tensor, which has to be on the CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +133,9 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._meta_twins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if not PLAIN.issuperset(types):
+            # A tensor that is made of others (a jagged one): it runs its operations on those, which come here.
+            return NotImplemented
         known = self._known.get(func)
         if known is None:
             known = self._known[func] = self._look_up(func)
@@ -135,7 +145,8 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         devices = {tensor.is_meta for tensor in inputs}
         if True in devices:
             self.met_meta = True
-            args, kwargs, inputs = self._move(args, kwargs, inputs, mixed=len(devices) > 1)
+            mixed = len(devices) > 1 and known.name not in TAKES_SIZES
+            args, kwargs, inputs = self._move(args, kwargs, inputs, mixed=mixed)
         try:
             if known.decompose:
                 with self:
@@ -145,7 +156,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             result = func(*args, **kwargs)
         except Exception:
             if self.failure is None:
-                self.failure = OpFailure(known.name, tuple(tuple(tensor.shape) for tensor in inputs))
+                self.failure = OpFailure(known.name, tuple(map(shape_of, inputs)))
             raise
         self._record(known, args, kwargs, inputs, result)
         return result
@@ -249,7 +260,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             shapes: list[torch.Tensor] = []
             _collect(args, shapes)
             raise RuleError(
-                f"the rule of {name} failed on {show_shapes(tuple(tuple(t.shape) for t in shapes))}: "
+                f"the rule of {name} failed on {show_shapes(tuple(map(shape_of, shapes)))}: "
                 f"{type(error).__name__}: {error}"
             ) from error
 
@@ -257,7 +268,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self._spec(leaf) if isinstance(leaf, torch.Tensor) else leaf
 
     def _spec(self, tensor: torch.Tensor) -> TensorSpec:
-        return TensorSpec(tuple(tensor.shape), dtype_name(tensor.dtype), self._origins.is_parameter(tensor))
+        return TensorSpec(shape_of(tensor), dtype_name(tensor.dtype), self._origins.is_parameter(tensor))
 
 
 def _collect(value: Any, found: list[torch.Tensor]) -> None:

@@ -132,6 +132,8 @@ def _run_training(twin: nn.Module, arguments: Any, options: Any, origins: Origin
 
 
 def _meta_input(tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.is_nested and tensor.layout == torch.strided:
+        raise NeedsDataError("the input is a nested tensor of strided layout, which the meta device has not")
     return to_meta(tensor).requires_grad_(tensor.requires_grad)
 
 

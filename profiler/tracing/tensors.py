@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import PackedSequence
 
 _DTYPE_NAMES: dict[torch.dtype, str] = {}
 
@@ -44,10 +45,13 @@ def map_arguments(value: Any, change: Callable[[Any], Any]) -> Any:
 def map_inputs(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
     """The network inputs ``value`` with ``change`` applied to every tensor.
 
-    Lists, tuples (named ones too), mappings and dataclasses are rebuilt; anything else passes as it is.
+    Lists, tuples (named ones too), mappings and dataclasses are rebuilt; anything else passes as it is.  Of packed
+    sequences only the data is changed: their lengths have to stay.
     """
     if isinstance(value, torch.Tensor):
         return change(value)
+    if isinstance(value, PackedSequence):
+        return value._replace(data=change(value.data))
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return type(value)(*(map_inputs(item, change) for item in value))
     if isinstance(value, (list, tuple)):
@@ -63,6 +67,17 @@ def map_inputs(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> An
     return value
 
 
+def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
+    """The shape of a tensor; of a nested one, that of its values put one after the other along their first size."""
+    if not tensor.is_nested:
+        return tuple(tensor.shape)
+    if tensor.layout == torch.jagged:
+        values: Any = tensor._values  # .values() would be recorded as an operation
+        return tuple(values.shape)
+    last: int = tensor.size(-1)
+    return (tensor.numel() // last, last) if last else (0, 0)
+
+
 def shapes_in(value: Any) -> tuple[tuple[int, ...], ...]:
     """The shapes of :func:`tensors_in`."""
-    return tuple(tuple(tensor.shape) for tensor in tensors_in(value))
+    return tuple(shape_of(tensor) for tensor in tensors_in(value))

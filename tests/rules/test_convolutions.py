@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiler.opcount import OpCount, total
+from profiler.records import TensorSpec
 from tests.rules.counting import Tally, assert_counted, spec
 from tests.rules.counting import total as summed
 from tests.rules.registered import assert_same_in_both_spellings, count_of, terms_of
@@ -212,6 +213,7 @@ def test_kernels_of_a_convolution_agree() -> None:
     assert count_of("_slow_conv2d_forward", x, w, [3, 3], b, [1, 1], [0, 0], out=y) == conv
     assert count_of("cudnn_convolution", x, w, *sizes, False, False, True, out=y) == without
     relu = count_of("relu", y, out=y)
+    sizes = ([1, 1], [0, 0], [1, 1], 1)
     assert count_of("cudnn_convolution_relu", x, w, b, *sizes, out=y) == conv + relu
     plus = OpCount(adds=y.size) + relu
     assert count_of("cudnn_convolution_add_relu", x, w, y, None, b, *sizes, out=y) == conv + plus
@@ -439,3 +441,61 @@ def test_spellings_agree_when_torch_takes_them_apart() -> None:
     ]
     for run, shapes in cases:
         assert_same_in_both_spellings(run, *shapes)
+
+
+@given(st.integers(1, 9), st.integers(1, 4), st.integers(1, 3), st.integers(0, 4), st.integers(1, 3), st.integers(1, 3))
+def test_macs_on_padding_by_position(
+    length: int, kernel: int, stride: int, pad: int, dilation: int, channels: int
+) -> None:
+    """Each product of the plain loop whose operand lies outside of the input."""
+    results = (length + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
+    if results < 1:
+        return
+    outside = sum(
+        not 0 <= position * stride + tap * dilation - pad < length
+        for position in range(results)
+        for tap in range(kernel)
+    )
+    x, w, y = spec(2, 2 * channels, length), spec(6, channels, kernel), spec(2, 6, results)
+    arguments = ("conv1d", x, w, None, [stride], [pad], [dilation], 2)
+    (term,) = terms_of(*arguments, out=y)
+    assert term.on_padding == 2 * 6 * channels * outside
+    x, w, y = (spec(*each.shape, each.shape[-1]) for each in (x, w, y))
+    (term,) = terms_of("conv2d", x, w, None, [stride] * 2, [pad] * 2, [dilation] * 2, 2, out=y)
+    inside = kernel * results - outside
+    assert term.on_padding == 2 * 6 * channels * ((kernel * results) ** 2 - inside**2)
+
+
+def test_every_spelling_knows_the_padding() -> None:
+    """Whichever way the operator takes its stride, padding and dilation."""
+    x, w, b, y = spec(2, 4, 9, 9), spec(6, 4, 3, 3), spec(6), spec(2, 6, 5, 5)
+    s, p, d = [2, 2], [1, 1], [1, 1]
+    found = {
+        op: terms_of(op, x, w, *arguments, out=y)[0].on_padding
+        for op, arguments in {
+            "conv2d": (b, s, p, d),
+            "_convolution_mode": (b, s, "same", d),
+            "convolution": (b, s, p, d, False, [0, 0], 1),
+            "mkldnn_convolution": (b, p, s, d, 1),
+            "cudnn_convolution": (p, s, d, 1),
+            "thnn_conv2d": ([3, 3], b, s, p),
+            "cudnn_convolution_relu": (b, s, p, d, 1),
+            "cudnn_convolution_add_relu": (y, None, b, s, p, d, 1),
+        }.items()
+    }
+    # Of 5 positions with 3 taps each, the first and the last lose a tap to padding.
+    assert set(found.values()) == {2 * 6 * 4 * (15**2 - 13**2)}
+    assert terms_of("conv2d", x, w, b, [1, 1], "valid", out=spec(2, 6, 7, 7))[0].on_padding == 0
+
+
+def test_same_padding_of_an_even_kernel() -> None:
+    """The odd zero goes behind."""
+    (term,) = terms_of("conv1d", spec(1, 1, 5), spec(1, 1, 4), None, [1], "same", [1], out=spec(1, 1, 5))
+    assert term.on_padding == 1 + 0 + 0 + 1 + 2
+
+
+def test_complex_convolutions_on_padding() -> None:
+    """A complex product is four."""
+    x, w, y = (TensorSpec(shape, "complex64") for shape in ((1, 1, 5), (1, 1, 3), (1, 1, 5)))
+    (term,) = terms_of("conv1d", x, w, None, [1], [1], out=y)
+    assert term.on_padding == 4 * 2

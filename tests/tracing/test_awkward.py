@@ -319,3 +319,22 @@ def test_an_autograd_function_is_counted_by_what_it_runs() -> None:
 
     assert profiler.profile(Uses(), torch.zeros(2, 4)).total.macs == 64
     assert profiler.profile(Uses(), torch.zeros(2, 4), mode="training").total.macs == 64 + 32 + 64
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("layout", [torch.jagged, torch.strided])
+def test_nested_tensors_cost_what_their_values_do(layout: torch.layout) -> None:
+    """Rows of several lengths, put one after the other; a strided one needs a real run."""
+    parts = [torch.zeros(3, 4), torch.zeros(5, 4)]
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.LayerNorm(6))
+    profile = profiler.profile(model, torch.nested.nested_tensor(parts, layout=layout))
+    assert profile.total == profiler.profile(model, torch.cat(parts)).total
+    assert profile.input_shapes == ((8, 4),)
+    assert bool(profile.trace.real_run) == (layout == torch.strided)
+
+
+def test_packed_sequences_cost_their_steps() -> None:
+    """An LSTM over sequences of lengths 5 and 3 does 8 steps."""
+    packed = nn.utils.rnn.pack_padded_sequence(torch.zeros(2, 5, 8), torch.tensor([5, 3]), batch_first=True)
+    profile = profiler.profile(nn.LSTM(8, 6, batch_first=True), (packed,))
+    assert profile.total.macs == 8 * 4 * 6 * (8 + 6)
