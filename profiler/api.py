@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
 from torch import nn
 
 from profiler.config import Config
-from profiler.counters import COUNTERS
+from profiler.counters import COUNTERS, DISTRIBUTIONS, IN_OWN_PROCESS, ON_META
+from profiler.counters.calling import installed_version
+from profiler.counters.process import FromFunction, FromObject, count_in_process
 from profiler.errors import NeedsDataError, ProfilerError, TraceError, UncountedError
 from profiler.formatting import bytes_text, thousands
-from profiler.models.building import build_model, build_real_model
-from profiler.models.inputs import build_inputs, default_inputs
-from profiler.models.real_copies import BYTES_LIMIT, real_copy, real_inputs
+from profiler.models.real_copies import BYTES_LIMIT
 from profiler.profiles import Profile
 from profiler.records import CounterRecord, Mode, Trace
+from profiler.subjects import Subject, configured, given
 from profiler.tracing import Inputs, call_arguments, trace, trace_for_real
 
 MACS_LIMIT = 500 * 10**9
@@ -25,7 +25,13 @@ MACS_LIMIT = 500 * 10**9
 
 
 def profile(
-    model: nn.Module, inputs: Inputs, *, mode: Mode = "inference", strict: bool = False, name: str | None = None
+    model: nn.Module,
+    inputs: Inputs,
+    *,
+    mode: Mode = "inference",
+    strict: bool = False,
+    name: str | None = None,
+    optimizer: str | None = None,
 ) -> Profile:
     """What one call of ``model`` on ``inputs`` costs, layer by layer.
 
@@ -35,7 +41,8 @@ def profile(
     ``nonzero``) is a copy run on the CPU, on the inputs or on seeded random ones; the report says so.
 
     ``mode="inference"`` counts a forward pass in eval mode; ``"training"`` a forward pass in train mode and the
-    backward pass that autograd runs.  With ``strict`` an operation without a rule raises
+    backward pass that autograd runs, and a step of ``optimizer`` (``"sgd"``, ``"momentum"``, ``"adam"``,
+    ``"adamw"``) where one is named.  With ``strict`` an operation without a rule raises
     :class:`~profiler.errors.UncountedError`.  Raises :class:`~profiler.errors.TraceError` where the network
     refuses its inputs; the message names the module and the shapes.
     """
@@ -43,10 +50,11 @@ def profile(
         raise ProfilerError(f"profile expects a torch.nn.Module, not {type(model).__name__}")
     if mode not in ("inference", "training"):
         raise ProfilerError(f"mode: found {mode!r}, expected 'inference' or 'training'")
+    if optimizer is not None and mode != "training":
+        raise ProfilerError(f"optimizer: found {optimizer!r} in mode {mode!r}, expected it in mode 'training' only")
     kind = type(model)
-    return _profile(
-        _given(model, inputs), name or kind.__name__, f"{kind.__module__}:{kind.__qualname__}", mode, strict
-    )
+    target = f"{kind.__module__}:{kind.__qualname__}"
+    return _profile(given(model, inputs), name or kind.__name__, target, mode, optimizer, strict)
 
 
 def profile_config(config: Config, *, strict: bool = False, crosscheck: bool = True) -> Profile:
@@ -54,8 +62,9 @@ def profile_config(config: Config, *, strict: bool = False, crosscheck: bool = T
 
     Raises as :func:`profile` does, and :class:`~profiler.errors.TargetError` where the network cannot be built.
     """
-    subject = _configured(config)
-    result = _profile(subject, config.name, config.model.target, config.mode, strict)
+    subject = configured(config)
+    result = _profile(subject, config.name, config.model.target, config.mode, config.optimizer, strict)
+    result = result.by(config.convention).seen_as(*config.views)
     return _counted_by(result, config.crosscheck, subject) if crosscheck else result
 
 
@@ -73,62 +82,21 @@ def crosscheck(
         return profile_config(model.model_copy(update={"crosscheck": tuple(against)}))
     if inputs is None:
         raise ProfilerError("crosscheck of a network needs its inputs")
-    return _counted_by(profile(model, inputs), against, _given(model, inputs))
+    return _counted_by(profile(model, inputs), against, given(model, inputs))
 
 
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    """A network to profile with its inputs: to be traced on meta, and made with real tensors where need be.
-
-    ``real`` is told whether the values of the weights matter.
-    """
-
-    static: Callable[[], tuple[nn.Module, Inputs]]
-    real: Callable[[bool], tuple[nn.Module, Inputs]]
-
-
-def _given(model: nn.Module, inputs: Inputs) -> _Subject:
-    """A network that the caller holds."""
-
-    def real(values_matter: bool) -> tuple[nn.Module, Inputs]:
-        return real_copy(model, random_weights=values_matter), real_inputs(inputs)
-
-    return _Subject(lambda: (model, inputs), real)
-
-
-def _configured(config: Config) -> _Subject:
-    """The network that a config names."""
-    model = config.model
-    specs = config.inputs if config.inputs is not None else default_inputs(model.target, model.kwargs, config.base)
-
-    def inputs(device: str) -> Inputs:
-        arguments, options = build_inputs(specs, dtype=config.dtype, device=device)
-        return options if isinstance(specs, Mapping) else arguments
-
-    def static() -> tuple[nn.Module, Inputs]:
-        return build_model(model.target, model.kwargs, base=config.base, dtype=config.dtype), inputs("meta")
-
-    def real(values_matter: bool) -> tuple[nn.Module, Inputs]:
-        network = build_real_model(
-            model.target, model.kwargs, base=config.base, dtype=config.dtype, random_weights=values_matter
-        )
-        return network, inputs("cpu")
-
-    return _Subject(static, real)
-
-
-def _profile(subject: _Subject, name: str, target: str, mode: Mode, strict: bool) -> Profile:
-    result = Profile(name, target, mode, _trace(subject, mode), _environment())
+def _profile(subject: Subject, name: str, target: str, mode: Mode, optimizer: str | None, strict: bool) -> Profile:
+    result = Profile(name, target, mode, _trace(subject, mode, optimizer), _environment())
     if strict:
         check_complete(result)
     return result
 
 
-def _trace(subject: _Subject, mode: Mode) -> Trace:
+def _trace(subject: Subject, mode: Mode, optimizer: str | None) -> Trace:
     """The trace on meta; where the network needs data, that of a real run on the CPU."""
     model, inputs = subject.static()
     try:
-        return trace(model, inputs, mode)
+        return trace(model, inputs, mode, optimizer)
     except NeedsDataError as error:
         size = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
         if size > BYTES_LIMIT:
@@ -136,7 +104,7 @@ def _trace(subject: _Subject, mode: Mode) -> Trace:
             raise TraceError(
                 f"{error}; a real run would take {bytes_text(size)}, above the limit of {limit}"
             ) from error
-        return trace_for_real(*subject.real(True), mode, reason=str(error))
+        return trace_for_real(*subject.real(True), mode, optimizer, reason=str(error))
 
 
 def check_complete(result: Profile) -> None:
@@ -151,32 +119,41 @@ def check_complete(result: Profile) -> None:
     raise UncountedError(f"{result.name}: strict mode: {len(table)} operations have no rule: {ops}")
 
 
-def _counted_by(result: Profile, counters: Sequence[str], subject: _Subject) -> Profile:
+def _counted_by(result: Profile, counters: Sequence[str], subject: Subject) -> Profile:
     unknown = [name for name in counters if name not in COUNTERS]
     if unknown:
         raise ProfilerError(f"counter {unknown[0]!r} is not known, expected one of {', '.join(COUNTERS)}")
-    reason = _reason_to_skip(result)
-    records = []
-    for name in counters:
-        if reason:
-            records.append(CounterRecord(name, _version(name), "skipped", reason))
-        else:
-            model, inputs = subject.real(False)
-            arguments, options = call_arguments(inputs)
-            records.append(COUNTERS[name](model.eval(), options or arguments))
-    return result.with_counters(*records)
+    return result.with_counters(*(_ask(name, result, subject) for name in dict.fromkeys(counters)))
 
 
-def _reason_to_skip(result: Profile) -> str:
-    """Why the network is not run for real, if it should not be."""
+def _ask(counter: str, result: Profile, subject: Subject) -> CounterRecord:
+    """What a counter says of the network; a record says so where it is not asked, or fails."""
+    reason = _reason_to_skip(result, for_real=counter not in ON_META)
+    if reason:
+        return CounterRecord(counter, installed_version(DISTRIBUTIONS.get(counter, counter)), "skipped", reason)
+    if counter in IN_OWN_PROCESS and subject.config is not None:
+        config = subject.config
+        source = FromFunction("profiler.subjects:real_network", (config.model_dump_json(), str(config.base)))
+        return count_in_process(counter, source)
+    model, inputs = subject.static() if counter in ON_META else subject.real(False)
+    arguments, options = call_arguments(inputs)
+    if counter in IN_OWN_PROCESS:
+        return count_in_process(counter, FromObject(model.eval(), options or arguments))
+    if counter in ON_META:
+        return COUNTERS[counter](model, options or arguments)
+    return COUNTERS[counter](model.eval(), options or arguments)
+
+
+def _reason_to_skip(result: Profile, *, for_real: bool) -> str:
+    """Why the network is not run once more, or not ``for_real``, if it should not be."""
     size = sum(record.bytes for record in result.trace.parameters)
     if result.trace.real_run:
         return "the network's work depends on its data, so two runs cannot be compared"
     if result.mode == "training":
         return "the cross-check compares forward passes in inference mode"
-    if size > BYTES_LIMIT:
+    if for_real and size > BYTES_LIMIT:
         return f"a real copy would take {bytes_text(size)}, above the limit of {bytes_text(BYTES_LIMIT)}"
-    if result.total.macs > MACS_LIMIT:
+    if for_real and result.total.macs > MACS_LIMIT:
         return f"a real run would take {thousands(result.total.macs)} MACs, above the limit of {thousands(MACS_LIMIT)}"
     return ""
 

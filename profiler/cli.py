@@ -25,6 +25,7 @@ NOT_AS_IT_SHOULD_BE = 1
 """Exit codes: what was asked for cannot be done; it was done and the answer is not the wanted one."""
 
 FORMAT_NAMES = ("csv", "markdown", "json")
+CONVENTION_NAMES = ("exact", "macs", "torchvision", "fvcore", "paper")
 
 
 class _Commands(click.Group):
@@ -66,6 +67,21 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _by_whose_count(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say how profiles are summed up and sorted into kinds."""
+    for option in (
+        click.option("--depthwise-apart", is_flag=True, help="Set convolutions that do not mix channels apart."),
+        click.option("--pointwise-as-linear", is_flag=True, help="Sort 1×1 convolutions under linear."),
+        click.option(
+            "--convention",
+            type=click.Choice(CONVENTION_NAMES),
+            help="By whose count the headline is; the config's by default, which is exact if it says nothing.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -83,6 +99,7 @@ def cli() -> None:
 @click.option("--strict", is_flag=True, help="Fail where an operation has no rule.")
 @click.option("--depth", type=click.IntRange(min=0), metavar="N", help="Show the tree of modules down to depth N.")
 @click.option("--no-crosscheck", is_flag=True, help="Do not ask other counters.")
+@_by_whose_count
 @click.option("--picture", type=click.Path(path_type=Path), help="Save what the terminal shows as an SVG picture.")
 @_common
 def profile_command(
@@ -92,6 +109,9 @@ def profile_command(
     strict: bool,
     depth: int | None,
     no_crosscheck: bool,
+    convention: str | None,
+    pointwise_as_linear: bool,
+    depthwise_apart: bool,
     picture: Path | None,
     shapes: tuple[str, ...],
     quiet: bool,
@@ -108,6 +128,8 @@ def profile_command(
         asked = _read_sources(sources, shapes)
         _check_names(asked, output)
         profiles = _profile_all(asked, strict=strict, crosscheck=not no_crosscheck, quiet=quiet)
+        views = _views(pointwise_as_linear=pointwise_as_linear, depthwise_apart=depthwise_apart)
+        profiles = [_as_asked(profile, convention, views) for profile in profiles]
         if output is not None:
             _write_profiles(output, asked, profiles, formats, depth)
         if picture is not None:
@@ -128,12 +150,16 @@ def profile_command(
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Write the comparison to this folder.")
 @click.option("--format", "formats", type=_Formats(), help="csv, markdown: what to write, or print.")
 @click.option("--strict", is_flag=True, help="Fail where an operation has no rule.")
+@_by_whose_count
 @_common
 def compare_command(
     sources: tuple[str, ...],
     output: Path | None,
     formats: tuple[str, ...] | None,
     strict: bool,
+    convention: str | None,
+    pointwise_as_linear: bool,
+    depthwise_apart: bool,
     shapes: tuple[str, ...],
     quiet: bool,
     debug: bool,
@@ -148,7 +174,8 @@ def compare_command(
         if output is None and formats is not None and len(formats) > 1:
             raise click.UsageError("--format without --output prints one format; give --output to write several")
         profiles = _profile_all(_read_sources(sources, shapes), strict=strict, crosscheck=False, quiet=quiet)
-        report = comparison_report(profiles)
+        views = _views(pointwise_as_linear=pointwise_as_linear, depthwise_apart=depthwise_apart)
+        report = comparison_report([_as_asked(profile, convention, views) for profile in profiles])
         files = render_files(report, formats or ("csv", "markdown"))
         if output is not None:
             for name, text in files.items():
@@ -187,6 +214,41 @@ def crosscheck_command(source: str, shapes: tuple[str, ...], quiet: bool, debug:
             _fail(f"{profile.name}: nothing to compare with: {reasons}", NOT_AS_IT_SHOULD_BE)
 
 
+@cli.command("rewrite")
+@click.argument("source", metavar="CONFIG")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Write the tables to this folder.")
+@click.option("--format", "formats", type=_Formats(), help="csv, markdown: what to write, or print.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def rewrite_command(
+    source: str, output: Path | None, formats: tuple[str, ...] | None, quiet: bool, debug: bool
+) -> None:
+    """Profile a network before and after its config's rewrites, and check that they are equivalent.
+
+    Exits with 1 where the largest difference on real, seeded tensors is above the config's tolerance.
+    """
+    with _errors_in_one_line(debug):
+        from profiler.config import load_config
+        from profiler.files import write_text
+        from profiler.render import render_files, rewriting_report
+        from profiler.rewriting import rewrite_config
+
+        if formats is not None and "json" in formats:
+            raise click.UsageError("a rewriting is written as csv or markdown")
+        result = rewrite_config(load_config(source))
+        report = rewriting_report(result.before, result.after, result.findings(), result.reasons_left())
+        files = render_files(report, formats or ("csv", "markdown"))
+        if output is not None:
+            for name, text in files.items():
+                write_text(output / result.before.name / name, text)
+        if not quiet and output is None and formats is not None:
+            click.echo(files.get("summary.md") or files["rewriting.csv"], nl=False)
+        elif not quiet:
+            _show(report)
+        if not result.equivalence.passed:
+            _fail(f"{result.before.name}: {result.verdict()}", NOT_AS_IT_SHOULD_BE)
+
+
 @cli.command("report")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
 @click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="The folder to write.")
@@ -202,9 +264,8 @@ def report_command(sources: tuple[str, ...], output: Path, check: bool, quiet: b
         asked = _read_sources(sources, ())
         _check_names(asked, output)
         profiles = _profile_all(asked, strict=False, crosscheck=True, quiet=quiet)
-        files = collection_files(
-            [(profile, *_wanted(item)) for (_, item), profile in zip(asked, profiles, strict=True)]
-        )
+        wanted = [(profile, *_wanted(item)) for (_, item), profile in zip(asked, profiles, strict=True)]
+        files = collection_files(wanted, _rewritings(asked))
         if check:
             stale = [name for name, text in files.items() if not _is_current(output / name, text)]
             there = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
@@ -341,6 +402,16 @@ def _profile_one(source: str, item: Any, *, strict: bool, crosscheck: bool) -> P
         raise type(error)(f"{source}: {error}") from error
 
 
+def _views(**wanted: bool) -> tuple[str, ...]:
+    """The views whose option was given."""
+    return tuple(name for name, given in wanted.items() if given)
+
+
+def _as_asked(profile: Profile, convention: str | None, views: Sequence[str]) -> Profile:
+    """The profile by the convention and the views of the command line, on top of its own."""
+    return (profile if convention is None else profile.by(convention)).seen_as(*views)
+
+
 @contextlib.contextmanager
 def _progress(total: int, quiet: bool) -> Iterator[Callable[[str], None]]:
     """A bar on the terminal's error stream where there is more than one network to wait for."""
@@ -405,6 +476,8 @@ def _terminal_report(profile: Profile, depth: int | None) -> Report:
     tables = ["shares", "layers" if depth is None else "modules"]
     if not profile.complete:
         tables.append("uncounted")
+    if profile.mode == "training":
+        tables.append("training")
     if profile.counters:
         tables.append("crosscheck")
     return profile_report(profile, tables, depth)
@@ -427,6 +500,19 @@ def _draw(path: Path, reports: Sequence[Report]) -> None:
     from profiler.render.picture import svg_picture
 
     write_text(path, svg_picture(reports))
+
+
+def _rewritings(asked: Sequence[Asked]) -> list[Report]:
+    """The reports on the configs that have rewrites; without measured differences, which depend on the machine."""
+    reports = []
+    for _, item in asked:
+        if isinstance(item, _config_type()) and item.rewrites:
+            from profiler.render import rewriting_report
+            from profiler.rewriting import rewrite_config
+
+            result = rewrite_config(item)
+            reports.append(rewriting_report(result.before, result.after, result.statements(), result.reasons_left()))
+    return reports
 
 
 def _is_current(path: Path, text: str) -> bool:

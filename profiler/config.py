@@ -5,7 +5,6 @@ Nothing here imports torch: dtypes are names, targets are text, and what they st
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from os import PathLike
@@ -28,7 +27,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 from typing_extensions import TypeAliasType
 
-from profiler.errors import ConfigError
+from profiler.errors import ConfigError, did_you_mean
 
 FLOATING_DTYPES = (
     "float16",
@@ -54,17 +53,13 @@ INTEGER_DTYPES = {
 DTYPES = (*FLOATING_DTYPES, "complex64", "complex128", *INTEGER_DTYPES, "bool")
 
 FORMATS = ("csv", "markdown", "json")
-TABLES = ("layers", "shares", "modules", "operations", "parameters", "uncounted", "crosscheck")
-COUNTERS = ("fvcore",)
+CONVENTIONS = ("exact", "macs", "torchvision", "fvcore", "paper")
+VIEWS = ("pointwise_as_linear", "depthwise_apart")
+TABLES = ("layers", "shares", "modules", "operations", "parameters", "uncounted", "training", "crosscheck")
+COUNTERS = ("fvcore", "torch", "torch-cpu", "ptflops", "thop", "torchinfo", "calflops", "torchprofile")
+DEFAULT_COUNTERS = ("fvcore",)
 
 T = TypeVar("T")
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``", did you mean 'kwargs'?"`` with the known names nearest to ``name``, or nothing when none is near."""
-    lowered = {candidate.lower(): candidate for candidate in known}
-    near = [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered, n=3)]
-    return f", did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def _known(what: str, names: Sequence[str]) -> AfterValidator:
@@ -119,6 +114,8 @@ def _check_target(target: str) -> str:
 Size = Annotated[int, Field(gt=0)]
 Format = Annotated[str, _known("a format", FORMATS)]
 Table = Annotated[str, _known("a table", TABLES)]
+Convention = Annotated[str, _known("a convention", CONVENTIONS)]
+View = Annotated[str, _known("a view", VIEWS)]
 Counter = Annotated[str, _known("a counter", COUNTERS)]
 Dtype = Annotated[str, _known("a dtype", DTYPES)]
 FloatingDtype = Annotated[str, _known("a floating dtype", FLOATING_DTYPES)]
@@ -224,6 +221,22 @@ class ReportSection(_Section):
     tables: Annotated[tuple[Table, ...], BeforeValidator(_sequence), AfterValidator(_unique)] = TABLES
 
 
+def _check_rewrite(step: object) -> object:
+    if isinstance(step, str) or (isinstance(step, dict) and len(step) == 1 and isinstance(next(iter(step)), str)):
+        return step
+    raise _expected("the name of a rewrite, or a mapping of one name to its options")
+
+
+class EquivalenceSection(_Section):
+    """How a rewritten network is held to the one before it: on real, seeded inputs.
+
+    ``measure`` is the figure that ``tolerance`` is held against.
+    """
+
+    tolerance: Annotated[float, Field(gt=0)] = 1e-5
+    measure: Literal["largest_absolute", "largest_relative", "largest_squared", "mean_squared"] = "largest_relative"
+
+
 class Config(_Section):
     """What to profile and how; as the file says it, defaults filled in.
 
@@ -235,10 +248,21 @@ class Config(_Section):
     model: ModelSection
     inputs: Inputs | None = None
     mode: Literal["inference", "training"] = "inference"
+    optimizer: Literal["sgd", "momentum", "adam", "adamw"] | None = None
     dtype: FloatingDtype = "float32"
-    crosscheck: Annotated[tuple[Counter, ...], BeforeValidator(_counters), AfterValidator(_unique)] = COUNTERS
+    convention: Convention = "exact"
+    views: Annotated[tuple[View, ...], BeforeValidator(_sequence), AfterValidator(_unique)] = ()
+    crosscheck: Annotated[tuple[Counter, ...], BeforeValidator(_counters), AfterValidator(_unique)] = DEFAULT_COUNTERS
     report: ReportSection = Field(default_factory=ReportSection)
+    rewrites: Annotated[tuple[Annotated[Any, BeforeValidator(_check_rewrite)], ...], BeforeValidator(_sequence)] = ()
+    equivalence: EquivalenceSection = Field(default_factory=EquivalenceSection)
     _path: Path | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _check_optimizer(self) -> Self:
+        if self.optimizer is not None and self.mode != "training":
+            raise _expected("mode: training where an optimizer is given", found=f"optimizer {self.optimizer}")
+        return self
 
     @property
     def path(self) -> Path | None:
@@ -337,7 +361,12 @@ def _explain(problem: ErrorDetails, data: Mapping[str, Any]) -> str:
 
 def _known_keys(location: Sequence[int | str]) -> list[str]:
     """The keys that the section which holds ``location`` may have."""
-    sections: dict[str, type[_Section]] = {"model": ModelSection, "report": ReportSection, "inputs": InputSpec}
+    sections: dict[str, type[_Section]] = {
+        "model": ModelSection,
+        "report": ReportSection,
+        "equivalence": EquivalenceSection,
+        "inputs": InputSpec,
+    }
     return list(sections[str(location[0])].model_fields if len(location) > 1 else Config.model_fields)
 
 

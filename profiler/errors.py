@@ -6,6 +6,9 @@ print it as it stands.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class ProfilerError(Exception):
     """Something the user can mend; the message says what and where."""
@@ -41,3 +44,10 @@ class StoredProfileError(ProfilerError):
 
 class OutputError(ProfilerError):
     """A result that cannot be written where it was asked for."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``", did you mean 'kwargs'?"`` with the known names nearest to ``name``, or nothing when none is near."""
+    lowered = {candidate.lower(): candidate for candidate in known}
+    near = [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered, n=3)]
+    return f", did you mean {' or '.join(map(repr, near))}?" if near else ""

@@ -14,6 +14,7 @@ import pandas as pd
 
 from profiler import tables
 from profiler.agreement import agreement_table
+from profiler.conventions import find_convention, headline_of
 from profiler.errors import StoredProfileError
 from profiler.files import write_text
 from profiler.formatting import format_table, headline
@@ -27,6 +28,8 @@ from profiler.records import (
     TensorSpec,
     Trace,
 )
+from profiler.training import training_table
+from profiler.views import apply_views
 
 SCHEMA = "static-flop-profiler/profile"
 SCHEMA_VERSION = 1
@@ -37,7 +40,8 @@ class Profile:
     """What one network costs, and where.
 
     ``target`` says what was profiled, ``environment`` the versions it was traced with, ``counters`` what other
-    counters said of it.  The tables are pandas data frames made from the records on first use.
+    counters said of it; ``convention`` by whose count its headline is, ``views`` by which views its work is sorted
+    into kinds.  The tables are pandas data frames made from the records on first use.
     """
 
     name: str
@@ -46,6 +50,8 @@ class Profile:
     trace: Trace
     environment: Mapping[str, str]
     counters: tuple[CounterRecord, ...] = ()
+    convention: str = "exact"
+    views: tuple[str, ...] = ()
 
     @cached_property
     def total(self) -> OpCount:
@@ -77,6 +83,17 @@ class Profile:
         """Whether every operation was either counted or is known to be free."""
         return all(call.status != "uncounted" for call in self.trace.calls)
 
+    @cached_property
+    def headline(self) -> int:
+        """The one figure of the network by its :attr:`convention`."""
+        figure = find_convention(self.convention).figure
+        return sum(figure(call) for call in self.trace.calls)
+
+    @cached_property
+    def macs_on_padding(self) -> int:
+        """How many of the MACs have a padded zero as operand."""
+        return sum(call.macs_on_padding for call in self.trace.calls)
+
     @property
     def status(self) -> str:
         """``"complete"``, or ``"partial"`` where operations without a rule ran: totals are then lower bounds."""
@@ -103,22 +120,22 @@ class Profile:
     @cached_property
     def layers(self) -> pd.DataFrame:
         """One row for each module that ran operations itself."""
-        return tables.layers_table(self.trace)
+        return tables.layers_table(self.trace, headline_of(self.convention))
 
     @cached_property
     def shares(self) -> pd.DataFrame:
         """Layers, parameters and counts by kind of work, with shares as fractions of one."""
-        return tables.shares_table(self.trace)
+        return tables.shares_table(self.trace, headline_of(self.convention))
 
     @cached_property
     def modules(self) -> pd.DataFrame:
         """The tree of modules, self and total."""
-        return tables.modules_table(self.trace)
+        return tables.modules_table(self.trace, None, headline_of(self.convention))
 
     @cached_property
     def operations(self) -> pd.DataFrame:
         """One row for each operation."""
-        return tables.operations_table(self.trace)
+        return tables.operations_table(self.trace, headline_of(self.convention))
 
     @cached_property
     def parameters(self) -> pd.DataFrame:
@@ -131,6 +148,11 @@ class Profile:
         return tables.uncounted_table(self.trace)
 
     @cached_property
+    def training(self) -> pd.DataFrame:
+        """What a training step costs, layer by layer: forward, recompute, input and weight gradients, optimizer."""
+        return training_table(self.trace)
+
+    @cached_property
     def agreement(self) -> pd.DataFrame:
         """Layer by layer, what the other counters say against our MACs, and why they differ."""
         return agreement_table(self.trace, self.counters)
@@ -138,8 +160,23 @@ class Profile:
     def table(self, name: str, *, depth: int | None = None) -> pd.DataFrame:
         """The table of that name (see ``TABLES``); ``depth`` limits the tree of modules."""
         if name == "modules" and depth is not None:
-            return tables.modules_table(self.trace, depth)
+            return tables.modules_table(self.trace, depth, headline_of(self.convention))
         return TABLES[name](self)
+
+    def by(self, convention: str) -> Profile:
+        """The same profile with the headline of another convention (see ``profiler.conventions``).
+
+        Raises :class:`~profiler.errors.ProfilerError` for one that is not known.
+        """
+        return replace(self, convention=find_convention(convention).name)
+
+    def seen_as(self, *views: str) -> Profile:
+        """The same work sorted into kinds by more views (see ``profiler.views``); no count changes.
+
+        Raises :class:`~profiler.errors.ProfilerError` for one that is not known.
+        """
+        new = tuple(view for view in dict.fromkeys(views) if view not in self.views)
+        return replace(self, trace=apply_views(self.trace, new), views=(*self.views, *new))
 
     def with_counters(self, *counters: CounterRecord) -> Profile:
         """The same profile with what other counters said."""
@@ -162,6 +199,8 @@ class Profile:
             "mode": self.mode,
             "environment": dict(self.environment),
             "real_run": self.trace.real_run,
+            "convention": self.convention,
+            "views": list(self.views),
         }
         lists = {
             "modules": [asdict(record) for record in self.trace.modules],
@@ -188,6 +227,7 @@ TABLES: dict[str, Callable[[Profile], pd.DataFrame]] = {
     "operations": lambda profile: profile.operations,
     "parameters": lambda profile: profile.parameters,
     "uncounted": lambda profile: profile.uncounted,
+    "training": lambda profile: profile.training,
     "crosscheck": lambda profile: profile.agreement,
 }
 """Every table of a profile by the name that files and configs use."""
@@ -223,6 +263,8 @@ def load_profile(path: str | Path) -> Profile:
                 data["real_run"],
             ),
             counters=tuple(CounterRecord.read(item) for item in data["counters"]),
+            convention=find_convention(data["convention"]).name,
+            views=tuple(data["views"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoredProfileError(f"{path}: not a whole profile: {type(error).__name__}: {error}") from error

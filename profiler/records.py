@@ -17,12 +17,13 @@ ROOT = "(root)"
 """How the network itself, whose fully qualified name is empty, is named in tables."""
 
 Status = Literal["counted", "free", "uncounted"]
-Phase = Literal["forward", "recompute", "backward"]
+Phase = Literal["forward", "recompute", "backward", "optimizer"]
 Mode = Literal["inference", "training"]
 
 KINDS = (
     "conv",
     "linear",
+    "depthwise",
     "attention",
     "recurrent",
     "matmul",
@@ -42,7 +43,8 @@ KINDS = (
 )
 """Every kind of work, in the order in which tables show them.
 
-``movement`` is known to be free; ``uncounted`` has no rule; ``unused`` is for parameters that no operation read.
+``depthwise`` is used where convolutions that do not mix channels are set apart; ``movement`` is known to be free;
+``uncounted`` has no rule; ``unused`` is for parameters that no operation read.
 """
 
 

@@ -34,6 +34,7 @@ LAYERS_COLUMNS = (
     "parameters",
     *COUNT_COLUMNS,
     "formula",
+    "macs_on_padding",
     "status",
 )
 SHARED_FIGURES = ("parameters", "multiplies", "adds", "macs", "flops")
@@ -78,19 +79,32 @@ def _column(values: Sequence[Any]) -> pd.Series[Any]:
     return pd.Series(list(values), dtype="object")
 
 
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """A figure by some convention that tables show beside the counts, in a column of its own."""
+
+    column: str
+    figure: Callable[[OpCall], int]
+
+
 @dataclass(slots=True)
 class _Sum:
     """What the operation calls of one group add up to."""
 
     count: OpCount = ZERO
     calls: int = 0
+    headline: int = 0
+    macs_on_padding: int = 0
     elements: int = 0
     uncounted: int = 0
     modules: dict[str, None] = field(default_factory=dict)
 
-    def add(self, call: OpCall) -> None:
+    def add(self, call: OpCall, headline: Headline | None = None) -> None:
         self.count = self.count + call.count
         self.calls += 1
+        self.macs_on_padding += call.macs_on_padding
+        if headline is not None:
+            self.headline += headline.figure(call)
         self.modules.setdefault(call.module)
         if call.status == "uncounted":
             self.uncounted += 1
@@ -101,9 +115,18 @@ class _Sum:
         return "partial" if self.uncounted else "complete"
 
     @property
+    def unknown(self) -> bool:
+        """Whether nothing but the unknown is in the group: its counts are missing then."""
+        return bool(self.uncounted) and not self.count
+
+    @property
     def figures(self) -> tuple[int | None, ...]:
-        """The counts in the order of ``COUNT_COLUMNS``; missing where nothing but the unknown is in the group."""
-        return (None,) * len(COUNT_COLUMNS) if self.uncounted and not self.count else figures(self.count)
+        """The counts in the order of ``COUNT_COLUMNS``."""
+        return (None,) * len(COUNT_COLUMNS) if self.unknown else figures(self.count)
+
+    def headlines(self, headline: Headline | None) -> tuple[int | None, ...]:
+        """The figure of the convention that is asked for, if any."""
+        return () if headline is None else ((None if self.unknown else self.headline),)
 
 
 def figures(count: OpCount) -> tuple[int, ...]:
@@ -111,11 +134,16 @@ def figures(count: OpCount) -> tuple[int, ...]:
     return tuple(getattr(count, name) for name in COUNT_COLUMNS)
 
 
-def _group(calls: Iterable[OpCall], key: Callable[[OpCall], Any]) -> dict[Any, _Sum]:
+def _group(calls: Iterable[OpCall], key: Callable[[OpCall], Any], headline: Headline | None = None) -> dict[Any, _Sum]:
     sums: dict[Any, _Sum] = {}
     for call in calls:
-        sums.setdefault(key(call), _Sum()).add(call)
+        sums.setdefault(key(call), _Sum()).add(call, headline)
     return sums
+
+
+def _columns(names: Sequence[str], headline: Headline | None, *endings: str) -> list[str]:
+    """The columns with those of the convention that is asked for behind them."""
+    return [*names, *(f"{headline.column}{ending}" for ending in ("", *endings))] if headline else list(names)
 
 
 def total_count(trace: Trace) -> OpCount:
@@ -141,7 +169,7 @@ def parameter_kind(record: ParameterRecord, kinds: dict[str, str]) -> str:
     return "unused" if record.use == "unused" else kinds.get(record.module, record.use)
 
 
-def layers_table(trace: Trace) -> pd.DataFrame:
+def layers_table(trace: Trace, headline: Headline | None = None) -> pd.DataFrame:
     """One row for each module that ran operations itself, in the order in which they first ran."""
     kinds = layer_kinds(trace)
     modules = {record.name: record for record in trace.modules}
@@ -150,7 +178,7 @@ def layers_table(trace: Trace) -> pd.DataFrame:
     for call in trace.calls:
         calls.setdefault(call.module, []).append(call)
     rows = []
-    for name, group in _group(trace.calls, lambda call: call.module).items():
+    for name, group in _group(trace.calls, lambda call: call.module, headline).items():
         record = modules.get(name, ModuleRecord(name, "", 0))
         rows.append(
             (
@@ -163,10 +191,12 @@ def layers_table(trace: Trace) -> pd.DataFrame:
                 held.get(name, 0),
                 *group.figures,
                 formula(calls[name]),
+                None if group.unknown else group.macs_on_padding,
                 group.status,
+                *group.headlines(headline),
             )
         )
-    return make_table(LAYERS_COLUMNS, rows)
+    return make_table(_columns(LAYERS_COLUMNS, headline), rows)
 
 
 def formula(calls: Iterable[OpCall]) -> str:
@@ -204,10 +234,10 @@ def _terms_shown(call: OpCall) -> list[Term]:
     return shown
 
 
-def shares_table(trace: Trace) -> pd.DataFrame:
+def shares_table(trace: Trace, headline: Headline | None = None) -> pd.DataFrame:
     """Layers, parameters and counts by kind, each with its share (a fraction of one) of the total in the last row."""
     kinds = layer_kinds(trace)
-    work = _group(trace.calls, lambda call: call.kind)
+    work = _group(trace.calls, lambda call: call.kind, headline)
     layers: dict[str, int] = {}
     for kind in kinds.values():
         layers[kind] = layers.get(kind, 0) + 1
@@ -216,41 +246,39 @@ def shares_table(trace: Trace) -> pd.DataFrame:
         kind = parameter_kind(record, kinds)
         held[kind] = held.get(kind, 0) + record.size
 
-    def row(kind: str, layers: int, parameters: int, count: OpCount, known: bool) -> list[Any]:
-        values = (parameters, count.multiplies, count.adds, count.macs, count.flops)
+    everything = _Sum()
+    for call in trace.calls:
+        everything.add(call, headline)
+    whole = _shared_figures(sum(held.values()), everything, headline)
+
+    def row(kind: str, layers: int, parameters: int, part: _Sum) -> list[Any]:
         cells: list[Any] = [kind, layers]
-        for name, value in zip(SHARED_FIGURES, values, strict=True):
-            missing = not known and name != "parameters"
-            cells += [None, None] if missing else [value, value / whole[name] if whole[name] else 0.0]
+        for place, figure in enumerate(_shared_figures(parameters, part, headline)):
+            known = place == 0 or kind != "uncounted"
+            cells += [figure, figure / whole[place] if whole[place] else 0.0] if known else [None, None]
         return cells
 
-    everything = total_count(trace)
-    parameters_total = sum(held.values())
-    whole = {
-        "parameters": parameters_total,
-        **{name: getattr(everything, name) for name in SHARED_FIGURES if name != "parameters"},
-    }
     rows = [
-        row(
-            kind,
-            layers.get(kind, 0),
-            held.get(kind, 0),
-            work[kind].count if kind in work else ZERO,
-            kind != "uncounted",
-        )
+        row(kind, layers.get(kind, 0), held.get(kind, 0), work.get(kind, _Sum()))
         for kind in KINDS
         if kind in layers or kind in held or kind in work
     ]
-    rows.append(row("total", sum(layers.values()), parameters_total, everything, True))
-    return make_table(SHARES_COLUMNS, rows)
+    rows.append(row("total", sum(layers.values()), sum(held.values()), everything))
+    return make_table(_columns(SHARES_COLUMNS, headline, "_share"), rows)
 
 
-def modules_table(trace: Trace, depth: int | None = None) -> pd.DataFrame:
+def _shared_figures(parameters: int, part: _Sum, headline: Headline | None) -> list[int]:
+    """The figures in the order of ``SHARED_FIGURES``, then that of the convention that is asked for."""
+    counts = [getattr(part.count, name) for name in SHARED_FIGURES if name != "parameters"]
+    return [parameters, *counts, *([part.headline] if headline is not None else [])]
+
+
+def modules_table(trace: Trace, depth: int | None = None, headline: Headline | None = None) -> pd.DataFrame:
     """The tree of modules, each with what it did itself and what it did together with all below it.
 
     With ``depth``, modules further down are left out; they stay in the totals of those that are shown.
     """
-    own = _group(trace.calls, lambda call: call.module)
+    own = _group(trace.calls, lambda call: call.module, headline)
     held = _parameters_by_module(trace.parameters)
     totals: dict[str, _Sum] = {}
     held_below: dict[str, int] = {}
@@ -258,6 +286,7 @@ def modules_table(trace: Trace, depth: int | None = None) -> pd.DataFrame:
         for ancestor in _with_ancestors(name):
             whole = totals.setdefault(ancestor, _Sum())
             whole.count = whole.count + group.count
+            whole.headline += group.headline
             whole.calls += group.calls
             whole.uncounted += group.uncounted
     for name, size in held.items():
@@ -280,14 +309,16 @@ def modules_table(trace: Trace, depth: int | None = None) -> pd.DataFrame:
                 *own.get(record.name, _Sum()).figures,
                 *whole.figures,
                 whole.status,
+                *own.get(record.name, _Sum()).headlines(headline),
+                *whole.headlines(headline),
             )
         )
-    return make_table(MODULES_COLUMNS, rows)
+    return make_table(_columns(MODULES_COLUMNS, headline, "_total"), rows)
 
 
-def operations_table(trace: Trace) -> pd.DataFrame:
+def operations_table(trace: Trace, headline: Headline | None = None) -> pd.DataFrame:
     """One row for each operation (kind and phase), the costliest first; the free ones last."""
-    groups = _group(trace.calls, lambda call: (call.op, call.kind, call.phase, call.status))
+    groups = _group(trace.calls, lambda call: (call.op, call.kind, call.phase, call.status), headline)
     order = {"uncounted": 0, "counted": 1, "free": 2}
 
     def rank(item: tuple[Any, _Sum]) -> tuple[int, int, int, str]:
@@ -295,10 +326,10 @@ def operations_table(trace: Trace) -> pd.DataFrame:
         return order[status], -group.count.flops, -group.count.comparisons, op
 
     rows = [
-        (op, kind, phase, status, group.calls, len(group.modules), *group.figures)
+        (op, kind, phase, status, group.calls, len(group.modules), *group.figures, *group.headlines(headline))
         for (op, kind, phase, status), group in sorted(groups.items(), key=rank)
     ]
-    return make_table(OPERATIONS_COLUMNS, rows)
+    return make_table(_columns(OPERATIONS_COLUMNS, headline), rows)
 
 
 def parameters_table(trace: Trace) -> pd.DataFrame:

@@ -17,10 +17,14 @@ LAYERS = (
     ("config", "rules", "formatting"),
     ("tables",),
     ("agreement",),
+    ("conventions", "views", "training"),
     ("profiles",),
     ("models", "tracing", "parameters"),
     ("counters", "analysis"),
+    ("rewrites",),
+    ("subjects",),
     ("render", "api"),
+    ("rewriting",),
     ("cli",),
     ("__main__", "__init__"),
 )
@@ -33,6 +37,7 @@ WITHOUT_TORCH = (
     "profiler.analysis.comparison",
     "profiler.cli",
     "profiler.config",
+    "profiler.conventions",
     "profiler.files",
     "profiler.formatting",
     "profiler.opcount",
@@ -41,6 +46,7 @@ WITHOUT_TORCH = (
     "profiler.render",
     "profiler.rules",
     "profiler.tables",
+    "profiler.views",
 )
 
 

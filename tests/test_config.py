@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from profiler.config import DTYPES, FORMATS, INTEGER_DTYPES, TABLES, InputSpec, did_you_mean, load_config, quick_config
-from profiler.errors import ConfigError
+from profiler.config import DTYPES, FORMATS, INTEGER_DTYPES, TABLES, InputSpec, load_config, quick_config
+from profiler.errors import ConfigError, did_you_mean
 
 ROOT = Path(__file__).parents[1]
 GOOD = "model: {target: torchvision:resnet50}\ninputs: [{shape: [1, 3, 224, 224]}]\n"
@@ -152,7 +152,10 @@ BAD_CONTENT = [
     ("inputs: []", "model: missing, expected the key model"),
     ("model: {}\ninputs: []", "model.target: missing, expected the key target (such as torchvision:resnet50)"),
     (GOOD + "modes: training", "modes: unknown key, did you mean 'mode'"),
-    (GOOD + "qqq: 1", "qqq: unknown key (expected one of name, model, inputs, mode, dtype, crosscheck, report)"),
+    (
+        GOOD + "qqq: 1",
+        "qqq: unknown key (expected one of name, model, inputs, mode, optimizer, dtype, convention, views, crosscheck, report, rewrites, equivalence)",
+    ),
     (GOOD + "1: 2", "1: found 1, expected a string as key"),
     ("model: {targt: 'a:b'}\ninputs: []", "model.targt: unknown key, did you mean 'target'? (expected one of target"),
     (GOOD + "report: {format: [csv]}", "report.format: unknown key, did you mean 'formats'?"),

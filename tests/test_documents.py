@@ -15,6 +15,7 @@ from profiler.cli import cli
 from profiler.config import load_config
 from profiler.records import TensorSpec
 from profiler.rules import REGISTRY
+from tests import training_page
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -81,6 +82,7 @@ def test_the_config_reference_is_a_valid_config(tmp_path: Path) -> None:
     path.write_text(text, encoding="utf-8")
     config = load_config(path)
     assert (config.name, config.mode, config.crosscheck) == ("tiny", "inference", ("fvcore",))
+    assert config.rewrites == ("fold_batchnorm",)
     assert set(type(config).model_fields) == {line.split(":")[0] for line in text.splitlines() if line[:1].isalpha()}
 
 
@@ -121,3 +123,8 @@ def test_links_lead_somewhere() -> None:
     for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\((?!http|#)([^)#]+)", path.read_text(encoding="utf-8")):
             assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_the_page_on_training_is_up_to_date() -> None:
+    """``python -m tests.training_page`` would change nothing."""
+    assert training_page.page() == training_page.PAGE.read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from profiler.conventions import headline_of
 from profiler.errors import ProfilerError
 from profiler.profiles import Profile
 from profiler.records import show_shapes
@@ -36,14 +37,25 @@ COMPARISON_COLUMNS = (
 def compare(profiles: Sequence[Profile]) -> pd.DataFrame:
     """One row for each network: exact counts, shares as fractions of one, ratios to the first network.
 
-    A share or ratio of nothing is missing; the share of a kind of work that a network does not do is 0.  Where
+    Where the first profile's convention has a figure of its own, that and its ratio are the last columns.  A share or
+    ratio of nothing is missing; the share of a kind of work that a network does not do is 0.  Where
     the status is ``partial``, operations without a rule ran: the counts are lower bounds, and shares and ratios
     are those of what could be counted.  Raises :class:`ProfilerError` where there is no profile.
     """
     if not profiles:
         raise ProfilerError("nothing to compare: expected at least one profile")
     first = _figures(profiles[0])
-    return make_table(COMPARISON_COLUMNS, [_row(profile, first) for profile in profiles])
+    headline = headline_of(profiles[0].convention)
+    columns = [*COMPARISON_COLUMNS, *((headline.column, f"{headline.column}_ratio") if headline else ())]
+    return make_table(columns, [[*_row(profile, first), *_headline(profile, profiles[0])] for profile in profiles])
+
+
+def _headline(profile: Profile, first: Profile) -> list[object]:
+    """The figure by the first profile's convention, and its ratio; nothing where that has a column anyway."""
+    if headline_of(first.convention) is None:
+        return []
+    figure = profile.by(first.convention).headline
+    return [figure, quotient(figure, first.headline)]
 
 
 def _row(profile: Profile, first: dict[str, int]) -> list[object]:

@@ -5,20 +5,22 @@ fvcore traces with TorchScript, which runs the network once on real tensors.
 
 from __future__ import annotations
 
-import inspect
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Mapping
-from importlib.metadata import version
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
+from profiler.counters.calling import failure, installed_version, positional_arguments
 from profiler.records import CounterFigure, CounterRecord
 
 NAME = "fvcore"
+
+CALLS = "calls of "
+"""Before the name of an operation: how often fvcore counted it, kept among its own figures while it runs."""
 
 
 def count_with_fvcore(model: nn.Module, inputs: Any) -> CounterRecord:
@@ -28,38 +30,42 @@ def count_with_fvcore(model: nn.Module, inputs: Any) -> CounterRecord:
     ``model`` and leaves them there if a forward raises, so give it a copy.  A failure of fvcore's comes back as a
     record with the status ``"failed"``; it is never raised.
     """
-    from fvcore.nn import FlopCountAnalysis
-
+    installed = installed_version(NAME)
     logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
-    installed = version("fvcore")
     try:
-        arguments = _positional(model, inputs)
+        from fvcore.nn import FlopCountAnalysis
+        from fvcore.nn.flop_count import _DEFAULT_SUPPORTED_OPS
+
+        arguments = positional_arguments(model, inputs)
+        handles = {op: _with_calls(op, handle) for op, handle in _DEFAULT_SUPPORTED_OPS.items()}
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            analysis = FlopCountAnalysis(model, arguments).tracer_warnings("none")
+            analysis = FlopCountAnalysis(model, arguments).tracer_warnings("none").set_op_handle(**handles)
             totals = {name: Counter(counts) for name, counts in analysis.by_module_and_operator().items()}
+        own = _without_children(totals)
         unsupported = {name: Counter(analysis.unsupported_ops(name)) for name in totals}
         return CounterRecord(
             counter=NAME,
             version=installed,
             status="ok",
-            figures=_figures(_without_children(totals)),
+            figures=_figures(own, lambda op: not op.startswith(CALLS)),
             unsupported=_figures(_without_children(unsupported)),
             uncalled=tuple(sorted(analysis.uncalled_modules())),
+            seen=_figures(own, lambda op: op.startswith(CALLS)),
         )
     except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        return CounterRecord(NAME, installed, "failed", f"{type(error).__name__}: {reason}")
+        return CounterRecord(NAME, installed, "failed", failure(error))
 
 
-def _positional(model: nn.Module, inputs: Any) -> tuple[Any, ...]:
-    """Keyword arguments in the order of the forward's parameters, with its defaults between them."""
-    if not isinstance(inputs, Mapping):
-        return tuple(inputs)
-    bound = inspect.signature(model.forward).bind(**inputs)
-    last = max(list(bound.signature.parameters).index(name) for name in bound.arguments) if bound.arguments else -1
-    bound.apply_defaults()
-    return tuple(bound.arguments[name] for name in list(bound.signature.parameters)[: last + 1])
+def _with_calls(op: str, handle: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """fvcore's rule of ``op``, which says with its figure that it is that of one call."""
+
+    def counted(inputs: Any, outputs: Any) -> Counter[str]:
+        figure = handle(inputs, outputs)
+        said = figure if isinstance(figure, Counter) else Counter({op.partition("::")[2]: figure})
+        return said + Counter({f"{CALLS}{name}": 1 for name in said})
+
+    return counted
 
 
 def _without_children(totals: Mapping[str, Counter[str]]) -> dict[str, Counter[str]]:
@@ -74,10 +80,12 @@ def _without_children(totals: Mapping[str, Counter[str]]) -> dict[str, Counter[s
     return own
 
 
-def _figures(own: Mapping[str, Counter[str]]) -> tuple[CounterFigure, ...]:
+def _figures(
+    own: Mapping[str, Counter[str]], wanted: Callable[[str], bool] = lambda op: True
+) -> tuple[CounterFigure, ...]:
     return tuple(
-        CounterFigure(module, op, int(figure))
+        CounterFigure(module, op.removeprefix(CALLS), int(figure))
         for module, counts in own.items()
         for op, figure in counts.items()
-        if figure
+        if figure and wanted(op)
     )

@@ -17,7 +17,8 @@ from typing import Any
 
 from torch import nn
 
-from profiler.config import InputSpec, InputValue, did_you_mean
+from profiler.config import InputSpec, InputValue
+from profiler.errors import did_you_mean
 from profiler.models.sources import Builder, import_extra, refuse_weights, source
 from profiler.models.torchvision_ops import import_torchvision
 

@@ -20,8 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from profiler.config import did_you_mean
-from profiler.errors import TargetError
+from profiler.errors import TargetError, did_you_mean
 from profiler.models import zoo
 from profiler.models.from_torchvision import without_download
 from profiler.models.sources import SOURCES, Builder

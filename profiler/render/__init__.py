@@ -3,7 +3,14 @@
 from profiler.render import csv_files, json_files, markdown
 from profiler.render.collection import collection_files
 from profiler.render.formats import FORMATS, Renderer, render_files, renderer
-from profiler.render.report import Report, ReportTable, comparison_report, crosscheck_report, profile_report
+from profiler.render.report import (
+    Report,
+    ReportTable,
+    comparison_report,
+    crosscheck_report,
+    profile_report,
+    rewriting_report,
+)
 
 __all__ = [
     "FORMATS",
@@ -19,4 +26,5 @@ __all__ = [
     "profile_report",
     "render_files",
     "renderer",
+    "rewriting_report",
 ]

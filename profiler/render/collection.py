@@ -12,7 +12,7 @@ from profiler.profiles import Profile
 from profiler.records import show_shapes
 from profiler.render.formats import render_files
 from profiler.render.markdown import escape
-from profiler.render.report import HOW_COUNTED, comparison_report, conv_against_linear, profile_report
+from profiler.render.report import HOW_COUNTED, Report, comparison_report, conv_against_linear, profile_report
 
 Wanted = tuple[Profile, Sequence[str], Sequence[str] | None]
 """A profile, with the formats and the tables (all where missing) that are wanted of it."""
@@ -20,8 +20,11 @@ Wanted = tuple[Profile, Sequence[str], Sequence[str] | None]
 INDEX = "README.md"
 
 
-def collection_files(wanted: Sequence[Wanted]) -> dict[str, str]:
-    """Every file of the folder, by its path in it."""
+def collection_files(wanted: Sequence[Wanted], rewritings: Sequence[Report] = ()) -> dict[str, str]:
+    """Every file of the folder, by its path in it.
+
+    ``rewritings`` are the reports on networks before and after their rewrites.
+    """
     profiles = [profile for profile, _, _ in wanted]
     files = {INDEX: _index(profiles)}
     for name, text in render_files(comparison_report(profiles), ("csv", "markdown")).items():
@@ -29,6 +32,9 @@ def collection_files(wanted: Sequence[Wanted]) -> dict[str, str]:
     for profile, formats, tables in wanted:
         for name, text in render_files(profile_report(profile, tables), tuple(formats)).items():
             files[f"{profile.name}/{name}"] = text
+    for report in rewritings:
+        for name, text in render_files(report, ("csv", "markdown")).items():
+            files[f"{report.title}/rewriting/{name}"] = text
     return files
 
 

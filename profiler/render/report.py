@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import pandas as pd
 
 from profiler.analysis.comparison import compare, kind_share
+from profiler.analysis.rewriting import disappeared, rewriting_table
+from profiler.conventions import find_convention
 from profiler.errors import ProfilerError
-from profiler.formatting import bytes_text, engineering, is_missing, share_text, thousands
+from profiler.formatting import bytes_text, engineering, is_missing, ratio_text, share_text, thousands
 from profiler.opcount import COUNT_COLUMNS, SCALAR_OPERATIONS
 from profiler.profiles import TABLES, Profile
 from profiler.records import CounterRecord, show_shapes
 from profiler.tables import make_table
+from profiler.training import PARTS
 
 ROWS_SHOWN = 40
 """How many layers a summary lists before it keeps to the costliest."""
@@ -35,8 +38,10 @@ SUBJECTS: Mapping[str, str] = {
     "operations": "Operations",
     "parameters": "Parameters, shared ones once",
     "uncounted": "Not counted: operations without a rule",
+    "training": "Training: forward, recompute, gradients for inputs and for weights, optimizer",
     "crosscheck": "Cross-check: our MACs against the figures of other counters",
     "comparison": "Networks side by side",
+    "rewriting": "Before and after, by kind of work",
 }
 """What each table is about; the figures that it shows are added to its heading."""
 
@@ -100,6 +105,8 @@ def profile_report(profile: Profile, tables: Sequence[str] | None = None, depth:
         if name not in TABLES:
             raise ProfilerError(f"table {name!r} is not known, expected one of {', '.join(TABLES)}")
     names = tuple(name for name in TABLES if tables is None or name in tables)
+    if profile.mode != "training":
+        names = tuple(name for name in names if name != "training")
     if not profile.counters:
         names = tuple(name for name in names if name != "crosscheck")
     return Report(
@@ -108,6 +115,25 @@ def profile_report(profile: Profile, tables: Sequence[str] | None = None, depth:
         notes=tuple(_notes(profile)),
         tables=tuple(_table(profile, name, depth) for name in names),
         profile=profile,
+    )
+
+
+def rewriting_report(before: Profile, after: Profile, findings: Sequence[str], left: Sequence[str]) -> Report:
+    """The report that sets a network before and after its rewrites side by side.
+
+    ``findings`` say what was changed and whether the two are equivalent, ``left`` what was left and why.
+    """
+    gone = disappeared(before, after)
+    notes = [Note(finding, "finding") for finding in findings]
+    notes += [Note(f"Work that disappeared: {_some(gone)} ({_plural(len(gone), 'layer')}).", "remark")] if gone else []
+    notes += [Note(f"Left: {reason}", "remark") for reason in left]
+    frame = rewriting_table(before, after)
+    networks = comparison_report([before, after]).tables[0]
+    return Report(
+        title=before.name,
+        facts=tuple(fact for fact in _facts(before) if fact.label in ("target", "input", "mode", "status")),
+        notes=(*notes, Note(HOW_COUNTED, "method")),
+        tables=(replace(networks, notes=()), ReportTable("rewriting", SUBJECTS["rewriting"], frame, frame)),
     )
 
 
@@ -151,7 +177,19 @@ def _facts(profile: Profile) -> Iterable[Fact]:
     for name in parts:
         yield _figure(name, getattr(count, name), "not in the FLOPs" if name == "comparisons" else "", least)
     yield _figure("MACs", count.macs, "multiply–accumulate pairs of contractions", least)
+    if profile.macs_on_padding:
+        share = share_text(profile.macs_on_padding / count.macs)
+        yield _figure("on padding zeros", profile.macs_on_padding, f"{share} of the MACs", least)
     yield _figure("FLOPs", count.flops, " + ".join(name for name in parts if name != "comparisons"), least)
+    yield from _headline(profile)
+
+
+def _headline(profile: Profile) -> Iterable[Fact]:
+    """The figure by the convention that was asked for, where it is not one of those above."""
+    if profile.convention != "exact":
+        least = "" if profile.complete else "≥"
+        meaning = find_convention(profile.convention).meaning
+        yield _figure(f"by {profile.convention}", profile.headline, meaning, least)
 
 
 def _figure(label: str, number: int, aside: str = "", least: str = "") -> Fact:
@@ -174,6 +212,8 @@ def _notes(profile: Profile) -> Iterable[Note]:
             "Other data may cost more or less.",
             "warning",
         )
+    if profile.views:
+        yield Note(f"Kinds of work seen with: {', '.join(view.replace('_', ' ') for view in profile.views)}.", "remark")
     lesson = conv_against_linear(profile)
     if lesson:
         yield Note(lesson, "finding")
@@ -225,11 +265,26 @@ def _table(profile: Profile, name: str, depth: int | None) -> ReportTable:
         shown, notes = _shown_modules(profile, depth)
     elif name == "uncounted" and len(frame):
         shown = frame
+    elif name == "training":
+        shown, notes = _shown_training(frame)
     elif name == "crosscheck":
         notes = tuple(_verdicts(profile))
         left = [not explained for explained in frame["explained"]]
         shown = frame[left] if any(left) else None
     return ReportTable(name, SUBJECTS[name], frame, shown, notes)
+
+
+def _shown_training(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The parts of the whole step, and how the backward pass compares with the forward."""
+    total = _records(frame)[-1]
+    rows = [
+        (part.replace("_", " "), total.get(f"{part}_macs", 0), total[f"{part}_flops"])
+        for part in PARTS
+        if total[f"{part}_flops"]
+    ]
+    ratio = total["backward_forward_ratio"]
+    note = () if is_missing(ratio) else (f"The backward pass has {ratio_text(ratio)} the MACs of the forward pass.",)
+    return make_table(("part", "macs", "flops"), rows), note
 
 
 def _shown_modules(profile: Profile, depth: int) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -266,16 +321,17 @@ def _shown_layers(profile: Profile) -> tuple[pd.DataFrame, tuple[str, ...]]:
         notes.append(f"The {ROWS_SHOWN} costliest of {every} layers by FLOPs, with {part} of them.")
     if rows:
         counts = {name: getattr(profile.total, name) for name in COUNT_COLUMNS}
-        kept.append(
-            {**dict.fromkeys(frame.columns, ""), "layer": WHOLE_NETWORK, "parameters": profile.parameters_total}
-            | counts
-            | {"status": profile.status}
-        )
+        whole = {"layer": WHOLE_NETWORK, "parameters": profile.parameters_total, "status": profile.status}
+        column = find_convention(profile.convention).column
+        figures = {"macs_on_padding": profile.macs_on_padding, column: profile.headline}
+        kept.append({**dict.fromkeys(frame.columns, ""), **whole, **counts, **figures})
     idle = set(_idle(profile))
     if all(row["calls"] in (0, 1, "") for row in kept):
         idle.add("calls")
     if profile.complete:
         idle.add("status")
+    if not profile.macs_on_padding:
+        idle.add("macs_on_padding")
     columns = [name for name in frame.columns if name not in idle]
     return make_table(columns, ([row[name] for name in columns] for row in kept)), tuple(notes)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from profiler.analysis.comparison import kind_share
+from profiler.conventions import find_convention
 from profiler.formatting import engineering, format_table, is_numeric_column, share_text, thousands
 from profiler.profiles import Profile
 from profiler.render.headings import heading, title
@@ -87,6 +88,15 @@ LAYOUTS: Mapping[str, Layout] = {
     ),
     "uncounted": Layout((("op",), ("calls",), ("elements",)), wrapped="modules"),
     "crosscheck": Layout((("layer",), ("macs",), ("figure",), ("difference",)), wrapped="reason"),
+    "rewriting": Layout(
+        (("kind",), ("flops_before", "flops_after", "flops_saved")),
+        (
+            ("parameters_before", "parameters_after", "parameters_saved"),
+            ("macs_before", "macs_after", "macs_saved"),
+            ("multiplies_before", "multiplies_after", "multiplies_saved"),
+            ("adds_before", "adds_after", "adds_saved"),
+        ),
+    ),
     "comparison": Layout(
         (
             ("network",),
@@ -129,7 +139,7 @@ def _blocks(report: Report, width: int) -> Iterator[RenderableType]:
         yield from _bars(report.profile, width - INDENT)
     for table in report.tables:
         if table.shown is not None or table.notes:
-            yield from _section(table, width - INDENT)
+            yield from _section(table, width - INDENT, report.profile.convention if report.profile else "exact")
             yield Text()
     for note in report.notes:
         if note.kind == "method":
@@ -182,24 +192,37 @@ def _bars(profile: Profile, width: int) -> Iterator[RenderableType]:
     yield Text()
 
 
-def _section(table: ReportTable, width: int) -> Iterator[RenderableType]:
+def _section(table: ReportTable, width: int, convention: str) -> Iterator[RenderableType]:
     """The table's heading with the figures that have room, the table, and its notes."""
     notes = list(table.notes)
     if table.shown is None:
         yield Text(title(table.subject, ()), style="bold")
     else:
         frame = as_tree(table.shown) if table.name == "modules" else table.shown
-        fitted = fit(frame, LAYOUTS.get(table.name), width)
+        layout = _with_headline(LAYOUTS.get(table.name), frame, find_convention(convention).column)
+        fitted = fit(frame, layout, width)
         idle = _idle_rows(frame, fitted.columns)
         if table.name == "layers" and "comparisons" in frame and any(idle):
             # Without them the table is narrower, so that its figures may be exact after all.
             frame = frame[[not row for row in idle]].drop(columns="comparisons")
-            fitted = fit(frame, LAYOUTS[table.name], width)
+            fitted = fit(frame, layout, width)
             notes.insert(0, f"Left out at this width: {sum(idle)} of the layers, with nothing but 0 in these columns.")
         yield Text(title(table.subject, fitted.columns), style="bold")
         yield _indented(_grid(frame, fitted))
     for note in notes:
         yield _indented(Text(note, style="dim"))
+
+
+def _with_headline(layout: Layout | None, frame: pd.DataFrame, column: str) -> Layout | None:
+    """The layout with the column of the convention, where the table has it, in the place of the FLOPs."""
+    named = next((name for name in frame.columns if re.fullmatch("by_[a-z]+", name)), column)
+    headline = tuple(name for name in (named, f"{named}_share") if name in frame.columns)
+    if layout is None or not headline or named == "flops":
+        return layout
+    if not any("flops" in group for group in layout.main):
+        return replace(layout, main=(*layout.main, headline))
+    main = tuple(headline if "flops" in group else group for group in layout.main)
+    return replace(layout, main=main, more=(*(group for group in layout.more if group != headline), ("flops",)))
 
 
 def _idle_rows(frame: pd.DataFrame, columns: Sequence[str]) -> list[bool]:

@@ -147,3 +147,6 @@ for _theme in (
     INTEGER_WORK,
 ):
     free(*(f"aten::{_op}" for _op in _theme))
+
+# torch's own profiler marks the beginning and end of an optimizer's step, in the network or around it.
+free("profiler::_record_function_enter", "profiler::_record_function_enter_new", "profiler::_record_function_exit")

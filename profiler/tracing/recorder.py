@@ -20,7 +20,6 @@ from profiler.tracing.private import TorchDispatchMode, can_be_taken_apart, oper
 from profiler.tracing.scope import ModuleScope
 from profiler.tracing.tensors import dtype_name, map_arguments, shape_of
 
-
 PLAIN = frozenset({torch.Tensor, nn.Parameter})
 
 TAKES_SIZES = frozenset({"aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu"})
@@ -121,6 +120,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.calls: list[OpCall] = []
         self.in_backward = False
+        self.in_optimizer = False
         self.failure: OpFailure | None = None
         self.met_meta = False
         self.muted = False
@@ -222,6 +222,8 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _where(self, kind: str) -> tuple[Phase, Place, str]:
         """The phase and the place of the operation that runs now, and its kind in that place."""
+        if self.in_optimizer:
+            return "optimizer", ("", 1), kind
         if not self.in_backward or self._graph is None or self._scope.stack:
             place = self._scope.current
             if self._graph is not None:

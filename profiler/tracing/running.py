@@ -19,6 +19,7 @@ from profiler.rules import REGISTRY
 from profiler.tracing.backward import BackwardScope
 from profiler.tracing.copying import copy_to_meta, to_meta
 from profiler.tracing.functions import FunctionWatcher
+from profiler.tracing.optimizers import make_optimizer
 from profiler.tracing.private import without_compiler
 from profiler.tracing.randomness import fixed_random_state
 from profiler.tracing.recorder import OpRecorder, Origins
@@ -42,41 +43,43 @@ def call_arguments(inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return (inputs,), {}
 
 
-def trace(model: nn.Module, inputs: Inputs, mode: Mode = "inference") -> Trace:
+def trace(model: nn.Module, inputs: Inputs, mode: Mode = "inference", optimizer: str | None = None) -> Trace:
     """Record what one call of ``model`` on ``inputs`` does, on a meta copy; the model itself is not run.
 
     In ``"inference"`` the copy is in eval mode and no gradients are kept.  In ``"training"`` it is in train
-    mode and the backward pass that autograd runs from all floating-point results is recorded as well.
+    mode and the backward pass that autograd runs from all floating-point results is recorded as well, and then,
+    where one is named, a step of the optimizer (see ``OPTIMIZERS``) as it is from its second step on.
     Raises :class:`TraceError` where the network runs nothing, cannot be copied, or refuses its inputs, and
     :class:`NeedsDataError` where the meta device cannot run it.
     """
     model = without_compiler(model)
-    return _trace(lambda: copy_to_meta(model), map_inputs(inputs, _meta_input), mode)
+    return _trace(lambda: copy_to_meta(model), map_inputs(inputs, _meta_input), mode, optimizer)
 
 
-def trace_for_real(model: nn.Module, inputs: Inputs, mode: Mode = "inference", *, reason: str) -> Trace:
+def trace_for_real(
+    model: nn.Module, inputs: Inputs, mode: Mode = "inference", optimizer: str | None = None, *, reason: str
+) -> Trace:
     """The same for a network that needs data: runs a copy of ``model`` with its real tensors on real ``inputs``.
 
     What is counted then depends on the values; random numbers are drawn from a fixed seed.
     """
     model = without_compiler(model)
-    return replace(_trace(lambda: copy.deepcopy(model), inputs, mode), real_run=reason)
+    return replace(_trace(lambda: copy.deepcopy(model), inputs, mode, optimizer), real_run=reason)
 
 
-def _trace(make_twin: Callable[[], nn.Module], inputs: Inputs, mode: Mode) -> Trace:
+def _trace(make_twin: Callable[[], nn.Module], inputs: Inputs, mode: Mode, optimizer: str | None) -> Trace:
     if mode == "training":
-        return _trace_run(make_twin(), inputs, _run_training)
+        return _trace_run(make_twin().train(), inputs, partial(_run_training, optimizer))
     try:
-        return _trace_run(make_twin(), inputs, partial(_run_inference, torch.inference_mode))
+        return _trace_run(make_twin().eval(), inputs, partial(_run_inference, torch.inference_mode))
     except TraceError as error:
         if "grad" not in str(error).lower() and "inference" not in str(error).lower():
             raise
     # A forward that computes gradients cannot do so in inference mode.  Without it operators arrive in parts.
-    return _trace_run(make_twin(), inputs, partial(_run_inference, torch.no_grad))
+    return _trace_run(make_twin().eval(), inputs, partial(_run_inference, torch.no_grad))
 
 
 def _trace_run(twin: nn.Module, inputs: Inputs, run: Run) -> Trace:
-    twin.train(run is _run_training)
     origins = Origins()
     for name, parameter in twin.named_parameters():
         origins.add_parameter(name, parameter)
@@ -115,7 +118,9 @@ def _run_inference(
     return scope, recorder
 
 
-def _run_training(twin: nn.Module, arguments: Any, options: Any, origins: Origins) -> tuple[ModuleScope, OpRecorder]:
+def _run_training(
+    optimizer: str | None, twin: nn.Module, arguments: Any, options: Any, origins: Origins
+) -> tuple[ModuleScope, OpRecorder]:
     scope = ModuleScope(twin)
     recorder = OpRecorder(REGISTRY, scope, origins, BackwardScope())
     with torch.enable_grad(), _explained(twin, scope, recorder), FunctionWatcher(recorder, whole=True):
@@ -125,10 +130,22 @@ def _run_training(twin: nn.Module, arguments: Any, options: Any, origins: Origin
         if not roots:
             raise TraceError(f"{type(twin).__name__} gives no result that needs a gradient: there is nothing to train")
         gradients = [torch.ones_like(tensor) for tensor in roots]
+        for gradient in gradients:
+            origins.add_activation(gradient)
         recorder.in_backward = True
         with recorder:
             torch.autograd.backward(roots, gradients)
+        if optimizer is not None:
+            _step(make_optimizer(optimizer, twin), recorder)
     return scope, recorder
+
+
+def _step(optimizer: torch.optim.Optimizer, recorder: OpRecorder) -> None:
+    """Record the optimizer's second step: the first one makes its state."""
+    optimizer.step()
+    recorder.in_optimizer = True
+    with torch.no_grad(), recorder:
+        optimizer.step()
 
 
 def _meta_input(tensor: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,8 @@
 """torchvision's weights with the figures that it publishes of each, and what these were counted on.
 
 The inputs are those of torchvision's own script, ``get_ops`` in test/common_extended_utils.py of pytorch/vision: an
-image of 512×512 (a clip of 16, a pair for optical flow) after the weights' own transforms.
+image of 512×512 (a clip of 16, a pair for optical flow) after the weights' own transforms; for detection an image of
+the side that ``detection_models_input_dims`` in test/test_extended_models.py gives.
 """
 
 from __future__ import annotations
@@ -14,11 +15,18 @@ import torch
 
 from profiler import Profile, profile
 from profiler.models.building import build_model
-from profiler.models.from_torchvision import FRAMES
+from profiler.models.from_torchvision import FRAMES, IMAGE_SIDES
 from profiler.models.torchvision_ops import import_torchvision
 
 SIDE = 512
 """Of the images that the transforms are given."""
+
+DETECTION_SIDES = {
+    **IMAGE_SIDES,
+    "fasterrcnn_mobilenet_v3_large_320_fpn": 320,
+    "keypointrcnn_resnet50_fpn": 1333,
+}
+"""Of the images for those detection networks that are not given 800×800."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ def all_weights() -> Iterator[Weights]:
         parts = models.get_model_builder(network).__module__.split(".")
         family = parts[2] if len(parts) > 3 else "classification"
         for weights in models.get_model_weights(network):
-            height, width = _size(weights, family)
+            height, width = _size(weights, network, family)
             yield Weights(
                 network,
                 weights.name,
@@ -53,8 +61,15 @@ def all_weights() -> Iterator[Weights]:
             )
 
 
-def _size(weights: Any, family: str) -> tuple[int, int]:
-    if family in ("optical_flow", "detection"):
+def detection_side(network: str) -> int:
+    """Of the image that a detection network is given."""
+    return DETECTION_SIDES.get(network, 800)
+
+
+def _size(weights: Any, network: str, family: str) -> tuple[int, int]:
+    if family == "detection":
+        return detection_side(network), detection_side(network)
+    if family == "optical_flow":
         return SIDE, SIDE
     keywords = weights.transforms.keywords
     size = keywords.get("crop_size") or keywords["resize_size"]

@@ -1,0 +1,153 @@
+"""What two records say of one module, and what another counter should have said of its calls."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from profiler.agreement.reasons import Part
+from profiler.records import CounterRecord, ModuleRecord, OpCall, ParameterRecord, Trace
+
+SAMPLES = "samples"
+"""Under this name ``seen`` holds what a counter divides by."""
+
+STATES_LIMIT = 20_000
+"""How many sums are tried to find out which calls a counter saw before that is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Work of ours with what a counter says of it when it sees it.
+
+    ``figure`` is what it says, under ``label``, as that of ``calls`` calls; ``parts`` are the reasons why that is
+    not ``ours``.  ``unseen`` is the reason why it may have said nothing, if there is evidence that it did not see
+    it.  ``times`` says how often it adds up what it says under this label.  An empty label is for work that it says
+    nothing of.
+    """
+
+    label: str
+    ours: int
+    parts: tuple[Part, ...] = ()
+    calls: int = 1
+    unseen: Part | None = None
+    times: int = 1
+
+    @property
+    def figure(self) -> int:
+        return self.ours + sum(part.amount for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """What the two records hold of one module, under all its names.
+
+    ``whole`` is the reason why the counter says nothing of any of its work, if there is evidence; ``paths`` is how
+    often the module is met where each parent asks its children.
+    """
+
+    name: str
+    record: ModuleRecord
+    calls: tuple[OpCall, ...]
+    said: Counter[str]
+    seen: Counter[str] | None
+    unsupported: Counter[str]
+    whole: Part | None
+    paths: int
+    context: Context
+
+    def by_call(self) -> list[list[OpCall]]:
+        """The operation calls of each call of the module."""
+        groups: dict[tuple[str, int], list[OpCall]] = {}
+        for call in self.calls:
+            groups.setdefault((call.module, call.module_call), []).append(call)
+        return list(groups.values())
+
+
+@dataclass
+class Context:
+    """What the two records say of the network as a whole: its modules by their first names, in order."""
+
+    trace: Trace
+    counter: CounterRecord
+    modules: dict[str, Module] = field(default_factory=dict)
+
+    @property
+    def samples(self) -> int:
+        """The length of the first input, for a counter that divides by it."""
+        return next((figure.figure for figure in self.counter.seen if figure.op == SAMPLES), 1)
+
+    @cached_property
+    def parameters(self) -> dict[str, dict[str, ParameterRecord]]:
+        """The parameters that each module holds itself, by their names there."""
+        first_names = {record.name: record.first_name for record in self.trace.modules}
+        held: dict[str, dict[str, ParameterRecord]] = {}
+        for record in self.trace.parameters:
+            for name in record.names:
+                module, _, parameter = name.rpartition(".")
+                if not record.buffer:
+                    held.setdefault(first_names.get(module, module), {})[parameter] = record
+        return held
+
+
+Convention = Callable[[Module], Iterable[Item]]
+"""What a counter says of a module's calls, item by item."""
+
+
+def chosen(items: Sequence[Item], said: int, seen: int | None) -> list[bool] | None:
+    """Which of ``items`` the counter saw, given what it ``said`` of all of them, and of how many calls.
+
+    Items without a reason for not being seen were seen.  ``None`` where no choice gives what it said.
+    """
+    if sum(item.figure for item in items) == said and seen in (None, sum(item.calls for item in items)):
+        return [True] * len(items)
+    if said == 0 and not seen and all(item.unseen is not None for item in items):
+        return [False] * len(items)
+    states: dict[tuple[int, int], tuple[bool, ...]] = {(0, 0): ()}
+    for item in items:
+        reached: dict[tuple[int, int], tuple[bool, ...]] = {}
+        for (figure, calls), choice in states.items():
+            with_it = (figure + item.figure, calls + (item.calls if seen is not None else 0))
+            reached.setdefault(with_it, (*choice, True))
+            if item.unseen is not None:
+                reached.setdefault((figure, calls), (*choice, False))
+        states = reached
+        if len(states) > STATES_LIMIT:
+            return None
+    choice_made = states.get((said, seen or 0))
+    return None if choice_made is None else list(choice_made)
+
+
+def explain(items: Sequence[Item], module: Module) -> tuple[list[Part], int]:
+    """The reasons for the difference at one module, and what they leave unexplained under some label.
+
+    What a counter says under one label is explained where its convention gives exactly that; otherwise all of its
+    difference is left.
+    """
+    parts = [part for item in items if not item.label for part in item.parts]
+    left = 0
+    by_label: dict[str, list[Item]] = {}
+    for item in items:
+        if item.label:
+            by_label.setdefault(item.label, []).append(item)
+    for label in [*by_label, *(label for label in module.said if label not in by_label)]:
+        group = by_label.get(label, [])
+        said = module.said[label]
+        times = max((item.times for item in group), default=1)
+        choice = None
+        if said % times == 0:
+            seen = None if module.seen is None else module.seen[label]
+            choice = chosen(group, said // times, seen)
+        if choice is None:
+            left += abs(said - sum(item.ours for item in group))
+            continue
+        for item, was_seen in zip(group, choice, strict=True):
+            parts += item.parts if was_seen else _not_seen(item)
+        parts.append(Part(said - said // times, "parents"))
+    return parts, left
+
+
+def _not_seen(item: Item) -> list[Part]:
+    assert item.unseen is not None
+    return [Part(-item.ours, item.unseen.code, item.unseen.about)]

@@ -1,0 +1,180 @@
+"""A trace and a counter's record → one :class:`Row` for each module where either has a figure."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from profiler.agreement.evidence import Context, Convention, Module, explain
+from profiler.agreement.functions import calflops
+from profiler.agreement.hooks import ptflops, thop
+from profiler.agreement.operators import FUSED, TORCH_LABELS, fvcore, torch, torchprofile
+from profiler.agreement.parameters import torchinfo
+from profiler.agreement.products import products
+from profiler.agreement.reasons import Part, merged
+from profiler.errors import ProfilerError
+from profiler.records import CounterFigure, CounterRecord, ModuleRecord, OpCall, Trace
+
+CONVENTIONS: Mapping[str, Convention] = {
+    "fvcore": fvcore,
+    "torch": torch,
+    "torch-cpu": torch,
+    "torchprofile": torchprofile,
+    "ptflops": ptflops,
+    "thop": thop,
+    "torchinfo": torchinfo,
+    "calflops": calflops,
+}
+"""For each counter, what it says of a module's calls."""
+
+LABELS: Mapping[str, Mapping[str, str]] = {"torch": TORCH_LABELS, "torch-cpu": TORCH_LABELS}
+"""Operations that a counter's record holds under several names for one kind of work."""
+
+COUNTS_CALLS = ("fvcore", "torchprofile", "ptflops", "thop", "torchinfo", "calflops")
+"""The counters that see as many calls of each operation as we do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One module and one counter: our MACs, its figure, and the parts of the difference that have a reason.
+
+    ``explained`` is false where the parts are not the difference, or where they are by chance alone.
+    """
+
+    layer: str
+    type: str
+    counter: str
+    macs: int
+    figure: int
+    parts: tuple[Part, ...]
+    explained: bool
+
+    @property
+    def difference(self) -> int:
+        return self.figure - self.macs
+
+    @property
+    def unexplained(self) -> int:
+        """What no part accounts for."""
+        return self.difference - sum(part.amount for part in self.parts)
+
+    @property
+    def reason(self) -> str:
+        """All of it as text, each part with its amount."""
+        texts = [f"{part.text(self.counter)} ({part.amount:+,})" for part in self.parts]
+        if not self.explained:
+            texts.append(f"unexplained ({self.unexplained:+,})")
+        return "; ".join(texts)
+
+
+def agreement_rows(trace: Trace, counter: CounterRecord) -> Iterator[Row]:
+    """One row for each module where either has a figure; none for a counter that was skipped or failed."""
+    if counter.status != "ok":
+        return
+    if counter.counter not in CONVENTIONS:
+        raise ProfilerError(f"counter {counter.counter!r} is not known, expected one of {', '.join(CONVENTIONS)}")
+    convention = CONVENTIONS[counter.counter]
+    for module in _modules(trace, counter).values():
+        macs = sum(call.count.macs for call in module.calls)
+        figure = sum(module.said.values())
+        if not macs and not figure:
+            continue
+        if module.whole is not None and not figure:
+            parts, left = [replace(module.whole, amount=-sum(products(call) for call in module.calls))], 0
+        else:
+            parts, left = explain(list(convention(module)), module)
+        shown = merged(parts)
+        whole = figure - macs == sum(part.amount for part in shown)
+        yield Row(module.name, module.record.type, counter.counter, macs, figure, shown, whole and not left)
+
+
+def _modules(trace: Trace, counter: CounterRecord) -> dict[str, Module]:
+    """What the two records hold of each module, by first names."""
+    first_names = {record.name: record.first_name for record in trace.modules}
+    records: dict[str, ModuleRecord] = {}
+    for record in trace.modules:
+        known = records.get(record.first_name)
+        records[record.first_name] = record if known is None else _joined(known, record)
+    calls: defaultdict[str, list[OpCall]] = defaultdict(list)
+    for call in trace.calls:
+        name = first_names.get(call.module, call.module)
+        records.setdefault(name, ModuleRecord(name, "", 1, name))
+        calls[name].append(call)
+    said = _by_module(counter.figures, first_names, LABELS.get(counter.counter, {}))
+    seen = _by_module(counter.seen, first_names) if _says_calls(counter) else None
+    unsupported = _by_module(counter.unsupported, first_names)
+    paths = _paths(trace.modules)
+    context = Context(trace, counter)
+    for name in [*records, *(name for name in said if name not in records)]:
+        record = records.get(name) or ModuleRecord(name, "", 0, name)
+        uncalled = name in counter.uncalled
+        context.modules[name] = Module(
+            name=name,
+            record=record,
+            calls=tuple(calls[name]),
+            said=said[name],
+            seen=None if seen is None else seen[name],
+            unsupported=unsupported[name],
+            whole=_reason_for_the_whole(name, uncalled, unsupported),
+            paths=paths.get(name, 1),
+            context=context,
+        )
+    return context.modules
+
+
+def _joined(known: ModuleRecord, other: ModuleRecord) -> ModuleRecord:
+    """What was seen of one module under two names."""
+    return replace(
+        known,
+        calls=known.calls + other.calls,
+        input_shapes=tuple(dict.fromkeys((*known.input_shapes, *other.input_shapes))),
+        output_shapes=tuple(dict.fromkeys((*known.output_shapes, *other.output_shapes))),
+    )
+
+
+def _says_calls(counter: CounterRecord) -> bool:
+    return counter.counter in COUNTS_CALLS and bool(counter.seen or not counter.figures)
+
+
+def _by_module(
+    figures: Iterable[CounterFigure], first_names: Mapping[str, str], labels: Mapping[str, str] | None = None
+) -> defaultdict[str, Counter[str]]:
+    modules: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for figure in figures:
+        module = first_names.get(figure.module, figure.module)
+        modules[module][(labels or {}).get(figure.op, figure.op)] += figure.figure
+    return modules
+
+
+def _reason_for_the_whole(name: str, uncalled: bool, unsupported: Mapping[str, Counter[str]]) -> Part | None:
+    """Why the counter says nothing at all of a module's work, if there is evidence."""
+    above = name
+    while True:
+        for op in FUSED:
+            if above in unsupported and unsupported[above][op]:
+                return Part(0, "fused", op)
+        if not above:
+            break
+        above = above.rpartition(".")[0]
+    return Part(0, "dead-code") if uncalled else None
+
+
+def _paths(modules: Sequence[ModuleRecord]) -> dict[str, int]:
+    """How often a walk from each module to its children meets each; one parent has each child once."""
+    children: dict[str, list[ModuleRecord]] = {}
+    for record in modules:
+        if record.name:
+            children.setdefault(record.name.rpartition(".")[0], []).append(record)
+    paths: Counter[str] = Counter()
+
+    def walk(name: str, first_name: str) -> None:
+        paths[first_name] += 1
+        met: set[str] = set()
+        for child in children.get(name, ()):
+            if child.first_name not in met:
+                met.add(child.first_name)
+                walk(child.name, child.first_name)
+
+    walk("", "")
+    return dict(paths)

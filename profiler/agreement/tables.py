@@ -1,0 +1,128 @@
+"""The agreement of several counters with our MACs as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from profiler.agreement.reasons import REASONS
+from profiler.agreement.rows import Row, agreement_rows
+from profiler.records import ROOT, CounterRecord, Trace
+from profiler.tables import make_table
+
+AGREEMENT_COLUMNS = ("layer", "type", "counter", "macs", "figure", "difference", "reason", "explained")
+SUMMARY_COLUMNS = (
+    "counter",
+    "version",
+    "status",
+    "macs",
+    "figure",
+    "ratio",
+    "difference",
+    "explained_share",
+    "layers",
+    "equal",
+    "explained",
+    "unexplained",
+    "message",
+)
+REASONS_COLUMNS = ("counter", "code", "reason", "layers", "amount")
+
+
+def agreement_table(trace: Trace, counters: Sequence[CounterRecord]) -> pd.DataFrame:
+    """One row for each layer and counter where either has a figure.
+
+    ``difference`` is the counter's figure less our macs; ``reason`` says where it comes from, each part with its
+    amount; ``explained`` is false where the parts do not add up to it.  Counters that were skipped or failed have
+    no rows.
+    """
+    return make_table(
+        AGREEMENT_COLUMNS,
+        (
+            (
+                row.layer or ROOT,
+                row.type,
+                row.counter,
+                row.macs,
+                row.figure,
+                row.difference,
+                row.reason,
+                row.explained,
+            )
+            for counter in counters
+            for row in agreement_rows(trace, counter)
+        ),
+    )
+
+
+def unexplained(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of an agreement table whose difference has no reason."""
+    return table[[not value for value in table["explained"]]]
+
+
+def agreement_summary(trace: Trace, counters: Sequence[CounterRecord]) -> pd.DataFrame:
+    """One row for each counter.
+
+    ``figure`` is its total, ``ratio`` that to our MACs; ``layers`` are those where either has a figure, of which
+    ``equal``, ``explained`` and ``unexplained`` are the parts.  ``explained_share`` is the part of all differences,
+    layer by layer and without regard to their sign, that has a reason: 1 where there is none.  A counter that was
+    skipped or failed has a ``message`` in place of figures.
+    """
+    macs = sum(call.count.macs for call in trace.calls)
+    return make_table(SUMMARY_COLUMNS, [_summary(trace, macs, counter) for counter in counters])
+
+
+def _summary(trace: Trace, macs: int, counter: CounterRecord) -> tuple[object, ...]:
+    head = (counter.counter, counter.version, counter.status, macs)
+    if counter.status != "ok":
+        return (*head, *(None,) * (len(SUMMARY_COLUMNS) - len(head) - 1), counter.message)
+    rows = list(agreement_rows(trace, counter))
+    figure = sum(row.figure for row in rows)
+    different = sum(abs(row.difference) for row in rows)
+    left = sum(_left(row) for row in rows)
+    equal = sum(row.explained and not row.difference for row in rows)
+    open_rows = sum(not row.explained for row in rows)
+    return (
+        *head,
+        figure,
+        figure / macs if macs else None,
+        figure - macs,
+        1 - left / max(different, left) if left else 1.0,
+        len(rows),
+        equal,
+        len(rows) - equal - open_rows,
+        open_rows,
+        counter.message,
+    )
+
+
+def _left(row: Row) -> int:
+    """What is unexplained of a row, without its sign; all of it where parts only add up by chance."""
+    return 0 if row.explained else abs(row.unexplained) or max(1, abs(row.difference))
+
+
+def reasons_table(trace: Trace, counters: Sequence[CounterRecord]) -> pd.DataFrame:
+    """For each counter, the reasons of its differences, the largest first: in how many layers, and how much in all.
+
+    What has no reason is the last row of a counter, with the code ``unexplained``.
+    """
+    lines: list[tuple[object, ...]] = []
+    for counter in counters:
+        amounts: dict[tuple[str, str], list[int]] = {}
+        left: list[int] = []
+        for row in agreement_rows(trace, counter):
+            for part in row.parts:
+                amounts.setdefault((part.code, part.text(counter.counter)), []).append(part.amount)
+            if not row.explained:
+                left.append(row.unexplained)
+        for (code, text), parts in sorted(amounts.items(), key=lambda item: -abs(sum(item[1]))):
+            lines.append((counter.counter, code, text, len(parts), sum(parts)))
+        if left:
+            lines.append((counter.counter, "unexplained", "unexplained", len(left), sum(left)))
+    return make_table(REASONS_COLUMNS, lines)
+
+
+def catalogue() -> pd.DataFrame:
+    """The written catalogue of reasons: code and meaning."""
+    return make_table(("code", "meaning"), [(code, reason.meaning) for code, reason in REASONS.items()])

@@ -1,0 +1,40 @@
+"""torchinfo on a real copy of a network → a :class:`~profiler.records.CounterRecord`.
+
+torchinfo multiplies the parameters of each module without children by sizes of its result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from torch import nn
+
+from profiler.counters.calling import installed_version
+from profiler.counters.watching import Tally
+from profiler.records import CounterRecord
+
+NAME = "torchinfo"
+ALL_LEVELS = 10**6
+
+
+def count_with_torchinfo(model: nn.Module, inputs: Any) -> CounterRecord:
+    """What torchinfo says of one call of ``model``; ``seen`` says in how many calls it saw each module."""
+    torchinfo = import_module("torchinfo")
+    data = dict(inputs) if isinstance(inputs, Mapping) else list(inputs)
+    statistics = torchinfo.summary(model, input_data=data, depth=ALL_LEVELS, verbose=0)
+    names = {id(module): name for name, module in reversed(list(model.named_modules()))}
+    figures, seen, unsupported = Tally(), Tally(), Tally()
+    for layer in statistics.summary_list:
+        name = names[layer.layer_id]
+        if layer.is_leaf_layer:
+            figures.add(name, layer.class_name, layer.macs)
+            if layer.executed:
+                seen.add(name, layer.class_name)
+        else:
+            unsupported.add(name, layer.class_name)
+    figures.add("", "other", statistics.total_mult_adds - figures.total)
+    return CounterRecord(
+        NAME, installed_version(NAME), "ok", "", figures.figures(), unsupported.figures(), seen=seen.figures()
+    )

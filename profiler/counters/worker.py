@@ -1,0 +1,50 @@
+"""The other end of :mod:`profiler.counters.process`: makes the network, runs the counter, writes its record.
+
+``python -m profiler.counters.worker FOLDER``
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pickle
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from profiler.counters import COUNTERS, DISTRIBUTIONS
+from profiler.counters.calling import failure, installed_version
+from profiler.counters.process import ANSWER, NETWORK, ORDER
+from profiler.models.torchvision_ops import with_operators
+from profiler.records import CounterRecord
+
+
+def main(folder: Path) -> None:
+    """Carry out the order in ``folder``; whatever the network or the counter raises becomes a record."""
+    order = json.loads((folder / ORDER).read_text(encoding="utf-8"))
+    sys.path[:] = order["path"]
+    counter = order["counter"]
+    try:
+        model, inputs = _network(order, folder)
+        record = with_operators(lambda: COUNTERS[counter](model.eval(), inputs))
+    except Exception as error:
+        version = installed_version(DISTRIBUTIONS.get(counter, counter))
+        record = CounterRecord(counter, version, "failed", failure(error))
+    (folder / ANSWER).write_text(json.dumps(asdict(record)), encoding="utf-8")
+
+
+def _network(order: Mapping[str, Any], folder: Path) -> tuple[nn.Module, Any]:
+    if "function" in order:
+        module, _, name = order["function"].partition(":")
+        model, inputs = with_operators(lambda: getattr(importlib.import_module(module), name)(*order["arguments"]))
+        return model, inputs
+    model, inputs = with_operators(lambda: pickle.loads((folder / NETWORK).read_bytes()))
+    return model, inputs
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,386 @@
+"""Linear → convolution: the classifier after a flatten becomes convolutions, so that the network slides over an image.
+
+A linear layer on a flattened (C, h, w) map is a convolution with an h×w kernel at one place; every linear layer after
+it is a 1×1 convolution.  The network then gives a map of scores, 1×1 at the size it was made for.  Source: P. Sermanet
+et al., "OverFeat", 2013, arXiv:1312.6229, section 3.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from profiler.errors import ProfilerError
+from profiler.records import ROOT, show_shape
+from profiler.rewrites.following import follow, layers_that_share, node_module, node_text, own_ways
+from profiler.rewrites.local import POOLS, acts_alone, is_pointwise, why_not_local
+from profiler.rewrites.registry import Change, Left, Rewritten, copied, described, register, replace_module, rewrite
+from profiler.tracing import Inputs, call_arguments
+from profiler.tracing.copying import copy_to_meta
+from profiler.tracing.tensors import tensors_in
+
+NAME = "linear_to_convolution"
+BATCH = 2
+"""Of the shapes that are propagated: more than one, so that it is not taken for a size that may be left out."""
+
+CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+BATCH_NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+AVERAGE_POOLS = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
+MAX_POOLS = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
+
+Sizes = tuple[int, ...]
+
+
+def linear_to_convolution(model: nn.Module, input_size: Sequence[int]) -> nn.Module:
+    """A network without flattening that gives at each window of an image what ``model`` gives for the window alone.
+
+    ``input_size`` is the size of one input of ``model``, (C, H, W).  The result maps (N, C, H, W) to (N, K, 1, 1)
+    where ``model`` gives (N, K), and a larger image to a larger map.  At ``input_size`` the two are equal.  On larger
+    images each place of the map is equal to ``model`` on its window, except where a layer sees beyond the window (a
+    padded convolution sees neighbours instead of zeros): ``left`` in the report of :func:`profiler.rewrites.rewrite`
+    names these.  ``model`` is left as it was.  Raises ProfilerError where the network has no such classifier, cannot
+    be followed, or would not stay exact.
+    """
+    return rewrite(model, NAME, input_size=input_size).model
+
+
+@register(NAME)
+def converted(model: nn.Module, inputs: Inputs | None = None, *, input_size: Sequence[int] | None = None) -> Rewritten:
+    """The network with its classifier as convolutions, and the report; see :func:`linear_to_convolution`.
+
+    Without ``input_size`` it is that of ``inputs``.
+    """
+    size = _one_input(inputs, input_size)
+    twin = copied(model, NAME)
+    _check_hooks(twin)
+    following = follow(twin)
+    if "" in following.unfollowed:
+        raise ProfilerError(f"{NAME}: {type(model).__name__} cannot be followed: {following.unfollowed['']}")
+    (followed,) = following.graphs
+    types = {name or ROOT: described(module) for name, module in twin.named_modules()}
+    conversion = _Conversion(twin, followed.graph, _shapes(twin, followed.graph, size))
+    left = conversion.convert()
+    graph = followed.graph
+    graph.eliminate_dead_code()
+    graph.lint()
+    result = fx.GraphModule(twin, graph, class_name=type(model).__name__)
+    for name, module in result.named_modules():
+        module.training = twin.get_submodule(name).training
+    return Rewritten(NAME, result, (*conversion.changes, *_dropped(twin, result, types)), left)
+
+
+def _one_input(inputs: Inputs | None, input_size: Sequence[int] | None) -> Sizes:
+    """The size of one input, without the batch."""
+    if input_size is None:
+        first = None if inputs is None else next(tensors_in(call_arguments(inputs)), None)
+        if first is None:
+            raise ProfilerError(f"{NAME} needs the option input_size, the size of one input, such as [3, 32, 32]")
+        input_size = tuple(first.shape[1:])
+    size = tuple(input_size) if isinstance(input_size, (list, tuple)) else ()
+    if not 2 <= len(size) <= 4 or not all(type(part) is int and part > 0 for part in size):
+        raise ProfilerError(
+            f"{NAME}: input_size: found {input_size!r}, expected channels and 1 to 3 sizes, such as [3, 32, 32]"
+        )
+    return size
+
+
+def _check_hooks(model: nn.Module) -> None:
+    """The result calls layers and not the modules that hold them, so hooks of these would be lost."""
+    for name, module in model.named_modules():
+        if module._forward_hooks or module._forward_pre_hooks:
+            raise ProfilerError(f"{NAME}: {name or ROOT} has forward hooks, which would be lost; remove them first")
+
+
+def _shapes(model: nn.Module, graph: fx.Graph, size: Sizes) -> dict[fx.Node, Sizes]:
+    """The shape that each node's tensor has on a batch of inputs of ``size``."""
+    shapes: dict[fx.Node, Sizes] = {}
+
+    class Shapes(fx.Interpreter):
+        def run_node(self, n: fx.Node) -> Any:
+            value = super().run_node(n)
+            if isinstance(value, torch.Tensor):
+                shapes[nodes[n.name]] = tuple(value.shape)
+            return value
+
+    nodes = {node.name: node for node in graph.nodes}
+    meta = copy_to_meta(fx.GraphModule(model, graph)).eval()
+    assert isinstance(meta, fx.GraphModule)
+    first = next(iter(model.parameters()))
+    try:
+        with torch.no_grad():
+            Shapes(meta).run(torch.empty(BATCH, *size, device="meta", dtype=first.dtype))
+    except Exception as error:
+        text = " ".join(str(error).split("\n\nWhile executing")[0].split())
+        raise ProfilerError(f"{NAME}: {type(model).__name__} refuses inputs of {show_shape(size)}: {text}") from error
+    return shapes
+
+
+def _dropped(twin: nn.Module, result: nn.Module, types: dict[str, str]) -> list[Change]:
+    """Layers with parameters that the network held and never called."""
+    kept = {name for name, _ in result.named_modules()}
+    return [
+        Change(name, types[name], "left out, since it never runs")
+        for name, module in twin.named_modules()
+        if name and name not in kept and any(True for _ in module._parameters.values())
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Flat:
+    """What a flat (N, features) tensor is in the new network: a map (N, C, *places).
+
+    ``kernel`` is what the map measures at the size that the network was made for; the next linear layer gets a
+    kernel of this size with ``dilation`` between its places.
+    """
+
+    channels: int
+    kernel: Sizes
+    dilation: Sizes
+
+    @property
+    def dimensions(self) -> int:
+        return len(self.kernel)
+
+    @property
+    def is_point(self) -> bool:
+        return all(size == 1 for size in self.kernel)
+
+
+@dataclass(slots=True)
+class _Conversion:
+    """Changes ``graph`` and the modules of ``model`` that it calls, in place."""
+
+    model: nn.Module
+    graph: fx.Graph
+    shapes: dict[fx.Node, Sizes]
+    changes: list[Change] = field(default_factory=list)
+    flat: dict[fx.Node, _Flat] = field(default_factory=dict)
+    made: dict[str, _Flat] = field(default_factory=dict)
+    flattens: list[fx.Node] = field(default_factory=list)
+    pools: list[fx.Node] = field(default_factory=list)
+    shared: dict[str, str] = field(default_factory=dict)
+
+    def convert(self) -> tuple[Left, ...]:
+        """Make every flatten vanish, and whatever comes after it work on maps; what keeps windows from being exact."""
+        self.shared = layers_that_share(self.model)
+        linear = False
+        for node in list(self.graph.nodes):
+            if self._is_flatten(node):
+                self._start(node)
+            elif any(source in self.flat for source in node.all_input_nodes):
+                linear |= self._carry(node)
+        if not linear:
+            raise ProfilerError(f"{NAME}: {type(self.model).__name__} has no linear layer after a flattened map")
+        left = self._left()
+        for node in self.flattens:
+            source = node.args[0]
+            assert isinstance(source, fx.Node)
+            node.replace_all_uses_with(source)
+            self.graph.erase_node(node)
+        return left
+
+    def _left(self) -> tuple[Left, ...]:
+        """The layers before the classifier because of which a place of the map is not exactly its window's result."""
+        found: dict[str, Left] = {}
+        before: dict[fx.Node, None] = dict.fromkeys((*self.flattens, *self.pools))
+        for node in reversed(list(self.graph.nodes)):
+            if node not in before:
+                continue
+            before.update(dict.fromkeys(node.all_input_nodes))
+            reason = (
+                None if node in self.pools or node in self.flattens else why_not_local(self.model, node, self.shapes)
+            )
+            if reason:
+                name = str(node.target) if node.op == "call_module" else node_module(node) or ROOT
+                kind = type(self.model.get_submodule(name if name != ROOT else "")).__name__
+                found.setdefault(f"{name} {reason}", Left(name, kind, reason))
+        return tuple(reversed(found.values()))
+
+    def _is_flatten(self, node: fx.Node) -> bool:
+        """Whether the node makes (N, C·places) of (N, C, *places), by whatever name, or the mean of (N, C, *places)."""
+        source = node.args[0] if node.args else None
+        if not isinstance(source, fx.Node) or source not in self.shapes or node not in self.shapes:
+            return False
+        shape, result = self.shapes[source], self.shapes[node]
+        if not 3 <= len(shape) <= 5 or len(result) != 2 or result[0] != shape[0]:
+            return False
+        if node.op == "call_module":
+            return type(self.model.get_submodule(str(node.target))) is nn.Flatten
+        if node_text(node) == "mean":
+            return result[1] == shape[1]
+        return node_text(node) in ("flatten", "view", "reshape") and result[1] == _product(shape[1:])
+
+    def _start(self, node: fx.Node) -> None:
+        """Note which map stands for the flattened one; the flatten itself goes when all is converted."""
+        source = node.args[0]
+        assert isinstance(source, fx.Node)
+        channels, *places = self.shapes[source][1:]
+        kernel, point = tuple(places), (1,) * len(places)
+        name = str(node.target) if node.op == "call_module" else node_module(node) or ROOT
+        if node_text(node) == "mean":
+            pooled = self._pooled(source, kernel, point, name)
+            node.replace_all_uses_with(pooled)
+            self.graph.erase_node(node)
+            self.flat[pooled] = _Flat(channels, point, point)
+            return
+        pool = self._pool_before(source)
+        self.flat[node] = _Flat(channels, kernel, point if pool is None else self._replace_pool(pool))
+        self.flattens.append(node)
+        if node.op == "call_module":
+            self.changes.append(Change(name, described(self.model.get_submodule(name)), "left out"))
+
+    def _pool_before(self, node: fx.Node) -> fx.Node | None:
+        """The adaptive pool whose result comes to ``node`` through nothing but work on single values."""
+        while len(node.users) == 1:
+            if _adaptive(self.model, node):
+                return node
+            if not is_pointwise(self.model, node) or not isinstance(node.args[0], fx.Node):
+                return None
+            node = node.args[0]
+        return None
+
+    def _replace_pool(self, node: fx.Node) -> Sizes:
+        """Put a pool with fixed windows in the place of an adaptive one; the dilation of what reads it then."""
+        source = node.args[0]
+        assert isinstance(source, fx.Node)
+        before, after = self.shapes[source][2:], self.shapes[node][2:]
+        name = str(node.target) if node.op == "call_module" else node_module(node) or ROOT
+        if any(whole % part for whole, part in zip(before, after, strict=True)):
+            raise ProfilerError(
+                f"{NAME}: {name} pools a {show_shape(before)} map to {show_shape(after)} by windows of different"
+                " sizes or that overlap, which no convolution of one size does"
+            )
+        window = tuple(whole // part for whole, part in zip(before, after, strict=True))
+        if all(size == 1 for size in window):
+            node.replace_all_uses_with(source)
+            self.graph.erase_node(node)
+            if node.op == "call_module":
+                self.changes.append(
+                    Change(name, described(self.model.get_submodule(name)), f"left out: the map is {show_shape(after)}")
+                )
+        else:
+            pooled = self._pooled(source, window, after, name, node)
+            node.replace_all_uses_with(pooled)
+            self.graph.erase_node(node)
+        return tuple(1 if part == 1 else size for size, part in zip(window, after, strict=True))
+
+    def _pooled(self, source: fx.Node, window: Sizes, places: Sizes, name: str, pool: fx.Node | None = None) -> fx.Node:
+        """A node that pools ``source`` by ``window`` at every place."""
+        largest = pool is not None and "max" in _adaptive(self.model, pool)
+        kind = (MAX_POOLS if largest else AVERAGE_POOLS)[len(window)]
+        module: Any = kind(window, stride=1)
+        if pool is not None and pool.op == "call_module":
+            self.changes.append(Change(name, described(self.model.get_submodule(name)), described(module)))
+            replace_module(self.model, name, module)
+            with self.graph.inserting_after(source):
+                node = self.graph.call_module(name, (source,))
+        else:
+            function = getattr(F, f"{'max' if largest else 'avg'}_pool{len(window)}d")
+            self.changes.append(
+                Change(name, "a pool over the map", f"{function.__name__}, {show_shape(window)}, stride 1")
+            )
+            with self.graph.inserting_after(source):
+                node = self.graph.call_function(function, (source, window), {"stride": 1})
+        self.shapes[node] = (*self.shapes[source][:2], *places)
+        self.pools.append(node)
+        return node
+
+    def _carry(self, node: fx.Node) -> bool:
+        """Make ``node``, which is given what was flat, work on a map; whether it is a linear layer."""
+        value = next(self.flat[source] for source in node.all_input_nodes if source in self.flat)
+        if node.op == "output" or _is_shape(node):
+            return False
+        if node.op == "call_module":
+            name = str(node.target)
+            module = self.model.get_submodule(name)
+            if isinstance(module, nn.Linear):
+                self.flat[node] = self._convolution(name, module, value)
+                return True
+            if isinstance(module, _BatchNorm) and value.is_point:
+                self._batch_norm(name, module, value)
+                self.flat[node] = value
+                return False
+        alike = all(source in self.flat and self.flat[source] == value for source in node.all_input_nodes)
+        if alike and acts_alone(self.model, node):
+            self.flat[node] = value
+            return False
+        where = node_module(node)
+        raise ProfilerError(
+            f"{NAME}: {node_text(node)}{f' in {where}' if where and node.op != 'call_module' else ''} comes after the"
+            " flattened map and has no counterpart on a map"
+        )
+
+    def _convolution(self, name: str, linear: nn.Linear, value: _Flat) -> _Flat:
+        """Replace a linear layer (out, C·kernel) by a convolution (out, C, *kernel) with the same numbers."""
+        result = _Flat(linear.out_features, (1,) * value.dimensions, (1,) * value.dimensions)
+        reason = self.shared.get(name) or own_ways(linear)
+        if reason or self.made.setdefault(name, value) != value:
+            raise ProfilerError(
+                f"{NAME}: {name} {reason or 'is used on maps of different sizes'}, so it cannot be changed"
+            )
+        bias = linear.bias
+        kind: Any = CONVOLUTIONS[value.dimensions]
+        module: nn.Module = kind(
+            value.channels,
+            linear.out_features,
+            value.kernel,
+            dilation=value.dilation,
+            bias=bias is not None,
+            device="meta",
+        )
+        weight = linear.weight.detach().view(linear.out_features, value.channels, *value.kernel)
+        module.weight = nn.Parameter(weight, requires_grad=linear.weight.requires_grad)
+        module.bias = bias
+        self.changes.append(Change(name, described(linear), described(module)))
+        replace_module(self.model, name, module)
+        return result
+
+    def _batch_norm(self, name: str, norm: _BatchNorm, value: _Flat) -> None:
+        """Replace a batch norm of features by one of channels with the same numbers."""
+        if name in self.made:
+            return
+        reason = self.shared.get(name) or own_ways(norm)
+        if reason:
+            raise ProfilerError(f"{NAME}: {name} {reason}, so it cannot be changed")
+        self.made[name] = value
+        module = BATCH_NORMS[value.dimensions](
+            norm.num_features,
+            norm.eps,
+            norm.momentum,
+            norm.affine,
+            norm.track_running_stats,
+            device="meta",
+        )
+        module._parameters.update(norm._parameters)
+        module._buffers.update(norm._buffers)
+        if type(module) is not type(norm):
+            self.changes.append(Change(name, described(norm), described(module)))
+        replace_module(self.model, name, module)
+
+
+def _adaptive(model: nn.Module, node: fx.Node) -> str:
+    """``"avg"`` or ``"max"`` where the node is an adaptive pool, else nothing."""
+    if node.op == "call_module":
+        return POOLS.get(type(model.get_submodule(str(node.target))), "")
+    if node.op == "call_function":
+        text = node_text(node)
+        return next((kind for kind in ("avg", "max") if text.startswith(f"adaptive_{kind}_pool")), "")
+    return ""
+
+
+def _is_shape(node: fx.Node) -> bool:
+    """Whether the node asks for a size, which goes nowhere once the flatten is out."""
+    return node_text(node) in ("size", "getattr", "getitem") and not node.users
+
+
+def _product(sizes: Sequence[int]) -> int:
+    result = 1
+    for size in sizes:
+        result *= size
+    return result

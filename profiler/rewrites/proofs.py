@@ -1,0 +1,73 @@
+"""The proof for the course's small network: how far folding moves its outputs, and how much of that is rounding."""
+
+from __future__ import annotations
+
+import pandas as pd
+import torch
+from torch import nn
+
+from profiler.models.zoo import SmallNet
+from profiler.rewrites.equivalence import Equivalence, check_equivalence, in_float64
+from profiler.rewrites.folding import fold_batchnorm
+from profiler.rewrites.images import generated_images
+from profiler.rewrites.imitation import imitate_training
+from profiler.tables import make_table
+
+BATCH = 100
+TOLERANCE = 1e-8
+"""Of the largest squared difference of a batch of 100, in float32.  Rounding grows with the square of the scores."""
+
+SCORES = 2.5
+
+ROUNDING_COLUMNS = ("compared", "largest_output", "largest_absolute", "largest_squared", "mean_squared")
+
+
+def trained_small_net(seed: int = 0, width: int = 16, hidden: int = 1024) -> SmallNet:
+    """A SmallNet in eval mode whose weights and running statistics are like a trained network's.
+
+    Its scores have a deviation of ``SCORES`` before the last ReLU, which gives largest scores of about 20.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = SmallNet(width=width, hidden=hidden)
+    imitate_training(network.eval(), generated_images(256, seed=seed + 1), seed=seed, scores=SCORES)
+    return network
+
+
+def rounding_table(before: nn.Module, images: torch.Tensor, batch: int = BATCH) -> pd.DataFrame:
+    """Where the difference between a float32 network and its folded form comes from, a row for each comparison.
+
+    In order: the two as they are used; folding itself, all in float64; the folded weights rounded to float32, all
+    else in float64; the arithmetic of the original in float32; that of the folded network in float32.  Columns as in
+    :class:`~profiler.rewrites.equivalence.Equivalence`.
+    """
+    after = fold_batchnorm(before)
+    exact = in_float64(before)
+    rows = (
+        ("folded and original, both float32", _compared(before, after, images, batch)),
+        ("folding alone, all in float64", _compared(exact, fold_batchnorm(exact), images.double(), batch)),
+        ("folded weights rounded to float32", _compared(exact, in_float64(after), images.double(), batch)),
+        ("arithmetic of the original in float32", _compared(exact, _Widened(before), images.double(), batch)),
+        ("arithmetic of the folded in float32", _compared(in_float64(after), _Widened(after), images.double(), batch)),
+    )
+    return make_table(
+        ROUNDING_COLUMNS, [(text, *(getattr(found, name) for name in ROUNDING_COLUMNS[1:])) for text, found in rows]
+    )
+
+
+class _Widened(nn.Module):
+    """A float32 network that takes float64 inputs which float32 holds exactly."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.training = False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The network's outputs in float64."""
+        outputs: torch.Tensor = self.network(x.float())
+        return outputs.double()
+
+
+def _compared(before: nn.Module, after: nn.Module, images: torch.Tensor, batch: int) -> Equivalence:
+    return check_equivalence(before, after, images, TOLERANCE, batch=batch)

@@ -1,0 +1,124 @@
+"""A network → an equivalent network, with what was changed, what was left and why; one registry of such rewrites."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from profiler.errors import ProfilerError, did_you_mean
+from profiler.tracing import Inputs
+from profiler.tracing.private import without_compiler
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One module that a rewrite changed: its fully qualified name, what it was and what it is now."""
+
+    module: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """One module that a rewrite left as it was, and the reason."""
+
+    module: str
+    type: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """What a rewrite gives: the new network and a report of what was done to it."""
+
+    rewrite: str
+    model: nn.Module
+    changes: tuple[Change, ...]
+    left: tuple[Left, ...]
+
+
+Rewrite = Callable[..., Rewritten]
+"""``rewrite(model, inputs, **options)``: ``inputs`` are what the network is called with, or None if not known."""
+
+REWRITES: dict[str, Rewrite] = {}
+
+
+def register(name: str) -> Callable[[Rewrite], Rewrite]:
+    """Register the decorated function as the rewrite ``name``; a name can be registered once."""
+
+    def add(function: Rewrite) -> Rewrite:
+        if name in REWRITES:
+            raise ProfilerError(f"rewrite {name} is registered already; a rewrite can be registered once")
+        REWRITES[name] = function
+        return function
+
+    return add
+
+
+def rewrite(model: nn.Module, name: str, inputs: Inputs | None = None, **options: Any) -> Rewritten:
+    """The network that the rewrite ``name`` makes of ``model``, which is left as it was, and the report.
+
+    ``inputs`` are what the network is called with; shapes will do (tensors on meta).  A rewrite can do without
+    them, and does more and checks more with them.  Raises ProfilerError where there is no such rewrite, it refuses
+    its options, or the network cannot be rewritten.
+    """
+    if name not in REWRITES:
+        raise ProfilerError(
+            f"rewrite {name!r} is not known, expected one of {', '.join(REWRITES)}{did_you_mean(name, REWRITES)}"
+        )
+    if not isinstance(model, nn.Module):
+        raise ProfilerError(f"{name} expects a torch.nn.Module, not {type(model).__name__}")
+    try:
+        return REWRITES[name](without_compiler(model), inputs, **options)
+    except TypeError as error:
+        if "unexpected keyword argument" not in str(error):
+            raise
+        raise ProfilerError(f"rewrite {name}: {error}") from error
+
+
+def apply_rewrites(
+    model: nn.Module, steps: Sequence[str | Mapping[str, Mapping[str, Any] | None]], inputs: Inputs | None = None
+) -> tuple[Rewritten, ...]:
+    """The rewrites ``steps`` one after the other, each on what the one before it gave.
+
+    A step is a name or a mapping of one name to its options, as a config has them.
+    """
+    results: list[Rewritten] = []
+    for step in steps:
+        if not isinstance(step, str) and len(step) != 1:
+            raise ProfilerError(
+                f"rewrites: found {dict(step)}, expected a name or a mapping of one name to its options"
+            )
+        name, options = (step, None) if isinstance(step, str) else next(iter(step.items()))
+        result = rewrite(model, name, inputs, **(options or {}))
+        results.append(result)
+        model = result.model
+    return tuple(results)
+
+
+def copied(model: nn.Module, name: str) -> nn.Module:
+    """A deep copy of ``model``, for the rewrite ``name`` to change."""
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:
+        raise ProfilerError(
+            f"{name}: {type(model).__name__} cannot be copied: {type(error).__name__}: {error}"
+        ) from error
+
+
+def replace_module(root: nn.Module, name: str, module: nn.Module) -> None:
+    """Put ``module`` where ``root`` holds the module ``name``, in its training mode."""
+    parent, _, last = name.rpartition(".")
+    holder = root.get_submodule(parent)
+    module.training = holder.get_submodule(last).training
+    setattr(holder, last, module)
+
+
+def described(module: nn.Module) -> str:
+    """``Conv2d(3, 64, kernel_size=(3, 3), stride=(1, 1))``: the type and what it says of itself."""
+    return f"{type(module).__name__}({module.extra_repr()})"

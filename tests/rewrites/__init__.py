@@ -1,0 +1,1 @@
+"""Rewrites: each against its definition, on real tensors."""

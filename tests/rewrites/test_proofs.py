@@ -1,0 +1,66 @@
+"""The course's small network: folding moves its scores by rounding alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from profiler.models.zoo import SmallNet
+from profiler.rewrites import check_equivalence, fold_batchnorm, generated_images
+from profiler.rewrites.proofs import BATCH, TOLERANCE, rounding_table, trained_small_net
+
+
+def test_a_trained_small_net_is_a_hard_case() -> None:
+    """Its batch norms do something, and its scores are as large as a trained network's."""
+    network = trained_small_net()
+    for norm in network.modules():
+        if isinstance(norm, _BatchNorm):
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
+            assert norm.running_mean.abs().mean() > 0.05
+            assert norm.running_var.min() < 0.5
+            assert norm.weight.std() > 0.1
+    with torch.inference_mode():
+        assert 10 < network(generated_images(100)).max() < 40
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_small_net(count: int) -> None:
+    """The largest squared difference of a batch of 100 images is below 1e-8 in float32."""
+    network = trained_small_net()
+    found = check_equivalence(network, fold_batchnorm(network), generated_images(count), TOLERANCE, batch=BATCH)
+    assert found.passed, found
+    assert found.batches == count / 100
+    assert found.largest_squared > 0
+
+
+def test_an_epsilon_that_is_forgotten_is_seen() -> None:
+    """ε = 1e-5 beside running variances about 0.1 is far more than rounding."""
+    network = trained_small_net(width=4, hidden=32)
+    forgetful = trained_small_net(width=4, hidden=32)
+    for norm in forgetful.modules():
+        if isinstance(norm, _BatchNorm):
+            norm.eps = 0.0
+    found = check_equivalence(network, fold_batchnorm(forgetful), generated_images(100), TOLERANCE, batch=BATCH)
+    assert not found.passed
+
+
+def test_rounding_is_told_apart() -> None:
+    """Folding alone is exact; rounding the weights costs less than the arithmetic of either network."""
+    table = rounding_table(trained_small_net(width=4, hidden=64), generated_images(200))
+    used, folding, weights, original, folded = table["largest_squared"].tolist()
+    assert folding < 1e-20
+    assert folding < weights < min(original, folded)
+    assert used == pytest.approx(original + folded + weights, rel=0.8)
+    assert used <= TOLERANCE
+
+
+def test_a_small_net_is_what_the_course_says() -> None:
+    """16,384 inputs of the first linear layer, and a batch norm after all layers but the last."""
+    with torch.device("meta"):
+        network = SmallNet()
+    linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    assert [(layer.in_features, layer.out_features) for layer in linear] == [(16_384, 1024), (1024, 10)]
+    assert len(fold_batchnorm(network.eval()).state_dict()) == 4 * 2

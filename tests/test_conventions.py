@@ -1,0 +1,125 @@
+"""The same network by other counts, and the same work under other kinds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import profiler
+from profiler import config
+from profiler.agreement import unexplained
+from profiler.conventions import CONVENTIONS
+from profiler.errors import ProfilerError
+from profiler.profiles import Profile
+from profiler.views import VIEWS
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+@pytest.fixture(scope="module")
+def resnet18() -> Profile:
+    return profiler.profile_config(profiler.load_config(CONFIGS / "resnet18.yaml"))
+
+
+def test_configs_know_every_convention_and_view() -> None:
+    """The names are written down where torch and the tables are not needed."""
+    assert tuple(CONVENTIONS) == config.CONVENTIONS
+    assert tuple(VIEWS) == config.VIEWS
+
+
+def test_the_conventions_of_resnet18(resnet18: Profile) -> None:
+    """Separate counts, contractions, the published figure, and what fvcore says of the whole network."""
+    headlines = {name: resnet18.by(name).headline for name in CONVENTIONS}
+    assert headlines["exact"] == resnet18.total.flops
+    assert headlines["macs"] == headlines["torchvision"] == headlines["paper"] == 1814073344
+    assert headlines["fvcore"] == int(resnet18.agreement["figure"].sum()) == 1819065856
+    assert unexplained(resnet18.agreement).empty
+
+
+def test_a_convention_has_a_column_in_every_table(resnet18: Profile) -> None:
+    """Its rows add up to the headline; a convention that is a column anyway adds none."""
+    profile = resnet18.by("fvcore")
+    assert profile.layers["by_fvcore"].sum() == profile.headline
+    assert profile.operations["by_fvcore"].sum() == profile.headline
+    assert profile.modules["by_fvcore"].sum() == profile.modules["by_fvcore_total"][0] == profile.headline
+    assert profile.shares["by_fvcore"].iloc[-1] == profile.headline
+    assert profile.shares["by_fvcore_share"].iloc[:-1].sum() == pytest.approx(1)
+    assert "by_fvcore" in profiler.compare([profile, resnet18])
+    for name in ("exact", "macs"):
+        assert list(resnet18.by(name).layers.columns) == list(resnet18.layers.columns)
+
+
+def test_an_unknown_convention_or_view_is_an_error(resnet18: Profile) -> None:
+    """With the nearest known name."""
+    with pytest.raises(ProfilerError, match=r"convention 'fvcor' is not known.*did you mean 'fvcore'"):
+        resnet18.by("fvcor")
+    with pytest.raises(ProfilerError, match="view 'pointwise' is not known"):
+        resnet18.seen_as("pointwise")
+
+
+def test_macs_on_padding_zeros_of_the_reference_network() -> None:
+    """Exact by position: in the zoo's AlexNet, and as a share of torchvision's convolutions."""
+    ours = profiler.profile_config(profiler.load_config(CONFIGS / "alexnet.yaml"), crosscheck=False)
+    assert ours.macs_on_padding == 55574528 == ours.layers["macs_on_padding"].sum()
+    theirs = profiler.profile_config(profiler.load_config(CONFIGS / "alexnet_torchvision.yaml"), crosscheck=False)
+    assert round(100 * theirs.macs_on_padding / theirs.shares.set_index("kind").macs["conv"], 1) == 8.6
+
+
+def image(*shape: int) -> torch.Tensor:
+    return torch.empty(shape, device="meta")
+
+
+@pytest.mark.parametrize(
+    ("layer", "kinds"),
+    [
+        (nn.Conv2d(4, 8, 1), {"linear"}),
+        (nn.Conv2d(4, 8, 1, groups=2), {"conv"}),
+        (nn.ConvTranspose2d(4, 8, 1), {"linear"}),
+        (nn.ConvTranspose2d(4, 8, 1, groups=2), {"conv"}),
+        (nn.Conv2d(4, 8, 3), {"conv"}),
+        (nn.Conv2d(4, 4, 3, groups=4), {"depthwise"}),
+        (nn.Conv2d(4, 8, 1, groups=4), {"depthwise"}),
+        (nn.ConvTranspose2d(4, 8, 3, groups=4), {"depthwise"}),
+    ],
+)
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_views_sort_convolutions(layer: nn.Module, kinds: set[str], mode: str) -> None:
+    """Pointwise ones as linear, depthwise ones apart, in both directions; counts stay."""
+    x = image(2, 4, 7, 7).requires_grad_(mode == "training")
+    plain = profiler.profile(layer, x, mode=mode)  # type: ignore[arg-type]
+    seen = plain.seen_as("pointwise_as_linear", "depthwise_apart")
+    assert {call.kind for call in seen.trace.calls if call.count.macs} == kinds
+    assert seen.total == plain.total
+    assert seen.views == ("pointwise_as_linear", "depthwise_apart")
+    assert seen.seen_as("depthwise_apart") == seen
+    assert plain.views == ()
+
+
+def test_convnext_calls_little_of_its_work_convolutions() -> None:
+    """Its pointwise layers are linear ones; seen so, MobileNetV2 is mostly linear too."""
+    convnext = profiler.profile_config(config.quick_config("torchvision:convnext_tiny", []), crosscheck=False)
+    shares = convnext.shares.set_index("kind").macs_share
+    assert round(100 * shares["conv"], 1) == 6.6
+    mobilenet = profiler.profile_config(config.quick_config("torchvision:mobilenet_v2", []), crosscheck=False)
+    before = mobilenet.shares.set_index("kind").macs_share
+    after = mobilenet.seen_as("pointwise_as_linear").shares.set_index("kind").macs_share
+    assert before["conv"] > 0.99
+    assert after["linear"] > 0.85
+
+
+def test_attention_products_are_apart_from_other_matmuls() -> None:
+    """As they are counted, without a view."""
+    encoder = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    kinds = profiler.profile(encoder, image(2, 5, 8)).shares["kind"].tolist()
+    assert "attention" in kinds
+    assert "matmul" not in kinds
+
+
+def test_convention_and_views_are_saved(resnet18: Profile, tmp_path: Path) -> None:
+    """And come back with the profile."""
+    profile = resnet18.by("fvcore").seen_as("pointwise_as_linear")
+    profile.save(tmp_path / "p.json")
+    assert profiler.load_profile(tmp_path / "p.json") == profile
