@@ -65,7 +65,7 @@ def profile_config(config: Config, *, strict: bool = False, crosscheck: bool = T
     subject = configured(config)
     result = _profile(subject, config.name, config.model.target, config.mode, config.optimizer, strict)
     result = result.by(config.convention).seen_as(*config.views)
-    return _counted_by(result, config.crosscheck, subject) if crosscheck else result
+    return result.crosscheck(config.crosscheck) if crosscheck else result
 
 
 def crosscheck(
@@ -82,11 +82,14 @@ def crosscheck(
         return profile_config(model.model_copy(update={"crosscheck": tuple(against)}))
     if inputs is None:
         raise ProfilerError("crosscheck of a network needs its inputs")
-    return _counted_by(profile(model, inputs), against, given(model, inputs))
+    return profile(model, inputs).crosscheck(against)
 
 
 def _profile(subject: Subject, name: str, target: str, mode: Mode, optimizer: str | None, strict: bool) -> Profile:
-    result = Profile(name, target, mode, _trace(subject, mode, optimizer), _environment())
+    def ask(profile: Profile, counters: Sequence[str]) -> Profile:
+        return _counted_by(profile, counters, subject)
+
+    result = Profile(name, target, mode, _trace(subject, mode, optimizer), _environment(), ask=ask)
     if strict:
         check_complete(result)
     return result

@@ -25,6 +25,8 @@ NOT_AS_IT_SHOULD_BE = 1
 """Exit codes: what was asked for cannot be done; it was done and the answer is not the wanted one."""
 
 FORMAT_NAMES = ("csv", "markdown", "json")
+TABLE_FORMATS = ("csv", "markdown")
+COUNTER_NAMES = ("fvcore", "torch", "torch-cpu", "ptflops", "thop", "torchinfo", "calflops", "torchprofile")
 CONVENTION_NAMES = ("exact", "macs", "torchvision", "fvcore", "paper")
 
 
@@ -35,18 +37,21 @@ class _Commands(click.Group):
         return list(self.commands)
 
 
-class _Formats(click.ParamType[Any]):
-    """``csv,markdown`` → a tuple of formats."""
+class _Names(click.ParamType[Any]):
+    """``csv,markdown`` → a tuple of known names."""
 
-    name = "FORMAT,…"
+    def __init__(self, known: Sequence[str], what: str) -> None:
+        self.name = "NAME,…"
+        self._known = known
+        self._what = what
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
         if isinstance(value, tuple):
             return value
         names = tuple(dict.fromkeys(name.strip() for name in value.split(",")))
         for name in names:
-            if name not in FORMAT_NAMES:
-                self.fail(f"{name!r} is not a format, expected some of {', '.join(FORMAT_NAMES)}", param, ctx)
+            if name not in self._known:
+                self.fail(f"{name!r} is not {self._what}, expected some of {', '.join(self._known)}", param, ctx)
         return names
 
 
@@ -95,7 +100,9 @@ def cli() -> None:
 @cli.command("profile")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Write the tables to this folder.")
-@click.option("--format", "formats", type=_Formats(), help="csv, markdown, json: what to write, or print.")
+@click.option(
+    "--format", "formats", type=_Names(FORMAT_NAMES, "a format"), help="csv, markdown, json: write or print these."
+)
 @click.option("--strict", is_flag=True, help="Fail where an operation has no rule.")
 @click.option("--depth", type=click.IntRange(min=0), metavar="N", help="Show the tree of modules down to depth N.")
 @click.option("--no-crosscheck", is_flag=True, help="Do not ask other counters.")
@@ -123,8 +130,7 @@ def profile_command(
     alone, that one format is printed instead of the tables for people.
     """
     with _errors_in_one_line(debug):
-        if output is None and formats is not None and len(formats) > 1:
-            raise click.UsageError("--format without --output prints one format; give --output to write several")
+        _check_one_format(output, formats)
         asked = _read_sources(sources, shapes)
         _check_names(asked, output)
         profiles = _profile_all(asked, strict=strict, crosscheck=not no_crosscheck, quiet=quiet)
@@ -148,7 +154,9 @@ def profile_command(
 @cli.command("compare")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Write the comparison to this folder.")
-@click.option("--format", "formats", type=_Formats(), help="csv, markdown: what to write, or print.")
+@click.option(
+    "--format", "formats", type=_Names(TABLE_FORMATS, "a format"), help="csv, markdown: what to write, or print."
+)
 @click.option("--strict", is_flag=True, help="Fail where an operation has no rule.")
 @_by_whose_count
 @_common
@@ -166,46 +174,52 @@ def compare_command(
 ) -> None:
     """Set networks side by side, with ratios to the first."""
     with _errors_in_one_line(debug):
-        from profiler.files import write_text
-        from profiler.render import comparison_report, render_files
+        from profiler.render import comparison_report
 
-        if formats is not None and "json" in formats:
-            raise click.UsageError("a comparison is written as csv or markdown")
-        if output is None and formats is not None and len(formats) > 1:
-            raise click.UsageError("--format without --output prints one format; give --output to write several")
+        _check_one_format(output, formats)
         profiles = _profile_all(_read_sources(sources, shapes), strict=strict, crosscheck=False, quiet=quiet)
         views = _views(pointwise_as_linear=pointwise_as_linear, depthwise_apart=depthwise_apart)
         report = comparison_report([_as_asked(profile, convention, views) for profile in profiles])
-        files = render_files(report, formats or ("csv", "markdown"))
-        if output is not None:
-            for name, text in files.items():
-                write_text(output / name, text)
-        if quiet:
-            return
-        if output is None and formats is not None:
-            click.echo(next(iter(files.values())), nl=False)
-        else:
-            _show(report)
+        _deliver(report, output, formats, TABLE_FORMATS, quiet=quiet)
 
 
 @cli.command("crosscheck")
 @click.argument("source", metavar="SOURCE")
+@click.option(
+    "--against", type=_Names(COUNTER_NAMES, "a counter"), help="Which counters to ask: fvcore, torch, thop, …"
+)
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Write the comparison to this folder.")
+@click.option(
+    "--format", "formats", type=_Names(FORMAT_NAMES, "a format"), help="csv, markdown, json: write or print these."
+)
 @_common
-def crosscheck_command(source: str, shapes: tuple[str, ...], quiet: bool, debug: bool) -> None:
-    """Compare the MACs of each layer with fvcore's figures; every difference has a reason.
+def crosscheck_command(
+    source: str,
+    against: tuple[str, ...] | None,
+    output: Path | None,
+    formats: tuple[str, ...] | None,
+    shapes: tuple[str, ...],
+    quiet: bool,
+    debug: bool,
+) -> None:
+    """Compare the MACs of each layer with other counters' figures; every difference has a reason.
 
-    Exits with 1 where a difference is unexplained, or where no counter could be asked.
+    Asks the counters of the config, or fvcore.  Exits with 1 where a difference is unexplained, or where no counter
+    could be asked; one that fails or takes too long is reported as that.
     """
     with _errors_in_one_line(debug):
         from profiler.agreement import unexplained
         from profiler.render import crosscheck_report
 
-        (asked,) = _read_sources((source,), shapes)
-        if isinstance(asked[1], _config_type()) and not asked[1].crosscheck:
-            asked = (asked[0], asked[1].model_copy(update={"crosscheck": ("fvcore",)}))
-        (profile,) = _profile_all([asked], strict=False, crosscheck=True, quiet=quiet)
-        if not quiet:
-            _show(crosscheck_report(profile))
+        _check_one_format(output, formats)
+        ((name, item),) = _read_sources((source,), shapes)
+        if isinstance(item, _config_type()):
+            item = item.model_copy(update={"crosscheck": against or item.crosscheck or ("fvcore",)})
+        elif against is not None:
+            raise click.UsageError("--against needs a network; a saved profile holds what its counters said")
+        (profile,) = _profile_all([(name, item)], strict=False, crosscheck=True, quiet=quiet)
+        folder = output / profile.name if output is not None else None
+        _deliver(crosscheck_report(profile), folder, formats, FORMAT_NAMES, quiet=quiet)
         open_rows = unexplained(profile.agreement)
         if len(open_rows):
             _fail(f"{profile.name}: {len(open_rows)} differences are unexplained", NOT_AS_IT_SHOULD_BE)
@@ -217,7 +231,9 @@ def crosscheck_command(source: str, shapes: tuple[str, ...], quiet: bool, debug:
 @cli.command("rewrite")
 @click.argument("source", metavar="CONFIG")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Write the tables to this folder.")
-@click.option("--format", "formats", type=_Formats(), help="csv, markdown: what to write, or print.")
+@click.option(
+    "--format", "formats", type=_Names(TABLE_FORMATS, "a format"), help="csv, markdown: what to write, or print."
+)
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def rewrite_command(
@@ -229,22 +245,14 @@ def rewrite_command(
     """
     with _errors_in_one_line(debug):
         from profiler.config import load_config
-        from profiler.files import write_text
-        from profiler.render import render_files, rewriting_report
+        from profiler.render import rewriting_report
         from profiler.rewriting import rewrite_config
 
-        if formats is not None and "json" in formats:
-            raise click.UsageError("a rewriting is written as csv or markdown")
+        _check_one_format(output, formats)
         result = rewrite_config(load_config(source))
         report = rewriting_report(result.before, result.after, result.findings(), result.reasons_left())
-        files = render_files(report, formats or ("csv", "markdown"))
-        if output is not None:
-            for name, text in files.items():
-                write_text(output / result.before.name / name, text)
-        if not quiet and output is None and formats is not None:
-            click.echo(files.get("summary.md") or files["rewriting.csv"], nl=False)
-        elif not quiet:
-            _show(report)
+        folder = output / result.before.name if output is not None else None
+        _deliver(report, folder, formats, TABLE_FORMATS, quiet=quiet)
         if not result.equivalence.passed:
             _fail(f"{result.before.name}: {result.verdict()}", NOT_AS_IT_SHOULD_BE)
 
@@ -467,6 +475,31 @@ def _as_format(profile: Profile, name: str, depth: int | None) -> str:
 
     file = {"csv": "layers.csv", "markdown": "summary.md", "json": "profile.json"}[name]
     return render_files(profile_report(profile, depth=depth), (name,))[file]
+
+
+def _check_one_format(output: Path | None, formats: Sequence[str] | None) -> None:
+    if output is None and formats is not None and len(formats) > 1:
+        raise click.UsageError("--format without --output prints one format; give --output to write several")
+
+
+def _deliver(
+    report: Report, folder: Path | None, formats: Sequence[str] | None, default: Sequence[str], *, quiet: bool
+) -> None:
+    """Write a report to ``folder`` in the formats asked for, or by default; print it, in one format or for people."""
+    from profiler.files import write_text
+    from profiler.render import render_files
+
+    if folder is not None:
+        for name, text in render_files(report, tuple(formats or default)).items():
+            write_text(folder / name, text)
+    if quiet:
+        return
+    if folder is None and formats is not None:
+        files = render_files(report, tuple(formats))
+        last_table = next((text for name, text in reversed(files.items()) if name.endswith(".csv")), "")
+        click.echo(files.get("summary.md") or files.get("profile.json") or last_table, nl=False)
+    else:
+        _show(report)
 
 
 def _terminal_report(profile: Profile, depth: int | None) -> Report:

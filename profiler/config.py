@@ -90,7 +90,7 @@ def _unique(values: tuple[T, ...]) -> tuple[T, ...]:
 
 def _counters(value: object) -> object:
     if value is True:
-        return COUNTERS
+        return DEFAULT_COUNTERS
     if value is False:
         return ()
     if not isinstance(value, (list, tuple)):

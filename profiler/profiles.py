@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pandas as pd
 from profiler import tables
 from profiler.agreement import agreement_table
 from profiler.conventions import find_convention, headline_of
-from profiler.errors import StoredProfileError
+from profiler.errors import ProfilerError, StoredProfileError
 from profiler.files import write_text
 from profiler.formatting import format_table, headline
 from profiler.opcount import SCALAR_OPERATIONS, OpCount, Term
@@ -35,13 +35,18 @@ SCHEMA = "static-flop-profiler/profile"
 SCHEMA_VERSION = 1
 
 
+Ask = Callable[["Profile", tuple[str, ...]], "Profile"]
+"""Asks other counters about the network that a profile was made of."""
+
+
 @dataclass(frozen=True)
 class Profile:
     """What one network costs, and where.
 
     ``target`` says what was profiled, ``environment`` the versions it was traced with, ``counters`` what other
     counters said of it; ``convention`` by whose count its headline is, ``views`` by which views its work is sorted
-    into kinds.  The tables are pandas data frames made from the records on first use.
+    into kinds. ``ask`` is there as long as the network is at hand: a saved profile has none. The tables are pandas
+    data frames made from the records on first use.
     """
 
     name: str
@@ -52,6 +57,7 @@ class Profile:
     counters: tuple[CounterRecord, ...] = ()
     convention: str = "exact"
     views: tuple[str, ...] = ()
+    ask: Ask | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def total(self) -> OpCount:
@@ -177,6 +183,20 @@ class Profile:
         """
         new = tuple(view for view in dict.fromkeys(views) if view not in self.views)
         return replace(self, trace=apply_views(self.trace, new), views=(*self.views, *new))
+
+    def crosscheck(self, against: Sequence[str] = ("fvcore",)) -> Profile:
+        """The same profile with what the counters named in ``against`` say of the network; see :attr:`agreement`.
+
+        Raises :class:`~profiler.errors.ProfilerError` for a counter that is not known, and for a saved profile,
+        whose network is not at hand.
+        """
+        if self.ask is None:
+            raise ProfilerError(f"{self.name}: a saved profile has no network to count again; profile it anew")
+        return self.ask(self, tuple(against))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the network, which need not be one that can be pickled."""
+        return {**self.__dict__, "ask": None}
 
     def with_counters(self, *counters: CounterRecord) -> Profile:
         """The same profile with what other counters said."""

@@ -39,7 +39,7 @@ class Shared(nn.Module):
         self.first = nn.Sequential(layer, nn.ReLU())
         self.second = nn.Sequential(layer, nn.ReLU())
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> Any:
         return self.second(self.first(x))
 
 
@@ -108,9 +108,14 @@ def _attention(x: torch.Tensor, attention: nn.Module, **options: Any) -> Any:
     return attention(x, x, x, **options)
 
 
+def _cross_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, attention: nn.Module) -> Any:
+    return attention(q, k, v)
+
+
 MUSEUM: dict[str, Exhibit] = {
     "linear": lambda: (nn.Linear(8, 3), (_sequence(),)),
     "linear of a vector": lambda: (nn.Linear(8, 3, bias=False), (torch.zeros(8),)),
+    "two layers of a vector": lambda: (nn.Sequential(nn.Linear(8, 5), nn.Linear(5, 1)), (torch.zeros(8),)),
     "bilinear": lambda: (nn.Bilinear(3, 4, 5), (torch.zeros(2, 3), torch.zeros(2, 4))),
     "conv1d": lambda: (nn.Conv1d(8, 6, 3, stride=2, padding=1), (torch.zeros(2, 8, 9),)),
     "conv2d grouped": lambda: (nn.Conv2d(4, 8, 3, groups=2, dilation=2, padding=2), (_image(),)),
@@ -139,6 +144,10 @@ MUSEUM: dict[str, Exhibit] = {
     "multihead attention": lambda: (
         Calls(_attention, attention=nn.MultiheadAttention(8, 2, batch_first=True)),
         (_sequence(),),
+    ),
+    "multihead attention, other widths": lambda: (
+        Calls(_cross_attention, attention=nn.MultiheadAttention(8, 2, kdim=6, vdim=4, batch_first=True)),
+        (_sequence(), _sequence(2, 7, 6), _sequence(2, 7, 4)),
     ),
     "encoder layer": lambda: (nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), (_sequence(),)),
     "encoder": lambda: (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pandas as pd
@@ -224,3 +225,23 @@ def test_public_names_are_what_they_say() -> None:
     assert set(profiler.__all__) <= set(dir(profiler))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = profiler.nothing
+
+
+def test_a_profile_can_be_crosschecked_and_pickled() -> None:
+    """As long as its network is at hand; a saved or pickled one says that it has none."""
+    profile = profiler.profile(nn.Linear(3, 3), torch.zeros(1, 3))
+    checked = profile.crosscheck(["fvcore"])
+    assert [counter.status for counter in checked.counters] == ["ok"]
+    assert profile.counters == ()
+    copy = pickle.loads(pickle.dumps(checked))
+    assert copy == checked
+    with pytest.raises(ProfilerError, match="a saved profile has no network"):
+        copy.crosscheck()
+
+
+def test_rewrites_are_reached_from_the_package() -> None:
+    """Without an import of their own."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval()
+    folded = profiler.rewrites.fold_batchnorm(model)
+    assert isinstance(folded.get_submodule("1"), nn.Identity)
+    assert isinstance(model[1], nn.BatchNorm2d)

@@ -15,7 +15,7 @@ from profiler.cli import cli
 from profiler.config import load_config
 from profiler.records import TensorSpec
 from profiler.rules import REGISTRY
-from tests import training_page
+from tests import rewrites_page, training_page
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -128,3 +128,9 @@ def test_links_lead_somewhere() -> None:
 def test_the_page_on_training_is_up_to_date() -> None:
     """``python -m tests.training_page`` would change nothing."""
     assert training_page.page() == training_page.PAGE.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_page_on_rewrites_is_up_to_date() -> None:
+    """``python -m tests.rewrites_page`` would change nothing."""
+    assert rewrites_page.page() == rewrites_page.PAGE.read_text(encoding="utf-8")

@@ -53,7 +53,8 @@ def flop_counter_ratio(model: nn.Module, x: torch.Tensor) -> float:
         result = model(x)
         forward = counter.get_total_flops()
         result.sum().backward()
-    return (counter.get_total_flops() - forward) / forward
+    backward: int = counter.get_total_flops() - forward
+    return backward / float(forward)
 
 
 def explicit_rows() -> list[dict[str, object]]:
@@ -93,10 +94,10 @@ runs, and `optimizer:` a step of the optimizer. The table `training` splits each
 - the **input gradient**, which the layers before need, and the **weight gradient**, which the layer's own weights need;
 - the **optimizer**.
 
-Of a layer with K macs each gradient costs K macs again. The first layer needs no input gradient unless its input asks for
-one, a frozen layer no weight gradient, and layers before every trainable one need neither. Where the input asks for a
-gradient, the contractions of the backward pass cost exactly twice those of the forward pass, in grouped and depthwise
-convolutions too (MACs of one image at 224 × 224):
+Of a layer with K macs each gradient costs K macs again. The first layer needs no input gradient unless its input asks
+for one, a frozen layer no weight gradient, and layers before every trainable one need neither. Where the input asks
+for a gradient, the contractions of the backward pass cost exactly twice those of the forward pass, in grouped and
+depthwise convolutions too (MACs of one image at 224 × 224):
 
 {table(split_rows())}
 
@@ -106,8 +107,8 @@ gradient of a grouped convolution for that of a dense one, which is as many time
 ## A convolution's gradient without its matrix
 
 A convolution is linear: y = A_w·x, where the rows of the Toeplitz matrix A_w hold the kernel, shifted. Its
-vector–Jacobian product v·A_w is the transposed convolution of v with the same kernel. It costs what the convolution costs,
-and A_w, which is nearly all zeros, is never formed. In multiply–accumulates:
+vector–Jacobian product v·A_w is the transposed convolution of v with the same kernel. It costs what the convolution
+costs, and A_w, which is nearly all zeros, is never formed. In multiply–accumulates:
 
 {table(explicit_rows())}
 

@@ -393,7 +393,7 @@ def ptflops(module: Module) -> Iterator[Item]:
     else:
         yield from ptflops_functions(module, hooked=False)
     if not module.name:
-        yield Item("other", 0, (Part(_remainder(module), "remainder"),))
+        yield Item("other", 0, (Part(_remainder(module), "remainder"),), calls=0)
 
 
 def _remainder(root: Module) -> int:

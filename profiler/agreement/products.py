@@ -24,7 +24,7 @@ COMPLEX = 4
 
 def products(call: OpCall) -> int:
     """Real multiply–accumulates from the shapes; the rule's own macs where the shapes do not tell."""
-    formula = _FORMULAS.get(call.op)
+    formula = FORMULAS.get(call.op)
     if formula is None:
         return call.count.macs
     return formula(call) * (COMPLEX if call.outputs[0].is_complex else 1)
@@ -93,7 +93,7 @@ def _added_product(call: OpCall) -> int:
 
 
 def _linear(call: OpCall) -> int:
-    return prod(first(call).shape[:-1]) * call.inputs[1].size
+    return result(call).size * call.inputs[1].shape[-1]
 
 
 def _attention(call: OpCall) -> int:
@@ -111,7 +111,7 @@ def _recurrent(call: OpCall) -> int:
     return shapes.positions * sum(shapes.sizes)
 
 
-_FORMULAS: dict[str, Callable[[OpCall], int]] = {
+FORMULAS: dict[str, Callable[[OpCall], int]] = {
     **dict.fromkeys(CONVOLUTIONS, _convolution),
     **dict.fromkeys(TRANSPOSED, _transposed),
     **dict.fromkeys(("aten::matmul", "aten::mm", "aten::bmm", "aten::mv", "aten::dot"), _product),
@@ -122,3 +122,4 @@ _FORMULAS: dict[str, Callable[[OpCall], int]] = {
     "aten::bilinear": _bilinear,
     "torchvision::deform_conv2d": _convolution,
 }
+"""The operations whose shapes tell, each with its formula in real products."""

@@ -119,17 +119,9 @@ REASONS: Mapping[str, Reason] = {
         "It leaves the projection of an LSTM (proj_size) out, or takes the hidden size for it.",
         "does not count an LSTM's projection as it is",
     ),
-    "directions": Reason(
-        "It takes both directions of a recurrent network to have the weights, or the inputs, of one layer of one.",
-        "does not count the directions of {0} as they are",
-    ),
     "gates": Reason(
         "It counts the elementwise work of recurrent gates as multiply–accumulates.",
         "counts the elementwise work of the gates",
-    ),
-    "steps": Reason(
-        "It takes other sizes than steps × batch for the number of times that a recurrent cell runs.",
-        "takes {0} for the number of steps of the batch",
     ),
     "scaling": Reason("It counts the scaling of attention's queries.", "counts the scaling of the queries"),
     "heads": Reason(

@@ -26,8 +26,8 @@ def count_with_calflops(model: nn.Module, inputs: Any) -> CounterRecord:
     """
     if next(model.parameters(), None) is None:
         raise ProfilerError("it takes the device from the first parameter, and there is none")
-    calflops = import_module("calflops")
-    operators = import_module("calflops.pytorch_ops")
+    calflops: Any = import_module("calflops")
+    operators: Any = import_module("calflops.pytorch_ops")
     names = {id(module): name for name, module in reversed(list(model.named_modules()))}
     by_module, seen = Tally(), Tally()
     original = operators.wrapFunc

@@ -19,6 +19,9 @@ from profiler.tracing.copying import copy_to_meta, to_meta
 from profiler.tracing.tensors import map_inputs
 
 FACTOR = 2
+"""What one multiply–accumulate is in its figures."""
+
+VERSION = torch.__version__.partition("+")[0]
 
 
 def count_with_torch(model: nn.Module, inputs: Any) -> CounterRecord:
@@ -26,7 +29,7 @@ def count_with_torch(model: nn.Module, inputs: Any) -> CounterRecord:
     try:
         return _count("torch", copy_to_meta(model).eval(), map_inputs(inputs, to_meta))
     except Exception as error:
-        return CounterRecord("torch", torch.__version__, "failed", failure(error))
+        return CounterRecord("torch", VERSION, "failed", failure(error))
 
 
 def count_with_torch_on_cpu(model: nn.Module, inputs: Any) -> CounterRecord:
@@ -34,7 +37,7 @@ def count_with_torch_on_cpu(model: nn.Module, inputs: Any) -> CounterRecord:
     try:
         return _count("torch-cpu", model, inputs)
     except Exception as error:
-        return CounterRecord("torch-cpu", torch.__version__, "failed", failure(error))
+        return CounterRecord("torch-cpu", VERSION, "failed", failure(error))
 
 
 def _count(name: str, model: nn.Module, inputs: Any) -> CounterRecord:
@@ -46,7 +49,7 @@ def _count(name: str, model: nn.Module, inputs: Any) -> CounterRecord:
     figures.add("", "other", counter.get_total_flops() // FACTOR - figures.total)
     return CounterRecord(
         counter=name,
-        version=torch.__version__.partition("+")[0],
+        version=VERSION,
         status="ok",
         figures=figures.figures(),
         unsupported=counter.unsupported.figures(),
@@ -71,7 +74,7 @@ class _Recording(FlopCounterMode):
     def _count_flops(self, func_packet: Any, out: Any, args: Any, kwargs: Any) -> Any:
         op = getattr(func_packet, "_qualified_op_name", str(func_packet))
         before = self.flop_counts["Global"][func_packet]
-        result = super()._count_flops(func_packet, out, args, kwargs)
+        result = super()._count_flops(func_packet, out, args, kwargs)  # type: ignore[no-untyped-call]
         if func_packet in self.flop_registry:
             figure = self.flop_counts["Global"][func_packet] - before
             self.figures.add(self._running.module, op, figure // FACTOR)

@@ -28,10 +28,10 @@ def count_with_ptflops(model: nn.Module, inputs: Any) -> CounterRecord:
     """What ptflops says of one call of ``model``.
 
     A figure goes by the type of the module that it hooked, or by ``F.`` or ``torch.`` and the function that it
-    patched; ``seen`` says how often each ran, and by how many samples it divides.  Raises where the network is called with several positional
-    arguments that have no names, since ptflops passes one tensor or keyword arguments.
+    patched; ``seen`` says how often each ran, and by how many samples it divides.  Raises where the network is
+    called with several positional arguments that have no names: ptflops passes one tensor or keyword arguments.
     """
-    engine = import_module("ptflops.pytorch_engine")
+    engine: Any = import_module("ptflops.pytorch_engine")
     seen, hooked, patched = Tally(), Tally(), Tally()
     names = {id(module): name for name, module in reversed(list(model.named_modules()))}
 
@@ -71,7 +71,7 @@ def count_with_ptflops(model: nn.Module, inputs: Any) -> CounterRecord:
 
 def _run(model: nn.Module, inputs: Any) -> int:
     """The total, in eval mode; ptflops prints what goes wrong and returns nothing."""
-    ptflops = import_module("ptflops")
+    ptflops: Any = import_module("ptflops")
     given = dict(inputs) if isinstance(inputs, Mapping) else _one_or_named(model, positional_arguments(model, inputs))
     said = io.StringIO()
     with redirect_stdout(said), redirect_stderr(said):

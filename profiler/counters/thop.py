@@ -20,7 +20,7 @@ NAME = "thop"
 
 def count_with_thop(model: nn.Module, inputs: Any) -> CounterRecord:
     """What thop says of one call of ``model``; ``seen`` says how often each of its hooks ran."""
-    thop = import_module("thop.profile")
+    thop: Any = import_module("thop.profile")
     names = {id(module): name for name, module in reversed(list(model.named_modules()))}
     seen = Tally()
 

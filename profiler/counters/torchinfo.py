@@ -21,7 +21,7 @@ ALL_LEVELS = 10**6
 
 def count_with_torchinfo(model: nn.Module, inputs: Any) -> CounterRecord:
     """What torchinfo says of one call of ``model``; ``seen`` says in how many calls it saw each module."""
-    torchinfo = import_module("torchinfo")
+    torchinfo: Any = import_module("torchinfo")
     data = dict(inputs) if isinstance(inputs, Mapping) else list(inputs)
     statistics = torchinfo.summary(model, input_data=data, depth=ALL_LEVELS, verbose=0)
     names = {id(module): name for name, module in reversed(list(model.named_modules()))}

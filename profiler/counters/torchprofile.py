@@ -25,7 +25,7 @@ NAME = "torchprofile"
 
 def count_with_torchprofile(model: nn.Module, inputs: Any) -> CounterRecord:
     """What torchprofile says of one call of ``model``; ``seen`` says how often it met each operation."""
-    profiling = import_module("torchprofile.profile")
+    profiling: Any = import_module("torchprofile.profile")
     graphs: list[Any] = []
     trace = profiling.trace
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import pandas as pd
 
+from profiler.agreement import agreement_summary, reasons_table
 from profiler.analysis.comparison import compare, kind_share
 from profiler.analysis.rewriting import disappeared, rewriting_table
 from profiler.conventions import find_convention
@@ -345,37 +345,23 @@ def _rank(row: Mapping[str, Any]) -> tuple[bool, int, int]:
     return row["status"] != "partial", -(row["flops"] or 0), -(row["comparisons"] or 0)
 
 
-REASON = re.compile(r"(?P<text>.+?) \((?P<amount>[+-][\d,]+)\)(?:; |$)")
-"""One part of an explanation in the agreement table: a reason and how much of the difference it accounts for."""
-
-
 def _verdicts(profile: Profile) -> Iterable[str]:
     """For each counter: how many layers agree, why the others do not, and what has no reason."""
     for counter in profile.counters:
         if counter.status == "ok":
-            yield from _verdict(counter, profile.agreement[profile.agreement["counter"] == counter.counter])
+            yield from _verdict(profile, counter)
         else:
             yield f"{_title(counter)}: {counter.status}: {counter.message}"
 
 
-def _verdict(counter: CounterRecord, frame: pd.DataFrame) -> Iterable[str]:
-    rows = _records(frame)
-    equal = sum(row["difference"] == 0 for row in rows)
-    left = [row for row in rows if not row["explained"]]
-    explained = len(rows) - equal - len(left)
+def _verdict(profile: Profile, counter: CounterRecord) -> Iterable[str]:
+    (summary,) = _records(agreement_summary(profile.trace, [counter]))
     yield (
-        f"{_title(counter)}: {equal} of {_plural(len(rows), 'layer')} equal, {explained} explained, "
-        f"{len(left)} unexplained."
+        f"{_title(counter)}: {summary['equal']} of {_plural(summary['layers'], 'layer')} equal, "
+        f"{summary['explained']} explained, {summary['unexplained']} unexplained."
     )
-    reasons: dict[str, list[int]] = {}
-    for row in rows:
-        if row["explained"]:
-            for part in REASON.finditer(row["reason"]):
-                reasons.setdefault(part["text"], []).append(int(part["amount"].replace(",", "")))
-    for text, amounts in sorted(reasons.items(), key=lambda item: -abs(sum(item[1]))):
-        yield f"{text}: {sum(amounts):+,} in {_plural(len(amounts), 'layer')}"
-    if left:
-        yield f"unexplained: {sum(row['difference'] for row in left):+,} in {_plural(len(left), 'layer')}"
+    for row in _records(reasons_table(profile.trace, [counter])):
+        yield f"{row['reason']}: {row['amount']:+,} in {_plural(row['layers'], 'layer')}"
 
 
 def _title(counter: CounterRecord) -> str:

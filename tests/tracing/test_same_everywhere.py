@@ -39,11 +39,14 @@ class AlwaysEval(nn.Module):
 
 def with_gradients(model: nn.Module, inputs: tuple[Any, ...]) -> Trace:
     """The forward of a training trace in eval mode: operations arrive taken apart."""
-    wanted = tuple(x.clone().requires_grad_() if x.is_floating_point() else x for x in inputs)
+    wanted = tuple(x.clone().requires_grad_() if x.is_floating_point() or x.is_complex() else x for x in inputs)
     return trace_for_real(AlwaysEval(model), wanted, "training", reason="test")
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN"),
+    pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths"),
+]
 
 
 @pytest.mark.parametrize("name", MUSEUM)

@@ -1,0 +1,120 @@
+"""Asks every counter of every exhibit and network: ``python -m tests.counters.measuring FILE`` writes what they say.
+
+Each counter runs in a fork of its own, so that no process has to import torch anew; only the page needs it so quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import traceback
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from profiler.counters import COUNTERS, DISTRIBUTIONS
+from profiler.counters.calling import failure, installed_version
+from profiler.models.torchvision_ops import import_torchvision
+from profiler.records import CounterRecord
+from tests.counters.networks import NETWORKS
+from tests.museum import MUSEUM
+
+Make = Callable[[], tuple[nn.Module, Any]]
+
+LISTS = ("figures", "unsupported", "seen")
+
+
+def ask(make: Make) -> list[CounterRecord]:
+    """What each counter says of the network that ``make`` returns with its inputs."""
+    return [CounterRecord.read(item) for item in _in_fork(lambda: _ask_all(make))]
+
+
+def _ask_all(make: Make) -> list[dict[str, Any]]:
+    model, inputs = make()
+    model.eval()
+    return [_in_fork(lambda name=name: asdict(_ask(name, model, inputs))) for name in COUNTERS]  # type: ignore[misc]
+
+
+def _ask(counter: str, model: nn.Module, inputs: Any) -> CounterRecord:
+    try:
+        return COUNTERS[counter](model, inputs)
+    except Exception as error:
+        version = installed_version(DISTRIBUTIONS.get(counter, counter))
+        return CounterRecord(counter, version, "failed", failure(error))
+
+
+def _in_fork(action: Callable[[], Any]) -> Any:
+    """What ``action`` returns, as JSON has it, from a copy of this process."""
+    with tempfile.NamedTemporaryFile("r", encoding="utf-8") as answer:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                Path(answer.name).write_text(json.dumps(action()), encoding="utf-8")
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        if status:
+            raise RuntimeError(f"a measurement ended with status {status}")
+        return json.loads(answer.read())
+
+
+def subjects() -> dict[str, Make]:
+    """Every exhibit of the museum and every network, by name."""
+    return {**MUSEUM, **{network.name: network.make for network in NETWORKS}}
+
+
+def measure(names: Iterable[str] | None = None) -> dict[str, list[CounterRecord]]:
+    """What every counter says of the subjects of these names, by default of all."""
+    known = subjects()
+    return {name: ask(known[name]) for name in (known if names is None else names)}
+
+
+def to_json(records: Mapping[str, Iterable[CounterRecord]]) -> str:
+    """One record a line; figures are [module, operation, number]."""
+    lines = []
+    for name, said in records.items():
+        inner = ",\n".join(f"  {json.dumps(_packed(record), ensure_ascii=False)}" for record in said)
+        lines.append(f" {json.dumps(name, ensure_ascii=False)}: [\n{inner}\n ]")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def from_json(text: str) -> dict[str, list[CounterRecord]]:
+    """What :func:`to_json` wrote."""
+    return {name: [CounterRecord.read(_unpacked(item)) for item in said] for name, said in json.loads(text).items()}
+
+
+def _packed(record: CounterRecord) -> dict[str, Any]:
+    item = {key: value for key, value in asdict(record).items() if value or key in ("counter", "status")}
+    for key in LISTS:
+        if key in item:
+            item[key] = [list(figure.values()) for figure in item[key]]
+    return item
+
+
+def _unpacked(item: Mapping[str, Any]) -> dict[str, Any]:
+    lists = {
+        key: [dict(zip(("module", "op", "figure"), figure, strict=True)) for figure in item.get(key, ())]
+        for key in LISTS
+    }
+    return {"version": "", "uncalled": [], **item, **lists}
+
+
+def main(file: Path, names: list[str]) -> None:
+    """Measure the subjects of these names, or all, and write what was said."""
+    warnings.simplefilter("ignore")
+    import_torchvision()
+    file.write_text(to_json(measure(names or None)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -1,0 +1,78 @@
+"""The page of other counters says what was measured, and what was measured is what they say."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from profiler.counters import COUNTERS
+from tests.counters import page
+from tests.counters.measuring import from_json, to_json
+from tests.counters.networks import NETWORKS
+from tests.museum import MUSEUM
+
+STALE = "write the page anew: python -m tests.counters.page --from-records"
+CHANGED = "a counter says something else; measure again: python -m tests.counters.page"
+SMALL = ("torchvision:resnet18", "torchvision:mobilenet_v2")
+"""Networks that are profiled quickly."""
+
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+
+
+@pytest.fixture(scope="module")
+def museum() -> list[page.Measured]:
+    """Every exhibit."""
+    return page.read("museum")
+
+
+def text() -> str:
+    return page.PAGE.read_text(encoding="utf-8")
+
+
+def test_the_page_shows_the_museum(museum: list[page.Measured]) -> None:
+    """Each row as the kept records and our count of now make it; at least thirty."""
+    assert "\n".join(page.museum_table(museum)) in text(), STALE
+    assert len(museum) == len(MUSEUM) >= 30
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_page_shows_the_networks(name: str) -> None:
+    """Each row likewise; all explained."""
+    (one,) = page.read("networks", [name])
+    assert page.network_row(one) in text(), STALE
+    assert all(row.explained for rows in one.rows.values() for row in rows)
+
+
+def test_at_least_fifteen_networks() -> None:
+    """And each was asked of every counter."""
+    records = from_json(page.RECORDS["networks"].read_text(encoding="utf-8"))
+    assert list(records) == [network.name for network in NETWORKS]
+    assert len(records) >= 15
+    assert all([record.counter for record in said] == list(COUNTERS) for said in records.values())
+
+
+@pytest.mark.slow
+def test_the_page_is_up_to_date(museum: list[page.Measured]) -> None:
+    """The whole page, from the kept records."""
+    assert page.page(museum, page.read("networks")) == text(), STALE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["museum", "networks"])
+def test_the_counters_say_what_is_kept(part: str, tmp_path: Path) -> None:
+    """Every counter is asked again of everything."""
+    command = (sys.executable, "-W", "ignore", "-m", "tests.counters.measuring", str(tmp_path / "records.json"))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run((*command, *page.parts()[part]), check=True, cwd=page.ROOT, env=environment)
+    kept = page.RECORDS[part].read_text(encoding="utf-8")
+    assert (tmp_path / "records.json").read_text(encoding="utf-8") == kept, CHANGED
+
+
+def test_records_are_kept_whole() -> None:
+    """What is read back is what was written."""
+    kept = page.RECORDS["museum"].read_text(encoding="utf-8")
+    assert to_json(from_json(kept)) == kept
