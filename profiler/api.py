@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,7 +12,7 @@ from torch import nn
 from profiler.config import Config
 from profiler.counters import COUNTERS, DISTRIBUTIONS, IN_OWN_PROCESS, ON_META
 from profiler.counters.calling import installed_version
-from profiler.counters.process import FromFunction, FromObject, count_in_process
+from profiler.counters.process import FromFunction, FromObject, Source, count_in_process
 from profiler.errors import NeedsDataError, ProfilerError, TraceError, UncountedError
 from profiler.formatting import bytes_text, thousands
 from profiler.models.real_copies import BYTES_LIMIT
@@ -22,6 +23,9 @@ from profiler.tracing import Inputs, call_arguments, trace, trace_for_real
 
 MACS_LIMIT = 500 * 10**9
 """Above this many MACs no other counter is asked, since it would run the network for real."""
+
+LONG_RUN = 20 * 10**9
+"""Above this many MACs a counter runs in a process of its own, so that it can be given up."""
 
 
 def profile(
@@ -134,17 +138,30 @@ def _ask(counter: str, result: Profile, subject: Subject) -> CounterRecord:
     reason = _reason_to_skip(result, for_real=counter not in ON_META)
     if reason:
         return CounterRecord(counter, installed_version(DISTRIBUTIONS.get(counter, counter)), "skipped", reason)
-    if counter in IN_OWN_PROCESS and subject.config is not None:
-        config = subject.config
-        source = FromFunction("profiler.subjects:real_network", (config.model_dump_json(), str(config.base)))
-        return count_in_process(counter, source)
-    model, inputs = subject.static() if counter in ON_META else subject.real(False)
-    arguments, options = call_arguments(inputs)
-    if counter in IN_OWN_PROCESS:
-        return count_in_process(counter, FromObject(model.eval(), options or arguments))
     if counter in ON_META:
-        return COUNTERS[counter](model, options or arguments)
-    return COUNTERS[counter](model.eval(), options or arguments)
+        return COUNTERS[counter](*_called(subject.static()))
+    if counter in IN_OWN_PROCESS or result.total.macs > LONG_RUN:
+        record = count_in_process(counter, _source(subject))
+        if counter in IN_OWN_PROCESS or record.status != "skipped":
+            return record
+    model, inputs = _called(subject.real(False))
+    return COUNTERS[counter](model.eval(), inputs)
+
+
+def _called(network: tuple[nn.Module, Inputs]) -> tuple[nn.Module, Any]:
+    """A network with its inputs as a tuple of positional, or a mapping of keyword arguments."""
+    model, inputs = network
+    arguments, options = call_arguments(inputs)
+    return model, options or arguments
+
+
+def _source(subject: Subject) -> Source:
+    """How another process gets the network: from the config if there is one, else as it is."""
+    if subject.config is None:
+        model, inputs = _called(subject.real(False))
+        return FromObject(model.eval(), inputs)
+    config = subject.config
+    return FromFunction("profiler.subjects:real_network", (config.model_dump_json(), str(config.base)))
 
 
 def _reason_to_skip(result: Profile, *, for_real: bool) -> str:

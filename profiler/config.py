@@ -241,7 +241,7 @@ class Config(_Section):
     """What to profile and how; as the file says it, defaults filled in.
 
     ``inputs`` is None where the file leaves them to the target's source, which may know them.
-    ``crosscheck`` holds the names of the counters to check against; true in the file means all of them.
+    ``crosscheck`` holds the names of the counters to check against; true in the file means fvcore.
     """
 
     name: Annotated[str, AfterValidator(_check_name)]

@@ -25,6 +25,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write what the tests produce to tests/golden; look at the difference before you commit it",
     )
 
+    parser.addoption("--exhaustive", action="store_true", help="run the tests that measure everything again, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the exhaustive tests out unless they are asked for."""
+    if config.getoption("--exhaustive"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("exhaustive")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
+
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:

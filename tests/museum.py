@@ -126,6 +126,7 @@ MUSEUM: dict[str, Exhibit] = {
     "conv3d": lambda: (nn.Conv3d(2, 4, 3), (torch.zeros(1, 2, 5, 6, 7),)),
     "transposed conv": lambda: (nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1), (_image(),)),
     "batch norm": lambda: (nn.BatchNorm2d(4), (_image(),)),
+    "batch norm by the batch": lambda: (Calls(lambda x: F.batch_norm(x, None, None, training=True)), (_image(),)),
     "layer norm": lambda: (nn.LayerNorm(8), (_sequence(),)),
     "group norm": lambda: (nn.GroupNorm(2, 4), (_image(),)),
     "instance norm": lambda: (nn.InstanceNorm2d(4), (_image(),)),

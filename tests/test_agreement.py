@@ -6,7 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from profiler.agreement import AGREEMENT_COLUMNS, agreement_table, unexplained
+from profiler.agreement import (
+    AGREEMENT_COLUMNS,
+    REASONS_COLUMNS,
+    SUMMARY_COLUMNS,
+    agreement_rows,
+    agreement_summary,
+    agreement_table,
+    reasons_table,
+    unexplained,
+)
+from profiler.agreement.evidence import Item, chosen
+from profiler.agreement.reasons import REASONS, Part, merged
+from profiler.agreement.rows import _paths
 from profiler.errors import ProfilerError
 from profiler.opcount import Term, contraction, each
 from profiler.records import CounterFigure, CounterRecord, ModuleRecord, OpCall, TensorSpec, Trace
@@ -132,3 +144,108 @@ def test_an_unknown_counter_is_an_error() -> None:
     """Its convention is not known, so no difference could be explained."""
     with pytest.raises(ProfilerError, match="counter 'abacus' is not known"):
         agreement_table(trace(CONV), [CounterRecord("abacus", "1", "ok")])
+
+
+def item(figure: int, *, may_be_unseen: bool = True) -> Item:
+    """One call of that figure."""
+    return Item("conv", figure, unseen=Part(0, "dead-call", "aten::conv2d") if may_be_unseen else None)
+
+
+@pytest.mark.parametrize(
+    ("said", "seen", "choice"),
+    [
+        (17, 3, [True, True, True]),
+        (10, 2, [True, True, False]),
+        (12, 2, [True, False, True]),
+        (12, 1, None),
+        (0, 0, [False, False, False]),
+        (11, 2, None),
+    ],
+)
+def test_what_was_seen_follows_from_the_sum_and_the_number(said: int, seen: int, choice: list[bool] | None) -> None:
+    """Three calls of 5, 5 and 7."""
+    assert chosen([item(5), item(5), item(7)], said, seen) == choice
+
+
+def test_what_has_no_reason_to_be_unseen_was_seen() -> None:
+    """Otherwise any figure could be explained by dropping calls."""
+    items = [item(5, may_be_unseen=False), item(7)]
+    assert chosen(items, 5, 1) == [True, False]
+    assert chosen(items, 7, 1) is None
+
+
+def test_some_calls_may_be_dead_code() -> None:
+    """fvcore saw one of two calls: the reason is the other one's figure."""
+    theirs = replace(
+        fvcore(("conv", "conv", CONV_MACS)), seen=(CounterFigure("conv", "conv", 1),), figures=(
+            CounterFigure("conv", "conv", CONV_MACS),
+        ),
+    )  # fmt: skip
+    only = row(trace(CONV, CONV), theirs)
+    assert only["reason"] == f"fvcore dropped aten::conv2d as dead code (-{CONV_MACS:,})"
+    assert only["explained"]
+
+
+def test_errors_that_cancel_are_unexplained() -> None:
+    """One too many under one name and one too few under another are no agreement."""
+    linear = replace(
+        CONV,
+        op="aten::linear",
+        inputs=(TensorSpec((1, 3)), TensorSpec((4, 3), parameter=True)),
+        outputs=(TensorSpec((1, 4)),),
+        terms=(contraction((1, 4), (3,)),),
+    )
+    table = agreement_table(
+        trace(CONV, linear), [fvcore(("conv", "conv", CONV_MACS + 1), ("conv", "linear", 4 * 3 - 1))]
+    )
+    assert table["difference"].tolist() == [0]
+    assert table["explained"].tolist() == [False]
+
+
+def test_summary_of_the_agreement() -> None:
+    """Ours, theirs, the ratio, and the part of the differences that has a reason."""
+    right = fvcore(("conv", "conv", CONV_MACS), ("norm", "batch_norm", 288))
+    wrong = fvcore(("conv", "conv", CONV_MACS + 96), ("norm", "batch_norm", 288))
+    skipped = CounterRecord("thop", "0.1", "skipped", "too large")
+    table = agreement_summary(trace(CONV, NORM), [right, wrong, skipped])
+    assert tuple(table) == SUMMARY_COLUMNS
+    first, second, third = table.to_dict("records")
+    assert (first["macs"], first["figure"], first["difference"]) == (CONV_MACS, CONV_MACS + 288, 288)
+    assert first["ratio"] == (CONV_MACS + 288) / CONV_MACS
+    assert (first["layers"], first["equal"], first["explained"], first["unexplained"]) == (2, 1, 1, 0)
+    assert first["explained_share"] == 1
+    assert (second["equal"], second["explained"], second["unexplained"]) == (0, 1, 1)
+    assert second["explained_share"] == 288 / (288 + 96)
+    assert (third["status"], third["figure"], third["message"]) == ("skipped", None, "too large")
+
+
+def test_reasons_of_the_agreement() -> None:
+    """Each reason once a counter, with its layers and its amount; what has none is last."""
+    other = replace(NORM, module="norm2")
+    theirs = fvcore(("conv", "conv", CONV_MACS + 5), ("norm", "batch_norm", 288), ("norm2", "batch_norm", 288))
+    table = reasons_table(trace(CONV, NORM, other), [theirs])
+    assert tuple(table) == REASONS_COLUMNS
+    assert table[["code", "layers", "amount"]].to_numpy().tolist() == [["norm", 2, 576], ["unexplained", 1, 5]]
+
+
+def test_reasons_are_in_the_catalogue() -> None:
+    """Every part's code is, and reads as a sentence after the counter's name."""
+    (only,) = agreement_rows(trace(NORM), fvcore(("norm", "batch_norm", 288)))
+    (part,) = only.parts
+    assert part.code in REASONS
+    assert part.text("fvcore").startswith("fvcore counts batch norm")
+    assert all(reason.meaning.endswith(".") and reason.text for reason in REASONS.values())
+
+
+def test_parts_with_one_reason_are_put_together() -> None:
+    """And vanish where they come to nothing."""
+    parts = [Part(3, "bias"), Part(4, "bias"), Part(2, "pool", "a"), Part(-2, "pool", "a")]
+    assert merged(parts) == (Part(7, "bias"),)
+
+
+def test_paths_are_walked_from_parents_to_children() -> None:
+    """A module that two parents hold is met twice; under two names of one parent, once."""
+    names = {"a": "a", "a.x": "a.x", "b": "b", "b.x": "a.x", "c": "c", "d": "c"}
+    records = [ModuleRecord("", "Net", 1, "")]
+    records += [ModuleRecord(name, "Net", 1, first) for name, first in names.items()]
+    assert _paths(records) == {"": 1, "a": 1, "a.x": 2, "b": 1, "c": 1}

@@ -82,6 +82,15 @@ def has_scale(call: OpCall) -> bool:
     return len(call.inputs) > 1 and call.inputs[1].parameter
 
 
+def _fvcore_batch_norm(call: OpCall) -> Iterator[Item]:
+    """By whether running statistics are given: if not, they are those of the batch."""
+    if any(not spec.parameter for spec in call.inputs[1:]):
+        about, times = "batch norm, 2 an element (1 without affine)", 2 if has_scale(call) else 1
+    else:
+        about, times = "batch norm by the batch, 5 an element (4 without affine)", 5 if has_scale(call) else 4
+    yield Item("batch_norm", 0, (Part(times * first(call).size, "norm", about),))
+
+
 def _an_element(without: int, with_scale: int) -> Callable[[OpCall], int]:
     return lambda call: first(call).size * (with_scale if has_scale(call) else without)
 
@@ -99,7 +108,7 @@ FVCORE: Mapping[str, Rule] = {
     "aten::bmm": plain("bmm"),
     "aten::addmm": plain("addmm"),
     **dict.fromkeys(CELLS, plain("linear", calls=2)),
-    "aten::batch_norm": counted("batch_norm", "norm", "batch norm, 2 an element (1 without affine)", _an_element(1, 2)),
+    "aten::batch_norm": _fvcore_batch_norm,
     **{
         f"aten::{name}_norm": counted(
             f"{name}_norm", "norm", f"{name} norm, 5 an element (4 without affine)", _an_element(4, 5)

