@@ -319,15 +319,17 @@ def _read_call(item: dict[str, Any]) -> OpCall:
 
 
 def _write_spec(spec: TensorSpec) -> str:
-    """``1x3x224x224 float32``, with ``parameter`` behind where it is one."""
+    """``1x3x224x224 float32``, with ``parameter`` behind where it is one, and ``stored=6`` where it is sparse."""
     words = ["x".join(map(str, spec.shape)) or "scalar", spec.dtype]
-    return " ".join([*words, "parameter"] if spec.parameter else words)
+    words += ["parameter"] if spec.parameter else []
+    return " ".join([*words, f"stored={spec.stored}"] if spec.stored is not None else words)
 
 
 def _read_spec(text: str) -> TensorSpec:
-    sizes, dtype, *parameter = text.split(" ")
+    sizes, dtype, *words = text.split(" ")
     shape = () if sizes == "scalar" else tuple(int(size) for size in sizes.split("x"))
-    return TensorSpec(shape, dtype, parameter == ["parameter"])
+    stored = next((int(word.removeprefix("stored=")) for word in words if word.startswith("stored=")), None)
+    return TensorSpec(shape, dtype, "parameter" in words, stored)
 
 
 def _write_term(term: Term) -> dict[str, Any]:

@@ -53,12 +53,14 @@ class TensorSpec:
     """What a rule may know of a tensor: its shape and dtype, and whether it is a parameter.
 
     ``parameter`` is true for a parameter, a view of one, and whatever is computed from parameters alone
-    (a cast or normalised weight).
+    (a cast or normalised weight).  ``stored`` is the number of elements that a sparse tensor holds, missing for a
+    dense one.
     """
 
     shape: tuple[int, ...]
     dtype: str = "float32"
     parameter: bool = False
+    stored: int | None = None
 
     @property
     def size(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from profiler.opcount import OpCount, Term, each
+from profiler.opcount import OpCount, Term, contraction, each
 from profiler.records import TensorSpec
 from profiler.rules.costs import first, largest_of
 from profiler.rules.registry import rule
@@ -51,3 +51,46 @@ def dequantize(input: TensorSpec | Sequence[TensorSpec], *, out: Any) -> Iterato
 def fake_quantize(input: TensorSpec, *_: Any, out: Any) -> Iterator[Term]:
     """(*) → (*): quantised and dequantised."""
     yield each(first(out).shape, "quantise and dequantise", multiplies=1, adds=2, divides=1, comparisons=2)
+
+
+# Products of quantised numbers count as those of their float form; the sums are integers, and what brings them back to
+# a scale is left out.
+
+
+def _unpacked(packed: Any) -> tuple[Any, Any]:
+    """The weight and the bias of a layer whose weights are packed for a kernel."""
+    weight, bias = packed.unpack()
+    return weight, bias
+
+
+def _product_terms(packed: Any, out: TensorSpec, *, relu: bool = False) -> Iterator[Term]:
+    weight, bias = _unpacked(packed)
+    yield contraction(out.shape, tuple(weight.shape[1:]))
+    if bias is not None:
+        yield each(out.shape, "bias", adds=1)
+    if relu:
+        yield each(out.shape, "relu", comparisons=1)
+
+
+@rule("quantized::linear", "quantized::linear_dynamic", kind="linear", integers=True)
+def quantized_linear(input: TensorSpec, packed: Any, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
+    """(*, in), packed (out, in) → (*, out)."""
+    yield from _product_terms(packed, out)
+
+
+@rule("quantized::linear_relu", "quantized::linear_relu_dynamic", kind="linear", integers=True)
+def quantized_linear_relu(input: TensorSpec, packed: Any, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
+    """As :func:`quantized_linear`, then relu."""
+    yield from _product_terms(packed, out, relu=True)
+
+
+@rule("quantized::conv1d", "quantized::conv2d", "quantized::conv3d", kind="conv", integers=True)
+def quantized_conv(input: TensorSpec, packed: Any, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
+    """(N, C_in, *in), packed (C_out, C_in/groups, *kernel) → (N, C_out, *out)."""
+    yield from _product_terms(packed, out)
+
+
+@rule("quantized::conv1d_relu", "quantized::conv2d_relu", "quantized::conv3d_relu", kind="conv", integers=True)
+def quantized_conv_relu(input: TensorSpec, packed: Any, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
+    """As :func:`quantized_conv`, then relu."""
+    yield from _product_terms(packed, out, relu=True)

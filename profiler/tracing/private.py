@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -27,6 +31,7 @@ except ImportError as error:
 __all__ = [
     "TorchDispatchMode",
     "can_be_taken_apart",
+    "flex_attention_uncompiled",
     "last_node_number",
     "operator_name",
     "operators",
@@ -77,3 +82,30 @@ def operators(namespace: str) -> dict[str, bool]:
             made_of_others = overload is not None and can_be_taken_apart(overload)
             names[name] = names.get(name, True) and made_of_others
     return names
+
+
+_FLEX_LOCK = threading.Lock()
+_flex_runs = 0
+
+
+@contextmanager
+def flex_attention_uncompiled() -> Iterator[None]:
+    """Flex attention compiles itself when it is called, which no dispatch mode survives; inside it does not.
+
+    The switch is torch's own, one for all threads: it is set back when the last of them is through.
+    """
+    global _flex_runs
+    module = sys.modules.get("torch.nn.attention.flex_attention")
+    if not hasattr(module, "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG"):
+        yield
+        return
+    with _FLEX_LOCK:
+        _flex_runs += 1
+        module.__dict__["_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG"] = True
+    try:
+        yield
+    finally:
+        with _FLEX_LOCK:
+            _flex_runs -= 1
+            if not _flex_runs:
+                module.__dict__["_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG"] = False

@@ -18,7 +18,7 @@ from profiler.tracing.backward import NOT_TAKEN_OVER, BackwardScope, Place
 from profiler.tracing.copying import to_meta
 from profiler.tracing.private import TorchDispatchMode, can_be_taken_apart, operator_name
 from profiler.tracing.scope import ModuleScope
-from profiler.tracing.tensors import dtype_name, map_arguments, shape_of
+from profiler.tracing.tensors import dtype_name, map_arguments, shape_of, stored_in
 
 PLAIN = frozenset({torch.Tensor, nn.Parameter})
 
@@ -115,6 +115,8 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     While it is ``muted`` nothing is recorded, since the operations are parts of one that will be; ``kind_within``
     is the kind of work that a running function says its parts are.
     """
+
+    supports_higher_order_operators = True
 
     def __init__(self, registry: Registry, scope: ModuleScope, origins: Origins, graph: BackwardScope | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -237,6 +239,9 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> tuple[str, tuple[Term, ...]]:
         """The kind and the terms of a call; ``uncounted`` where there is no rule, or the rule cannot say."""
         entry = known.entry
+        if any(spec.stored is not None for spec in specs) and (entry is None or entry.cost is not None):
+            # The rule of an operator is for dense operands.
+            entry = self._registry.find(known.name.replace("aten::", "sparse::"))
         if entry is None:
             return "uncounted", ()
         if entry.cost is None or not (entry.integers or any(spec.is_arithmetic for spec in specs)):
@@ -270,7 +275,8 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self._spec(leaf) if isinstance(leaf, torch.Tensor) else leaf
 
     def _spec(self, tensor: torch.Tensor) -> TensorSpec:
-        return TensorSpec(shape_of(tensor), dtype_name(tensor.dtype), self._origins.is_parameter(tensor))
+        parameter = self._origins.is_parameter(tensor)
+        return TensorSpec(shape_of(tensor), dtype_name(tensor.dtype), parameter, stored_in(tensor))
 
 
 def _collect(value: Any, found: list[torch.Tensor]) -> None:

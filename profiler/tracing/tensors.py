@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import PackedSequence
 
+SPARSE = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
+
 _DTYPE_NAMES: dict[torch.dtype, str] = {}
 
 
@@ -76,6 +78,11 @@ def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
         return tuple(values.shape)
     last: int = tensor.size(-1)
     return (tensor.numel() // last, last) if last else (0, 0)
+
+
+def stored_in(tensor: torch.Tensor) -> int | None:
+    """How many elements a sparse tensor holds; nothing for a dense one."""
+    return tensor._nnz() if tensor.layout in SPARSE else None
 
 
 def shapes_in(value: Any) -> tuple[tuple[int, ...], ...]:

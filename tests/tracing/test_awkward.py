@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -338,3 +339,66 @@ def test_packed_sequences_cost_their_steps() -> None:
     packed = nn.utils.rnn.pack_padded_sequence(torch.zeros(2, 5, 8), torch.tensor([5, 3]), batch_first=True)
     profile = profiler.profile(nn.LSTM(8, 6, batch_first=True), (packed,))
     assert profile.total.macs == 8 * 4 * 6 * (8 + 6)
+
+
+def test_flex_attention_is_attention() -> None:
+    """Dense, masked or not; with a score_mod of the user's it is uncounted.  torch's switch is set back."""
+    from torch.nn.attention import flex_attention as flex
+
+    class Flex(nn.Module):
+        def __init__(self, **options: Any) -> None:
+            super().__init__()
+            self.options = options
+
+        def forward(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> Any:
+            return flex.flex_attention(q, k, v, **self.options)
+
+    q = torch.zeros(1, 2, 16, 8)
+    profile = profiler.profile(Flex(), (q, q, q))
+    plain = profiler.profile(Attention(), (q, q, q))
+    assert (profile.total, profile.status) == (plain.total, "complete")
+    assert profile.shares["kind"].tolist()[0] == "attention"
+    modified = profiler.profile(Flex(score_mod=lambda score, b, h, i, j: score + i - j), (q, q, q))
+    assert modified.status == "partial"
+    assert not vars(flex)["_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG"]
+
+
+class Attention(nn.Module):
+    """Scaled dot-product attention as a module."""
+
+    def forward(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        return nn.functional.scaled_dot_product_attention(q, k, v)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
+@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr])
+def test_sparse_products_cost_what_is_stored(layout: torch.layout) -> None:
+    """Each stored element meets the columns of the dense operand; other work on sparse tensors is uncounted."""
+
+    class Product(nn.Module):
+        def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+            product: torch.Tensor = torch.sparse.mm(a, b)
+            return product
+
+    sparse = torch.eye(6).to_sparse(layout=layout)
+    profile = profiler.profile(Product(), (sparse, torch.zeros(6, 4)))
+    assert (profile.status, macs(profile)) == ("complete", {"(root)": 6 * 4})
+    assert profile.total.adds == 6 * 4
+
+    class Square(nn.Module):
+        def forward(self, a: torch.Tensor) -> torch.Tensor:
+            return a * a
+
+    assert profiler.profile(Square(), sparse).status == "partial"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_quantized_layers_count_as_their_float_form(tmp_path: Path) -> None:
+    """The packed weights say their shape and whether there is a bias."""
+    model = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 3, bias=False))
+    quantize: Any = torch.ao.quantization.quantize_dynamic
+    quantized = quantize(model, {nn.Linear}, dtype=torch.qint8)
+    profile = profiler.profile(quantized, torch.zeros(2, 8))
+    assert (profile.status, profile.total) == ("complete", profiler.profile(model, torch.zeros(2, 8)).total)
+    profile.save(tmp_path / "p.json")
+    assert profiler.load_profile(tmp_path / "p.json") == profile
