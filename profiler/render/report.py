@@ -39,6 +39,7 @@ SUBJECTS: Mapping[str, str] = {
     "parameters": "Parameters, shared ones once",
     "uncounted": "Not counted: operations without a rule",
     "training": "Training: forward, recompute, gradients for inputs and for weights, optimizer",
+    "counters": "Other counters: our MACs, their figure, and how much of the difference has a reason",
     "crosscheck": "Cross-check: our MACs against the figures of other counters",
     "comparison": "Networks side by side",
     "rewriting": "Before and after, by kind of work",
@@ -138,11 +139,20 @@ def rewriting_report(before: Profile, after: Profile, findings: Sequence[str], l
 
 
 def crosscheck_report(profile: Profile) -> Report:
-    """The report that sets our MACs against the other counters' figures, layer by layer."""
+    """The report that sets our MACs against the other counters' figures: each counter's total, and the layers.
+
+    Shown are the layers that differ; the files hold all of them.
+    """
+    summary = agreement_summary(profile.trace, profile.counters)
+    idle = [] if any(summary["message"]) else ["message"]
     frame = profile.agreement
-    table = ReportTable("crosscheck", SUBJECTS["crosscheck"], frame, frame, tuple(_verdicts(profile)))
+    different = frame[[bool(difference) for difference in frame["difference"]]]
+    tables = (
+        ReportTable("counters", SUBJECTS["counters"], summary, summary.drop(columns=idle), tuple(_verdicts(profile))),
+        ReportTable("crosscheck", SUBJECTS["crosscheck"], frame, different if len(different) else None),
+    )
     facts = tuple(fact for fact in _facts(profile) if fact.label in ("target", "input", "mode", "MACs", "status"))
-    return Report(profile.name, facts, (), (table,), profile)
+    return Report(profile.name, facts, (), tables, profile)
 
 
 def comparison_report(profiles: Sequence[Profile]) -> Report:

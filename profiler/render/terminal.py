@@ -87,7 +87,12 @@ LAYOUTS: Mapping[str, Layout] = {
         (("type",), ("macs",), ("calls",), ("comparisons",), ("divides",), ("transcendentals",)),
     ),
     "uncounted": Layout((("op",), ("calls",), ("elements",)), wrapped="modules"),
-    "crosscheck": Layout((("layer",), ("macs",), ("figure",), ("difference",)), wrapped="reason"),
+    "counters": Layout(
+        (("counter",), ("macs",), ("figure",), ("ratio",), ("explained_share",)),
+        (("layers",), ("equal",), ("explained",), ("unexplained",), ("version",)),
+        wrapped="message",
+    ),
+    "crosscheck": Layout((("layer",), ("counter",), ("macs",), ("figure",), ("difference",)), wrapped="reason"),
     "rewriting": Layout(
         (("kind",), ("flops_before", "flops_after", "flops_saved")),
         (

@@ -175,11 +175,13 @@ def test_a_counter_that_gave_nothing_has_a_line(status: str) -> None:
     assert notes == (f"fvcore 0.1.5: {status}: too large: 14 GiB",)
 
 
-def test_crosscheck_report_shows_every_layer() -> None:
-    """Asked for alone, the cross-check is shown layer by layer."""
-    (only,) = crosscheck_report(checked(nets.alexnet())).tables
-    assert only.shown is not None
-    assert len(only.shown) == 9
+def test_crosscheck_report_shows_what_differs() -> None:
+    """A row for each counter, then the layers that differ; the file holds all of them."""
+    summary, layers = crosscheck_report(checked(nets.alexnet())).tables
+    assert summary.shown is not None
+    assert list(summary.shown["explained_share"]) == [1.0]
+    assert layers.shown is not None
+    assert (len(layers.shown), len(layers.frame)) == (1, 9)
 
 
 def test_comparison_report() -> None:
