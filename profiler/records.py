@@ -73,8 +73,8 @@ class TensorSpec:
 
     @property
     def is_arithmetic(self) -> bool:
-        """Whether work on it is counted: floating-point and complex tensors, not integers and booleans."""
-        return self.dtype.startswith(("float", "bfloat", "complex"))
+        """Whether work on it is counted: floating-point, complex and quantised tensors, not integers and booleans."""
+        return self.dtype.startswith(("float", "bfloat", "complex", "qint", "quint"))
 
 
 @dataclass(frozen=True, slots=True)

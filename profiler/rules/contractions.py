@@ -74,27 +74,21 @@ def added_product_terms(
         yield Term("bias", out.shape, addition(out, out))
 
 
-@rule("aten::linear", "aten::mkldnn_linear", kind=factors_kind)
+@rule("aten::linear", "aten::mkldnn_linear", kind=factors_kind, integers=True)
 def linear(input: TensorSpec, weight: TensorSpec, bias: TensorSpec | None = None, *, out: TensorSpec) -> Iterator[Term]:
     """(*, in), (out, in) or (in,) → (*, out) or (*)."""
     yield summed_products(out.shape, weight.shape[-1:], out)
     yield from bias_terms(bias, out)
 
 
-@rule("aten::matmul", "aten::linalg_matmul", "aten::mm", "aten::bmm", "aten::mv", kind=factors_kind)
-@rule("aten::dot", "aten::vdot", kind=factors_kind)
+@rule("aten::matmul", "aten::linalg_matmul", "aten::mm", "aten::bmm", "aten::mv", kind=factors_kind, integers=True)
+@rule("aten::dot", "aten::vdot", "aten::_int_mm", kind=factors_kind, integers=True)
 def matmul(self: TensorSpec, other: TensorSpec, *_: Any, out: TensorSpec) -> Iterator[Term]:
     """(*, n, k) or (k,), (*, k, m) or (k,) → (*, n, m), (*, n), (*, m) or (); a further argument is a dtype."""
     yield summed_products(out.shape, self.shape[-1:], out)
 
 
-@rule("aten::_int_mm", kind=factors_kind, integers=True)
-def int_mm(self: TensorSpec, other: TensorSpec, *, out: TensorSpec) -> Iterator[Term]:
-    """(n, k), (k, m) → (n, m), of 8-bit integers: the work of a quantized layer, counted as its float form."""
-    yield summed_products(out.shape, self.shape[-1:], out)
-
-
-@rule("aten::addmm", "aten::baddbmm", "aten::addmv", kind=added_product_kind)
+@rule("aten::addmm", "aten::baddbmm", "aten::addmv", kind=added_product_kind, integers=True)
 def addmm(
     self: TensorSpec,
     mat1: TensorSpec,
@@ -124,7 +118,7 @@ def addmm_activation(
     yield Term("gelu" if use_gelu else "relu", out.shape, GELU if use_gelu else RELU)
 
 
-@rule("aten::addbmm", kind=added_product_kind)
+@rule("aten::addbmm", kind=added_product_kind, integers=True)
 def addbmm(
     self: TensorSpec,
     batch1: TensorSpec,
@@ -138,7 +132,7 @@ def addbmm(
     yield from added_product_terms((batch1.shape[0], batch1.shape[2]), beta, alpha, out)
 
 
-@rule("aten::inner", kind=factors_kind)
+@rule("aten::inner", kind=factors_kind, integers=True)
 def inner(self: TensorSpec, other: TensorSpec, *, out: TensorSpec) -> Iterator[Term]:
     """(*, k), (†, k) → (*, †); where one is a scalar it multiplies the other."""
     if self.shape and other.shape:

@@ -36,7 +36,7 @@ def einsum_kind(equation: str, tensors: Sequence[TensorSpec], *, path: Any = Non
     return "reduction" if count.adds else "movement"
 
 
-@rule("aten::einsum", kind=einsum_kind)
+@rule("aten::einsum", kind=einsum_kind, integers=True)
 def einsum(
     equation: str, tensors: Sequence[TensorSpec], *, path: Sequence[int] | None = None, out: TensorSpec
 ) -> Iterator[Term]:
@@ -106,7 +106,7 @@ def _sum(operand: Indices, over: Sequence[Index], out: TensorSpec) -> Iterator[T
         yield Term("sums", rest, sum_of(prod(operand[index] for index in over), out))
 
 
-@rule("aten::tensordot", kind=factors_kind)
+@rule("aten::tensordot", kind=factors_kind, integers=True)
 def tensordot(
     self: TensorSpec, other: TensorSpec, dims_self: Sequence[int], dims_other: Sequence[int], *, out: TensorSpec
 ) -> Iterator[Term]:
@@ -133,7 +133,7 @@ def _all_factors_kind(tensors: Sequence[TensorSpec], *, out: TensorSpec) -> str:
     return linear_or_matmul(*tensors, out=out)
 
 
-@rule("aten::chain_matmul", "aten::linalg_multi_dot", kind=_all_factors_kind)
+@rule("aten::chain_matmul", "aten::linalg_multi_dot", kind=_all_factors_kind, integers=True)
 def multi_dot(tensors: Sequence[TensorSpec], *, out: TensorSpec) -> Iterator[Term]:
     """(d₀×d₁), (d₁×d₂), …, (dₙ₋₁×dₙ) → (d₀×dₙ), in the order of fewest multiplies; vectors may end the chain.
 

@@ -26,13 +26,13 @@ def sparse_products(a: TensorSpec, b: TensorSpec) -> Term:
     return Term("products", (stored, prod(dense)), OpCount(multiplies=1, adds=1, macs=1), (1,))
 
 
-@rule("sparse::matmul", "sparse::mm", "sparse::mv", "sparse::_sparse_mm", kind=linear_or_matmul)
+@rule("sparse::matmul", "sparse::mm", "sparse::mv", "sparse::_sparse_mm", kind=linear_or_matmul, integers=True)
 def sparse_matmul(a: TensorSpec, b: TensorSpec, *, out: TensorSpec) -> Iterator[Term]:
     """(m, k) · (k, n) or (k) → (m, n) or (m)."""
     yield sparse_products(a, b)
 
 
-@rule("sparse::addmm", "sparse::_sparse_addmm", kind=linear_or_matmul)
+@rule("sparse::addmm", "sparse::_sparse_addmm", kind=linear_or_matmul, integers=True)
 def sparse_addmm(
     self: TensorSpec, a: TensorSpec, b: TensorSpec, beta: float = 1, alpha: float = 1, *, out: TensorSpec
 ) -> Iterator[Term]:

@@ -402,3 +402,32 @@ def test_quantized_layers_count_as_their_float_form(tmp_path: Path) -> None:
     assert (profile.status, profile.total) == ("complete", profiler.profile(model, torch.zeros(2, 8)).total)
     profile.save(tmp_path / "p.json")
     assert profiler.load_profile(tmp_path / "p.json") == profile
+
+
+class Does(nn.Module):
+    """A module made of a function of one tensor."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.function(x)
+
+
+@pytest.mark.parametrize("product", [lambda x: x @ x.t(), lambda x: torch.einsum("ij,kj->ik", x, x)])
+def test_products_of_integers_count_and_other_integer_work_does_not(product: Any) -> None:
+    """A matrix product is arithmetic whatever its numbers are; an index plus one is not."""
+    x = torch.zeros(3, 5, dtype=torch.long)
+    assert macs(profiler.profile(Does(product), x)) == {"(root)": 3 * 3 * 5}
+    assert not profiler.profile(Does(lambda x: x * 2 + 1), x).total
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_work_on_quantised_tensors_counts() -> None:
+    """They stand for floating numbers."""
+    quantise = Does(lambda x: torch.quantize_per_tensor(x, 0.1, 0, torch.quint8))
+    then_relu = Does(lambda x: torch.relu(torch.quantize_per_tensor(x, 0.1, 0, torch.quint8)))
+    x = torch.zeros(3, 5)
+    difference = profiler.profile(then_relu, x).total - profiler.profile(quantise, x).total
+    assert difference.comparisons == 15
