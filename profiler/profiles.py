@@ -235,9 +235,18 @@ class Profile:
         return "{\n" + ",\n".join(lines) + "\n}\n"
 
     def _repr_html_(self) -> str:
+        """The headline and the shares, as a notebook shows them."""
         heading = f"<b>{html.escape(self.name)}</b>: {html.escape(headline(self))}"
-        shown = format_table(self.shares)
-        return f"<p>{heading}</p>{shown.to_html(index=False, border=0)}"
+        shown = format_table(self.shares).drop(columns=["adds", "adds_share"])
+        shown.columns = pd.Index([_notebook_heading(str(name)) for name in shown.columns])
+        table = shown.to_html(index=False, border=0, justify="right")
+        return f'<p>{heading}</p><div style="text-align: right; overflow-x: auto">{table}</div>'
+
+
+def _notebook_heading(column: str) -> str:
+    if column.endswith("_share"):
+        return "share"
+    return {"macs": "MACs", "flops": "FLOPs"}.get(column, column.replace("_", " "))
 
 
 TABLES: dict[str, Callable[[Profile], pd.DataFrame]] = {
