@@ -100,18 +100,23 @@ def _profile(subject: Subject, name: str, target: str, mode: Mode, optimizer: st
 
 
 def _trace(subject: Subject, mode: Mode, optimizer: str | None) -> Trace:
-    """The trace on meta; where the network needs data, that of a real run on the CPU."""
+    """The trace on meta; where the network, or what one of its operations costs, needs data, that of a real run."""
     model, inputs = subject.static()
+    size = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
+    too_large = f"a real run would take {bytes_text(size)}, above the limit of {bytes_text(BYTES_LIMIT)}"
     try:
-        return trace(model, inputs, mode, optimizer)
+        on_meta = trace(model, inputs, mode, optimizer)
     except NeedsDataError as error:
-        size = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
         if size > BYTES_LIMIT:
-            limit = bytes_text(BYTES_LIMIT)
-            raise TraceError(
-                f"{error}; a real run would take {bytes_text(size)}, above the limit of {limit}"
-            ) from error
+            raise TraceError(f"{error}; {too_large}") from error
         return trace_for_real(*subject.real(True), mode, optimizer, reason=str(error))
+    if not on_meta.data_dependent or size > BYTES_LIMIT:
+        return on_meta
+    reason = f"what {' and '.join(on_meta.data_dependent)} costs depends on its data"
+    try:
+        return trace_for_real(*subject.real(True), mode, optimizer, reason=reason)
+    except TraceError:
+        return on_meta
 
 
 def check_complete(result: Profile) -> None:

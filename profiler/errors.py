@@ -31,7 +31,11 @@ class NeedsDataError(TraceError):
 
 
 class UncountedError(ProfilerError):
-    """Strict mode met an operation that has no rule."""
+    """An operation that has no rule, met in strict mode, or by a rule that cannot say what a call costs."""
+
+
+class DataDependentError(UncountedError):
+    """A rule asked for the values of a tensor that has none: on the meta device, the cost cannot be told."""
 
 
 class RuleError(ProfilerError):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal
 
+from profiler.errors import DataDependentError
 from profiler.opcount import OpCount, Term, total
 
 ROOT = "(root)"
@@ -75,6 +76,22 @@ class TensorSpec:
     def is_arithmetic(self) -> bool:
         """Whether work on it is counted: floating-point, complex and quantised tensors, not integers and booleans."""
         return self.dtype.startswith(("float", "bfloat", "complex", "qint", "quint"))
+
+    @property
+    def values(self) -> Any:
+        """The numbers in a real tensor as nested lists, for a rule whose cost depends on them.
+
+        Raises DataDependentError where there are none, as on the meta device.
+        """
+        raise DataDependentError("the values of a tensor are known in a real run only")
+
+    @property
+    def positions(self) -> tuple[tuple[int, ...], ...]:
+        """Where the stored elements of a real sparse tensor are: for each dimension, the index of every element.
+
+        Raises DataDependentError as ``values`` does.
+        """
+        raise DataDependentError("the positions of stored elements are known in a real run only")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,12 +213,14 @@ class Trace:
     """All that one trace of one network recorded.
 
     ``real_run`` is empty for a trace on the meta device; for one that had to run on real tensors it says why.
+    ``data_dependent`` names the operations that are uncounted because their cost depends on data.
     """
 
     calls: tuple[OpCall, ...]
     modules: tuple[ModuleRecord, ...]
     parameters: tuple[ParameterRecord, ...]
     real_run: str = ""
+    data_dependent: tuple[str, ...] = ()
 
 
 def show_shape(shape: tuple[int, ...]) -> str:

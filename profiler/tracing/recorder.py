@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from profiler.errors import RuleError, UncountedError
+from profiler.errors import DataDependentError, RuleError, UncountedError
 from profiler.opcount import Term
 from profiler.records import OpCall, Phase, Status, TensorSpec, show_shapes
 from profiler.rules.registry import Entry, Registry
@@ -18,7 +18,7 @@ from profiler.tracing.backward import NOT_TAKEN_OVER, BackwardScope, Place
 from profiler.tracing.copying import to_meta
 from profiler.tracing.private import TorchDispatchMode, can_be_taken_apart, operator_name
 from profiler.tracing.scope import ModuleScope
-from profiler.tracing.tensors import dtype_name, map_arguments, shape_of, stored_in
+from profiler.tracing.tensors import RealTensorSpec, dtype_name, map_arguments, shape_of, stored_in
 
 PLAIN = frozenset({torch.Tensor, nn.Parameter})
 
@@ -124,6 +124,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.in_backward = False
         self.in_optimizer = False
         self.failure: OpFailure | None = None
+        self.data_dependent: dict[str, bool] = {}
         self.met_meta = False
         self.muted = False
         self.kind_within: str | None = None
@@ -248,6 +249,9 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return "movement", ()
         try:
             kind, terms = self._apply(known.name, entry, args, kwargs, result)
+        except DataDependentError:
+            self.data_dependent[known.name] = True
+            return "uncounted", ()
         except UncountedError:
             return "uncounted", ()
         if not terms:
@@ -272,11 +276,17 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             ) from error
 
     def _describe(self, leaf: Any) -> Any:
-        return self._spec(leaf) if isinstance(leaf, torch.Tensor) else leaf
+        """What a rule is given for an argument."""
+        if not isinstance(leaf, torch.Tensor):
+            return leaf
+        return self._spec(leaf) if leaf.is_meta else RealTensorSpec(*self._facts(leaf), tensor=leaf)
 
     def _spec(self, tensor: torch.Tensor) -> TensorSpec:
+        return TensorSpec(*self._facts(tensor))
+
+    def _facts(self, tensor: torch.Tensor) -> tuple[tuple[int, ...], str, bool, int | None]:
         parameter = self._origins.is_parameter(tensor)
-        return TensorSpec(shape_of(tensor), dtype_name(tensor.dtype), parameter, stored_in(tensor))
+        return shape_of(tensor), dtype_name(tensor.dtype), parameter, stored_in(tensor)
 
 
 def _collect(value: Any, found: list[torch.Tensor]) -> None:

@@ -93,7 +93,7 @@ def _trace_run(twin: nn.Module, inputs: Inputs, run: Run) -> Trace:
             f"{type(twin).__name__} ran no operation at all: there is nothing to count in an empty network"
         )
     parameters = tuple(_with_use(record, origins, recorder) for record in parameter_records(twin))
-    return Trace(tuple(recorder.calls), scope.modules(), parameters)
+    return Trace(tuple(recorder.calls), scope.modules(), parameters, data_dependent=tuple(recorder.data_dependent))
 
 
 def _with_use(record: ParameterRecord, origins: Origins, recorder: OpRecorder) -> ParameterRecord:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 import torch
 from torch.nn.utils.rnn import PackedSequence
+
+from profiler.records import TensorSpec
 
 SPARSE = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
 
@@ -33,8 +35,8 @@ def tensors_in(value: Any) -> Iterator[torch.Tensor]:
         for item in value.values():
             yield from tensors_in(item)
     elif is_dataclass(value) and not isinstance(value, type):
-        for field in fields(value):
-            yield from tensors_in(getattr(value, field.name, None))
+        for member in fields(value):
+            yield from tensors_in(getattr(value, member.name, None))
 
 
 def map_arguments(value: Any, change: Callable[[Any], Any]) -> Any:
@@ -83,6 +85,24 @@ def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
 def stored_in(tensor: torch.Tensor) -> int | None:
     """How many elements a sparse tensor holds; nothing for a dense one."""
     return tensor._nnz() if tensor.layout in SPARSE else None
+
+
+@dataclass(frozen=True, slots=True)
+class RealTensorSpec(TensorSpec):
+    """The spec of a tensor that has values, given to rules only: records do not hold on to data."""
+
+    tensor: torch.Tensor | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def values(self) -> Any:
+        assert self.tensor is not None
+        return self.tensor.tolist()
+
+    @property
+    def positions(self) -> tuple[tuple[int, ...], ...]:
+        assert self.tensor is not None
+        indices: torch.Tensor = self.tensor.detach().to_sparse_coo()._indices()  # type: ignore[no-untyped-call]
+        return tuple(map(tuple, indices.tolist()))
 
 
 def shapes_in(value: Any) -> tuple[tuple[int, ...], ...]:
