@@ -41,9 +41,11 @@ def real_inputs(inputs: Any) -> Any:
 
     def real(tensor: torch.Tensor) -> torch.Tensor:
         if not tensor.is_meta:
-            return tensor.detach().cpu().clone()
-        if tensor.is_floating_point():
-            return torch.rand(tensor.shape, generator=generator).to(tensor.dtype)
-        return torch.zeros(tensor.shape, dtype=tensor.dtype)
+            twin = tensor.detach().cpu().clone()
+        elif tensor.is_floating_point():
+            twin = torch.rand(tensor.shape, generator=generator).to(tensor.dtype)
+        else:
+            twin = torch.zeros(tensor.shape, dtype=tensor.dtype)
+        return twin.requires_grad_(tensor.requires_grad)
 
     return map_inputs(inputs, real)

@@ -10,6 +10,7 @@ only fills in −∞, which is free.  Dropout multiplies each weight by its mask
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from profiler.errors import UncountedError
@@ -141,14 +142,16 @@ def flash_attention_forward(
 ) -> Iterator[Term]:
     """(N, L_q, H, d), (N, L_k, H or fewer, d) twice → (N, L_q, H, d); alibi adds slope·distance to each score.
 
-    Raises UncountedError where the lengths of the sequences are data: packed or paged ones.
+    Packed sequences, (Σ L_q, H, d) and the sums of their lengths, are counted by their lengths in a real run; keys in
+    pages raise UncountedError.
     """
-    _require_dense("aten::_flash_attention_forward", cum_seq_q, cum_seq_k, seqused_k, block_table)
-    batch, length, heads, d_k = query.shape
-    rows = (batch, heads, length)
-    if alibi_slopes is not None:
-        yield each((*rows, key.shape[1]), "alibi", multiplies=1, adds=1)
-    yield from attention_terms(rows, key.shape[1], d_k, value.shape[-1], None, dropout_p, scale)
+    if block_table is not None:
+        raise UncountedError("aten::_flash_attention_forward has no rule for keys in pages")
+    d_k = query.shape[-1]
+    for rows, keys in _sequences(query, key, cum_seq_q, cum_seq_k, seqused_k):
+        if alibi_slopes is not None:
+            yield each((*rows, keys), "alibi", multiplies=1, adds=1)
+        yield from attention_terms(rows, keys, d_k, value.shape[-1], None, dropout_p, scale)
 
 
 @rule("aten::_efficient_attention_forward", kind="attention")
@@ -170,11 +173,34 @@ def efficient_attention_forward(
 ) -> Iterator[Term]:
     """(N, L_q, H, d_k), (N, L_k, H, d_k), (N, L_k, H, d_v) → (N, L_q, H, d_v).
 
-    Raises UncountedError where the lengths of the sequences are data.
+    Packed sequences, N = 1 and the sums of their lengths, are counted by their lengths in a real run.
     """
-    _require_dense("aten::_efficient_attention_forward", cu_seqlens_q, cu_seqlens_k, seqlen_k)
-    batch, length, heads, d_k = query.shape
-    yield from attention_terms((batch, heads, length), key.shape[1], d_k, value.shape[-1], bias, dropout_p, scale)
+    for rows, keys in _sequences(query, key, cu_seqlens_q, cu_seqlens_k, seqlen_k):
+        yield from attention_terms(rows, keys, query.shape[-1], value.shape[-1], bias, dropout_p, scale)
+
+
+def _sequences(
+    query: TensorSpec,
+    key: TensorSpec,
+    sums_q: TensorSpec | None,
+    sums_k: TensorSpec | None,
+    used_k: TensorSpec | None,
+) -> Iterator[tuple[Sizes, int]]:
+    """The rows and keys of sequences with their heads last: of one length (N, L, H, d), or packed.
+
+    ``sums`` are the N + 1 places where packed sequences begin and end, ``used`` how many keys each of them has.
+    """
+    heads = query.shape[-2]
+    if sums_q is None:
+        batch, length = query.shape[:2]
+        if used_k is None:
+            yield (batch, heads, length), key.shape[1]
+        else:
+            yield from (((1, heads, length), keys) for keys in used_k.values)
+        return
+    queries = [end - start for start, end in pairwise(sums_q.values)]
+    keys = [end - start for start, end in pairwise((sums_k or sums_q).values)] if used_k is None else used_k.values
+    yield from (((1, heads, length), number) for length, number in zip(queries, keys, strict=True))
 
 
 @rule("aten::_cudnn_attention_forward", kind="attention")
@@ -195,9 +221,10 @@ def cudnn_attention_forward(
 ) -> Iterator[Term]:
     """As :func:`scaled_dot_product_attention`.
 
-    Raises UncountedError where the lengths of the sequences are data.
+    Raises UncountedError for packed sequences.
     """
-    _require_dense("aten::_cudnn_attention_forward", cum_seq_q, cum_seq_k)
+    if cum_seq_q is not None or cum_seq_k is not None:
+        raise UncountedError("aten::_cudnn_attention_forward has no rule for packed sequences")
     yield from scaled_dot_product_attention(query, key, value, attn_bias, dropout_p, scale=scale, out=out)
 
 
@@ -222,16 +249,9 @@ def flex_attention(
 ) -> Iterator[Term]:
     """As :func:`scaled_dot_product_attention`; a block mask hides scores and is free, and the count is dense.
 
-    Raises UncountedError where ``score_mod`` is code of the user's, whose work on each score is not known.
+    What ``score_mod`` does to each score is recorded apart, as the operations that it is made of.
     """
-    if getattr(score_mod, "__name__", None) != "_identity":
-        raise UncountedError("flex_attention has no rule for a score_mod, whose work on each score is not known")
     yield from scaled_dot_product_attention(query, key, value, scale=scale, out=out)
-
-
-def _require_dense(op: str, *lengths: TensorSpec | None) -> None:
-    if any(length is not None for length in lengths):
-        raise UncountedError(f"{op} has no rule for sequences whose lengths are data; pad them to one length")
 
 
 # Whole layers that are fused into one operation

@@ -6,16 +6,21 @@ arrives as two matrix products and a softmax, an LSTM as linear layers.  This mo
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
+from profiler.tracing.higher_order import CONTROL_FLOW, FLEX_ATTENTION, flex_attention
+from profiler.tracing.private import is_higher_order, operator_name
 from profiler.tracing.recorder import OpRecorder
 
 WHOLE: dict[Any, str] = {
+    F.linear: "aten::linear",
     F.scaled_dot_product_attention: "aten::scaled_dot_product_attention",
     **{
         getattr(torch, name): f"aten::{name}"
@@ -66,6 +71,18 @@ KINDS_WITHIN: dict[Any, str] = {
 """Functions that say what kind of work their parts are; projections within attention stay ``linear``."""
 
 
+@functools.cache
+def _without_asking_modes(func: Any) -> Any:
+    """The same function, which does not ask the active modes first: they shall see what it calls, and not itself."""
+    if not isinstance(func, FunctionType):
+        return func
+    questions = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
+    names = {**func.__globals__, **dict.fromkeys(questions, lambda *_: False)}
+    twin = FunctionType(func.__code__, names, func.__name__, func.__defaults__, func.__closure__)
+    twin.__kwdefaults__ = func.__kwdefaults__
+    return twin
+
+
 class FunctionWatcher(TorchFunctionMode):
     """Tells the recorder which function is running.
 
@@ -76,23 +93,35 @@ class FunctionWatcher(TorchFunctionMode):
         super().__init__()
         self._recorder = recorder
         self._whole = whole
+        self._running: list[Any] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func in KINDS_WITHIN:
+        if func in KINDS_WITHIN and func not in self._running:
             return self._within(KINDS_WITHIN[func], func, args, kwargs)
         if self._whole and func in WHOLE:
             return self._as_one(WHOLE[func], (args, kwargs), func, args, kwargs)
         if self._whole and func in WHOLE_BY_SIGNATURE:
             name, arguments = WHOLE_BY_SIGNATURE[func]
             return self._as_one(name, (arguments(*args, **kwargs), {}), func, args, kwargs)
+        if is_higher_order(func):
+            return self._higher_order(operator_name(func), func, args, kwargs)
         return func(*args, **kwargs)
+
+    def _higher_order(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
+        if name == FLEX_ATTENTION:
+            return flex_attention(self._recorder, func, *args, **kwargs)
+        with self:
+            return CONTROL_FLOW.get(name, func)(*args, **kwargs)
 
     def _within(self, kind: str, func: Any, args: Any, kwargs: Any) -> Any:
         before, self._recorder.kind_within = self._recorder.kind_within, kind
+        self._running.append(func)
         try:
-            return func(*args, **kwargs)
+            with self:
+                return _without_asking_modes(func)(*args, **kwargs)
         finally:
+            self._running.pop()
             self._recorder.kind_within = before
 
     def _as_one(self, name: str, arguments: tuple[Any, Any], func: Any, args: Any, kwargs: Any) -> Any:

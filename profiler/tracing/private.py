@@ -31,7 +31,8 @@ except ImportError as error:
 __all__ = [
     "TorchDispatchMode",
     "can_be_taken_apart",
-    "flex_attention_uncompiled",
+    "flex_attention_traceable",
+    "is_higher_order",
     "last_node_number",
     "operator_name",
     "operators",
@@ -44,6 +45,11 @@ def operator_name(func: Any) -> str:
     """``aten.conv2d.padding`` → ``"aten::conv2d"``; an operator without a namespace is a higher-order one."""
     name: str = func.name().split(".", 1)[0] if callable(getattr(func, "name", None)) else str(func)
     return name if "::" in name else f"higher_order::{name}"
+
+
+def is_higher_order(func: Any) -> bool:
+    """Whether ``func`` is an operator that is given functions and runs them."""
+    return isinstance(func, torch._ops.HigherOrderOperator)
 
 
 def can_be_taken_apart(func: Any) -> bool:
@@ -84,28 +90,38 @@ def operators(namespace: str) -> dict[str, bool]:
     return names
 
 
+_FLEX_SWITCHES: dict[str, Any] = {
+    "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG": True,
+    "_validate_device": lambda *_: None,
+}
+"""What flex attention looks up in its own module: whether it is not to compile itself, and where it may run."""
+
 _FLEX_LOCK = threading.Lock()
 _flex_runs = 0
+_flex_before: dict[str, Any] = {}
 
 
 @contextmanager
-def flex_attention_uncompiled() -> Iterator[None]:
-    """Flex attention compiles itself when it is called, which no dispatch mode survives; inside it does not.
+def flex_attention_traceable() -> Iterator[None]:
+    """Flex attention compiles itself, which no dispatch mode survives, and refuses meta tensors; inside it does not.
 
-    The switch is torch's own, one for all threads: it is set back when the last of them is through.
+    The switches are the same for all threads: they are set back when the last of them is through.
     """
     global _flex_runs
     module = sys.modules.get("torch.nn.attention.flex_attention")
-    if not hasattr(module, "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG"):
+    if not all(hasattr(module, name) for name in _FLEX_SWITCHES):
         yield
         return
+    settings = vars(module)
     with _FLEX_LOCK:
+        if not _flex_runs:
+            _flex_before.update({name: settings[name] for name in _FLEX_SWITCHES})
+            settings.update(_FLEX_SWITCHES)
         _flex_runs += 1
-        module.__dict__["_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG"] = True
     try:
         yield
     finally:
         with _FLEX_LOCK:
             _flex_runs -= 1
             if not _flex_runs:
-                module.__dict__["_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG"] = False
+                settings.update(_flex_before)

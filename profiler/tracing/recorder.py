@@ -207,6 +207,16 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self._graph is not None and not self.muted:
             self._graph.say(nodes, self.calls[-1].kind)
 
+    @contextmanager
+    def apart(self, kind: str) -> Iterator[None]:
+        """Record what runs inside :meth:`as_one` all the same, as work of that kind."""
+        before = self.muted, self.kind_within
+        self.muted, self.kind_within = False, kind
+        try:
+            yield
+        finally:
+            self.muted, self.kind_within = before
+
     def _record(self, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], result: Any) -> None:
         outputs: list[torch.Tensor] = []
         _collect(result, outputs)

@@ -20,7 +20,7 @@ from profiler.tracing.backward import BackwardScope
 from profiler.tracing.copying import copy_to_meta, to_meta
 from profiler.tracing.functions import FunctionWatcher
 from profiler.tracing.optimizers import make_optimizer
-from profiler.tracing.private import flex_attention_uncompiled, without_compiler
+from profiler.tracing.private import flex_attention_traceable, without_compiler
 from profiler.tracing.randomness import fixed_random_state
 from profiler.tracing.recorder import OpRecorder, Origins
 from profiler.tracing.scope import ModuleScope
@@ -86,7 +86,7 @@ def _trace_run(twin: nn.Module, inputs: Inputs, run: Run) -> Trace:
     arguments, options = call_arguments(inputs)
     for tensor in tensors_in((arguments, options)):
         origins.add_activation(tensor)
-    with fixed_random_state(), flex_attention_uncompiled():
+    with fixed_random_state(), flex_attention_traceable():
         scope, recorder = run(twin, arguments, options, origins)
     if not recorder.calls:
         raise TraceError(

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from profiler.errors import UncountedError
+from profiler.errors import DataDependentError, UncountedError
 from profiler.opcount import OpCount, total
+from profiler.tracing.tensors import RealTensorSpec
 from tests.rules.counting import Tally, assert_counted, exp, maximum, spec
 from tests.rules.counting import total as summed
 from tests.rules.registered import count_of, count_spelled_both_ways, kind_of, terms_of
@@ -176,7 +177,7 @@ def test_float_masks_of_the_fused_forms() -> None:
 
 
 def test_kernels_that_keep_heads_last() -> None:
-    """(N, L, H, d): the same count; alibi adds a product and a sum a score; packed lengths have no rule."""
+    """(N, L, H, d): the same count; alibi adds a product and a sum a score."""
     q, k, v, out = spec(2, 7, 4, 8), spec(2, 5, 4, 8), spec(2, 5, 4, 6), spec(2, 7, 4, 6)
     flash: Any = (None, None, 7, 5, 0.0, False, False)
     assert count_of("_flash_attention_forward", q, k, v, *flash, out=(out,)) == attention_by_hand()
@@ -186,26 +187,48 @@ def test_kernels_that_keep_heads_last() -> None:
     assert count_of("_efficient_attention_forward", q, k, v, FLOAT_MASK, *efficient, out=(out,)) == attention_by_hand(
         mask=True
     )
-    lengths = spec(3, dtype="int32")
-    with pytest.raises(UncountedError, match="lengths are data"):
-        count_of("_flash_attention_forward", q, k, v, lengths, lengths, *flash[2:], out=(out,))
-    with pytest.raises(UncountedError, match="lengths are data"):
-        count_of("_cudnn_attention_forward", Q, K, V, None, lengths, lengths, 7, 5, False, out=(OUT,))
-    with pytest.raises(UncountedError, match="lengths are data"):
-        count_of("_efficient_attention_forward", q, k, v, None, lengths, lengths, 7, 5, 0.0, 0, out=(out,))
+
+
+def test_packed_sequences_cost_what_each_of_them_does() -> None:
+    """Lengths 3 and 4 that meet 5 and 2 keys, told apart by their sums in a real run; on meta nothing is known."""
+    q, k, v, out = spec(7, 4, 8), spec(7, 4, 8), spec(7, 4, 6), spec(7, 4, 6)
+    sums_q, sums_k = real([0, 3, 7]), real([0, 5, 7])
+    apart = OpCount()
+    for length, keys in ((3, 5), (4, 2)):
+        one = count_of(
+            "_scaled_dot_product_attention_math",
+            spec(1, 4, length, 8),
+            spec(1, 4, keys, 8),
+            spec(1, 4, keys, 6),
+            out=(spec(1, 4, length, 6),),
+        )
+        apart = apart + one
+    flash: Any = (4, 5, 0.0, False, False)
+    assert count_of("_flash_attention_forward", q, k, v, sums_q, sums_k, *flash, out=(out,)) == apart
+    used = count_of("_flash_attention_forward", q, k, v, sums_q, sums_k, *flash, seqused_k=real([5, 2]), out=(out,))
+    assert used == apart
+    one_batch: Any = (spec(1, 7, 4, 8), spec(1, 7, 4, 8), spec(1, 7, 4, 6), None)
+    efficient = count_of("_efficient_attention_forward", *one_batch, sums_q, sums_k, 4, 5, 0.0, 0, out=(out,))
+    assert efficient == apart
+    on_meta = spec(3, dtype="int32")
+    with pytest.raises(DataDependentError, match="real run"):
+        count_of("_flash_attention_forward", q, k, v, on_meta, on_meta, *flash, out=(out,))
+    with pytest.raises(UncountedError, match="packed"):
+        count_of("_cudnn_attention_forward", Q, K, V, None, sums_q, sums_k, 7, 5, False, out=(OUT,))
+    with pytest.raises(UncountedError, match="pages"):
+        count_of("_flash_attention_forward", q, k, v, sums_q, sums_k, *flash, block_table=on_meta, out=(out,))
+
+
+def real(numbers: list[int]) -> RealTensorSpec:
+    """What a rule is given for a tensor of these numbers in a real run."""
+    return RealTensorSpec((len(numbers),), "int32", tensor=torch.tensor(numbers))
 
 
 def test_flex_attention_costs_its_definition() -> None:
-    """Without a score_mod, dense under any block mask; one of the user's own is uncounted."""
-
-    def _identity(score: Any, *_: Any) -> Any:
-        return score
-
+    """Dense under any block mask; what a score_mod does is recorded apart."""
     op, results = "higher_order::flex_attention", (OUT, spec(2, 4, 7), spec(2, 4, 7))
     block_mask: Any = (7, 5, spec(1, 1, 1, dtype="int32"))
-    assert count_of(op, Q, K, V, _identity, block_mask, 0.25, {}, (), (), out=results) == attention_by_hand()
-    with pytest.raises(UncountedError, match="score_mod"):
-        count_of(op, Q, K, V, lambda score, *_: score + 1, block_mask, 0.25, {}, (), (), out=results)
+    assert count_of(op, Q, K, V, None, block_mask, 0.25, {}, (), (), out=results) == attention_by_hand()
 
 
 @pytest.mark.parametrize("masked", [False, True])

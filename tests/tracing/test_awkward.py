@@ -341,35 +341,6 @@ def test_packed_sequences_cost_their_steps() -> None:
     assert profile.total.macs == 8 * 4 * 6 * (8 + 6)
 
 
-def test_flex_attention_is_attention() -> None:
-    """Dense, masked or not; with a score_mod of the user's it is uncounted.  torch's switch is set back."""
-    from torch.nn.attention import flex_attention as flex
-
-    class Flex(nn.Module):
-        def __init__(self, **options: Any) -> None:
-            super().__init__()
-            self.options = options
-
-        def forward(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> Any:
-            return flex.flex_attention(q, k, v, **self.options)
-
-    q = torch.zeros(1, 2, 16, 8)
-    profile = profiler.profile(Flex(), (q, q, q))
-    plain = profiler.profile(Attention(), (q, q, q))
-    assert (profile.total, profile.status) == (plain.total, "complete")
-    assert profile.shares["kind"].tolist()[0] == "attention"
-    modified = profiler.profile(Flex(score_mod=lambda score, b, h, i, j: score + i - j), (q, q, q))
-    assert modified.status == "partial"
-    assert not vars(flex)["_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG"]
-
-
-class Attention(nn.Module):
-    """Scaled dot-product attention as a module."""
-
-    def forward(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        return nn.functional.scaled_dot_product_attention(q, k, v)
-
-
 @pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
 @pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr])
 def test_sparse_products_cost_what_is_stored(layout: torch.layout) -> None:

@@ -1,0 +1,128 @@
+"""Higher-order operators: those that are given functions and run them.
+
+Control flow (``torch.cond``, ``while_loop``, ``scan``, ``map``) is run as the plain Python that it means, so that what
+happens inside is recorded like everything else.  A condition on the meta device has no value: such a network needs a
+real run.  Flex attention is recorded as one operation, and the ``score_mod`` that it is given as those it is made of.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from profiler.tracing.recorder import OpRecorder
+
+FLEX_ATTENTION = "higher_order::flex_attention"
+
+
+def _cond(pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], operands: Sequence[Any]) -> Any:
+    return (true_fn if pred else false_fn)(*operands)
+
+
+def _while_loop(
+    cond_fn: Callable[..., Any], body_fn: Callable[..., Any], carried: Sequence[Any], additional: Sequence[Any]
+) -> Any:
+    while cond_fn(*carried, *additional):
+        carried = body_fn(*carried, *additional)
+    return tuple(carried)
+
+
+def _scan(combine_fn: Callable[..., Any], init: Sequence[Any], xs: Sequence[Any], additional: Sequence[Any]) -> Any:
+    carry, rows = list(init), []
+    for inputs in zip(*(x.unbind(0) for x in xs), strict=True):
+        results = combine_fn(*carry, *inputs, *additional)
+        carry = list(results[: len(carry)])
+        rows.append(tuple(results[len(carry) :]))
+    return (*carry, *_stacked(rows))
+
+
+def _map(function: Callable[..., Any], xs: Sequence[Any], additional: Sequence[Any]) -> Any:
+    return _stacked([function(*inputs, *additional) for inputs in zip(*(x.unbind(0) for x in xs), strict=True)])
+
+
+def _stacked(rows: Sequence[Any]) -> Any:
+    """The tensors in the same place of all rows, nests of lists and tuples, as one; a place may hold nothing."""
+    if isinstance(rows[0], torch.Tensor):
+        return torch.stack(list(rows))
+    if isinstance(rows[0], (list, tuple)):
+        return type(rows[0])(_stacked(column) for column in zip(*rows, strict=True))
+    return rows[0]
+
+
+def _invoke_subgraph(function: Callable[..., Any], identifier: Any, *operands: Any) -> Any:
+    return function(*operands)
+
+
+CONTROL_FLOW: dict[str, Callable[..., Any]] = {
+    "higher_order::cond": _cond,
+    "higher_order::while_loop": _while_loop,
+    "higher_order::scan": _scan,
+    "higher_order::map_impl": _map,
+    "higher_order::invoke_subgraph": _invoke_subgraph,
+}
+"""Higher-order operators by name, each with the Python function that does the same."""
+
+
+class _IndexedByTensors(TorchFunctionMode):
+    """``table[h]`` as an operation, which ``vmap`` can follow where ``h`` is one of many numbers."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.Tensor.__getitem__:
+            table, index = args
+            indices = index if isinstance(index, tuple) else (index,)
+            if all(isinstance(part, torch.Tensor) for part in indices):
+                return torch.ops.aten.index(table, list(indices))
+        return func(*args, **(kwargs or {}))
+
+
+def _for_each_score(
+    function: Callable[..., Any], scores: torch.Tensor, given: tuple[torch.Tensor, ...], buffers: tuple[Any, ...]
+) -> Any:
+    """``function(*given, b, h, q, k, *buffers)`` for each of the scores (B, H, L_q, L_k); ``given`` are as large."""
+    places = [torch.arange(size, device=scores.device) for size in scores.shape]
+    for dimension in reversed(range(4)):
+        mapped = tuple(0 if other == dimension else None for other in range(4))
+        function = torch.vmap(function, in_dims=(*(0 for _ in given), *mapped, *(None for _ in buffers)))
+    with _IndexedByTensors():
+        return function(*given, *places, *buffers)
+
+
+def flex_attention(
+    recorder: OpRecorder,
+    func: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    score_mod: Callable[..., Any],
+    block_mask: tuple[Any, ...],
+    scale: float,
+    kernel_options: Any,
+    score_buffers: tuple[Any, ...] = (),
+    mask_buffers: tuple[Any, ...] = (),
+) -> Any:
+    """Record the operator ``func``: attention (B, H, L_q, d), (B, H or fewer, L_k, d) … and then its ``score_mod``.
+
+    With gradients on it is computed from its definition, since autograd could not be followed into its kernels.
+    """
+    arguments = (query, key, value, score_mod, block_mask, scale, kernel_options, score_buffers, mask_buffers)
+    with recorder.as_one(FLEX_ATTENTION, arguments, {}) as give:
+        with torch.no_grad():
+            results = func(*arguments)
+        scores = query.new_zeros((*query.shape[:-1], key.shape[-2]))
+        if torch.is_grad_enabled():
+            groups = query.shape[1] // key.shape[1]
+            key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+            scores = query @ key.transpose(-2, -1) * scale
+        with recorder.apart("attention"):
+            scores = _for_each_score(score_mod, scores, (scores,), score_buffers)
+        if torch.is_grad_enabled():
+            shown = _for_each_score(block_mask[-1], scores, (), mask_buffers)
+            scores = scores.masked_fill(~shown, -math.inf)
+            weights = torch.ops.aten._safe_softmax(scores, -1)
+            results = (weights @ value, scores.logsumexp(-1) / math.log(2), *results[2:])
+        give(results)
+    return results
