@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from profiler import Profile, profile
@@ -15,27 +15,37 @@ from profiler.models.inputs import build_inputs
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
 
 
+def _nothing(_: Profile) -> int:
+    return 0
+
+
 @dataclass(frozen=True)
 class Reason:
     """Why a printed figure is not ours.
 
-    ``left_out`` says what has to be taken from ours to get the printed one, where that is known; ``cut`` that the
-    printed one was not rounded.
+    ``left_out`` says what has to be taken from ours to get theirs; ``rounding`` how the printed one was rounded from
+    it; ``elsewhere`` is how the same source prints the figure at another place, where ours prints like that.  A reason
+    that is not ``known`` explains nothing.
     """
 
     text: str
-    left_out: Callable[[Profile], int] = lambda _: 0
-    cut: bool = False
+    left_out: Callable[[Profile], int] = _nothing
+    rounding: str = ROUND_HALF_UP
+    elsewhere: str = ""
     known: bool = True
 
 
 @dataclass(frozen=True)
 class Figure:
-    """``printed`` as its source has it, such as ``4.5 G``, and ``ours``, exactly."""
+    """``printed`` as its source has it, such as ``4.5 G``, and ``ours``, exactly.
+
+    ``theirs`` is what a reason that leaves something out makes of ours.
+    """
 
     printed: str
     ours: int
     reason: Reason | None = None
+    theirs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -61,10 +71,9 @@ class Table:
     note: str = ""
 
 
-def prints_as(value: int, printed: str, *, cut: bool = False) -> bool:
-    """Whether ``value`` is ``printed`` when it is rounded (or cut) to as many digits."""
+def prints_as(value: int, printed: str, rounding: str = ROUND_HALF_UP) -> bool:
+    """Whether ``value`` is ``printed`` when it is rounded to as many digits."""
     digits, _, unit = printed.partition(" ")
-    rounding = ROUND_DOWN if cut else ROUND_HALF_UP
     return (Decimal(value) / UNITS[unit]).quantize(Decimal(digits), rounding) == Decimal(digits)
 
 
@@ -75,7 +84,13 @@ def explains(figure: Figure, result: Profile) -> bool:
         return prints_as(figure.ours, figure.printed)
     if prints_as(figure.ours, figure.printed):
         return False
-    return not reason.known or prints_as(figure.ours - reason.left_out(result), figure.printed, cut=reason.cut)
+    if not reason.known:
+        return True
+    if reason.elsewhere:
+        return prints_as(figure.ours, reason.elsewhere)
+    theirs = figure.ours - reason.left_out(result)
+    written = figure.ours if figure.theirs is None else figure.theirs
+    return theirs == written and prints_as(theirs, figure.printed, reason.rounding)
 
 
 def measure(network: Network) -> Profile:
@@ -92,6 +107,17 @@ def parameters_of(result: Profile) -> int:
 def work_of(result: Profile, table: Table) -> int:
     """What ``table`` counts: multiply–accumulates, or twice as many FLOPs."""
     return result.total.macs * (2 if table.flops else 1)
+
+
+def arxiv(number: str) -> str:
+    """A paper, linked."""
+    return f"[arXiv:{number}](https://arxiv.org/abs/{number})"
+
+
+def github(repository: str, path: str = "") -> str:
+    """A repository, or a file in it, linked."""
+    name, place = (f"{repository}, {path}", f"/blob/HEAD/{path}") if path else (repository, "")
+    return f"[{name}](https://github.com/{repository}{place})"
 
 
 def image(side: int) -> tuple[InputSpec]:

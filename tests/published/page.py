@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from profiler.files import write_text
@@ -30,8 +30,9 @@ INTRODUCTION = """\
 
 What papers, model libraries and other tools print of networks, and what this profiler counts. Every line is a test
 (`tests/published`). **MACs** are the multiply–accumulates of contractions; the sources often call them FLOPs. A
-difference is by how much ours is above the printed figure; it is left out where ours prints as published. This page
-is written by `python -m tests.published.page`.
+difference is by how much ours is above the printed figure; it is left out where ours prints as published. A reason
+that changes the number ends with the one that it makes of ours, which prints as published. This page is written by
+`python -m tests.published.page`.
 """
 
 TORCHVISION = """\
@@ -89,31 +90,50 @@ difference is exactly those.
 
 def page() -> str:
     """The whole page; measures every torchvision network and runs those that detect, which takes minutes."""
-    return "\n".join((INTRODUCTION, *map(table_section, TABLES), torchvision_section(), detection_section()))
+    return "\n".join((opening(), torchvision_section(), detection_section()))
+
+
+def opening() -> str:
+    """What needs no measurement: the introduction, how many figures are reached, and the literature."""
+    return "\n".join((INTRODUCTION, summary(TABLES), *map(table_section, TABLES)))
+
+
+def summary(tables: Sequence[Table]) -> str:
+    """How many figures of the literature print as published, how many differ with a reason, and how many without."""
+    networks = [network for table in tables for network in table.networks]
+    figures = [figure for one in networks for figure in (one.work, one.parameters) if figure is not None]
+    reasons = [figure.reason for figure in figures if figure.reason is not None]
+    known = sum(reason.known for reason in reasons)
+    return (
+        f"Of the {len(figures)} figures of the literature, {len(figures) - len(reasons)} print as published, {known} "
+        f"differ for a reason that leads to the published one, and {len(reasons) - known} are not explained.\n"
+    )
 
 
 def table_section(table: Table) -> str:
-    """One table of the literature."""
+    """One table of the literature; work is left out where its source prints none."""
     work = "FLOPs" if table.flops else "MACs"
+    kinds = [work, "parameters"] if any(network.work for network in table.networks) else ["parameters"]
     lines = [
         f"## {table.title}\n",
         f"Source: {table.source}.\n",
         *([f"{table.note}\n"] if table.note else []),
-        f"| network | {work}, published | {work}, ours | difference | parameters, published | parameters, ours "
-        "| difference | reason |",
-        "|---|---:|---:|---:|---:|---:|---:|---|",
-        *(_row(network, work) for network in table.networks),
+        f"| network |{''.join(f' {kind}, published | {kind}, ours | difference |' for kind in kinds)} reason |",
+        f"|---|{'---:|---:|---:|' * len(kinds)}---|",
+        *(_row(network, kinds) for network in table.networks),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _row(network: Network, work: str) -> str:
+def _row(network: Network, kinds: Sequence[str]) -> str:
     cells = [network.name]
     reasons = []
-    for what, figure in ((work, network.work), ("parameters", network.parameters)):
+    for kind in kinds:
+        figure = network.parameters if kind == "parameters" else network.work
         cells += _cells(figure)
         if figure is not None and figure.reason is not None:
-            reasons.append(f"{what}: {figure.reason.text}")
+            theirs = "" if figure.theirs is None else f": {figure.theirs:,}"
+            reasons.append(f"{kind}: {figure.reason.text}{theirs}")
     return f"| {' | '.join((*cells, '; '.join(reasons)))} |"
 
 
