@@ -110,9 +110,9 @@ class FunctionWatcher(TorchFunctionMode):
 
     def _higher_order(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
         if name == FLEX_ATTENTION:
-            return flex_attention(self._recorder, func, *args, **kwargs)
+            return flex_attention(self._recorder, *args, **kwargs)
         with self:
-            return CONTROL_FLOW.get(name, func)(*args, **kwargs)
+            return CONTROL_FLOW[name](*args) if name in CONTROL_FLOW else func(*args, **kwargs)
 
     def _within(self, kind: str, func: Any, args: Any, kwargs: Any) -> Any:
         before, self._recorder.kind_within = self._recorder.kind_within, kind

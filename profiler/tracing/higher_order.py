@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from profiler.tracing.private import flex_attention_results
 from profiler.tracing.recorder import OpRecorder
 
 FLEX_ATTENTION = "higher_order::flex_attention"
@@ -64,7 +65,10 @@ CONTROL_FLOW: dict[str, Callable[..., Any]] = {
     "higher_order::map_impl": _map,
     "higher_order::invoke_subgraph": _invoke_subgraph,
 }
-"""Higher-order operators by name, each with the Python function that does the same."""
+"""Higher-order operators by name, each with the Python function that does the same.
+
+Newer releases of torch pass more by keyword (which arguments are mutated), which makes no difference here.
+"""
 
 
 class _IndexedByTensors(TorchFunctionMode):
@@ -93,7 +97,6 @@ def _for_each_score(
 
 def flex_attention(
     recorder: OpRecorder,
-    func: Any,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -104,25 +107,21 @@ def flex_attention(
     score_buffers: tuple[Any, ...] = (),
     mask_buffers: tuple[Any, ...] = (),
 ) -> Any:
-    """Record the operator ``func``: attention (B, H, L_q, d), (B, H or fewer, L_k, d) … and then its ``score_mod``.
+    """Record attention (B, H, L_q, d), (B, H or fewer, L_k, d) twice → (B, H, L_q, d), and its ``score_mod``.
 
-    With gradients on it is computed from its definition, since autograd could not be followed into its kernels.
+    It is computed from its definition, which autograd can follow.  Returns what the operator does: the result, and of
+    the scores the log-sum-exp, to base 2, and the largest.
     """
     arguments = (query, key, value, score_mod, block_mask, scale, kernel_options, score_buffers, mask_buffers)
     with recorder.as_one(FLEX_ATTENTION, arguments, {}) as give:
-        with torch.no_grad():
-            results = func(*arguments)
-        scores = query.new_zeros((*query.shape[:-1], key.shape[-2]))
-        if torch.is_grad_enabled():
-            groups = query.shape[1] // key.shape[1]
-            key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-            scores = query @ key.transpose(-2, -1) * scale
+        groups = query.shape[1] // key.shape[1]
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+        scores = query @ key.transpose(-2, -1) * scale
         with recorder.apart("attention"):
             scores = _for_each_score(score_mod, scores, (scores,), score_buffers)
-        if torch.is_grad_enabled():
-            shown = _for_each_score(block_mask[-1], scores, (), mask_buffers)
-            scores = scores.masked_fill(~shown, -math.inf)
-            weights = torch.ops.aten._safe_softmax(scores, -1)
-            results = (weights @ value, scores.logsumexp(-1) / math.log(2), *results[2:])
+        shown = _for_each_score(block_mask[-1], scores, (), mask_buffers)
+        scores = scores.masked_fill(~shown, -math.inf)
+        result = torch.ops.aten._safe_softmax(scores, -1).to(value.dtype) @ value
+        results = (result, scores.logsumexp(-1) / math.log(2), scores.amax(-1) / math.log(2))
         give(results)
-    return results
+    return results[: flex_attention_results()]

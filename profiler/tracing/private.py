@@ -31,6 +31,7 @@ except ImportError as error:
 __all__ = [
     "TorchDispatchMode",
     "can_be_taken_apart",
+    "flex_attention_results",
     "flex_attention_traceable",
     "is_higher_order",
     "last_node_number",
@@ -96,6 +97,13 @@ _FLEX_SWITCHES: dict[str, Any] = {
 }
 """What flex attention looks up in its own module: whether it is not to compile itself, and where it may run."""
 
+
+def flex_attention_results() -> int:
+    """How many results the operator of flex attention has: the largest scores came later than the other two."""
+    module = sys.modules["torch.nn.attention.flex_attention"]
+    return 3 if hasattr(module, "AuxOutput") else 2
+
+
 _FLEX_LOCK = threading.Lock()
 _flex_runs = 0
 _flex_before: dict[str, Any] = {}
@@ -109,14 +117,12 @@ def flex_attention_traceable() -> Iterator[None]:
     """
     global _flex_runs
     module = sys.modules.get("torch.nn.attention.flex_attention")
-    if not all(hasattr(module, name) for name in _FLEX_SWITCHES):
-        yield
-        return
-    settings = vars(module)
+    settings = {} if module is None else vars(module)
+    switches = {name: value for name, value in _FLEX_SWITCHES.items() if name in settings}
     with _FLEX_LOCK:
         if not _flex_runs:
-            _flex_before.update({name: settings[name] for name in _FLEX_SWITCHES})
-            settings.update(_FLEX_SWITCHES)
+            _flex_before.update({name: settings[name] for name in switches})
+            settings.update(switches)
         _flex_runs += 1
     try:
         yield

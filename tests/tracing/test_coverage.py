@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from profiler.cli import cli
@@ -13,6 +14,7 @@ UNCOUNTED = 127
 """How many ATen operators of the pinned torch have neither a rule nor parts; it may only fall."""
 
 
+@pytest.mark.skipif(torch.__version__.split("+")[0] != "2.13.0", reason="other releases have other operators")
 def test_the_number_of_uncounted_operators_does_not_grow() -> None:
     """Lower the number above when rules are added."""
     uncounted = [entry.op for entry in coverage() if entry.status == "uncounted"]
