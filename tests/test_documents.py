@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 
 from profiler.cli import cli
 from profiler.config import load_config
+from profiler.profiles import Profile
 from profiler.records import TensorSpec
 from profiler.rules import REGISTRY
 from tests import rewrites_page, training_page
@@ -20,6 +22,7 @@ from tests import rewrites_page, training_page
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+OWN_OPERATIONS = (ROOT / "docs" / "own-operations.md").read_text(encoding="utf-8")
 CONFIGS = sorted(str(path) for path in (ROOT / "configs").glob("*.yaml"))
 
 
@@ -101,6 +104,23 @@ def test_the_rule_in_the_contributors_guide_works() -> None:
         REGISTRY.remove("mylib::scaled_product")
 
 
+@pytest.mark.parametrize("number", range(len(blocks(OWN_OPERATIONS, "python"))))
+def test_the_examples_of_own_operations_run(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each as a file of its own, with the assertions that it holds; what it registers is forgotten again."""
+    code = blocks(OWN_OPERATIONS, "python")[number]
+    if "import triton" in code:
+        pytest.importorskip("triton")
+    (tmp_path / f"own_operation_{number}.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    before = {entry.op for entry in REGISTRY}
+    try:
+        names = vars(importlib.import_module(f"own_operation_{number}"))
+        assert isinstance(names["profile"], Profile)
+    finally:
+        for op in {entry.op for entry in REGISTRY} - before:
+            REGISTRY.remove(op)
+
+
 @pytest.mark.slow
 def test_reports_are_up_to_date() -> None:
     """``profiler report configs/*.yaml --output reports`` would change nothing."""
@@ -121,7 +141,8 @@ def test_the_picture_is_up_to_date(tmp_path: Path) -> None:
 def test_links_lead_somewhere() -> None:
     """Relative links of the documents point at files that are there."""
     for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
-        for target in re.findall(r"\]\((?!http|#)([^)#]+)", path.read_text(encoding="utf-8")):
+        prose = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+        for target in re.findall(r"\]\((?!http|#)([^)#]+)", prose):
             assert (path.parent / target).exists(), f"{path.name} links to {target}"
 
 
