@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
 from torch import nn
 
+from profiler.tracing.copying import copy_to_meta, deep_copy
+from profiler.tracing.private import is_fake
 from profiler.tracing.tensors import map_inputs
 
 BYTES_LIMIT = 4 * 2**30
@@ -22,10 +23,10 @@ def real_copy(model: nn.Module, *, random_weights: bool = False) -> nn.Module:
     Tensors that are on meta have no values to copy: they come out as zeros, or with ``random_weights`` as seeded
     random numbers between 0 and 0.1 (integers as zeros all the same).
     """
-    if not any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
-        return copy.deepcopy(model).cpu()
+    if not any(tensor.is_meta or is_fake(tensor) for tensor in (*model.parameters(), *model.buffers())):
+        return deep_copy(model).cpu()
     generator = torch.Generator().manual_seed(SEED)
-    twin = copy.deepcopy(model).to_empty(device="cpu")
+    twin = copy_to_meta(model).to_empty(device="cpu")
     with torch.no_grad():
         for tensor in (*twin.parameters(), *twin.buffers()):
             if random_weights and tensor.is_floating_point():
@@ -40,7 +41,7 @@ def real_inputs(inputs: Any) -> Any:
     generator = torch.Generator().manual_seed(SEED)
 
     def real(tensor: torch.Tensor) -> torch.Tensor:
-        if not tensor.is_meta:
+        if not (tensor.is_meta or is_fake(tensor)):
             twin = tensor.detach().cpu().clone()
         elif tensor.is_floating_point():
             twin = torch.rand(tensor.shape, generator=generator).to(tensor.dtype)

@@ -6,17 +6,22 @@ The trace runs on the copy, so whatever a forward pass does to its module, the u
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter, is_lazy
 from torch.overrides import TorchFunctionMode
 
 from profiler.errors import TraceError
+from profiler.tracing.private import is_fake
 
 
 def to_meta(tensor: torch.Tensor) -> torch.Tensor:
     """A meta tensor of the same shape, strides and dtype, detached from any graph."""
+    if is_fake(tensor):
+        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     with torch.no_grad():
         return torch.empty_like(tensor, device="meta").requires_grad_(False)
 
@@ -33,7 +38,17 @@ class _CopyShapesOnly(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+def has_lazy_parts(model: nn.Module) -> bool:
+    """Whether it holds lazy parameters or buffers, which have no shape before the network has run."""
+    return any(is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers()))
+
+
 def _copy_parameter(parameter: nn.Parameter) -> nn.Parameter:
+    make_lazy: Any = UninitializedParameter  # torch's stubs lack its arguments
+    is_without_shape: bool = is_lazy(parameter)
+    if is_without_shape:
+        unshaped: nn.Parameter = make_lazy(requires_grad=parameter.requires_grad, device="meta", dtype=parameter.dtype)
+        return unshaped
     twin = nn.Parameter(to_meta(parameter), requires_grad=parameter.requires_grad)
     twin.__dict__.update(parameter.__dict__)
     return twin
@@ -42,23 +57,44 @@ def _copy_parameter(parameter: nn.Parameter) -> nn.Parameter:
 def copy_to_meta(model: nn.Module) -> nn.Module:
     """A deep copy of ``model`` with every tensor on the meta device; ``model`` is left as it is.
 
-    Ties between parameters are kept.  Raises :class:`TraceError` where the network holds something that
-    cannot be copied, or a lazy parameter that has no shape yet.
+    Ties between parameters are kept, and lazy ones stay lazy.  Raises :class:`TraceError` where the network holds
+    something that stands in the way.
     """
     memo: dict[int, Any] = {}
-    for name, parameter in model.named_parameters():
-        if nn.parameter.is_lazy(parameter):
-            raise TraceError(f"parameter {name} is lazy and has no shape yet: run the network once before profiling it")
+    for parameter in model.parameters():
         memo[id(parameter)] = _copy_parameter(parameter)
-    for name, buffer in model.named_buffers():
-        if nn.parameter.is_lazy(buffer):
-            raise TraceError(f"buffer {name} is lazy and has no shape yet: run the network once before profiling it")
-        memo[id(buffer)] = to_meta(buffer)
+    for buffer in model.buffers():
+        memo[id(buffer)] = UninitializedBuffer().to("meta") if is_lazy(buffer) else to_meta(buffer)
+    with _CopyShapesOnly():
+        return deep_copy(model, memo)
+
+
+def deep_copy(model: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module:
+    """``copy.deepcopy``, but that attributes which cannot be copied (a lock, an open file) are shared.
+
+    ``memo`` maps the ids of what is not to be copied to what takes its place.  Raises :class:`TraceError` where
+    something else stands in the way.
+    """
+    memo = memo or {}
     try:
-        with _CopyShapesOnly():
-            return copy.deepcopy(model, memo)
+        return copy.deepcopy(model, dict(memo))
     except Exception as error:
-        raise TraceError(
-            f"{type(model).__name__} cannot be copied for tracing: {type(error).__name__}: {error}; "
-            "give the attribute that holds it a __deepcopy__, or set it after profiling"
-        ) from error
+        shared = {id(value): value for value in _cannot_be_copied(model, memo)}
+        try:
+            return copy.deepcopy(model, {**memo, **shared})
+        except Exception:
+            raise TraceError(
+                f"{type(model).__name__} cannot be copied for tracing: {type(error).__name__}: {error}; "
+                "give the attribute that holds it a __deepcopy__, or set it after profiling"
+            ) from error
+
+
+def _cannot_be_copied(model: nn.Module, memo: dict[int, Any]) -> Iterator[Any]:
+    """The attributes of modules that cannot be copied, apart from the modules in them."""
+    modules = {id(module): module for module in model.modules()}
+    for module in model.modules():
+        for value in vars(module).values():
+            try:
+                copy.deepcopy(value, {**memo, **modules})
+            except Exception:
+                yield value

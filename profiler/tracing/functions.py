@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
+from profiler.tracing.devices import MOVES, at_home
 from profiler.tracing.higher_order import CONTROL_FLOW, FLEX_ATTENTION, flex_attention
 from profiler.tracing.private import is_higher_order, operator_name
 from profiler.tracing.recorder import OpRecorder
@@ -84,19 +85,22 @@ def _without_asking_modes(func: Any) -> Any:
 
 
 class FunctionWatcher(TorchFunctionMode):
-    """Tells the recorder which function is running.
+    """Tells the recorder which function is running, and keeps all work on the device ``home``.
 
     ``whole`` says whether functions have to be recorded as one operation; in inference mode they arrive so.
     """
 
-    def __init__(self, recorder: OpRecorder, *, whole: bool) -> None:
+    def __init__(self, recorder: OpRecorder, home: torch.device, *, whole: bool) -> None:
         super().__init__()
         self._recorder = recorder
+        self._home = home
         self._whole = whole
         self._running: list[Any] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func in MOVES or "device" in kwargs:
+            func, args, kwargs = at_home(self._home, func, args, kwargs)
         if func in KINDS_WITHIN and func not in self._running:
             return self._within(KINDS_WITHIN[func], func, args, kwargs)
         if self._whole and func in WHOLE:

@@ -33,6 +33,7 @@ __all__ = [
     "can_be_taken_apart",
     "flex_attention_results",
     "flex_attention_traceable",
+    "is_fake",
     "is_higher_order",
     "last_node_number",
     "operator_name",
@@ -46,6 +47,12 @@ def operator_name(func: Any) -> str:
     """``aten.conv2d.padding`` → ``"aten::conv2d"``; an operator without a namespace is a higher-order one."""
     name: str = func.name().split(".", 1)[0] if callable(getattr(func, "name", None)) else str(func)
     return name if "::" in name else f"higher_order::{name}"
+
+
+def is_fake(tensor: torch.Tensor) -> bool:
+    """Whether the tensor is one of ``FakeTensorMode``, which holds no data and takes part in its own mode only."""
+    module = sys.modules.get("torch._subclasses.fake_tensor")
+    return module is not None and isinstance(tensor, module.FakeTensor)
 
 
 def is_higher_order(func: Any) -> bool:

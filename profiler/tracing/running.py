@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -17,7 +16,7 @@ from profiler.parameters import parameter_records
 from profiler.records import ROOT, Mode, ParameterRecord, Trace, show_shapes
 from profiler.rules import REGISTRY
 from profiler.tracing.backward import BackwardScope
-from profiler.tracing.copying import copy_to_meta, to_meta
+from profiler.tracing.copying import copy_to_meta, deep_copy, has_lazy_parts, to_meta
 from profiler.tracing.functions import FunctionWatcher
 from profiler.tracing.optimizers import make_optimizer
 from profiler.tracing.private import flex_attention_traceable, without_compiler
@@ -64,26 +63,29 @@ def trace_for_real(
     What is counted then depends on the values; random numbers are drawn from a fixed seed.
     """
     model = without_compiler(model)
-    return replace(_trace(lambda: copy.deepcopy(model), inputs, mode, optimizer), real_run=reason)
+    return replace(_trace(lambda: deep_copy(model), inputs, mode, optimizer), real_run=reason)
 
 
 def _trace(make_twin: Callable[[], nn.Module], inputs: Inputs, mode: Mode, optimizer: str | None) -> Trace:
     if mode == "training":
         return _trace_run(make_twin().train(), inputs, partial(_run_training, optimizer))
-    try:
-        return _trace_run(make_twin().eval(), inputs, partial(_run_inference, torch.inference_mode))
-    except TraceError as error:
-        if "grad" not in str(error).lower() and "inference" not in str(error).lower():
-            raise
     # A forward that computes gradients cannot do so in inference mode.  Without it operators arrive in parts.
-    return _trace_run(make_twin().eval(), inputs, partial(_run_inference, torch.no_grad))
+    for gradients in (torch.inference_mode, torch.no_grad):
+        try:
+            return _trace_run(make_twin().eval(), inputs, partial(_run_inference, gradients))
+        except TraceError as error:
+            if "grad" not in str(error).lower() and "inference" not in str(error).lower():
+                raise
+    return _trace_run(make_twin().eval(), inputs, partial(_run_inference, torch.enable_grad))
 
 
 def _trace_run(twin: nn.Module, inputs: Inputs, run: Run) -> Trace:
+    arguments, options = call_arguments(inputs)
+    if has_lazy_parts(twin):
+        _make_lazy_parts(twin, arguments, options)
     origins = Origins()
     for name, parameter in twin.named_parameters():
         origins.add_parameter(name, parameter)
-    arguments, options = call_arguments(inputs)
     for tensor in tensors_in((arguments, options)):
         origins.add_activation(tensor)
     with fixed_random_state(), flex_attention_traceable():
@@ -96,6 +98,20 @@ def _trace_run(twin: nn.Module, inputs: Inputs, run: Run) -> Trace:
     return Trace(tuple(recorder.calls), scope.modules(), parameters, data_dependent=tuple(recorder.data_dependent))
 
 
+def _make_lazy_parts(twin: nn.Module, arguments: Any, options: Any) -> None:
+    """Run the network once unseen: lazy parameters get their shapes from the first inputs that they meet."""
+    try:
+        with torch.no_grad():
+            twin(*arguments, **options)
+    except NotImplementedError as error:
+        raise NeedsDataError(f"{type(twin).__name__} needs data that the meta device has not") from error
+    except Exception as error:
+        raise TraceError(
+            f"{type(twin).__name__} has lazy parameters, and the run that gives them their shapes raised "
+            f"{type(error).__name__}: {' '.join(str(error).split())}"
+        ) from error
+
+
 def _with_use(record: ParameterRecord, origins: Origins, recorder: OpRecorder) -> ParameterRecord:
     calls = [recorder.calls[index] for index in origins.uses.get(record.names[0], ())]
     if not calls:
@@ -105,7 +121,7 @@ def _with_use(record: ParameterRecord, origins: Origins, recorder: OpRecorder) -
 
 
 def _run_inference(
-    without_gradients: Callable[[], AbstractContextManager[Any]],
+    gradients: Callable[[], AbstractContextManager[Any]],
     twin: nn.Module,
     arguments: Any,
     options: Any,
@@ -114,9 +130,16 @@ def _run_inference(
     scope = ModuleScope(twin)
     recorder = OpRecorder(REGISTRY, scope, origins, None)
     recorder.met_meta = any(tensor.is_meta for tensor in tensors_in((arguments, options)))
-    with without_gradients(), _explained(twin, scope, recorder), FunctionWatcher(recorder, whole=False), recorder:
+    watcher = FunctionWatcher(recorder, _home(twin, recorder), whole=False)
+    with gradients(), _explained(twin, scope, recorder), watcher, recorder:
         twin(*arguments, **options)
     return scope, recorder
+
+
+def _home(twin: nn.Module, recorder: OpRecorder) -> torch.device:
+    """Where the network runs."""
+    on_meta = recorder.met_meta or any(parameter.is_meta for parameter in twin.parameters())
+    return torch.device("meta" if on_meta else "cpu")
 
 
 def _run_training(
@@ -125,7 +148,8 @@ def _run_training(
     scope = ModuleScope(twin)
     recorder = OpRecorder(REGISTRY, scope, origins, BackwardScope())
     recorder.met_meta = any(tensor.is_meta for tensor in tensors_in((arguments, options)))
-    with torch.enable_grad(), _explained(twin, scope, recorder), FunctionWatcher(recorder, whole=True):
+    watcher = FunctionWatcher(recorder, _home(twin, recorder), whole=True)
+    with torch.enable_grad(), _explained(twin, scope, recorder), watcher:
         with recorder:
             result = twin(*arguments, **options)
         roots = [tensor for tensor in tensors_in(result) if tensor.requires_grad]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch.nn.utils import parametrizations, parametrize
 
 import profiler
 from profiler.profiles import Profile
+from profiler.records import Mode
 
 
 def macs(profile: Profile) -> dict[str, int]:
@@ -247,8 +249,9 @@ def test_work_that_depends_on_data_is_counted_on_a_real_run() -> None:
     assert profiler.profile(model, meta) == profiler.profile(model, meta)
 
 
-def test_a_gradient_inside_a_forward_is_counted() -> None:
-    """A network that differentiates within its forward, as physics-informed and energy-based ones do."""
+@pytest.mark.parametrize("switches_on", [False, True])
+def test_a_gradient_inside_a_forward_is_counted(switches_on: bool) -> None:
+    """A network that differentiates within its forward, also one that expects gradients to be on."""
 
     class Force(nn.Module):
         def __init__(self) -> None:
@@ -256,7 +259,7 @@ def test_a_gradient_inside_a_forward_is_counted() -> None:
             self.energy = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            with torch.enable_grad():
+            with torch.enable_grad() if switches_on else nullcontext():
                 x = x.detach().requires_grad_()
                 (gradient,) = torch.autograd.grad(self.energy(x).sum(), x)
             return -gradient
@@ -344,7 +347,7 @@ def test_packed_sequences_cost_their_steps() -> None:
 @pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
 @pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr])
 def test_sparse_products_cost_what_is_stored(layout: torch.layout) -> None:
-    """Each stored element meets the columns of the dense operand; other work on sparse tensors is uncounted."""
+    """Each stored element meets the columns of the dense operand; what is done to each costs as many."""
 
     class Product(nn.Module):
         def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -360,7 +363,8 @@ def test_sparse_products_cost_what_is_stored(layout: torch.layout) -> None:
         def forward(self, a: torch.Tensor) -> torch.Tensor:
             return a * a
 
-    assert profiler.profile(Square(), sparse).status == "partial"
+    squared = profiler.profile(Square(), sparse)
+    assert (squared.status, squared.total.multiplies) == ("complete", 6)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
@@ -402,3 +406,63 @@ def test_work_on_quantised_tensors_counts() -> None:
     x = torch.zeros(3, 5)
     difference = profiler.profile(then_relu, x).total - profiler.profile(quantise, x).total
     assert difference.comparisons == 15
+
+
+class NamesItsDevice(nn.Module):
+    """As one writes it for one's own machine."""
+
+    def __init__(self, asks_data: bool) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+        self.asks_data = asks_data
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.layer(x.cuda()) + torch.zeros(4, device="cuda:1").to("cuda", torch.float32)
+        with torch.device("cuda"):
+            y = y + torch.ones(4)
+        if self.asks_data:
+            y = y[y.isfinite().all(1).nonzero()[:, 0]]
+        result: torch.Tensor = self.layer(y.to(torch.device("cuda")).to(0).cpu())
+        return result
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+@pytest.mark.parametrize("asks_data", [False, True])
+def test_a_network_that_names_an_accelerator_is_traced_without_one(asks_data: bool, mode: Mode) -> None:
+    """On meta, and for real where it needs data."""
+    profile = profiler.profile(NamesItsDevice(asks_data), torch.zeros(2, 4), mode=mode)
+    assert profile.status == "complete"
+    assert bool(profile.trace.real_run) == asks_data
+    assert sum(call.count.macs for call in profile.trace.calls if call.phase == "forward") == 2 * 2 * 4 * 4
+
+
+def test_attributes_that_cannot_be_copied_are_shared() -> None:
+    """Locks and open files, in the network or in a part of it; modules that are held twice are still copied once."""
+
+    class Locked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 4)
+            self.again = [self.layer]
+            self.lock = threading.Lock()
+
+        def forward(self, x: torch.Tensor) -> Any:
+            with self.lock:
+                return self.again[0](self.layer(x))
+
+    network = nn.Sequential(Locked(), nn.ReLU())
+    profile = profiler.profile(network, torch.zeros(2, 4))
+    assert macs(profile) == {"0.layer": 2 * 2 * 4 * 4}
+    assert profile.status == "complete"
+
+
+def test_a_network_made_of_fake_tensors_is_traced() -> None:
+    """Its shapes are all that is needed."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode():
+        network, x = nn.Sequential(nn.Linear(4, 4), nn.ReLU()), torch.zeros(2, 4)
+    assert (
+        profiler.profile(network, x).total
+        == profiler.profile(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), (torch.zeros(2, 4),)).total
+    )

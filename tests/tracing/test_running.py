@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from profiler.errors import TraceError
-from profiler.records import Trace
+from profiler.records import Mode, Trace
 from profiler.tracing import trace
 
 
@@ -260,10 +260,21 @@ def test_an_empty_network_is_refused() -> None:
         trace(nn.Sequential(), image(1, 2))
 
 
-def test_a_lazy_network_is_refused_by_name() -> None:
-    """A parameter without a shape is named."""
-    with pytest.raises(TraceError, match=r"parameter 0\.weight is lazy"):
-        trace(nn.Sequential(nn.LazyLinear(3)), image(1, 2))
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_lazy_parameters_get_their_shapes_from_the_inputs(mode: Mode) -> None:
+    """In the copy that is traced, as if they had always had them; the user's network stays lazy."""
+    lazy = nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(3))
+    plain = nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 6 * 6, 3))
+    found, expected = (trace(network, image(2, 2, 8, 8), mode) for network in (lazy, plain))
+    assert (found.calls, found.parameters) == (expected.calls, expected.parameters)
+    assert isinstance(lazy[0], nn.LazyConv2d)
+    assert all(nn.parameter.is_lazy(parameter) for parameter in lazy.parameters())
+
+
+def test_lazy_parameters_without_a_shape_are_explained() -> None:
+    """Where the first run fails, what it says is passed on."""
+    with pytest.raises(TraceError, match=r"Sequential has lazy parameters, and the run .* raised RuntimeError"):
+        trace(nn.Sequential(nn.LazyLinear(3), nn.Linear(4, 2)), image(1, 2))
 
 
 def test_an_operation_without_a_rule_is_recorded_as_uncounted() -> None:
