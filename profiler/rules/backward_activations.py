@@ -102,6 +102,53 @@ def glu_backward(grad: TensorSpec, input: TensorSpec, dim: int, *, out: TensorSp
     yield Term("halves", grad.shape, SIGMOID + OpCount(multiplies=3, adds=1))
 
 
+@rule("aten::glu_jvp", kind="activation")
+def glu_jvp(glu: TensorSpec, x: TensorSpec, dx: TensorSpec, dim: int, *, out: TensorSpec) -> Iterator[Term]:
+    """The tangent of a·s: da·s + (a·s)·(1 − s)·db, with a·s given."""
+    yield Term("halves", glu.shape, SIGMOID + OpCount(multiplies=3, adds=2))
+
+
+@rule("aten::glu_backward_jvp", kind="activation")
+def glu_backward_jvp(
+    grad_x: TensorSpec,
+    grad_glu: TensorSpec,
+    x: TensorSpec,
+    dgrad_glu: TensorSpec,
+    dx: TensorSpec,
+    dim: int,
+    *,
+    out: TensorSpec,
+) -> Iterator[Term]:
+    """The tangents of the gradients u = g·s, which is given, and v = (u·a)·(1 − s).
+
+    With ds = s·(1 − s)·db they are du = dg·s + g·ds and dv = (du·a + u·da)·(1 − s) − (u·a)·ds.
+    """
+    yield Term("halves", grad_glu.shape, SIGMOID + OpCount(multiplies=9, adds=4))
+
+
+@rule(
+    "aten::_fake_quantize_learnable_per_tensor_affine_backward",
+    "aten::_fake_quantize_learnable_per_channel_affine_backward",
+    kind="elementwise",
+)
+def learnable_fake_quantize_backward(
+    grad: TensorSpec, input: TensorSpec, scale: TensorSpec, *args: Any, out: Any
+) -> Iterator[Term]:
+    """Gradients of the input, and of scales s and zero points z, one for each channel or one for all.
+
+    With t = x/s and c = round(t) + z held between the bounds, the input has g inside of them.  A scale has
+    Σ g·(c − z − t), without t outside of the bounds, and a zero point −s·Σ g there; both are multiplied by a factor.
+    """
+    grad_factor = args[-1] if isinstance(args[-1], float) else 1.0
+    one = OpCount(divides=1, adds=1, comparisons=2) + OpCount(multiplies=1)
+    yield Term("input", input.shape, one)
+    channels, m = scale.shape, input.size // scale.size if scale.size else 0
+    yield Term("scales", input.shape, OpCount(adds=2, multiplies=1))
+    yield Term("sums", channels, sum_of(m) * 2 + OpCount(multiplies=1))
+    if grad_factor != 1:
+        yield each(channels, "factor", multiplies=2)
+
+
 @rule("aten::logit_backward", kind="elementwise")
 def logit_backward(grad: TensorSpec, input: TensorSpec, eps: float | None = None, *, out: TensorSpec) -> Iterator[Term]:
     """g/(x·(1 − x)), where eps is given only for x between eps and 1 − eps."""

@@ -5,13 +5,14 @@ The gradient of a mean is g/n: one divide.  As forward, every branch and every t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from profiler.opcount import OpCount, Term, each
 from profiler.records import TensorSpec
 from profiler.rules.losses import MEAN
 from profiler.rules.registry import CostRule, rule
+from profiler.rules.softmax import logsumexp_of
 
 PER_ELEMENT = {
     "mse_loss_backward": OpCount(adds=1, multiplies=2),  # g·2·(x − y)
@@ -94,3 +95,61 @@ def multi_margin_loss_backward(
     yield each(samples, "samples", multiplies=int(weight is not None), divides=1)
     one = OpCount(adds=2 + 1, comparisons=1, multiplies=2 if p == 2 else 0)
     yield Term("margins", (*samples, classes - 1), one)
+
+
+@rule("aten::multilabel_margin_loss_backward", kind="loss")
+def multilabel_margin_loss_backward(
+    grad: TensorSpec, input: TensorSpec, target: TensorSpec, reduction: int, is_target: TensorSpec, *, out: Any
+) -> Iterator[Term]:
+    """For each label y and each class i that is none, with z = 1 − x[y] + x[i] > 0: g/C added to i, subtracted from y.
+
+    The labels of a sample end at its first −1: their number is data, known in a real run.
+    """
+    labels = _rows(target.values, len(target.shape))
+    targets = _rows(is_target.values, len(is_target.shape))
+    pairs = 0
+    for row, marks in zip(labels, targets, strict=True):
+        given = row.index(-1) if -1 in row else len(row)
+        pairs += given * sum(1 for mark in marks if not mark)
+    yield from mean_divide(reduction)
+    yield each(input.shape[:-1], "samples", divides=1)
+    yield each((pairs,), "margins", adds=4, comparisons=1)
+
+
+def _rows(values: Any, dims: int) -> list[list[Any]]:
+    """The values of a tensor of two dimensions, or fewer, as rows."""
+    return [[values]] if dims == 0 else [values] if dims == 1 else list(values)
+
+
+@rule("aten::_ctc_loss_backward", kind="loss")
+def ctc_loss_backward(
+    grad: TensorSpec,
+    log_probs: TensorSpec,
+    targets: TensorSpec,
+    input_lengths: Sequence[int] | TensorSpec,
+    target_lengths: Sequence[int] | TensorSpec,
+    *_: Any,
+    out: TensorSpec,
+) -> Iterator[Term]:
+    """(T, N, C) → the same: the backward recursion over 2·U + 1 states of a target of length U, then the gradient.
+
+    Each state of each step before the last is the log-sum-exp of three, plus a log probability; it is added to that of
+    the forward recursion, and by a log-sum-exp of two to the class of the state.  The last step starts from the log
+    probabilities of the last blank and the last label, alone in their classes.  Then for each class of each step
+    g·(exp p − exp(s − p + loss)), with p its log probability and s what its states came to.
+    """
+    steps_of, labels_of = map(_numbers, (input_lengths, target_lengths))
+    inner = last = 0
+    for steps, labels in zip(steps_of, labels_of, strict=True):
+        if steps > 0:
+            inner += (steps - 1) * (2 * labels + 1)
+            last += 2 if labels > 0 else 1
+    yield Term("states", (inner,), logsumexp_of(3) + OpCount(adds=2) + logsumexp_of(2))
+    yield each((last,), "states of the last step", adds=1)
+    yield each((sum(steps_of), log_probs.shape[-1]), "classes", transcendentals=2, adds=3, multiplies=1)
+
+
+def _numbers(lengths: Sequence[int] | TensorSpec) -> Sequence[int]:
+    """Lengths as numbers; those of a tensor are data, known in a real run."""
+    values = lengths.values if isinstance(lengths, TensorSpec) else lengths
+    return [values] if isinstance(values, int) else values

@@ -13,7 +13,7 @@ from typing import Any
 from profiler.opcount import OpCount, Term, each
 from profiler.records import TensorSpec
 from profiler.rules.costs import Sizes, mean_of, sum_of, weighted_sum_of
-from profiler.rules.normalization import INVERSE_DEVIATION
+from profiler.rules.normalization import INVERSE_DEVIATION, MOVING_AVERAGE
 from profiler.rules.registry import rule
 
 Mask = Sequence[bool]
@@ -28,8 +28,7 @@ def _batch_norm_backward(
     With c = Σ g·(x − μ): the weight has c·r, the input (g − Σg/m − (x − μ)·(c·r²/m))·(r·w) in training and
     g·(r·w) in eval, where r is computed anew from the running variance.
     """
-    channels = input.shape[1:2]
-    m = prod(input.shape) // prod(channels) if prod(channels) else 0
+    channels, m = _channels(input)
     wants_input, wants_weight, wants_bias = mask
     if not train:
         yield Term("inverse deviation", channels, INVERSE_DEVIATION)
@@ -40,13 +39,25 @@ def _batch_norm_backward(
     if wants_weight:
         yield each(channels, "weight", multiplies=1)
     if wants_input:
-        if weight is not None:
-            yield each(channels, "scale", multiplies=1)
-        if train:
-            yield each(channels, "means", multiplies=2, divides=2)
-            yield each(input.shape, "input", multiplies=2, adds=3)
-        else:
-            yield each(input.shape, "input", multiplies=1)
+        yield from _batch_norm_input_gradient(input, weight, train)
+
+
+def _channels(input: TensorSpec) -> tuple[Sizes, int]:
+    """(N, C, *) → the channels, and how many values each of them has."""
+    channels = input.shape[1:2]
+    return channels, prod(input.shape) // prod(channels) if prod(channels) else 0
+
+
+def _batch_norm_input_gradient(input: TensorSpec, weight: TensorSpec | None, train: bool) -> Iterator[Term]:
+    """The gradient of the input from the sums of its channels."""
+    channels = input.shape[1:2]
+    if weight is not None:
+        yield each(channels, "scale", multiplies=1)
+    if train:
+        yield each(channels, "means", multiplies=2, divides=2)
+        yield each(input.shape, "input", multiplies=2, adds=3)
+    else:
+        yield each(input.shape, "input", multiplies=1)
 
 
 @rule("aten::native_batch_norm_backward", kind="norm")
@@ -93,6 +104,61 @@ def cudnn_batch_norm_backward(
 ) -> Iterator[Term]:
     """(N, C, *) → gradients of input, weight and bias, in training."""
     return _batch_norm_backward(input, weight, True)
+
+
+@rule("aten::batch_norm_backward_reduce", kind="norm")
+def batch_norm_backward_reduce(
+    grad: TensorSpec,
+    input: TensorSpec,
+    mean: TensorSpec,
+    invstd: TensorSpec,
+    weight: TensorSpec | None,
+    input_g: bool,
+    weight_g: bool,
+    bias_g: bool,
+    *,
+    out: Any,
+) -> Iterator[Term]:
+    """(N, C, *) → one process's sums of g and of g·(x − mean), and its gradients of weight and bias."""
+    channels, m = _channels(input)
+    if input_g or bias_g:
+        yield Term("sums of g", channels, sum_of(m))
+    if input_g or weight_g:
+        yield Term("sums of g·(x − mean)", channels, OpCount(adds=m) + weighted_sum_of(m))
+    if weight_g:
+        yield each(channels, "weight", multiplies=1)
+
+
+@rule("aten::batch_norm_backward_elemt", kind="norm")
+def batch_norm_backward_elemt(
+    grad: TensorSpec,
+    input: TensorSpec,
+    mean: TensorSpec,
+    invstd: TensorSpec,
+    weight: TensorSpec | None,
+    *_: Any,
+    out: TensorSpec,
+) -> Iterator[Term]:
+    """(N, C, *) and the sums over all processes → the gradient of the input."""
+    return _batch_norm_input_gradient(input, weight, True)
+
+
+@rule("aten::batch_norm_gather_stats", "aten::batch_norm_gather_stats_with_counts", kind="norm")
+def batch_norm_gather_stats(
+    input: TensorSpec, mean: TensorSpec, invstd: TensorSpec, running_mean: TensorSpec | None, *_: Any, out: Any
+) -> Iterator[Term]:
+    """Means μ and inverse deviations r of P processes, (P, C) each → those over all of their values, (C,).
+
+    The mean is Σ n·μ/Σ n, n the number of a process's values; the variance Σ n·(1/r² − ε + (μ − mean)²)/Σ n.
+    """
+    processes, *channels = mean.shape
+    yield Term("means", tuple(channels), weighted_sum_of(processes) + OpCount(divides=1))
+    yield each(mean.shape, "variances", multiplies=2, divides=1, adds=3)
+    yield Term("variance", tuple(channels), weighted_sum_of(processes) + OpCount(divides=1))
+    yield Term("inverse deviation", tuple(channels), INVERSE_DEVIATION)
+    if running_mean is not None:
+        yield Term("running mean", tuple(channels), MOVING_AVERAGE)
+        yield Term("running variance", tuple(channels), MOVING_AVERAGE + OpCount(divides=1))
 
 
 def _group_gradient(groups: Sequence[int], m: int, weight: TensorSpec | None, centred: bool) -> Iterator[Term]:

@@ -6,6 +6,7 @@ A gradient that is sent back to where its value came from costs one add, into ze
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -36,6 +37,8 @@ free(
     "aten::_pack_padded_sequence_backward",
     "aten::to_dense_backward",
     "aten::to_mkldnn_backward",
+    "aten::_nested_select_backward",
+    "aten::_nested_sum_backward",
 )
 
 
@@ -51,6 +54,9 @@ def sent_back(grad: TensorSpec) -> Iterator[Term]:
     "aten::adaptive_max_pool3d_backward",
     "aten::fractional_max_pool2d_backward",
     "aten::fractional_max_pool3d_backward",
+    "aten::max_pool2d_backward",
+    "aten::mkldnn_max_pool2d_backward",
+    "aten::mkldnn_max_pool3d_backward",
     kind="pool",
 )
 def max_pool_backward(grad: TensorSpec, *_: Any, out: TensorSpec) -> Iterator[Term]:
@@ -86,8 +92,8 @@ def adaptive_avg_pool2d_backward(grad: TensorSpec, input: TensorSpec, *, out: Te
     return _adaptive_avg_pool_backward(grad, input, 2)
 
 
-@rule("aten::_adaptive_avg_pool3d_backward", kind="pool")
-def adaptive_avg_pool3d_backward(grad: TensorSpec, input: TensorSpec, *, out: TensorSpec) -> Iterator[Term]:
+@rule("aten::_adaptive_avg_pool3d_backward", "aten::adaptive_avg_pool3d_backward", kind="pool")
+def adaptive_avg_pool3d_backward(grad: TensorSpec, input: TensorSpec, *, out: TensorSpec, **_: Any) -> Iterator[Term]:
     """Each gradient divided by its true window, to all places of it."""
     return _adaptive_avg_pool_backward(grad, input, 3)
 
@@ -259,3 +265,33 @@ def embedding_bag_weights_backward(
 ) -> Iterator[Term]:
     """(B, D), (V, D) → one number for each index: the product of its row with its bag's gradient."""
     yield Term("products", indices.shape, weighted_sum_of(grad.shape[-1]))
+
+
+@rule("aten::_embedding_bag_backward", kind="reduction")
+def embedding_bag_backward(
+    grad: TensorSpec,
+    indices: TensorSpec,
+    offsets: TensorSpec,
+    offset2bag: TensorSpec,
+    bag_size: TensorSpec,
+    maximum_indices: TensorSpec,
+    num_weights: int,
+    scale_grad_by_freq: bool,
+    mode: int,
+    sparse: bool,
+    per_sample_weights: TensorSpec | None = None,
+    *_: Any,
+    out: TensorSpec,
+) -> Iterator[Term]:
+    """(B, D) → (V, D), as :func:`embedding_bag_dense_backward`."""
+    bags = (grad, indices, offset2bag, bag_size, maximum_indices, num_weights, scale_grad_by_freq, mode)
+    return embedding_bag_dense_backward(*bags, per_sample_weights, out=out)  # type: ignore[return-value]
+
+
+@rule("sparse::_embedding_bag_backward", kind="reduction")
+def sparse_embedding_bag_backward(*args: Any, out: TensorSpec) -> Iterator[Term]:
+    """(B, D) → sparse (V, D), which stores a row for each index: weighted or divided as the dense one, not summed."""
+    for term in embedding_bag_backward(*args, out=out):
+        alone = term.one - OpCount(adds=term.one.adds)
+        if alone:
+            yield replace(term, one=alone)

@@ -9,14 +9,37 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
-from profiler.tracing.private import last_node_number, running_node
+from profiler.tracing.private import gradients_asked_for, last_node_number, running_node
 
 Place = tuple[str, int]
 """A module's name, and which of its calls."""
 
 NOT_TAKEN_OVER = ("movement", "uncounted")
 """The gradient of moving data may be a sum; what it is, its own rule says."""
+
+
+WITHOUT_MASK = frozenset(
+    {
+        "aten::_scaled_dot_product_cudnn_attention_backward",
+        "aten::_scaled_dot_product_flash_attention_backward",
+        "aten::_scaled_dot_product_flash_attention_for_cpu_backward",
+        "aten::_thnn_fused_gru_cell_backward",
+        "aten::mkldnn_rnn_layer_backward",
+    }
+)
+"""Operators that compute a gradient for each input of their node, in order, also for one that needs none."""
+
+
+def without_unasked(op: str, result: Any) -> Any:
+    """The results of a backward operation, with None for each gradient that its kernel makes and nobody asked for."""
+    if op not in WITHOUT_MASK:
+        return result
+    asked_for = gradients_asked_for()
+    if len(asked_for) != len(result):
+        return result
+    return tuple(gradient if asked else None for gradient, asked in zip(result, asked_for, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

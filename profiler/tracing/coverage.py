@@ -30,7 +30,7 @@ def coverage(namespace: str = "aten") -> list[Coverage]:
 
 
 def _coverage(op: str, composite: bool) -> Coverage:
-    entry = REGISTRY.find(op)
+    entry = REGISTRY.find(op) or REGISTRY.find(op.replace("aten::", "sparse::"))  # some are for sparse operands only
     if entry is None:
         return Coverage(op, "composite" if composite else "uncounted", "")
     if entry.cost is None:

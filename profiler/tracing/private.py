@@ -79,6 +79,12 @@ def running_node() -> tuple[int, bool]:
     return node._sequence_nr(), isinstance(node, torch.autograd.function.BackwardCFunction)
 
 
+def gradients_asked_for() -> tuple[bool, ...]:
+    """For each input of the autograd node that runs now, whether it needs a gradient; nothing where none runs."""
+    node: Any = _running_node()
+    return () if node is None else tuple(function is not None for function, _ in node.next_functions)
+
+
 def without_compiler(model: nn.Module) -> nn.Module:
     """The module that ``torch.compile`` wrapped; any other module is returned as it is."""
     wrapped = model.__dict__.get("_modules", {}).get("_orig_mod")

@@ -14,7 +14,7 @@ from profiler.errors import DataDependentError, RuleError, UncountedError
 from profiler.opcount import Term
 from profiler.records import OpCall, Phase, Status, TensorSpec, show_shapes
 from profiler.rules.registry import Entry, Registry
-from profiler.tracing.backward import NOT_TAKEN_OVER, BackwardScope, Place
+from profiler.tracing.backward import NOT_TAKEN_OVER, BackwardScope, Place, without_unasked
 from profiler.tracing.copying import to_meta
 from profiler.tracing.private import TorchDispatchMode, can_be_taken_apart, operator_name
 from profiler.tracing.scope import ModuleScope
@@ -272,7 +272,8 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _apply(self, name: str, entry: Entry, args: Any, kwargs: Any, result: Any) -> tuple[str, tuple[Term, ...]]:
         arguments = map_arguments(args, self._describe)
         options = {key: map_arguments(value, self._describe) for key, value in kwargs.items() if key != "out"}
-        out = map_arguments(result, self._describe)
+        asked_for = without_unasked(name, result) if self.in_backward else result
+        out = map_arguments(asked_for, self._describe)
         try:
             return entry.apply(*arguments, out=out, **options)
         except UncountedError:

@@ -16,6 +16,7 @@ from profiler.opcount import OpCount
 from profiler.rules.backward_activations import PER_ELEMENT
 from tests.rules.counting import Counting, Tally, assert_counted, erf, exp, log, sigmoid, spec, tanh, total
 from tests.rules.registered import count_of, terms_of
+from tests.rules.tensors import values
 
 Gradient = Callable[[Counting, Counting], Any]
 """The gradient of the input, from the gradient of the result and the input."""
@@ -205,3 +206,89 @@ def test_softmax(rows: int, length: int) -> None:
     x = spec(rows, length)
     assert_counted(terms_of("_softmax_backward_data", x, x, 1, None, out=x), plain)
     assert_counted(terms_of("_log_softmax_backward_data", x, x, 1, None, out=x), logarithm)
+
+
+def halves(size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """An input of 2·size values, a direction, a gradient of size values and a direction of it."""
+    generator = torch.Generator().manual_seed(0)
+    return tuple(torch.randn(n, generator=generator, dtype=torch.double) for n in (2 * size, 2 * size, size, size))  # type: ignore[return-value]
+
+
+def test_tangent_of_glu() -> None:
+    """da·s + (a·s)·(1 − s)·db, from the result."""
+    x, dx, _, _ = halves(3)
+    result, expected = torch.func.jvp(lambda x: F.glu(x, 0), (x,), (dx,))[:2]
+    tally = Tally()
+    found = []
+    for b, da, db, y in zip(x[3:], dx[:3], dx[3:], result, strict=True):
+        s = sigmoid(tally.number(float(b)))
+        y_here, da_here = tally.number(float(y)), tally.number(float(da))
+        found.append((da_here * s + y_here * (1.0 - s) * float(db)).value)
+    assert found == pytest.approx(expected.tolist())
+    assert_counted(terms_of("glu_jvp", spec(3), spec(6), spec(6), 0, out=spec(3)), tally)
+
+
+def test_tangent_of_the_gradient_of_glu() -> None:
+    """Of g·s and of (g·s·a)·(1 − s), where g·s is given."""
+    x, dx, g, dg = halves(3)
+    arguments = ((g, x), (dg, dx))
+    gradient, expected = torch.func.jvp(lambda g, x: torch.ops.aten.glu_backward(g, x, 0), *arguments)[:2]
+    tally = Tally()
+    first, second = [], []
+    for column in zip(x[:3], x[3:], dx[:3], dx[3:], g, dg, gradient[:3], strict=True):
+        a, b, da, db, gradient_here, dg_here, u = (tally.number(float(value)) for value in column)
+        s = sigmoid(b)
+        rest = 1.0 - s
+        ds = s * rest * db
+        du = dg_here * s + gradient_here * ds
+        first.append(du.value)
+        second.append(((du * a + u * da) * rest - u * a * ds).value)
+    assert first + second == pytest.approx(expected.tolist())
+    terms = terms_of("glu_backward_jvp", spec(6), spec(3), spec(6), spec(3), spec(6), 0, out=spec(6))
+    assert_counted(terms, tally)
+
+
+LOW, HIGH = -4, 3
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("factor", [1.0, 0.5])
+def test_fake_quantisation_that_learns_its_scale(channels: int, factor: float) -> None:
+    """The input's gradient is cut off, the scale's and the zero point's are sums over what they act on."""
+    tally = Tally()
+    xs, gs = tally.array(channels, 8, low=-3.0, high=3.0), tally.array(channels, 8, seed=1)
+    x, scale, zero = values(xs, torch.float32).requires_grad_(), torch.linspace(0.3, 0.7, channels), 1.0
+    scales = [tally.number(s) for s in scale.tolist()]
+    scale.requires_grad_()
+    zeros = torch.full((channels,), zero, requires_grad=True)
+    if channels == 1:
+        y = torch._fake_quantize_learnable_per_tensor_affine(x, scale, zeros, LOW, HIGH, factor)
+    else:
+        y = torch._fake_quantize_learnable_per_channel_affine(x, scale, zeros, 0, LOW, HIGH, factor)
+    expected = torch.autograd.grad(y, (x, scale, zeros), values(gs, torch.float32))
+    for_x, for_scale, for_zero = [], [], []
+    for row, gradients, s in zip(xs, gs, scales, strict=True):
+        slopes, outside_gradients, row_gradients = [], [], []
+        for value, g in zip(row, gradients, strict=True):
+            t = value / s
+            assert isinstance(t.value, float)
+            c = tally.number(float(round(t.value))) + zero
+            above, below = c > HIGH, c < LOW
+            inside = not above and not below
+            held = (tally.number(HIGH) if above else tally.number(LOW) if below else c) - zero
+            without_t, with_t = held, held - t
+            slopes.append(g * (with_t if inside else without_t))
+            outside_gradients.append(tally.number(0.0) if inside else g)
+            row_gradients.append(g * float(inside))
+        for_x.append(row_gradients)
+        sum_of_slopes, sum_outside = total(slopes), s * -total(outside_gradients)
+        for_scale.append(sum_of_slopes if factor == 1 else sum_of_slopes * factor)
+        for_zero.append(sum_outside if factor == 1 else sum_outside * factor)
+    for found, theirs in zip((for_x, for_scale, for_zero), expected, strict=True):
+        assert torch.allclose(values(found, torch.float32), theirs, atol=1e-5)
+    x_spec, c_spec = spec(channels, 8), spec(channels)
+    axis = () if channels == 1 else (0,)
+    op = f"_fake_quantize_learnable_per_{'tensor' if channels == 1 else 'channel'}_affine_backward"
+    after = () if factor == 1 else (factor,)
+    arguments = (x_spec, x_spec, c_spec, c_spec, *axis, LOW, HIGH, *after)
+    assert_counted(terms_of(op, *arguments, out=(x_spec, c_spec, c_spec)), tally)

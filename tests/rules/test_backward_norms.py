@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from profiler.opcount import OpCount
+from profiler.opcount import OpCount, Term
 from tests.rules.counting import Counting, Tally, assert_counted, spec, sqrt, total
 from tests.rules.registered import count_of, terms_of
 
@@ -189,6 +189,101 @@ def test_weight_norm() -> None:
             factor * (g - v * slope)
     v, g = spec(3, 4), spec(3, 1)
     assert_counted(terms_of("_weight_norm_interface_backward", v, v, g, g, 0, out=(v, g)), tally)
+
+
+SHARDS = [2, 3, 1]
+"""How many values each process has of a channel."""
+
+
+def shards() -> tuple[Tally, list[Values], list[Values]]:
+    """One channel: the values and gradients of each process."""
+    tally = Tally()
+    xs = [tally.array(m, seed=i) for i, m in enumerate(SHARDS)]
+    return tally, xs, [tally.array(m, seed=i + 10) for i, m in enumerate(SHARDS)]
+
+
+def joined(lists: list[Values]) -> torch.Tensor:
+    return torch.tensor([[v.value] for each in lists for v in each], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_statistics_of_several_processes(running: bool) -> None:
+    """What each of them found comes to the statistics of all values, and to those that are kept running."""
+    tally, xs, _ = shards()
+    statistics = [uncounted_statistics(each) for each in xs]
+    means, inverses = ([tally.number(pair[i].value) for pair in statistics] for i in (0, 1))
+    counts, n = [float(m) for m in SHARDS], float(sum(SHARDS))
+    mean = total(m * mu for m, mu in zip(counts, means, strict=True)) / n
+    spreads = [1.0 / (r * r) - EPSILON + (mu - mean) ** 2 for mu, r in zip(means, inverses, strict=True)]
+    variance = total(m * spread for m, spread in zip(counts, spreads, strict=True)) / n
+    inverse = 1.0 / sqrt(variance + EPSILON)
+    everything = joined(xs)
+    assert_close(mean, everything.mean(0))
+    assert_close(inverse, (everything.var(0, correction=0) + EPSILON) ** -0.5)
+    old = torch.ones(1, dtype=torch.float64)
+    if running:
+        F.batch_norm(everything, running_mean := old.clone(), running_var := old.clone(), training=True, momentum=0.1)
+        assert_close(tally.number(1.0) * 0.9 + mean * 0.1, running_mean)
+        # n is known beforehand: the unbiased variance is one divide more
+        assert_close(tally.number(1.0) * 0.9 + variance / ((n - 1) / n) * 0.1, running_var)
+    x, several, kept = spec(sum(SHARDS), 1), spec(len(SHARDS), 1), spec(1) if running else None
+    for op, number in (("batch_norm_gather_stats", 2), ("batch_norm_gather_stats_with_counts", spec(len(SHARDS)))):
+        arguments = (x, several, several, kept, kept, 0.1, EPSILON, number)
+        assert_counted(terms_of(op, *arguments, out=(spec(1), spec(1))), tally)
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_batch_norm_of_several_processes(weighted: bool) -> None:
+    """Each reduces what it has; from the sums of all each has the gradient of its input."""
+    tally, xs, gs = shards()
+    weight = tally.number(0.5) if weighted else None
+    x = joined(xs).requires_grad_()
+    w = torch.full((1,), 0.5 if weighted else 1.0, dtype=torch.float64, requires_grad=True)
+    F.batch_norm(x, None, None, w, None, True, eps=EPSILON).backward(joined(gs))  # type: ignore[no-untyped-call]
+    center, inverse = uncounted_statistics([v for each in xs for v in each])
+    terms: list[Term] = []
+    sums: list[tuple[Any, Any]] = []
+    for values, gradients in zip(xs, gs, strict=True):
+        inner = total(gi * (xi - center) for gi, xi in zip(gradients, values, strict=True))
+        sums.append((total(gradients), inner))
+        if weighted:
+            inner * inverse
+        s, c = spec(len(values), 1), spec(1)
+        mask = (True, weighted, True)
+        terms += terms_of("batch_norm_backward_reduce", s, s, c, c, c, *mask, out=(c, c, c, c))
+    assert_counted(terms, tally)
+    # Between processes: the sums over all of them, which is their exchange.
+    sum_of_g, sum_of_inner = (tally.number(sum(pair[i].value for pair in sums)) for i in (0, 1))
+    after = Tally()
+    n = float(sum(SHARDS))
+    gradient: list[Any] = []
+    terms = []
+    for values, gradients in zip(xs, gs, strict=True):
+        r, all_g, all_inner = (after.number(v.value) for v in (inverse, sum_of_g, sum_of_inner))
+        scale = r * weight.value if weight is not None else r
+        shift, slope = all_g / n, all_inner * (r * r) / n
+        for xi, gi in zip(values, gradients, strict=True):
+            xi, gi = after.number(xi.value), after.number(gi.value)
+            gradient.append((gi - shift - (xi - center.value) * slope) * scale)
+        s, c = spec(len(values), 1), spec(1)
+        terms += terms_of("batch_norm_backward_elemt", s, s, c, c, c if weighted else None, c, c, c, out=s)
+    assert x.grad is not None
+    assert_close(gradient, x.grad)
+    assert_counted(terms, after)
+
+
+def test_one_process_alone_costs_what_batch_norm_does() -> None:
+    """Forward and backward: the statistics gathered from one are the only difference."""
+    x, c = spec(2, 3, 3), spec(3)
+    stats = count_of("batch_norm_stats", x, EPSILON, out=(c, c))
+    result = count_of("batch_norm_elemt", x, c, c, c, c, EPSILON, out=x)
+    whole = count_of("native_batch_norm", x, c, c, None, None, True, 0.1, EPSILON, out=(x, c, c))
+    assert stats + result == whole
+    every = (True, True, True)
+    reduced = count_of("batch_norm_backward_reduce", x, x, c, c, c, *every, out=(c, c, c, c))
+    elements = count_of("batch_norm_backward_elemt", x, x, c, c, c, c, c, c, out=x)
+    arguments = (x, x, c, None, None, c, c, True, EPSILON, every)
+    assert reduced + elements == count_of("native_batch_norm_backward", *arguments, out=(x, c, c))
 
 
 def test_nothing_is_asked_for() -> None:

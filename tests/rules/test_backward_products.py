@@ -1,18 +1,20 @@
-"""The backward pass of a linear layer and of attention costs what its definition does, and is what autograd has."""
+"""The backward pass of products and of attention costs what its definition does, and is what autograd has."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 from profiler.opcount import ZERO, OpCount
-from profiler.tracing import trace
-from tests.rules.counting import Tally, exp, maximum, total
+from profiler.tracing import trace, trace_for_real
+from tests.rules.counting import Tally, exp, maximum, spec, total
+from tests.rules.registered import count_of
 from tests.rules.tensors import values
 
 Matrix = list[list[Any]]
@@ -56,7 +58,7 @@ def test_linear(n: int, inputs: int, outputs: int) -> None:
     draw, tally = Tally(), Tally()
     x, w, b = draw.array(n, inputs), draw.array(outputs, inputs), draw.array(outputs)
     g = draw.array(n, outputs, seed=1)
-    x, w, g = (_into(each, tally) for each in (x, w, g))
+    x, w, g = (into(each, tally) for each in (x, w, g))
     found = [multiply(g, w), multiply(transposed(g), x), [total(column) for column in zip(*g, strict=True)]]
     assert_same(found, gradients(lambda x, w, b: x @ w.T + b, g, x, w, b))
     assert backward_count(nn.Linear(inputs, outputs), torch.zeros(n, inputs)) == tally.count
@@ -81,7 +83,7 @@ def test_attention(queries: int, keys: int, size: int, channels: int) -> None:
         largest = maximum(*row) if len(row) > 1 else row[0]
         weights = [exp(score - largest) for score in row]
         probabilities.append([weight / total(weights) for weight in weights])
-    q, k, v, g, p = (_into(each, tally) for each in (q, k, v, g, probabilities))
+    q, k, v, g, p = (into(each, tally) for each in (q, k, v, g, probabilities))
     for_scores = []
     for row, gradient in zip(p, multiply(g, transposed(v)), strict=True):
         products = [a * b for a, b in zip(row, gradient, strict=True)]
@@ -92,6 +94,92 @@ def test_attention(queries: int, keys: int, size: int, channels: int) -> None:
     assert backward_count(Attention(), *(values(each).float() for each in (q, k, v))) == tally.count
 
 
-def _into(numbers: Any, tally: Tally) -> Any:
+def into(numbers: Any, tally: Tally) -> Any:
     """The same values, as numbers that count into another tally."""
-    return [_into(each, tally) for each in numbers] if isinstance(numbers, list) else tally.number(numbers.value)
+    return [into(each, tally) for each in numbers] if isinstance(numbers, list) else tally.number(numbers.value)
+
+
+def test_other_spellings_of_linear() -> None:
+    """One operator for all gradients that are asked for, or one for the input and one for weight and bias."""
+    x, g, w, b = spec(2, 3, 5), spec(2, 3, 4), spec(4, 5), spec(4)
+    counted = backward_count(nn.Linear(5, 4), torch.zeros(2, 3, 5))
+    products = OpCount(macs=2 * (2 * 3 * 4 * 5))
+    for op in ("linear_backward", "mkldnn_linear_backward"):
+        assert count_of(op, x, g, w, (True, True, True), out=(x, w, b)) == counted + products
+        assert count_of(op, x, g, w, (False, False, True), out=(None, None, b)) == OpCount(adds=4 * (2 * 3 - 1))
+    for_input = count_of("mkldnn_linear_backward_input", [2, 3, 5], g, w, out=x)
+    assert for_input == OpCount(multiplies=30 * 4, adds=30 * 3, macs=30 * 4)
+    for_weights = count_of("mkldnn_linear_backward_weights", g, x, w, True, out=(w, b))
+    assert for_input + for_weights == counted + products
+    without_bias = count_of("mkldnn_linear_backward_weights", g, x, w, False, out=(w, None))
+    assert without_bias == OpCount(multiplies=20 * 6, adds=20 * 5, macs=20 * 6)
+
+
+class OfRows(nn.Module):
+    """A function of nested tensors."""
+
+    def __init__(self, function: Callable[..., torch.Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        return self.function(*inputs)
+
+
+def nested(*tensors: torch.Tensor) -> torch.Tensor:
+    return torch.nested.nested_tensor(list(tensors), requires_grad=True)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors is in prototype stage")
+def test_products_of_nested_tensors() -> None:
+    """Matrices of two and three rows, each with its own factor: as many products and sums as one by one."""
+    rows = nested(torch.zeros(2, 5), torch.zeros(3, 5))
+    factors = nested(torch.zeros(5, 4), torch.zeros(5, 4))
+    calls = trace_for_real(OfRows(torch.matmul), (rows, factors), "training", reason="test").calls
+    (found,) = (call.count for call in calls if call.op == "aten::matmul_backward")
+    products = 2 * (2 + 3) * 5 * 4
+    for_rows, for_factors = (2 + 3) * 5 * (4 - 1), 5 * 4 * (2 - 1) + 5 * 4 * (3 - 1)
+    assert found == OpCount(multiplies=products, adds=for_rows + for_factors, macs=products)
+    linear = trace_for_real(nn.Linear(5, 4), rows.detach().requires_grad_(), "training", reason="test").calls
+    (found,) = (call.count for call in linear if call.op == "aten::linear_backward")
+    assert found - OpCount(macs=found.macs) == backward_count(nn.Linear(5, 4), torch.zeros(2 + 3, 5))
+
+
+def test_a_product_with_one_gradient() -> None:
+    """Of a dense pair, that of the first factor alone."""
+    g, a, b = spec(2, 3, 4), spec(2, 3, 5), spec(2, 5, 4)
+    found = count_of("matmul_backward", g, a, b, (True, False), out=(a, None))
+    assert found == OpCount(multiplies=30 * 4, adds=30 * 3, macs=30 * 4)
+
+
+def test_other_spellings_of_convolutions() -> None:
+    """They take their arguments in another order, and cost what a convolution's gradients do."""
+    x, w, g, every = spec(2, 4, 7, 7), spec(6, 4, 3, 3), spec(2, 6, 4, 4), (True, True, True)
+    how = ([2, 2], [1, 1], [1, 1], False, [0, 0], 1)
+    plain = count_of("convolution_backward", g, x, w, [6], *how, every, out=(x, w, spec(6)))
+    slow = count_of("_slow_conv2d_backward", g, x, w, [3, 3], [2, 2], [1, 1], every, out=(x, w, spec(6)))
+    apple = count_of("mps_convolution_backward", x, g, w, [1, 1], [2, 2], [1, 1], 1, every, out=(x, w, spec(6)))
+    assert slow == apple == plain
+    assert plain.macs == 2 * (2 * 6 * 4 * 4 * 4 * 9)
+    transposed_how = ([2, 2], [1, 1], [1, 1], True, [0, 0], 1)
+    mask = (True, True, False)
+    expected = count_of("convolution_backward", x, g, w, None, *transposed_how, mask, out=(g, w, None))
+    found = count_of(
+        "mps_convolution_transpose_backward", g, x, w, [1, 1], [0, 0], [2, 2], [1, 1], 1, mask[:2], out=(g, w)
+    )
+    assert found == expected
+    assert found.macs == 2 * (2 * 6 * 4 * 4 * 4 * 9)
+
+
+@pytest.mark.skipif(not torch._C._has_mkldnn, reason="this torch has no oneDNN")
+def test_a_linear_layer_of_onednn() -> None:
+    """In a layout of its own, it costs what the plain layer does."""
+
+    class Layer(nn.Linear):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            result: torch.Tensor = nn.functional.linear(input.to_mkldnn(), self.weight, self.bias).to_dense()
+            return result
+
+    calls = trace_for_real(Layer(5, 4), torch.zeros(3, 5, requires_grad=True), "training", reason="test").calls
+    (found,) = (call.count for call in calls if call.op == "aten::mkldnn_linear_backward")
+    assert found - OpCount(macs=found.macs) == backward_count(nn.Linear(5, 4), torch.zeros(3, 5))

@@ -14,6 +14,7 @@ from torch import nn
 from profiler.errors import UncountedError
 from profiler.opcount import OpCount, total
 from profiler.rules import REGISTRY
+from profiler.tracing import trace_for_real
 from profiler.tracing.recorder import OpRecorder, Origins
 from profiler.tracing.scope import ModuleScope
 from tests.rules.counting import Tally, assert_counted, spec
@@ -26,8 +27,11 @@ N, C = 2, 3
 def test_max_pools() -> None:
     """Each gradient goes to one place."""
     g, x = spec(N, C, 4, 4), spec(N, C, 8, 8)
-    for op in ("max_pool2d_with_indices_backward", "adaptive_max_pool2d_backward"):
+    for op in ("max_pool2d_with_indices_backward", "adaptive_max_pool2d_backward", "max_pool2d_backward"):
         assert count_of(op, g, x, out=x) == OpCount(adds=N * C * 4 * 4)
+    assert count_of("mkldnn_max_pool2d_backward", g, g, x, [2, 2], [2, 2], out=x) == OpCount(adds=N * C * 4 * 4)
+    g, x = spec(N, C, 2, 4, 4), spec(N, C, 4, 8, 8)
+    assert count_of("mkldnn_max_pool3d_backward", g, g, x, [2, 2, 2], out=x) == OpCount(adds=N * C * 2 * 4 * 4)
 
 
 def test_average_pools() -> None:
@@ -50,6 +54,8 @@ def test_adaptive_average_pool(sizes: tuple[int, int], outs: tuple[int, int]) ->
             place + g
     g_spec, x = spec(1, *outs), spec(1, *sizes)
     assert_counted(terms_of("_adaptive_avg_pool2d_backward", g_spec, x, out=x), tally)
+    g_spec, x = spec(1, 1, *outs), spec(1, 1, *sizes)
+    assert_counted(terms_of("adaptive_avg_pool3d_backward", g_spec, x, grad_input=x, out=x), tally)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +127,36 @@ def test_embedding_bags() -> None:
     assert count_of("_embedding_bag_dense_backward", *bags, 2, None, out=x) == OpCount(adds=8)
     weights = count_of("_embedding_bag_per_sample_weights_backward", g, x, i, i, i, 0, out=spec(5))
     assert weights == OpCount(multiplies=20, adds=15)
+
+
+class Bag(nn.EmbeddingBag):
+    """Its gradients are those of one operator, which chooses how to sum."""
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        indices, bags = torch.tensor([1, 2, 2, 4, 0]), torch.tensor([0, 3])
+        return super().forward(indices, bags, *inputs)
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("sparse", [True, False])
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_embedding_bags_in_training(mode: str, sparse: bool, weighted: bool) -> None:
+    """A dense gradient adds up the rows, a sparse one lists them; weights and means cost the same."""
+    if (sparse and mode == "max") or (weighted and mode != "sum"):
+        return
+    inputs = (torch.ones(5, requires_grad=True),) if weighted else ()
+    calls = trace_for_real(Bag(6, 4, mode=mode, sparse=sparse), inputs, "training", reason="test").calls
+    (found,) = (call.count for call in calls if call.op == "aten::_embedding_bag_backward")
+    sums = 0 if sparse else 2 * 4 if mode == "max" else 5 * 4
+    assert found == OpCount(adds=sums, multiplies=5 * 4 if weighted else 0, divides=2 * 4 if mode == "mean" else 0)
+
+
+def test_what_nested_tensors_send_back() -> None:
+    """A row goes to its place, a sum's gradient to all of its row: nothing is added."""
+    for op in ("_nested_select_backward", "_nested_sum_backward"):
+        entry = REGISTRY.find(f"aten::{op}")
+        assert entry is not None
+        assert entry.cost is None
 
 
 def test_affine_grid() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -94,3 +95,60 @@ def test_recurrent_networks_are_recurrent_in_training(name: str) -> None:
     model, inputs = MUSEUM[name]()
     calls = trace(model, inputs, "training").calls
     assert {call.kind for call in calls if call.count.macs} == {"recurrent"}
+
+
+def backward_count(result: Trace) -> OpCount:
+    count = ZERO
+    for call in result.calls:
+        if call.phase == "backward":
+            assert call.status != "uncounted", call.op
+            count = count + call.count
+    return count
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+@pytest.mark.parametrize("name", MUSEUM)
+def test_meta_and_cpu_give_the_same_backward(name: str, wanted: bool) -> None:
+    """Whether the inputs need gradients or not; a fused kernel computes also those that nobody asked for."""
+    model, inputs = MUSEUM[name]()
+    if not wanted and not list(model.parameters()):
+        pytest.skip("there is nothing to train")
+    counts = []
+    for run in (trace, partial(trace_for_real, reason="test")):
+        fresh = tuple(
+            x.clone().requires_grad_(wanted) if x.is_floating_point() or x.is_complex() else x for x in inputs
+        )
+        counts.append(backward_count(run(model, fresh, "training")))
+    assert counts[0] == counts[1]
+
+
+class Attention(nn.Module):
+    def forward(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        return nn.functional.scaled_dot_product_attention(q, k, v)
+
+
+@pytest.mark.parametrize("without", [(), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2)])
+def test_attention_with_frozen_operands(without: tuple[int, ...]) -> None:
+    """Queries, keys or values that need no gradient, fused and unfused."""
+    counts = []
+    for run in (trace, partial(trace_for_real, reason="test")):
+        inputs = tuple(torch.ones(2, 4, 5, 8, requires_grad=index not in without) for index in range(3))
+        counts.append(backward_count(run(Attention(), inputs, "training")))
+    assert counts[0] == counts[1]
+
+
+def test_a_frozen_lstm() -> None:
+    """An LSTM whose weights are not trained, below one that is."""
+    network = nn.Sequential(nn.LSTM(5, 4), Last())
+    network[0].requires_grad_(False)
+    network[0].weight_hh_l0.requires_grad_(True)
+    counts = [
+        backward_count(run(network, torch.ones(3, 2, 5), "training"))
+        for run in (trace, partial(trace_for_real, reason="test"))
+    ]
+    assert counts[0] == counts[1]
+
+
+class Last(nn.Module):
+    def forward(self, states: Any) -> Any:
+        return states[0]

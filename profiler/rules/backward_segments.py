@@ -1,0 +1,52 @@
+"""Gradients of reductions over segments, which lie one after the other along an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+from profiler.errors import UncountedError
+from profiler.opcount import Term, each
+from profiler.records import TensorSpec
+from profiler.rules.registry import rule
+
+
+@rule("aten::_segment_reduce_backward", kind="reduction")
+def segment_reduce_backward(
+    grad: TensorSpec,
+    output: TensorSpec,
+    data: TensorSpec,
+    reduce: str,
+    *,
+    lengths: TensorSpec | None = None,
+    offsets: TensorSpec | None = None,
+    out: TensorSpec,
+    **_: Any,
+) -> Iterator[Term]:
+    """(*, S, †), data (*, L, †), lengths (*, S) or offsets (*, S + 1) → (*, L, †).
+
+    A sum's gradient is copied to its segment, a mean's divided by its length before.  An extreme's goes to the values
+    that are equal to it, divided by how many they are.  The lengths are data, known in a real run.  Raises
+    UncountedError for products, whose gradient depends on where zeros are.
+    """
+    if reduce == "prod":
+        raise UncountedError("aten::_segment_reduce_backward has no rule for products")
+    if reduce == "sum":
+        return
+    of_segments = _lengths(lengths, offsets)
+    values = data.shape[len((lengths or offsets or data).shape) :]
+    if reduce in ("min", "max"):
+        yield each((sum(of_segments), *values), "values", comparisons=1)
+    yield each((sum(length > 0 for length in of_segments), *values), "segments", divides=1)
+
+
+def _lengths(lengths: TensorSpec | None, offsets: TensorSpec | None) -> list[int]:
+    """The lengths of all segments, those of one row after those of the other."""
+    given = lengths or offsets
+    rows = [given.values] if given is not None else []
+    for _ in given.shape[:-1] if given is not None else ():
+        rows = [row for group in rows for row in group]
+    if lengths is not None:
+        return [length for row in rows for length in row]
+    return [end - start for row in rows for start, end in pairwise(row)]
