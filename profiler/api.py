@@ -15,7 +15,7 @@ from profiler.counters.calling import installed_version
 from profiler.counters.process import FromFunction, FromObject, Source, count_in_process
 from profiler.errors import NeedsDataError, ProfilerError, TraceError, UncountedError
 from profiler.formatting import bytes_text, thousands
-from profiler.models.real_copies import BYTES_LIMIT
+from profiler.models.real_copies import BYTES_LIMIT, real_size
 from profiler.profiles import Profile
 from profiler.records import CounterRecord, Mode, Trace
 from profiler.subjects import Subject, configured, given
@@ -102,7 +102,7 @@ def _profile(subject: Subject, name: str, target: str, mode: Mode, optimizer: st
 def _trace(subject: Subject, mode: Mode, optimizer: str | None) -> Trace:
     """The trace on meta; where the network, or what one of its operations costs, needs data, that of a real run."""
     model, inputs = subject.static()
-    size = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
+    size = real_size(model)
     too_large = f"a real run would take {bytes_text(size)}, above the limit of {bytes_text(BYTES_LIMIT)}"
     try:
         on_meta = trace(model, inputs, mode, optimizer)

@@ -6,15 +6,26 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from profiler.tracing.copying import copy_to_meta, deep_copy
 from profiler.tracing.private import is_fake
-from profiler.tracing.tensors import map_inputs
+from profiler.tracing.tensors import map_inputs, stored_in
 
 BYTES_LIMIT = 4 * 2**30
 """Above this many bytes of parameters and buffers no real copy is made."""
 
 SEED = 0
+
+
+def real_size(model: nn.Module) -> int:
+    """How many bytes the parameters and buffers of a real copy take; of a sparse one, those of what it stores."""
+    size = 0
+    for tensor in (*model.parameters(), *model.buffers()):
+        if not is_lazy(tensor):
+            stored = stored_in(tensor)
+            size += (tensor.numel() if stored is None else stored) * tensor.element_size()
+    return size
 
 
 def real_copy(model: nn.Module, *, random_weights: bool = False) -> nn.Module:

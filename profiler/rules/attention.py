@@ -154,6 +154,12 @@ def flash_attention_forward(
         yield from attention_terms(rows, keys, d_k, value.shape[-1], None, dropout_p, scale)
 
 
+@rule("aten::_flash_attention_forward_no_dropout_inplace", kind="attention")
+def flash_attention_forward_inplace(result: TensorSpec, *args: Any, out: Any, **options: Any) -> Iterator[Term]:
+    """As :func:`flash_attention_forward`, into the first argument."""
+    yield from flash_attention_forward(*args, out=out, **options)
+
+
 @rule("aten::_efficient_attention_forward", kind="attention")
 def efficient_attention_forward(
     query: TensorSpec,
@@ -295,6 +301,20 @@ def native_multi_head_attention(
     else:
         yield from attention_terms(rows, keys, d, d, mask)
     yield from linear(query, proj_weight, proj_bias, out=query)
+
+
+@rule("aten::_triton_multi_head_attention", kind="attention")
+def triton_multi_head_attention(*args: Any, out: TensorSpec) -> Iterator[Term]:
+    """As :func:`native_multi_head_attention`, without its weights."""
+    mask = args[9] if len(args) > 9 else None
+    yield from native_multi_head_attention(*args[:9], mask, False, out=out)
+
+
+@rule("aten::_transform_bias_rescale_qkv", kind="attention")
+def transform_bias_rescale_qkv(qkv: TensorSpec, qkv_bias: TensorSpec, num_heads: int, *, out: Any) -> Iterator[Term]:
+    """(N, L, 3·D), (3·D) → queries, keys and values: the bias of each, and the scale of the queries."""
+    yield each(qkv.shape, "bias", adds=1)
+    yield each((*qkv.shape[:-1], qkv.shape[-1] // 3), "scale", multiplies=1)
 
 
 @rule("aten::_transformer_encoder_layer_fwd", kind="linear")

@@ -1,7 +1,8 @@
 """Factorisations, solutions of linear systems, determinants and distances.
 
-Each is counted by the direct textbook algorithm that its docstring names, of real numbers; iterative ones
-(eigenvalues, singular values, matrix exponentials) depend on the data and have no rule.
+Each is counted by the direct textbook algorithm that its docstring names, of real numbers.  Eigenvalues and singular
+values are found by iterating until they are good enough, and a matrix exponential takes as many products as the norm
+asks for: those, and what is made of them (pseudo-inverse, rank, condition, spectral and nuclear norm), have no rule.
 Source: G. H. Golub and C. F. Van Loan, *Matrix Computations*, chapters 3 to 5.
 """
 
@@ -18,7 +19,7 @@ from profiler.rules.registry import free, rule
 free("aten::lu_unpack", "aten::_linalg_check_errors")
 
 
-def _falling(count: int, a: int) -> int:
+def falling(count: int, a: int) -> int:
     """Σ (a − j) over j < count."""
     return count * a - count * (count - 1) // 2
 
@@ -38,7 +39,7 @@ def cholesky_of(n: int) -> OpCount:
 def lu_of(m: int, n: int, pivot: bool = True) -> OpCount:
     """P·A = L·U by Gaussian elimination; each column's pivot is the largest of what is left of it."""
     steps = min(m, n)
-    below = _falling(steps, m - 1)
+    below = falling(steps, m - 1)
     inner = _falling_products(steps, m - 1, n - 1)
     return OpCount(multiplies=inner, adds=inner, divides=below, comparisons=below if pivot else 0)
 
@@ -62,7 +63,7 @@ def householder_of(m: int, n: int) -> OpCount:
     τ, and l products to subtract (2l − 1 multiplies and adds, since v₀ = 1).
     """
     steps = min(m - 1, n)
-    lengths = _falling(steps, m)
+    lengths = falling(steps, m)
     reflected = _reflections_of(steps, m, n - 1)
     return OpCount(
         multiplies=lengths + reflected,
@@ -79,12 +80,12 @@ def householder_product_of(m: int, n: int, steps: int) -> OpCount:
     its own becomes 1 − τ and −τ·v.
     """
     reflected = _reflections_of(steps, m, n - 1)
-    return OpCount(multiplies=reflected + _falling(steps, m - 1), adds=reflected + steps)
+    return OpCount(multiplies=reflected + falling(steps, m - 1), adds=reflected + steps)
 
 
 def _reflections_of(steps: int, m: int, columns: int) -> int:
     """Σ (2·(m − j) − 1)·(columns − j) over j < steps."""
-    return 2 * _falling_products(steps, m, columns) - _falling(steps, columns)
+    return 2 * _falling_products(steps, m, columns) - falling(steps, columns)
 
 
 def _matrices(op: str, matrix: TensorSpec) -> tuple[tuple[int, ...], int, int]:
@@ -186,7 +187,7 @@ def triangular_solve(
     yield Term("solutions", _right_hand_sides(first(out)), triangular_solution_of(n, unitriangular))
 
 
-@rule("aten::cholesky_solve", kind="matmul")
+@rule("aten::cholesky_solve", "aten::_cholesky_solve_helper", kind="matmul")
 def cholesky_solve(self: TensorSpec, input2: TensorSpec, *_: Any, out: TensorSpec) -> Iterator[Term]:
     """B (*, n, r), the Cholesky factor L (*, n, n) → X (*, n, r) with L·Lᵀ·X = B."""
     _, n, _n = _matrices("aten::cholesky_solve", input2)
@@ -234,7 +235,7 @@ def ormqr(
     """Reflections (*, m, k), τ (*, k), C (*, m, n) → Q·C, or C·Q for C (*, n, m), never forming Q."""
     _, m, _k = _matrices("aten::ormqr", self)
     k = input2.shape[-1]
-    reflected = 2 * _falling(k, m) - k
+    reflected = 2 * falling(k, m) - k
     yield Term("reflected columns", _right_hand_sides(out, left), OpCount(multiplies=reflected, adds=reflected))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from profiler.errors import UncountedError
 from profiler.opcount import OpCount, Term, each
 from profiler.records import TensorSpec
 from profiler.rules.activations import LOG_SIGMOID
@@ -311,19 +310,44 @@ def _smoothing(places: Sizes, classes: int, weighted: bool, reduction: int) -> I
     yield each(places if reduction == NONE else (), "smoothing", multiplies=2, adds=1)
 
 
+@rule("aten::multilabel_margin_loss_forward", kind="loss")
+def multilabel_margin_loss(input: TensorSpec, target: TensorSpec, reduction: int, *, out: Any) -> Iterator[Term]:
+    """(N, C) or (C), targets of that shape → (N) or (): Σ max(0, 1 − x[t] + x[i]), divided by C.
+
+    The sum is over a sample's targets t, which end before the first −1, and all classes i that are none of them.
+    """
+    *samples, classes = input.shape or (1,)
+    rows = target.values if samples else [target.values if input.shape else [target.values]]
+    pairs = [_label_pairs(row, classes) for row in rows]
+    yield each((sum(pairs),), "margins", adds=2, comparisons=1)
+    yield each((sum(max(number - 1, 0) for number in pairs),), "sums", adds=1)
+    yield from elementwise_loss("means over classes", samples, OpCount(divides=1), reduction)
+
+
+def _label_pairs(row: Sequence[int], classes: int) -> int:
+    """How many pairs of a label and a class that is none there are, of labels that end before the first −1."""
+    labels = row[: row.index(-1)] if -1 in row else row
+    return len(labels) * (classes - len(set(labels)))
+
+
 @rule("aten::_ctc_loss", kind="loss")
 def ctc_loss(
     log_probs: TensorSpec, targets: TensorSpec, input_lengths: Any, target_lengths: Any, *_: Any, out: Any
 ) -> Iterator[Term]:
-    """(T, N, C), lengths as numbers → (N): the forward recursion over 2·U + 1 states of a target of length U.
+    """(T, N, C) → (N): the forward recursion over 2·U + 1 states of a target of length U.
 
     Each state of each step after the first is the log-sum-exp of three, plus a log probability; the result is
-    the log-sum-exp of the last two.  Uncounted where the lengths are tensors, since they are data.
+    the log-sum-exp of the last two.  Lengths that are given as tensors are data, known in a real run.
     """
-    if isinstance(input_lengths, TensorSpec) or isinstance(target_lengths, TensorSpec):
-        raise UncountedError("aten::_ctc_loss: its cost depends on lengths that are given as tensors")
+    input_lengths, target_lengths = map(_numbers, (input_lengths, target_lengths))
     states = 0
     for steps, labels in zip(input_lengths, target_lengths, strict=True):
         states += (steps - 1 if steps > 0 else 0) * (2 * labels + 1)
     yield Term("states", (states,), logsumexp_of(3) + OpCount(adds=1))
     yield Term("results", (len(input_lengths),), logsumexp_of(2))
+
+
+def _numbers(lengths: Any) -> list[int]:
+    """Lengths as numbers: those of a tensor, one of which may stand alone, or of a list."""
+    values = lengths.values if isinstance(lengths, TensorSpec) else lengths
+    return list(values) if isinstance(values, list | tuple) else [values]

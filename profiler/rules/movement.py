@@ -31,7 +31,7 @@ COPIES = (
     *("cartesian_prod", "diag", "diag_embed", "diagflat", "tril", "triu", "pin_memory", "_pin_memory", "chalf"),
     *("fft_fftshift", "fft_ifftshift", "complex", "_copy_from", "_copy_from_and_resize", "_chunk_cat"),
     *("_cast_Byte", "_cast_Char", "_cast_Double", "_cast_Float", "_cast_Half", "_cast_Int", "_cast_Long"),
-    *("_cast_Short", "_autocast_to_full_precision", "_autocast_to_reduced_precision", "to_dense", "_to_dense"),
+    *("_cast_Short", "_autocast_to_full_precision", "_autocast_to_reduced_precision"),
     *("to_mkldnn", "copy_sparse_to_sparse", "_coalesced"),
     *("_sparse_broadcast_to", "_make_per_tensor_quantized_tensor", "_make_per_channel_quantized_tensor"),
     *("_nested_from_padded_and_nested_example", "_nested_from_padded_tensor"),
@@ -123,17 +123,25 @@ QUESTIONS = (
     *("_nested_get_max_seqlen", "_nested_get_jagged_dummy", "_nested_view_from_buffer", "_nested_view_from_jagged"),
     *("_use_cudnn_ctc_loss", "_use_miopen_ctc_loss", "_fused_sdp_choice", "_nnpack_available"),
     *("int_repr", "q_scale", "q_zero_point", "q_per_channel_scales", "q_per_channel_zero_points"),
-    *("q_per_channel_axis", "qscheme"),
+    *("q_per_channel_axis", "qscheme", "_nested_compute_contiguous_strides_offsets"),
 )
 """Questions about a tensor, assertions, and what reads one value out."""
 
 INTEGER_WORK = (
     *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "bitwise_left_shift", "bitwise_right_shift"),
     *("__and__", "__or__", "__xor__", "__lshift__", "__rshift__", "__iand__", "__ior__", "__ixor__"),
-    *("__ilshift__", "__irshift__", "gcd", "lcm", "bincount", "_validate_compressed_sparse_indices"),
+    *("__ilshift__", "__irshift__", "gcd", "lcm", "_validate_compressed_sparse_indices"),
     *("_convert_indices_from_coo_to_csr", "_convert_indices_from_csr_to_coo", "_is_all_true", "_is_any_true"),
+    "hash_tensor",
 )
-"""Work on integers and booleans only."""
+"""Work on integers and booleans only, and on the bits of numbers."""
+
+TESTS_OF_TORCH = (
+    *("_foobar", "_test_autograd_multiple_dispatch", "_test_autograd_multiple_dispatch_view"),
+    *("_test_autograd_multiple_dispatch_view_copy", "_test_functorch_fallback", "_test_parallel_materialize"),
+    "_test_warn_in_autograd",
+)
+"""What torch tests its dispatcher with, as far as it gives back its input."""
 
 for _theme in (
     VIEWS,
@@ -145,6 +153,7 @@ for _theme in (
     SIGNS_AND_ROUNDING,
     QUESTIONS,
     INTEGER_WORK,
+    TESTS_OF_TORCH,
 ):
     free(*(f"aten::{_op}" for _op in _theme))
 

@@ -6,12 +6,15 @@ Rounding is free.  Fake quantisation is the one followed by the other.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
+from profiler.errors import UncountedError
 from profiler.opcount import OpCount, Term, contraction, each
 from profiler.records import TensorSpec
 from profiler.rules.costs import first, largest_of
-from profiler.rules.registry import rule
+from profiler.rules.recurrent import GATES, Cell, network_terms
+from profiler.rules.registry import free, rule
 
 QUANTIZE = OpCount(divides=1, adds=1, comparisons=2)
 DEQUANTIZE = OpCount(adds=1, multiplies=1)
@@ -94,3 +97,83 @@ def quantized_conv(input: TensorSpec, packed: Any, *_: Any, out: TensorSpec, **_
 def quantized_conv_relu(input: TensorSpec, packed: Any, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
     """As :func:`quantized_conv`, then relu."""
     yield from _product_terms(packed, out, relu=True)
+
+
+@rule("aten::_fused_moving_avg_obs_fq_helper", "aten::_fused_moving_avg_obs_fq_helper_functional", kind="elementwise")
+def observe_and_fake_quantize(
+    self: TensorSpec,
+    observer_on: TensorSpec,
+    fake_quant_on: TensorSpec,
+    running_min: TensorSpec,
+    running_max: TensorSpec,
+    scale: TensorSpec,
+    zero_point: TensorSpec,
+    averaging_const: float,
+    quant_min: int,
+    quant_max: int,
+    ch_axis: int,
+    per_row_fake_quant: bool = False,
+    *_: Any,
+    out: Any,
+) -> Iterator[Term]:
+    """(*) → (*), for each channel along ``ch_axis`` or as a whole, and its parts only where they are switched on.
+
+    The observer finds the least and the largest value, moves both running ones to them by r + c·(x − r), and makes
+    a scale and a zero of those.
+    """
+    channels = self.shape[ch_axis] if per_row_fake_quant else 1
+    if _is_on(observer_on):
+        yield Term("range", (channels,), largest_of(self.size // channels if channels else 0) * 2)
+        yield each((channels, 2), "moving averages", multiplies=1, adds=2)
+        yield each((channels,), "scales and zeros", adds=1, divides=2)
+    if _is_on(fake_quant_on):
+        yield from fake_quantize(self, out=out)
+
+
+def _is_on(switch: TensorSpec) -> bool:
+    value = switch.values
+    return bool(value[0] if isinstance(value, list) else value)
+
+
+# Packed weights say nothing of themselves: what a recurrent network multiplies follows from its sizes.
+
+
+def _quantized_network(cell: Cell, input: TensorSpec, *args: Any, out: Any, **_: Any) -> Iterator[Term]:
+    """As the recurrent network itself, from ``input, hx, params, …`` or ``data, batch_sizes, hx, params, …``."""
+    hx, _params, has_biases, num_layers, dropout, train, bidirectional = (
+        args[:7] if isinstance(args[2], bool) else args[1:8]
+    )
+    hidden = (hx if isinstance(hx, TensorSpec) else hx[0]).shape[-1]
+    directions = 2 if bidirectional else 1
+    gates = GATES[cell] * hidden
+    layers = [
+        (TensorSpec((gates, width)), TensorSpec((gates, hidden)))
+        for width in (input.shape[-1], *[hidden * directions] * (num_layers - 1))
+        for _direction in range(directions)
+    ]
+    steps = input.shape[:-1]
+    yield from network_terms(cell, steps, layers, num_layers, has_biases, dropout if train else 0.0)
+
+
+rule("aten::quantized_lstm", kind="recurrent")(partial(_quantized_network, "lstm"))
+rule("aten::quantized_gru", kind="recurrent")(partial(_quantized_network, "gru"))
+
+
+free("aten::_dyn_quant_pack_4bit_weight")
+
+
+@rule("aten::_dyn_quant_matmul_4bit", kind="linear")
+def dynamic_4bit_linear(
+    inp: TensorSpec, packed: TensorSpec, block_size: int, in_features: int, out_features: int, *, out: TensorSpec
+) -> Iterator[Term]:
+    """(n, in), packed (out, in) → (n, out).
+
+    Packed are two weights a number, a scale for each block, and a bias if there is one.  Raises UncountedError for a
+    kernel that packs otherwise, since it does not say whether there is a bias.
+    """
+    bias = packed.size - out_features * (in_features // 2) - out_features * (in_features // block_size)
+    if bias not in (0, out_features):
+        raise UncountedError("_dyn_quant_matmul_4bit: the packed weights do not say whether there is a bias")
+    yield contraction(out.shape, (in_features,))
+    if bias:
+        yield each(out.shape, "bias", adds=1)

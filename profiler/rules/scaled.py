@@ -14,6 +14,7 @@ from profiler.opcount import OpCount, Term, contraction, each
 from profiler.records import TensorSpec
 from profiler.rules.contractions import bias_terms, factors_kind
 from profiler.rules.registry import free, rule
+from profiler.rules.sparse_semi_structured import fused_activation
 
 free("aten::_convert_weight_to_int4pack", "aten::_convert_weight_to_int4pack_for_cpu")
 
@@ -163,3 +164,20 @@ def weight_int4pack_mm(self: TensorSpec, *_: Any, out: TensorSpec) -> Iterator[T
     k = self.shape[-1]
     yield each((k, out.shape[-1]), "weights", multiplies=1, adds=1)
     yield contraction(out.shape, (k,))
+
+
+@rule("aten::_mixed_dtypes_linear", kind="linear")
+def mixed_dtypes_linear(
+    input: TensorSpec,
+    weight: TensorSpec,
+    scale: TensorSpec,
+    *,
+    bias: TensorSpec | None = None,
+    activation: str | None = None,
+    out: TensorSpec,
+) -> Iterator[Term]:
+    """(*, in), integers (in, out) or packed, (out,) → (*, out): the scale of a column multiplies its results."""
+    yield contraction(out.shape, input.shape[-1:])
+    yield each(out.shape, "scales", multiplies=1)
+    yield from bias_terms(bias, out)
+    yield from fused_activation(activation, out)

@@ -7,12 +7,12 @@ sorting L values is L·⌈log₂ L⌉ (no merge sort needs more); selecting the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from profiler.opcount import OpCount, Term, each
 from profiler.records import TensorSpec
-from profiler.rules.costs import Sizes, ceil_log2, size_of, split_sizes
+from profiler.rules.costs import Sizes, ceil_log2, size_of, split_sizes, sum_of
 from profiler.rules.registry import rule
 
 
@@ -128,9 +128,96 @@ def isin(elements: Any, test_elements: Any, *, out: TensorSpec, **_: Any) -> Ite
     yield each((*out.shape, tests), "tests", comparisons=1)
 
 
+BIN = OpCount(multiplies=1, adds=2, divides=1, comparisons=2)
+"""⌊(x − min)·bins/(max − min)⌋ of a value inside the range."""
+
+
+def range_of(k: int) -> OpCount:
+    """The least and the largest of k values."""
+    return OpCount(comparisons=2 * (k - 1)) if k > 0 else OpCount()
+
+
 @rule("aten::histc", kind="sort")
 def histc(input: TensorSpec, bins: int = 100, min: float = 0, max: float = 0, *, out: TensorSpec) -> Iterator[Term]:
-    """(*) → (bins): ⌊(x − min)·bins/(max − min)⌋ of each value inside the range; the range is found if not given."""
+    """(*) → (bins): the bin of each value; the range is found if not given."""
     if min == max:
-        yield each((input.size - 1 if input.size > 0 else 0,), "range", comparisons=2)
-    yield each(input.shape, "bins", multiplies=1, adds=2, divides=1, comparisons=2)
+        yield Term("range", (), range_of(input.size))
+    yield Term("bins", input.shape, BIN)
+
+
+@rule("aten::histogram", kind="sort")
+def histogram(
+    input: TensorSpec,
+    bins: int | TensorSpec = 100,
+    *,
+    range: Sequence[float] | None = None,
+    weight: TensorSpec | None = None,
+    density: bool = False,
+    out: tuple[TensorSpec, TensorSpec],
+) -> Iterator[Term]:
+    """(*) → (bins), and their edges, which are evenly spaced or given; a search for each value where they are."""
+    if isinstance(bins, TensorSpec):
+        yield each(input.shape, "searches", comparisons=ceil_log2(bins.size + 1))
+    else:
+        if range is None:
+            yield Term("range", (), range_of(input.size))
+        yield Term("bins", input.shape, BIN)
+    yield from _filled(weight, density, out[0], out[1].size - 1)
+
+
+@rule("aten::_histogramdd_bin_edges", kind="sort")
+def histogramdd_edges(
+    input: TensorSpec, bins: Sequence[int], *, range: Sequence[float] | None = None, out: Any, **_: Any
+) -> Iterator[Term]:
+    """(N, D) → D evenly spaced edges; the range of each coordinate is found if not given."""
+    if not range:
+        yield Term("ranges", input.shape[-1:], range_of(_points(input)))
+
+
+@rule("aten::_histogramdd_from_bin_cts", kind="sort")
+def histogramdd_counted(
+    input: TensorSpec,
+    bins: Sequence[int],
+    *,
+    range: Sequence[float] | None = None,
+    weight: TensorSpec | None = None,
+    density: bool = False,
+    out: TensorSpec,
+) -> Iterator[Term]:
+    """(N, D) → a histogram in D dimensions: the bin of each coordinate."""
+    if not range:
+        yield Term("ranges", input.shape[-1:], range_of(_points(input)))
+    yield Term("bins", input.shape, BIN)
+    yield from _filled(weight, density, out, sum(bins))
+
+
+@rule("aten::_histogramdd_from_bin_tensors", kind="sort")
+def histogramdd_searched(
+    input: TensorSpec,
+    bins: Sequence[TensorSpec],
+    *,
+    weight: TensorSpec | None = None,
+    density: bool = False,
+    out: TensorSpec,
+) -> Iterator[Term]:
+    """(N, D) → a histogram in D dimensions: a search among the edges for each coordinate."""
+    for edges in bins:
+        yield each(input.shape[:-1], "searches", comparisons=ceil_log2(edges.size + 1))
+    yield from _filled(weight, density, out, sum(edges.size - 1 for edges in bins))
+
+
+def _points(input: TensorSpec) -> int:
+    return size_of(input.shape[:-1])
+
+
+def _filled(weight: TensorSpec | None, density: bool, hist: TensorSpec, widths: int) -> Iterator[Term]:
+    """The weights put into their bins; a density divides each bin by the sum of all, then by its width along each axis.
+
+    Without weights the bins are counted up, which is work on integers.
+    """
+    if weight is not None:
+        yield each(weight.shape, "weights", adds=1)
+    if density:
+        yield Term("sum", (), sum_of(hist.size))
+        yield each((widths,), "widths", adds=1)
+        yield each(hist.shape, "densities", divides=1 + len(hist.shape))

@@ -84,6 +84,11 @@ def _without_asking_modes(func: Any) -> Any:
     return twin
 
 
+def _is_nested(args: Any) -> bool:
+    """Whether the first argument is a nested tensor, whose functions of torch are written in Python."""
+    return bool(args) and isinstance(args[0], torch.Tensor) and args[0].is_nested
+
+
 class FunctionWatcher(TorchFunctionMode):
     """Tells the recorder which function is running, and keeps all work on the device ``home``.
 
@@ -103,7 +108,7 @@ class FunctionWatcher(TorchFunctionMode):
             func, args, kwargs = at_home(self._home, func, args, kwargs)
         if func in KINDS_WITHIN and func not in self._running:
             return self._within(KINDS_WITHIN[func], func, args, kwargs)
-        if self._whole and func in WHOLE:
+        if func in WHOLE and (func is F.scaled_dot_product_attention if _is_nested(args) else self._whole):
             return self._as_one(WHOLE[func], (args, kwargs), func, args, kwargs)
         if self._whole and func in WHOLE_BY_SIGNATURE:
             name, arguments = WHOLE_BY_SIGNATURE[func]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from profiler.tracing.backward import NOT_TAKEN_OVER, BackwardScope, Place, with
 from profiler.tracing.copying import to_meta
 from profiler.tracing.private import TorchDispatchMode, can_be_taken_apart, operator_name
 from profiler.tracing.scope import ModuleScope
-from profiler.tracing.tensors import RealTensorSpec, dtype_name, map_arguments, shape_of, stored_in
+from profiler.tracing.tensors import RealTensorSpec, component_shapes, dtype_name, map_arguments, shape_of, stored_in
 
 PLAIN = frozenset({torch.Tensor, nn.Parameter})
 
@@ -270,12 +271,15 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return (kind if within is None or (within == "attention" and kind == "linear") else within), terms
 
     def _apply(self, name: str, entry: Entry, args: Any, kwargs: Any, result: Any) -> tuple[str, tuple[Term, ...]]:
-        arguments = map_arguments(args, self._describe)
-        options = {key: map_arguments(value, self._describe) for key, value in kwargs.items() if key != "out"}
-        asked_for = without_unasked(name, result) if self.in_backward else result
-        out = map_arguments(asked_for, self._describe)
+        options = {key: value for key, value in kwargs.items() if key != "out"}
+        out = without_unasked(name, result) if self.in_backward else result
+        tensors: list[torch.Tensor] = []
+        _collect((args, options, out), tensors)
         try:
-            return entry.apply(*arguments, out=out, **options)
+            components = {id(tensor): component_shapes(tensor) for tensor in tensors if tensor.is_nested}
+            if not components:
+                return self._ask(entry, args, options, out, self._describe)
+            return self._ask_of_each(entry, args, options, out, components)
         except UncountedError:
             raise
         except Exception as error:
@@ -285,6 +289,38 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 f"the rule of {name} failed on {show_shapes(tuple(map(shape_of, shapes)))}: "
                 f"{type(error).__name__}: {error}"
             ) from error
+
+    def _ask(
+        self, entry: Entry, args: Any, options: dict[str, Any], out: Any, describe: Callable[[Any], Any]
+    ) -> tuple[str, tuple[Term, ...]]:
+        described = {key: map_arguments(value, describe) for key, value in options.items()}
+        return entry.apply(*map_arguments(args, describe), out=map_arguments(out, describe), **described)
+
+    def _ask_of_each(
+        self, entry: Entry, args: Any, options: dict[str, Any], out: Any, components: dict[int, list[tuple[int, ...]]]
+    ) -> tuple[str, tuple[Term, ...]]:
+        """The work on nested tensors: that on each of the tensors which they hold.
+
+        Where a result is no nested tensor (the gradient of a weight), on all of them, put one after the other.
+        """
+        results: list[torch.Tensor] = []
+        _collect(out, results)
+        if not all(tensor.is_nested for tensor in results):
+            if any(len({shape[2:] for shape in shapes}) > 1 for shapes in components.values()):
+                raise UncountedError("there is no rule for what gathers tensors that differ in more than one size")
+            return self._ask(entry, args, options, out, self._describe)
+
+        def component(index: int, leaf: Any) -> Any:
+            if id(leaf) not in components:
+                return self._describe(leaf)
+            _, dtype, parameter, _ = self._facts(leaf)
+            return TensorSpec(components[id(leaf)][index], dtype, parameter)
+
+        kind, terms = "movement", list[Term]()
+        for index in range(len(next(iter(components.values())))):
+            kind, more = self._ask(entry, args, options, out, partial(component, index))
+            terms.extend(more)
+        return kind, tuple(terms)
 
     def _describe(self, leaf: Any) -> Any:
         """What a rule is given for an argument."""

@@ -23,7 +23,7 @@ from profiler.tracing.private import flex_attention_traceable, without_compiler
 from profiler.tracing.randomness import fixed_random_state
 from profiler.tracing.recorder import OpRecorder, Origins
 from profiler.tracing.scope import ModuleScope
-from profiler.tracing.tensors import map_inputs, tensors_in
+from profiler.tracing.tensors import SPARSE, map_inputs, tensors_in
 
 Inputs = torch.Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any]
 """What a network is called with: one tensor, positional arguments, or keyword arguments."""
@@ -52,6 +52,8 @@ def trace(model: nn.Module, inputs: Inputs, mode: Mode = "inference", optimizer:
     :class:`NeedsDataError` where the meta device cannot run it.
     """
     model = without_compiler(model)
+    if any(tensor.layout in SPARSE for tensor in (*model.parameters(), *model.buffers())):
+        raise NeedsDataError(f"{type(model).__name__} holds sparse tensors, whose elements the meta device has not")
     return _trace(lambda: copy_to_meta(model), map_inputs(inputs, _meta_input), mode, optimizer)
 
 
@@ -175,6 +177,8 @@ def _step(optimizer: torch.optim.Optimizer, recorder: OpRecorder) -> None:
 
 
 def _meta_input(tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.layout in SPARSE:
+        raise NeedsDataError("an input is sparse, and where its elements are the meta device does not know")
     if tensor.is_nested and tensor.layout == torch.strided:
         raise NeedsDataError("the input is a nested tensor of strided layout, which the meta device has not")
     return to_meta(tensor).requires_grad_(tensor.requires_grad)
@@ -203,4 +207,7 @@ def _explained(twin: nn.Module, scope: ModuleScope, recorder: OpRecorder) -> Ite
 
 def _for_lack_of_data(error: Exception, recorder: OpRecorder) -> bool:
     """Whether the meta device is what stopped the network: torch names it, in one spelling or another."""
-    return recorder.met_meta and (isinstance(error, NotImplementedError) or "meta" in str(error).lower())
+    said = str(error).lower()
+    return recorder.met_meta and (
+        isinstance(error, NotImplementedError) or "meta" in said or "autocast_dispatch_key" in said
+    )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch.nn.utils.rnn import PackedSequence
 
+from profiler.errors import DataDependentError
 from profiler.records import TensorSpec
 
 SPARSE = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
@@ -78,13 +80,37 @@ def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
     if tensor.layout == torch.jagged:
         values: Any = tensor._values  # .values() would be recorded as an operation
         return tuple(values.shape)
-    last: int = tensor.size(-1)
-    return (tensor.numel() // last, last) if last else (0, 0)
+    shapes = tensor._nested_tensor_size().tolist()
+    inner = shapes[0][1:] if shapes else []
+    if all(shape[1:] == inner for shape in shapes):
+        return (sum(shape[0] for shape in shapes), *inner)
+    return (tensor.numel(),)
+
+
+def component_shapes(tensor: torch.Tensor) -> list[tuple[int, ...]]:
+    """The shapes of the tensors that a nested one holds, each as a batch of one.
+
+    Raises DataDependentError for a jagged tensor on the meta device, where the lengths have no values.
+    """
+    if tensor.layout != torch.jagged:
+        return [(1, *shape) for shape in tensor._nested_tensor_size().tolist()]
+    jagged: Any = tensor
+    if jagged._offsets.is_meta:
+        raise DataDependentError("the lengths of jagged tensors are known in a real run only")
+    if jagged._lengths is None:
+        lengths = [end - start for start, end in pairwise(jagged._offsets.tolist())]
+    else:
+        lengths = jagged._lengths.tolist()
+    sizes, place = list(tensor.shape), jagged._ragged_idx
+    return [(1, *sizes[1:place], length, *sizes[place + 1 :]) for length in lengths]
 
 
 def stored_in(tensor: torch.Tensor) -> int | None:
-    """How many elements a sparse tensor holds; nothing for a dense one."""
-    return tensor._nnz() if tensor.layout in SPARSE else None
+    """How many elements a sparse tensor holds, those of its dense dimensions included; nothing for a dense one."""
+    if tensor.layout not in SPARSE:
+        return None
+    values: torch.Tensor = tensor._values() if tensor.layout == torch.sparse_coo else tensor.values()
+    return values.numel()
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,6 +189,19 @@ def test_kernels_that_keep_heads_last() -> None:
     )
 
 
+def test_kernels_that_are_parts_or_variants_of_others() -> None:
+    """In place, by Triton, and the step that splits the projected queries, keys and values."""
+    q, k, v, out = spec(2, 7, 4, 8), spec(2, 5, 4, 8), spec(2, 5, 4, 6), spec(2, 7, 4, 6)
+    flash: Any = (None, None, 7, 5, 0.0, False, False)
+    inplace = count_of("_flash_attention_forward_no_dropout_inplace", out, q, k, v, *flash, out=spec(2, 4, 7))
+    assert inplace == count_of("_flash_attention_forward", q, k, v, *flash, out=(out,))
+    x, weights = spec(2, 7, 12), (spec(36, 12), spec(36), spec(12, 12), spec(12))
+    native = count_of("_native_multi_head_attention", x, x, x, 12, 4, *weights, None, False, out=(x, None))
+    assert count_of("_triton_multi_head_attention", x, x, x, 12, 4, *weights, out=x) == native
+    parts = count_of("_transform_bias_rescale_qkv", spec(2, 7, 36), spec(36), 4, out=(spec(2, 4, 7, 3),) * 3)
+    assert parts == OpCount(adds=2 * 7 * 36, multiplies=2 * 7 * 12)
+
+
 def test_packed_sequences_cost_what_each_of_them_does() -> None:
     """Lengths 3 and 4 that meet 5 and 2 keys, told apart by their sums in a real run; on meta nothing is known."""
     q, k, v, out = spec(7, 4, 8), spec(7, 4, 8), spec(7, 4, 6), spec(7, 4, 6)

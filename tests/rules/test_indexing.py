@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,10 +13,12 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
+from profiler.errors import DataDependentError
 from profiler.opcount import OpCount
 from profiler.records import TensorSpec
 from profiler.rules.indexing import broadcast, indexed_sizes
-from tests.rules.counting import Counting, Tally, assert_counted, maximum, spec, sqrt, total
+from tests.rules.counting import Counting, Tally, assert_counted, maximum, product, spec, sqrt, total
+from tests.rules.real_tensors import real, recorded
 from tests.rules.registered import assert_same_in_both_spellings, count_of, kind_of, terms_of
 
 X = spec(4, 3)
@@ -134,3 +139,56 @@ def test_both_spellings_cost_the_same() -> None:
     assert_same_in_both_spellings(lambda w: F.embedding_bag(indices, w, mode="mean"), (5, 4))
     columns = lambda x: F.fold(F.unfold(x, 2), (3, 3), 2)  # noqa: E731
     assert_same_in_both_spellings(columns, (1, 2, 3, 3))
+
+
+def test_counting_up_by_index() -> None:
+    """One add for each weight; without weights integers are counted up, which is free."""
+    assert count_of("bincount", index(7), spec(7), out=spec(3)) == OpCount(adds=7)
+    assert not terms_of("bincount", index(7), out=index(3))
+
+
+REDUCTIONS: dict[str, Callable[[list[Counting]], Any]] = {
+    "sum": total,
+    "prod": product,
+    "max": lambda xs: maximum(*xs),
+    "min": lambda xs: -maximum(*(-x for x in xs)),
+    "mean": lambda xs: total(xs) / float(len(xs)),
+}
+
+
+@pytest.mark.parametrize("reduce", REDUCTIONS)
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=4), st.integers(1, 2), st.booleans(), st.booleans())
+def test_segments(reduce: str, lengths: list[int], width: int, with_initial: bool, by_offsets: bool) -> None:
+    """Each segment on its own, after an initial value if there is one; an empty segment costs nothing."""
+    tally = Tally()
+    rows = tally.array(sum(lengths), width)
+    first = tally.number(0.5)
+    start, found = 0, []
+    for length in lengths:
+        for column in range(width):
+            values = [row[column] for row in rows[start : start + length]]
+            if with_initial and values:
+                values = [first, *values]
+            if values:
+                result = REDUCTIONS[reduce](values)
+                if reduce == "mean" and with_initial:
+                    result = tally.number(result.value * len(values) / length)
+                found.append(result.value)
+        start += length
+    data = torch.tensor([[x.value for x in row] for row in rows], dtype=torch.float64).reshape(-1, width)
+    offsets = torch.tensor([0, *itertools.accumulate(lengths)])
+    segments: dict[str, Any] = {"offsets": offsets} if by_offsets else {"lengths": torch.tensor(lengths)}
+    initial = 0.5 if with_initial else None
+    result, terms = recorded(partial(torch.segment_reduce, reduce=reduce, initial=initial, **segments), data)
+    kept = result[torch.tensor([length > 0 for length in lengths])]
+    assert torch.allclose(torch.tensor(found, dtype=kept.dtype), kept.flatten())
+    assert_counted(terms, tally)
+
+
+def test_segments_along_another_axis() -> None:
+    """Rows of segments of their own: 2 and 2, and 1 and 3 of 4 values, in 3 columns; without data nothing is known."""
+    lengths = real([[2, 2], [1, 3]])
+    found = count_of("segment_reduce", spec(2, 4, 3), "sum", lengths=lengths, axis=1, out=spec(2, 2, 3))
+    assert found == OpCount(adds=(1 + 1 + 0 + 2) * 3)
+    with pytest.raises(DataDependentError):
+        terms_of("segment_reduce", spec(4), "sum", lengths=index(2), out=spec(2))

@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiler.errors import UncountedError
+from profiler.errors import DataDependentError
 from profiler.opcount import OpCount
 from tests.rules.counting import Counting, Tally, assert_counted, exp, log, maximum, spec, sqrt, total
+from tests.rules.real_tensors import real, recorded
 from tests.rules.registered import count_of, count_spelled_both_ways, kind_of, terms_of
 
 NONE, MEAN, SUM = 0, 1, 2
@@ -215,11 +216,51 @@ def test_ctc_reference_is_the_loss() -> None:
     assert math.isclose(float(ctc(rows, [1, 2]).value.real), float(expected), rel_tol=1e-6)
 
 
-def test_ctc_lengths_that_are_data_are_uncounted() -> None:
-    """Lengths in tensors cannot be known from shapes."""
-    n = spec(2, dtype="int64")
-    with pytest.raises(UncountedError, match="_ctc_loss"):
-        terms_of("_ctc_loss", spec(4, 2, 4), spec(2, 2), n, n, out=(spec(2), spec(2)))
+def test_ctc_lengths_that_are_data() -> None:
+    """Lengths in tensors cannot be known from shapes; their values count as numbers do."""
+    n, x, y = spec(2, dtype="int64"), spec(4, 2, 4), spec(2, 2)
+    with pytest.raises(DataDependentError):
+        terms_of("_ctc_loss", x, y, n, n, out=(spec(2), spec(2)))
+    numbers = count_of("_ctc_loss", x, y, [4, 3], [2, 1], out=(spec(2), spec(2)))
+    assert count_of("_ctc_loss", x, y, real([4, 3]), real([2, 1]), out=(spec(2), spec(2))) == numbers
+    alone = count_of("_ctc_loss", spec(4, 4), spec(2), real(4), real(2), out=(spec(1), spec(1)))
+    assert alone == count_of("_ctc_loss", spec(4, 1, 4), spec(1, 2), [4], [2], out=(spec(1), spec(1)))
+
+
+def multilabel_margin(xs: list[Counting], labels: list[int]) -> Counting:
+    """Σ max(0, 1 − x[t] + x[i]) over the labels t, up to the first −1, and the classes i that are none, over C."""
+    targets = labels[: labels.index(-1)] if -1 in labels else labels
+    others = [x for i, x in enumerate(xs) if i not in targets]
+    margins = [maximum(1.0 - xs[t] + x, 0.0) for t in targets for x in others]
+    nothing = xs[0].tally.number(0.0)
+    return (total(margins) if margins else nothing) / float(len(xs))
+
+
+@given(
+    st.lists(st.lists(st.integers(-1, 3), min_size=4, max_size=4), min_size=1, max_size=3),
+    st.sampled_from([NONE, MEAN, SUM]),
+)
+def test_multilabel_margins(labels: list[list[int]], reduction: int) -> None:
+    """Every label against every class that is none, which their values tell; the loop is torch's loss."""
+    tally = Tally()
+    rows = tally.array(len(labels), 4)
+    losses = [multilabel_margin(row, own) for row, own in zip(rows, labels, strict=True)]
+    x = torch.tensor([[value.value for value in row] for row in rows])
+    y = torch.tensor(labels)
+    expected = F.multilabel_margin_loss(x, y, reduction="none")
+    assert torch.allclose(torch.tensor([loss.value for loss in losses], dtype=x.dtype), expected)
+    reduce(losses, reduction)
+    _, terms = recorded(lambda x, y: F.multilabel_margin_loss(x, y, reduction=("none", "mean", "sum")[reduction]), x, y)
+    assert_counted(terms, tally)
+
+
+def test_multilabel_margins_of_one_sample() -> None:
+    """Two labels of three classes: 2·1 pairs, an add between them, and the divide by 3."""
+    y = real([2, 0, -1])
+    found = count_of("multilabel_margin_loss_forward", spec(3), y, SUM, out=(spec(), spec(3)))
+    assert found == OpCount(adds=2 * 2 + 1, comparisons=2, divides=1)
+    with pytest.raises(DataDependentError):
+        terms_of("multilabel_margin_loss_forward", spec(3), spec(3), SUM, out=(spec(), spec(3)))
 
 
 def distance(xs: list[Counting], ys: list[Counting]) -> Counting:

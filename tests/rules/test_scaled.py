@@ -123,3 +123,13 @@ def test_quantized_weights_by_hand() -> None:
     int4 = count_of("_weight_int4pack_mm", x, *packed, out=out)
     assert int4 == product + OpCount(multiplies=64 * 16, adds=64 * 16)
     assert kind_of("_weight_int4pack_mm", x, *packed, out=out) == "linear"
+
+
+def test_integer_weights_of_floating_inputs() -> None:
+    """The scale of a column multiplies its results, then come the bias and what is fused."""
+    x, weight, out = spec(2, 64), spec(64, 16, dtype="int8"), spec(2, 16)
+    product = macs(2 * 16 * 64, 2 * 16 * 63) + OpCount(multiplies=2 * 16)
+    assert count_of("_mixed_dtypes_linear", x, weight, spec(16), out=out) == product
+    fused = count_of("_mixed_dtypes_linear", x, weight, spec(16), bias=spec(16), activation="relu", out=out)
+    assert fused == product + OpCount(adds=2 * 16, comparisons=2 * 16)
+    assert count_of("_mixed_dtypes_linear", x, weight, spec(16), activation="none", out=out) == product

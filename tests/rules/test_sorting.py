@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from profiler.opcount import OpCount
-from tests.rules.counting import Counting, Tally, spec
-from tests.rules.registered import count_of
+from tests.rules.counting import Counting, Tally, assert_counted, spec, total
+from tests.rules.registered import count_of, terms_of
 
 VALUES = st.lists(st.floats(-1, 1), min_size=1, max_size=20)
 
@@ -120,3 +120,69 @@ def test_membership_and_histogram() -> None:
     inside = OpCount(multiplies=6, adds=6 * 2, divides=6, comparisons=6 * 2)
     assert count_of("histc", spec(6), 10, 0, 1, out=spec(10)) == inside
     assert count_of("histc", spec(6), 10, out=spec(10)) == inside + OpCount(comparisons=2 * 5)
+
+
+def histogram(xs: list[Counting], edges: int, weights: list[Counting] | None, density: bool, ranged: bool) -> None:
+    """Evenly spaced bins: each value inside the range by its distance from the lower end, in bins."""
+    low, high = xs[0], xs[0]
+    if not ranged:
+        for x in xs[1:]:
+            low, high = (x if x < low else low), (x if x > high else high)
+    places = []
+    for x in xs:
+        assert isinstance((x < -2.0) | (x > 2.0), bool)
+        places.append(math.floor((x - low) * float(edges) / (high - low)) if high.value != low.value else 0)
+    fill(xs[0].tally, places, [edges], weights, density)
+
+
+def fill(tally: Tally, places: list[int], bins: list[int], weights: list[Counting] | None, density: bool) -> None:
+    """Weights summed in their bins; a density divides by the sum of all and by the width of the bin on each axis."""
+    hist = [tally.number(1.0) for _ in range(math.prod(bins))]
+    if weights is not None:
+        for place, weight in zip(places, weights, strict=True):
+            hist[place % len(hist)] = hist[place % len(hist)] + weight
+    if density:
+        whole = total(hist)
+        widths = [[tally.number(2.0) - tally.number(1.0) for _ in range(number)] for number in bins]
+        for value in hist:
+            density_of = value / whole
+            for axis in widths:
+                density_of = density_of / axis[0]
+
+
+@given(st.integers(2, 9), st.integers(1, 4), st.booleans(), st.booleans(), st.booleans())
+def test_histograms(n: int, bins: int, weighted: bool, density: bool, ranged: bool) -> None:
+    """The range is found if it is not given, each value put into its bin, and weights added up there."""
+    tally = Tally()
+    xs, weights = tally.array(n), tally.array(n, seed=1) if weighted else None
+    if ranged:
+        # the width of a range that is given is taken for each value, as that of one that is found
+        low, high = tally.number(-1.0), tally.number(1.0)
+        for x in xs:
+            assert isinstance((x < low) | (x > high), bool)
+            (x - low) * float(bins) / (high - low)
+        fill(tally, list(range(n)), [bins], weights, density)
+    else:
+        histogram(xs, bins, weights, density, ranged=False)
+    options = {"range": [-1.0, 1.0] if ranged else None, "weight": spec(n) if weighted else None, "density": density}
+    out = (spec(bins), spec(bins + 1))
+    assert_counted(terms_of("histogram", spec(n), bins, **options, out=out), tally)
+
+
+def test_histograms_by_given_edges_and_in_several_dimensions() -> None:
+    """A search among L edges takes ⌈log₂(L + 1)⌉ comparisons; every axis has edges and widths of its own."""
+    searched = count_of("histogram", spec(20), spec(4), out=(spec(3), spec(4)))
+    assert searched == OpCount(comparisons=20 * 3)
+    x, out = spec(20, 2), spec(3, 4)
+    bin_of = OpCount(multiplies=1, adds=2, divides=1, comparisons=2)
+    edges = count_of("_histogramdd_bin_edges", x, [3, 4], out=[spec(4), spec(5)])
+    assert edges == OpCount(comparisons=2 * 2 * 19)
+    assert count_of("_histogramdd_from_bin_cts", x, [3, 4], out=out) == edges + bin_of * (20 * 2)
+    given_range = count_of("_histogramdd_from_bin_cts", x, [3, 4], range=[0.0, 1, 0, 1], out=out)
+    assert given_range == bin_of * (20 * 2)
+    density = OpCount(adds=11 + 3 + 4, divides=3 * 12)
+    found = count_of("_histogramdd_from_bin_cts", x, [3, 4], range=[0.0, 1, 0, 1], density=True, out=out)
+    assert found == given_range + density
+    tensors = [spec(4), spec(5)]
+    searched = count_of("_histogramdd_from_bin_tensors", x, tensors, weight=spec(20), out=out)
+    assert searched == OpCount(comparisons=20 * 3 + 20 * 3, adds=20)

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
 import profiler
+from profiler.opcount import OpCount
 from profiler.profiles import Profile
 from profiler.records import Mode
 
@@ -325,7 +326,10 @@ def test_an_autograd_function_is_counted_by_what_it_runs() -> None:
     assert profiler.profile(Uses(), torch.zeros(2, 4), mode="training").total.macs == 64 + 32 + 64
 
 
-@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+NESTED = pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+
+
+@NESTED
 @pytest.mark.parametrize("layout", [torch.jagged, torch.strided])
 def test_nested_tensors_cost_what_their_values_do(layout: torch.layout) -> None:
     """Rows of several lengths, put one after the other; a strided one needs a real run."""
@@ -335,6 +339,49 @@ def test_nested_tensors_cost_what_their_values_do(layout: torch.layout) -> None:
     assert profile.total == profiler.profile(model, torch.cat(parts)).total
     assert profile.input_shapes == ((8, 4),)
     assert bool(profile.trace.real_run) == (layout == torch.strided)
+
+
+class NestedAttention(nn.Module):
+    """(N, L, H, d) → (N, H, L, d), attended to."""
+
+    def forward(self, x: torch.Tensor) -> Any:
+        heads = x.transpose(1, 2)
+        heads = heads if x.layout == torch.jagged else heads.contiguous()  # each kernel asks for something else
+        return nn.functional.scaled_dot_product_attention(heads, heads, heads)
+
+
+class NestedProducts(nn.Module):
+    """Rows whose last sizes differ: x·xᵀ and its softmax."""
+
+    def forward(self, x: torch.Tensor) -> Any:
+        rows = x.transpose(1, 2)
+        return torch.softmax(rows @ rows.transpose(2, 3), -1)
+
+
+@NESTED
+@pytest.mark.parametrize("mode", ["inference", "training"])
+@pytest.mark.parametrize("layout", [torch.jagged, torch.strided])
+@pytest.mark.parametrize("network", [NestedAttention, NestedProducts])
+def test_work_among_the_rows_of_a_nested_tensor_costs_what_each_does(
+    network: type[nn.Module], layout: torch.layout, mode: Mode
+) -> None:
+    """Lengths 3 and 5 do not meet each other: as if each had been given alone, on a real run."""
+    if network is NestedProducts and layout == torch.jagged:
+        pytest.skip("torch has no product of two jagged tensors")
+    parts = [torch.ones(3, 2, 8), torch.ones(5, 2, 8)]
+    nested = torch.nested.nested_tensor(parts, layout=layout).requires_grad_(mode == "training")
+    profile = profiler.profile(network(), nested, mode=mode)
+    alone = [profiler.profile(network(), part[None].requires_grad_(mode == "training"), mode=mode) for part in parts]
+    assert (profile.status, bool(profile.trace.real_run)) == ("complete", True)
+    assert forward(profile) == forward(alone[0]) + forward(alone[1])
+
+
+def forward(profile: Profile) -> OpCount:
+    count = OpCount()
+    for call in profile.trace.calls:
+        if call.phase == "forward":
+            count = count + call.count
+    return count
 
 
 def test_packed_sequences_cost_their_steps() -> None:
