@@ -18,6 +18,7 @@ import profiler
 from profiler.opcount import OpCount
 from profiler.profiles import Profile
 from profiler.records import Mode
+from profiler.tracing.tensors import stored_in
 
 
 def macs(profile: Profile) -> dict[str, int]:
@@ -513,3 +514,58 @@ def test_a_network_made_of_fake_tensors_is_traced() -> None:
         profiler.profile(network, x).total
         == profiler.profile(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), (torch.zeros(2, 4),)).total
     )
+
+
+SPARSE = pytest.mark.filterwarnings("ignore:Sparse .* tensor support is in beta", "ignore:Sparse invariant checks")
+
+
+@SPARSE
+@pytest.mark.parametrize(
+    ("stored", "elements"),
+    [
+        (lambda: torch.eye(6).to_sparse(), 6),
+        (lambda: torch.ones(6, 6).to_sparse_bsr((3, 3)), 36),
+        (lambda: torch.ones(6, 4).to_sparse(), 24),
+        (lambda: torch.ones(6, 4).to_sparse(1), 24),
+        (lambda: torch.stack([torch.eye(3), torch.eye(3)]).to_sparse_csr(), 6),
+    ],
+)
+def test_a_sparse_tensor_holds_its_elements_not_its_blocks(stored: Any, elements: int) -> None:
+    """By coordinates, in blocks, with dense dimensions or a batch."""
+    assert stored_in(stored()) == elements
+
+
+@SPARSE
+def test_a_sparse_adjacency_is_counted_by_what_it_stores() -> None:
+    """A graph convolution with a sparse buffer, on a real run; the products of 9 edges, and work on their values."""
+
+    class Graph(nn.Module):
+        adjacency: torch.Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            edges = torch.randint(0, 5, (2, 9), generator=torch.Generator().manual_seed(0))
+            self.register_buffer("adjacency", torch.sparse_coo_tensor(edges, torch.ones(9), (5, 5)).coalesce())
+            self.layer = nn.Linear(4, 3)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return torch.sparse.mm(self.adjacency, self.layer(x)) * self.adjacency.values().sum()
+
+    network = Graph()
+    edges = network.adjacency.values().numel()
+    profile = profiler.profile(network, torch.zeros(5, 4))
+    assert (profile.status, bool(profile.trace.real_run)) == ("complete", True)
+    assert profile.total.macs == 5 * 4 * 3 + edges * 3
+    assert profile.total.adds == 5 * 4 * 3 + edges * 3 + (edges - 1)
+
+
+@SPARSE
+def test_a_sparse_input_is_not_mistaken_for_an_empty_one() -> None:
+    """On meta it would store nothing."""
+
+    class Sums(nn.Module):
+        def forward(self, x: torch.Tensor) -> Any:
+            return torch.sparse.sum(x) + (x.coalesce().values() * 2).sum()
+
+    profile = profiler.profile(Sums(), torch.eye(6).to_sparse())
+    assert (profile.status, profile.total) == ("complete", OpCount(multiplies=6, adds=5 + 5 + 1))
