@@ -16,8 +16,30 @@ from profiler.tracing.private import gradients_asked_for, last_node_number, runn
 Place = tuple[str, int]
 """A module's name, and which of its calls."""
 
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The forward operation behind a backward one: where it ran, and its kind if that is to be taken over."""
+
+    place: Place
+    kind: str | None
+
+
 NOT_TAKEN_OVER = ("movement", "uncounted")
 """The gradient of moving data may be a sum; what it is, its own rule says."""
+
+
+SUMS_OF_GRADIENTS = frozenset({"aten::add", "aten::add_"})
+"""In the backward pass of what has no sum in its own derivative, that of the gradients from several uses."""
+
+PRODUCTS = ("conv", "linear", "matmul", "attention")
+
+
+def kind_of_gradient(op: str, kind: str, source: Source) -> str:
+    """The kind of a backward operation, whose own is ``kind``: that of the forward operation which it comes from."""
+    if kind in NOT_TAKEN_OVER or source.kind is None:
+        return kind
+    return kind if op in SUMS_OF_GRADIENTS and source.kind in PRODUCTS else source.kind
 
 
 WITHOUT_MASK = frozenset(
@@ -40,14 +62,6 @@ def without_unasked(op: str, result: Any) -> Any:
     if len(asked_for) != len(result):
         return result
     return tuple(gradient if asked else None for gradient, asked in zip(result, asked_for, strict=True))
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The forward operation behind a backward one: where it ran, and its kind if that is to be taken over."""
-
-    place: Place
-    kind: str | None
 
 
 class BackwardScope:

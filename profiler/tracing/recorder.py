@@ -15,7 +15,7 @@ from profiler.errors import DataDependentError, RuleError, UncountedError
 from profiler.opcount import Term
 from profiler.records import OpCall, Phase, Status, TensorSpec, show_shapes
 from profiler.rules.registry import Entry, Registry
-from profiler.tracing.backward import NOT_TAKEN_OVER, BackwardScope, Place, without_unasked
+from profiler.tracing.backward import BackwardScope, Place, kind_of_gradient, without_unasked
 from profiler.tracing.copying import to_meta
 from profiler.tracing.private import TorchDispatchMode, can_be_taken_apart, operator_name
 from profiler.tracing.scope import ModuleScope
@@ -226,7 +226,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         output_specs = tuple(self._spec(tensor) for tensor in outputs)
         kind, terms = self._cost(known, args, kwargs, result, (*input_specs, *output_specs))
         status: Status = "uncounted" if kind == "uncounted" else "counted" if terms else "free"
-        phase, (module, module_call), kind = self._where(kind)
+        phase, (module, module_call), kind = self._where(known.name, kind)
         if self.muted:
             return
         self._origins.note_use(inputs, len(self.calls))
@@ -234,7 +234,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             OpCall(known.name, kind, status, module, module_call, phase, input_specs, output_specs, terms)
         )
 
-    def _where(self, kind: str) -> tuple[Phase, Place, str]:
+    def _where(self, op: str, kind: str) -> tuple[Phase, Place, str]:
         """The phase and the place of the operation that runs now, and its kind in that place."""
         if self.in_optimizer:
             return "optimizer", ("", 1), kind
@@ -244,7 +244,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._graph.note(place, kind)
             return "recompute" if self.in_backward else "forward", place, kind
         source = self._graph.current()
-        return "backward", source.place, kind if kind in NOT_TAKEN_OVER else source.kind or kind
+        return "backward", source.place, kind_of_gradient(op, kind, source)
 
     def _cost(
         self, known: _Known, args: Any, kwargs: Any, result: Any, specs: tuple[TensorSpec, ...]
