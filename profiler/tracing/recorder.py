@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from profiler.errors import DataDependentError, RuleError, UncountedError
+from profiler.errors import DataDependentError, UncountedError
 from profiler.opcount import Term
-from profiler.records import OpCall, Phase, Status, TensorSpec, show_shapes
+from profiler.records import OpCall, Phase, Status, TensorSpec
 from profiler.rules.registry import Entry, Registry
+from profiler.tracing.asking import ask
 from profiler.tracing.backward import BackwardScope, Place, kind_of_gradient, without_unasked
 from profiler.tracing.copying import to_meta
 from profiler.tracing.private import TorchDispatchMode, can_be_taken_apart, operator_name
 from profiler.tracing.scope import ModuleScope
-from profiler.tracing.tensors import RealTensorSpec, component_shapes, dtype_name, map_arguments, shape_of, stored_in
+from profiler.tracing.tensors import collect, dtype_name, map_arguments, shape_of, stored_in
 
 PLAIN = frozenset({torch.Tensor, nn.Parameter})
 
@@ -145,7 +145,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             known = self._known[func] = self._look_up(func)
         kwargs = kwargs or {}
         inputs: list[torch.Tensor] = []
-        _collect((args, kwargs), inputs)
+        collect((args, kwargs), inputs)
         devices = {tensor.is_meta for tensor in inputs}
         if True in devices:
             self.met_meta = True
@@ -188,14 +188,14 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             args = map_arguments(args, move)
             kwargs = {key: map_arguments(value, move) for key, value in kwargs.items()}
             inputs = []
-            _collect((args, kwargs), inputs)
+            collect((args, kwargs), inputs)
         return args, kwargs, inputs
 
     @contextmanager
     def as_one(self, name: str, args: Any, kwargs: Any) -> Iterator[Callable[[Any], None]]:
         """Record what runs inside as one call of the operation ``name``; give its result to what is yielded."""
         inputs: list[torch.Tensor] = []
-        _collect((args, kwargs), inputs)
+        collect((args, kwargs), inputs)
         results: list[Any] = []
         nodes: list[int] = []
         before, self.muted = self.muted, True
@@ -220,15 +220,18 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _record(self, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], result: Any) -> None:
         outputs: list[torch.Tensor] = []
-        _collect(result, outputs)
-        input_specs = tuple(self._spec(tensor) for tensor in inputs)
+        collect(result, outputs)
+        if self.muted:
+            self._origins.follow(inputs, outputs)
+            self._where(known.name, "elementwise")
+            return
+        input_specs = tuple(map(self._spec, inputs))
         self._origins.follow(inputs, outputs)
-        output_specs = tuple(self._spec(tensor) for tensor in outputs)
-        kind, terms = self._cost(known, args, kwargs, result, (*input_specs, *output_specs))
+        output_specs = tuple(map(self._spec, outputs))
+        specs = dict(zip(map(id, (*outputs, *inputs)), (*output_specs, *input_specs), strict=True))
+        kind, terms = self._cost(known, args, kwargs, result, (*inputs, *outputs), specs)
         status: Status = "uncounted" if kind == "uncounted" else "counted" if terms else "free"
         phase, (module, module_call), kind = self._where(known.name, kind)
-        if self.muted:
-            return
         self._origins.note_use(inputs, len(self.calls))
         self.calls.append(
             OpCall(known.name, kind, status, module, module_call, phase, input_specs, output_specs, terms)
@@ -247,19 +250,30 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return "backward", source.place, kind_of_gradient(op, kind, source)
 
     def _cost(
-        self, known: _Known, args: Any, kwargs: Any, result: Any, specs: tuple[TensorSpec, ...]
+        self,
+        known: _Known,
+        args: Any,
+        kwargs: Any,
+        result: Any,
+        tensors: tuple[torch.Tensor, ...],
+        specs: dict[int, TensorSpec],
     ) -> tuple[str, tuple[Term, ...]]:
-        """The kind and the terms of a call; ``uncounted`` where there is no rule, or the rule cannot say."""
+        """The kind and the terms of a call; ``uncounted`` where there is no rule, or the rule cannot say.
+
+        ``specs`` are those of all ``tensors`` among arguments and results, by their ids.
+        """
         entry = known.entry
-        if any(spec.stored is not None for spec in specs) and (entry is None or entry.cost is not None):
+        if (entry is None or entry.cost is not None) and any(spec.stored is not None for spec in specs.values()):
             # The rule of an operator is for dense operands.
             entry = self._registry.find(known.name.replace("aten::", "sparse::"))
         if entry is None:
             return "uncounted", ()
-        if entry.cost is None or not (entry.integers or any(spec.is_arithmetic for spec in specs)):
+        if entry.cost is None or not (entry.integers or any(spec.is_arithmetic for spec in specs.values())):
             return "movement", ()
         try:
-            kind, terms = self._apply(known.name, entry, args, kwargs, result)
+            options = {key: value for key, value in kwargs.items() if key != "out"}
+            out = without_unasked(known.name, result) if self.in_backward else result
+            kind, terms = ask(entry, (args, options, out), tensors, specs)
         except DataDependentError:
             self.data_dependent[known.name] = True
             return "uncounted", ()
@@ -270,79 +284,9 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         within = self.kind_within
         return (kind if within is None or (within == "attention" and kind == "linear") else within), terms
 
-    def _apply(self, name: str, entry: Entry, args: Any, kwargs: Any, result: Any) -> tuple[str, tuple[Term, ...]]:
-        options = {key: value for key, value in kwargs.items() if key != "out"}
-        out = without_unasked(name, result) if self.in_backward else result
-        tensors: list[torch.Tensor] = []
-        _collect((args, options, out), tensors)
-        try:
-            components = {id(tensor): component_shapes(tensor) for tensor in tensors if tensor.is_nested}
-            if not components:
-                return self._ask(entry, args, options, out, self._describe)
-            return self._ask_of_each(entry, args, options, out, components)
-        except UncountedError:
-            raise
-        except Exception as error:
-            shapes: list[torch.Tensor] = []
-            _collect(args, shapes)
-            raise RuleError(
-                f"the rule of {name} failed on {show_shapes(tuple(map(shape_of, shapes)))}: "
-                f"{type(error).__name__}: {error}"
-            ) from error
-
-    def _ask(
-        self, entry: Entry, args: Any, options: dict[str, Any], out: Any, describe: Callable[[Any], Any]
-    ) -> tuple[str, tuple[Term, ...]]:
-        described = {key: map_arguments(value, describe) for key, value in options.items()}
-        return entry.apply(*map_arguments(args, describe), out=map_arguments(out, describe), **described)
-
-    def _ask_of_each(
-        self, entry: Entry, args: Any, options: dict[str, Any], out: Any, components: dict[int, list[tuple[int, ...]]]
-    ) -> tuple[str, tuple[Term, ...]]:
-        """The work on nested tensors: that on each of the tensors which they hold.
-
-        Where a result is no nested tensor (the gradient of a weight), on all of them, put one after the other.
-        """
-        results: list[torch.Tensor] = []
-        _collect(out, results)
-        if not all(tensor.is_nested for tensor in results):
-            if any(len({shape[2:] for shape in shapes}) > 1 for shapes in components.values()):
-                raise UncountedError("there is no rule for what gathers tensors that differ in more than one size")
-            return self._ask(entry, args, options, out, self._describe)
-
-        def component(index: int, leaf: Any) -> Any:
-            if id(leaf) not in components:
-                return self._describe(leaf)
-            _, dtype, parameter, _ = self._facts(leaf)
-            return TensorSpec(components[id(leaf)][index], dtype, parameter)
-
-        kind, terms = "movement", list[Term]()
-        for index in range(len(next(iter(components.values())))):
-            kind, more = self._ask(entry, args, options, out, partial(component, index))
-            terms.extend(more)
-        return kind, tuple(terms)
-
-    def _describe(self, leaf: Any) -> Any:
-        """What a rule is given for an argument."""
-        if not isinstance(leaf, torch.Tensor):
-            return leaf
-        return self._spec(leaf) if leaf.is_meta else RealTensorSpec(*self._facts(leaf), tensor=leaf)
-
     def _spec(self, tensor: torch.Tensor) -> TensorSpec:
         return TensorSpec(*self._facts(tensor))
 
     def _facts(self, tensor: torch.Tensor) -> tuple[tuple[int, ...], str, bool, int | None]:
         parameter = self._origins.is_parameter(tensor)
         return shape_of(tensor), dtype_name(tensor.dtype), parameter, stored_in(tensor)
-
-
-def _collect(value: Any, found: list[torch.Tensor]) -> None:
-    """Append every tensor in operator arguments (nested lists and tuples, one mapping deep) to ``found``."""
-    if isinstance(value, torch.Tensor):
-        found.append(value)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            _collect(item, found)
-    elif isinstance(value, dict):
-        for item in value.values():
-            _collect(item, found)

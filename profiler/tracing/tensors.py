@@ -41,6 +41,18 @@ def tensors_in(value: Any) -> Iterator[torch.Tensor]:
             yield from tensors_in(getattr(value, member.name, None))
 
 
+def collect(value: Any, found: list[torch.Tensor]) -> None:
+    """Append every tensor in operator arguments (nested lists and tuples, one mapping deep) to ``found``."""
+    if isinstance(value, torch.Tensor):
+        found.append(value)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            collect(item, found)
+    elif isinstance(value, dict):
+        for item in value.values():
+            collect(item, found)
+
+
 def map_arguments(value: Any, change: Callable[[Any], Any]) -> Any:
     """The operator arguments ``value`` with ``change`` applied to every leaf; lists and tuples are kept."""
     if isinstance(value, (list, tuple)):
