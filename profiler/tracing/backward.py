@@ -98,11 +98,12 @@ class BackwardScope:
     def current(self) -> Source:
         """The forward operation of the node that runs now; of the last known one where it has none.
 
-        A node of a custom ``autograd.Function`` runs the user's own backward, whose operations keep their kinds.
+        A node of a custom ``autograd.Function`` runs the user's own backward, whose operations keep their kinds.  An
+        operation in place on a view makes a second node, which runs the first one.
         """
         number, custom = running_node()
-        if number in self._sources:
-            source = self._sources[number]
+        source = self._sources.get(number) or self._sources.get(number - 1)
+        if source is not None:
             self._latest = replace(source, kind=None) if custom else source
         else:
             self._latest = replace(self._latest, kind=None)
