@@ -65,10 +65,12 @@ def build_inputs(
 def _tensor(spec: InputSpec, default_dtype: str, device: str, generator: torch.Generator) -> torch.Tensor:
     name = spec.dtype or default_dtype
     dtype: torch.dtype = getattr(torch, name)
+    low, high = spec.integer_range
+    if device == "meta" and high == low + 1:  # of one value: it is known, and may decide which way a forward takes
+        return torch.full(spec.shape, low, dtype=dtype, device="cpu")
     if device == "meta":
         return torch.empty(spec.shape, dtype=dtype, device="meta")
     if name in INTEGER_DTYPES or name == "bool":
-        low, high = spec.integer_range
         values = torch.randint(low, high, spec.shape, generator=generator)
     else:
         drawn = dtype if dtype.is_complex or name == "float64" else torch.float32

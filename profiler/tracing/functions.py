@@ -89,6 +89,10 @@ def _is_nested(args: Any) -> bool:
     return bool(args) and isinstance(args[0], torch.Tensor) and args[0].is_nested
 
 
+FROM_DATA = (torch.tensor, torch.as_tensor)
+"""Functions that make a tensor of Python numbers."""
+
+
 class FunctionWatcher(TorchFunctionMode):
     """Tells the recorder which function is running, and keeps all work on the device ``home``.
 
@@ -113,15 +117,31 @@ class FunctionWatcher(TorchFunctionMode):
         if self._whole and func in WHOLE_BY_SIGNATURE:
             name, arguments = WHOLE_BY_SIGNATURE[func]
             return self._as_one(name, (arguments(*args, **kwargs), {}), func, args, kwargs)
-        if is_higher_order(func):
+        if is_higher_order(func) and func not in self._running:
             return self._higher_order(operator_name(func), func, args, kwargs)
+        if func in FROM_DATA:
+            return self._with_values(func, args, kwargs)
         return func(*args, **kwargs)
 
     def _higher_order(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
         if name == FLEX_ATTENTION:
             return flex_attention(self._recorder, *args, **kwargs)
-        with self:
-            return CONTROL_FLOW[name](*args) if name in CONTROL_FLOW else func(*args, **kwargs)
+        if name in CONTROL_FLOW:
+            with self:
+                return CONTROL_FLOW[name](*args)
+        self._running.append(func)  # it asks the mode again
+        try:
+            with self:
+                return func(*args, **kwargs)
+        finally:
+            self._running.pop()
+
+    def _with_values(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """A tensor made of Python numbers: on meta it has no values, which the recorder is told instead."""
+        made = func(*args, **kwargs)
+        if made.is_meta and not any(isinstance(value, torch.Tensor) for value in (*args, *kwargs.values())):
+            self._recorder.note_values(made, func(*args, **{**kwargs, "device": "cpu"}))
+        return made
 
     def _within(self, kind: str, func: Any, args: Any, kwargs: Any) -> Any:
         before, self._recorder.kind_within = self._recorder.kind_within, kind

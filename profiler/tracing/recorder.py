@@ -17,10 +17,13 @@ from profiler.rules.registry import Entry, Registry
 from profiler.tracing.asking import ask
 from profiler.tracing.backward import BackwardScope, Place, kind_of_gradient, without_unasked
 from profiler.tracing.copying import to_meta
+from profiler.tracing.meta_results import META_RESULTS
 from profiler.tracing.private import TorchDispatchMode, can_be_taken_apart, operator_name
 from profiler.tracing.scope import ModuleScope
 from profiler.tracing.tensors import collect, dtype_name, map_arguments, shape_of, stored_in
+from profiler.tracing.values import OF_ANY_VALUES, UNKNOWN, KnownValues
 
+META = torch.device("meta")
 PLAIN = frozenset({torch.Tensor, nn.Parameter})
 
 TAKES_SIZES = frozenset({"aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu"})
@@ -33,7 +36,9 @@ class _Known:
 
     name: str
     entry: Entry | None
-    decompose: bool
+    decompose: bool = False
+    mutable: bool = False
+    of_any_values: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +140,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._graph = graph
         self._known: dict[Any, _Known] = {}
         self._meta_twins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._values = KnownValues()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if not PLAIN.issuperset(types):
@@ -157,7 +163,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     result = func.decompose(*args, **kwargs)
                 if result is not NotImplemented:
                     return result
-            result = func(*args, **kwargs)
+            result = self._run(func, known, args, kwargs, inputs, True in devices)
         except Exception:
             if self.failure is None:
                 self.failure = OpFailure(known.name, tuple(map(shape_of, inputs)))
@@ -165,10 +171,45 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._record(known, args, kwargs, inputs, result)
         return result
 
+    def _run(self, func: Any, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], on_meta: bool) -> Any:
+        """The result of an operation; of one on values that are known the true one."""
+        if not on_meta and (inputs or kwargs.get("device") != META):
+            return func(*args, **kwargs)
+        if known.name.startswith("higher_order::"):
+            return func(*args, **kwargs)
+        if not (known.of_any_values or self._values.may_know(inputs)):
+            if known.mutable:
+                self._values.forget_written(func, args, kwargs)
+            return META_RESULTS.get(known.name, func)(*args, **kwargs)
+        twins = self._values.run(func, known.name, args, kwargs, inputs)
+        if twins is UNKNOWN:
+            return META_RESULTS.get(known.name, func)(*args, **kwargs)
+        made: list[torch.Tensor] = []
+        collect(twins, made)
+        if not made:  # a number
+            return twins
+        depends_on_values = torch.Tag.dynamic_output_shape in func.tags
+        result = map_arguments(twins, _shape_only) if depends_on_values else func(*args, **kwargs)
+        results: list[torch.Tensor] = []
+        collect(result, results)
+        self._values.note_results(results, made)
+        return result
+
+    def note_values(self, tensor: torch.Tensor, real: torch.Tensor) -> None:
+        """The meta tensor has the values of ``real``."""
+        self._values.note(tensor, real)
+
     def _look_up(self, func: Any) -> _Known:
         name = operator_name(func)
         entry = self._registry.find(name)
-        return _Known(name, entry, entry is None and can_be_taken_apart(func))
+        schema = getattr(func, "_schema", None)
+        return _Known(
+            name,
+            entry,
+            decompose=entry is None and can_be_taken_apart(func),
+            mutable=schema is not None and schema.is_mutable,
+            of_any_values=name in OF_ANY_VALUES,
+        )
 
     def _move(self, args: Any, kwargs: Any, inputs: list[torch.Tensor], *, mixed: bool) -> Any:
         """The arguments with stray tensors and explicit devices on meta."""
@@ -178,6 +219,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 if id(leaf) not in self._meta_twins:
                     twin = to_meta(leaf)
                     self._origins.follow([leaf], [twin])
+                    self._values.note(twin, leaf)
                     self._meta_twins[id(leaf)] = (leaf, twin)
                 return self._meta_twins[id(leaf)][1]
             if isinstance(leaf, torch.device):
@@ -204,7 +246,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 yield results.append
         finally:
             self.muted = before
-        self._record(_Known(name, self._registry.find(name), False), args, kwargs, inputs, results[0])
+        self._record(_Known(name, self._registry.find(name)), args, kwargs, inputs, results[0])
         if self._graph is not None and not self.muted:
             self._graph.say(nodes, self.calls[-1].kind)
 
@@ -290,3 +332,8 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _facts(self, tensor: torch.Tensor) -> tuple[tuple[int, ...], str, bool, int | None]:
         parameter = self._origins.is_parameter(tensor)
         return shape_of(tensor), dtype_name(tensor.dtype), parameter, stored_in(tensor)
+
+
+def _shape_only(leaf: Any) -> Any:
+    """A tensor without its values; anything else as it is."""
+    return to_meta(leaf) if isinstance(leaf, torch.Tensor) else leaf

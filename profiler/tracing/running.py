@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -33,6 +33,10 @@ Run = Callable[[nn.Module, Any, Any, Origins], tuple[ModuleScope, OpRecorder]]
 """Runs a network that may be changed, once, under hooks and a recorder."""
 
 
+Values = Sequence[tuple[torch.Tensor, torch.Tensor]]
+"""Inputs on meta, each with the integers that it was given as."""
+
+
 def call_arguments(inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """``inputs`` as positional and keyword arguments of a call."""
     if isinstance(inputs, Mapping):
@@ -54,7 +58,15 @@ def trace(model: nn.Module, inputs: Inputs, mode: Mode = "inference", optimizer:
     model = without_compiler(model)
     if any(tensor.layout in SPARSE for tensor in (*model.parameters(), *model.buffers())):
         raise NeedsDataError(f"{type(model).__name__} holds sparse tensors, whose elements the meta device has not")
-    return _trace(lambda: copy_to_meta(model), map_inputs(inputs, _meta_input), mode, optimizer)
+    values: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def on_meta(tensor: torch.Tensor) -> torch.Tensor:
+        twin = _meta_input(tensor)
+        if not (tensor.is_meta or tensor.is_floating_point() or tensor.is_complex()):
+            values.append((twin, tensor.cpu()))
+        return twin
+
+    return _trace(lambda: copy_to_meta(model), map_inputs(inputs, on_meta), mode, optimizer, values)
 
 
 def trace_for_real(
@@ -68,17 +80,19 @@ def trace_for_real(
     return replace(_trace(lambda: deep_copy(model), inputs, mode, optimizer), real_run=reason)
 
 
-def _trace(make_twin: Callable[[], nn.Module], inputs: Inputs, mode: Mode, optimizer: str | None) -> Trace:
+def _trace(
+    make_twin: Callable[[], nn.Module], inputs: Inputs, mode: Mode, optimizer: str | None, values: Values = ()
+) -> Trace:
     if mode == "training":
-        return _trace_run(make_twin().train(), inputs, partial(_run_training, optimizer))
+        return _trace_run(make_twin().train(), inputs, partial(_run_training, values, optimizer))
     # A forward that computes gradients cannot do so in inference mode.  Without it operators arrive in parts.
     for gradients in (torch.inference_mode, torch.no_grad):
         try:
-            return _trace_run(make_twin().eval(), inputs, partial(_run_inference, gradients))
+            return _trace_run(make_twin().eval(), inputs, partial(_run_inference, values, gradients))
         except TraceError as error:
             if "grad" not in str(error).lower() and "inference" not in str(error).lower():
                 raise
-    return _trace_run(make_twin().eval(), inputs, partial(_run_inference, torch.enable_grad))
+    return _trace_run(make_twin().eval(), inputs, partial(_run_inference, values, torch.enable_grad))
 
 
 def _trace_run(twin: nn.Module, inputs: Inputs, run: Run) -> Trace:
@@ -123,6 +137,7 @@ def _with_use(record: ParameterRecord, origins: Origins, recorder: OpRecorder) -
 
 
 def _run_inference(
+    values: Values,
     gradients: Callable[[], AbstractContextManager[Any]],
     twin: nn.Module,
     arguments: Any,
@@ -131,6 +146,8 @@ def _run_inference(
 ) -> tuple[ModuleScope, OpRecorder]:
     scope = ModuleScope(twin)
     recorder = OpRecorder(REGISTRY, scope, origins, None)
+    for tensor, real in values:
+        recorder.note_values(tensor, real)
     recorder.met_meta = any(tensor.is_meta for tensor in tensors_in((arguments, options)))
     watcher = FunctionWatcher(recorder, _home(twin, recorder), whole=False)
     with gradients(), _explained(twin, scope, recorder), watcher, recorder:
@@ -145,10 +162,12 @@ def _home(twin: nn.Module, recorder: OpRecorder) -> torch.device:
 
 
 def _run_training(
-    optimizer: str | None, twin: nn.Module, arguments: Any, options: Any, origins: Origins
+    values: Values, optimizer: str | None, twin: nn.Module, arguments: Any, options: Any, origins: Origins
 ) -> tuple[ModuleScope, OpRecorder]:
     scope = ModuleScope(twin)
     recorder = OpRecorder(REGISTRY, scope, origins, BackwardScope())
+    for tensor, real in values:
+        recorder.note_values(tensor, real)
     recorder.met_meta = any(tensor.is_meta for tensor in tensors_in((arguments, options)))
     watcher = FunctionWatcher(recorder, _home(twin, recorder), whole=True)
     with torch.enable_grad(), _explained(twin, scope, recorder), watcher:

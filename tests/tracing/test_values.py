@@ -1,0 +1,100 @@
+"""Values that follow from constants and shapes are known on meta, and nothing that depends on data is."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from profiler import profile
+from profiler.errors import NeedsDataError
+from profiler.tracing import trace
+
+SQUARE = torch.empty(4, 4, device="meta")
+
+
+class Asks(nn.Module):
+    """Does a matrix product if ``question(x)`` is true."""
+
+    def __init__(self, question: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.question = question
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ x if self.question(x) else x.relu()
+
+
+def written_to(x: Tensor, value: Any) -> Tensor:
+    mask = torch.zeros(4, dtype=torch.bool, device=x.device)
+    mask[1:][:2] = value
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        (lambda x: torch.ones(x.shape[0], device=x.device).all(), True),
+        (lambda x: torch.arange(4, device=x.device).sum() == 6, True),
+        (lambda x: (torch.arange(4, device=x.device).diff() != 1).any(), False),
+        (lambda x: torch.tensor([[4, 4]], device=x.device).prod(-1).sum().item() == x.numel(), True),
+        (lambda x: written_to(x, True).sum() == 2, True),
+        (lambda x: written_to(x, False).any(), False),
+        (lambda x: written_to(x, torch.tensor(True)).any(), True),
+        (lambda x: written_to(x, True).nonzero().shape[0] == 2, True),
+        (lambda x: x.new_zeros(3).cumsum(0)[-1].item() == 0, True),
+    ],
+)
+def test_what_follows_from_constants_is_known(question: Callable[[Tensor], Any], answer: bool) -> None:
+    """The forward takes the way that it takes on any device: a product of 4·4·4 MACs or none."""
+    assert bool(question(torch.zeros(4, 4))) is answer
+    assert sum(call.count.macs for call in trace(Asks(question), SQUARE).calls) == (4 * 4 * 4 if answer else 0)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        lambda x: x.sum() > 0,
+        lambda x: written_to(x, x[0, 0] > 0).any(),
+        lambda x: torch.zeros(4, device=x.device).copy_(x[0]).any(),
+        lambda x: torch.rand(4, device=x.device).sum() > 0,
+        lambda x: torch.empty(4, device=x.device).sum() > 0,
+        lambda x: torch.ones(2**11, 2**11, device=x.device).all(),
+    ],
+)
+def test_what_depends_on_data_is_not(question: Callable[[Tensor], Any]) -> None:
+    """Data, what data was written to, random numbers, memory as it was found; and large tensors are not followed."""
+    with pytest.raises(NeedsDataError):
+        trace(Asks(question), SQUARE)
+
+
+def test_integers_that_are_given_are_known() -> None:
+    """A mask that is given for real decides the way; one on meta cannot."""
+
+    class Masked(nn.Module):
+        def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+            return x @ x if mask.all() else x
+
+    assert profile(Masked(), (SQUARE, torch.ones(4, dtype=torch.int64))).total.macs == 4 * 4 * 4
+    with pytest.raises(NeedsDataError):
+        trace(Masked(), (SQUARE, torch.ones(4, dtype=torch.int64, device="meta")))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("left", "right", "result"),
+    [((6, 3), (2, 3, 5), (6, 5)), ((2, 6, 3), (2, 3, 5), (2, 6, 5)), ((6, 8), (8, 5), (2, 6, 5))],
+)
+def test_grouped_products_of_any_dtype(left: Any, right: Any, result: Any, dtype: torch.dtype) -> None:
+    """Their results have the shapes that the CPU gives them, whatever the alignment."""
+
+    class Grouped(nn.Module):
+        def forward(self, a: Tensor, b: Tensor, offs: Tensor | None) -> Tensor:
+            out = nn.functional.grouped_mm(a, b, offs=offs)
+            assert tuple(out.shape) == result
+            assert out.dtype == dtype
+            return out
+
+    offs = None if len(left) == len(right) == 3 else torch.tensor([2, 6], dtype=torch.int32)
+    inputs = (torch.empty(left, dtype=dtype, device="meta"), torch.empty(right, dtype=dtype, device="meta"), offs)
+    assert profile(Grouped(), inputs).complete
