@@ -7,7 +7,6 @@ arguments of the class's own configuration class, or is the path of a local ``co
 from __future__ import annotations
 
 import functools
-import inspect
 import json
 import re
 from collections.abc import Mapping
@@ -17,17 +16,18 @@ from typing import Any
 
 from torch import nn
 
-from profiler.config import InputSpec, InputValue
+from profiler.config import InputValue
 from profiler.errors import did_you_mean
 from profiler.models.sources import Builder, import_extra, refuse_weights, source
 from profiler.models.torchvision_ops import import_torchvision
+from profiler.models.transformers_inputs import inputs_of
 
 ATTENTION = ("sdpa", "eager", "flex_attention")
 """The attention implementations that need nothing from the hub."""
 
-TOKENS = 128
-SAMPLES = 16_000
-"""The length of a text, and of a second of sound, where the configuration allows that much."""
+NETWORKS = r"Model$|For[A-Z]|WithLMHead$"
+ABSTRACT = r"PreTrainedModel|^Pretrained|^BartPretrained"
+"""How model classes are named, and those of them that are bases of others."""
 
 
 @source("transformers")
@@ -40,7 +40,7 @@ def transformers_networks(base: Path) -> dict[str, Builder]:
         if not file.startswith("modeling_") or folder == "models.auto":
             continue
         for name in sorted(names):
-            if re.search(r"Model$|For[A-Z]|WithLMHead$", name) and "PreTrainedModel" not in name:
+            if re.search(NETWORKS, name) and not re.search(ABSTRACT, name):
                 networks[name] = Builder(
                     folder.rpartition(".")[2],
                     functools.partial(_build, name, base),
@@ -75,7 +75,7 @@ def _configuration(
 
     A key that its class does not know is an error in a mapping; a file may hold what other versions wrote.
     """
-    config_class = model_class.config_class
+    config_class = getattr(model_class, "config_class", None)
     if config_class is None:
         raise ValueError(f"{model_class.__name__} has no configuration class of its own; name one of its subclasses")
     given = _read(base / config) if isinstance(config, str) else dict(config or {})
@@ -124,52 +124,5 @@ def _inputs(
     attn_implementation: str | None = None,
     **kwargs: Any,
 ) -> dict[str, InputValue]:
-    """A batch of one of what the class calls its main input, and of what else its forward cannot do without."""
     model_class = getattr(_import_transformers(), class_name)
-    settings = _configuration(model_class, base, config, attn_implementation)
-    taken = inspect.signature(model_class.forward).parameters
-    main = model_class.main_input_name
-    inputs: dict[str, InputValue] = {main: _input(main, settings, taken)}
-    if main == "input_ids" and "pixel_values" in taken and _compares(settings):
-        inputs["pixel_values"] = _input("pixel_values", settings, taken)
-    for name in ("input_ids", "pixel_values"):
-        if name not in inputs and name in taken and taken[name].default is inspect.Parameter.empty:
-            inputs[name] = _input(name, settings, taken)
-    if settings.is_encoder_decoder and "decoder_input_ids" in taken:
-        inputs["decoder_input_ids"] = _tokens(settings.get_text_config(decoder=True))
-    return inputs
-
-
-def _compares(settings: Any) -> bool:
-    """Whether a text is compared with an image; where the text may hold images instead, they have a token."""
-    both = hasattr(settings, "text_config") and hasattr(settings, "vision_config")
-    return both and not any(hasattr(settings, token) for token in ("image_token_id", "image_token_index"))
-
-
-def _input(name: str, settings: Any, taken: Mapping[str, Any]) -> InputValue:
-    if name not in taken:
-        raise ValueError(f"forward takes no {name}")
-    if name == "input_ids":
-        return _tokens(settings.get_text_config())
-    if name == "pixel_values":
-        return _pixels(getattr(settings, "vision_config", settings))
-    if name == "input_features" and hasattr(settings, "max_source_positions"):  # whose first layers halve the length
-        return InputSpec(shape=(1, settings.num_mel_bins, 2 * settings.max_source_positions))
-    if name == "input_values" and hasattr(settings, "conv_stride"):  # a wave, not a spectrogram
-        return InputSpec(shape=(1, SAMPLES))
-    raise ValueError(f"{type(settings).__name__} does not say the size of {name}")
-
-
-def _tokens(settings: Any) -> InputSpec:
-    longest = getattr(settings, "max_position_embeddings", None) or TOKENS
-    return InputSpec(shape=(1, min(TOKENS, longest)), dtype="int64", high=settings.vocab_size)
-
-
-def _pixels(settings: Any) -> InputSpec:
-    size = getattr(settings, "image_size", None)
-    if size is None:
-        raise ValueError(f"{type(settings).__name__} does not say the size of pixel_values")
-    height, width = (size, size) if isinstance(size, int) else size
-    frames = getattr(settings, "num_frames", None)
-    clip = () if frames is None else (frames,)
-    return InputSpec(shape=(1, *clip, getattr(settings, "num_channels", 3), height, width))
+    return inputs_of(model_class, _configuration(model_class, base, config, attn_implementation))

@@ -1,0 +1,225 @@
+"""What a model class of transformers is given: a batch of one, by its configuration and the processor paired with it.
+
+What those leave open, the length of a text and of a clip, is a constant here; a sound lasts a second.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from profiler.config import InputSpec, InputValue
+from profiler.models.transformers_sizes import first, image_size, part, patches_shape, sound_shape
+
+TOKENS = 128
+"""The length of a text, where the configuration allows that much."""
+
+FRAMES = 16
+"""The length of a clip, where the configuration does not say it."""
+
+CHOICES = 4
+"""The number of answers that a network chooses from."""
+
+REGIONS = 36
+"""The number of regions that a detector has found in an image, for a network that is given those."""
+
+CODE_POINTS = 0x110000
+"""The vocabulary of networks that read the characters of Unicode."""
+
+ALSO = {
+    "bros": ("bbox",),
+    "decision_transformer": ("actions", "returns_to_go", "timesteps"),
+    "lxmert": ("visual_feats", "visual_pos"),
+    "sam3": ("input_ids",),
+    "sam3_lite_text": ("input_ids",),
+    "tvp": ("pixel_values",),
+    "udop": ("bbox",),
+    "vilt": ("pixel_values",),
+}
+"""Inputs that the forward of a network declares optional and cannot do without."""
+
+
+def inputs_of(model_class: Any, settings: Any) -> dict[str, InputValue]:
+    """The inputs of ``model_class`` as ``settings`` configure it, by the names that its forward has for them.
+
+    These are its main input, what its forward cannot do without, what a text is compared with, and the text that
+    a decoder goes on from.  Raises ValueError where nothing says the size of one.
+    """
+    taken = {name: value for name, value in inspect.signature(model_class.forward).parameters.items() if name != "self"}
+    inputs = {name: _input(name, settings) for name in _needed(model_class, settings, taken)}
+    for name, mask in (("input_ids", "attention_mask"), ("decoder_input_ids", "decoder_attention_mask")):
+        text = inputs.get(name)
+        if mask in taken and isinstance(text, InputSpec) and len(text.shape) == 2:
+            inputs[mask] = InputSpec(shape=text.shape, dtype="int64", low=1, high=2)  # nothing is padding
+    if model_class.__name__.endswith("ForMultipleChoice"):
+        inputs = {name: _of_each_choice(value) for name, value in inputs.items()}
+    return inputs
+
+
+def _of_each_choice(text: InputValue) -> InputValue:
+    if not isinstance(text, InputSpec):
+        return text
+    batch, *sizes = text.shape
+    return text.model_copy(update={"shape": (batch, CHOICES, *sizes)})
+
+
+def _needed(model_class: Any, settings: Any, taken: Mapping[str, inspect.Parameter]) -> list[str]:
+    main = model_class.main_input_name
+    names = [main] if isinstance(main, str) else list(main)
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    required = [name for name, value in taken.items() if value.default is value.empty and value.kind in by_name]
+    if not required and not any(name in taken for name in names):
+        names = [name for name in taken if name in INPUTS][:1]
+        if not names:
+            raise ValueError(f"forward takes no {main}, and nothing else that is known")
+    if "input_ids" in names and _compares(settings):
+        names += [name for name in ("pixel_values", "input_features") if hasattr(settings, CONFIGURED_BY[name])]
+    if settings.is_encoder_decoder:
+        names.append("decoder_input_ids")
+    names += ALSO.get(settings.model_type, ())
+    return [name for name in dict.fromkeys((*names, *required)) if name in taken]
+
+
+CONFIGURED_BY = {"pixel_values": "vision_config", "input_features": "audio_config"}
+"""The nested configuration of the part of a network that an input goes to."""
+
+PLACEHOLDERS = ("image_token_id", "image_token_index", "audio_token_id", "audio_token_index")
+"""What a configuration names the tokens by which a text may hold images or sounds."""
+
+
+def _compares(settings: Any) -> bool:
+    """Whether a text is compared with something; where it may hold that instead, a text alone will do."""
+    return hasattr(settings, "text_config") and not any(hasattr(settings, token) for token in PLACEHOLDERS)
+
+
+def _input(name: str, settings: Any) -> InputValue:
+    unknown = f"{type(settings).__name__} does not say the size of {name}"
+    if name not in INPUTS:
+        raise ValueError(unknown)
+    try:
+        return INPUTS[name](settings)
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"{unknown}: {error}") from error
+
+
+def _floats(*shape: int) -> InputSpec:
+    return InputSpec(shape=(1, *shape))
+
+
+def _integers(*shape: int, high: int | None = None) -> InputSpec:
+    return InputSpec(shape=(1, *shape), dtype="int64", high=high)
+
+
+def _length(text: Any) -> int:
+    longest = getattr(text, "max_position_embeddings", None) or 0
+    return min(TOKENS, longest) if longest > 0 else TOKENS
+
+
+def _read_part(settings: Any) -> Any:
+    """The configuration of the part that reads a text, where another one may write it."""
+    if settings.is_encoder_decoder:
+        settings = part(settings, "text_encoder", "text_config", "encoder_config", "encoder")
+    return settings.get_text_config()
+
+
+def _tokens(text: Any) -> InputSpec:
+    length = _length(text)
+    shape = TOKENS_OF_SOUND[text.model_type](text, length) if text.model_type in TOKENS_OF_SOUND else (1, length)
+    return InputSpec(shape=shape, dtype="int64", high=getattr(text, "vocab_size", CODE_POINTS))
+
+
+TOKENS_OF_SOUND: Mapping[str, Callable[[Any, int], tuple[int, ...]]] = {
+    "csm": lambda sound, length: (1, length, sound.num_codebooks),
+    "dia_decoder": lambda sound, length: (sound.num_channels, length),
+    "kyutai_speech_to_text": lambda sound, length: (1, length, sound.num_codebooks + 1),
+    "musicgen_decoder": lambda sound, length: (sound.num_codebooks, length),
+    "musicgen_melody_decoder": lambda sound, length: (sound.num_codebooks, length),
+}
+"""Networks whose tokens are of several codebooks, as a last size or as so many sequences."""
+
+
+def _image(settings: Any) -> InputSpec:
+    inner = part(settings, "vision_config", "encoder")
+    frames = first(inner, "num_frames")
+    if settings.model_type in PAIRS:
+        frames = 2
+    clip = () if frames is None else (frames,)
+    return _floats(*clip, _channels(inner), *image_size(settings))
+
+
+PAIRS = ("efficientloftr", "lightglue", "superglue")
+"""Networks that match the points of two images."""
+
+
+def _clip(settings: Any) -> InputSpec:
+    inner = part(settings, "vision_config")
+    size = first(inner, "crop_size")
+    height, width = image_size(settings) if size is None else (size, size)
+    return _floats(first(inner, "num_frames", "frames_per_clip") or FRAMES, _channels(inner), height, width)
+
+
+def _channels(settings: Any) -> int:
+    return first(settings, "num_channels", "in_channels", "in_chans") or 3
+
+
+def _sound(name: str) -> Callable[[Any], InputSpec]:
+    return lambda settings: InputSpec(shape=sound_shape(name, settings))
+
+
+def _speech(settings: Any) -> InputSpec:
+    if settings.model_type != "speech-encoder-decoder":
+        raise ValueError(f"{type(settings).__name__} does not say the size of inputs")
+    return InputSpec(shape=sound_shape("input_values", settings))
+
+
+def _past(settings: Any, *channels: int) -> InputSpec:
+    """The past of a time series, back to its earliest lag."""
+    lags = max(getattr(settings, "lags_sequence", None) or (0,))
+    if settings.context_length is None:
+        raise ValueError(f"{type(settings).__name__} has no context_length; give it one in config")
+    return _floats(settings.context_length + lags, *channels)
+
+
+def _past_features(settings: Any) -> InputSpec:
+    if not settings.num_time_features:
+        raise ValueError(f"{type(settings).__name__} has no num_time_features; give it some in config")
+    return _past(settings, settings.num_time_features)
+
+
+def _past_values(settings: Any) -> InputSpec:
+    if hasattr(settings, "num_input_channels"):
+        return _past(settings, settings.num_input_channels)
+    size = first(settings, "input_size") or 1
+    return _past(settings, *(() if size == 1 else (size,)))
+
+
+INPUTS: Mapping[str, Callable[[Any], InputValue]] = {
+    # text
+    "input_ids": lambda settings: _tokens(_read_part(settings)),
+    "decoder_input_ids": lambda settings: _tokens(settings.get_text_config(decoder=True)),
+    "qformer_input_ids": lambda settings: _tokens(settings.qformer_config),
+    "task_inputs": lambda settings: _integers(settings.task_seq_len, high=settings.text_encoder_vocab_size),
+    "bbox": lambda settings: _floats(_length(settings), getattr(settings, "dim_bbox", 4)),
+    # images and clips
+    "pixel_values": _image,
+    "pixel_values_videos": _clip,
+    "flattened_patches": lambda settings: _floats(*patches_shape(settings)),
+    "visual_feats": lambda settings: _floats(REGIONS, settings.visual_feat_dim),
+    "visual_pos": lambda settings: _floats(REGIONS, settings.visual_pos_dim),
+    # sounds
+    "input_features": _sound("input_features"),
+    "input_values": _sound("input_values"),
+    "inputs": _speech,
+    # time series and trajectories
+    "past_values": _past_values,
+    "past_observed_mask": _past_values,
+    "past_time_features": _past_features,
+    "past_values_padding": lambda settings: _integers(settings.context_length, high=1),  # none of it is padding
+    "freq": lambda settings: _integers(1, high=settings.freq_size),
+    "states": lambda settings: _floats(TOKENS, settings.state_dim),
+    "actions": lambda settings: _floats(TOKENS, settings.act_dim),
+    "returns_to_go": lambda settings: _floats(TOKENS, 1),
+    "timesteps": lambda settings: _integers(TOKENS, high=settings.max_ep_len),
+}
+"""Every input that is known, by its name: what makes it from a configuration."""
