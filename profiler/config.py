@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from math import prod
 from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -111,6 +112,23 @@ def _check_target(target: str) -> str:
     return target
 
 
+def _flat(value: object) -> object:
+    """The numbers in nested lists, in their order."""
+    if value is None:
+        return None
+    if isinstance(value, (bool, int, float)):
+        return (value,)
+    if not isinstance(value, (list, tuple)):
+        raise _expected("numbers, or lists of them")
+    numbers: list[object] = []
+    for item in value:
+        flat = _flat(item)
+        if not isinstance(flat, tuple):
+            raise _expected("numbers, or lists of them")
+        numbers.extend(flat)
+    return tuple(numbers)
+
+
 Size = Annotated[int, Field(gt=0)]
 Format = Annotated[str, _known("a format", FORMATS)]
 Table = Annotated[str, _known("a table", TABLES)]
@@ -129,13 +147,29 @@ class InputSpec(_Section):
     """One tensor that the network is given.
 
     Without ``dtype`` it has the network's.  Integers are drawn from ``low`` ≤ value < ``high`` (0 and 1 by
-    default) where a real run needs values.
+    default) where a real run needs values.  With ``values`` they are these, nested as the tensor is or in one list:
+    sizes, lengths and masks that decide what the network does.
     """
 
     shape: Annotated[tuple[Size, ...], BeforeValidator(_sequence)]
     dtype: Dtype | None = None
     low: int | None = None
     high: int | None = None
+    values: Annotated[tuple[int | float | bool, ...] | None, BeforeValidator(_flat)] = None
+
+    @model_validator(mode="after")
+    def _check_values(self) -> Self:
+        if self.values is None:
+            return self
+        if self.low is not None or self.high is not None:
+            raise _expected("either of them", found="values with low or high")
+        if len(self.values) != prod(self.shape):
+            raise _expected(
+                f"{prod(self.shape)} of them for shape {list(self.shape)}", found=f"{len(self.values)} values"
+            )
+        if self.dtype in INTEGER_DTYPES and not all(type(value) is int for value in self.values):
+            raise _expected("integers", found=f"values for dtype {self.dtype} that are none")
+        return self
 
     @model_validator(mode="after")
     def _check_range(self) -> Self:

@@ -212,7 +212,7 @@ BAD_CONTENT = [
     (one_input("shape: ['3']"), "inputs.0.shape.0: found '3', expected an integer"),
     (one_input("shape: 3"), "inputs.0.shape: found 3, expected a list"),
     (one_input("shape:"), "inputs.0.shape: found nothing, expected a list"),
-    (one_input("shape: [3], size: 3"), "inputs.0.size: unknown key (expected one of shape, dtype, low, high)"),
+    (one_input("shape: [3], size: 3"), "inputs.0.size: unknown key (expected one of shape, dtype, low, high, values)"),
     (one_input("shape: [3], dtpe: int64"), "inputs.0.dtpe: unknown key, did you mean 'dtype'?"),
     (one_input("shape: [3], dtype: 8"), "inputs.0.dtype: found 8, expected a string"),
     (one_input("shape: [3], dtype: int65"), "inputs.0.dtype: found 'int65', expected a dtype (float16, "),
@@ -228,6 +228,10 @@ BAD_CONTENT = [
         "inputs.0: found low 0 and high 257, expected 0 <= low and high",
     ),
     (one_input("shape: [3], dtype: int8, low: 1.5"), "inputs.0.low: found 1.5, expected an integer"),
+    (one_input("shape: [3], values: [1, 2]"), "inputs.0: found 2 values, expected 3 of them for shape [3]"),
+    (one_input("shape: [2], values: [1, a]"), "inputs.0.values: found [1, 'a'], expected numbers, or lists of them"),
+    (one_input("shape: [1], dtype: int8, values: [1.5]"), "inputs.0: found values for dtype int8 that are none"),
+    (one_input("shape: [1], dtype: int8, low: 1, values: [1]"), "inputs.0: found values with low or high, expected"),
 ]
 
 

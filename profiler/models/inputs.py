@@ -65,8 +65,10 @@ def build_inputs(
 def _tensor(spec: InputSpec, default_dtype: str, device: str, generator: torch.Generator) -> torch.Tensor:
     name = spec.dtype or default_dtype
     dtype: torch.dtype = getattr(torch, name)
+    if spec.values is not None:  # kept for meta too, where they may decide which way a forward takes
+        return torch.tensor(spec.values, dtype=dtype).reshape(spec.shape)
     low, high = spec.integer_range
-    if device == "meta" and high == low + 1:  # of one value: it is known, and may decide which way a forward takes
+    if device == "meta" and high == low + 1:  # of one value: it is known as well
         return torch.full(spec.shape, low, dtype=dtype, device="cpu")
     if device == "meta":
         return torch.empty(spec.shape, dtype=dtype, device="meta")

@@ -92,6 +92,9 @@ def _is_nested(args: Any) -> bool:
 FROM_DATA = (torch.tensor, torch.as_tensor)
 """Functions that make a tensor of Python numbers."""
 
+TO_DATA = (torch.Tensor.tolist, torch.Tensor.numpy)
+"""Functions that read all numbers of a tensor."""
+
 
 class FunctionWatcher(TorchFunctionMode):
     """Tells the recorder which function is running, and keeps all work on the device ``home``.
@@ -121,6 +124,9 @@ class FunctionWatcher(TorchFunctionMode):
             return self._higher_order(operator_name(func), func, args, kwargs)
         if func in FROM_DATA:
             return self._with_values(func, args, kwargs)
+        if func in TO_DATA:
+            known = self._recorder.values_of(args[0])
+            return func(args[0] if known is None else known, *args[1:], **kwargs)
         return func(*args, **kwargs)
 
     def _higher_order(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:

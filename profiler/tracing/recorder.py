@@ -199,6 +199,10 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """The meta tensor has the values of ``real``."""
         self._values.note(tensor, real)
 
+    def values_of(self, tensor: torch.Tensor) -> torch.Tensor | None:
+        """A tensor with the values of a meta tensor, or nothing where they are not known."""
+        return self._values.of(tensor)
+
     def _look_up(self, func: Any) -> _Known:
         name = operator_name(func)
         entry = self._registry.find(name)

@@ -228,5 +228,6 @@ def _for_lack_of_data(error: Exception, recorder: OpRecorder) -> bool:
     """Whether the meta device is what stopped the network: torch names it, in one spelling or another."""
     said = str(error).lower()
     return recorder.met_meta and (
-        isinstance(error, NotImplementedError) or "meta" in said or "autocast_dispatch_key" in said
+        isinstance(error, NotImplementedError)
+        or any(word in said for word in ("meta", "storage", "autocast_dispatch_key"))
     )

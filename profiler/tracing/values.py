@@ -56,7 +56,7 @@ class KnownValues:
 
         ``inputs`` are the tensors among its arguments.
         """
-        twins = {id(tensor): self._twin(tensor) for tensor in inputs}
+        twins = {id(tensor): self.of(tensor) for tensor in inputs}
         random = torch.Tag.nondeterministic_seeded in func.tags
         small = not random and name not in _NO_VALUES and _is_small(func, args, kwargs, inputs)
         if small and name in OF_ANY_VALUES:
@@ -81,7 +81,8 @@ class KnownValues:
             if result.shape == twin.shape:
                 self.note(result, twin)
 
-    def _twin(self, tensor: torch.Tensor) -> torch.Tensor | None:
+    def of(self, tensor: torch.Tensor) -> torch.Tensor | None:
+        """A tensor with the values of ``tensor``, or nothing where they are not known."""
         if not tensor.is_meta:
             return tensor
         twin: torch.Tensor | None = self._twins.get(tensor)

@@ -6,7 +6,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
+import profiler
 from profiler.config import DTYPES, INTEGER_DTYPES, InputSpec
 from profiler.models.inputs import build_inputs
 
@@ -73,3 +75,30 @@ def test_integers_are_zero_or_one_by_default() -> None:
     """Both values occur, and no other."""
     values = build_inputs((InputSpec(shape=(50,), dtype="int32"),), device="cpu")[0][0]
     assert set(values.tolist()) == {0, 1}
+
+
+def test_values_are_what_they_say_on_every_device() -> None:
+    """Nested or flat; on meta they are kept, since sizes and lengths may decide what a network does."""
+    nested = InputSpec.model_validate({"shape": [2, 3], "dtype": "int64", "values": [[1, 2, 3], [4, 5, 6]]})
+    assert nested == InputSpec(shape=(2, 3), dtype="int64", values=(1, 2, 3, 4, 5, 6))
+    for device in ("meta", "cpu"):
+        (found,), _ = build_inputs((nested,), device=device)
+        assert found.tolist() == [[1, 2, 3], [4, 5, 6]]
+        assert found.dtype == torch.int64
+
+
+def test_sizes_that_are_given_decide_what_is_counted() -> None:
+    """A loop over a tensor of sizes, on meta."""
+
+    class Pieces(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 4)
+
+        def forward(self, x: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
+            return torch.cat([self.layer(x[:size]) for size in sizes.tolist()])
+
+    sizes = InputSpec(shape=(3,), dtype="int64", values=(1, 5, 2))
+    arguments, _ = build_inputs((InputSpec(shape=(6, 4)), sizes))
+    profile = profiler.profile(Pieces(), arguments)
+    assert (profile.total.macs, profile.trace.real_run) == ((1 + 5 + 2) * 4 * 4, "")

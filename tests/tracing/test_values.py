@@ -42,6 +42,8 @@ def written_to(x: Tensor, value: Any) -> Tensor:
         (lambda x: written_to(x, False).any(), False),
         (lambda x: written_to(x, torch.tensor(True)).any(), True),
         (lambda x: written_to(x, True).nonzero().shape[0] == 2, True),
+        (lambda x: torch.arange(3, device=x.device).tolist() == [0, 1, 2], True),
+        (lambda x: (torch.ones(3, device=x.device).numpy() == 1).all(), True),
         (lambda x: x.new_zeros(3).cumsum(0)[-1].item() == 0, True),
     ],
 )
@@ -57,6 +59,7 @@ def test_what_follows_from_constants_is_known(question: Callable[[Tensor], Any],
         lambda x: x.sum() > 0,
         lambda x: written_to(x, x[0, 0] > 0).any(),
         lambda x: torch.zeros(4, device=x.device).copy_(x[0]).any(),
+        lambda x: x.sum(1).tolist()[0] > 0,
         lambda x: torch.rand(4, device=x.device).sum() > 0,
         lambda x: torch.empty(4, device=x.device).sum() > 0,
         lambda x: torch.ones(2**11, 2**11, device=x.device).all(),
@@ -98,3 +101,27 @@ def test_grouped_products_of_any_dtype(left: Any, right: Any, result: Any, dtype
     offs = None if len(left) == len(right) == 3 else torch.tensor([2, 6], dtype=torch.int32)
     inputs = (torch.empty(left, dtype=dtype, device="meta"), torch.empty(right, dtype=dtype, device="meta"), offs)
     assert profile(Grouped(), inputs).complete
+
+
+def test_a_function_of_ones_own_under_vmap_is_seen_once() -> None:
+    """It is a higher-order operator, which asks the modes again."""
+
+    class Twice(torch.autograd.Function):
+        generate_vmap_rule = True
+
+        @staticmethod
+        def forward(x: Any) -> Any:
+            return x * 2
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: Any, output: Any) -> None: ...
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: Any) -> Any:
+            return gradients[0] * 2
+
+    class Uses(nn.Module):
+        def forward(self, x: Tensor) -> Any:
+            return torch.vmap(Twice.apply)(x)
+
+    assert profile(Uses(), SQUARE).total.multiplies == 16
