@@ -101,6 +101,12 @@ class Profile:
         return sum(call.macs_on_padding for call in self.trace.calls)
 
     @property
+    def causal_macs(self) -> int | None:
+        """The MACs of inference without those of scores that causal masks hide; nothing where no mask is causal."""
+        masked = sum(term.masked for call in self.trace.calls for term in call.terms)
+        return self.total.macs - masked if masked and self.mode == "inference" else None
+
+    @property
     def status(self) -> str:
         """``"complete"``, or ``"partial"`` where operations without a rule ran: totals are then lower bounds."""
         return "complete" if self.complete else "partial"
@@ -348,6 +354,8 @@ def _write_term(term: Term) -> dict[str, Any]:
         item["contracted"] = list(term.contracted)
     if term.on_padding:
         item["on_padding"] = term.on_padding
+    if term.masked:
+        item["masked"] = term.masked
     return item
 
 
@@ -358,6 +366,7 @@ def _read_term(item: dict[str, Any]) -> Term:
         one=OpCount(**item["one"]),
         contracted=tuple(item.get("contracted", ())),
         on_padding=item.get("on_padding", 0),
+        masked=item.get("masked", 0),
     )
 
 

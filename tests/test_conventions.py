@@ -14,6 +14,7 @@ from profiler.agreement import unexplained
 from profiler.conventions import CONVENTIONS
 from profiler.errors import ProfilerError
 from profiler.profiles import Profile
+from profiler.render.report import profile_report
 from profiler.views import VIEWS
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -58,6 +59,23 @@ def test_an_unknown_convention_or_view_is_an_error(resnet18: Profile) -> None:
         resnet18.by("fvcor")
     with pytest.raises(ProfilerError, match="view 'pointwise' is not known"):
         resnet18.seen_as("pointwise")
+
+
+def test_causal_macs_are_a_second_figure(tmp_path: Path) -> None:
+    """Of a causal attention of 2 heads, 5 positions and size 8: 15 of 25 scores are seen; it survives being saved."""
+
+    class Causal(nn.Module):
+        def forward(self, x: torch.Tensor, causal: bool) -> torch.Tensor:
+            return nn.functional.scaled_dot_product_attention(x, x, x, is_causal=causal)
+
+    profile = profiler.profile(Causal(), (image(1, 2, 5, 8), True))
+    assert (profile.total.macs, profile.causal_macs) == (2 * 25 * (8 + 8), 2 * 15 * (8 + 8))
+    profile.save(tmp_path / "causal.json")
+    loaded = profiler.load_profile(tmp_path / "causal.json")
+    assert loaded.causal_macs == profile.causal_macs
+    shown = {fact.label: fact.value for fact in profile_report(loaded).facts}
+    assert shown["causal MACs"] == "480"
+    assert profiler.profile(Causal(), (image(1, 2, 5, 8), False)).causal_macs is None
 
 
 def test_macs_on_padding_zeros_of_the_reference_network() -> None:

@@ -190,6 +190,8 @@ def _facts(profile: Profile) -> Iterable[Fact]:
     if profile.macs_on_padding:
         share = share_text(profile.macs_on_padding / count.macs)
         yield _figure("on padding zeros", profile.macs_on_padding, f"{share} of the MACs", least)
+    if profile.causal_macs is not None:
+        yield _figure("causal MACs", profile.causal_macs, "without the scores that causal masks hide", least)
     yield _figure("FLOPs", count.flops, " + ".join(name for name in parts if name != "comparisons"), least)
     yield from _headline(profile)
 

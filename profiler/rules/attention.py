@@ -10,7 +10,9 @@ only fills in −∞, which is free.  Dropout multiplies each weight by its mask
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
+from math import prod
 from typing import Any
 
 from profiler.errors import UncountedError
@@ -34,24 +36,36 @@ def attention_terms(
     mask: TensorSpec | None = None,
     dropout: float = 0.0,
     scale: float | None = None,
+    causal: bool = False,
 ) -> Iterator[Term]:
     """``rows`` queries (batch, heads, L_q) of size d_k, ``keys`` = L_k keys, values of size d_v."""
     scores = (*rows, keys)
-    yield contraction(scores, (d_k,), "scores")
+    hidden = hidden_scores(rows, keys) if causal else 0
+    yield replace(contraction(scores, (d_k,), "scores"), masked=hidden * d_k)
     if scale != 1:
         yield each(scores, "scale", multiplies=1)
-    yield from _weighted_values(rows, keys, d_v, mask, dropout)
+    yield from _weighted_values(rows, keys, d_v, mask, dropout, hidden)
 
 
-def _weighted_values(rows: Sizes, keys: int, d_v: int, mask: TensorSpec | None, dropout: float) -> Iterator[Term]:
-    """All that follows the scaled scores."""
+def hidden_scores(rows: Sizes, keys: int) -> int:
+    """How many scores a causal mask hides: query i, counted from 1, sees the first i keys and no other."""
+    *batch, queries = rows
+    met = queries if queries < keys else keys
+    seen = met * (met + 1) // 2 + (queries - met) * keys
+    return prod(batch) * (queries * keys - seen)
+
+
+def _weighted_values(
+    rows: Sizes, keys: int, d_v: int, mask: TensorSpec | None, dropout: float, hidden: int = 0
+) -> Iterator[Term]:
+    """All that follows the scaled scores, of which a causal mask hides so many."""
     scores = (*rows, keys)
     if mask is not None and mask.is_arithmetic:
         yield each(scores, "mask", adds=1)
     yield Term("softmax rows", rows, softmax_of(keys))
     if dropout > 0:
         yield each(scores, "dropout", multiplies=2)
-    yield contraction((*rows, d_v), (keys,), "weighted values")
+    yield replace(contraction((*rows, d_v), (keys,), "weighted values"), masked=hidden * d_v)
 
 
 @rule(
@@ -67,14 +81,16 @@ def scaled_dot_product_attention(
     value: TensorSpec,
     attn_mask: TensorSpec | None = None,
     dropout_p: float = 0.0,
+    is_causal: bool = False,
     *_: Any,
     scale: float | None = None,
     out: Any,
     **__: Any,
 ) -> Iterator[Term]:
     """(*, H, L_q, d_k), (*, H or fewer, L_k, d_k), (*, H or fewer, L_k, d_v) → (*, H, L_q, d_v)."""
-    rows = first(out).shape[:-1]
-    yield from attention_terms(rows, key.shape[-2], query.shape[-1], value.shape[-1], attn_mask, dropout_p, scale)
+    rows, keys = first(out).shape[:-1], key.shape[-2]
+    d_k, d_v = query.shape[-1], value.shape[-1]
+    yield from attention_terms(rows, keys, d_k, d_v, attn_mask, dropout_p, scale, is_causal)
 
 
 @rule("aten::_scaled_dot_product_flash_attention", kind="attention")
@@ -83,8 +99,7 @@ def flash_attention(
 ) -> Iterator[Term]:
     """As :func:`scaled_dot_product_attention`, without a mask; the quantized form has three scales first."""
     options = args if not args or isinstance(args[0], float | int) else args[3:]
-    dropout = options[0] if options else 0.0
-    yield from scaled_dot_product_attention(query, key, value, None, dropout, scale=scale, out=out)
+    yield from scaled_dot_product_attention(query, key, value, None, *options[:2], scale=scale, out=out)
 
 
 @rule("aten::_scaled_dot_product_flash_attention_for_cpu", kind="attention")
@@ -93,13 +108,14 @@ def flash_attention_for_cpu(
     key: TensorSpec,
     value: TensorSpec,
     dropout_p: float = 0.0,
+    is_causal: bool = False,
     *_: Any,
     attn_mask: TensorSpec | None = None,
     scale: float | None = None,
     out: Any,
 ) -> Iterator[Term]:
     """As :func:`scaled_dot_product_attention`."""
-    yield from scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, scale=scale, out=out)
+    yield from scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, out=out)
 
 
 @rule(
@@ -114,12 +130,13 @@ def efficient_attention(
     attn_bias: TensorSpec | None,
     compute_log_sumexp: bool,
     dropout_p: float = 0.0,
+    is_causal: bool = False,
     *_: Any,
     scale: float | None = None,
     out: Any,
 ) -> Iterator[Term]:
     """As :func:`scaled_dot_product_attention`; the log-sum-exp kept for the backward pass is no extra work."""
-    yield from scaled_dot_product_attention(query, key, value, attn_bias, dropout_p, scale=scale, out=out)
+    yield from scaled_dot_product_attention(query, key, value, attn_bias, dropout_p, is_causal, scale=scale, out=out)
 
 
 @rule("aten::_flash_attention_forward", kind="attention")

@@ -163,6 +163,26 @@ def test_fused_forms_cost_their_definition(op: str, before: list[Any], options: 
     assert unscaled == attention_by_hand(scale=False, dropout=True)
 
 
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 3))
+def test_causal_masks_hide_what_lies_above_the_diagonal(queries: int, keys: int, heads: int) -> None:
+    """Scores and weighted values of each hidden pair of positions, in every form; the count itself stays dense."""
+    hidden = sum(j > i for i in range(queries) for j in range(keys))
+    q, k, v = spec(2, heads, queries, 8), spec(2, heads, keys, 8), spec(2, heads, keys, 6)
+    out = (spec(2, heads, queries, 6), None)
+    forms: list[tuple[str, list[Any]]] = [
+        ("scaled_dot_product_attention", [None, 0.0]),
+        ("_scaled_dot_product_flash_attention", [0.0]),
+        ("_scaled_dot_product_flash_attention_for_cpu", [0.0]),
+        ("_scaled_dot_product_efficient_attention", [None, True, 0.0]),
+        ("_scaled_dot_product_cudnn_attention", [None, True, 0.0]),
+        ("_scaled_dot_product_fused_attention_overrideable", [None, 0.0]),
+    ]
+    for op, before in forms:
+        dense, causal = (terms_of(op, q, k, v, *before, is_causal, out=out) for is_causal in (False, True))
+        assert total(dense) == total(causal)
+        assert [sum(term.masked for term in terms) for terms in (dense, causal)] == [0, 2 * heads * hidden * (8 + 6)]
+
+
 def test_float_masks_of_the_fused_forms() -> None:
     """Where a kernel takes a mask, it is added to each score."""
     for op, arguments, options in [
