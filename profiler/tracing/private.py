@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -33,13 +34,20 @@ __all__ = [
     "can_be_taken_apart",
     "flex_attention_results",
     "flex_attention_traceable",
+    "gradients_asked_for",
     "is_fake",
     "is_higher_order",
+    "is_mutable",
+    "jagged_values",
     "last_node_number",
+    "nested_shapes",
     "operator_name",
     "operators",
     "running_node",
+    "stored_positions",
+    "stored_values",
     "without_compiler",
+    "written_by",
 ]
 
 
@@ -64,6 +72,52 @@ def can_be_taken_apart(func: Any) -> bool:
     """Whether the operator is defined by other operators, so that ``func.decompose`` runs those."""
     check = getattr(func, "_can_decompose", None)
     return check is not None and bool(check())
+
+
+def is_mutable(func: Any) -> bool:
+    """Whether the operator writes to some of its arguments; a higher-order one does not say."""
+    schema = getattr(func, "_schema", None)
+    return schema is not None and bool(schema.is_mutable)
+
+
+def written_by(func: Any, args: Any, kwargs: Any) -> Iterator[Any]:
+    """The arguments that the operator writes to, lists of tensors as they are."""
+    for index, argument in enumerate(func._schema.arguments):
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            yield args[index] if index < len(args) else kwargs.get(argument.name)
+
+
+def jagged_values(tensor: torch.Tensor) -> torch.Tensor:
+    """All that a jagged tensor holds, one after the other; ``.values()`` would be recorded as an operation."""
+    jagged: Any = tensor
+    values: torch.Tensor = jagged._values
+    return values
+
+
+def nested_shapes(tensor: torch.Tensor) -> list[tuple[int, ...]] | None:
+    """The shapes of the tensors that a nested one holds; nothing for a jagged one on meta, without its lengths."""
+    if tensor.layout != torch.jagged:
+        return [tuple(shape) for shape in tensor._nested_tensor_size().tolist()]
+    jagged: Any = tensor
+    if jagged._offsets.is_meta:
+        return None
+    if jagged._lengths is None:
+        lengths = [end - start for start, end in pairwise(jagged._offsets.tolist())]
+    else:
+        lengths = jagged._lengths.tolist()
+    sizes, place = list(tensor.shape), jagged._ragged_idx
+    return [(*sizes[1:place], length, *sizes[place + 1 :]) for length in lengths]
+
+
+def stored_values(tensor: torch.Tensor) -> torch.Tensor:
+    """What a sparse tensor holds, coalesced or not."""
+    return tensor._values() if tensor.layout == torch.sparse_coo else tensor.values()
+
+
+def stored_positions(tensor: torch.Tensor) -> torch.Tensor:
+    """Where it holds that: (dimensions, elements)."""
+    positions: torch.Tensor = tensor.detach().to_sparse_coo()._indices()  # type: ignore[no-untyped-call]
+    return positions
 
 
 def last_node_number() -> int:

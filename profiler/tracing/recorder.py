@@ -18,7 +18,7 @@ from profiler.tracing.asking import ask
 from profiler.tracing.backward import BackwardScope, Place, kind_of_gradient, without_unasked
 from profiler.tracing.copying import to_meta
 from profiler.tracing.meta_results import META_RESULTS
-from profiler.tracing.private import TorchDispatchMode, can_be_taken_apart, operator_name
+from profiler.tracing.private import TorchDispatchMode, can_be_taken_apart, is_mutable, operator_name
 from profiler.tracing.scope import ModuleScope
 from profiler.tracing.tensors import collect, dtype_name, map_arguments, shape_of, stored_in
 from profiler.tracing.values import OF_ANY_VALUES, UNKNOWN, KnownValues
@@ -206,12 +206,11 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _look_up(self, func: Any) -> _Known:
         name = operator_name(func)
         entry = self._registry.find(name)
-        schema = getattr(func, "_schema", None)
         return _Known(
             name,
             entry,
             decompose=entry is None and can_be_taken_apart(func),
-            mutable=schema is not None and schema.is_mutable,
+            mutable=is_mutable(func),
             of_any_values=name in OF_ANY_VALUES,
         )
 

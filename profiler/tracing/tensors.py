@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from profiler.errors import DataDependentError
 from profiler.records import TensorSpec
+from profiler.tracing.private import jagged_values, nested_shapes, stored_positions, stored_values
 
 SPARSE = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
 
@@ -90,10 +90,9 @@ def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
     if not tensor.is_nested:
         return tuple(tensor.shape)
     if tensor.layout == torch.jagged:
-        values: Any = tensor._values  # .values() would be recorded as an operation
-        return tuple(values.shape)
-    shapes = tensor._nested_tensor_size().tolist()
-    inner = shapes[0][1:] if shapes else []
+        return tuple(jagged_values(tensor).shape)
+    shapes = nested_shapes(tensor) or []
+    inner = shapes[0][1:] if shapes else ()
     if all(shape[1:] == inner for shape in shapes):
         return (sum(shape[0] for shape in shapes), *inner)
     return (tensor.numel(),)
@@ -104,25 +103,15 @@ def component_shapes(tensor: torch.Tensor) -> list[tuple[int, ...]]:
 
     Raises DataDependentError for a jagged tensor on the meta device, where the lengths have no values.
     """
-    if tensor.layout != torch.jagged:
-        return [(1, *shape) for shape in tensor._nested_tensor_size().tolist()]
-    jagged: Any = tensor
-    if jagged._offsets.is_meta:
+    shapes = nested_shapes(tensor)
+    if shapes is None:
         raise DataDependentError("the lengths of jagged tensors are known in a real run only")
-    if jagged._lengths is None:
-        lengths = [end - start for start, end in pairwise(jagged._offsets.tolist())]
-    else:
-        lengths = jagged._lengths.tolist()
-    sizes, place = list(tensor.shape), jagged._ragged_idx
-    return [(1, *sizes[1:place], length, *sizes[place + 1 :]) for length in lengths]
+    return [(1, *shape) for shape in shapes]
 
 
 def stored_in(tensor: torch.Tensor) -> int | None:
     """How many elements a sparse tensor holds, those of its dense dimensions included; nothing for a dense one."""
-    if tensor.layout not in SPARSE:
-        return None
-    values: torch.Tensor = tensor._values() if tensor.layout == torch.sparse_coo else tensor.values()
-    return values.numel()
+    return stored_values(tensor).numel() if tensor.layout in SPARSE else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +128,7 @@ class RealTensorSpec(TensorSpec):
     @property
     def positions(self) -> tuple[tuple[int, ...], ...]:
         assert self.tensor is not None
-        indices: torch.Tensor = self.tensor.detach().to_sparse_coo()._indices()  # type: ignore[no-untyped-call]
-        return tuple(map(tuple, indices.tolist()))
+        return tuple(map(tuple, stored_positions(self.tensor).tolist()))
 
 
 def shapes_in(value: Any) -> tuple[tuple[int, ...], ...]:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from profiler.tracing.private import is_mutable, written_by
 from profiler.tracing.tensors import map_arguments
 
 LARGEST = 2**20
@@ -90,15 +91,13 @@ class KnownValues:
 
     def forget_written(self, func: Any, args: Any, kwargs: Any) -> None:
         """The operation writes something unknown to those of its arguments that it changes."""
-        if not func._schema.is_mutable:
+        if not is_mutable(func):
             return
-        for index, argument in enumerate(func._schema.arguments):
-            if argument.alias_info is not None and argument.alias_info.is_write:
-                value = args[index] if index < len(args) else kwargs.get(argument.name)
-                for tensor in value if isinstance(value, (list, tuple)) else (value,):
-                    if isinstance(tensor, torch.Tensor) and tensor.is_meta:
-                        storage = tensor.untyped_storage()
-                        self._spoilt[id(storage)] = storage  # held, so that its id stays its own
+        for value in written_by(func, args, kwargs):
+            for tensor in value if isinstance(value, (list, tuple)) else (value,):
+                if isinstance(tensor, torch.Tensor) and tensor.is_meta:
+                    storage = tensor.untyped_storage()
+                    self._spoilt[id(storage)] = storage  # held, so that its id stays its own
 
 
 def _is_small(func: Any, args: Any, kwargs: Any, inputs: Iterable[torch.Tensor]) -> bool:
