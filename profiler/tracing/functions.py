@@ -6,7 +6,6 @@ arrives as two matrix products and a softmax, an LSTM as linear layers.  This mo
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -72,7 +71,6 @@ KINDS_WITHIN: dict[Any, str] = {
 """Functions that say what kind of work their parts are; projections within attention stay ``linear``."""
 
 
-@functools.cache
 def _without_asking_modes(func: Any) -> Any:
     """The same function, which does not ask the active modes first: they shall see what it calls, and not itself."""
     if not isinstance(func, FunctionType):
