@@ -19,20 +19,26 @@ Call = tuple[Any, dict[str, Any], Any]
 
 
 def ask(
-    entry: Entry, call: Call, tensors: tuple[torch.Tensor, ...], specs: dict[int, TensorSpec]
+    entry: Entry,
+    call: Call,
+    tensors: tuple[torch.Tensor, ...],
+    specs: dict[int, TensorSpec],
+    values_of: Callable[[torch.Tensor], torch.Tensor | None],
 ) -> tuple[str, tuple[Term, ...]]:
     """The kind and the terms of a call, by its rule; ``specs`` are those of all its ``tensors``, by their ids.
 
-    Raises UncountedError where the rule does, and RuleError where it fails.
+    ``values_of`` a meta tensor may be known all the same; of any other it is the tensor itself.  Raises UncountedError
+    where the rule does, and RuleError where it fails.
     """
 
     def describe(leaf: Any) -> Any:
         if not isinstance(leaf, torch.Tensor):
             return leaf
         spec = specs[id(leaf)]
-        if leaf.is_meta:
+        values = values_of(leaf)
+        if values is None:
             return spec
-        return RealTensorSpec(spec.shape, spec.dtype, spec.parameter, spec.stored, tensor=leaf)
+        return RealTensorSpec(spec.shape, spec.dtype, spec.parameter, spec.stored, tensor=values)
 
     try:
         components = {id(tensor): component_shapes(tensor) for tensor in tensors if tensor.is_nested}

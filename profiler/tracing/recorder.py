@@ -318,7 +318,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         try:
             options = {key: value for key, value in kwargs.items() if key != "out"}
             out = without_unasked(known.name, result) if self.in_backward else result
-            kind, terms = ask(entry, (args, options, out), tensors, specs)
+            kind, terms = ask(entry, (args, options, out), tensors, specs, self._values.of)
         except DataDependentError:
             self.data_dependent[known.name] = True
             return "uncounted", ()

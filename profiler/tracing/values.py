@@ -86,6 +86,8 @@ class KnownValues:
         """A tensor with the values of ``tensor``, or nothing where they are not known."""
         if not tensor.is_meta:
             return tensor
+        if id(tensor) not in self._ids:
+            return None
         twin: torch.Tensor | None = self._twins.get(tensor)
         return None if twin is None or id(tensor.untyped_storage()) in self._spoilt else twin
 

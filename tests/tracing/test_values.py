@@ -103,6 +103,18 @@ def test_grouped_products_of_any_dtype(left: Any, right: Any, result: Any, dtype
     assert profile(Grouped(), inputs).complete
 
 
+def test_rules_may_read_values_that_are_known() -> None:
+    """Packed sequences of lengths 3 and 4, told apart by sums that are given for real: no run is needed."""
+
+    class Packed(nn.Module):
+        def forward(self, q: Tensor, sums: Tensor) -> Any:
+            return torch.ops.aten._flash_attention_forward(q, q, q, sums, sums, 4, 4, 0.0, False, False)
+
+    q, sums = torch.empty(7, 2, 8, device="meta", dtype=torch.float16), torch.tensor([0, 3, 7], dtype=torch.int32)
+    found = profile(Packed(), (q, sums))
+    assert (found.total.macs, found.trace.real_run) == (2 * (3 * 3 + 4 * 4) * (8 + 8), "")
+
+
 def test_a_function_of_ones_own_under_vmap_is_seen_once() -> None:
     """It is a higher-order operator, which asks the modes again."""
 
