@@ -146,6 +146,7 @@ def test_links_lead_somewhere() -> None:
             assert (path.parent / target).exists(), f"{path.name} links to {target}"
 
 
+@pytest.mark.slow
 def test_the_page_on_training_is_up_to_date() -> None:
     """``python -m tests.training_page`` would change nothing."""
     assert training_page.page() == training_page.PAGE.read_text(encoding="utf-8")

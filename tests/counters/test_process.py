@@ -14,6 +14,8 @@ from profiler.counters import COUNTERS, DISTRIBUTIONS
 from profiler.counters.calling import installed_version
 from profiler.counters.process import FromFunction, FromObject, count_in_process
 
+pytestmark = pytest.mark.slow  # each test starts processes
+
 
 def ending(how: str) -> FromFunction:
     """The network that ends so."""

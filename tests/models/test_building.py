@@ -13,6 +13,8 @@ from profiler.errors import TargetError
 from profiler.models.building import build_model, build_real_model, move_to_meta
 from profiler.models.targets import list_targets
 
+pytestmark = pytest.mark.slow  # whole networks are built
+
 
 @pytest.fixture(autouse=True)
 def _offline(monkeypatch: pytest.MonkeyPatch) -> None:

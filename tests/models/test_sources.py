@@ -19,6 +19,8 @@ from profiler.models.inputs import build_inputs, default_inputs
 from profiler.models.targets import list_targets
 from profiler.models.torchvision_ops import import_torchvision
 
+pytestmark = pytest.mark.slow  # networks of other libraries are built
+
 ROOT = Path(__file__).parents[2]
 ONE_LAYER = {"num_hidden_layers": 1}
 SMALL_GPT2 = {"n_layer": 2, "n_head": 2, "n_embd": 8, "n_positions": 16, "vocab_size": 50}

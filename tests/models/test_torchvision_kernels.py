@@ -20,6 +20,8 @@ from profiler.models.torchvision_kernels import (
     roi_pool,
 )
 
+pytestmark = pytest.mark.slow  # torchvision's own kernels are compared with
+
 ROOT = Path(__file__).parents[2]
 
 

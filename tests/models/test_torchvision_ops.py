@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # each test imports torchvision in a process of its own
+
 ROOT = Path(__file__).parents[2]
 
 

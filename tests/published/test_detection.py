@@ -25,6 +25,8 @@ from tests.published.detection import (
 from tests.published.figures import parameters_of
 from tests.published.weights import Weights, as_published
 
+pytestmark = pytest.mark.slow  # detection networks are run for real
+
 WEIGHTS = detection_weights()
 NETWORKS = tuple(dict.fromkeys(weights.network for weights in WEIGHTS))
 TWO_STAGES = tuple(network for network in NETWORKS if "rcnn" in network)

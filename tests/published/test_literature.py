@@ -25,6 +25,8 @@ from tests.published.figures import (
 from tests.published.literature import EFFICIENTNETS, EFFICIENTNETS_V2, GPT3_SHAPES, SHUFFLENETS, TABLES
 from tests.published.reasons import tensorflow_count
 
+pytestmark = pytest.mark.slow  # whole networks are profiled
+
 CASES = [
     pytest.param(table, network, id=network.name, marks=() if place == 0 else pytest.mark.slow)
     for table in TABLES

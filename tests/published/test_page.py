@@ -17,6 +17,8 @@ from tests.published.page import (
     table_section,
 )
 
+pytestmark = pytest.mark.slow  # the page holds whole networks
+
 STALE = "write the page anew: python -m tests.published.page"
 
 

@@ -5,6 +5,8 @@ import pytest
 from tests.published.figures import parameters_of
 from tests.published.weights import Weights, all_weights, as_published, measure, unique
 
+pytestmark = pytest.mark.slow  # whole networks are profiled
+
 GROUPS = [group for group in unique(all_weights()).values() if group[0].family != "detection"]
 SAMPLE = {
     *("resnet18", "googlenet", "inception_v3", "mobilenet_v3_small", "vit_b_16", "swin_v2_t", "regnet_y_16gf"),
