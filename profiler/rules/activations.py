@@ -69,13 +69,13 @@ def elu(
 @rule("aten::selu", kind="activation")
 def selu(input: TensorSpec, *, out: TensorSpec) -> Iterator[Term]:
     """elu with α = 1.6733 and scale = 1.0507."""
-    return elu(input, 1.6733, 1.0507, out=out)  # type: ignore[return-value]
+    return elu(input, 1.6733, 1.0507, out=out)
 
 
 @rule("aten::celu", kind="activation")
 def celu(input: TensorSpec, alpha: float = 1, *, out: TensorSpec) -> Iterator[Term]:
     """elu of x/α, with 1/α a constant factor: x where x > 0, else α·(exp(x·(1/α)) − 1)."""
-    return elu(input, alpha, 1, 1 / alpha, out=out)  # type: ignore[return-value]
+    return elu(input, alpha, 1, 1 / alpha, out=out)
 
 
 @rule("aten::softplus", kind="activation")

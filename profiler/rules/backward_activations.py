@@ -167,7 +167,7 @@ def masked_softmax_backward(
     grad: TensorSpec, output: TensorSpec, mask: TensorSpec, dim: int | None = None, *, out: TensorSpec
 ) -> Iterator[Term]:
     """As softmax; dense."""
-    return softmax_backward(grad, output, -1 if dim is None else dim, out=out)  # type: ignore[return-value]
+    return softmax_backward(grad, output, -1 if dim is None else dim, out=out)
 
 
 @rule("aten::_log_softmax_backward_data", kind="softmax")

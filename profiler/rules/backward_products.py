@@ -93,7 +93,7 @@ def slow_conv2d_backward(
 ) -> Iterator[Term]:
     """(N, C_in, *in), (C_out, C_in, *kernel) → gradients of input, weight and bias."""
     how = (stride, padding, (1, 1), False, (0, 0), 1)
-    return convolution_backward(grad_output, self, weight, *how, output_mask, out=out)  # type: ignore[return-value]
+    return convolution_backward(grad_output, self, weight, *how, output_mask, out=out)
 
 
 @rule("aten::mps_convolution_backward", kind="conv")
@@ -111,7 +111,7 @@ def mps_convolution_backward(
 ) -> Iterator[Term]:
     """(N, C_in, *in), (C_out, C_in/groups, *kernel) → gradients of input, weight and bias."""
     how = (stride, padding, dilation, False, 0, groups)
-    return convolution_backward(grad_output, self, weight, *how, output_mask, out=out)  # type: ignore[return-value]
+    return convolution_backward(grad_output, self, weight, *how, output_mask, out=out)
 
 
 @rule("aten::mps_convolution_transpose_backward", kind="conv")
@@ -131,4 +131,4 @@ def mps_convolution_transpose_backward(
     """(N, C_in, *in), (C_in, C_out/groups, *kernel) → gradients of input and weight."""
     how = (stride, padding, dilation, True, output_padding, groups)
     mask = (*output_mask, False)
-    return convolution_backward(grad_output, self, weight, *how, mask, out=out)  # type: ignore[return-value]
+    return convolution_backward(grad_output, self, weight, *how, mask, out=out)

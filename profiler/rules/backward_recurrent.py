@@ -178,7 +178,8 @@ def cudnn_rnn_backward(
 @rule("aten::miopen_rnn_backward", kind="recurrent")
 def miopen_rnn_backward(*args: Any, out: Any) -> Iterator[Term]:
     """As :func:`cudnn_rnn_backward`, whose ``proj_size`` it has not."""
-    return cudnn_rnn_backward(*args[:12], 0, *args[12:], out=out)  # type: ignore[return-value]
+    unprojected: tuple[Any, ...] = (*args[:12], 0, *args[12:])
+    return cudnn_rnn_backward(*unprojected, out=out)
 
 
 @rule("aten::mkldnn_rnn_layer_backward", kind="recurrent")

@@ -203,7 +203,7 @@ def grid_sampler_backward(
 @rule("aten::cudnn_grid_sampler_backward", kind="resample")
 def cudnn_grid_sampler_backward(input: TensorSpec, grid: TensorSpec, grad: TensorSpec, *, out: Any) -> Iterator[Term]:
     """grid_sampler with linear interpolation, zeros beyond the edges and aligned corners."""
-    return grid_sampler_backward(grad, input, grid, 0, 0, True, out=out)  # type: ignore[return-value]
+    return grid_sampler_backward(grad, input, grid, 0, 0, True, out=out)
 
 
 @rule("aten::affine_grid_generator_backward", "aten::cudnn_affine_grid_generator_backward", kind="resample")
@@ -285,7 +285,7 @@ def embedding_bag_backward(
 ) -> Iterator[Term]:
     """(B, D) → (V, D), as :func:`embedding_bag_dense_backward`."""
     bags = (grad, indices, offset2bag, bag_size, maximum_indices, num_weights, scale_grad_by_freq, mode)
-    return embedding_bag_dense_backward(*bags, per_sample_weights, out=out)  # type: ignore[return-value]
+    return embedding_bag_dense_backward(*bags, per_sample_weights, out=out)
 
 
 @rule("sparse::_embedding_bag_backward", kind="reduction")

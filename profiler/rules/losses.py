@@ -60,7 +60,7 @@ def smooth_l1_loss(
 ) -> Iterator[Term]:
     """With d = |x − y|: ½·d²/β where d < β, else d − ½·β."""
     if beta == 0:
-        return l1_loss(input, target, reduction, out=out)  # type: ignore[return-value]
+        return l1_loss(input, target, reduction, out=out)
     one = OpCount(adds=2, multiplies=2, divides=1, comparisons=1)
     return elementwise_loss("smooth differences", broadcast(input.shape, target.shape), one, reduction)
 

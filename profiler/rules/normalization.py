@@ -118,7 +118,7 @@ def quantized_batch_norm(
     input: TensorSpec, weight: TensorSpec | None, bias: TensorSpec | None, *_: Any, out: TensorSpec
 ) -> Iterator[Term]:
     """As batch norm in inference."""
-    return batch_norm_inference(input, weight, bias, out=out)  # type: ignore[return-value]
+    return batch_norm_inference(input, weight, bias, out=out)
 
 
 @rule("aten::batch_norm_stats", kind="norm")
@@ -186,7 +186,7 @@ def native_group_norm(
     out: Any,
 ) -> Iterator[Term]:
     """(N, C, *) → the same; C/group channels of one sample are a group."""
-    return group_norm(input, group, weight, bias, out=first(out))  # type: ignore[return-value]
+    return group_norm(input, group, weight, bias, out=first(out))
 
 
 @rule("aten::instance_norm", kind="norm")

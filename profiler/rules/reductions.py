@@ -118,13 +118,13 @@ def std(input: TensorSpec, dim: Any = None, *_: Any, out: TensorSpec, **__: Any)
 @rule("aten::var_mean", kind="reduction")
 def var_mean(input: TensorSpec, dim: Any = None, *_: Any, out: Any, **__: Any) -> Iterator[Term]:
     """(*, L) → two of (*): the variance, whose definition computes the mean."""
-    return var(input, dim, out=out[0])  # type: ignore[return-value]
+    return var(input, dim, out=out[0])
 
 
 @rule("aten::std_mean", kind="reduction")
 def std_mean(input: TensorSpec, dim: Any = None, *_: Any, out: Any, **__: Any) -> Iterator[Term]:
     """(*, L) → two of (*): the deviation, whose definition computes the mean."""
-    return std(input, dim, out=out[0])  # type: ignore[return-value]
+    return std(input, dim, out=out[0])
 
 
 def norm_of(k: int, p: float, item: TensorSpec) -> OpCount:
@@ -219,4 +219,4 @@ def cummax_helper(
     input: TensorSpec, values: TensorSpec, indices: TensorSpec, dim: int, *, out: Any = None
 ) -> Iterator[Term]:
     """As cummax, into tensors that are given."""
-    return cummax(input, dim, out=values)  # type: ignore[return-value]
+    return cummax(input, dim, out=values)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from profiler.errors import RuleError
 from profiler.opcount import Term
@@ -16,6 +16,8 @@ from profiler.records import KINDS
 
 CostRule = Callable[..., Iterable[Term]]
 """``rule(*args, out, **kwargs) -> terms``: the operation's own arguments, tensors given as TensorSpec."""
+
+AnyCostRule = TypeVar("AnyCostRule", bound=CostRule)
 
 KindRule = Callable[..., str]
 """``kind(*args, out, **kwargs) -> kind``, where the kind depends on the operands."""
@@ -74,7 +76,7 @@ class Registry:
 REGISTRY = Registry()
 
 
-def rule(*ops: str, kind: str | KindRule | None = None, integers: bool = False) -> Callable[[CostRule], CostRule]:
+def rule(*ops: str, kind: str | KindRule | None = None, integers: bool = False) -> Callable[[AnyCostRule], AnyCostRule]:
     """Register the decorated function as the rule of ``ops``.
 
     The function gets the operation's arguments as the dispatcher passes them, every tensor replaced by its
@@ -84,7 +86,7 @@ def rule(*ops: str, kind: str | KindRule | None = None, integers: bool = False) 
     it counts.
     """
 
-    def register(cost: CostRule) -> CostRule:
+    def register(cost: AnyCostRule) -> AnyCostRule:
         for op in ops:
             REGISTRY.add(Entry(op, kind, cost, integers))
         return cost

@@ -191,7 +191,7 @@ def grid_sampler(
 @rule("aten::cudnn_grid_sampler", kind="resample")
 def cudnn_grid_sampler(input: TensorSpec, grid: TensorSpec, *, out: TensorSpec) -> Iterator[Term]:
     """grid_sampler with linear interpolation, zeros beyond the edges and aligned corners."""
-    return grid_sampler(input, grid, 0, 0, True, out=out)  # type: ignore[return-value]
+    return grid_sampler(input, grid, 0, 0, True, out=out)
 
 
 @rule("aten::affine_grid_generator", kind="resample")
@@ -204,4 +204,4 @@ def affine_grid_generator(theta: TensorSpec, *_: Any, out: TensorSpec) -> Iterat
 @rule("aten::cudnn_affine_grid_generator", kind="resample")
 def cudnn_affine_grid_generator(theta: TensorSpec, *_: Any, out: TensorSpec) -> Iterator[Term]:
     """As affine_grid_generator, in two dimensions."""
-    return affine_grid_generator(theta, out=out)  # type: ignore[return-value]
+    return affine_grid_generator(theta, out=out)

@@ -51,7 +51,7 @@ def masked_softmax(
     input: TensorSpec, mask: TensorSpec, dim: int | None = None, *_: Any, out: TensorSpec
 ) -> Iterator[Term]:
     """(*, L) → the same: softmax with masked values taken as −∞; dense."""
-    return softmax(input, -1 if dim is None else dim, out=out)  # type: ignore[return-value]
+    return softmax(input, -1 if dim is None else dim, out=out)
 
 
 def _rows(input: TensorSpec, dim: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -41,7 +41,7 @@ def sort(input: TensorSpec, *dims: Any, dim: int = -1, out: Any, **_: Any) -> It
 @rule("aten::msort", kind="sort")
 def msort(input: TensorSpec, *, out: TensorSpec) -> Iterator[Term]:
     """(L, *) → the same: sorted along the first dimension."""
-    return sort(input, 0, out=out)  # type: ignore[return-value]
+    return sort(input, 0, out=out)
 
 
 @rule("aten::topk", kind="sort")
@@ -54,7 +54,7 @@ def topk(input: TensorSpec, k: int, dim: int = -1, *_: Any, out: Any) -> Iterato
 @rule("aten::kthvalue", kind="sort")
 def kthvalue(input: TensorSpec, k: int, dim: int = -1, *_: Any, out: Any) -> Iterator[Term]:
     """(*, L) → (*), and indices: the last of the k smallest."""
-    return topk(input, k, dim, out=out)  # type: ignore[return-value]
+    return topk(input, k, dim, out=out)
 
 
 @rule("aten::median", "aten::nanmedian", kind="sort")
@@ -100,7 +100,7 @@ def unique_dim(input: TensorSpec, dim: int, *_: Any, out: Any) -> Iterator[Term]
 @rule("aten::unique_dim_consecutive", kind="sort")
 def unique_dim_consecutive(input: TensorSpec, dim: int, *_: Any, out: Any) -> Iterator[Term]:
     """(*, L, *) → runs of equal slices."""
-    return unique_consecutive(input, dim=dim, out=out)  # type: ignore[return-value]
+    return unique_consecutive(input, dim=dim, out=out)
 
 
 def _slices(input: TensorSpec, dim: int) -> tuple[int, int]:
@@ -118,7 +118,7 @@ def searchsorted(sorted_sequence: TensorSpec, values: Any, *_: Any, out: TensorS
 @rule("aten::bucketize", kind="sort")
 def bucketize(values: Any, boundaries: TensorSpec, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
     """(*), (L) → (*): a binary search for each value."""
-    return searchsorted(boundaries, values, out=out)  # type: ignore[return-value]
+    return searchsorted(boundaries, values, out=out)
 
 
 @rule("aten::isin", kind="sort")

@@ -82,7 +82,7 @@ def sparse_add_in_place(input: TensorSpec, other: TensorSpec, alpha: Scalar = 1,
     """input ±= alpha·other, into a dense input: of a sparse one it is not known any more what it stored."""
     if input.stored is not None:
         raise UncountedError("in-place addition to a sparse tensor is counted as x + y only")
-    return sparse_add(input, other, alpha, out=out)  # type: ignore[return-value]
+    return sparse_add(input, other, alpha, out=out)
 
 
 def _stored(operand: TensorSpec) -> int | None:

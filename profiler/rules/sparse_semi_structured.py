@@ -133,4 +133,4 @@ def cusparselt_mm(
 @rule("aten::_to_sparse_semi_structured", "aten::_cslt_compress", kind="reduction")
 def compress(dense: TensorSpec, *, out: Any) -> Iterator[Term]:
     """(m, k) with its zeros in place → what is kept: each value against zero."""
-    return truths(dense, out=out)  # type: ignore[return-value]
+    return truths(dense, out=out)

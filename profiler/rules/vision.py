@@ -37,7 +37,11 @@ def corners(rois: TensorSpec, scale: float) -> list[tuple[float, float, float, f
     if rois.dtype not in STORED_AS or not all(map(math.isfinite, chain.from_iterable(rois.values))):
         raise UncountedError(f"regions are counted for finite corners of {', '.join(STORED_AS)} only")
     factor = rounded(scale, rois.dtype)
-    return [tuple(rounded(x * factor, rois.dtype) for x in box) for _, *box in rois.values]  # type: ignore[misc]
+
+    def scaled(x: float) -> float:
+        return rounded(x * factor, rois.dtype)
+
+    return [(scaled(x1), scaled(y1), scaled(x2), scaled(y2)) for _, x1, y1, x2, y2 in rois.values]
 
 
 def rounded(value: float, dtype: str) -> float:
@@ -155,9 +159,7 @@ def ps_roi_align(
     out: tuple[TensorSpec, TensorSpec],
 ) -> Iterator[Term]:
     """(N, C, H, W), (K, 5) → (K, C/(P_h·P_w), P_h, P_w): an aligned roi_align, each bin from channels of its own."""
-    return roi_align(  # type: ignore[return-value]
-        input, rois, spatial_scale, pooled_height, pooled_width, sampling_ratio, True, out=out[0]
-    )
+    return roi_align(input, rois, spatial_scale, pooled_height, pooled_width, sampling_ratio, True, out=out[0])
 
 
 @rule("torchvision::_ps_roi_align_backward", kind="resample")
@@ -169,14 +171,16 @@ def ps_roi_align_backward(
     pooled_height: int,
     pooled_width: int,
     sampling_ratio: int,
-    *sizes: int,
+    batch_size: int,
+    channels: int,
+    height: int,
+    width: int,
+    *,
     out: TensorSpec,
 ) -> Iterator[Term]:
     """(K, C/(P_h·P_w), P_h, P_w) → (N, C, H, W), as the gradient of an aligned roi_align."""
-    sampling = (spatial_scale, pooled_height, pooled_width)
-    return roi_align_backward(  # type: ignore[return-value]
-        grad, rois, *sampling, *sizes, sampling_ratio, True, out=out
-    )
+    bins, sizes = (spatial_scale, pooled_height, pooled_width), (batch_size, channels, height, width)
+    return roi_align_backward(grad, rois, *bins, *sizes, sampling_ratio, True, out=out)
 
 
 def whole_bins(
