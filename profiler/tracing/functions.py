@@ -21,6 +21,7 @@ from profiler.tracing.recorder import OpRecorder
 
 WHOLE: dict[Any, str] = {
     F.linear: "aten::linear",
+    F.bilinear: "aten::bilinear",
     F.scaled_dot_product_attention: "aten::scaled_dot_product_attention",
     **{
         getattr(torch, name): f"aten::{name}"
@@ -34,8 +35,13 @@ def _dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = 
     return input, p, training
 
 
+def _rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: Any = None) -> tuple[Any, ...]:
+    return input, normalized_shape, weight, eps
+
+
 WHOLE_BY_SIGNATURE: dict[Any, tuple[str, Callable[..., tuple[Any, ...]]]] = {
     F.dropout: ("aten::dropout", _dropout),
+    F.rms_norm: ("aten::rms_norm", _rms_norm),
     **dict.fromkeys((F.dropout1d, F.dropout2d, F.dropout3d), ("aten::feature_dropout", _dropout)),
 }
 """Likewise, for functions whose arguments are not the operation's."""

@@ -89,6 +89,41 @@ def test_attention_is_attention(mode: Mode, weights: bool) -> None:
         assert macs["linear"] == projections
 
 
+def forward_by_kind(result: Trace) -> dict[str, OpCount]:
+    counts: dict[str, OpCount] = {}
+    for call in result.calls:
+        if call.phase == "forward" and call.terms:
+            counts[call.kind] = counts.get(call.kind, ZERO) + call.count
+    return counts
+
+
+@pytest.mark.parametrize("name", MUSEUM)
+def test_kinds_do_not_depend_on_gradients(name: str) -> None:
+    """The same work has the same kind in inference and where autograd takes it apart."""
+    model, inputs = MUSEUM[name]()
+    assert forward_by_kind(with_gradients(model, inputs)) == forward_by_kind(trace(model, inputs))
+
+
+def test_sums_of_gradients_are_no_part_of_a_product() -> None:
+    """A tensor that a layer and a residual read has two gradients; their sum belongs to neither."""
+
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(8, 8)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            result: torch.Tensor = x + self.layer(x)
+            return result
+
+    calls = trace(Residual(), torch.zeros(3, 4, 8, requires_grad=True), "training").calls
+    backward = [call for call in calls if call.phase == "backward" and call.terms]
+    assert [call.kind for call in backward if call.op == "aten::add"] == ["elementwise"]
+    linear = [call.count for call in backward if call.kind == "linear"]
+    assert sum(count.macs for count in linear) == 2 * 12 * 8 * 8
+    assert sum(count.adds for count in linear) == 12 * 8 * (8 - 1) + 8 * 8 * (12 - 1) + 8 * (12 - 1)
+
+
 @pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "lstm cell"])
 def test_recurrent_networks_are_recurrent_in_training(name: str) -> None:
     """Forward and backward."""
