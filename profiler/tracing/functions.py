@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from profiler.tracing.devices import MOVES, at_home
 from profiler.tracing.higher_order import CONTROL_FLOW, FLEX_ATTENTION, flex_attention
-from profiler.tracing.private import is_higher_order, operator_name
+from profiler.tracing.private import by_position, is_higher_order, operator_name
 from profiler.tracing.recorder import OpRecorder
 
 WHOLE: dict[Any, str] = {
@@ -120,7 +120,8 @@ class FunctionWatcher(TorchFunctionMode):
         if func in KINDS_WITHIN and func not in self._running:
             return self._within(KINDS_WITHIN[func], func, args, kwargs)
         if func in WHOLE and (func is F.scaled_dot_product_attention if _is_nested(args) else self._whole):
-            return self._as_one(WHOLE[func], (args, kwargs), func, args, kwargs)
+            name = WHOLE[func]
+            return self._as_one(name, by_position(name, args, kwargs), func, args, kwargs)
         if self._whole and func in WHOLE_BY_SIGNATURE:
             name, arguments = WHOLE_BY_SIGNATURE[func]
             return self._as_one(name, (arguments(*args, **kwargs), {}), func, args, kwargs)

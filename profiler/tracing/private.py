@@ -31,6 +31,7 @@ except ImportError as error:
 
 __all__ = [
     "TorchDispatchMode",
+    "by_position",
     "can_be_taken_apart",
     "flex_attention_results",
     "flex_attention_traceable",
@@ -78,6 +79,19 @@ def is_mutable(func: Any) -> bool:
     """Whether the operator writes to some of its arguments; a higher-order one does not say."""
     schema = getattr(func, "_schema", None)
     return schema is not None and bool(schema.is_mutable)
+
+
+def by_position(name: str, args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments as the dispatcher passes them to the operator ``name``: by keyword only what has to be."""
+    overload = getattr(getattr(torch.ops.aten, name.removeprefix("aten::")), "default", None)
+    if not kwargs or overload is None:
+        return args, kwargs
+    given, rest = list(args), dict(kwargs)
+    for argument in overload._schema.arguments[len(args) :]:
+        if argument.kwarg_only or not rest:
+            break
+        given.append(rest.pop(argument.name, argument.default_value))
+    return tuple(given), rest
 
 
 def written_by(func: Any, args: Any, kwargs: Any) -> Iterator[Any]:

@@ -187,3 +187,20 @@ def test_a_frozen_lstm() -> None:
 class Last(nn.Module):
     def forward(self, states: Any) -> Any:
         return states[0]
+
+
+def test_functions_may_be_called_by_keyword() -> None:
+    """Those that are recorded whole in training as well."""
+
+    class Keywords(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.pairs = nn.Linear(8, 8), nn.Bilinear(8, 8, 3)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            y = nn.functional.linear(input=x, weight=self.layer.weight, bias=self.layer.bias)
+            z = nn.functional.scaled_dot_product_attention(query=y, key=y, value=y, is_causal=True, scale=0.5)
+            return nn.functional.bilinear(z, input2=z, weight=self.pairs.weight, bias=self.pairs.bias)
+
+    x = torch.ones(1, 2, 4, 8)
+    assert forward_by_kind(with_gradients(Keywords(), (x,))) == forward_by_kind(trace(Keywords(), x))
