@@ -9,7 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from profiler.models.zoo import SmallNet
 from profiler.rewrites import check_equivalence, fold_batchnorm, generated_images
-from profiler.rewrites.proofs import BATCH, TOLERANCE, rounding_table, trained_small_net
+from profiler.rewrites.proofs import BATCH, ROUNDING_BOUNDS, TOLERANCE, rounding_table, trained_small_net
 
 
 def test_a_trained_small_net_is_a_hard_case() -> None:
@@ -55,6 +55,15 @@ def test_rounding_is_told_apart() -> None:
     assert folding < weights < min(original, folded)
     assert used == pytest.approx(original + folded + weights, rel=0.8)
     assert used <= TOLERANCE
+
+
+@pytest.mark.slow
+def test_rounding_is_within_the_promised_bounds() -> None:
+    """The measured differences of the full network are within the bounds that docs/rewrites.md states."""
+    table = rounding_table(trained_small_net(), generated_images(1000))
+    measured = dict(zip(table["compared"], table["largest_squared"], strict=True))
+    assert measured.keys() == ROUNDING_BOUNDS.keys()
+    assert all(0 < measured[text] <= bound for text, bound in ROUNDING_BOUNDS.items()), measured
 
 
 def test_a_small_net_is_what_the_course_says() -> None:
