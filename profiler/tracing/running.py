@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -29,12 +29,21 @@ Inputs = torch.Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any]
 """What a network is called with: one tensor, positional arguments, or keyword arguments."""
 
 
-Run = Callable[[nn.Module, Any, Any, Origins], tuple[ModuleScope, OpRecorder]]
-"""Runs a network that may be changed, once, under hooks and a recorder."""
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One way of running a network: copies of it and of its inputs, which the run may change as it likes.
+
+    ``values`` are inputs on meta, each with the integers that it was given as.
+    """
+
+    network: nn.Module
+    arguments: tuple[Any, ...]
+    options: dict[str, Any]
+    values: Sequence[tuple[torch.Tensor, torch.Tensor]] = ()
 
 
-Values = Sequence[tuple[torch.Tensor, torch.Tensor]]
-"""Inputs on meta, each with the integers that it was given as."""
+Run = Callable[[Attempt, Origins], tuple[ModuleScope, OpRecorder]]
+"""Runs an attempt, once, under hooks and a recorder."""
 
 
 def call_arguments(inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -58,15 +67,7 @@ def trace(model: nn.Module, inputs: Inputs, mode: Mode = "inference", optimizer:
     model = without_compiler(model)
     if any(tensor.layout in SPARSE for tensor in (*model.parameters(), *model.buffers())):
         raise NeedsDataError(f"{type(model).__name__} holds sparse tensors, whose elements the meta device has not")
-    values: list[tuple[torch.Tensor, torch.Tensor]] = []
-
-    def on_meta(tensor: torch.Tensor) -> torch.Tensor:
-        twin = _meta_input(tensor)
-        if not (tensor.is_meta or tensor.is_floating_point() or tensor.is_complex()):
-            values.append((twin, tensor.cpu()))
-        return twin
-
-    return _trace(lambda: copy_to_meta(model), map_inputs(inputs, on_meta), mode, optimizer, values)
+    return _trace(lambda: _attempt_on_meta(model, inputs), mode, optimizer)
 
 
 def trace_for_real(
@@ -77,35 +78,60 @@ def trace_for_real(
     What is counted then depends on the values; random numbers are drawn from a fixed seed.
     """
     model = without_compiler(model)
-    return replace(_trace(lambda: deep_copy(model), inputs, mode, optimizer), real_run=reason)
+    return replace(_trace(lambda: _attempt_for_real(model, inputs), mode, optimizer), real_run=reason)
 
 
-def _trace(
-    make_twin: Callable[[], nn.Module], inputs: Inputs, mode: Mode, optimizer: str | None, values: Values = ()
-) -> Trace:
+def _attempt_on_meta(model: nn.Module, inputs: Inputs) -> Attempt:
+    values: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def on_meta(tensor: torch.Tensor) -> torch.Tensor:
+        twin = _meta_input(tensor)
+        if not (tensor.is_meta or tensor.is_floating_point() or tensor.is_complex()):
+            values.append((twin, tensor.detach().cpu().clone()))
+        return twin
+
+    arguments, options = call_arguments(map_inputs(inputs, on_meta))
+    return Attempt(copy_to_meta(model), arguments, options, values)
+
+
+def _attempt_for_real(model: nn.Module, inputs: Inputs) -> Attempt:
+    arguments, options = call_arguments(map_inputs(inputs, _real_input))
+    return Attempt(deep_copy(model), arguments, options)
+
+
+def _trace(make: Callable[[], Attempt], mode: Mode, optimizer: str | None) -> Trace:
+    """The trace of the first way of running that the network allows; ``make`` gives each of them copies of its own."""
+
+    def fresh() -> Attempt:
+        attempt = make()
+        attempt.network.train(mode == "training")
+        return attempt
+
     if mode == "training":
-        return _trace_run(make_twin().train(), inputs, partial(_run_training, values, optimizer))
+        return _trace_run(fresh, partial(_run_training, optimizer))
     # A forward that computes gradients cannot do so in inference mode.  Without it operators arrive in parts.
     for gradients in (torch.inference_mode, torch.no_grad):
         try:
-            return _trace_run(make_twin().eval(), inputs, partial(_run_inference, values, gradients))
+            return _trace_run(fresh, partial(_run_inference, gradients))
         except TraceError as error:
             if "grad" not in str(error).lower() and "inference" not in str(error).lower():
                 raise
-    return _trace_run(make_twin().eval(), inputs, partial(_run_inference, values, torch.enable_grad))
+    return _trace_run(fresh, partial(_run_inference, torch.enable_grad))
 
 
-def _trace_run(twin: nn.Module, inputs: Inputs, run: Run) -> Trace:
-    arguments, options = call_arguments(inputs)
+def _trace_run(make: Callable[[], Attempt], run: Run) -> Trace:
+    attempt = make()
+    twin = attempt.network
     if has_lazy_parts(twin):
-        _make_lazy_parts(twin, arguments, options)
+        _make_lazy_parts(attempt)
+        attempt = replace(make(), network=twin)  # what the first run did to its inputs is of no matter
     origins = Origins()
     for name, parameter in twin.named_parameters():
         origins.add_parameter(name, parameter)
-    for tensor in tensors_in((arguments, options)):
+    for tensor in tensors_in((attempt.arguments, attempt.options)):
         origins.add_activation(tensor)
     with fixed_random_state(), flex_attention_traceable():
-        scope, recorder = run(twin, arguments, options, origins)
+        scope, recorder = run(attempt, origins)
     if not recorder.calls:
         raise TraceError(
             f"{type(twin).__name__} ran no operation at all: there is nothing to count in an empty network"
@@ -114,11 +140,12 @@ def _trace_run(twin: nn.Module, inputs: Inputs, run: Run) -> Trace:
     return Trace(tuple(recorder.calls), scope.modules(), parameters, data_dependent=tuple(recorder.data_dependent))
 
 
-def _make_lazy_parts(twin: nn.Module, arguments: Any, options: Any) -> None:
+def _make_lazy_parts(attempt: Attempt) -> None:
     """Run the network once unseen: lazy parameters get their shapes from the first inputs that they meet."""
+    twin = attempt.network
     try:
         with torch.no_grad():
-            twin(*arguments, **options)
+            twin(*attempt.arguments, **attempt.options)
     except NotImplementedError as error:
         raise NeedsDataError(f"{type(twin).__name__} needs data that the meta device has not") from error
     except Exception as error:
@@ -137,21 +164,23 @@ def _with_use(record: ParameterRecord, origins: Origins, recorder: OpRecorder) -
 
 
 def _run_inference(
-    values: Values,
-    gradients: Callable[[], AbstractContextManager[Any]],
-    twin: nn.Module,
-    arguments: Any,
-    options: Any,
-    origins: Origins,
+    gradients: Callable[[], AbstractContextManager[Any]], attempt: Attempt, origins: Origins
 ) -> tuple[ModuleScope, OpRecorder]:
-    scope = ModuleScope(twin)
-    recorder = OpRecorder(REGISTRY, scope, origins, None)
-    for tensor, real in values:
-        recorder.note_values(tensor, real)
-    recorder.met_meta = any(tensor.is_meta for tensor in tensors_in((arguments, options)))
+    twin = attempt.network
+    scope, recorder = _recording(attempt, origins, None)
     watcher = FunctionWatcher(recorder, _home(twin, recorder), whole=False)
     with gradients(), _explained(twin, scope, recorder), watcher, recorder:
-        twin(*arguments, **options)
+        twin(*attempt.arguments, **attempt.options)
+    return scope, recorder
+
+
+def _recording(attempt: Attempt, origins: Origins, graph: BackwardScope | None) -> tuple[ModuleScope, OpRecorder]:
+    """Hooks on the network and a recorder that knows its inputs."""
+    scope = ModuleScope(attempt.network)
+    recorder = OpRecorder(REGISTRY, scope, origins, graph)
+    for tensor, real in attempt.values:
+        recorder.note_values(tensor, real)
+    recorder.met_meta = any(tensor.is_meta for tensor in tensors_in((attempt.arguments, attempt.options)))
     return scope, recorder
 
 
@@ -161,18 +190,13 @@ def _home(twin: nn.Module, recorder: OpRecorder) -> torch.device:
     return torch.device("meta" if on_meta else "cpu")
 
 
-def _run_training(
-    values: Values, optimizer: str | None, twin: nn.Module, arguments: Any, options: Any, origins: Origins
-) -> tuple[ModuleScope, OpRecorder]:
-    scope = ModuleScope(twin)
-    recorder = OpRecorder(REGISTRY, scope, origins, BackwardScope())
-    for tensor, real in values:
-        recorder.note_values(tensor, real)
-    recorder.met_meta = any(tensor.is_meta for tensor in tensors_in((arguments, options)))
+def _run_training(optimizer: str | None, attempt: Attempt, origins: Origins) -> tuple[ModuleScope, OpRecorder]:
+    twin = attempt.network
+    scope, recorder = _recording(attempt, origins, BackwardScope())
     watcher = FunctionWatcher(recorder, _home(twin, recorder), whole=True)
     with torch.enable_grad(), _explained(twin, scope, recorder), watcher:
         with recorder:
-            result = twin(*arguments, **options)
+            result = twin(*attempt.arguments, **attempt.options)
         roots = [tensor for tensor in tensors_in(result) if tensor.requires_grad]
         if not roots:
             raise TraceError(f"{type(twin).__name__} gives no result that needs a gradient: there is nothing to train")
@@ -201,6 +225,10 @@ def _meta_input(tensor: torch.Tensor) -> torch.Tensor:
     if tensor.is_nested and tensor.layout == torch.strided:
         raise NeedsDataError("the input is a nested tensor of strided layout, which the meta device has not")
     return to_meta(tensor).requires_grad_(tensor.requires_grad)
+
+
+def _real_input(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().clone().requires_grad_(tensor.requires_grad)
 
 
 @contextmanager
