@@ -306,7 +306,7 @@ def load_profile(path: str | Path) -> Profile:
 
 
 def _write_call(call: OpCall) -> dict[str, Any]:
-    return {
+    item = {
         "op": call.op,
         "kind": call.kind,
         "status": call.status,
@@ -317,6 +317,7 @@ def _write_call(call: OpCall) -> dict[str, Any]:
         "outputs": [_write_spec(spec) for spec in call.outputs],
         "terms": [_write_term(term) for term in call.terms],
     }
+    return {**item, "overload": call.overload} if call.overload else item
 
 
 def _read_call(item: dict[str, Any]) -> OpCall:
@@ -330,6 +331,7 @@ def _read_call(item: dict[str, Any]) -> OpCall:
         tuple(_read_spec(text) for text in item["inputs"]),
         tuple(_read_spec(text) for text in item["outputs"]),
         tuple(_read_term(term) for term in item["terms"]),
+        item.get("overload", ""),
     )
 
 

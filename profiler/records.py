@@ -101,7 +101,8 @@ class OpCall:
     ``module`` is the fully qualified name of the innermost module that was running ("" for the network
     itself) and ``module_call`` says during which of its calls, counted from 1.  ``phase`` is
     ``"recompute"`` for a forward operation that runs again during the backward pass (activation checkpointing).
-    ``terms`` is empty for an operation that is free, and for one that is uncounted.
+    ``terms`` is empty for an operation that is free, and for one that is uncounted.  ``overload`` is ``"padding"`` for
+    a convolution whose padding is a word (``"same"``), which is an operator of its own to other counters, else empty.
     """
 
     op: str
@@ -113,6 +114,7 @@ class OpCall:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     terms: tuple[Term, ...] = ()
+    overload: str = ""
 
     @property
     def count(self) -> OpCount:

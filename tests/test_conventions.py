@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,57 @@ def test_convention_and_views_are_saved(resnet18: Profile, tmp_path: Path) -> No
     profile = resnet18.by("fvcore").seen_as("pointwise_as_linear")
     profile.save(tmp_path / "p.json")
     assert profiler.load_profile(tmp_path / "p.json") == profile
+
+
+def function(run: Callable[..., torch.Tensor]) -> nn.Module:
+    """A network that calls ``run``."""
+
+    class Function(nn.Module):
+        def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
+            return run(*tensors)
+
+    return Function()
+
+
+OF_ONE_CONTRACTION: list[tuple[nn.Module, tuple[tuple[int, ...], ...]]] = [
+    (nn.Conv1d(3, 4, 3, padding="same"), ((1, 3, 5),)),
+    (nn.Conv2d(3, 4, 3, padding="same"), ((1, 3, 5, 5),)),
+    (nn.Conv3d(3, 4, 3, padding="valid"), ((1, 3, 5, 5, 5),)),
+    (nn.Conv2d(3, 4, 3, padding=1), ((1, 3, 5, 5),)),
+    (nn.LSTM(3, 4), ((2, 1, 3),)),
+    (nn.GRU(3, 4, bidirectional=True), ((2, 1, 3),)),
+    (nn.RNN(3, 4), ((2, 1, 3),)),
+    (nn.LSTMCell(3, 4), ((2, 3),)),
+    (nn.Bilinear(3, 4, 5), ((2, 3), (2, 4))),
+    (nn.MultiheadAttention(8, 2, batch_first=True), ((1, 5, 8),) * 3),
+    (function(torch.baddbmm), ((2, 3, 5), (2, 3, 4), (2, 4, 5))),
+    (function(torch.mv), ((3, 4), (4,))),
+    (function(torch.dot), ((4,), (4,))),
+    (function(lambda a, b: torch.tensordot(a, b, 1)), ((3, 4), (4, 5))),
+    (function(lambda a, b: torch.einsum("ij,jk->ik", a, b)), ((3, 4), (4, 5))),
+]
+
+
+@pytest.mark.parametrize(("layer", "shapes"), OF_ONE_CONTRACTION)
+def test_the_fvcore_convention_is_what_fvcore_counts(layer: nn.Module, shapes: tuple[tuple[int, ...], ...]) -> None:
+    """Contractions that fvcore has no rule for are 0 in it, as fvcore itself says; MACs stay."""
+    tensors = tuple(torch.zeros(shape) for shape in shapes)
+    checked = profiler.crosscheck(layer.eval(), tensors)
+    assert [record.status for record in checked.counters] == ["ok"]
+    assert checked.by("fvcore").headline == sum(figure.figure for figure in checked.counters[0].figures)
+    assert checked.total.macs > 0
+
+
+def test_attention_counts_unfused_by_the_fvcore_convention() -> None:
+    """timm's tables are made with attention that is not fused: 2 heads of 5·5 scores, each 4 + 4 products."""
+    attention = function(nn.functional.scaled_dot_product_attention)
+    profile = profiler.profile(attention, (image(1, 2, 5, 4),) * 3)
+    assert profile.by("fvcore").headline == 2 * 5 * 5 * (4 + 4)
+
+
+def test_a_named_padding_survives_being_saved(tmp_path: Path) -> None:
+    """The fvcore figure of a loaded profile is that of the saved one."""
+    profile = profiler.profile(nn.Conv2d(3, 4, 3, padding="same"), image(1, 3, 5, 5))
+    profile.save(tmp_path / "same.json")
+    loaded = profiler.load_profile(tmp_path / "same.json").by("fvcore")
+    assert (loaded.headline, loaded.total.macs) == (0, 4 * 25 * 27)

@@ -127,10 +127,23 @@ FVCORE: Mapping[str, Rule] = {
 """fvcore's rules (its ``flop_count`` module), restated for the operations that we record."""
 
 
+COUNTED_BY_PRODUCTS = frozenset({*FUSED, "aten::einsum", "aten::convolution", "aten::_convolution"})
+"""Contractions without an entry in ``FVCORE`` that fvcore counts all the same, by the products in them."""
+
+
 def fvcore_figure(call: OpCall) -> int:
-    """What fvcore would say of a call if it saw it; its published table is made so."""
+    """What fvcore reports of a call, with attention that is not fused; timm's tables are made so.
+
+    fvcore has no rule for recurrent kernels, for convolutions whose padding is a word, and for many other
+    contractions: it counts 0 there.  Backward operations, which it never sees, count their MACs.
+    """
+    if call.overload == "padding":
+        return 0
     rule = FVCORE.get(call.op)
-    return call.count.macs if rule is None else sum(item.figure for item in rule(call))
+    if rule is not None:
+        return sum(item.figure for item in rule(call))
+    counted = call.kind == "attention" or call.op in COUNTED_BY_PRODUCTS or call.phase == "backward"
+    return call.count.macs if counted else 0
 
 
 def fvcore(module: Module) -> Iterator[Item]:

@@ -44,6 +44,7 @@ __all__ = [
     "nested_shapes",
     "operator_name",
     "operators",
+    "overload_name",
     "running_node",
     "stored_positions",
     "stored_values",
@@ -56,6 +57,11 @@ def operator_name(func: Any) -> str:
     """``aten.conv2d.padding`` → ``"aten::conv2d"``; an operator without a namespace is a higher-order one."""
     name: str = func.name().split(".", 1)[0] if callable(getattr(func, "name", None)) else str(func)
     return name if "::" in name else f"higher_order::{name}"
+
+
+def overload_name(func: Any) -> str:
+    """``aten.conv2d.padding`` → ``"padding"``; empty for an operator without overloads."""
+    return str(getattr(func, "_overloadname", ""))
 
 
 def is_fake(tensor: torch.Tensor) -> bool:

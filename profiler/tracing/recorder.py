@@ -18,7 +18,7 @@ from profiler.tracing.asking import ask
 from profiler.tracing.backward import BackwardScope, Place, kind_of_gradient, without_unasked
 from profiler.tracing.copying import to_meta
 from profiler.tracing.meta_results import META_RESULTS
-from profiler.tracing.private import TorchDispatchMode, can_be_taken_apart, is_mutable, operator_name
+from profiler.tracing.private import TorchDispatchMode, can_be_taken_apart, is_mutable, operator_name, overload_name
 from profiler.tracing.scope import ModuleScope
 from profiler.tracing.tensors import collect, dtype_name, map_arguments, shape_of, stored_in
 from profiler.tracing.values import OF_ANY_VALUES, UNKNOWN, KnownValues
@@ -28,6 +28,9 @@ PLAIN = frozenset({torch.Tensor, nn.Parameter})
 
 TAKES_SIZES = frozenset({"aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu"})
 """Operators that are told the lengths of packed sequences by a tensor, which has to be on the CPU."""
+
+KEPT_OVERLOADS = frozenset({"padding"})
+"""Overloads that are recorded, since other counters take them for operators of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class _Known:
     decompose: bool = False
     mutable: bool = False
     of_any_values: bool = False
+    overload: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +216,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             decompose=entry is None and can_be_taken_apart(func),
             mutable=is_mutable(func),
             of_any_values=name in OF_ANY_VALUES,
+            overload=overload if (overload := overload_name(func)) in KEPT_OVERLOADS else "",
         )
 
     def _move(self, args: Any, kwargs: Any, inputs: list[torch.Tensor], *, mixed: bool) -> Any:
@@ -279,7 +284,9 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         phase, (module, module_call), kind = self._where(known.name, kind)
         self._origins.note_use(inputs, len(self.calls))
         self.calls.append(
-            OpCall(known.name, kind, status, module, module_call, phase, input_specs, output_specs, terms)
+            OpCall(
+                known.name, kind, status, module, module_call, phase, input_specs, output_specs, terms, known.overload
+            )
         )
 
     def _where(self, op: str, kind: str) -> tuple[Phase, Place, str]:
