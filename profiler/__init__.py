@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from profiler.opcount import OpCount, Term, contraction, each
     from profiler.profiles import Profile, load_profile
     from profiler.records import TensorSpec
-    from profiler.rules import free, rule
+    from profiler.rules import free, rule, rules_replaced
 
 _HOMES = {
     "Config": "profiler.config",
@@ -41,6 +41,7 @@ _HOMES = {
     "profile": "profiler.api",
     "profile_config": "profiler.api",
     "rule": "profiler.rules",
+    "rules_replaced": "profiler.rules",
     "unexplained": "profiler.agreement",
 }
 
@@ -61,6 +62,7 @@ __all__ = [
     "profile",
     "profile_config",
     "rule",
+    "rules_replaced",
     "unexplained",
 ]
 

@@ -6,8 +6,14 @@ or an in-place variant (``aten::relu_``) is counted by the rule of its base name
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from dataclasses import replace as changed
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from profiler.errors import RuleError
@@ -42,25 +48,44 @@ class Entry:
         return self.kind if isinstance(self.kind, str) else self.kind(*args, out=out, **kwargs), terms
 
 
+_REPLACED: ContextVar[Mapping[str, Entry]] = ContextVar("rules replaced", default=MappingProxyType({}))
+"""What :func:`rules_replaced` put in the place of registered entries, in this thread (or task) only."""
+
+
 class Registry:
-    """Operation names to entries; a name can be registered once."""
+    """Operation names to entries; a name can be registered once, unless its entry is to be replaced."""
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
+        self._replaced: Mapping[str, Entry] | None = None
 
-    def add(self, entry: Entry) -> None:
-        if entry.op in self._entries:
-            raise RuleError(f"operation {entry.op} is registered already; a rule can be registered once")
+    def add(self, entry: Entry, *, replace: bool = False) -> None:
+        """Register ``entry``.  With ``replace`` it may take the place of another, and then keeps that one's kind
+        where it has none of its own.  Raises :class:`RuleError`.
+        """
+        known = self._entries.get(entry.op)
+        if known is not None and not (replace or _same_again(known, entry)):
+            raise RuleError(
+                f"operation {entry.op} is registered already; a rule can be registered once (replace=True replaces it)"
+            )
         if isinstance(entry.kind, str) and entry.kind not in KINDS:
             raise RuleError(f"operation {entry.op}: unknown kind {entry.kind!r}, expected one of {', '.join(KINDS)}")
-        self._entries[entry.op] = entry
+        self._entries[entry.op] = _in_place_of(self.find(entry.op), entry) if replace else entry
 
     def find(self, op: str) -> Entry | None:
         """The entry of ``op``, or of its base name where ``op`` is an in-place variant, or ``None``."""
-        entry = self._entries.get(op)
+        replaced = _REPLACED.get() if self._replaced is None else self._replaced
+        entry = replaced.get(op) or self._entries.get(op)
         if entry is None and op.endswith("_") and not op.endswith("__"):
-            entry = self._entries.get(op[:-1])
+            entry = replaced.get(op[:-1]) or self._entries.get(op[:-1])
         return entry
+
+    def seen_from_here(self) -> Registry:
+        """The same registry, with the rules that are replaced in this thread replaced in every thread."""
+        view = Registry()
+        view._entries = self._entries
+        view._replaced = _REPLACED.get() if self._replaced is None else self._replaced
+        return view
 
     def remove(self, op: str) -> None:
         """Forget what is known of ``op``; it is uncounted from then on."""
@@ -76,25 +101,114 @@ class Registry:
 REGISTRY = Registry()
 
 
-def rule(*ops: str, kind: str | KindRule | None = None, integers: bool = False) -> Callable[[AnyCostRule], AnyCostRule]:
-    """Register the decorated function as the rule of ``ops``.
+def rule(
+    *ops: str, kind: str | KindRule | None = None, integers: bool = False, replace: bool = False
+) -> Callable[[AnyCostRule], AnyCostRule]:
+    """Register the decorated function as the rule of ``ops``, each named with its namespace (``mylib::gated``).
 
     The function gets the operation's arguments as the dispatcher passes them, every tensor replaced by its
     :class:`~profiler.records.TensorSpec`, and the result (a spec, or a tuple of them) as ``out``; it returns
     terms.  ``kind`` is one of ``KINDS`` or a function of the same arguments; without it, work that contracts is
     ``matmul`` and any other ``elementwise``.  Work on integers and booleans is free unless ``integers`` says that
     it counts.
+
+    An operation that has a rule keeps it, and :class:`~profiler.errors.RuleError` is raised, except that a function
+    replaces one of the same module and the same name (a notebook's cell that is run again).  ``replace=True`` puts
+    the function in the place of any rule; without ``kind``, the kind is then that of the rule that it replaces.
     """
+    _check_names(ops)
 
     def register(cost: AnyCostRule) -> AnyCostRule:
         for op in ops:
-            REGISTRY.add(Entry(op, kind, cost, integers))
+            _check_takes_out(op, cost)
+            if callable(kind):
+                _check_takes_out(op, kind)
+        for op in ops:
+            REGISTRY.add(Entry(op, kind, cost, integers), replace=replace)
         return cost
 
     return register
 
 
-def free(*ops: str) -> None:
-    """Register ``ops`` as known to be free: data movement, metadata, work on indices."""
+def free(*ops: str, replace: bool = False) -> None:
+    """Register ``ops`` as known to be free: data movement, metadata, work on indices.
+
+    With ``replace=True`` also those that have a rule.
+    """
+    _check_names(ops)
     for op in ops:
-        REGISTRY.add(Entry(op, "movement", None))
+        REGISTRY.add(Entry(op, "movement", None), replace=replace)
+
+
+@contextmanager
+def rules_replaced(rules: Mapping[str, CostRule | None]) -> Iterator[None]:
+    """Inside, operations are counted by these rules (``None``: they are free), whatever is registered for them.
+
+    An operation that has a rule keeps its kind.  Only profiles that this thread (or asyncio task) makes inside are
+    concerned; others may replace other rules at the same time.  Raises :class:`~profiler.errors.RuleError` for
+    names and functions that :func:`rule` refuses.
+    """
+    _check_names(tuple(rules))
+    entries: dict[str, Entry] = {}
+    for op, cost in rules.items():
+        if cost is None:
+            entries[op] = Entry(op, "movement", None)
+            continue
+        _check_takes_out(op, cost)
+        entries[op] = _in_place_of(REGISTRY.find(op), Entry(op, None, cost))
+    before = _REPLACED.set(MappingProxyType({**_REPLACED.get(), **entries}))
+    try:
+        yield
+    finally:
+        _REPLACED.reset(before)
+
+
+def _in_place_of(known: Entry | None, entry: Entry) -> Entry:
+    """``entry`` as it takes the place of what is known: without a kind of its own, of that kind."""
+    if known is None or known.cost is None or entry.kind is not None:
+        return entry
+    return changed(entry, kind=known.kind, integers=entry.integers or known.integers)
+
+
+def _same_again(known: Entry, entry: Entry) -> bool:
+    """Whether ``entry`` is what is known, registered once more: free as before, or by a function of the same name."""
+    if known.cost is None or entry.cost is None:
+        return known.cost is entry.cost
+    names = [
+        (getattr(cost, "__module__", None), getattr(cost, "__qualname__", None)) for cost in (known.cost, entry.cost)
+    ]
+    return names[0] == names[1] and None not in names[0] and not str(names[0][1]).endswith("<lambda>")
+
+
+def _check_names(ops: tuple[Any, ...]) -> None:
+    """Raise :class:`RuleError` for what is no name of an operation, and for one that is given twice."""
+    if not ops:
+        raise RuleError("a rule without an operation: expected the name of one, such as @rule('mylib::gated')")
+    for op in ops:
+        if not isinstance(op, str) or not re.fullmatch(r"\w+::\w+", op):
+            shown = repr(op) if isinstance(op, str) else getattr(op, "__name__", None) or str(op)
+            raise RuleError(
+                f"the rule of {shown}: expected the operation's name with its namespace and without an overload, "
+                "as a string such as 'mylib::gated'"
+            )
+    twice = next((op for place, op in enumerate(ops) if op in ops[:place]), None)
+    if twice is not None:
+        raise RuleError(f"operation {twice} is given twice to one rule")
+
+
+def _check_takes_out(op: str, function: Any) -> None:
+    """Raise :class:`RuleError` unless ``function`` can be called with the result of the operation as ``out``."""
+    name = getattr(function, "__qualname__", None) or repr(function)
+    if not callable(function):
+        raise RuleError(f"the rule of {op}: found {function!r}, expected a function of its arguments and of out")
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:  # some callables written in C have none
+        return
+    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+    by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if not takes_any and ("out" not in parameters or parameters["out"].kind not in by_name):
+        raise RuleError(
+            f"the rule of {op}: {name} does not take out, the operation's result; "
+            f"expected a signature such as ({', '.join([*list(parameters)[:3], '*', 'out'])})"
+        )

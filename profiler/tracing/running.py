@@ -177,7 +177,7 @@ def _run_inference(
 def _recording(attempt: Attempt, origins: Origins, graph: BackwardScope | None) -> tuple[ModuleScope, OpRecorder]:
     """Hooks on the network and a recorder that knows its inputs."""
     scope = ModuleScope(attempt.network)
-    recorder = OpRecorder(REGISTRY, scope, origins, graph)
+    recorder = OpRecorder(REGISTRY.seen_from_here(), scope, origins, graph)
     for tensor, real in attempt.values:
         recorder.note_values(tensor, real)
     recorder.met_meta = any(tensor.is_meta for tensor in tensors_in((attempt.arguments, attempt.options)))

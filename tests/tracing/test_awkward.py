@@ -297,7 +297,7 @@ def test_a_user_rule_counts_a_custom_operation() -> None:
     profile = profiler.profile(Mixes(), torch.zeros(2, 4))
     assert (profile.status, macs(profile)) == ("complete", {"(root)": 4 * 2 * 6})
     with pytest.raises(profiler.ProfilerError, match="registered already"):
-        profiler.rule("profiler_awkward::mix")(count)
+        profiler.rule("profiler_awkward::mix")(lambda x, weight, *, out: [])
 
 
 def test_an_autograd_function_is_counted_by_what_it_runs() -> None:

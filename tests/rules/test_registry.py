@@ -1,0 +1,233 @@
+"""What can be registered as a rule, and how one rule takes the place of another."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import profiler
+from profiler.errors import RuleError
+from profiler.rules import REGISTRY
+
+OP = "profiler_registry::mix"
+
+
+@pytest.fixture(autouse=True)
+def registry_as_before() -> Iterator[None]:
+    """Whatever a test registers is forgotten."""
+    before = dict(REGISTRY._entries)
+    yield
+    REGISTRY._entries.clear()
+    REGISTRY._entries.update(before)
+
+
+def costs(figure: int) -> Callable[..., Any]:
+    """A rule that says ``figure`` multiplies an element."""
+
+    def cost(x: Any, *more: Any, out: Any, **options: Any) -> list[profiler.Term]:
+        return [profiler.each(out.shape, "own", multiplies=figure)]
+
+    return cost
+
+
+def multiplies_of_relu() -> int:
+    """What a ReLU of 2·3 elements costs now."""
+    return profiler.profile(nn.ReLU(), torch.zeros(2, 3)).total.multiplies
+
+
+@pytest.mark.parametrize("name", ["mix", "", "mylib::", "::mix", "mylib::mix.default", "my lib::mix", "mylib:mix"])
+def test_a_name_that_no_operation_has_is_refused(name: str) -> None:
+    """Without a namespace, or with an overload, the rule would never be asked."""
+    with pytest.raises(RuleError, match=r"the rule of .*: expected the operation's name with its namespace"):
+        profiler.rule(name)
+    with pytest.raises(RuleError, match="namespace"):
+        profiler.free(name)
+    with pytest.raises(RuleError, match="namespace"), profiler.rules_replaced({name: costs(1)}):
+        pass
+
+
+def test_a_rule_without_parentheses_is_refused() -> None:
+    """``@profiler.rule`` alone would take the function for the name; so would an operator in place of its name."""
+    decorate: Any = profiler.rule
+    with pytest.raises(RuleError, match=r"the rule of .*cost: expected the operation's name"):
+        decorate(costs(1))
+    with pytest.raises(RuleError, match="expected the operation's name"):
+        decorate(torch.ops.aten.relu)
+    with pytest.raises(RuleError, match="a rule without an operation"):
+        profiler.rule()
+    with pytest.raises(RuleError, match="a rule without an operation"):
+        profiler.free()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda x: [], lambda x, output: [], lambda *args: [], lambda out, /: [], lambda: []],
+    ids=["nothing", "another name", "any positions", "by position only", "no arguments"],
+)
+def test_a_rule_that_does_not_take_out_is_refused_when_it_is_registered(function: Any) -> None:
+    """With the name of the function and the signature that is expected; nothing is registered."""
+    with pytest.raises(
+        RuleError, match=rf"the rule of {OP}: .*<lambda> does not take out.*expected a signature"
+    ) as info:
+        profiler.rule(OP)(function)
+    assert "\n" not in str(info.value)
+    with pytest.raises(RuleError, match="does not take out"), profiler.rules_replaced({OP: function}):
+        pass
+    with pytest.raises(RuleError, match="does not take out"):
+        profiler.rule(OP, kind=function)(costs(1))
+    assert OP not in REGISTRY
+
+
+@pytest.mark.parametrize(
+    "function", [lambda x, out: [], lambda x, *, out: [], lambda *args, **options: [], costs(1)], ids=str
+)
+def test_every_way_to_take_out_is_accepted(function: Any) -> None:
+    """By name in any place, or among any keywords."""
+    profiler.rule(OP)(function)
+    assert OP in REGISTRY
+
+
+def test_what_is_no_function_is_refused() -> None:
+    """A number is no rule."""
+    with pytest.raises(RuleError, match="found 3, expected a function"):
+        profiler.rule(OP)(3)  # type: ignore[type-var]
+
+
+def test_a_rule_for_several_operations_is_registered_for_all_or_none() -> None:
+    """A name that is given twice is a mistake."""
+    with pytest.raises(RuleError, match=f"{OP} is given twice"):
+        profiler.rule(OP, "profiler_registry::other", OP)
+    assert OP not in REGISTRY
+
+
+def test_a_function_of_the_same_name_replaces_the_rule_that_it_defines_again() -> None:
+    """A notebook's cell may be run again, changed or not; a function of another name or module is an error."""
+    cell = f"""
+import profiler
+@profiler.rule("{OP}")
+def mix_cost(x, *, out):
+    return [profiler.each(out.shape, "mixes", multiplies=FIGURE)]
+"""
+    for figure in (1, 1, 2):
+        exec(cell.replace("FIGURE", str(figure)), {"__name__": "notebook"})
+    entry = REGISTRY.find(OP)
+    assert entry is not None
+    spec = profiler.TensorSpec((5,))
+    assert [term.count.multiplies for term in entry.apply(spec, out=spec)[1]] == [2 * 5]
+    for function, module in (("mix_cost", "another_notebook"), ("another_cost", "notebook")):
+        with pytest.raises(RuleError, match=f"{OP} is registered already"):
+            exec(cell.replace("FIGURE", "3").replace("mix_cost", function), {"__name__": module})
+    with pytest.raises(RuleError, match="registered already"):
+        profiler.free(OP)
+    assert REGISTRY.find(OP) is entry
+
+
+def test_functions_without_a_name_are_not_the_same() -> None:
+    """Two lambdas of one module may be anything."""
+    profiler.rule(OP)(lambda x, *, out: [])
+    with pytest.raises(RuleError, match="registered already"):
+        profiler.rule(OP)(lambda x, *, out: [])
+
+
+def test_what_is_free_may_be_called_free_again() -> None:
+    """It stays an error for an operation that has a rule."""
+    profiler.free(OP)
+    profiler.free(OP)
+    with pytest.raises(RuleError, match="registered already"):
+        profiler.rule(OP)(costs(1))
+
+
+def test_a_rule_takes_the_place_of_another() -> None:
+    """For good, with ``replace=True``; the kind stays unless another is named."""
+    assert multiplies_of_relu() == 0
+    with pytest.raises(RuleError, match="registered already"):
+        profiler.rule("aten::relu")(costs(7))
+    profiler.rule("aten::relu", replace=True)(costs(7))
+    profile = profiler.profile(nn.ReLU(), torch.zeros(2, 3))
+    assert (profile.total.multiplies, profile.operations.kind.tolist()) == (7 * 2 * 3, ["activation"])
+    profiler.rule("aten::relu", kind="norm", replace=True)(costs(8))
+    profile = profiler.profile(nn.ReLU(), torch.zeros(2, 3))
+    assert (profile.total.multiplies, profile.operations.kind.tolist()) == (8 * 2 * 3, ["norm"])
+    profiler.free("aten::relu", replace=True)
+    assert multiplies_of_relu() == 0
+    assert profiler.profile(nn.ReLU(), torch.zeros(2, 3)).status == "complete"
+
+
+def test_rules_are_replaced_for_a_while() -> None:
+    """One in another, whatever raises inside; in-place variants too, and ``None`` is free."""
+    with profiler.rules_replaced({"aten::relu": costs(2)}):
+        assert multiplies_of_relu() == 2 * 2 * 3
+        assert profiler.profile(nn.ReLU(inplace=True), torch.zeros(2, 3)).total.multiplies == 2 * 2 * 3
+        with profiler.rules_replaced({"aten::relu": costs(3), "aten::linear": None}):
+            assert multiplies_of_relu() == 3 * 2 * 3
+            free = profiler.profile(nn.Linear(3, 4), torch.zeros(2, 3))
+            assert (free.total.macs, free.status) == (0, "complete")
+        with pytest.raises(ZeroDivisionError), profiler.rules_replaced({"aten::relu": costs(4)}):
+            raise ZeroDivisionError
+        assert multiplies_of_relu() == 2 * 2 * 3
+    assert multiplies_of_relu() == 0
+
+
+def test_an_operation_without_a_rule_has_one_for_a_while() -> None:
+    """It is uncounted before and after."""
+    assert OP not in REGISTRY
+    with profiler.rules_replaced({OP: costs(1)}):
+        assert OP in REGISTRY
+    assert OP not in REGISTRY
+
+
+def test_rules_are_replaced_for_one_thread() -> None:
+    """Two threads replace one rule at the same time, each for itself; a third sees neither."""
+    met = threading.Barrier(3)
+    found: dict[int, int] = {}
+
+    def work(figure: int) -> None:
+        with profiler.rules_replaced({"aten::relu": costs(figure)} if figure else {"aten::gelu": costs(1)}):
+            met.wait(60)
+            found[figure] = multiplies_of_relu()
+            met.wait(60)
+
+    threads = [threading.Thread(target=work, args=(figure,)) for figure in (0, 5, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {0: 0, 5: 5 * 2 * 3, 9: 9 * 2 * 3}
+
+
+def test_a_registry_seen_from_here_is_the_same_in_every_thread() -> None:
+    """A trace whose network works in threads of its own counts by the rules that its caller replaced."""
+    with profiler.rules_replaced({OP: costs(1)}):
+        view = REGISTRY.seen_from_here()
+    found: list[bool] = []
+    thread = threading.Thread(target=lambda: found.extend([OP in view, OP in REGISTRY, "aten::relu" in view]))
+    thread.start()
+    thread.join()
+    assert found == [True, False, True]
+
+
+def test_the_profiler_registers_each_of_its_own_operations_once() -> None:
+    """Functions of one name would replace each other in silence; so every registration is looked at."""
+    code = """
+import sys, types
+import profiler
+package = types.ModuleType("profiler.rules")
+package.__path__ = [profiler.__path__[0] + "/rules"]
+sys.modules["profiler.rules"] = package
+from profiler.rules.registry import Registry
+add, seen = Registry.add, []
+Registry.add = lambda self, entry, **options: (seen.append(entry.op), add(self, entry, **options))
+del sys.modules["profiler.rules"]
+import profiler.rules
+twice = sorted({op for op in seen if seen.count(op) > 1})
+sys.exit(f"{twice}" if twice or len(seen) < 100 else 0)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
