@@ -129,6 +129,23 @@ def _flat(value: object) -> object:
     return tuple(numbers)
 
 
+MOST_DIMENSIONS = 64
+"""How many torch's tensors may have."""
+
+
+def _shape_of(values: object, depth: int = 0) -> list[int]:
+    """How long nested lists are at each level; those of one level have one length."""
+    if not isinstance(values, (list, tuple)):
+        return []
+    if depth == MOST_DIMENSIONS:
+        raise _expected(f"lists at most {MOST_DIMENSIONS} deep", found="values that are deeper")
+    inner = [_shape_of(item, depth + 1) for item in values]
+    if any(shape != inner[0] for shape in inner):
+        lengths = "lists and numbers" if [] in inner else f"lists of {min(inner)[0]} and of {max(inner)[0]}"
+        raise _expected("lists of one length, or a shape", found=f"values that hold {lengths} beside each other")
+    return [len(values), *(inner[0] if inner else [])]
+
+
 Size = Annotated[int, Field(gt=0)]
 Format = Annotated[str, _known("a format", FORMATS)]
 Table = Annotated[str, _known("a table", TABLES)]
@@ -147,8 +164,8 @@ class InputSpec(_Section):
     """One tensor that the network is given.
 
     Without ``dtype`` it has the network's.  Integers are drawn from ``low`` ≤ value < ``high`` (0 and 1 by
-    default) where a real run needs values.  With ``values`` they are these, nested as the tensor is or in one list:
-    sizes, lengths and masks that decide what the network does.
+    default) where a real run needs values.  With ``values`` they are these: sizes, lengths and masks that decide what
+    the network does.  Without a ``shape``, the tensor is nested as they are; with one, they may be in one list too.
     """
 
     shape: Annotated[tuple[Size, ...], BeforeValidator(_sequence)]
@@ -156,6 +173,17 @@ class InputSpec(_Section):
     low: int | None = None
     high: int | None = None
     values: Annotated[tuple[int | float | bool, ...] | None, BeforeValidator(_flat)] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shape_from_values(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("values") is None or "shape" in data:
+            return data
+        try:
+            _flat(data["values"])
+        except PydanticCustomError:
+            return {**data, "shape": (1,)}  # the error is then that of the key values
+        return {**data, "shape": _shape_of(data["values"])}
 
     @model_validator(mode="after")
     def _check_values(self) -> Self:
@@ -199,8 +227,15 @@ def _scalar(value: object) -> object:
     return value
 
 
+def _only_values(value: Mapping[str, object]) -> bool:
+    """Whether it is a tensor that has its shape from its values, and not a mapping with an input of that name."""
+    known = InputSpec.model_fields
+    meant = all(key in known or did_you_mean(str(key), known) for key in value)
+    return meant and isinstance(value.get("values"), (bool, int, float, list, tuple))
+
+
 def _input_tag(value: object) -> str:
-    if isinstance(value, InputSpec) or (isinstance(value, dict) and "shape" in value):
+    if isinstance(value, InputSpec) or (isinstance(value, dict) and ("shape" in value or _only_values(value))):
         return "<tensor>"
     if isinstance(value, dict):
         return "<mapping>"
@@ -218,7 +253,7 @@ InputValue = TypeAliasType(
         Discriminator(_input_tag),
     ],
 )
-"""A tensor, a plain value, or a list or mapping of such; a mapping with the key ``shape`` is a tensor."""
+"""A tensor, a plain value, or a list or mapping of such; a mapping with the key ``shape`` or ``values`` is a tensor."""
 
 
 def _inputs_tag(value: object) -> str:

@@ -231,6 +231,17 @@ BAD_CONTENT = [
     (one_input("shape: [3], values: [1, 2]"), "inputs.0: found 2 values, expected 3 of them for shape [3]"),
     (one_input("shape: [2], values: [1, a]"), "inputs.0.values: found [1, 'a'], expected numbers, or lists of them"),
     (one_input("shape: [1], dtype: int8, values: [1.5]"), "inputs.0: found values for dtype int8 that are none"),
+    (one_input("values: [1, a]"), "inputs.0.values: found [1, 'a'], expected numbers, or lists of them"),
+    (
+        one_input("values: [[1, 2], [3]]"),
+        "inputs.0: found values that hold lists of 1 and of 2 beside each other, expected lists of one length, or a",
+    ),
+    (one_input("values: [[1], 3]"), "inputs.0: found values that hold lists and numbers beside each other, expected"),
+    (
+        one_input("values: " + "[" * 65 + "1" + "]" * 65),
+        "inputs.0: found values that are deeper, expected lists at most 64",
+    ),
+    (one_input("values: [1, 2], dtyp: int8"), "inputs.0.dtyp: unknown key, did you mean 'dtype'?"),
     (one_input("shape: [1], dtype: int8, low: 1, values: [1]"), "inputs.0: found values with low or high, expected"),
 ]
 

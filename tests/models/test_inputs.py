@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import profiler
-from profiler.config import DTYPES, INTEGER_DTYPES, InputSpec
+from profiler.config import DTYPES, INTEGER_DTYPES, Config, InputSpec
 from profiler.models.inputs import build_inputs
 
 
@@ -85,6 +85,36 @@ def test_values_are_what_they_say_on_every_device() -> None:
         (found,), _ = build_inputs((nested,), device=device)
         assert found.tolist() == [[1, 2, 3], [4, 5, 6]]
         assert found.dtype == torch.int64
+
+
+@pytest.mark.parametrize(
+    ("values", "shape"),
+    [
+        ([1, 16, 16], (3,)),
+        ([[1, 2, 3], [4, 5, 6]], (2, 3)),
+        ([[[7]]], (1, 1, 1)),
+        (5, ()),
+        ([[True, False]], (1, 2)),
+        ([[0.5], [1.5]], (2, 1)),
+    ],
+)
+def test_a_shape_follows_from_values(values: Any, shape: tuple[int, ...]) -> None:
+    """As they are nested, in a list of inputs as in a mapping; a shape that is given stays."""
+    spec = InputSpec.model_validate({"values": values})
+    assert spec.shape == shape
+    assert build_inputs((spec,), device="meta")[0][0].tolist() == values
+    model = {"target": "a:b"}
+    config = Config.model_validate({"name": "a", "model": model, "inputs": {"x": [{"values": values}]}})
+    assert config.inputs == {"x": (spec,)}
+    flat = InputSpec.model_validate({"values": [1, 2, 3, 4], "shape": [2, 2]})
+    assert (flat.shape, flat.values) == ((2, 2), (1, 2, 3, 4))
+
+
+def test_an_input_that_is_called_values_is_no_tensor_of_its_own() -> None:
+    """A mapping of inputs may have that name among others."""
+    inputs = {"x": {"values": {"shape": [3]}, "lengths": {"values": [1, 2]}}}
+    config = Config.model_validate({"name": "a", "model": {"target": "a:b"}, "inputs": inputs})
+    assert config.inputs == {"x": {"values": InputSpec(shape=(3,)), "lengths": InputSpec(shape=(2,), values=(1, 2))}}
 
 
 def test_sizes_that_are_given_decide_what_is_counted() -> None:
