@@ -14,6 +14,7 @@ from profiler.counters import COUNTERS, DISTRIBUTIONS, IN_OWN_PROCESS, ON_META
 from profiler.counters.calling import installed_version
 from profiler.counters.process import FromFunction, FromObject, Source, count_in_process
 from profiler.errors import NeedsDataError, ProfilerError, TraceError, UncountedError
+from profiler.files import NAME_EXPECTED, folder_name, is_folder_name
 from profiler.formatting import bytes_text, thousands
 from profiler.models.real_copies import BYTES_LIMIT, real_size
 from profiler.profiles import Profile
@@ -56,9 +57,11 @@ def profile(
         raise ProfilerError(f"mode: found {mode!r}, expected 'inference' or 'training'")
     if optimizer is not None and mode != "training":
         raise ProfilerError(f"optimizer: found {optimizer!r} in mode {mode!r}, expected it in mode 'training' only")
+    if name is not None and not is_folder_name(name):
+        raise ProfilerError(f"name: found {name[:60]!r}, expected {NAME_EXPECTED}")
     kind = type(model)
     target = f"{kind.__module__}:{kind.__qualname__}"
-    return _profile(given(model, inputs), name or kind.__name__, target, mode, optimizer, strict)
+    return _profile(given(model, inputs), name or folder_name(kind.__name__), target, mode, optimizer, strict)
 
 
 def profile_config(config: Config, *, strict: bool = False, crosscheck: bool = True) -> Profile:

@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -218,8 +218,7 @@ def crosscheck_command(
         elif against is not None:
             raise click.UsageError("--against needs a network; a saved profile holds what its counters said")
         (profile,) = _profile_all([(name, item)], strict=False, crosscheck=True, quiet=quiet)
-        folder = output / profile.name if output is not None else None
-        _deliver(crosscheck_report(profile), folder, formats, FORMAT_NAMES, quiet=quiet)
+        _deliver(crosscheck_report(profile), output, formats, FORMAT_NAMES, quiet=quiet, subfolder=profile.name)
         open_rows = unexplained(profile.agreement)
         if len(open_rows):
             _fail(f"{profile.name}: {len(open_rows)} differences are unexplained", NOT_AS_IT_SHOULD_BE)
@@ -251,8 +250,7 @@ def rewrite_command(
         _check_one_format(output, formats)
         result = rewrite_config(load_config(source))
         report = rewriting_report(result.before, result.after, result.findings(), result.reasons_left())
-        folder = output / result.before.name if output is not None else None
-        _deliver(report, folder, formats, TABLE_FORMATS, quiet=quiet)
+        _deliver(report, output, formats, TABLE_FORMATS, quiet=quiet, subfolder=result.before.name)
         if not result.equivalence.passed:
             _fail(f"{result.before.name}: {result.verdict()}", NOT_AS_IT_SHOULD_BE)
 
@@ -266,7 +264,7 @@ def rewrite_command(
 def report_command(sources: tuple[str, ...], output: Path, check: bool, quiet: bool, debug: bool) -> None:
     """Write the tables of several networks, their comparison, and an index page that sums them up."""
     with _errors_in_one_line(debug):
-        from profiler.files import write_text
+        from profiler.files import write_files
         from profiler.render import collection_files
 
         asked = _read_sources(sources, ())
@@ -281,8 +279,7 @@ def report_command(sources: tuple[str, ...], output: Path, check: bool, quiet: b
             if stale:
                 _fail(f"{output} is not up to date: {', '.join(stale)}", NOT_AS_IT_SHOULD_BE)
             return
-        for name, text in files.items():
-            write_text(output / name, text)
+        write_files(output, files)
         if not quiet:
             click.echo(f"{output}: {len(files)} files", err=True)
 
@@ -449,17 +446,15 @@ def _write_profiles(
     formats: tuple[str, ...] | None,
     depth: int | None,
 ) -> None:
-    from profiler.files import write_text
+    from profiler.files import write_files
     from profiler.render import profile_report, render_files
 
     for (_, item), profile in zip(asked, profiles, strict=True):
         wanted_formats, wanted_tables = _wanted(item)
         files = render_files(profile_report(profile, wanted_tables, depth), formats or wanted_formats)
-        if not profile.counters:
-            for name in ("crosscheck.csv", "crosscheck.md"):  # of an earlier run: it would not be of this profile
-                (output / profile.name / name).unlink(missing_ok=True)
-        for name, text in files.items():
-            write_text(output / profile.name / name, text)
+        # What an earlier run left of a cross-check would not be of this profile.
+        stale = () if profile.counters else (f"{profile.name}/crosscheck.csv", f"{profile.name}/crosscheck.md")
+        write_files(output, {f"{profile.name}/{name}": text for name, text in files.items()}, stale=stale)
 
 
 def _wanted(item: Any) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
@@ -483,18 +478,24 @@ def _check_one_format(output: Path | None, formats: Sequence[str] | None) -> Non
 
 
 def _deliver(
-    report: Report, folder: Path | None, formats: Sequence[str] | None, default: Sequence[str], *, quiet: bool
+    report: Report,
+    output: Path | None,
+    formats: Sequence[str] | None,
+    default: Sequence[str],
+    *,
+    quiet: bool,
+    subfolder: str = "",
 ) -> None:
-    """Write a report to ``folder`` in the formats asked for, or by default; print it, in one format or for people."""
-    from profiler.files import write_text
+    """Write a report to ``output`` in the formats asked for, or by default; print it, in one format or for people."""
+    from profiler.files import write_files
     from profiler.render import render_files
 
-    if folder is not None:
-        for name, text in render_files(report, tuple(formats or default)).items():
-            write_text(folder / name, text)
+    if output is not None:
+        files = render_files(report, tuple(formats or default))
+        write_files(output, {str(PurePosixPath(subfolder, name)): text for name, text in files.items()})
     if quiet:
         return
-    if folder is None and formats is not None:
+    if output is None and formats is not None:
         files = render_files(report, tuple(formats))
         last_table = next((text for name, text in reversed(files.items()) if name.endswith(".csv")), "")
         click.echo(files.get("summary.md") or files.get("profile.json") or last_table, nl=False)

@@ -29,6 +29,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from profiler.errors import ConfigError, did_you_mean
+from profiler.files import NAME_EXPECTED, folder_name, is_folder_name
 
 FLOATING_DTYPES = (
     "float16",
@@ -100,8 +101,8 @@ def _counters(value: object) -> object:
 
 
 def _check_name(name: str) -> str:
-    if not name.strip() or name in (".", "..") or re.search(r'[/\\:*?"<>|\x00-\x1f]', name):
-        raise _expected("a name that can be a folder's: not empty, without / \\ : * ? \" < > |")
+    if not is_folder_name(name):
+        raise _expected(NAME_EXPECTED)
     return name
 
 
@@ -367,7 +368,7 @@ def quick_config(target: str, shapes: Iterable[str]) -> Config:
     left to the target's source.  Raises ConfigError.
     """
     inputs = [_parse_shape(shape) for shape in shapes] or None
-    name = re.sub(r'[/\\:*?"<>|\x00-\x1f]', "_", target.rpartition(":")[2]) or "network"
+    name = folder_name(target.rpartition(":")[2])
     return _validate({"name": name, "model": {"target": target}, "inputs": inputs}, target)
 
 

@@ -1,12 +1,96 @@
-"""Writing files whole: to a temporary name beside the place, then moved there."""
+"""Reading files within bounds, and writing them whole: to a temporary name beside the place, then moved there."""
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from profiler.errors import OutputError
+
+NAME_EXPECTED = (
+    "a name that can be a folder's: not empty, at most 255 bytes, without / \\ : * ? \" < > | and control characters, "
+    "no dot or space at its end, no device of Windows"
+)
+"""What :func:`is_folder_name` accepts, for messages."""
+
+_NOT_IN_NAMES = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
+_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9]) *(\..*)?", re.IGNORECASE | re.DOTALL)
+_NAME_BYTES = 255
+
+
+def is_folder_name(name: str) -> bool:
+    """Whether a folder can have this name on any system, and leads nowhere else: no separators, no ``..``.
+
+    Characters that control a terminal or the direction of writing, and halves of surrogate pairs, are in no name.
+    """
+    return (
+        bool(name.strip())
+        and not _NOT_IN_NAMES.search(name)
+        and not name.endswith((".", " "))
+        and not _DEVICES.fullmatch(name)
+        and len(name.encode()) <= _NAME_BYTES
+    )
+
+
+def folder_name(text: str) -> str:
+    """``text`` as the name of a folder: what a name cannot hold becomes ``_``."""
+    name = _NOT_IN_NAMES.sub("_", text).rstrip(". ")
+    if _DEVICES.fullmatch(name):
+        name = f"_{name}"
+    while len(name.encode()) > _NAME_BYTES:
+        name = name[:-1].rstrip(". ")
+    return name if name.strip() else "network"
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """What is in the file ``path``, of at most ``limit`` bytes; a pipe that nobody writes to reads as empty.
+
+    Raises OSError, also where there is more.
+    """
+    unblocked = getattr(os, "O_NONBLOCK", 0)  # opening a pipe without a writer would wait for one
+    handle = os.open(path, os.O_RDONLY | unblocked | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+    try:
+        if unblocked:
+            os.set_blocking(handle, True)
+        with open(handle, "rb", closefd=False) as file:
+            data = file.read(limit + 1)
+    finally:
+        os.close(handle)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"larger than {limit:,} bytes")
+    return data
+
+
+def write_files(folder: Path, files: Mapping[str, str], *, stale: Iterable[str] = ()) -> None:
+    """Write every text to its path inside ``folder``, and remove those of ``stale``.
+
+    Nothing is written outside of ``folder``: a path that a link, or ``..``, leads out of it is refused before the
+    first file is written.  Raises :class:`OutputError`.
+    """
+    stale = tuple(stale)
+    for name in (*files, *stale):
+        _check_inside(folder, folder / name)
+    for name in stale:
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"{folder / name}: cannot be removed: {error.strerror or error}") from error
+    for name, text in files.items():
+        write_text(folder / name, text)
+
+
+def _check_inside(folder: Path, path: Path) -> None:
+    try:
+        place = path.parent.resolve()
+        inside = place.is_relative_to(folder.resolve()) and path.name not in ("", ".", "..")
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a null character
+        raise OutputError(f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}") from error
+    if not inside:
+        raise OutputError(f"{path}: leads to {place}, expected a place inside {folder}; remove the link")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -245,3 +245,16 @@ def test_rewrites_are_reached_from_the_package() -> None:
     folded = profiler.rewrites.fold_batchnorm(model)
     assert isinstance(folded.get_submodule("1"), nn.Identity)
     assert isinstance(model[1], nn.BatchNorm2d)
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/b", "", "a\x1b[2J"])
+def test_a_name_is_that_of_a_folder(name: str) -> None:
+    """Since that is where its tables are written."""
+    with pytest.raises(ProfilerError, match=r"name: found .*, expected a name that can be a folder's"):
+        profiler.profile(nn.Linear(2, 3), torch.zeros(1, 2), name=name)
+
+
+def test_an_unnamed_network_has_a_folders_name() -> None:
+    """A class made at run time may be called anything."""
+    odd = type("Net[3/4]", (nn.Linear,), {})
+    assert profiler.profile(odd(2, 3), torch.zeros(1, 2)).name == "Net[3_4]"

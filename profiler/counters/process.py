@@ -17,12 +17,21 @@ from typing import Any
 
 from torch import nn
 
+import profiler
 from profiler.counters import DISTRIBUTIONS
 from profiler.counters.calling import MESSAGE_LENGTH, failure, installed_version
 from profiler.records import CounterRecord
 
 TIME_LIMIT = 300.0
 """Seconds after which a counter is given up."""
+
+START = """\
+import sys
+sys.path.append(sys.argv.pop(1))
+from profiler.counters.worker import main
+main(sys.argv[1])
+"""
+"""Where the profiler is comes last on the path, and under ``-P`` no current folder comes first."""
 
 ORDER = "order.json"
 NETWORK = "network.pickle"
@@ -85,7 +94,8 @@ def _write_order(folder: Path, counter: str, source: Source) -> None:
 
 
 def _run(folder: Path, counter: str, installed: str, limit: float) -> CounterRecord:
-    command: Sequence[str] = (sys.executable, "-W", "ignore", "-m", "profiler.counters.worker", str(folder))
+    root = str(Path(profiler.__file__).parents[1])
+    command: Sequence[str] = (sys.executable, "-P", "-W", "ignore", "-c", START, root, str(folder))
     try:
         ended = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=limit, check=False)
     except subprocess.TimeoutExpired:

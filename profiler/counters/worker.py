@@ -1,7 +1,4 @@
-"""The other end of :mod:`profiler.counters.process`: makes the network, runs the counter, writes its record.
-
-``python -m profiler.counters.worker FOLDER``
-"""
+"""The other end of :mod:`profiler.counters.process`: makes the network, runs the counter, writes its record."""
 
 from __future__ import annotations
 
@@ -23,8 +20,12 @@ from profiler.models.torchvision_ops import with_operators
 from profiler.records import CounterRecord
 
 
-def main(folder: Path) -> None:
-    """Carry out the order in ``folder``; whatever the network or the counter raises becomes a record."""
+def main(place: str) -> None:
+    """Carry out the order in the folder ``place``; whatever the network or the counter raises becomes a record.
+
+    Modules are then looked for where the process that gave the order looks for them, in its order.
+    """
+    folder = Path(place)
     order = json.loads((folder / ORDER).read_text(encoding="utf-8"))
     sys.path[:] = order["path"]
     counter = order["counter"]
@@ -44,7 +45,3 @@ def _network(order: Mapping[str, Any], folder: Path) -> tuple[nn.Module, Any]:
         return model, inputs
     model, inputs = with_operators(lambda: pickle.loads((folder / NETWORK).read_bytes()))
     return model, inputs
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

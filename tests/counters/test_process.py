@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -106,3 +108,34 @@ def test_a_large_network_that_cannot_be_sent_is_counted_here(monkeypatch: pytest
 def test_versions_are_known() -> None:
     """All counters are installed where the tests run."""
     assert all(installed_version(DISTRIBUTIONS.get(name, name)) for name in COUNTERS)
+
+
+NET = "from torch import nn\n\n\ndef Net():\n    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())\n"
+CONFIG = "model: {target: 'net.py:Net'}\ninputs: [{shape: [1, 3, 8, 8]}]\n"
+COMMAND = "from profiler.cli import main; main()"
+
+
+def test_modules_in_the_current_folder_are_not_run(tmp_path: Path) -> None:
+    """A file called as a module of Python or of a library is not imported by the counter's process."""
+    (tmp_path / "net.py").write_text(NET)
+    (tmp_path / "net.yaml").write_text(CONFIG)
+    for name in ("json", "pickle", "statistics", "yaml", "torch", "thop", "profiler"):
+        (tmp_path / f"{name}.py").write_text(f"open('{name}.txt', 'w').close()\nraise SystemExit(9)\n")
+    command = [sys.executable, "-P", "-W", "ignore", "-c", COMMAND, "crosscheck", "net.yaml", "--against", "thop"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert list(tmp_path.glob("*.txt")) == []
+    assert (ended.returncode, "thop" in ended.stdout) == (0, True)
+
+
+def test_modules_beside_the_caller_can_be_imported(tmp_path: Path) -> None:
+    """A network whose class is in a module of the caller's folder is made in the counter's process, too."""
+    (tmp_path / "mine.py").write_text("from torch import nn\n\n\nclass Mine(nn.Linear):\n    pass\n")
+    (tmp_path / "script.py").write_text(
+        "import torch, profiler, mine\n"
+        "checked = profiler.crosscheck(mine.Mine(3, 4), torch.rand(2, 3), against=['thop'])\n"
+        "assert [record.status for record in checked.counters] == ['ok'], checked.counters\n"
+        "assert profiler.unexplained(checked.agreement).empty\n"
+    )
+    command = [sys.executable, "-W", "ignore", str(tmp_path / "script.py")]
+    ended = subprocess.run(command, cwd=tmp_path.parent, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -1,0 +1,124 @@
+"""Names of folders, files read within bounds, and output that stays in its folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from profiler.errors import OutputError
+from profiler.files import folder_name, is_folder_name, read_bytes, write_files
+
+BAD_NAMES = (
+    "", " ", ".", "..", "...", "../../evil", "/etc", "a/b", "a\\b", "C:", "C:\\x", "a*", "a?", 'a"', "<a>", "a|b",
+    "a\x00b", "a\nb", "a\x1b[2J", "a\x7f", "a\x85", "a\x9b2J", "a\u202eb", "a\u2066b", "a\u2028b", "a\ud800",
+    "a.", "a ", "CON", "nul", "aux.txt", "com1", "LPT9.x.y", "x" * 256, "é" * 128,
+)  # fmt: skip
+GOOD_NAMES = (
+    "a",
+    "alexnet",
+    ".hidden",
+    "a b",
+    "a.b",
+    "Größe",
+    "网络",
+    "console",
+    "com",
+    "x" * 255,
+    "é" * 127,
+    "-",
+    "~",
+)
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_what_no_folder_should_be_called(name: str) -> None:
+    """Paths, devices, control characters, and what is too long; each can be made a name."""
+    assert not is_folder_name(name)
+    assert is_folder_name(folder_name(name))
+
+
+@pytest.mark.parametrize("name", GOOD_NAMES)
+def test_what_a_folder_may_be_called(name: str) -> None:
+    """Names in any script; they stay as they are."""
+    assert is_folder_name(name)
+    assert folder_name(name) == name
+
+
+@given(st.text(st.characters(), max_size=300))
+def test_any_text_can_be_made_a_name(text: str) -> None:
+    """What is made of it is accepted, and lies one folder down."""
+    name = folder_name(text)
+    assert is_folder_name(name)
+    assert os.path.normpath(os.path.join("out", name)) == os.path.join("out", name)
+
+
+@pytest.mark.parametrize("name", ["../evil.txt", "a/../../evil.txt", "/tmp/evil.txt", "a/..", "."])
+def test_a_path_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    """Nothing is written, not even what comes before it."""
+    out = tmp_path / "out"
+    with pytest.raises(OutputError, match="expected a place inside"):
+        write_files(out, {"good.txt": "x", name: "x"})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("stale", [False, True])
+def test_a_link_out_of_the_folder_is_refused(tmp_path: Path, stale: bool) -> None:
+    """A network's folder that is a link to elsewhere is neither written to nor cleaned up."""
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    out.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "crosscheck.csv").write_text("theirs")
+    (out / "net").symlink_to(elsewhere)
+    with pytest.raises(OutputError, match="remove the link"):
+        write_files(out, {} if stale else {"net/layers.csv": "x"}, stale=["net/crosscheck.csv"] if stale else [])
+    assert [path.name for path in elsewhere.iterdir()] == ["crosscheck.csv"]
+
+
+def test_links_that_lead_nowhere_else_are_followed(tmp_path: Path) -> None:
+    """The output folder itself may be a link; a file that is a link is replaced, not written through."""
+    real, other = tmp_path / "real", tmp_path / "other.txt"
+    real.mkdir()
+    other.write_text("theirs")
+    (tmp_path / "out").symlink_to(real)
+    (real / "a.txt").symlink_to(other)
+    write_files(tmp_path / "out", {"a.txt": "ours", "net/b.txt": "ours"})
+    assert (real / "a.txt").read_text() == (real / "net" / "b.txt").read_text() == "ours"
+    assert other.read_text() == "theirs"
+
+
+@pytest.mark.parametrize("folder", ["out", "out/net"])
+def test_a_loop_of_links_is_an_error_of_ours(tmp_path: Path, folder: str) -> None:
+    """For the folder and in it."""
+    link = tmp_path / folder
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(link)
+    with pytest.raises(OutputError):
+        write_files(tmp_path / "out", {"net/a.txt": "x"})
+
+
+def test_files_are_read_within_bounds(tmp_path: Path) -> None:
+    """Up to the limit; more, a folder, and what is not there are errors of the system."""
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    assert read_bytes(path, 5) == b"12345"
+    for place, limit in ((path, 4), (tmp_path, 4), (tmp_path / "none", 4)):
+        with pytest.raises(OSError, match="larger than 4|directory|No such file"):
+            read_bytes(place, limit)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")
+def test_a_pipe_that_nobody_writes_to_is_empty(tmp_path: Path) -> None:
+    """It is not waited for."""
+    os.mkfifo(tmp_path / "pipe")
+    assert read_bytes(tmp_path / "pipe", 5) == b""
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="has no endless files")
+def test_an_endless_file_is_given_up() -> None:
+    """At the limit."""
+    with pytest.raises(OSError, match="larger than 1,000 bytes"):
+        read_bytes(Path("/dev/zero"), 1000)
