@@ -6,6 +6,7 @@ from profiler.rewrites.folding import fold_batchnorm
 from profiler.rewrites.images import cifar10_images, generated_images
 from profiler.rewrites.imitation import imitate_training
 from profiler.rewrites.registry import REWRITES, Change, Left, Rewritten, apply_rewrites, register, rewrite
+from profiler.rewrites.reparameterizing import reparameterize
 
 __all__ = [
     "REWRITES",
@@ -22,5 +23,6 @@ __all__ = [
     "imitate_training",
     "linear_to_convolution",
     "register",
+    "reparameterize",
     "rewrite",
 ]
