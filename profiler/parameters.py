@@ -8,16 +8,18 @@ import torch
 from torch import nn
 
 from profiler.records import ParameterRecord
+from profiler.tracing.scripts import frozen_weights
 from profiler.tracing.tensors import dtype_name
 
 
 def parameter_records(model: nn.Module) -> tuple[ParameterRecord, ...]:
     """Every parameter, then every buffer of ``model``, in the order of its modules.
 
-    A tensor that several modules or names share is one record; the first module that holds it owns it.
+    A tensor that several modules or names share is one record; the first module that holds it owns it.  What a frozen
+    script holds as constants are its parameters.
     """
     return (
-        *_records(list(model.named_parameters(remove_duplicate=False)), buffer=False),
+        *_records([*model.named_parameters(remove_duplicate=False), *frozen_weights(model)], buffer=False),
         *_records(list(model.named_buffers(remove_duplicate=False)), buffer=True),
     )
 

@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from profiler.errors import TraceError
 from profiler.tracing.private import is_fake
+from profiler.tracing.scripts import copy_script, script_roots
 
 
 def to_meta(tensor: torch.Tensor) -> torch.Tensor:
@@ -65,6 +66,8 @@ def copy_to_meta(model: nn.Module) -> nn.Module:
         memo[id(parameter)] = _copy_parameter(parameter)
     for buffer in model.buffers():
         memo[id(buffer)] = UninitializedBuffer().to("meta") if is_lazy(buffer) else to_meta(buffer)
+    for script in script_roots(model):
+        memo[id(script)] = copy_script(script, memo, on_meta=True)
     with _CopyShapesOnly():
         return deep_copy(model, memo)
 
@@ -76,6 +79,9 @@ def deep_copy(model: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module
     something else stands in the way.
     """
     memo = memo or {}
+    for script in script_roots(model):
+        if id(script) not in memo:
+            memo[id(script)] = copy_script(script, memo, on_meta=False)
     try:
         return copy.deepcopy(model, dict(memo))
     except Exception as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
@@ -33,21 +33,30 @@ __all__ = [
     "TorchDispatchMode",
     "by_position",
     "can_be_taken_apart",
+    "compiled_further",
     "flex_attention_results",
     "flex_attention_traceable",
     "gradients_asked_for",
+    "graph_constants",
+    "graph_nodes",
+    "insert_call",
     "is_fake",
+    "is_frozen",
     "is_higher_order",
     "is_mutable",
     "jagged_values",
     "last_node_number",
+    "method_graphs",
     "nested_shapes",
     "operator_name",
     "operators",
     "overload_name",
     "running_node",
+    "script_tensors",
+    "set_script_tensor",
     "stored_positions",
     "stored_values",
+    "submodule_called",
     "without_compiler",
     "written_by",
 ]
@@ -161,6 +170,8 @@ def gradients_asked_for() -> tuple[bool, ...]:
 
 def without_compiler(model: nn.Module) -> nn.Module:
     """The module that ``torch.compile`` wrapped; any other module is returned as it is."""
+    if isinstance(model, torch.jit.ScriptModule):
+        return model
     wrapped = model.__dict__.get("_modules", {}).get("_orig_mod")
     return model if wrapped is None else wrapped
 
@@ -218,3 +229,78 @@ def flex_attention_traceable() -> Iterator[None]:
             _flex_runs -= 1
             if not _flex_runs:
                 settings.update(_flex_before)
+
+
+def script_tensors(module: torch.jit.ScriptModule) -> list[tuple[str, torch.Tensor]]:
+    """The parameters and buffers that a script module itself holds, by name."""
+    compiled: Any = module._c
+    return [*torch._C.ParameterDict(compiled).items(), *torch._C.BufferDict(compiled).items()]
+
+
+def set_script_tensor(module: torch.jit.ScriptModule, name: str, tensor: torch.Tensor) -> None:
+    """Put ``tensor`` in the place of that parameter or buffer; in Python only real parameters may be assigned."""
+    module._c.setattr(name, tensor)
+
+
+def is_frozen(module: torch.jit.ScriptModule) -> bool:
+    """Whether ``torch.jit.freeze`` made its parameters constants of its graph; it has no mode then."""
+    return not module._c.hasattr("training")
+
+
+def method_graphs(module: torch.jit.ScriptModule) -> dict[str, Any]:
+    """The graphs of the module's methods, by their full names; modules of one class share them."""
+    compiled: Any = module._c
+    prefix = compiled._type().qualified_name()
+    return {f"{prefix}.{name}": compiled._get_method(name).graph for name in compiled._method_names()}
+
+
+def graph_nodes(graph: Any) -> Iterator[Any]:
+    """Every node of a graph or block, those of the blocks in it (branches and loops) too, in order."""
+    for node in graph.nodes():
+        yield node
+        for block in node.blocks():
+            yield from graph_nodes(block)
+
+
+def submodule_called(graph: Any, node: Any) -> str | None:
+    """The name, below the module whose method ``graph`` is, of the submodule whose forward ``node`` calls."""
+    if node.kind() != "prim::CallMethod" or node.s("name") != "forward":
+        return None
+    itself = next(graph.inputs()).debugName()
+    value, names = next(node.inputs()), []
+    while value.node().kind() == "prim::GetAttr":
+        names.append(value.node().s("name"))
+        value = next(value.node().inputs())
+    return ".".join(reversed(names)) if names and value.debugName() == itself else None
+
+
+def insert_call(graph: Any, op: str, words: Sequence[str], values: Sequence[Any], where: Any, *, after: bool) -> None:
+    """Call the operator ``op`` before or after a node, with constants and a list of those ``values`` that are tensors."""
+    with graph.insert_point_guard(where):
+        constants = [graph.insertConstant(word) for word in words]
+    tensors = [value for value in values if value.type().isSubtypeOf(torch._C.TensorType.get())]
+    gathered = graph.create("prim::ListConstruct", tensors, 1)
+    gathered.output().setType(torch._C.ListType.ofTensors())
+    call = graph.create(op, [*constants, gathered.output()], 0)
+    if after:
+        gathered.insertAfter(where)
+        call.insertAfter(gathered)
+    else:
+        gathered.insertBefore(where)
+        call.insertBefore(where)
+
+
+def graph_constants(graph: Any) -> list[torch.Tensor]:
+    """The tensors that are constants of the graph, in the order in which they are used."""
+    found: dict[str, torch.Tensor] = {}
+    for node in graph_nodes(graph):
+        for value in node.inputs():
+            source = value.node()
+            if source.kind() == "prim::Constant" and source.hasAttribute("value") and source.kindOf("value") == "t":
+                found.setdefault(value.debugName(), source.t("value"))
+    return list(found.values())
+
+
+def compiled_further(graph: Any) -> bool:
+    """Whether ``torch.jit.optimize_for_inference`` put kernels into the graph that no dispatch mode sees."""
+    return any(node.kind() == "prim::ConstantMKLDNNTensor" for node in graph_nodes(graph))

@@ -20,11 +20,15 @@ from profiler.tracing.copying import to_meta
 from profiler.tracing.meta_results import META_RESULTS
 from profiler.tracing.private import TorchDispatchMode, can_be_taken_apart, is_mutable, operator_name, overload_name
 from profiler.tracing.scope import ModuleScope
+from profiler.tracing.scripts import ENTER, LEAVE
 from profiler.tracing.tensors import collect, dtype_name, map_arguments, shape_of, stored_in
 from profiler.tracing.values import OF_ANY_VALUES, UNKNOWN, KnownValues
 
 META = torch.device("meta")
 PLAIN = frozenset({torch.Tensor, nn.Parameter})
+
+OF_SCRIPTS = frozenset({ENTER, LEAVE, "aten::equal"})
+"""Operators that scripts run for other reasons than that the network asks for them."""
 
 TAKES_SIZES = frozenset({"aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu"})
 """Operators that are told the lengths of packed sequences by a tensor, which has to be on the CPU."""
@@ -43,6 +47,7 @@ class _Known:
     mutable: bool = False
     of_any_values: bool = False
     overload: str = ""
+    of_scripts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,12 @@ class Origins:
             (self._activations.add if from_activation else self._activations.discard)(storage)
             (self._parameters.add if from_parameter else self._parameters.discard)(storage)
 
+    def stand_in(self, tensor: torch.Tensor, twin: torch.Tensor) -> None:
+        """``twin`` takes the place of ``tensor``."""
+        self.follow([tensor], [twin])
+        if _storage(tensor) in self._roots:
+            self._roots[self._keep(twin)] = self._roots[_storage(tensor)]
+
     def _keep(self, tensor: torch.Tensor) -> int:
         try:
             self._kept.append(tensor.untyped_storage())
@@ -153,6 +164,8 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         known = self._known.get(func)
         if known is None:
             known = self._known[func] = self._look_up(func)
+        if known.of_scripts and self._done_for_script(known.name, args):
+            return torch.equal(*args) if known.name == "aten::equal" else None
         kwargs = kwargs or {}
         inputs: list[torch.Tensor] = []
         collect((args, kwargs), inputs)
@@ -174,6 +187,17 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             raise
         self._record(known, args, kwargs, inputs, result)
         return result
+
+    def _done_for_script(self, name: str, args: Any) -> bool:
+        """Whether the operation is no work of the network: it marks a call, or compares a script's constants."""
+        if name == ENTER:
+            self._scope.enter_part(*args)
+        elif name == LEAVE:
+            self._scope.leave_part(*args)
+        else:
+            constants = set(map(_storage, self._scope.script_constants))
+            return all(_storage(tensor) in constants for tensor in args)
+        return True
 
     def _run(self, func: Any, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], on_meta: bool) -> Any:
         """The result of an operation; of one on values that are known the true one."""
@@ -217,6 +241,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             mutable=is_mutable(func),
             of_any_values=name in OF_ANY_VALUES,
             overload=overload if (overload := overload_name(func)) in KEPT_OVERLOADS else "",
+            of_scripts=name in OF_SCRIPTS,
         )
 
     def _move(self, args: Any, kwargs: Any, inputs: list[torch.Tensor], *, mixed: bool) -> Any:
@@ -226,7 +251,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if isinstance(leaf, torch.Tensor) and not leaf.is_meta:
                 if id(leaf) not in self._meta_twins:
                     twin = to_meta(leaf)
-                    self._origins.follow([leaf], [twin])
+                    self._origins.stand_in(leaf, twin)
                     self._values.note(twin, leaf)
                     self._meta_twins[id(leaf)] = (leaf, twin)
                 return self._meta_twins[id(leaf)][1]

@@ -23,6 +23,7 @@ from profiler.tracing.private import flex_attention_traceable, without_compiler
 from profiler.tracing.randomness import fixed_random_state
 from profiler.tracing.recorder import OpRecorder, Origins
 from profiler.tracing.scope import ModuleScope
+from profiler.tracing.scripts import as_written, frozen_weights
 from profiler.tracing.tensors import SPARSE, map_inputs, tensors_in
 
 Inputs = torch.Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any]
@@ -126,11 +127,11 @@ def _trace_run(make: Callable[[], Attempt], run: Run) -> Trace:
         _make_lazy_parts(attempt)
         attempt = replace(make(), network=twin)  # what the first run did to its inputs is of no matter
     origins = Origins()
-    for name, parameter in twin.named_parameters():
+    for name, parameter in (*twin.named_parameters(), *frozen_weights(twin)):
         origins.add_parameter(name, parameter)
     for tensor in tensors_in((attempt.arguments, attempt.options)):
         origins.add_activation(tensor)
-    with fixed_random_state(), flex_attention_traceable():
+    with fixed_random_state(), flex_attention_traceable(), as_written(twin):
         scope, recorder = run(attempt, origins)
     if not recorder.calls:
         raise TraceError(

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from profiler.records import ModuleRecord
+from profiler.tracing.scripts import constants_of, script_roots, script_type
 from profiler.tracing.tensors import shapes_in
 
 Shapes = tuple[tuple[int, ...], ...]
@@ -56,8 +57,13 @@ class ModuleScope:
         self._names: dict[int, list[str]] = defaultdict(list)
         for name, module in model.named_modules(remove_duplicate=False):
             self._names[id(module)].append(name)
+        self._modules = dict(model.named_modules(remove_duplicate=False))
+        self.script_constants = list(constants_of(model))
         for module in model.modules():
-            self._attach(module)
+            if not isinstance(module, torch.jit.ScriptModule):
+                self._attach(module)
+        for script in script_roots(model):
+            self._attach_script(script)
 
     @property
     def current(self) -> tuple[str, int]:
@@ -69,7 +75,7 @@ class ModuleScope:
         return tuple(
             ModuleRecord(
                 name=name,
-                type=type(module).__name__,
+                type=script_type(module),
                 calls=seen.calls,
                 first_name=next(iter(self._names.get(id(module), ())), name),
                 input_shapes=tuple(seen.inputs),
@@ -80,8 +86,6 @@ class ModuleScope:
         )
 
     def _attach(self, module: nn.Module) -> None:
-        if isinstance(module, torch.jit.ScriptModule):
-            return
         original = module.forward
 
         def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
@@ -110,6 +114,35 @@ class ModuleScope:
         module.register_forward_hook(leave, always_call=True)
         module.__dict__["forward"] = forward
 
+    def _attach_script(self, script: torch.jit.ScriptModule) -> None:
+        """A script module calls no hooks, and its submodules' calls are told by markers."""
+        original = script.forward
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            depth = len(self.stack)
+            self._enter(script, (args, kwargs))
+            output = None
+            try:
+                output = original(*args, **kwargs)
+                return output
+            except Exception as error:
+                self._note_failure(error, (args, kwargs))
+                raise
+            finally:
+                del self.stack[depth + 1 :]
+                self._leave(script, output)
+
+        script.__dict__["forward"] = forward
+
+    def enter_part(self, name: str, inputs: Any) -> None:
+        """The script module that runs now calls its submodule ``name``."""
+        parent = self.stack[-1].name
+        self._push(f"{parent}.{name}" if parent else name, inputs)
+
+    def leave_part(self, outputs: Any) -> None:
+        """The submodule that the script module called last is through."""
+        self._seen[self.stack.pop().name].outputs.setdefault(shapes_in(outputs))
+
     def _enter(self, module: nn.Module, inputs: Any) -> None:
         names = self._names[id(module)]
         name = names[0]
@@ -117,10 +150,13 @@ class ModuleScope:
             parent = self.stack[-1].name
             prefix = f"{parent}." if parent else ""
             name = next((n for n in names if n.startswith(prefix) and "." not in n[len(prefix) :]), name)
+        self._push(name, inputs)
+
+    def _push(self, name: str, inputs: Any) -> None:
         seen = self._seen[name]
         seen.calls += 1
         seen.inputs.setdefault(shapes_in(inputs))
-        self.stack.append(Running(name, seen.calls, module))
+        self.stack.append(Running(name, seen.calls, self._modules[name]))
 
     def _leave(self, module: nn.Module, output: Any) -> None:
         if self.stack and self.stack[-1].module is module:
@@ -131,4 +167,4 @@ class ModuleScope:
         if self._failed_with is not error and self.stack:
             self._failed_with = error
             innermost = self.stack[-1]
-            self.failure = Failure(innermost.name, type(innermost.module).__name__, shapes_in(inputs))
+            self.failure = Failure(innermost.name, script_type(innermost.module), shapes_in(inputs))

@@ -1,0 +1,142 @@
+"""Scripted and traced modules (``torch.jit``) → copies that say, while they run, which of their submodules is running.
+
+TorchScript runs a module and all its submodules in one interpreter, which calls no Python hook.  A copy that was saved
+and loaded shares no compiled code with the user's module, so its graphs may be changed: around each call of a submodule
+a marker is put, an operator of our own that computes nothing.  The recorder sees the markers among the operations.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import io
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+
+from profiler.errors import TraceError
+from profiler.tracing.private import (
+    compiled_further,
+    graph_constants,
+    graph_nodes,
+    insert_call,
+    is_frozen,
+    method_graphs,
+    script_tensors,
+    set_script_tensor,
+    submodule_called,
+)
+
+ENTER = "static_flop_profiler::enter"
+LEAVE = "static_flop_profiler::leave"
+
+
+@functools.cache  # A library that is garbage-collected takes its operators with it.
+def _declare_markers() -> torch.library.Library:
+    """The two markers; they have to be kept and in order, which torch does for operators it knows nothing about."""
+    library: Any = torch.library.Library(ENTER.partition("::")[0], "DEF")  # type: ignore[no-untyped-call]
+    for schema in ("enter(str name, Tensor[] inputs) -> ()", "leave(Tensor[] outputs) -> ()"):
+        library.define(schema, alias_analysis="CONSERVATIVE")
+    library.impl("enter", lambda name, inputs: None, "CompositeImplicitAutograd")
+    library.impl("leave", lambda outputs: None, "CompositeImplicitAutograd")
+    return library  # type: ignore[no-any-return]
+
+
+def script_roots(model: nn.Module) -> Iterator[torch.jit.ScriptModule]:
+    """The scripted and traced modules of ``model`` that no other one holds."""
+    below: set[int] = set()
+    for module in model.modules():
+        if isinstance(module, torch.jit.ScriptModule) and id(module) not in below:
+            below.update(map(id, module.modules()))
+            yield module
+
+
+def script_type(module: nn.Module) -> str:
+    """The class that a module was scripted or traced from; of any other module its own class."""
+    return str(getattr(module, "original_name", "")) or type(module).__name__
+
+
+def copy_script(script: torch.jit.ScriptModule, memo: dict[int, Any], *, on_meta: bool) -> torch.jit.ScriptModule:
+    """A copy that shares nothing with ``script``, not even compiled code, and marks the calls of its submodules.
+
+    ``memo`` maps the ids of its parameters and buffers to what takes their place; with ``on_meta`` tensors that it
+    does not know are put on meta.  Raises :class:`TraceError` where the script was compiled further into kernels that
+    no dispatch mode sees.
+    """
+    if any(compiled_further(graph) for graph in _graphs(script)):
+        raise TraceError(
+            f"{script_type(script)} was compiled by torch.jit.optimize_for_inference into kernels that cannot be "
+            "observed: profile the module that it was made from"
+        )
+    _declare_markers()
+    tensors: dict[tuple[str, str], Any] = {}
+    for name, module in script.named_modules(remove_duplicate=False):
+        for key, tensor in script_tensors(module):
+            if id(tensor) not in memo:
+                twin = tensor.detach().to("meta") if on_meta else tensor.detach().clone()
+                memo[id(tensor)] = twin.requires_grad_(tensor.requires_grad)
+            tensors[name, key] = memo[id(tensor)]
+    # Saved with the tensors of the copy: on meta there is no data to write.
+    twin = copy.deepcopy(script)
+    _set_tensors(twin, tensors)
+    file = io.BytesIO()
+    torch.jit.save(twin, file)
+    file.seek(0)
+    loaded: torch.jit.ScriptModule = torch.jit.load(file)
+    _set_tensors(loaded, tensors)  # what was one tensor is one again
+    for graph in _graphs(loaded):
+        _mark_calls(graph)
+    return loaded
+
+
+def _set_tensors(script: torch.jit.ScriptModule, tensors: dict[tuple[str, str], torch.Tensor]) -> None:
+    modules = dict(script.named_modules(remove_duplicate=False))
+    for (name, key), tensor in tensors.items():
+        set_script_tensor(modules[name], key, tensor)
+
+
+def _mark_calls(graph: Any) -> None:
+    """Put markers around each call of a submodule in the graph of a method, unless they are there already."""
+    nodes = list(graph_nodes(graph))
+    if any(node.kind() == ENTER for node in nodes):
+        return
+    for node in nodes:
+        name = submodule_called(graph, node)
+        if name is not None:
+            insert_call(graph, ENTER, (name,), list(node.inputs())[1:], node, after=False)
+            insert_call(graph, LEAVE, (), list(node.outputs()), node, after=True)
+
+
+def _graphs(script: torch.jit.ScriptModule) -> Iterator[Any]:
+    """The graphs of all methods of a script module and of its submodules, each once."""
+    graphs: dict[str, Any] = {}
+    for module in script.modules():
+        graphs.update(method_graphs(module))
+    yield from graphs.values()
+
+
+def constants_of(model: nn.Module) -> Iterator[torch.Tensor]:
+    """The tensors that are constants in the graphs of the scripts in ``model``."""
+    for script in script_roots(model):
+        for graph in _graphs(script):
+            yield from graph_constants(graph)
+
+
+def frozen_weights(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """What ``torch.jit.freeze`` made constants: floating-point tensors with at least one dimension, by a name each."""
+    names = {id(module): name for name, module in model.named_modules()}
+    for script in script_roots(model):
+        if is_frozen(script):
+            prefix = f"{names[id(script)]}." if names[id(script)] else ""
+            weights = [tensor for graph in _graphs(script) for tensor in graph_constants(graph)]
+            for index, tensor in enumerate(t for t in weights if t.dim() and t.is_floating_point()):
+                yield f"{prefix}constant_{index}", tensor
+
+
+def as_written(model: nn.Module) -> AbstractContextManager[None]:
+    """While it is active, scripts of ``model`` run as they are written: later calls are not optimized by earlier ones."""
+    optimized: AbstractContextManager[None] = torch.jit.optimized_execution(False)
+    return optimized if any(True for _ in script_roots(model)) else nullcontext()
