@@ -56,6 +56,7 @@ class OpFailure:
 
     op: str
     inputs: tuple[tuple[int, ...], ...]
+    error: BaseException
 
 
 class Origins:
@@ -181,9 +182,9 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 if result is not NotImplemented:
                     return result
             result = self._run(func, known, args, kwargs, inputs, True in devices)
-        except Exception:
+        except Exception as error:
             if self.failure is None:
-                self.failure = OpFailure(known.name, tuple(map(shape_of, inputs)))
+                self.failure = OpFailure(known.name, tuple(map(shape_of, inputs)), error)
             raise
         self._record(known, args, kwargs, inputs, result)
         return result

@@ -23,7 +23,7 @@ from profiler.tracing.private import flex_attention_traceable, without_compiler
 from profiler.tracing.randomness import fixed_random_state
 from profiler.tracing.recorder import OpRecorder, Origins
 from profiler.tracing.scope import ModuleScope
-from profiler.tracing.scripts import as_written, frozen_weights
+from profiler.tracing.scripts import as_written, frozen_weights, has_scripts, script_type
 from profiler.tracing.tensors import SPARSE, map_inputs, tensors_in
 
 Inputs = torch.Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any]
@@ -200,7 +200,7 @@ def _run_training(optimizer: str | None, attempt: Attempt, origins: Origins) -> 
             result = twin(*attempt.arguments, **attempt.options)
         roots = [tensor for tensor in tensors_in(result) if tensor.requires_grad]
         if not roots:
-            raise TraceError(f"{type(twin).__name__} gives no result that needs a gradient: there is nothing to train")
+            raise TraceError(f"{script_type(twin)} gives no result that needs a gradient: there is nothing to train")
         gradients = [torch.ones_like(tensor) for tensor in roots]
         for gradient in gradients:
             origins.add_activation(gradient)
@@ -240,20 +240,23 @@ def _explained(twin: nn.Module, scope: ModuleScope, recorder: OpRecorder) -> Ite
     except ProfilerError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split()) or "no message"
-        where = f"{type(twin).__name__}"
+        cause: BaseException = error
+        if recorder.failure is not None and isinstance(error, RuntimeError) and has_scripts(twin):
+            cause = recorder.failure.error  # TorchScript raises one of its own in its place
+        reason = " ".join(str(cause).split()) or "no message"
+        where = f"{script_type(twin)}"
         if scope.failure is not None:
             failure = scope.failure
             where = f"module {failure.name or ROOT} ({failure.type}) on {show_shapes(failure.inputs)}"
         what = ""
         if recorder.failure is not None:
             what = f" in {recorder.failure.op} of {show_shapes(recorder.failure.inputs)}"
-        if _for_lack_of_data(error, recorder):
+        if _for_lack_of_data(cause, recorder):
             raise NeedsDataError(f"{where} needs data that the meta device has not{what}") from error
-        raise TraceError(f"{where} raised {type(error).__name__}{what}: {reason}") from error
+        raise TraceError(f"{where} raised {type(cause).__name__}{what}: {reason}") from error
 
 
-def _for_lack_of_data(error: Exception, recorder: OpRecorder) -> bool:
+def _for_lack_of_data(error: BaseException, recorder: OpRecorder) -> bool:
     """Whether the meta device is what stopped the network: torch names it, in one spelling or another."""
     said = str(error).lower()
     return recorder.met_meta and (

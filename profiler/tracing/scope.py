@@ -24,6 +24,7 @@ class Running:
     name: str
     call: int
     module: nn.Module
+    inputs: Shapes = ()
 
 
 @dataclass(slots=True)
@@ -104,7 +105,7 @@ class ModuleScope:
                 output = original(*args, **kwargs)
                 return output
             except Exception as error:
-                self._note_failure(error, (args, kwargs))
+                self._note_failure(error)
                 raise
             finally:
                 if called_directly:
@@ -126,7 +127,7 @@ class ModuleScope:
                 output = original(*args, **kwargs)
                 return output
             except Exception as error:
-                self._note_failure(error, (args, kwargs))
+                self._note_failure(error)
                 raise
             finally:
                 del self.stack[depth + 1 :]
@@ -155,16 +156,17 @@ class ModuleScope:
     def _push(self, name: str, inputs: Any) -> None:
         seen = self._seen[name]
         seen.calls += 1
-        seen.inputs.setdefault(shapes_in(inputs))
-        self.stack.append(Running(name, seen.calls, self._modules[name]))
+        shapes = shapes_in(inputs)
+        seen.inputs.setdefault(shapes)
+        self.stack.append(Running(name, seen.calls, self._modules[name], shapes))
 
     def _leave(self, module: nn.Module, output: Any) -> None:
         if self.stack and self.stack[-1].module is module:
             running = self.stack.pop()
             self._seen[running.name].outputs.setdefault(shapes_in(output))
 
-    def _note_failure(self, error: BaseException, inputs: Any) -> None:
+    def _note_failure(self, error: BaseException) -> None:
         if self._failed_with is not error and self.stack:
             self._failed_with = error
             innermost = self.stack[-1]
-            self.failure = Failure(innermost.name, script_type(innermost.module), shapes_in(inputs))
+            self.failure = Failure(innermost.name, script_type(innermost.module), innermost.inputs)

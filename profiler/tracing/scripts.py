@@ -40,8 +40,8 @@ def _declare_markers() -> torch.library.Library:
     library: Any = torch.library.Library(ENTER.partition("::")[0], "DEF")  # type: ignore[no-untyped-call]
     for schema in ("enter(str name, Tensor[] inputs) -> ()", "leave(Tensor[] outputs) -> ()"):
         library.define(schema, alias_analysis="CONSERVATIVE")
-    library.impl("enter", lambda name, inputs: None, "CompositeImplicitAutograd")
-    library.impl("leave", lambda outputs: None, "CompositeImplicitAutograd")
+    library.impl("enter", lambda name, inputs: None, "CompositeExplicitAutograd")
+    library.impl("leave", lambda outputs: None, "CompositeExplicitAutograd")
     return library  # type: ignore[no-any-return]
 
 
@@ -52,6 +52,11 @@ def script_roots(model: nn.Module) -> Iterator[torch.jit.ScriptModule]:
         if isinstance(module, torch.jit.ScriptModule) and id(module) not in below:
             below.update(map(id, module.modules()))
             yield module
+
+
+def has_scripts(model: nn.Module) -> bool:
+    """Whether it holds, or is, a scripted or traced module."""
+    return any(True for _ in script_roots(model))
 
 
 def script_type(module: nn.Module) -> str:
@@ -139,4 +144,4 @@ def frozen_weights(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
 def as_written(model: nn.Module) -> AbstractContextManager[None]:
     """While it is active, scripts of ``model`` run as they are written: later calls are not optimized by earlier ones."""
     optimized: AbstractContextManager[None] = torch.jit.optimized_execution(False)
-    return optimized if any(True for _ in script_roots(model)) else nullcontext()
+    return optimized if has_scripts(model) else nullcontext()

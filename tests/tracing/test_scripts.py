@@ -1,0 +1,204 @@
+"""Scripted, traced, frozen and loaded modules are counted submodule by submodule, and stay as they are."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+import profiler
+from profiler.errors import TraceError
+from profiler.records import Mode
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
+]
+
+IMAGES = torch.zeros(2, 3, 8, 8)
+CONV = 2 * (8 * 6 * 6) * (3 * 3 * 3)
+HEAD = 2 * 10 * (8 * 6 * 6)
+LAST = 2 * 4 * 10
+
+
+def network() -> nn.Sequential:
+    """A convolution, a norm, an activation, and two linear layers in a container of their own."""
+    head = nn.Sequential(nn.Linear(8 * 6 * 6, 10), nn.Linear(10, 4))
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), head)
+
+
+def scripted(model: nn.Module) -> nn.Module:
+    """The model compiled from its source."""
+    return torch.jit.script(model)
+
+
+def traced(model: nn.Module) -> nn.Module:
+    """The model compiled from one run of it."""
+    return torch.jit.trace(model, IMAGES, check_trace=False)
+
+
+def loaded(model: nn.Module) -> nn.Module:
+    """The model compiled, saved and loaded again."""
+    file = io.BytesIO()
+    torch.jit.save(torch.jit.script(model), file)
+    file.seek(0)
+    return torch.jit.load(file)
+
+
+class Within(nn.Module):
+    """An ordinary network with a compiled part."""
+
+    def __init__(self, part: nn.Module) -> None:
+        super().__init__()
+        self.part = part
+        self.last = nn.Linear(4, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.part(x))
+
+
+def macs(profile: profiler.Profile) -> dict[str, int]:
+    """MACs by layer, where there are any."""
+    layers = profile.layers
+    return {name: value for name, value in zip(layers["layer"], layers["macs"], strict=True) if value}
+
+
+@pytest.mark.parametrize("compiled", [scripted, traced, loaded])
+@pytest.mark.parametrize(("mode", "times"), [("inference", (1, 1)), ("training", (2, 3))])
+def test_a_compiled_root_has_the_rows_of_its_submodules(
+    compiled: Callable[[nn.Module], nn.Module], mode: Mode, times: tuple[int, int]
+) -> None:
+    """Each layer by its name and class, its parameters used, the same work as of the network it was made from."""
+    plain = profiler.profile(network(), IMAGES, mode=mode)
+    profile = profiler.profile(compiled(network().train(mode == "training")), IMAGES, mode=mode)
+    first, rest = times
+    assert macs(profile) == {"0": first * CONV, "4.0": rest * HEAD, "4.1": rest * LAST}
+    assert profile.parameters_total == (3 * 9 * 8 + 8) + 2 * 8 + (288 * 10 + 10) + (10 * 4 + 4)
+    assert profile.layers["type"].tolist() == plain.layers["type"].tolist()
+    assert profile.layers["layer"].tolist() == plain.layers["layer"].tolist()
+    assert profile.parameters["kind"].tolist() == plain.parameters["kind"].tolist()
+    assert profile.never_ran == ()
+    assert profile.total == plain.total
+
+
+@pytest.mark.parametrize("compiled", [scripted, traced, loaded])
+def test_a_compiled_part_has_the_rows_of_its_submodules(compiled: Callable[[nn.Module], nn.Module]) -> None:
+    """Under the name that the part has in the network."""
+    profile = profiler.profile(Within(compiled(network())), IMAGES)
+    assert macs(profile) == {"part.0": CONV, "part.4.0": HEAD, "part.4.1": LAST, "last": 2 * 5 * 4}
+    assert "unused" not in set(profile.parameters["kind"])
+
+
+@pytest.mark.parametrize("compiled", [scripted, traced])
+def test_a_frozen_script_has_its_constants_as_parameters(compiled: Callable[[nn.Module], nn.Module]) -> None:
+    """Freezing folds the norm and leaves one module; its comparisons of its own constants are not counted."""
+    profile = profiler.profile(torch.jit.freeze(compiled(network().eval())), IMAGES)
+    assert macs(profile) == {"(root)": CONV + HEAD + LAST}
+    assert profile.parameters_total == (3 * 9 * 8 + 8) + (288 * 10 + 10) + (10 * 4 + 4)
+    assert "aten::equal" not in set(profile.operations["op"])
+    assert profile.total.comparisons == 2 * 8 * 6 * 6
+    assert "unused" not in set(profile.parameters["kind"])
+
+
+def test_a_networks_own_comparison_is_counted_beside_a_frozen_script() -> None:
+    """Only comparisons between constants of a script are left out."""
+
+    class Compares(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.part = torch.jit.freeze(torch.jit.script(nn.Linear(4, 4).eval()))
+            self.other = nn.Parameter(torch.zeros(4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.part(x) if torch.equal(self.other, x[0]) else self.part(self.part(x))
+
+    profile = profiler.profile(Compares(), torch.ones(2, 4))
+    assert profile.operations["op"].tolist().count("aten::equal") == 1
+
+
+def test_work_that_was_compiled_out_of_sight_is_refused() -> None:
+    """optimize_for_inference makes kernels of its own; zero would be wrong for them."""
+    script = torch.jit.optimize_for_inference(torch.jit.script(network().eval()))
+    with pytest.raises(TraceError, match="profile the module that it was made from"):
+        profiler.profile(script, IMAGES)
+
+
+class Recurring(nn.Module):
+    """One layer called three times, between an embedding and a head that share their weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(7, 4)
+        self.layer = nn.Linear(4, 4)
+        self.head = nn.Linear(4, 7, bias=False)
+        self.head.weight = self.embedding.weight
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        y = self.embedding(tokens)
+        for _ in range(3):
+            y = self.layer(y)
+        return self.head(y)
+
+
+@pytest.mark.parametrize(("mode", "times"), [("inference", 1), ("training", 3)])
+def test_ties_and_repeated_calls_of_a_script_are_kept(mode: Mode, times: int) -> None:
+    """A shared weight is one parameter, and every call of a loop is seen."""
+    profile = profiler.profile(torch.jit.script(Recurring()), torch.zeros(2, 3, dtype=torch.long), mode=mode)
+    assert macs(profile) == {"layer": times * 3 * (2 * 3 * 4 * 4), "head": times * 2 * 3 * 4 * 7}
+    assert profile.parameters_total == 7 * 4 + (4 * 4 + 4)
+    calls = {record.name: record.calls for record in profile.trace.modules}
+    assert calls == {"": 1, "embedding": 1, "layer": 3, "head": 1}
+
+
+class Branches(nn.Module):
+    """Goes on where the sum of its result is above zero."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, 4)
+        self.second = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.first(x)
+        if bool(y.abs().sum() >= 0):
+            y = self.second(y)
+        return y
+
+
+def test_a_script_that_needs_data_gets_a_real_run() -> None:
+    """As any other network; the marks are not put twice."""
+    profile = profiler.profile(torch.jit.script(Branches()), torch.zeros(2, 4))
+    assert profile.trace.real_run
+    assert macs(profile) == {"first": 2 * 4 * 4, "second": 2 * 4 * 4}
+
+
+def test_a_script_stays_as_it_is() -> None:
+    """Neither its graph nor its tensors nor what it computes change."""
+    script = torch.jit.script(network().eval())
+    images = torch.rand(2, 3, 8, 8)
+    graph, before = str(script.graph), script(images)
+    profiler.profile(script, images)
+    assert str(script.graph) == graph
+    assert "static_flop_profiler" not in str(script.inlined_graph)
+    assert all(parameter.device.type == "cpu" for parameter in script.parameters())
+    assert torch.equal(script(images), before)
+
+
+def test_a_script_that_raises_is_named_with_its_shapes() -> None:
+    """The error says which submodule was running."""
+    with pytest.raises(TraceError, match=r"module 4.0 \(Linear\) on 2×392 raised RuntimeError in aten::linear"):
+        profiler.profile(torch.jit.script(network()), torch.zeros(2, 3, 9, 9))
+    with pytest.raises(TraceError, match=r"module part.4.0 \(Linear\) on 2×392 raised"):
+        profiler.profile(Within(torch.jit.script(network())), torch.zeros(2, 3, 9, 9))
+
+
+def test_a_compiled_or_parallel_network_is_counted_as_the_one_inside() -> None:
+    """``torch.compile`` and ``DataParallel`` change no count, and neither does a graph module."""
+    plain = profiler.profile(network(), IMAGES).total
+    assert profiler.profile(torch.compile(network()), IMAGES).total == plain
+    assert profiler.profile(nn.DataParallel(network()), IMAGES).total == plain
+    assert profiler.profile(torch.fx.symbolic_trace(network()), IMAGES).total == plain
+    assert profiler.profile(Within(torch.compile(network())), IMAGES).total.macs == plain.macs + 2 * 5 * 4
