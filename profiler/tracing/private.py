@@ -231,10 +231,11 @@ def flex_attention_traceable() -> Iterator[None]:
                 settings.update(_flex_before)
 
 
-def script_tensors(module: torch.jit.ScriptModule) -> list[tuple[str, torch.Tensor]]:
+def script_tensors(module: Any) -> list[tuple[str, torch.Tensor]]:
     """The parameters and buffers that a script module itself holds, by name."""
     compiled: Any = module._c
-    return [*torch._C.ParameterDict(compiled).items(), *torch._C.BufferDict(compiled).items()]
+    library: Any = torch._C
+    return [*library.ParameterDict(compiled).items(), *library.BufferDict(compiled).items()]
 
 
 def set_script_tensor(module: torch.jit.ScriptModule, name: str, tensor: torch.Tensor) -> None:
@@ -247,7 +248,7 @@ def is_frozen(module: torch.jit.ScriptModule) -> bool:
     return not module._c.hasattr("training")
 
 
-def method_graphs(module: torch.jit.ScriptModule) -> dict[str, Any]:
+def method_graphs(module: Any) -> dict[str, Any]:
     """The graphs of the module's methods, by their full names; modules of one class share them."""
     compiled: Any = module._c
     prefix = compiled._type().qualified_name()
@@ -275,7 +276,7 @@ def submodule_called(graph: Any, node: Any) -> str | None:
 
 
 def insert_call(graph: Any, op: str, words: Sequence[str], values: Sequence[Any], where: Any, *, after: bool) -> None:
-    """Call the operator ``op`` before or after a node, with constants and a list of those ``values`` that are tensors."""
+    """Call the operator ``op`` before or after a node, with constants and a list of the tensors among ``values``."""
     with graph.insert_point_guard(where):
         constants = [graph.insertConstant(word) for word in words]
     tensors = [value for value in values if value.type().isSubtypeOf(torch._C.TensorType.get())]

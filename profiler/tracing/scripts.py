@@ -12,7 +12,7 @@ import functools
 import io
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -85,12 +85,12 @@ def copy_script(script: torch.jit.ScriptModule, memo: dict[int, Any], *, on_meta
                 memo[id(tensor)] = twin.requires_grad_(tensor.requires_grad)
             tensors[name, key] = memo[id(tensor)]
     # Saved with the tensors of the copy: on meta there is no data to write.
-    twin = copy.deepcopy(script)
-    _set_tensors(twin, tensors)
-    file = io.BytesIO()
-    torch.jit.save(twin, file)
+    unloaded = copy.deepcopy(script)
+    _set_tensors(unloaded, tensors)
+    file, jit = io.BytesIO(), cast(Any, torch.jit)
+    jit.save(unloaded, file)
     file.seek(0)
-    loaded: torch.jit.ScriptModule = torch.jit.load(file)
+    loaded: torch.jit.ScriptModule = jit.load(file)
     _set_tensors(loaded, tensors)  # what was one tensor is one again
     for graph in _graphs(loaded):
         _mark_calls(graph)
@@ -142,6 +142,6 @@ def frozen_weights(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def as_written(model: nn.Module) -> AbstractContextManager[None]:
-    """While it is active, scripts of ``model`` run as they are written: later calls are not optimized by earlier ones."""
-    optimized: AbstractContextManager[None] = torch.jit.optimized_execution(False)
-    return optimized if has_scripts(model) else nullcontext()
+    """While it is active, scripts of ``model`` run as written: later calls are not optimized by earlier ones."""
+    jit: Any = torch.jit
+    return jit.optimized_execution(False) if has_scripts(model) else nullcontext()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
 ]
 
+JIT: Any = torch.jit  # its functions have no types
 IMAGES = torch.zeros(2, 3, 8, 8)
 CONV = 2 * (8 * 6 * 6) * (3 * 3 * 3)
 HEAD = 2 * 10 * (8 * 6 * 6)
@@ -32,20 +34,23 @@ def network() -> nn.Sequential:
 
 def scripted(model: nn.Module) -> nn.Module:
     """The model compiled from its source."""
-    return torch.jit.script(model)
+    module: nn.Module = JIT.script(model)
+    return module
 
 
 def traced(model: nn.Module) -> nn.Module:
     """The model compiled from one run of it."""
-    return torch.jit.trace(model, IMAGES, check_trace=False)
+    module: nn.Module = JIT.trace(model, IMAGES, check_trace=False)
+    return module
 
 
 def loaded(model: nn.Module) -> nn.Module:
     """The model compiled, saved and loaded again."""
     file = io.BytesIO()
-    torch.jit.save(torch.jit.script(model), file)
+    JIT.save(JIT.script(model), file)
     file.seek(0)
-    return torch.jit.load(file)
+    module: nn.Module = JIT.load(file)
+    return module
 
 
 class Within(nn.Module):
@@ -57,7 +62,8 @@ class Within(nn.Module):
         self.last = nn.Linear(4, 5)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.last(self.part(x))
+        result: torch.Tensor = self.last(self.part(x))
+        return result
 
 
 def macs(profile: profiler.Profile) -> dict[str, int]:
@@ -95,7 +101,7 @@ def test_a_compiled_part_has_the_rows_of_its_submodules(compiled: Callable[[nn.M
 @pytest.mark.parametrize("compiled", [scripted, traced])
 def test_a_frozen_script_has_its_constants_as_parameters(compiled: Callable[[nn.Module], nn.Module]) -> None:
     """Freezing folds the norm and leaves one module; its comparisons of its own constants are not counted."""
-    profile = profiler.profile(torch.jit.freeze(compiled(network().eval())), IMAGES)
+    profile = profiler.profile(JIT.freeze(compiled(network().eval())), IMAGES)
     assert macs(profile) == {"(root)": CONV + HEAD + LAST}
     assert profile.parameters_total == (3 * 9 * 8 + 8) + (288 * 10 + 10) + (10 * 4 + 4)
     assert "aten::equal" not in set(profile.operations["op"])
@@ -109,10 +115,10 @@ def test_a_networks_own_comparison_is_counted_beside_a_frozen_script() -> None:
     class Compares(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.part = torch.jit.freeze(torch.jit.script(nn.Linear(4, 4).eval()))
+            self.part = JIT.freeze(JIT.script(nn.Linear(4, 4).eval()))
             self.other = nn.Parameter(torch.zeros(4))
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
+        def forward(self, x: torch.Tensor) -> Any:
             return self.part(x) if torch.equal(self.other, x[0]) else self.part(self.part(x))
 
     profile = profiler.profile(Compares(), torch.ones(2, 4))
@@ -121,7 +127,7 @@ def test_a_networks_own_comparison_is_counted_beside_a_frozen_script() -> None:
 
 def test_work_that_was_compiled_out_of_sight_is_refused() -> None:
     """optimize_for_inference makes kernels of its own; zero would be wrong for them."""
-    script = torch.jit.optimize_for_inference(torch.jit.script(network().eval()))
+    script = JIT.optimize_for_inference(JIT.script(network().eval()))
     with pytest.raises(TraceError, match="profile the module that it was made from"):
         profiler.profile(script, IMAGES)
 
@@ -140,13 +146,14 @@ class Recurring(nn.Module):
         y = self.embedding(tokens)
         for _ in range(3):
             y = self.layer(y)
-        return self.head(y)
+        result: torch.Tensor = self.head(y)
+        return result
 
 
 @pytest.mark.parametrize(("mode", "times"), [("inference", 1), ("training", 3)])
 def test_ties_and_repeated_calls_of_a_script_are_kept(mode: Mode, times: int) -> None:
     """A shared weight is one parameter, and every call of a loop is seen."""
-    profile = profiler.profile(torch.jit.script(Recurring()), torch.zeros(2, 3, dtype=torch.long), mode=mode)
+    profile = profiler.profile(JIT.script(Recurring()), torch.zeros(2, 3, dtype=torch.long), mode=mode)
     assert macs(profile) == {"layer": times * 3 * (2 * 3 * 4 * 4), "head": times * 2 * 3 * 4 * 7}
     assert profile.parameters_total == 7 * 4 + (4 * 4 + 4)
     calls = {record.name: record.calls for record in profile.trace.modules}
@@ -165,19 +172,20 @@ class Branches(nn.Module):
         y = self.first(x)
         if bool(y.abs().sum() >= 0):
             y = self.second(y)
-        return y
+        result: torch.Tensor = y
+        return result
 
 
 def test_a_script_that_needs_data_gets_a_real_run() -> None:
     """As any other network; the marks are not put twice."""
-    profile = profiler.profile(torch.jit.script(Branches()), torch.zeros(2, 4))
+    profile = profiler.profile(JIT.script(Branches()), torch.zeros(2, 4))
     assert profile.trace.real_run
     assert macs(profile) == {"first": 2 * 4 * 4, "second": 2 * 4 * 4}
 
 
 def test_a_script_stays_as_it_is() -> None:
     """Neither its graph nor its tensors nor what it computes change."""
-    script = torch.jit.script(network().eval())
+    script = JIT.script(network().eval())
     images = torch.rand(2, 3, 8, 8)
     graph, before = str(script.graph), script(images)
     profiler.profile(script, images)
@@ -190,15 +198,16 @@ def test_a_script_stays_as_it_is() -> None:
 def test_a_script_that_raises_is_named_with_its_shapes() -> None:
     """The error says which submodule was running."""
     with pytest.raises(TraceError, match=r"module 4.0 \(Linear\) on 2×392 raised RuntimeError in aten::linear"):
-        profiler.profile(torch.jit.script(network()), torch.zeros(2, 3, 9, 9))
+        profiler.profile(JIT.script(network()), torch.zeros(2, 3, 9, 9))
     with pytest.raises(TraceError, match=r"module part.4.0 \(Linear\) on 2×392 raised"):
-        profiler.profile(Within(torch.jit.script(network())), torch.zeros(2, 3, 9, 9))
+        profiler.profile(Within(JIT.script(network())), torch.zeros(2, 3, 9, 9))
 
 
 def test_a_compiled_or_parallel_network_is_counted_as_the_one_inside() -> None:
     """``torch.compile`` and ``DataParallel`` change no count, and neither does a graph module."""
+    compiled: Any = torch.compile
     plain = profiler.profile(network(), IMAGES).total
-    assert profiler.profile(torch.compile(network()), IMAGES).total == plain
+    assert profiler.profile(compiled(network()), IMAGES).total == plain
     assert profiler.profile(nn.DataParallel(network()), IMAGES).total == plain
     assert profiler.profile(torch.fx.symbolic_trace(network()), IMAGES).total == plain
-    assert profiler.profile(Within(torch.compile(network())), IMAGES).total.macs == plain.macs + 2 * 5 * 4
+    assert profiler.profile(Within(compiled(network())), IMAGES).total.macs == plain.macs + 2 * 5 * 4
