@@ -9,7 +9,7 @@ only fills in −∞, which is free.  Dropout multiplies each weight by its mask
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from math import prod
@@ -23,6 +23,12 @@ from profiler.rules.registry import rule
 from profiler.rules.softmax import softmax_of
 
 Sizes = tuple[int, ...]
+
+
+def scale_by(scale: float | None, d_k: int, sizes: Sequence[int]) -> Iterator[Term]:
+    """The scale, 1/√d_k where none is given, multiplied into numbers of these sizes; nothing where it is 1."""
+    if scale != 1 and (scale is not None or d_k != 1):
+        yield each(sizes, "scale", multiplies=1)
 
 
 def attention_terms(
@@ -39,8 +45,7 @@ def attention_terms(
     scores = (*rows, keys)
     hidden = hidden_scores(rows, keys) if causal else 0
     yield replace(contraction(scores, (d_k,), "scores"), masked=hidden * d_k)
-    if scale != 1:
-        yield each(scores, "scale", multiplies=1)
+    yield from scale_by(scale, d_k, scores)
     yield from weighted_values(rows, keys, d_v, mask, dropout, hidden)
 
 

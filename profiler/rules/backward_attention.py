@@ -17,6 +17,7 @@ from typing import Any
 from profiler.errors import UncountedError
 from profiler.opcount import Term, contraction, each
 from profiler.records import TensorSpec
+from profiler.rules.attention import scale_by
 from profiler.rules.backward_activations import softmax_backward
 from profiler.rules.registry import rule
 
@@ -25,7 +26,7 @@ Gradients = Sequence[TensorSpec | None]
 
 
 def attention_gradients(
-    query: TensorSpec, key: TensorSpec, value: TensorSpec, dropout: float, out: Gradients
+    query: TensorSpec, key: TensorSpec, value: TensorSpec, dropout: float, scale: float | None, out: Gradients
 ) -> Iterator[Term]:
     """(N, H, L_q, d_k), (N, H or fewer, L_k, d_k), (N, H or fewer, L_k, d_v) → their gradients, and a bias's.
 
@@ -50,10 +51,10 @@ def attention_gradients(
         yield from _shared(scores.shape, for_bias, "sums of bias gradients")
     if for_query is not None:
         yield contraction(query.shape, (keys,), "query gradient")
-        yield each(query.shape, "scale", multiplies=1)
+        yield from scale_by(scale, d_k, query.shape)
     if for_key is not None:
         yield contraction((*rows[:-1], keys, d_k), rows[-1:], "key gradient")
-        yield each((*rows[:-1], keys, d_k), "scale", multiplies=1)
+        yield from scale_by(scale, d_k, (*rows[:-1], keys, d_k))
         yield from _shared((*rows[:-1], keys, d_k), key, "sums of key gradients")
 
 
@@ -69,6 +70,7 @@ def _gradients_of_rows(
     sums_q: TensorSpec | None,
     sums_k: TensorSpec | None,
     dropout: float,
+    scale: float | None,
     out: Gradients,
 ) -> Iterator[Term]:
     """Query, key and value with their heads after their lengths: of one length (N, L, H, d), or packed.
@@ -87,7 +89,7 @@ def _gradients_of_rows(
             TensorSpec((batch, operand.shape[-2], length, operand.shape[-1]), operand.dtype)
             for operand, length in zip(operands, of_operands, strict=True)
         )
-        yield from attention_gradients(query, key, value, dropout, out)
+        yield from attention_gradients(query, key, value, dropout, scale, out)
 
 
 def _asked_for(out: Gradients, mask: Sequence[bool]) -> Gradients:
@@ -109,11 +111,12 @@ def flash_attention_for_cpu_backward(
     logsumexp: TensorSpec,
     dropout_p: float,
     *_: Any,
+    scale: float | None = None,
     out: Gradients,
     **__: Any,
 ) -> Iterator[Term]:
     """As :func:`attention_gradients`; the mask has no gradient."""
-    return attention_gradients(query, key, value, dropout_p, out)
+    return attention_gradients(query, key, value, dropout_p, scale, out)
 
 
 @rule("aten::_scaled_dot_product_flash_attention_backward", kind="attention")
@@ -130,12 +133,13 @@ def flash_attention_backward(
     max_k: int,
     dropout_p: float,
     *_: Any,
+    scale: float | None = None,
     out: Gradients,
     **__: Any,
 ) -> Iterator[Term]:
     """As :func:`attention_gradients`.  Raises UncountedError for packed sequences."""
     _require_dense("aten::_scaled_dot_product_flash_attention_backward", cum_seq_q, cum_seq_k)
-    return attention_gradients(query, key, value, dropout_p, out)
+    return attention_gradients(query, key, value, dropout_p, scale, out)
 
 
 @rule("aten::_scaled_dot_product_efficient_attention_backward", kind="attention")
@@ -152,11 +156,12 @@ def efficient_attention_backward(
     dropout_p: float,
     grad_input_mask: Sequence[bool],
     *_: Any,
+    scale: float | None = None,
     out: Gradients,
     **__: Any,
 ) -> Iterator[Term]:
     """As :func:`attention_gradients`, for what ``grad_input_mask`` asks for."""
-    return attention_gradients(query, key, value, dropout_p, _asked_for(out, grad_input_mask))
+    return attention_gradients(query, key, value, dropout_p, scale, _asked_for(out, grad_input_mask))
 
 
 @rule("aten::_scaled_dot_product_cudnn_attention_backward", "aten::_cudnn_attention_backward", kind="attention")
@@ -176,6 +181,7 @@ def cudnn_attention_backward(
     max_k: int,
     dropout_p: float,
     *_: Any,
+    scale: float | None = None,
     out: Gradients,
     **__: Any,
 ) -> Iterator[Term]:
@@ -184,7 +190,7 @@ def cudnn_attention_backward(
     Raises UncountedError for packed sequences.
     """
     _require_dense("aten::_cudnn_attention_backward", cum_seq_q, cum_seq_k)
-    return attention_gradients(query, key, value, dropout_p, out)
+    return attention_gradients(query, key, value, dropout_p, scale, out)
 
 
 @rule("aten::_scaled_dot_product_fused_attention_overrideable_backward", kind="attention")
@@ -203,6 +209,7 @@ def overrideable_attention_backward(
     max_k: int,
     dropout_p: float,
     *_: Any,
+    scale: float | None = None,
     out: Gradients,
     **__: Any,
 ) -> Iterator[Term]:
@@ -211,7 +218,7 @@ def overrideable_attention_backward(
     Raises UncountedError for packed sequences.
     """
     _require_dense("aten::_scaled_dot_product_fused_attention_overrideable_backward", cum_seq_q, cum_seq_k)
-    return attention_gradients(query, key, value, dropout_p, _asked_for(out, grad_input_mask))
+    return attention_gradients(query, key, value, dropout_p, scale, _asked_for(out, grad_input_mask))
 
 
 @rule("aten::_flash_attention_backward", kind="attention")
@@ -228,11 +235,12 @@ def flash_attention_of_rows_backward(
     max_k: int,
     dropout_p: float,
     *_: Any,
+    scale: float | None = None,
     out: Gradients,
     **__: Any,
 ) -> Iterator[Term]:
     """(N, L_q, H, d), (N, L_k, H or fewer, d) twice, or packed sequences → their gradients."""
-    return _gradients_of_rows((query, key, value), cum_seq_q, cum_seq_k, dropout_p, out)
+    return _gradients_of_rows((query, key, value), cum_seq_q, cum_seq_k, dropout_p, scale, out)
 
 
 @rule("aten::_efficient_attention_backward", kind="attention")
@@ -254,6 +262,7 @@ def efficient_attention_of_rows_backward(
     custom_mask_type: int,
     bias_requires_grad: bool,
     *_: Any,
+    scale: float | None = None,
     out: Gradients,
     **__: Any,
 ) -> Iterator[Term]:
@@ -264,4 +273,4 @@ def efficient_attention_of_rows_backward(
     if cu_seqlens_q is not None and bias_requires_grad:
         raise UncountedError("aten::_efficient_attention_backward has no rule for a bias of packed sequences")
     asked_for = _asked_for(out, (True, True, True, bias_requires_grad))
-    return _gradients_of_rows((query, key, value), cu_seqlens_q, cu_seqlens_k, dropout_p, asked_for)
+    return _gradients_of_rows((query, key, value), cu_seqlens_q, cu_seqlens_k, dropout_p, scale, asked_for)

@@ -7,6 +7,7 @@ operator documentation of ``torch`` and ``torch.nn.functional``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import prod
 from typing import Any
 
 from profiler.opcount import OpCount, Term, contraction
@@ -53,9 +54,9 @@ def scale_terms(outputs: Sequence[int], factor: Scalar, out: TensorSpec, what: s
         yield Term(what, tuple(outputs), product(factor, out))
 
 
-def bias_terms(bias: TensorSpec | None, out: TensorSpec) -> Iterator[Term]:
-    """One addition a result where there is a bias."""
-    if bias is not None:
+def bias_terms(bias: TensorSpec | None, contracted: Sequence[int], out: TensorSpec) -> Iterator[Term]:
+    """One addition a result where there is a bias; none where nothing is summed, since the bias is the result then."""
+    if bias is not None and prod(contracted) > 0:
         yield Term("bias", out.shape, addition(out, out))
 
 
@@ -65,20 +66,21 @@ def added_product_terms(
     """beta·input + alpha·product, where a result of the product sums over ``contracted``.
 
     Scaling and adding are done once for each result, also where ``input`` is broadcast; a ``beta`` of 0
-    leaves ``input`` out.
+    leaves ``input`` out.  Where the product sums nothing, the result is beta·input.
     """
     yield summed_products(out.shape, contracted, out, what)
-    yield from scale_terms(out.shape, alpha, out, "alpha")
+    if prod(contracted) > 0:
+        yield from scale_terms(out.shape, alpha, out, "alpha")
     if beta != 0:
         yield from scale_terms(out.shape, beta, out, "beta")
-        yield Term("bias", out.shape, addition(out, out))
+        yield from bias_terms(out, contracted, out)
 
 
 @rule("aten::linear", "aten::mkldnn_linear", kind=factors_kind, integers=True)
 def linear(input: TensorSpec, weight: TensorSpec, bias: TensorSpec | None = None, *, out: TensorSpec) -> Iterator[Term]:
     """(*, in), (out, in) or (in,) → (*, out) or (*)."""
     yield summed_products(out.shape, weight.shape[-1:], out)
-    yield from bias_terms(bias, out)
+    yield from bias_terms(bias, weight.shape[-1:], out)
 
 
 @rule("aten::matmul", "aten::linalg_matmul", "aten::mm", "aten::bmm", "aten::mv", kind=factors_kind, integers=True)
@@ -141,6 +143,14 @@ def inner(self: TensorSpec, other: TensorSpec, *, out: TensorSpec) -> Iterator[T
         yield Term("products", out.shape, product(self, other))
 
 
+@rule("aten::linalg_vecdot", kind=factors_kind, integers=True)
+def vecdot(x: TensorSpec, y: TensorSpec, *, dim: int = -1, out: TensorSpec) -> Iterator[Term]:
+    """(*, k, †) twice, which may be broadcast, → (*, †): the dot products along ``dim``."""
+    rank = max(len(x.shape), len(y.shape))
+    a, b = ((*(1,) * (rank - len(each.shape)), *each.shape)[dim] for each in (x, y))
+    yield summed_products(out.shape, (b if a == 1 else a,), out)
+
+
 @rule("aten::outer", "aten::ger", kind="elementwise")
 def outer(self: TensorSpec, vec2: TensorSpec, *, out: TensorSpec) -> Iterator[Term]:
     """(n,), (m,) → (n, m): nothing is summed, so these are products and no macs."""
@@ -167,7 +177,7 @@ def bilinear(
     _, a, b = weight.shape
     yield summed_products((*out.shape, b), (a,), out, "products with input1")
     yield summed_products(out.shape, (b,), out, "products with input2")
-    yield from bias_terms(bias, out)
+    yield from bias_terms(bias, (a, b), out)
 
 
 @rule("aten::_trilinear", kind=linear_or_matmul)

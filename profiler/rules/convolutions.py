@@ -37,7 +37,7 @@ def conv(
     term = summed_products(out.shape, weight.shape[1:], out)
     on_image = _macs_on_image(input, weight, stride, padding, dilation, out)
     yield replace(term, on_padding=term.count.macs - on_image)
-    yield from bias_terms(bias, out)
+    yield from bias_terms(bias, weight.shape[1:], out)
 
 
 def _macs_on_image(
@@ -159,7 +159,7 @@ def conv_tbc(
 ) -> Iterator[Term]:
     """(time, N, C_in), (kernel, C_in, C_out) → (time, N, C_out)."""
     yield summed_products(out.shape, weight.shape[:2], out)
-    yield from bias_terms(bias, out)
+    yield from bias_terms(bias, weight.shape[:2], out)
 
 
 @rule("aten::convolution", "aten::_convolution", "aten::convolution_overrideable", kind="conv")
@@ -208,7 +208,7 @@ def conv_transpose(
     k = prod(contracted)
     # The products spread from an input element instead of meeting in an output, so each of the K is added.
     yield Term("products", (*input.shape, *parts), OpCount(multiplies=k, adds=k, macs=k), contracted)
-    if bias is None:
+    if bias is None and weight.shape[0] > 0:
         reached = _reached_outputs(input, weight, stride, padding, dilation, out)
         yield each((*reached, *parts), "first products", adds=-1)
 

@@ -112,16 +112,23 @@ def add(input: Any, other: Any, alpha: Any = 1, *, out: TensorSpec) -> Iterator[
         yield Term("alpha", out.shape, product(alpha, other))
 
 
+def _is_one(operand: Any) -> bool:
+    """Whether it is a number, not a tensor, that is 1."""
+    return not isinstance(operand, TensorSpec) and bool(operand == 1)
+
+
 @rule("aten::mul", "aten::multiply", kind="elementwise")
 def mul(input: Any, other: Any, *, out: TensorSpec) -> Iterator[Term]:
-    """input · other."""
-    yield Term("products", out.shape, product(input, other))
+    """input · other; free where one of them is the number 1."""
+    if not (_is_one(input) or _is_one(other)):
+        yield Term("products", out.shape, product(input, other))
 
 
 @rule("aten::div", "aten::divide", "aten::true_divide", kind="elementwise")
 def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: TensorSpec) -> Iterator[Term]:
-    """input / other; rounding the quotient is free."""
-    yield Term("quotients", out.shape, quotient(input, other))
+    """input / other; free where ``other`` is the number 1, as is rounding the quotient."""
+    if not _is_one(other):
+        yield Term("quotients", out.shape, quotient(input, other))
 
 
 @rule("aten::reciprocal", kind="elementwise")

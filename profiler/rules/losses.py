@@ -12,7 +12,7 @@ from typing import Any
 from profiler.opcount import OpCount, Term, each
 from profiler.records import TensorSpec
 from profiler.rules.activations import LOG_SIGMOID
-from profiler.rules.costs import Sizes, mean_of, size_of, sum_of
+from profiler.rules.costs import Sizes, addition, mean_of, size_of, sum_of
 from profiler.rules.indexing import broadcast
 from profiler.rules.reductions import norm_of
 from profiler.rules.registry import rule
@@ -49,9 +49,12 @@ def mse_loss(input: TensorSpec, target: TensorSpec, reduction: int = MEAN, *, ou
 
 @rule("aten::l1_loss", kind="loss")
 def l1_loss(input: TensorSpec, target: TensorSpec, reduction: int = MEAN, *, out: TensorSpec) -> Iterator[Term]:
-    """|x − y|."""
+    """|x − y|; of complex numbers √(re² + im²) of the difference."""
     sizes = broadcast(input.shape, target.shape)
-    return elementwise_loss("absolute differences", sizes, OpCount(adds=1), reduction)
+    one = addition(input, target)
+    if input.is_complex or target.is_complex:
+        one = one + OpCount(multiplies=2, adds=1, transcendentals=1)
+    return elementwise_loss("absolute differences", sizes, one, reduction)
 
 
 @rule("aten::smooth_l1_loss", kind="loss")

@@ -48,14 +48,19 @@ def step_terms(
     sums = (*steps, w_ih.shape[0])
     yield contraction(sums, w_ih.shape[1:], "input gates")
     yield contraction(sums, w_hh.shape[1:], "hidden gates")
-    yield from pointwise_terms(cell, steps, w_ih.shape[0], biases)
+    yield from pointwise_terms(cell, steps, w_ih.shape[0], biases, without_input=w_ih.shape[1] == 0)
     if projection is not None:
         yield contraction((*steps, projection.shape[0]), projection.shape[1:], "projection")
 
 
-def pointwise_terms(cell: Cell, steps: Sizes, gates: int, biases: int) -> Iterator[Term]:
-    """What follows the two matrix products: the sums with ``biases`` bias vectors, and the gates."""
-    yield each((*steps, gates), "sums of the gates", adds=1 + biases)
+def pointwise_terms(
+    cell: Cell, steps: Sizes, gates: int, biases: int, *, without_input: bool = False
+) -> Iterator[Term]:
+    """What follows the two matrix products: the sums with ``biases`` bias vectors, and the gates.
+
+    ``without_input`` says that the input has no features: its product is an empty sum, which nothing is added to.
+    """
+    yield each((*steps, gates), "sums of the gates", adds=biases if without_input else 1 + biases)
     yield Term("gates", (*steps, gates // GATES[cell]), UNIT[cell])
 
 

@@ -48,7 +48,7 @@ def scaled_mm(
     for scale, sizes, along in ((scale_a, a, -1), (scale_b, b, -2)):
         factors_out = scale.size == 1 or (len(scale.shape) == 2 and scale.shape[along] == 1)
         yield each(out.shape if factors_out else sizes, "scale", multiplies=1)
-    yield from bias_terms(bias, out)
+    yield from bias_terms(bias, a[-1:], out)
     if scale_result is not None:
         yield each(out.shape, "scale of the result", multiplies=1)
 
@@ -74,7 +74,7 @@ def scaled_mm_v2(
     for recipes, sizes in ((recipe_a, a), (recipe_b, b)):
         for recipe in recipes:
             yield each(out.shape if recipe in _FACTORS_OUT else sizes, "scale", multiplies=1)
-    yield from bias_terms(bias, out)
+    yield from bias_terms(bias, a[-1:], out)
 
 
 @rule("aten::_grouped_mm", kind=factors_kind)
@@ -99,7 +99,7 @@ def grouped_mm(
         yield Term("products", tuple(sizes), OpCount(multiplies=k, adds=k - groups, macs=k), (k,))
     else:
         yield contraction(out.shape, (k,))
-    yield from bias_terms(bias, out)
+    yield from bias_terms(bias, (k,), out)
 
 
 @rule("aten::_scaled_grouped_mm", kind=factors_kind)
@@ -179,5 +179,5 @@ def mixed_dtypes_linear(
     """(*, in), integers (in, out) or packed, (out,) → (*, out): the scale of a column multiplies its results."""
     yield contraction(out.shape, input.shape[-1:])
     yield each(out.shape, "scales", multiplies=1)
-    yield from bias_terms(bias, out)
+    yield from bias_terms(bias, input.shape[-1:], out)
     yield from fused_activation(activation, out)

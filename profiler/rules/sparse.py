@@ -118,7 +118,7 @@ def sparse_linear(
         yield multiplied(input, weight, "products", stored_in(weight), prod(input.shape[:-1]))
     else:
         yield multiplied(input, weight, "products", stored_in(input), weight.shape[0])
-    yield from bias_terms(bias, out)
+    yield from bias_terms(bias, weight.shape[-1:], out)
 
 
 @rule("sparse::addmm", "sparse::_sparse_addmm", "sparse::baddbmm", kind=added_product_kind, integers=True)

@@ -50,7 +50,7 @@ def linear(
 ) -> Iterator[Term]:
     """(*, in), (out, in/2) that are kept → (*, out)."""
     yield contraction(out.shape, weight.shape[-1:])
-    yield from bias_terms(bias, out)
+    yield from bias_terms(bias, weight.shape[-1:], out)
     yield from fused_activation(activation, out)
 
 
@@ -90,7 +90,7 @@ def cslt_sparse_mm(
     yield contraction(out.shape, (dense_B.shape[0] // 2,))
     if alpha is not None:
         yield each(out.shape, "alpha", multiplies=1)
-    yield from bias_terms(bias, out)
+    yield from bias_terms(bias, dense_B.shape[:1], out)
 
 
 @rule("semi_structured::cutlass_mm", kind=factors_kind, integers=True)
@@ -108,7 +108,7 @@ def cutlass_mm(
 ) -> Iterator[Term]:
     """Dense (k, n), or (n, k) to be transposed, with packed (m, k) → (m, n), or (n, m); padding is left out."""
     yield contraction(out.shape, (dense.shape[1 if should_transpose_dense else 0] // 2,))
-    yield from bias_terms(bias, out)
+    yield from bias_terms(bias, dense.shape[1 if should_transpose_dense else 0 :][:1], out)
 
 
 @rule("semi_structured::cusparselt_mm", kind=factors_kind, integers=True)
@@ -127,7 +127,7 @@ def cusparselt_mm(
 ) -> Iterator[Term]:
     """As :func:`cutlass_mm`."""
     yield contraction(out.shape, (dense.shape[1 if should_transpose_dense else 0] // 2,))
-    yield from bias_terms(bias, out)
+    yield from bias_terms(bias, dense.shape[1 if should_transpose_dense else 0 :][:1], out)
 
 
 @rule("aten::_to_sparse_semi_structured", "aten::_cslt_compress", kind="reduction")

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
+from profiler.tracing.complex_convolutions import CONVOLUTIONS, convolve_as_real, is_complex_convolution
 from profiler.tracing.devices import MOVES, at_home
 from profiler.tracing.higher_order import CONTROL_FLOW, FLEX_ATTENTION, flex_attention
 from profiler.tracing.private import by_position, is_higher_order, operator_name
@@ -23,6 +24,7 @@ WHOLE: dict[Any, str] = {
     F.linear: "aten::linear",
     F.bilinear: "aten::bilinear",
     F.scaled_dot_product_attention: "aten::scaled_dot_product_attention",
+    torch.linalg.vecdot: "aten::linalg_vecdot",
     **{
         getattr(torch, name): f"aten::{name}"
         for name in ("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
@@ -45,6 +47,9 @@ WHOLE_BY_SIGNATURE: dict[Any, tuple[str, Callable[..., tuple[Any, ...]]]] = {
     **dict.fromkeys((F.dropout1d, F.dropout2d, F.dropout3d), ("aten::feature_dropout", _dropout)),
 }
 """Likewise, for functions whose arguments are not the operation's."""
+
+DIVIDED_BY = (torch.Tensor.__rdiv__, torch.Tensor.__rtruediv__)
+"""A number divided by a tensor, which torch computes as the number times a reciprocal."""
 
 LOSSES = (
     "binary_cross_entropy",
@@ -125,6 +130,11 @@ class FunctionWatcher(TorchFunctionMode):
         if self._whole and func in WHOLE_BY_SIGNATURE:
             name, arguments = WHOLE_BY_SIGNATURE[func]
             return self._as_one(name, (arguments(*args, **kwargs), {}), func, args, kwargs)
+        if func in DIVIDED_BY:
+            return self._as_one("aten::div", ((args[1], args[0]), {}), func, args, kwargs)
+        if is_complex_convolution(func, args, kwargs):
+            args, kwargs = by_position(CONVOLUTIONS[func], args, kwargs)
+            return self._as_one(CONVOLUTIONS[func], (args, kwargs), convolve_as_real, (func, *args), kwargs)
         if is_higher_order(func) and func not in self._running:
             return self._higher_order(operator_name(func), func, args, kwargs)
         if func in FROM_DATA:

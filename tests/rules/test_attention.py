@@ -44,10 +44,9 @@ def attend(q: Any, k: Any, v: Any, mask: Any, hidden: Any, drop: Any, scale: flo
     result = []
     for i, query in enumerate(q):
         scores = [summed(a * b for a, b in zip(query, key, strict=True)) for key in k]
-        if scale is None:
-            scores = [(1 / math.sqrt(len(query))) * s for s in scores]
-        elif scale != 1:
-            scores = [scale * s for s in scores]
+        factor = 1 / math.sqrt(len(query)) if scale is None else scale
+        if factor != 1:
+            scores = [factor * s for s in scores]
         if mask is not None:
             scores = [s + m for s, m in zip(scores, mask[i], strict=True)]
         if hidden is not None:

@@ -61,6 +61,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[torch.Tensor, ...]]] = {
     "causal": ({"is_causal": True}, (QUERY, KEY, VALUE)),
     "scaled": ({"scale": 0.3}, (QUERY, KEY, VALUE)),
     "scaled by one": ({"scale": 1.0}, (QUERY, KEY, VALUE)),
+    "of size one": ({}, (QUERY[..., :1], KEY[..., :1], VALUE[..., :1])),
     "floating mask": ({}, (QUERY, KEY, VALUE, MASK)),
     "boolean mask": ({}, (QUERY, KEY, VALUE, MASK > -0.9)),
     "grouped queries": ({"enable_gqa": True}, (QUERY, drawn(2, 2, 6, 8), drawn(2, 2, 6, 8))),
@@ -219,7 +220,7 @@ def test_by_its_definition(queries: int, keys: int, size: int, heads: int, group
     assert_same([for_q, for_k, for_v], expected)
     q_spec, k_spec = spec(1, groups * heads, queries, size), spec(1, groups, keys, size)
     arguments = (q_spec, q_spec, k_spec, k_spec, q_spec, spec(1, groups * heads, queries), 0.5, False)
-    assert_counted(terms_of(FUSED, *arguments, out=(q_spec, k_spec, k_spec)), tally)
+    assert_counted(terms_of(FUSED, *arguments, scale=root**2, out=(q_spec, k_spec, k_spec)), tally)
 
 
 def numbers(plain: Any, tally: Tally) -> Any:

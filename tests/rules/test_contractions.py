@@ -10,12 +10,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from profiler.opcount import OpCount, total
+from profiler.records import Mode
+from profiler.tracing import trace
 from tests.rules.counting import Tally, assert_counted, spec
 from tests.rules.counting import total as summed
 from tests.rules.registered import assert_same_in_both_spellings, count_of, kind_of, terms_of
 from tests.rules.tensors import specs, values
+
+Sizes = tuple[int, ...]
 
 
 def macs(number: int, adds: int) -> OpCount:
@@ -94,7 +99,7 @@ def test_kind_follows_the_operands() -> None:
 @settings(max_examples=30, deadline=None)
 @given(
     n=st.integers(1, 3),
-    k=st.integers(1, 4),
+    k=st.integers(0, 4),
     m=st.integers(1, 3),
     alpha=st.sampled_from([1, 2.0, -0.5]),
     beta=st.sampled_from([1, 0, 0.5]),
@@ -106,13 +111,14 @@ def test_addmm_costs_what_its_loop_does(n: int, k: int, m: int, alpha: float, be
     c, a, b = (tally.array(*shape, dtype=dtype) for shape in [(n, m), (n, k), (k, m)])
     found: Any = [[0] * m for _ in range(n)]
     for i, j in positions(range(n), range(m)):
-        found[i][j] = alpha * summed(a[i][q] * b[q][j] for q in range(k))
+        found[i][j] = alpha * summed(a[i][q] * b[q][j] for q in range(k)) if k else 0
         if beta != 0:
             found[i][j] += beta * c[i][j]
     torch_dtype = getattr(torch, dtype)
-    tensors = [values(t, torch_dtype) for t in (c, a, b)]
+    shaped = ((c, (n, m)), (a, (n, k)), (b, (k, m)))
+    tensors = [values(t, torch_dtype).reshape(shape) for t, shape in shaped]
     y = torch.addmm(*tensors, alpha=alpha, beta=beta)
-    assert torch.allclose(values(found, torch_dtype), y)
+    assert k == 0 or torch.allclose(values(found, torch_dtype), y)
     assert_counted(terms_of("addmm", *specs(tensors), alpha=alpha, beta=beta, out=specs(y)), tally)
 
 
@@ -128,6 +134,33 @@ def test_empty_contraction_is_nothing() -> None:
     assert count_of("mm", spec(4, 0), spec(0, 3), out=spec(4, 3)) == OpCount()
 
 
+def test_a_bias_that_nothing_is_added_to_is_the_result() -> None:
+    """N·(K − 1) + N adds where K > 0, and none where K = 0; alpha has nothing to scale there, beta has."""
+    out, operands = spec(3, 5), (spec(5), spec(3, 0), spec(0, 5))
+    for op in ("linear", "mkldnn_linear"):
+        assert count_of(op, spec(3, 0), spec(5, 0), spec(5), out=out) == OpCount()
+        assert count_of(op, spec(3, 1), spec(5, 1), spec(5), out=out) == macs(3 * 5, 3 * 5 * (1 - 1) + 3 * 5)
+    assert count_of("addmm", *operands, out=out) == OpCount()
+    assert count_of("addmm", *operands, alpha=3, out=out) == OpCount()
+    assert count_of("addmm", *operands, beta=2, alpha=3, out=out) == OpCount(multiplies=3 * 5)
+    assert count_of("baddbmm", spec(2, 3, 5), spec(2, 3, 0), spec(2, 0, 5), out=spec(2, 3, 5)) == OpCount()
+    assert count_of("addmv", spec(3), spec(3, 0), spec(0), out=spec(3)) == OpCount()
+    assert count_of("addbmm", spec(3, 5), spec(0, 3, 4), spec(0, 4, 5), out=out) == OpCount()
+    assert count_of("bilinear", spec(3, 0), spec(3, 4), spec(5, 0, 4), spec(5), out=out) == OpCount(
+        multiplies=3 * 5 * 4, adds=3 * 5 * (4 - 1), macs=3 * 5 * 4
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_a_layer_without_inputs_adds_nothing(mode: Mode) -> None:
+    """nn.Linear(0, 5) gives its bias; its gradient is the sum of what comes back over three rows."""
+    layer = nn.Linear(0, 5)
+    calls = trace(layer, torch.zeros(3, 0), mode).calls
+    backward = 5 * (3 - 1) if mode == "training" else 0
+    assert total(term for call in calls for term in call.terms) == OpCount(adds=backward)
+
+
 def test_vectors_by_hand() -> None:
     """mv, dot, vdot and inner sum K products a result; outer sums none, so it has no macs."""
     assert count_of("mv", spec(4, 5), spec(5), out=spec(4)) == macs(4 * 5, 4 * 4)
@@ -138,6 +171,49 @@ def test_vectors_by_hand() -> None:
     assert count_of("outer", spec(4), spec(5), out=spec(4, 5)) == OpCount(multiplies=4 * 5)
     complex_vector = spec(5, dtype="complex64")
     assert count_of("vdot", complex_vector, complex_vector, out=spec(dtype="complex64")) == macs(4 * 5, 4 * 5 - 2)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "dim", "result", "k"),
+    [
+        ((3, 4), (3, 4), -1, (3,), 4),
+        ((4, 3, 5), (3, 5), 0, (3, 5), 4),
+        ((2, 1), (4,), -1, (2,), 4),
+        ((2, 0), (1,), -1, (2,), 0),
+    ],
+)
+def test_vecdot_is_dot_for_each(left: Sizes, right: Sizes, dim: int, result: Sizes, k: int) -> None:
+    """K multiply–accumulate pairs a result, along any dimension, broadcast or not, whole and in training."""
+    x, y = torch.zeros(left), torch.zeros(right)
+    assert torch.linalg.vecdot(x, y, dim=dim).shape == result
+    n = spec(*result).size
+    expected = macs(n * k, n * max(k - 1, 0))
+    assert count_of("linalg_vecdot", spec(*left), spec(*right), dim=dim, out=spec(*result)) == expected
+    forward = trace(Vecdot(dim), (x.requires_grad_(), y), "training").calls[0]
+    assert (forward.op, forward.kind, forward.count) == ("aten::linalg_vecdot", "matmul", expected)
+
+
+class Vecdot(nn.Module):
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> Any:
+        return torch.linalg.vecdot(x, y, dim=self.dim)
+
+
+@settings(max_examples=20, deadline=None)
+@given(n=st.integers(1, 3), k=st.integers(0, 4), dtype=st.sampled_from(["float64", "complex128"]))
+def test_vecdot_costs_what_its_loop_does(n: int, k: int, dtype: str) -> None:
+    """Σ x̄·y of each row, of real and of complex numbers."""
+    tally = Tally()
+    x, y = tally.array(n, k, dtype=dtype), tally.array(n, k, seed=1, dtype=dtype)
+    found = [summed(a.conjugate() * b for a, b in zip(*rows, strict=True)) for rows in zip(x, y, strict=True)]
+    torch_dtype = getattr(torch, dtype)
+    tensors = [values(t, torch_dtype).reshape(n, k) for t in (x, y)]
+    result = torch.linalg.vecdot(*tensors)
+    assert k == 0 or torch.allclose(values(found, torch_dtype), result)
+    assert_counted(terms_of("linalg_vecdot", *specs(tensors), out=specs(result)), tally)
 
 
 def test_addr_and_addbmm_by_hand() -> None:

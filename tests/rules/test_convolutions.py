@@ -69,6 +69,19 @@ def test_convolution_spellings_agree() -> None:
     assert transposed == macs(2 * 4 * 25 * 3 * 9, 2 * 4 * 25 * 3 * 9 - 2 * 6 * 100)
 
 
+def test_convolutions_without_channels_add_nothing() -> None:
+    """A bias that no product is added to is the result; nothing is saved where there are no products."""
+    x, y = spec(2, 0, 8, 8), spec(2, 4, 6, 6)
+    assert count_of("conv2d", x, spec(4, 0, 3, 3), spec(4), out=y) == OpCount()
+    assert count_of("conv_tbc", spec(5, 2, 0), spec(2, 0, 4), spec(4), out=spec(4, 2, 4)) == OpCount()
+    for bias in (None, spec(4)):
+        assert count_of("conv_transpose2d", x, spec(0, 4, 3, 3), bias, out=spec(2, 4, 10, 10)) == OpCount()
+    how = ([1, 1], [0, 0], [1, 1], False, [0, 0], 1, [True, True, True])
+    gradients = [spec(2, 3, 8, 8), spec(0, 3, 3, 3), spec(0)]
+    none = spec(2, 0, 6, 6)
+    assert count_of("convolution_backward", none, *gradients[:2], None, *how, out=gradients) == OpCount()
+
+
 def test_transposed_convolution_by_hand() -> None:
     """All products count; without a bias the first product of each output is no add."""
     x, w, y = spec(1, 8, 5, 5), spec(8, 4, 3, 3), spec(1, 4, 11, 11)

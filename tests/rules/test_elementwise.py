@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from profiler.errors import UncountedError
-from profiler.opcount import OpCount
-from profiler.records import TensorSpec
+from profiler.opcount import OpCount, total
+from profiler.records import Mode, TensorSpec
 from profiler.rules.elementwise import COMPLEX_PER_ELEMENT, PER_ELEMENT, TRANSCENDENTAL_FUNCTIONS
+from profiler.tracing import trace
 from tests.rules.counting import (
     Counting,
     Tally,
@@ -256,3 +258,64 @@ def test_less_common_functions() -> None:
     assert count_of("normal", X, X, out=X) == OpCount(multiplies=6, adds=6)
     assert count_of("normal", X, 2.0, out=X) == OpCount(adds=6)
     assert count_of("normal_", X, 0.0, 2.0, out=X) == OpCount()
+
+
+class Applied(nn.Module):
+    """A function as a network."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.function(x)
+
+
+@pytest.mark.parametrize(
+    ("function", "forward"),
+    [
+        (lambda x: 1 / x, OpCount(divides=2 * 3)),
+        (lambda x: 2.5 / x, OpCount(divides=2 * 3)),
+        (lambda x: x.__rtruediv__(1.0), OpCount(divides=2 * 3)),
+        (lambda x: torch.reciprocal(x), OpCount(divides=2 * 3)),
+        (lambda x: x**-1, OpCount(divides=2 * 3)),
+        (lambda x: x**-2, OpCount(multiplies=2 * 3, divides=2 * 3)),
+        (lambda x: 1 - x, OpCount(adds=2 * 3)),
+        (lambda x: 2 * x, OpCount(multiplies=2 * 3)),
+        (lambda x: 1 * x, OpCount()),
+        (lambda x: x * 1.0, OpCount()),
+        (lambda x: x / 1, OpCount()),
+        (lambda x: x**1, OpCount()),
+        (lambda x: 2**x, OpCount(transcendentals=2 * 3)),
+    ],
+)
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_operators_with_a_number_cost_their_definition(
+    mode: Mode, function: Callable[..., Any], forward: OpCount
+) -> None:
+    """A number divided by a tensor is a divide an element, though torch multiplies a reciprocal; a factor 1 is free."""
+    calls = trace(Applied(function), torch.zeros(2, 3, requires_grad=True), mode).calls
+    assert total(term for call in calls if call.phase == "forward" for term in call.terms) == forward
+
+
+def test_the_gradient_of_a_quotient_is_what_autograd_runs() -> None:
+    """−g·c·r·r with r = 1/x: two products an element, and a third one where c is not 1."""
+    for number, products in ((1, 2), (2.5, 3)):
+        network = Applied(lambda x, number=number: number / x)
+        calls = trace(network, torch.zeros(2, 3, requires_grad=True), "training").calls
+        backward = total(term for call in calls if call.phase == "backward" for term in call.terms)
+        assert backward == OpCount(multiplies=products * 2 * 3)
+
+
+def test_a_complex_quotient_of_a_number() -> None:
+    """c·z̄ / |z|², and no product more."""
+    tally = tally_of(lambda z: 2.5 / z, "complex64")
+    calls = trace(Applied(lambda z: 2.5 / z), torch.zeros(2, 3, dtype=torch.complex64)).calls
+    assert_counted([term for call in calls for term in call.terms], tally)
+
+
+def test_a_tensor_of_one_is_an_operand() -> None:
+    """Only a number is known to be 1."""
+    assert count_of("mul", X, spec(), out=X) == OpCount(multiplies=2 * 3)
+    assert count_of("mul", X, True, out=X) == OpCount()
+    assert count_of("_foreach_mul", [X, X], 1.0, out=None) == OpCount()

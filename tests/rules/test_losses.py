@@ -11,9 +11,13 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from profiler.errors import DataDependentError
 from profiler.opcount import OpCount
+from profiler.rules import REGISTRY
+from profiler.tracing.recorder import OpRecorder, Origins
+from profiler.tracing.scope import ModuleScope
 from tests.rules.counting import Counting, Tally, assert_counted, exp, log, maximum, spec, sqrt, total
 from tests.rules.real_tensors import real, recorded
 from tests.rules.registered import count_of, count_spelled_both_ways, kind_of, terms_of
@@ -329,3 +333,24 @@ def test_both_spellings_cost_the_same(run: Any, shapes: list[tuple[int, ...]], r
     """Whole operators and the parts that autograd sees have equal counts."""
     whole, apart = count_spelled_both_ways(lambda *inputs: run(*inputs, reduction=reduction), *shapes)
     assert whole == apart
+
+
+@pytest.mark.parametrize("reduction", [NONE, MEAN, SUM])
+def test_absolute_differences_of_complex_numbers(reduction: int) -> None:
+    """|x − y| is the modulus of a complex number; the same where autograd takes it apart."""
+    tally = Tally()
+    x, y = (tally.array(3, dtype="complex64", seed=seed) for seed in (0, 1))
+    reduce([abs(a - b) for a, b in zip(x, y, strict=True)], reduction)
+    operands = (spec(3, dtype="complex64"),) * 2
+    assert_counted(terms_of("l1_loss", *operands, reduction, out=spec()), tally)
+    inputs = [torch.zeros(3, dtype=torch.complex64, requires_grad=True) for _ in range(2)]
+    apart = recorded_with_gradients(F.l1_loss, *inputs, reduction=("none", "mean", "sum")[reduction])
+    assert_counted(apart, tally)
+
+
+def recorded_with_gradients(run: Callable[..., Any], *inputs: Any, **options: Any) -> list[Any]:
+    """The terms of the parts that autograd sees."""
+    recorder = OpRecorder(REGISTRY, ModuleScope(nn.Identity()), Origins(), None)
+    with recorder:
+        run(*inputs, **options)
+    return [term for call in recorder.calls for term in call.terms]

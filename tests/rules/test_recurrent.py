@@ -63,7 +63,7 @@ def draw_weights(tally: Tally, cell: str, size: int, hidden: int, projection: in
 
 
 @settings(max_examples=40, deadline=None)
-@given(cell=CELLS, batch=st.integers(1, 2), size=st.integers(1, 3), hidden=st.integers(1, 3), biases=st.booleans())
+@given(cell=CELLS, batch=st.integers(1, 2), size=st.integers(0, 3), hidden=st.integers(1, 3), biases=st.booleans())
 def test_cells_cost_what_their_loops_do(cell: str, batch: int, size: int, hidden: int, biases: bool) -> None:
     """The rule equals the tally of the definition, which computes what torch computes."""
     tally = Tally()
