@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from profiler.tracing.complex_convolutions import CONVOLUTIONS, convolve_as_real, is_complex_convolution
 from profiler.tracing.devices import MOVES, at_home
 from profiler.tracing.higher_order import CONTROL_FLOW, FLEX_ATTENTION, flex_attention
-from profiler.tracing.private import by_position, is_higher_order, operator_name
+from profiler.tracing.private import by_position, is_higher_order, operator_name, transforming
 from profiler.tracing.recorder import OpRecorder
 
 WHOLE: dict[Any, str] = {
@@ -98,6 +98,11 @@ def _is_nested(args: Any) -> bool:
     return bool(args) and isinstance(args[0], torch.Tensor) and args[0].is_nested
 
 
+def _arrives_in_parts() -> bool:
+    """Whether a function that is made of others arrives as those: in inference mode it does not, but for transforms."""
+    return transforming() or not torch.is_inference_mode_enabled()
+
+
 FROM_DATA = (torch.tensor, torch.as_tensor)
 """Functions that make a tensor of Python numbers."""
 
@@ -106,16 +111,12 @@ TO_DATA = (torch.Tensor.tolist, torch.Tensor.numpy)
 
 
 class FunctionWatcher(TorchFunctionMode):
-    """Tells the recorder which function is running, and keeps all work on the device ``home``.
+    """Tells the recorder which function is running, and keeps all work on the device ``home``."""
 
-    ``whole`` says whether functions have to be recorded as one operation; in inference mode they arrive so.
-    """
-
-    def __init__(self, recorder: OpRecorder, home: torch.device, *, whole: bool) -> None:
+    def __init__(self, recorder: OpRecorder, home: torch.device) -> None:
         super().__init__()
         self._recorder = recorder
         self._home = home
-        self._whole = whole
         self._running: list[Any] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -124,10 +125,10 @@ class FunctionWatcher(TorchFunctionMode):
             func, args, kwargs = at_home(self._home, func, args, kwargs)
         if func in KINDS_WITHIN and func not in self._running:
             return self._within(KINDS_WITHIN[func], func, args, kwargs)
-        if func in WHOLE and (func is F.scaled_dot_product_attention if _is_nested(args) else self._whole):
+        if func in WHOLE and (func is F.scaled_dot_product_attention if _is_nested(args) else _arrives_in_parts()):
             name = WHOLE[func]
             return self._as_one(name, by_position(name, args, kwargs), func, args, kwargs)
-        if self._whole and func in WHOLE_BY_SIGNATURE:
+        if func in WHOLE_BY_SIGNATURE and _arrives_in_parts():
             name, arguments = WHOLE_BY_SIGNATURE[func]
             return self._as_one(name, (arguments(*args, **kwargs), {}), func, args, kwargs)
         if func in DIVIDED_BY:

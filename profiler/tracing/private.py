@@ -29,13 +29,30 @@ except ImportError as error:
         "install a torch release that this profiler was tested with (see constraints.txt)"
     ) from error
 
+try:
+    from torch._C._functorch import (
+        get_unwrapped,
+        is_batchedtensor,
+        is_functorch_wrapped_tensor,
+        maybe_get_bdim,
+        maybe_get_level,
+        peek_interpreter_stack,
+    )
+except ImportError as error:
+    raise ImportError(
+        "this torch does not tell which tensors torch.func has wrapped, by which functions under vmap are counted for "
+        "all samples: install a torch release that this profiler was tested with (see constraints.txt)"
+    ) from error
+
 __all__ = [
     "TorchDispatchMode",
+    "batch_of",
     "by_position",
     "can_be_taken_apart",
     "compiled_further",
     "flex_attention_results",
     "flex_attention_traceable",
+    "forward_derivatives",
     "gradients_asked_for",
     "graph_constants",
     "graph_nodes",
@@ -44,6 +61,8 @@ __all__ = [
     "is_frozen",
     "is_higher_order",
     "is_mutable",
+    "is_wrapped",
+    "is_zero",
     "jagged_values",
     "last_node_number",
     "method_graphs",
@@ -57,6 +76,8 @@ __all__ = [
     "stored_positions",
     "stored_values",
     "submodule_called",
+    "transforming",
+    "unwrapped",
     "without_compiler",
     "written_by",
 ]
@@ -147,6 +168,40 @@ def stored_positions(tensor: torch.Tensor) -> torch.Tensor:
     """Where it holds that: (dimensions, elements)."""
     positions: torch.Tensor = tensor.detach().to_sparse_coo()._indices()  # type: ignore[no-untyped-call]
     return positions
+
+
+def transforming() -> bool:
+    """Whether a transform of ``torch.func`` (vmap, grad, jvp, …) is running: operations are in parts then."""
+    return peek_interpreter_stack() is not None
+
+
+def is_wrapped(tensor: torch.Tensor) -> bool:
+    """Whether a transform of ``torch.func`` hides the tensor's own values, and its size along what it maps over."""
+    return bool(is_functorch_wrapped_tensor(tensor))
+
+
+def is_zero(tensor: torch.Tensor) -> bool:
+    """Whether the tensor is one that is all zeros and holds none of them, such as the tangent of a constant."""
+    return bool(tensor._is_zerotensor())
+
+
+def unwrapped(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor that one transform of ``torch.func`` has wrapped."""
+    inner: torch.Tensor = get_unwrapped(tensor)
+    return inner
+
+
+def batch_of(tensor: torch.Tensor) -> tuple[int, int] | None:
+    """For a tensor that ``vmap`` has wrapped: which transform that was, counted from outside, and over how many."""
+    if not is_batchedtensor(tensor):
+        return None
+    return maybe_get_level(tensor), get_unwrapped(tensor).shape[maybe_get_bdim(tensor)]
+
+
+def forward_derivatives() -> bool:
+    """Whether forward-mode derivatives are computed now: a tensor may carry a tangent."""
+    level: int = vars(torch.autograd.forward_ad)["_current_level"]
+    return level >= 0
 
 
 def last_node_number() -> int:

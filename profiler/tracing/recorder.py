@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,11 +18,20 @@ from profiler.tracing.asking import ask
 from profiler.tracing.backward import BackwardScope, Place, kind_of_gradient, without_unasked
 from profiler.tracing.copying import to_meta
 from profiler.tracing.meta_results import META_RESULTS
-from profiler.tracing.private import TorchDispatchMode, can_be_taken_apart, is_mutable, operator_name, overload_name
+from profiler.tracing.private import (
+    TorchDispatchMode,
+    can_be_taken_apart,
+    is_mutable,
+    operator_name,
+    overload_name,
+    transforming,
+)
 from profiler.tracing.scope import ModuleScope
 from profiler.tracing.scripts import ENTER, LEAVE
 from profiler.tracing.tensors import collect, dtype_name, map_arguments, shape_of, stored_in
+from profiler.tracing.transforms import for_all_samples, may_carry_tangents, physical
 from profiler.tracing.values import OF_ANY_VALUES, UNKNOWN, KnownValues
+from profiler.tracing.zeros import COPY, NAMESPACE, ZeroTensors
 
 META = torch.device("meta")
 PLAIN = frozenset({torch.Tensor, nn.Parameter})
@@ -48,6 +57,7 @@ class _Known:
     of_any_values: bool = False
     overload: str = ""
     of_scripts: bool = False
+    may_be_of_zeros: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +134,8 @@ def _storage(tensor: torch.Tensor) -> int:
     try:
         return id(tensor.untyped_storage())
     except (RuntimeError, NotImplementedError):
-        return id(tensor)
+        inner = physical(tensor)
+        return id(tensor) if inner is tensor else _storage(inner)
 
 
 class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -157,6 +168,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._known: dict[Any, _Known] = {}
         self._meta_twins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._values = KnownValues()
+        self._zeros = ZeroTensors()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if not PLAIN.issuperset(types):
@@ -186,7 +198,8 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if self.failure is None:
                 self.failure = OpFailure(known.name, tuple(map(shape_of, inputs)), error)
             raise
-        self._record(known, args, kwargs, inputs, result)
+        if not (known.may_be_of_zeros and self._zeros.only_shape(known.name, inputs, result)):
+            self._record(known, args, kwargs, inputs, result)
         return result
 
     def _done_for_script(self, name: str, args: Any) -> bool:
@@ -243,6 +256,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             of_any_values=name in OF_ANY_VALUES,
             overload=overload if (overload := overload_name(func)) in KEPT_OVERLOADS else "",
             of_scripts=name in OF_SCRIPTS,
+            may_be_of_zeros=name == COPY or name.startswith(NAMESPACE),
         )
 
     def _move(self, args: Any, kwargs: Any, inputs: list[torch.Tensor], *, mixed: bool) -> Any:
@@ -269,20 +283,50 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @contextmanager
     def as_one(self, name: str, args: Any, kwargs: Any) -> Iterator[Callable[[Any], None]]:
-        """Record what runs inside as one call of the operation ``name``; give its result to what is yielded."""
+        """Record what runs inside as one call of the operation ``name``; give its result to what is yielded.
+
+        Under ``vmap`` that is the call for all samples.  Where forward-mode derivatives are computed with it, which no
+        rule gives, what runs is recorded as it is, as work of the operation's kind.
+        """
         inputs: list[torch.Tensor] = []
         collect((args, kwargs), inputs)
         results: list[Any] = []
         nodes: list[int] = []
         before, self.muted = self.muted, True
+        in_parts = may_carry_tangents(inputs)
+        self.muted = before or not in_parts
+        first = len(self.calls)
         try:
             with self._graph.gathering(nodes) if self._graph is not None else nullcontext():
                 yield results.append
         finally:
             self.muted = before
-        self._record(_Known(name, self._registry.find(name)), args, kwargs, inputs, results[0])
-        if self._graph is not None and not self.muted:
-            self._graph.say(nodes, self.calls[-1].kind)
+        known = _Known(name, self._registry.find(name))
+        if in_parts and not self.muted:
+            kind = self._give_kind(known, args, kwargs, inputs, results[0], first)
+        else:
+            self._record(known, args, kwargs, inputs, results[0])
+            if self.muted:
+                return
+            outputs: list[torch.Tensor] = []
+            collect(results[0], outputs)
+            if transforming():
+                self.calls[-1] = for_all_samples(self.calls[-1], inputs, outputs)
+            kind = self.calls[-1].kind
+        if self._graph is not None:
+            self._graph.say(nodes, kind)
+
+    def _give_kind(
+        self, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], result: Any, first: int
+    ) -> str:
+        """The calls from the ``first`` on are parts of an operation: its kind, which their arithmetic gets."""
+        outputs: list[torch.Tensor] = []
+        collect(result, outputs)
+        tensors = (*inputs, *outputs)
+        specs = {id(tensor): self._spec(tensor) for tensor in tensors}
+        kind, _ = self._cost(known, args, kwargs, result, tensors, specs)
+        self.calls[first:] = [replace(call, kind=kind) if call.terms else call for call in self.calls[first:]]
+        return kind
 
     @contextmanager
     def apart(self, kind: str) -> Iterator[None]:

@@ -169,7 +169,7 @@ def _run_inference(
 ) -> tuple[ModuleScope, OpRecorder]:
     twin = attempt.network
     scope, recorder = _recording(attempt, origins, None)
-    watcher = FunctionWatcher(recorder, _home(twin, recorder), whole=False)
+    watcher = FunctionWatcher(recorder, _home(twin, recorder))
     with gradients(), _explained(twin, scope, recorder), watcher, recorder:
         twin(*attempt.arguments, **attempt.options)
     return scope, recorder
@@ -194,7 +194,7 @@ def _home(twin: nn.Module, recorder: OpRecorder) -> torch.device:
 def _run_training(optimizer: str | None, attempt: Attempt, origins: Origins) -> tuple[ModuleScope, OpRecorder]:
     twin = attempt.network
     scope, recorder = _recording(attempt, origins, BackwardScope())
-    watcher = FunctionWatcher(recorder, _home(twin, recorder), whole=True)
+    watcher = FunctionWatcher(recorder, _home(twin, recorder))
     with torch.enable_grad(), _explained(twin, scope, recorder), watcher:
         with recorder:
             result = twin(*attempt.arguments, **attempt.options)
