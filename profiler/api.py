@@ -16,6 +16,7 @@ from profiler.counters.process import FromFunction, FromObject, Source, count_in
 from profiler.errors import NeedsDataError, ProfilerError, TraceError, UncountedError
 from profiler.files import NAME_EXPECTED, folder_name, is_folder_name
 from profiler.formatting import bytes_text, thousands
+from profiler.models.constructed_inputs import Constructor
 from profiler.models.real_copies import BYTES_LIMIT, real_size
 from profiler.profiles import Profile
 from profiler.records import CounterRecord, Mode, Trace
@@ -31,7 +32,7 @@ LONG_RUN = 20 * 10**9
 
 def profile(
     model: nn.Module,
-    inputs: Inputs,
+    inputs: Inputs | Constructor,
     *,
     mode: Mode = "inference",
     strict: bool = False,
@@ -40,10 +41,11 @@ def profile(
 ) -> Profile:
     """What one call of ``model`` on ``inputs`` costs, layer by layer.
 
-    ``inputs`` is a tensor, a tuple of positional arguments or a mapping of keyword arguments; only their shapes
-    and dtypes matter, so they may be on meta.  The network is not run on data: a copy of it is traced on the meta
-    device, and the model comes back exactly as it was.  Only where what it does depends on its data (``.item()``,
-    ``nonzero``) is a copy run on the CPU, on the inputs or on seeded random ones; the report says so.
+    ``inputs`` is a tensor, a tuple of positional arguments or a mapping of keyword arguments, or a function that
+    is given ``model`` and returns one of them; only their shapes and dtypes matter, so they may be on meta.  The
+    network is not run on data: a copy of it is traced on the meta device, and the model comes back exactly as it was.
+    Only where what it does depends on its data (``.item()``, ``nonzero``) is a copy run on the CPU, on the inputs or
+    on seeded random ones; the report says so.
 
     ``mode="inference"`` counts a forward pass in eval mode; ``"training"`` a forward pass in train mode and the
     backward pass that autograd runs, and a step of ``optimizer`` (``"sgd"``, ``"momentum"``, ``"adam"``,
@@ -76,7 +78,7 @@ def profile_config(config: Config, *, strict: bool = False, crosscheck: bool = T
 
 
 def crosscheck(
-    model: nn.Module | Config, inputs: Inputs | None = None, *, against: Sequence[str] = ("fvcore",)
+    model: nn.Module | Config, inputs: Inputs | Constructor | None = None, *, against: Sequence[str] = ("fvcore",)
 ) -> Profile:
     """The profile of a network with what the counters named in ``against`` say of it.
 
@@ -169,7 +171,7 @@ def _source(subject: Subject) -> Source:
         model, inputs = _called(subject.real(False))
         return FromObject(model.eval(), inputs)
     config = subject.config
-    return FromFunction("profiler.subjects:real_network", (config.model_dump_json(), str(config.base)))
+    return FromFunction("profiler.subjects:real_network", (config.model_dump_json(by_alias=True), str(config.base)))
 
 
 def _reason_to_skip(result: Profile, *, for_real: bool) -> str:

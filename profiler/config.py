@@ -113,6 +113,13 @@ def _check_target(target: str) -> str:
     return target
 
 
+def _check_constructor(text: str) -> str:
+    source, colon, name = text.rpartition(":")
+    if not (source.strip() and colon and name.strip()):
+        raise _expected("path/to/net.py:make_inputs or package.module:make_inputs")
+    return text
+
+
 def _flat(value: object) -> object:
     """The numbers in nested lists, in their order."""
     if value is None:
@@ -257,13 +264,26 @@ InputValue = TypeAliasType(
 """A tensor, a plain value, or a list or mapping of such; a mapping with the key ``shape`` or ``values`` is a tensor."""
 
 
+class InputsFrom(_Section):
+    """A function that makes the inputs: ``from`` names it, and it is called with the network and with ``kwargs``."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    constructor: Annotated[str, AfterValidator(_check_constructor), Field(alias="from")]
+    kwargs: dict[str, Any] = Field(default_factory=dict)
+
+
 def _inputs_tag(value: object) -> str:
+    if isinstance(value, InputsFrom) or (isinstance(value, dict) and "from" in value):
+        return "<from>"
     return "<mapping>" if isinstance(value, dict) else "<list>"
 
 
 def _check_inputs(value: object) -> object:
-    if not isinstance(value, (list, tuple, dict)):
-        raise _expected("a list (positional arguments) or a mapping (keyword arguments)")
+    if not isinstance(value, (list, tuple, dict, InputsFrom)):
+        raise _expected(
+            "a list (positional arguments), a mapping (keyword arguments), or {from: path/to/net.py:inputs}"
+        )
     if isinstance(value, dict) and "shape" in value and set(value) <= set(InputSpec.model_fields):
         raise _expected("a list of inputs ('- shape: ...', with a dash) or a mapping of names to inputs")
     return value
@@ -271,7 +291,8 @@ def _check_inputs(value: object) -> object:
 
 Inputs = Annotated[
     Annotated[tuple[InputValue, ...], BeforeValidator(_sequence), Tag("<list>")]
-    | Annotated[dict[str, InputValue], Tag("<mapping>")],
+    | Annotated[dict[str, InputValue], Tag("<mapping>")]
+    | Annotated[InputsFrom, Tag("<from>")],
     Discriminator(_inputs_tag),
     BeforeValidator(_check_inputs),
 ]
@@ -415,7 +436,7 @@ def _explain(problem: ErrorDetails, data: Mapping[str, Any]) -> str:
         kind = "invalid_key"
     key = ".".join(map(str, location))
     if kind == "extra_forbidden":
-        known = _known_keys(location)
+        known = _known_keys(location, "<from>" in problem["loc"])
         return f"{key}: unknown key{did_you_mean(str(location[-1]), known)} (expected one of {', '.join(known)})"
     if kind == "missing":
         example = {"target": " (such as torchvision:resnet50)", "shape": " (such as [1, 3, 224, 224])"}
@@ -429,8 +450,10 @@ def _explain(problem: ErrorDetails, data: Mapping[str, Any]) -> str:
     return f"{key}: found {problem.get('ctx', {}).get('found') or _shown(found)}, expected {expected}{hint}"
 
 
-def _known_keys(location: Sequence[int | str]) -> list[str]:
-    """The keys that the section which holds ``location`` may have."""
+def _known_keys(location: Sequence[int | str], from_function: bool) -> list[str]:
+    """The keys that the section which holds ``location`` may have; of inputs from a function those of that."""
+    if from_function:
+        return [field.alias or name for name, field in InputsFrom.model_fields.items()]
     sections: dict[str, type[_Section]] = {
         "model": ModelSection,
         "report": ReportSection,

@@ -9,8 +9,9 @@ from typing import Any
 
 from torch import nn
 
-from profiler.config import Config
+from profiler.config import Config, InputsFrom
 from profiler.models.building import build_model, build_real_model
+from profiler.models.constructed_inputs import construct_inputs, find_constructor, is_constructor
 from profiler.models.inputs import build_inputs, default_inputs
 from profiler.models.real_copies import real_copy, real_inputs
 from profiler.rewrites import apply_rewrites
@@ -29,8 +30,10 @@ class Subject:
     config: Config | None = None
 
 
-def given(model: nn.Module, inputs: Inputs) -> Subject:
-    """A network that the caller holds."""
+def given(model: nn.Module, inputs: Any) -> Subject:
+    """A network that the caller holds, with its inputs or with a function that makes them."""
+    if is_constructor(inputs):
+        inputs = construct_inputs(inputs, model)
 
     def real(values_matter: bool) -> tuple[nn.Module, Inputs]:
         return real_copy(model, random_weights=values_matter), real_inputs(inputs)
@@ -43,12 +46,16 @@ def configured(config: Config) -> Subject:
     model = config.model
     specs = config.inputs if config.inputs is not None else default_inputs(model.target, model.kwargs, config.base)
 
-    def inputs(device: str) -> Inputs:
+    def inputs(device: str, network: nn.Module) -> Inputs:
+        if isinstance(specs, InputsFrom):
+            constructor = find_constructor(specs.constructor, config.base)
+            made: Inputs = construct_inputs(constructor, network, specs.kwargs, name=specs.constructor)
+            return made
         arguments, options = build_inputs(specs, dtype=config.dtype, device=device)
         return options if isinstance(specs, Mapping) else arguments
 
     def rewritten(network: nn.Module, device: str) -> tuple[nn.Module, Inputs]:
-        arguments = inputs(device)
+        arguments = inputs(device, network)
         if config.rewrites:
             network = apply_rewrites(network.eval(), config.rewrites, arguments)[-1].model
         return network, arguments
