@@ -16,7 +16,7 @@ from profiler.counters.watching import Running, Tally, running_modules
 from profiler.records import CounterRecord
 from profiler.rules import REGISTRY
 from profiler.tracing.copying import copy_to_meta, to_meta
-from profiler.tracing.tensors import map_inputs
+from profiler.tracing.object_copies import map_inputs
 
 FACTOR = 2
 """What one multiply–accumulate is in its figures."""

@@ -16,8 +16,8 @@ from profiler.errors import ProfilerError, TargetError
 from profiler.models.real_copies import BYTES_LIMIT
 from profiler.models.sources import SOURCES
 from profiler.models.targets import find_builder, reason
+from profiler.tracing.objects import tensors_in
 from profiler.tracing.randomness import fixed_random_state
-from profiler.tracing.tensors import tensors_in
 
 Constructor = Callable[..., Any]
 """``constructor(network, **kwargs)``: a tensor, a tuple of arguments, a mapping of keyword arguments, …"""

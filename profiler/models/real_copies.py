@@ -9,8 +9,9 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from profiler.tracing.copying import copy_to_meta, deep_copy
+from profiler.tracing.object_copies import map_inputs
 from profiler.tracing.private import is_fake
-from profiler.tracing.tensors import map_inputs, stored_in
+from profiler.tracing.tensors import stored_in
 
 BYTES_LIMIT = 4 * 2**30
 """Above this many bytes of parameters and buffers no real copy is made."""

@@ -23,7 +23,7 @@ from profiler.rewrites.local import POOLS, acts_alone, is_pointwise, why_not_loc
 from profiler.rewrites.registry import Change, Left, Rewritten, copied, described, register, replace_module, rewrite
 from profiler.tracing import Inputs, call_arguments
 from profiler.tracing.copying import copy_to_meta
-from profiler.tracing.tensors import tensors_in
+from profiler.tracing.objects import tensors_in
 
 NAME = "linear_to_convolution"
 BATCH = 2

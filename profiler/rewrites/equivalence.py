@@ -15,7 +15,9 @@ from profiler.errors import ProfilerError
 from profiler.records import show_shape
 from profiler.rewrites.windows import sliding_windows
 from profiler.tracing import Inputs, call_arguments
-from profiler.tracing.tensors import dtype_name, map_inputs, tensors_in
+from profiler.tracing.object_copies import map_inputs
+from profiler.tracing.objects import tensors_in
+from profiler.tracing.tensors import dtype_name
 
 Measure = Literal["largest_absolute", "largest_relative", "largest_squared", "mean_squared"]
 

@@ -19,7 +19,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from profiler.tracing import Inputs, call_arguments
-from profiler.tracing.tensors import map_inputs, tensors_in
+from profiler.tracing.object_copies import map_inputs
+from profiler.tracing.objects import tensors_in
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,13 +55,13 @@ def _copy_parameter(parameter: nn.Parameter) -> nn.Parameter:
     return twin
 
 
-def copy_to_meta(model: nn.Module) -> nn.Module:
+def copy_to_meta(model: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module:
     """A deep copy of ``model`` with every tensor on the meta device; ``model`` is left as it is.
 
-    Ties between parameters are kept, and lazy ones stay lazy.  Raises :class:`TraceError` where the network holds
-    something that stands in the way.
+    Ties between parameters are kept, and lazy ones stay lazy.  ``memo`` is as for :func:`deep_copy`.  Raises
+    :class:`TraceError` where the network holds something that stands in the way.
     """
-    memo: dict[int, Any] = {}
+    memo = {} if memo is None else memo
     for parameter in model.parameters():
         memo[id(parameter)] = _copy_parameter(parameter)
     for buffer in model.buffers():
@@ -75,24 +75,34 @@ def copy_to_meta(model: nn.Module) -> nn.Module:
 def deep_copy(model: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module:
     """``copy.deepcopy``, but that attributes which cannot be copied (a lock, an open file) are shared.
 
-    ``memo`` maps the ids of what is not to be copied to what takes its place.  Raises :class:`TraceError` where
-    something else stands in the way.
+    ``memo`` maps the ids of what is not to be copied to what takes its place, and afterwards those of all that was
+    copied to the copies.  Raises :class:`TraceError` where something else stands in the way.
     """
-    memo = memo or {}
+    memo = {} if memo is None else memo
     for script in script_roots(model):
         if id(script) not in memo:
             memo[id(script)] = copy_script(script, memo, on_meta=False)
     try:
-        return copy.deepcopy(model, dict(memo))
+        return _copy_noted(model, {}, memo)
     except Exception as error:
         shared = {id(value): value for value in _cannot_be_copied(model, memo)}
         try:
-            return copy.deepcopy(model, {**memo, **shared})
+            return _copy_noted(model, shared, memo)
         except Exception:
             raise TraceError(
                 f"{type(model).__name__} cannot be copied for tracing: {type(error).__name__}: {error}; "
                 "give the attribute that holds it a __deepcopy__, or set it after profiling"
             ) from error
+
+
+def _copy_noted(model: nn.Module, shared: dict[int, Any], memo: dict[int, Any]) -> nn.Module:
+    """A deep copy that is noted in ``memo`` where it can be made at all."""
+    used = {**memo, **shared}
+    result = copy.deepcopy(model, used)
+    kept = used.pop(id(used), [])  # where deepcopy keeps alive what it copied, so that ids stay their own
+    memo.update(used)
+    memo.setdefault(id(memo), []).extend(kept)
+    return result
 
 
 def _cannot_be_copied(model: nn.Module, memo: dict[int, Any]) -> Iterator[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,18 +16,19 @@ from profiler.parameters import parameter_records
 from profiler.records import ROOT, Mode, ParameterRecord, Trace, show_shapes
 from profiler.rules import REGISTRY
 from profiler.tracing.backward import BackwardScope
+from profiler.tracing.calls import Inputs, call_arguments
 from profiler.tracing.copying import copy_to_meta, deep_copy, has_lazy_parts, to_meta
 from profiler.tracing.functions import FunctionWatcher
+from profiler.tracing.object_copies import InputCopy, SharedMemory
+from profiler.tracing.objects import returned_tensors, tensors_in
 from profiler.tracing.optimizers import make_optimizer
 from profiler.tracing.private import flex_attention_traceable, without_compiler
 from profiler.tracing.randomness import fixed_random_state
 from profiler.tracing.recorder import OpRecorder, Origins
 from profiler.tracing.scope import ModuleScope
 from profiler.tracing.scripts import as_written, frozen_weights, has_scripts, script_type
-from profiler.tracing.tensors import SPARSE, map_inputs, tensors_in
-
-Inputs = torch.Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any]
-"""What a network is called with: one tensor, positional arguments, or keyword arguments."""
+from profiler.tracing.tensors import SPARSE
+from profiler.tracing.values import LARGEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +46,6 @@ class Attempt:
 
 Run = Callable[[Attempt, Origins], tuple[ModuleScope, OpRecorder]]
 """Runs an attempt, once, under hooks and a recorder."""
-
-
-def call_arguments(inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """``inputs`` as positional and keyword arguments of a call."""
-    if isinstance(inputs, Mapping):
-        return (), dict(inputs)
-    if isinstance(inputs, (tuple, list)):
-        return tuple(inputs), {}
-    return (inputs,), {}
 
 
 def trace(model: nn.Module, inputs: Inputs, mode: Mode = "inference", optimizer: str | None = None) -> Trace:
@@ -83,21 +75,27 @@ def trace_for_real(
 
 
 def _attempt_on_meta(model: nn.Module, inputs: Inputs) -> Attempt:
-    values: list[tuple[torch.Tensor, torch.Tensor]] = []
+    memo: dict[int, Any] = {}
+    network = copy_to_meta(model, memo)
+    copied = InputCopy(call_arguments(inputs), _meta_input, memo)
+    arguments, options = copied.result
+    values = [(new, tensor.detach()) for tensor, new in copied.tensors if _may_be_known(tensor, new)]
+    memory = SharedMemory(tensor for _, tensor in values)
+    known = [(new, memory.placed(tensor, tensor.cpu().clone())) for new, tensor in values]
+    return Attempt(network, arguments, options, known)
 
-    def on_meta(tensor: torch.Tensor) -> torch.Tensor:
-        twin = _meta_input(tensor)
-        if not (tensor.is_meta or tensor.is_floating_point() or tensor.is_complex()):
-            values.append((twin, tensor.detach().cpu().clone()))
-        return twin
 
-    arguments, options = call_arguments(map_inputs(inputs, on_meta))
-    return Attempt(copy_to_meta(model), arguments, options, values)
+def _may_be_known(tensor: torch.Tensor, new: torch.Tensor) -> bool:
+    """Whether the values of an input may decide what a network does: integers that are few."""
+    is_number = tensor.is_floating_point() or tensor.is_complex()
+    return new.is_meta and not (tensor.is_meta or is_number or tensor.numel() > LARGEST)
 
 
 def _attempt_for_real(model: nn.Module, inputs: Inputs) -> Attempt:
-    arguments, options = call_arguments(map_inputs(inputs, _real_input))
-    return Attempt(deep_copy(model), arguments, options)
+    memo: dict[int, Any] = {}
+    network = deep_copy(model, memo)
+    arguments, options = InputCopy(call_arguments(inputs), _real_input, memo).result
+    return Attempt(network, arguments, options)
 
 
 def _trace(make: Callable[[], Attempt], mode: Mode, optimizer: str | None) -> Trace:
@@ -130,7 +128,8 @@ def _trace_run(make: Callable[[], Attempt], run: Run) -> Trace:
     for name, parameter in (*twin.named_parameters(), *frozen_weights(twin)):
         origins.add_parameter(name, parameter)
     for tensor in tensors_in((attempt.arguments, attempt.options)):
-        origins.add_activation(tensor)
+        if not origins.is_parameter(tensor):
+            origins.add_activation(tensor)
     with fixed_random_state(), flex_attention_traceable(), as_written(twin):
         scope, recorder = run(attempt, origins)
     if not recorder.calls:
@@ -198,7 +197,7 @@ def _run_training(optimizer: str | None, attempt: Attempt, origins: Origins) -> 
     with torch.enable_grad(), _explained(twin, scope, recorder), watcher:
         with recorder:
             result = twin(*attempt.arguments, **attempt.options)
-        roots = [tensor for tensor in tensors_in(result) if tensor.requires_grad]
+        roots = [tensor for tensor in returned_tensors(result) if tensor.requires_grad]
         if not roots:
             raise TraceError(f"{script_type(twin)} gives no result that needs a gradient: there is nothing to train")
         gradients = [torch.ones_like(tensor) for tensor in roots]

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 import torch
-from torch.nn.utils.rnn import PackedSequence
 
 from profiler.errors import DataDependentError
 from profiler.records import TensorSpec
@@ -24,21 +23,6 @@ def dtype_name(dtype: torch.dtype) -> str:
     if name is None:
         name = _DTYPE_NAMES[dtype] = str(dtype).removeprefix("torch.")
     return name
-
-
-def tensors_in(value: Any) -> Iterator[torch.Tensor]:
-    """Every tensor in a nest of lists, tuples, mappings and dataclasses, in order."""
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from tensors_in(item)
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from tensors_in(item)
-    elif is_dataclass(value) and not isinstance(value, type):
-        for member in fields(value):
-            yield from tensors_in(getattr(value, member.name, None))
 
 
 def collect(value: Any, found: list[torch.Tensor]) -> None:
@@ -58,31 +42,6 @@ def map_arguments(value: Any, change: Callable[[Any], Any]) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(map_arguments(item, change) for item in value)
     return change(value)
-
-
-def map_inputs(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-    """The network inputs ``value`` with ``change`` applied to every tensor.
-
-    Lists, tuples (named ones too), mappings and dataclasses are rebuilt; anything else passes as it is.  Of packed
-    sequences only the data is changed: their lengths have to stay.
-    """
-    if isinstance(value, torch.Tensor):
-        return change(value)
-    if isinstance(value, PackedSequence):
-        return value._replace(data=change(value.data))
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(map_inputs(item, change) for item in value))
-    if isinstance(value, (list, tuple)):
-        return type(value)(map_inputs(item, change) for item in value)
-    if isinstance(value, dict):
-        changed = value.copy()
-        changed.update((key, map_inputs(item, change)) for key, item in value.items())
-        return changed
-    if is_dataclass(value) and not isinstance(value, type):
-        twin = object.__new__(type(value))
-        twin.__dict__.update({key: map_inputs(item, change) for key, item in vars(value).items()})
-        return twin
-    return value
 
 
 def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
@@ -132,5 +91,20 @@ class RealTensorSpec(TensorSpec):
 
 
 def shapes_in(value: Any) -> tuple[tuple[int, ...], ...]:
-    """The shapes of :func:`tensors_in`."""
-    return tuple(shape_of(tensor) for tensor in tensors_in(value))
+    """The shapes of the tensors in a nest of lists, tuples, mappings and dataclasses, in order."""
+    return tuple(shape_of(tensor) for tensor in _nested(value))
+
+
+def _nested(value: Any) -> Iterator[torch.Tensor]:
+    """The tensors in a nest of lists, tuples, mappings and dataclasses, in order."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _nested(item)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _nested(item)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for member in fields(value):
+            yield from _nested(getattr(value, member.name, None))

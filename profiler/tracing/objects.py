@@ -1,0 +1,130 @@
+"""Finds the tensors inside objects of any kind: containers, attributes and slots."""
+
+from __future__ import annotations
+
+import types
+import weakref
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass
+from enum import Enum
+from typing import Any
+
+import torch
+from torch import nn
+
+ATOMS = (
+    type(None),
+    type(...),
+    type(NotImplemented),
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    range,
+    slice,
+    property,
+    type,
+    Enum,
+    torch.dtype,
+    torch.device,
+    torch.layout,
+    torch.memory_format,
+    torch.Size,
+    types.CodeType,
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.ModuleType,
+    weakref.ref,
+)
+"""What holds no tensors and never changes, so that a copy may share it."""
+
+PLAIN_CONTAINERS = (tuple, list, dict, set, frozenset, deque)
+
+
+def tensors_in(value: Any) -> Iterator[torch.Tensor]:
+    """Every tensor in ``value``, in order: in containers, and in the attributes and slots of objects.
+
+    A container gives a tensor as often as it holds it; the attributes of objects give only what was not given
+    before.  Modules are left out, since their parameters are not what is passed along with them.
+    """
+    return _Search(opaque=True).of(value)
+
+
+def returned_tensors(result: Any) -> list[torch.Tensor]:
+    """The tensors that a network gives as its result, from which a backward pass starts.
+
+    They are those in its lists, tuples, mappings and dataclasses.  An object of another class is searched only where
+    none of these needs a gradient; beside one that does, it is state for the next call, as a cache is.
+    """
+    plain = list(_Search(opaque=False).of(result))
+    return plain if any(tensor.requires_grad for tensor in plain) else list(tensors_in(result))
+
+
+class _Search:
+    """One search; ``opaque`` says whether objects are entered that are neither containers nor dataclasses."""
+
+    def __init__(self, *, opaque: bool) -> None:
+        self._opaque = opaque
+        self._given: dict[int, torch.Tensor] = {}
+        self._entered: dict[int, Any] = {}
+
+    def of(self, value: Any, *, again: bool = True) -> Iterator[torch.Tensor]:
+        """The tensors in ``value``; those that were given before only with ``again``."""
+        if isinstance(value, torch.Tensor):
+            if again or id(value) not in self._given:
+                self._given[id(value)] = value
+                yield value
+            return
+        if isinstance(value, (*ATOMS, nn.Module)) or id(value) in self._entered:
+            return
+        self._entered[id(value)] = value
+        for item in _items(value):
+            yield from self.of(item, again=again)
+        if type(value) in PLAIN_CONTAINERS:
+            del self._entered[id(value)]
+        elif self._opaque or is_dataclass(value):
+            for item in (*slots(value).values(), *named(value).values()):
+                yield from self.of(item, again=False)
+
+
+def _items(value: Any) -> Iterator[Any]:
+    """What a container holds."""
+    if isinstance(value, dict):
+        yield from dict.values(value)
+    elif isinstance(value, Mapping):
+        yield from value.values()
+    elif isinstance(value, (tuple, list, set, frozenset, deque)):
+        yield from value
+
+
+def slots(value: Any) -> dict[str, Any]:
+    """What an object holds in slots."""
+    found: dict[str, Any] = {}
+    for name, slot in slot_descriptors(type(value)).items():
+        try:
+            found[name] = slot.__get__(value)
+        except AttributeError:  # never set
+            continue
+    return found
+
+
+def slot_descriptors(kind: type) -> dict[str, types.MemberDescriptorType]:
+    """The slots of a class and of those that it is derived from."""
+    return {
+        name: slot
+        for base in reversed(kind.__mro__)
+        for name, slot in vars(base).items()
+        if isinstance(slot, types.MemberDescriptorType)
+    }
+
+
+def named(value: Any) -> dict[str, Any]:
+    """The ``__dict__`` of an object; no property is asked and nothing is looked up that is not there."""
+    try:
+        found = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return {}
+    return found if isinstance(found, dict) else {}
