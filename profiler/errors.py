@@ -7,7 +7,7 @@ print it as it stands.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 
 class ProfilerError(Exception):
@@ -55,3 +55,46 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     lowered = {candidate.lower(): candidate for candidate in known}
     near = [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered, n=3)]
     return f", did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def shown(value: object, length: int = 60) -> str:
+    """A value as an error message shows it: on one line, in at most ``length`` characters.
+
+    No more of it is looked at than that takes, however large it is, and however often it holds itself.
+    """
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = ""
+    for piece in _pieces(value, length):
+        text += piece
+        if len(text) > length:
+            break
+    text = " ".join(text.split())
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def _pieces(value: object, length: int) -> Iterator[str]:
+    """``repr(value)`` bit by bit, of long strings and numbers no more than ``length`` characters."""
+    if isinstance(value, (str, bytes)):
+        yield repr(value[: length + 1])
+    elif type(value) is int and value.bit_length() > 4 * length:
+        yield f"an integer of about {int(value.bit_length() * 0.30103) + 1} digits"
+    elif isinstance(value, Mapping):
+        yield "{"
+        for number, (key, item) in enumerate(value.items()):
+            yield ", " if number else ""
+            yield from _pieces(key, length)
+            yield ": "
+            yield from _pieces(item, length)
+        yield "}"
+    elif isinstance(value, (list, tuple, Set)):
+        start, end = ("[", "]") if isinstance(value, list) else ("(", ")") if isinstance(value, tuple) else ("{", "}")
+        yield start
+        for number, item in enumerate(value):
+            yield ", " if number else ""
+            yield from _pieces(item, length)
+        yield ",)" if isinstance(value, tuple) and len(value) == 1 else end
+    else:
+        yield repr(value)

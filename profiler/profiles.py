@@ -15,25 +15,14 @@ import pandas as pd
 from profiler import tables
 from profiler.agreement import agreement_table
 from profiler.conventions import find_convention, headline_of
-from profiler.errors import ProfilerError, StoredProfileError
+from profiler.errors import ProfilerError
 from profiler.files import write_text
 from profiler.formatting import format_table, headline
-from profiler.opcount import SCALAR_OPERATIONS, OpCount, Term
-from profiler.records import (
-    CounterRecord,
-    Mode,
-    ModuleRecord,
-    OpCall,
-    ParameterRecord,
-    TensorSpec,
-    Trace,
-)
+from profiler.opcount import OpCount
+from profiler.records import CounterRecord, Mode, Trace
+from profiler.stored import SCHEMA, SCHEMA_VERSION, read_profile, write_call
 from profiler.training import training_table
 from profiler.views import apply_views
-
-SCHEMA = "static-flop-profiler/profile"
-SCHEMA_VERSION = 1
-
 
 Ask = Callable[["Profile", tuple[str, ...]], "Profile"]
 """Asks other counters about the network that a profile was made of."""
@@ -231,7 +220,7 @@ class Profile:
         lists = {
             "modules": [asdict(record) for record in self.trace.modules],
             "parameters": [asdict(record) for record in self.trace.parameters],
-            "calls": [_write_call(call) for call in self.trace.calls],
+            "calls": [write_call(call) for call in self.trace.calls],
             "counters": [asdict(record) for record in self.counters],
         }
         lines = [f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()]
@@ -271,111 +260,7 @@ TABLES: dict[str, Callable[[Profile], pd.DataFrame]] = {
 def load_profile(path: str | Path) -> Profile:
     """The profile that :meth:`Profile.save` wrote to ``path``; every table is equal to the saved one's.
 
-    Raises :class:`StoredProfileError` where the file cannot be read or is no profile of this schema version.
+    Raises :class:`~profiler.errors.StoredProfileError` where the file cannot be read, is no profile of this schema
+    version, or says what cannot be.
     """
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StoredProfileError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise StoredProfileError(f"{path}: expected a saved profile (JSON): {error}") from error
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise StoredProfileError(f"{path}: expected a saved profile with schema: {SCHEMA!r}")
-    if data.get("version") != SCHEMA_VERSION:
-        raise StoredProfileError(
-            f"{path}: version: found {data.get('version')!r}, expected {SCHEMA_VERSION}; profile the network again"
-        )
-    try:
-        return Profile(
-            name=data["name"],
-            target=data["target"],
-            mode=data["mode"],
-            environment=data["environment"],
-            trace=Trace(
-                tuple(_read_call(item) for item in data["calls"]),
-                tuple(_read(ModuleRecord, item) for item in data["modules"]),
-                tuple(_read(ParameterRecord, item) for item in data["parameters"]),
-                data["real_run"],
-            ),
-            counters=tuple(CounterRecord.read(item) for item in data["counters"]),
-            convention=find_convention(data["convention"]).name,
-            views=tuple(data["views"]),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StoredProfileError(f"{path}: not a whole profile: {type(error).__name__}: {error}") from error
-
-
-def _write_call(call: OpCall) -> dict[str, Any]:
-    item = {
-        "op": call.op,
-        "kind": call.kind,
-        "status": call.status,
-        "module": call.module,
-        "module_call": call.module_call,
-        "phase": call.phase,
-        "inputs": [_write_spec(spec) for spec in call.inputs],
-        "outputs": [_write_spec(spec) for spec in call.outputs],
-        "terms": [_write_term(term) for term in call.terms],
-    }
-    return {**item, "overload": call.overload} if call.overload else item
-
-
-def _read_call(item: dict[str, Any]) -> OpCall:
-    return OpCall(
-        item["op"],
-        item["kind"],
-        item["status"],
-        item["module"],
-        item["module_call"],
-        item["phase"],
-        tuple(_read_spec(text) for text in item["inputs"]),
-        tuple(_read_spec(text) for text in item["outputs"]),
-        tuple(_read_term(term) for term in item["terms"]),
-        item.get("overload", ""),
-    )
-
-
-def _write_spec(spec: TensorSpec) -> str:
-    """``1x3x224x224 float32``, with ``parameter`` behind where it is one, and ``stored=6`` where it is sparse."""
-    words = ["x".join(map(str, spec.shape)) or "scalar", spec.dtype]
-    words += ["parameter"] if spec.parameter else []
-    return " ".join([*words, f"stored={spec.stored}"] if spec.stored is not None else words)
-
-
-def _read_spec(text: str) -> TensorSpec:
-    sizes, dtype, *words = text.split(" ")
-    shape = () if sizes == "scalar" else tuple(int(size) for size in sizes.split("x"))
-    stored = next((int(word.removeprefix("stored=")) for word in words if word.startswith("stored=")), None)
-    return TensorSpec(shape, dtype, "parameter" in words, stored)
-
-
-def _write_term(term: Term) -> dict[str, Any]:
-    one = {name: getattr(term.one, name) for name in (*SCALAR_OPERATIONS, "macs") if getattr(term.one, name)}
-    item: dict[str, Any] = {"what": term.what, "how_many": list(term.how_many), "one": one}
-    if term.contracted:
-        item["contracted"] = list(term.contracted)
-    if term.on_padding:
-        item["on_padding"] = term.on_padding
-    if term.masked:
-        item["masked"] = term.masked
-    return item
-
-
-def _read_term(item: dict[str, Any]) -> Term:
-    return Term(
-        what=item["what"],
-        how_many=tuple(item["how_many"]),
-        one=OpCount(**item["one"]),
-        contracted=tuple(item.get("contracted", ())),
-        on_padding=item.get("on_padding", 0),
-        masked=item.get("masked", 0),
-    )
-
-
-def _read(record: Any, item: dict[str, Any]) -> Any:
-    """The record whose fields ``item`` holds, with JSON's lists as the tuples they were."""
-    return record(**{key: _as_tuple(value) for key, value in item.items()})
-
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(_as_tuple(item) for item in value) if isinstance(value, list) else value
+    return Profile(**read_profile(Path(path)))

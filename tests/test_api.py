@@ -107,7 +107,7 @@ def test_saved_and_loaded_profiles_have_equal_tables(tmp_path: Path) -> None:
         ("{", "expected a saved profile"),
         ("{}", "expected a saved profile with schema"),
         ('{"schema": "static-flop-profiler/profile", "version": 99}', "version: found 99, expected 1"),
-        ('{"schema": "static-flop-profiler/profile", "version": 1}', "not a whole profile"),
+        ('{"schema": "static-flop-profiler/profile", "version": 1}', "name: missing, expected the key name"),
     ],
 )
 def test_broken_profiles_are_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -17,7 +17,7 @@ LAYERS = (
     ("config", "rules", "formatting"),
     ("tables",),
     ("agreement",),
-    ("conventions", "views", "training"),
+    ("conventions", "views", "training", "stored"),
     ("profiles",),
     ("models", "tracing", "parameters"),
     ("counters", "analysis"),
@@ -45,6 +45,7 @@ WITHOUT_TORCH = (
     "profiler.records",
     "profiler.render",
     "profiler.rules",
+    "profiler.stored",
     "profiler.tables",
     "profiler.views",
 )

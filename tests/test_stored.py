@@ -1,0 +1,341 @@
+"""Saved profiles are input: whatever is wrong in one is told in one line, and nothing is believed unread."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from profiler.cli import cli
+from profiler.errors import StoredProfileError
+from profiler.profiles import Profile, load_profile
+from profiler.records import CounterFigure, CounterRecord, TensorSpec
+from tests import sample_profiles
+from tests.mutations import as_json, broken_files
+
+
+def sample() -> Profile:
+    """A profile that has something of everything that a file can hold."""
+    profile = sample_profiles.partial()
+    figures = (CounterFigure("conv", "conv", 4 * 36 * 27),)
+    counted = CounterRecord(
+        "fvcore", "1.0", "ok", "", figures, (CounterFigure("odd", "mylib::odd", 1),), ("aux",), figures
+    )
+    failed = CounterRecord("thop", "1.0", "failed", "took too long")
+    calls = list(profile.trace.calls)
+    calls[0] = replace(
+        calls[0], inputs=(*calls[0].inputs, TensorSpec((), "int64"), TensorSpec((5, 0), "float64", stored=3))
+    )
+    padded = replace(calls[0].terms[0], on_padding=12, masked=7)
+    calls[0] = replace(calls[0], terms=(padded, *calls[0].terms[1:]))
+    trace = replace(profile.trace, calls=tuple(calls), real_run="it looks at data")
+    return replace(profile, trace=trace, counters=(counted, failed), views=("depthwise_apart",), convention="fvcore")
+
+
+TEXT = sample().to_json()
+DATA: dict[str, Any] = json.loads(TEXT)
+
+
+def complaint(folder: Path, text: str | bytes) -> str:
+    """The message about a file with ``text``, less its path."""
+    path = folder / "profile.json"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(StoredProfileError) as caught:
+        load_profile(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert message.isprintable(), "one line without control characters"
+    assert len(message) < len(str(path)) + 600
+    return message.removeprefix(f"{path}: ")
+
+
+def edited(place: str, value: Any) -> str:
+    """The sample with ``value`` at ``place``, whose steps are joined by dots."""
+    data = copy.deepcopy(DATA)
+    *steps, last = (int(step) if step.isdigit() else step for step in place.split("."))
+    here: Any = data
+    for step in steps:
+        here = here[step]
+    here[last] = value
+    return json.dumps(data)
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    """The sample itself is in order, so that what is wrong below is the edit."""
+    (tmp_path / "p.json").write_text(TEXT, encoding="utf-8")
+    assert load_profile(tmp_path / "p.json") == sample()
+    assert load_profile(tmp_path / "p.json").to_json() == TEXT
+
+
+NAME = "expected a name that can be a folder's"
+NOT_STRINGS: tuple[Any, ...] = (None, 5, ["a"], {}, True)
+COUNT = "expected an integer of at least 0"
+EDITS: list[tuple[str, Any, str]] = [
+    *(("name", name, NAME) for name in ("../../evil", "/tmp/evil", "", ".", "..", "a\x00", "a\\b", "C:x", "\x1b[2J")),
+    ("name", "x" * 256, NAME),
+    *(("name", value, "expected a string") for value in NOT_STRINGS),
+    ("target", 5, "expected a string"),
+    ("mode", "eval", "expected 'inference' or 'training'"),
+    ("mode", ["inference"], "expected 'inference' or 'training'"),
+    ("environment", [], "expected a mapping"),
+    ("environment", {"torch": 2}, "environment.torch: found 2, expected a string"),
+    ("real_run", None, "expected a string"),
+    ("convention", "flops", "expected a convention (exact, "),
+    ("convention", [], "expected a string"),
+    ("views", ["sideways"], "views.0: found 'sideways', expected a view"),
+    ("views", ["depthwise_apart", "depthwise_apart"], "expected each of them once"),
+    ("views", "depthwise_apart", "expected a list"),
+    ("modules", [], "modules: found [], expected at least one of them"),
+    ("modules", {}, "expected a list"),
+    ("modules.0", 7, "expected a"),
+    ("modules.0.name", "net", "modules.0.name: found 'net', expected '', the network itself"),
+    ("modules.1.name", "fc", "again, expected each module once"),
+    ("modules.1.calls", -1, COUNT),
+    ("modules.1.calls", True, "found true, expected an integer"),
+    ("modules.1.first_name", "nowhere", "expected one of the modules"),
+    ("modules.1.input_shapes", [[[1, -3]]], f"modules.1.input_shapes.0.0.1: found -3, {COUNT}"),
+    ("modules.1.input_shapes", [[1]], "expected a list"),
+    ("modules.1.extra", 1, "modules.1.extra: unknown key"),
+    ("parameters.0.names", [], "expected at least one of them"),
+    ("parameters.0.names", "weight", "expected a list"),
+    ("parameters.0.module", "nowhere", "expected one of the modules"),
+    ("parameters.0.shape", [2.5], "found 2.5, expected an integer"),
+    ("parameters.0.shape", [2**63], "expected an integer of at most 9223372036854775807"),
+    ("parameters.0.shape", [2**62] * 5, "expected sizes whose product is at most 2^128"),
+    ("parameters.0.itemsize", -4, COUNT),
+    ("parameters.0.trainable", 1, "found 1, expected true or false"),
+    ("parameters.0.use", "fun", "expected a kind (conv, "),
+    ("calls.0", None, "calls.0: found nothing, expected"),
+    ("calls.0.op", None, "expected a string"),
+    ("calls.0.kind", "convv", "did you mean 'conv'?"),
+    ("calls.0.kind", "uncounted", "expected uncounted in both or neither"),
+    ("calls.0.status", "done", "expected 'counted', 'free' or 'uncounted'"),
+    ("calls.0.status", "free", "found 2 terms of an operation that is free, expected none"),
+    ("calls.0.terms", [], "found 0 terms of an operation that is counted, expected at least one"),
+    ("calls.0.module", "nowhere", "calls.0.module: found 'nowhere', expected one of the modules"),
+    ("calls.0.module_call", 0, "expected an integer of at least 1"),
+    ("calls.0.module_call", 1.0, "found 1.0, expected an integer"),
+    ("calls.0.phase", "sideways", "expected 'forward', 'recompute', 'backward' or 'optimizer'"),
+    *(
+        ("calls.0.inputs.0", spec, "calls.0.inputs.0: found ")
+        for spec in ("", "1x3", "1x-3 float32", "x float32", "1x3 float 32", "1.5 float32", "١ float32", 5, [1])
+    ),
+    ("calls.0.inputs.0", "9223372036854775808 float32", "expected sizes of at most"),
+    ("calls.0.inputs.0", f"{'9' * 5000} float32", "expected a shape and a dtype"),
+    ("calls.0.inputs.0", "x".join(["4000000000"] * 20) + " float32", "expected sizes whose product is at most 2^128"),
+    ("calls.0.inputs", None, "expected a list"),
+    ("calls.0.terms.0", 3, "expected"),
+    ("calls.0.terms.0.what", 3, "expected a string"),
+    ("calls.0.terms.0.how_many", [5.5], "found 5.5, expected an integer"),
+    ("calls.0.terms.0.how_many", [-1], COUNT),
+    ("calls.0.terms.0.how_many", 3, "expected a list"),
+    ("calls.0.terms.0.one.multiplies", "3", "found '3', expected an integer"),
+    ("calls.0.terms.0.one.macs", -27, COUNT),
+    ("calls.0.terms.0.one.macs", 28, "expected no more than its multiplies (27)"),
+    ("calls.0.terms.0.one.macs", 20, "expected a multiple of what is contracted (27)"),
+    ("calls.0.terms.0.one.adds", -(10**6), "adds in all, expected no fewer than 0"),
+    ("calls.0.terms.0.one.adds", 2**128 + 1, "expected an integer of at most"),
+    ("calls.0.terms.0.one.adds", 2**127, "found more than 2^128 operations"),
+    ("calls.0.terms.0.one.flops", 3, "unknown key"),
+    ("calls.0.terms.0.on_padding", 4 * 36 * 27 + 1, "expected no more than its macs (3888)"),
+    ("calls.0.terms.0.masked", 10**9, "expected no more than its macs (3888)"),
+    ("counters.0.counter", "mine", "expected a counter (fvcore, "),
+    ("counters.1.counter", "fvcore", "found 'fvcore' again, expected each counter once"),
+    ("counters.0.status", "fine", "expected 'ok', 'skipped' or 'failed'"),
+    ("counters.0.figures", [{"module": "", "op": ""}], "counters.0.figures.0.figure: missing, expected the key figure"),
+    ("counters.0.figures.0.figure", 1.5, "expected an integer"),
+    ("counters.0.factor", 0, "expected an integer of at least 1"),
+    ("counters.0.uncalled", "aux", "expected a list"),
+    ("counters", None, "expected a list"),
+    ("extra", 1, "extra: unknown key"),
+    ("schema", "other", "expected a saved profile with schema"),
+    ("version", True, "version: found true, expected 1"),
+    ("version", 1.0, "version: found 1.0, expected 1"),
+    ("version", 2, "version: found 2, expected 1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("place", "value", "message"), EDITS)
+def test_an_edit_is_told(tmp_path: Path, place: str, value: Any, message: str) -> None:
+    """With the key, what was found there and what was expected."""
+    told = complaint(tmp_path, edited(place, value))
+    assert message in told
+    assert told.startswith(place.split(".")[0]) or place == "schema"
+
+
+@pytest.mark.parametrize("key", DATA)
+def test_each_key_is_needed(tmp_path: Path, key: str) -> None:
+    """A file without it is told to lack it."""
+    told = complaint(tmp_path, json.dumps({name: value for name, value in DATA.items() if name != key}))
+    assert key in told
+
+
+WHOLE = [
+    (b"", "expected a saved profile (JSON)"),
+    (b"null", "expected a saved profile with schema"),
+    (b"[" * 100_000, "nested too deeply"),
+    (b'{"a":' * 100_000, "nested too deeply"),
+    (b"\xff\xfe{}", "not UTF-8 text (byte 0)"),
+    (b"\x00", "expected a saved profile (JSON)"),
+    (TEXT.encode("utf-16"), "not UTF-8 text"),
+    (TEXT[:-10].encode(), "expected a saved profile (JSON)"),
+    (TEXT.replace('"name"', '"version": 1, "name"', 1).encode(), "the key 'version' is given twice"),
+    (TEXT.replace('"adds": 26', '"adds": 26, "adds": 1', 1).encode(), "the key 'adds' is given twice"),
+    (TEXT.replace('"adds": 26', '"adds": NaN', 1).encode(), "NaN is not a number that JSON has"),
+    (TEXT.replace('"adds": 26', '"adds": -Infinity', 1).encode(), "-Infinity is not a number that JSON has"),
+    (TEXT.replace('"adds": 26', '"adds": 1e999', 1).encode(), "found inf, expected an integer"),
+    (TEXT.replace('"adds": 26', '"adds": ' + "9" * 30000, 1).encode(), "expected a saved profile (JSON)"),
+    (
+        TEXT.replace('"adds": 26', '"adds": ' + "9" * 4000, 1).encode(),
+        "found an integer of about 4001 digits, expected",
+    ),
+    (TEXT.replace("mylib::odd", "\\ud800", 1).encode(), "expected text without half a surrogate pair"),
+    (TEXT.replace('"torch"', '"\\udfff"', 1).encode(), "expected text without half a surrogate pair"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), WHOLE, ids=range(len(WHOLE)))
+def test_a_file_that_is_no_profile_is_told(tmp_path: Path, text: bytes, message: str) -> None:
+    """What is no JSON, or says a thing twice."""
+    assert message in complaint(tmp_path, text)
+
+
+def test_pairs_of_surrogates_are_text(tmp_path: Path) -> None:
+    """JSON may write a character as a pair of escapes."""
+    path = tmp_path / "p.json"
+    path.write_text(TEXT.replace("mylib::odd", "\\ud83d\\ude00"), encoding="utf-8")
+    assert load_profile(path).uncounted["op"].tolist() == ["\U0001f600"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")
+def test_what_is_no_file_is_told(tmp_path: Path) -> None:
+    """A folder, a pipe that nobody writes to, an endless file, a name that cannot be."""
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "loop.json").symlink_to(tmp_path / "loop.json")
+    for path in (tmp_path, tmp_path / "pipe.json", tmp_path / "loop.json", tmp_path / "none.json", "a\x00.json"):
+        with pytest.raises(StoredProfileError, match="saved profile"):
+            load_profile(path)
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is in the message."""
+    monkeypatch.setattr("profiler.stored.BYTES_LIMIT", 1000)
+    assert "larger than 1,000 bytes" in complaint(tmp_path, TEXT)
+
+
+def test_a_million_mistakes_take_no_longer_than_one(tmp_path: Path) -> None:
+    """Only the first of a list is told."""
+    text = edited("calls.0.terms.0.how_many", [-1] * 10**6)
+    start = time.process_time()
+    assert "calls.0.terms.0.how_many.0: found -1" in complaint(tmp_path, text)
+    assert time.process_time() - start < 5
+
+
+@pytest.mark.slow
+def test_a_large_profile_loads_quickly(tmp_path: Path) -> None:
+    """20,000 calls in seconds of processor time, most of it for making the records."""
+    data = copy.deepcopy(DATA)
+    data["calls"] = (data["calls"] * 20_000)[:20_000]
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps(data))
+    start = time.process_time()
+    assert len(load_profile(path).trace.calls) == 20_000
+    assert time.process_time() - start < 10
+
+
+# The commands on what a hostile file says
+
+
+@contextlib.contextmanager
+def inside(folder: Path) -> Iterator[Path]:
+    """A folder within ``folder`` as the current one; nothing beside ``out`` is new afterwards."""
+    here = Path.cwd()
+    place = Path(tempfile.mkdtemp(dir=folder)) / "a" / "b"
+    place.mkdir(parents=True)
+    os.chdir(place)
+    try:
+        yield place
+    finally:
+        os.chdir(here)
+        root = place.parents[1]
+        new = {path.relative_to(root).as_posix() for path in root.rglob("*")}
+        outside = {name for name in new if not name.startswith("a/b/out")} - {"a", "a/b", "a/b/profile.json"}
+        assert outside == set()
+
+
+COMMANDS = (
+    ("profile", "profile.json", "--output", "out/deep", "--quiet"),
+    ("profile", "profile.json", "--depth", "2"),
+    ("report", "profile.json", "--output", "out", "--quiet"),
+    ("compare", "profile.json", "--output", "out"),
+    ("crosscheck", "profile.json", "--output", "out"),
+)
+
+
+def use(folder: Path, text: bytes, command: tuple[str, ...]) -> int:
+    """Run a command on a saved profile with ``text``; it ends with an exit code of its own, never a traceback."""
+    with inside(folder) as place:
+        (place / "profile.json").write_bytes(text)
+        result = CliRunner().invoke(cli, list(command))
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        if result.exit_code == 2:
+            assert not (place / "out").exists()
+            assert result.stderr.count("\n") == 1, result.stderr
+        return result.exit_code
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_a_good_profile_is_shown_and_written(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """So that the fuzz below reaches what comes after the reader."""
+    assert use(tmp_path, TEXT.encode(), command) in ((0, 1) if command[0] == "crosscheck" else (0,))
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/tmp/evil/profile", "..", "a/../../../evil", "C:\\evil"])
+@pytest.mark.parametrize("command", [command for command in COMMANDS if "--output" in command], ids=lambda c: c[0])
+def test_nothing_is_written_for_a_name_that_is_a_path(tmp_path: Path, command: tuple[str, ...], name: str) -> None:
+    """The file is refused before anything is made."""
+    assert use(tmp_path, edited("name", name).encode(), command) == 2
+
+
+MUTATED = broken_files(TEXT.encode(), json.loads, as_json)
+
+
+def fuzz(folder: Path, text: bytes, command: tuple[str, ...]) -> None:
+    """Exit codes are 0, 2, or 1 where a cross-check has differences."""
+    assert use(folder, text, command) in ((0, 1, 2) if command[0] == "crosscheck" else (0, 2))
+
+
+QUICK = settings(max_examples=150, suppress_health_check=list(HealthCheck))
+LONG = settings(max_examples=10_000, suppress_health_check=list(HealthCheck))
+
+
+@QUICK
+@given(text=MUTATED, command=st.sampled_from(COMMANDS))
+def test_no_mutation_gives_a_traceback(
+    tmp_path_factory: pytest.TempPathFactory, text: bytes, command: tuple[str, ...]
+) -> None:
+    """Nothing but an answer or one line, and nothing outside of the output folder."""
+    fuzz(tmp_path_factory.getbasetemp(), text, command)
+
+
+@pytest.mark.exhaustive
+@LONG
+@given(text=MUTATED, command=st.sampled_from(COMMANDS))
+def test_no_mutation_of_ten_thousand_gives_a_traceback(
+    tmp_path_factory: pytest.TempPathFactory, text: bytes, command: tuple[str, ...]
+) -> None:
+    """As above."""
+    fuzz(tmp_path_factory.getbasetemp(), text, command)
