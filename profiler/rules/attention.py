@@ -272,8 +272,8 @@ def flex_attention(
     *_: Any,
     out: Any,
 ) -> Iterator[Term]:
-    """As :func:`scaled_dot_product_attention`; a block mask hides scores and is free, and the count is dense.
+    """As :func:`scaled_dot_product_attention`; hiding scores is free, and the count is dense.
 
-    What ``score_mod`` does to each score is recorded apart, as the operations that it is made of.
+    What ``score_mod`` and ``mask_mod`` do for each score is recorded apart, as the operations that they are made of.
     """
     yield from scaled_dot_product_attention(query, key, value, scale=scale, out=out)

@@ -2,7 +2,8 @@
 
 Control flow (``torch.cond``, ``while_loop``, ``scan``, ``map``) is run as the plain Python that it means, so that what
 happens inside is recorded like everything else.  A condition on the meta device has no value: such a network needs a
-real run.  Flex attention is recorded as one operation, and the ``score_mod`` that it is given as those it is made of.
+real run.  Flex attention is recorded as one operation, and the ``score_mod`` and ``mask_mod`` that it is given as those
+they are made of.
 """
 
 from __future__ import annotations
@@ -83,14 +84,23 @@ class _IndexedByTensors(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+def _place(dimension: int, scores: torch.Tensor) -> torch.Tensor:
+    """Where each of the scores is along a dimension: integers of the same shape."""
+    place = torch.arange(scores.shape[dimension], device=scores.device)
+    return place.view([-1 if other == dimension else 1 for other in range(scores.dim())]).expand(scores.shape)
+
+
 def _for_each_score(
     function: Callable[..., Any], scores: torch.Tensor, given: tuple[torch.Tensor, ...], buffers: tuple[Any, ...]
 ) -> Any:
-    """``function(*given, b, h, q, k, *buffers)`` for each of the scores (B, H, L_q, L_k); ``given`` are as large."""
-    places = [torch.arange(size, device=scores.device) for size in scores.shape]
-    for dimension in reversed(range(4)):
-        mapped = tuple(0 if other == dimension else None for other in range(4))
-        function = torch.vmap(function, in_dims=(*(0 for _ in given), *mapped, *(None for _ in buffers)))
+    """``function(*given, b, h, q, k, *buffers)`` for each of the scores (B, H, L_q, L_k); ``given`` are as large.
+
+    Each place is as large as the scores too, so that all work which depends on a place is done once for each score,
+    as a kernel does it.
+    """
+    places = [_place(dimension, scores) for dimension in range(4)]
+    for _ in range(4):
+        function = torch.vmap(function, in_dims=(*(0 for _ in (*given, *places)), *(None for _ in buffers)))
     with _IndexedByTensors():
         return function(*given, *places, *buffers)
 
@@ -107,7 +117,7 @@ def flex_attention(
     score_buffers: tuple[Any, ...] = (),
     mask_buffers: tuple[Any, ...] = (),
 ) -> Any:
-    """Record attention (B, H, L_q, d), (B, H or fewer, L_k, d) twice → (B, H, L_q, d), and its ``score_mod``.
+    """Record attention (B, H, L_q, d), (B, H or fewer, L_k, d) twice → (B, H, L_q, d), and its functions of a score.
 
     It is computed from its definition, which autograd can follow.  Returns what the operator does: the result, and of
     the scores the log-sum-exp, to base 2, and the largest.
@@ -119,7 +129,7 @@ def flex_attention(
         scores = query @ key.transpose(-2, -1) * scale
         with recorder.apart("attention"):
             scores = _for_each_score(score_mod, scores, (scores,), score_buffers)
-        shown = _for_each_score(block_mask[-1], scores, (), mask_buffers)
+            shown = _for_each_score(block_mask[-1], scores, (), mask_buffers)
         scores = scores.masked_fill(~shown, -math.inf)
         result = torch.ops.aten._safe_softmax(scores, -1).to(value.dtype) @ value
         results = (result, scores.logsumexp(-1) / math.log(2), scores.amax(-1) / math.log(2))

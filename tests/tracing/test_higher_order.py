@@ -205,6 +205,85 @@ def test_a_score_mod_is_counted_as_what_it_is_made_of() -> None:
     assert (biased.status, biased.shares["kind"].tolist()[0]) == ("complete", "attention")
 
 
+class Scored(Flex):
+    """Its scores are what ``modify(self, score, b, h, i, j)`` makes of them; it has a number a batch, head and pair."""
+
+    def __init__(self, modify: Callable[..., Any], **options: Any) -> None:
+        super().__init__(**options)
+        self.modify = modify
+        self.for_batch, self.for_head = nn.Parameter(torch.zeros(3)), nn.Parameter(torch.zeros(2))
+        self.for_pair = nn.Parameter(torch.zeros(16, 12))
+
+    def forward(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> Any:
+        def score_mod(*given: Any) -> Any:
+            return self.modify(self, *given)
+
+        return flex.flex_attention(q, k, v, score_mod=score_mod, **self.options)
+
+
+SCORES = 3 * 2 * 16 * 12
+
+SCORE_MODS: dict[str, tuple[Callable[..., Any], OpCount, OpCount]] = {
+    # What one score costs forward and backward; the gradient of a captured number is a sum over its scores.
+    "slope": (
+        lambda self, score, b, h, i, j: score + self.for_head[h] * (i - j),
+        OpCount(multiplies=1, adds=1),
+        OpCount(multiplies=1, adds=1),
+    ),
+    "query alone": (
+        lambda self, score, b, h, i, j: score + torch.sin(i.float()),
+        OpCount(adds=1, transcendentals=1),
+        OpCount(),
+    ),
+    "pair alone": (lambda self, score, b, h, i, j: score + (i * 0.5 - j), OpCount(multiplies=1, adds=2), OpCount()),
+    "table": (
+        lambda self, score, b, h, i, j: score + self.for_pair[i, j] * 2,
+        OpCount(multiplies=1, adds=1),
+        OpCount(multiplies=1, adds=1),
+    ),
+    "temperature": (
+        lambda self, score, b, h, i, j: score * torch.exp(self.for_batch[b]),
+        OpCount(multiplies=1, transcendentals=1),
+        OpCount(multiplies=3, adds=1),
+    ),
+}
+
+
+@MODES
+@pytest.mark.parametrize("name", SCORE_MODS)
+def test_what_depends_on_a_place_is_done_once_for_each_score(mode: Mode, name: str) -> None:
+    """Also where it depends on the head, the batch or the pair alone: a kernel does it for each score."""
+    function, forward, backward = SCORE_MODS[name]
+    inputs = operands(gradients=mode == "training")
+    plain = profiler.profile(Flex(), inputs, mode=mode)
+    scored = profiler.profile(Scored(function), inputs, mode=mode)
+    assert counted(scored, "forward") - counted(plain, "forward") == SCORES * forward
+    gradient = SCORES * backward if mode == "training" else ZERO
+    assert counted(scored, "backward") - counted(plain, "backward") == gradient
+    assert (scored.status, scored.trace.real_run) == ("complete", "")
+
+
+def test_what_depends_on_no_place_is_done_once() -> None:
+    """One exponential a head, for a captured tensor as a whole."""
+    plain = profiler.profile(Flex(), operands())
+    scored = profiler.profile(Scored(lambda self, score, b, h, i, j: score + torch.exp(self.for_head)[h]), operands())
+    assert scored.total - plain.total == OpCount(adds=SCORES, transcendentals=2)
+
+
+def test_a_mask_mod_is_counted_once_for_each_score() -> None:
+    """One that compares integers is free; one with a number a head costs what it does to each score."""
+
+    def masked(mask_mod: Callable[..., Any]) -> OpCount:
+        mask = flex.create_block_mask(mask_mod, 3, 2, 16, 12, device="cpu")
+        return total_of(trace(Flex(block_mask=mask), operands()))
+
+    reach = torch.tensor([0.5, 2.0])
+    causal = masked(lambda b, h, i, j: i >= j)
+    sloped = masked(lambda b, h, i, j: (i - j) * reach.to(i.device)[h] >= 0)
+    assert causal == profiler.profile(Flex(), operands()).total
+    assert sloped - causal == SCORES * OpCount(multiplies=1, comparisons=1)
+
+
 def test_the_gradient_of_a_score_mod_is_counted() -> None:
     """One multiply a score for its factor, and the bias's sums: over the batch, the heads, and equal distances."""
     inputs = operands(gradients=True)
