@@ -23,6 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from profiler.errors import TargetError
 from profiler.models.targets import find_builder, reason
 from profiler.models.torchvision_ops import with_operators
+from profiler.tracing.causal_bias import is_causal_bias
 
 Placement = Callable[[], AbstractContextManager[Any]]
 
@@ -68,7 +69,7 @@ def move_to_meta(network: nn.Module) -> nn.Module:
 
     def replaced(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
-            if value.is_meta or nn.parameter.is_lazy(value):
+            if value.is_meta or nn.parameter.is_lazy(value) or is_causal_bias(value):
                 return value
             if id(value) not in twins:
                 twins[id(value)] = value, _meta_twin(value)  # the original stays alive, so that its id does

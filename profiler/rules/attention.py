@@ -39,11 +39,13 @@ def attention_terms(
     mask: TensorSpec | None = None,
     dropout: float = 0.0,
     scale: float | None = None,
-    causal: bool = False,
+    hidden: int = 0,
 ) -> Iterator[Term]:
-    """``rows`` queries (batch, heads, L_q) of size d_k, ``keys`` = L_k keys, values of size d_v."""
+    """``rows`` queries (batch, heads, L_q) of size d_k, ``keys`` = L_k keys, values of size d_v.
+
+    ``hidden`` is how many of all scores a causal mask hides.
+    """
     scores = (*rows, keys)
-    hidden = hidden_scores(rows, keys) if causal else 0
     yield replace(contraction(scores, (d_k,), "scores"), masked=hidden * d_k)
     yield from scale_by(scale, d_k, scores)
     yield from weighted_values(rows, keys, d_v, mask, dropout, hidden)
@@ -55,6 +57,13 @@ def hidden_scores(rows: Sizes, keys: int) -> int:
     met = queries if queries < keys else keys
     seen = met * (met + 1) // 2 + (queries - met) * keys
     return prod(batch) * (queries * keys - seen)
+
+
+def hidden_scores_from_below(rows: Sizes, keys: int) -> int:
+    """The same where the mask is aligned at the end: the last query sees all keys, the one before it one fewer."""
+    *batch, queries = rows
+    met = queries if queries < keys else keys
+    return prod(batch) * ((queries - met) * keys + met * (met - 1) // 2)
 
 
 def weighted_values(
@@ -86,13 +95,20 @@ def scaled_dot_product_attention(
     is_causal: bool = False,
     *_: Any,
     scale: float | None = None,
+    causal_lower_right: bool = False,
     out: Any,
     **__: Any,
 ) -> Iterator[Term]:
-    """(*, H, L_q, d_k), (*, H or fewer, L_k, d_k), (*, H or fewer, L_k, d_v) → (*, H, L_q, d_v)."""
+    """(*, H, L_q, d_k), (*, H or fewer, L_k, d_k), (*, H or fewer, L_k, d_v) → (*, H, L_q, d_v).
+
+    ``causal_lower_right`` stands for the mask of that name in ``torch.nn.attention.bias``.
+    """
     rows, keys = first(out).shape[:-1], key.shape[-2]
     d_k, d_v = query.shape[-1], value.shape[-1]
-    yield from attention_terms(rows, keys, d_k, d_v, attn_mask, dropout_p, scale, is_causal)
+    hidden = hidden_scores(rows, keys) if is_causal else 0
+    if causal_lower_right:
+        hidden = hidden_scores_from_below(rows, keys)
+    yield from attention_terms(rows, keys, d_k, d_v, attn_mask, dropout_p, scale, hidden)
 
 
 @rule("aten::_scaled_dot_product_flash_attention", kind="attention")

@@ -89,6 +89,8 @@ class BackwardScope:
             yield
         finally:
             self._gathered = before
+            if before is not None:
+                before += nodes
 
     def say(self, nodes: list[int], kind: str) -> None:
         """Those nodes are parts of one operation of that kind."""

@@ -15,12 +15,15 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter, is_l
 from torch.overrides import TorchFunctionMode
 
 from profiler.errors import TraceError
+from profiler.tracing.causal_bias import is_causal_bias
 from profiler.tracing.private import is_fake
 from profiler.tracing.scripts import copy_script, script_roots
 
 
 def to_meta(tensor: torch.Tensor) -> torch.Tensor:
-    """A meta tensor of the same shape, strides and dtype, detached from any graph."""
+    """A meta tensor of the same shape, strides and dtype, detached from any graph; a causal mask object stays."""
+    if is_causal_bias(tensor):
+        return tensor
     if is_fake(tensor):
         return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     with torch.no_grad():

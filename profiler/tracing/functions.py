@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from profiler.tracing.complex_convolutions import CONVOLUTIONS, convolve_as_real, is_complex_convolution
+from profiler.tracing.causal_bias import attention_with_bias, is_causal_bias
 from profiler.tracing.devices import MOVES, at_home
 from profiler.tracing.higher_order import CONTROL_FLOW, FLEX_ATTENTION, flex_attention
 from profiler.tracing.private import by_position, is_higher_order, operator_name, transforming
@@ -123,6 +124,9 @@ class FunctionWatcher(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in MOVES or "device" in kwargs:
             func, args, kwargs = at_home(self._home, func, args, kwargs)
+        if func is F.scaled_dot_product_attention and any(map(is_causal_bias, (*args, *kwargs.values()))):
+            with self:
+                return attention_with_bias(func, self._recorder.as_one, *args, **kwargs)
         if func in KINDS_WITHIN and func not in self._running:
             return self._within(KINDS_WITHIN[func], func, args, kwargs)
         if func in WHOLE and (func is F.scaled_dot_product_attention if _is_nested(args) else _arrives_in_parts()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import nn
 
 try:
     from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._python_dispatch import _disable_current_modes as _without_modes
 except ImportError as error:
     raise ImportError(
         "this torch has no torch.utils._python_dispatch.TorchDispatchMode, which the profiler records operations with: "
@@ -79,6 +80,7 @@ __all__ = [
     "transforming",
     "unwrapped",
     "without_compiler",
+    "without_modes",
     "written_by",
 ]
 
@@ -92,6 +94,11 @@ def operator_name(func: Any) -> str:
 def overload_name(func: Any) -> str:
     """``aten.conv2d.padding`` → ``"padding"``; empty for an operator without overloads."""
     return str(getattr(func, "_overloadname", ""))
+
+
+def without_modes() -> AbstractContextManager[Any]:
+    """Inside, no dispatch mode and no function mode is active."""
+    return _without_modes()
 
 
 def is_fake(tensor: torch.Tensor) -> bool:

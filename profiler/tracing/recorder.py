@@ -94,7 +94,8 @@ class Origins:
         self._activations.add(self._keep(tensor))
 
     def is_parameter(self, tensor: torch.Tensor) -> bool:
-        return _storage(tensor) in self._parameters
+        """Whether it is a parameter of the network, or of a module that the network does not hold, or made of such."""
+        return isinstance(tensor, nn.Parameter) or _storage(tensor) in self._parameters
 
     def note_use(self, inputs: list[torch.Tensor], call: int) -> None:
         """The operation call of that index reads ``inputs``: whichever are parameters are used by it."""
@@ -107,7 +108,7 @@ class Origins:
         """Note where the results of an operation come from, given what went in."""
         storages = [_storage(tensor) for tensor in inputs]
         from_activation = any(storage in self._activations for storage in storages)
-        from_parameter = not from_activation and any(storage in self._parameters for storage in storages)
+        from_parameter = not from_activation and any(map(self.is_parameter, inputs))
         for tensor in outputs:
             storage = _storage(tensor)
             if storage in storages and not from_activation:

@@ -17,6 +17,7 @@ from profiler.records import ROOT, Mode, ParameterRecord, Trace, show_shapes
 from profiler.rules import REGISTRY
 from profiler.tracing.backward import BackwardScope
 from profiler.tracing.calls import Inputs, call_arguments
+from profiler.tracing.causal_bias import causal_bias_traceable, is_causal_bias
 from profiler.tracing.copying import copy_to_meta, deep_copy, has_lazy_parts, to_meta
 from profiler.tracing.functions import FunctionWatcher
 from profiler.tracing.object_copies import InputCopy, SharedMemory
@@ -130,7 +131,7 @@ def _trace_run(make: Callable[[], Attempt], run: Run) -> Trace:
     for tensor in tensors_in((attempt.arguments, attempt.options)):
         if not origins.is_parameter(tensor):
             origins.add_activation(tensor)
-    with fixed_random_state(), flex_attention_traceable(), as_written(twin):
+    with fixed_random_state(), flex_attention_traceable(), causal_bias_traceable(), as_written(twin):
         scope, recorder = run(attempt, origins)
     if not recorder.calls:
         raise TraceError(
@@ -228,6 +229,8 @@ def _meta_input(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _real_input(tensor: torch.Tensor) -> torch.Tensor:
+    if is_causal_bias(tensor):
+        return tensor
     return tensor.detach().clone().requires_grad_(tensor.requires_grad)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections import defaultdict
 from dataclasses import dataclass, field
+from types import MethodType
 from typing import Any
 
 import torch
@@ -41,6 +43,86 @@ class Failure:
     name: str
     type: str
     inputs: Shapes
+
+
+class _Hook:
+    """A hook that a module may be copied and pickled with; what was pickled is no longer watched."""
+
+    def __init__(self, scope: ModuleScope) -> None:
+        self._scope = scope
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self
+
+    def __reduce__(self) -> Any:
+        return _no_hook, ()
+
+
+class EnterHook(_Hook):
+    """Tells the scope that a module begins to run."""
+
+    def __call__(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        self._scope.enter(module, (args, kwargs))
+
+
+class LeaveHook(_Hook):
+    """Tells the scope that a module is through."""
+
+    def __call__(self, module: nn.Module, args: Any, output: Any) -> None:
+        self._scope.leave(module, output)
+
+
+def _no_hook() -> Any:
+    return _ignore
+
+
+def _ignore(*_: Any) -> None:
+    """In the place of a hook."""
+
+
+class WatchedForward:
+    """The forward of a module of the network, in its place: it is seen when it is called past the hooks as well.
+
+    A copy of the module gets a forward of its own: that of its class, or a copy of the one that was set on it.
+    """
+
+    def __init__(self, scope: ModuleScope, module: nn.Module, original: Any) -> None:
+        functools.update_wrapper(self, original)
+        self._scope = scope
+        self._module = module
+        self._original = original
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        scope, module = self._scope, self._module
+        called_directly = not scope.stack or scope.stack[-1].module is not module
+        if called_directly:
+            scope.enter(module, (args, kwargs))
+        output = None
+        try:
+            output = self._original(*args, **kwargs)
+            return output
+        except Exception as error:
+            scope.note_failure(error)
+            raise
+        finally:
+            if called_directly:
+                scope.leave(module, output)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return copy.deepcopy(self._original, memo)
+
+    def __reduce__(self) -> Any:
+        method = self._original
+        bound_to_module = isinstance(method, MethodType) and method.__self__ is self._module
+        return (_bound, (method.__func__, self._module)) if bound_to_module else (_itself, (method,))
+
+
+def _bound(function: Any, module: nn.Module) -> Any:
+    return MethodType(function, module)
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 class ModuleScope:
@@ -87,33 +169,9 @@ class ModuleScope:
         )
 
     def _attach(self, module: nn.Module) -> None:
-        original = module.forward
-
-        def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
-            self._enter(module, (args, kwargs))
-
-        def leave(module: nn.Module, args: Any, output: Any) -> None:
-            self._leave(module, output)
-
-        @functools.wraps(original)
-        def forward(*args: Any, **kwargs: Any) -> Any:
-            called_directly = not self.stack or self.stack[-1].module is not module
-            if called_directly:
-                self._enter(module, (args, kwargs))
-            output = None
-            try:
-                output = original(*args, **kwargs)
-                return output
-            except Exception as error:
-                self._note_failure(error)
-                raise
-            finally:
-                if called_directly:
-                    self._leave(module, output)
-
-        module.register_forward_pre_hook(enter, prepend=True, with_kwargs=True)
-        module.register_forward_hook(leave, always_call=True)
-        module.__dict__["forward"] = forward
+        module.register_forward_pre_hook(EnterHook(self), prepend=True, with_kwargs=True)
+        module.register_forward_hook(LeaveHook(self), always_call=True)
+        module.__dict__["forward"] = WatchedForward(self, module, module.forward)
 
     def _attach_script(self, script: torch.jit.ScriptModule) -> None:
         """A script module calls no hooks, and its submodules' calls are told by markers."""
@@ -121,17 +179,17 @@ class ModuleScope:
 
         def forward(*args: Any, **kwargs: Any) -> Any:
             depth = len(self.stack)
-            self._enter(script, (args, kwargs))
+            self.enter(script, (args, kwargs))
             output = None
             try:
                 output = original(*args, **kwargs)
                 return output
             except Exception as error:
-                self._note_failure(error)
+                self.note_failure(error)
                 raise
             finally:
                 del self.stack[depth + 1 :]
-                self._leave(script, output)
+                self.leave(script, output)
 
         script.__dict__["forward"] = forward
 
@@ -144,7 +202,14 @@ class ModuleScope:
         """The submodule that the script module called last is through."""
         self._seen[self.stack.pop().name].outputs.setdefault(shapes_in(outputs))
 
-    def _enter(self, module: nn.Module, inputs: Any) -> None:
+    def knows(self, module: nn.Module) -> bool:
+        """Whether it is a module of the network; one that its forward makes, or copies, is not."""
+        return id(module) in self._names
+
+    def enter(self, module: nn.Module, inputs: Any) -> None:
+        """A module of the network begins to run; work of any other belongs to the one that runs already."""
+        if not self.knows(module):
+            return
         names = self._names[id(module)]
         name = names[0]
         if len(names) > 1 and self.stack:
@@ -160,12 +225,14 @@ class ModuleScope:
         seen.inputs.setdefault(shapes)
         self.stack.append(Running(name, seen.calls, self._modules[name], shapes))
 
-    def _leave(self, module: nn.Module, output: Any) -> None:
+    def leave(self, module: nn.Module, output: Any) -> None:
+        """The module is through, or has raised."""
         if self.stack and self.stack[-1].module is module:
             running = self.stack.pop()
             self._seen[running.name].outputs.setdefault(shapes_in(output))
 
-    def _note_failure(self, error: BaseException) -> None:
+    def note_failure(self, error: BaseException) -> None:
+        """Remember the innermost module that was running when ``error`` was raised."""
         if self._failed_with is not error and self.stack:
             self._failed_with = error
             innermost = self.stack[-1]

@@ -1,0 +1,37 @@
+"""Room for networks that are nested as deeply as torch itself can run them.
+
+While a network is copied and traced there are more Python frames for each level of nesting than in its own forward, and
+Python's limit on their number would stop a network that runs by itself.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+FRAMES_FOR_ONE = 4
+"""How many frames there may be where the network's own forward needs one: copying is what needs the most."""
+
+_LOCK = threading.Lock()
+_runs = 0
+_before = 0
+
+
+@contextmanager
+def room_for_deep_networks() -> Iterator[None]:
+    """A higher limit on recursion, set back when the last thread that is inside is through."""
+    global _runs, _before
+    with _LOCK:
+        if not _runs:
+            _before = sys.getrecursionlimit()
+            sys.setrecursionlimit(FRAMES_FOR_ONE * _before)
+        _runs += 1
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _runs -= 1
+            if not _runs:
+                sys.setrecursionlimit(_before)
