@@ -13,7 +13,7 @@ from profiler.config import Config
 from profiler.counters import COUNTERS, DISTRIBUTIONS, IN_OWN_PROCESS, ON_META
 from profiler.counters.calling import installed_version
 from profiler.counters.process import FromFunction, FromObject, Source, count_in_process
-from profiler.errors import NeedsDataError, ProfilerError, TraceError, UncountedError
+from profiler.errors import NeedsDataError, ProfilerError, TraceError, UncountedError, no_exit
 from profiler.files import NAME_EXPECTED, folder_name, is_folder_name
 from profiler.formatting import bytes_text, thousands
 from profiler.models.constructed_inputs import Constructor
@@ -22,6 +22,7 @@ from profiler.profiles import Profile
 from profiler.records import CounterRecord, Mode, Trace
 from profiler.subjects import Subject, configured, given
 from profiler.tracing import Inputs, call_arguments, trace, trace_for_real
+from profiler.tracing.depth import room_for_deep_networks
 
 MACS_LIMIT = 500 * 10**9
 """Above this many MACs no other counter is asked, since it would run the network for real."""
@@ -104,6 +105,8 @@ def _profile(subject: Subject, name: str, target: str, mode: Mode, optimizer: st
     return result
 
 
+@no_exit("the network")
+@room_for_deep_networks()
 def _trace(subject: Subject, mode: Mode, optimizer: str | None) -> Trace:
     """The trace on meta; where the network, or what one of its operations costs, needs data, that of a real run."""
     model, inputs = subject.static()
@@ -136,6 +139,8 @@ def check_complete(result: Profile) -> None:
     raise UncountedError(f"{result.name}: strict mode: {len(table)} operations have no rule: {ops}")
 
 
+@no_exit("the network, when it was made for a counter,")
+@room_for_deep_networks()
 def _counted_by(result: Profile, counters: Sequence[str], subject: Subject) -> Profile:
     unknown = [name for name in counters if name not in COUNTERS]
     if unknown:

@@ -562,12 +562,17 @@ def _errors_in_one_line(debug: bool) -> Iterator[None]:
         _report_error(error, debug, NOT_AS_IT_SHOULD_BE)
     except ProfilerError as error:
         _report_error(error, debug, BAD_INPUT)
+    except (Exception, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        _report_error(error, debug, BAD_INPUT)
 
 
-def _report_error(error: ProfilerError, debug: bool, code: int) -> NoReturn:
+def _report_error(error: BaseException, debug: bool, code: int) -> NoReturn:
     if debug:
         traceback.print_exception(error)
-    _fail(" ".join(str(error).split()), code)
+    kind = "" if isinstance(error, ProfilerError) else f"{type(error).__name__} was raised: "
+    _fail(kind + " ".join(str(error).split()), code)
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager
+
+FOREIGN_ERRORS = (Exception, SystemExit, GeneratorExit)
+"""What the code of a network may raise that says nothing to the program which profiles it; an interrupt is none."""
 
 
 class ProfilerError(Exception):
@@ -48,6 +52,15 @@ class StoredProfileError(ProfilerError):
 
 class OutputError(ProfilerError):
     """A result that cannot be written where it was asked for."""
+
+
+@contextmanager
+def no_exit(what: str) -> Iterator[None]:
+    """Code of others runs inside, which may not end the program: that is raised as a :class:`TraceError` instead."""
+    try:
+        yield
+    except (SystemExit, GeneratorExit) as error:
+        raise TraceError(f"{what} raised {type(error).__name__}: {error}") from error
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

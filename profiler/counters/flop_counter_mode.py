@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from profiler.counters.calling import call, failure
 from profiler.counters.watching import Running, Tally, running_modules
+from profiler.errors import FOREIGN_ERRORS
 from profiler.records import CounterRecord
 from profiler.rules import REGISTRY
 from profiler.tracing.copying import copy_to_meta, to_meta
@@ -28,7 +29,7 @@ def count_with_torch(model: nn.Module, inputs: Any) -> CounterRecord:
     """What ``FlopCounterMode`` says of one call of a meta copy of ``model`` on ``inputs``."""
     try:
         return _count("torch", copy_to_meta(model).eval(), map_inputs(inputs, to_meta))
-    except Exception as error:
+    except FOREIGN_ERRORS as error:
         return CounterRecord("torch", VERSION, "failed", failure(error))
 
 
@@ -36,7 +37,7 @@ def count_with_torch_on_cpu(model: nn.Module, inputs: Any) -> CounterRecord:
     """What ``FlopCounterMode`` says of one call of ``model`` (real tensors, in the mode to count) on ``inputs``."""
     try:
         return _count("torch-cpu", model, inputs)
-    except Exception as error:
+    except FOREIGN_ERRORS as error:
         return CounterRecord("torch-cpu", VERSION, "failed", failure(error))
 
 

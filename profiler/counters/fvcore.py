@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from profiler.counters.calling import failure, installed_version, positional_arguments
+from profiler.errors import FOREIGN_ERRORS
 from profiler.records import CounterFigure, CounterRecord
 
 NAME = "fvcore"
@@ -53,7 +54,7 @@ def count_with_fvcore(model: nn.Module, inputs: Any) -> CounterRecord:
             uncalled=tuple(sorted(analysis.uncalled_modules())),
             seen=_figures(own, lambda op: op.startswith(CALLS)),
         )
-    except Exception as error:
+    except FOREIGN_ERRORS as error:
         return CounterRecord(NAME, installed, "failed", failure(error))
 
 

@@ -20,6 +20,7 @@ from torch import nn
 import profiler
 from profiler.counters import DISTRIBUTIONS
 from profiler.counters.calling import MESSAGE_LENGTH, failure, installed_version
+from profiler.errors import FOREIGN_ERRORS
 from profiler.records import CounterRecord
 
 TIME_LIMIT = 300.0
@@ -76,7 +77,7 @@ def count_in_process(counter: str, source: Source, *, limit: float | None = None
         folder = Path(name)
         try:
             _write_order(folder, counter, source)
-        except Exception as error:  # pickling runs the code of whatever the network holds
+        except FOREIGN_ERRORS as error:  # pickling runs the code of whatever the network holds
             return CounterRecord(
                 counter, installed, "skipped", f"the network cannot be sent to another process: {failure(error)}"
             )

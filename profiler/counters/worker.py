@@ -16,6 +16,7 @@ from torch import nn
 from profiler.counters import COUNTERS, DISTRIBUTIONS
 from profiler.counters.calling import failure, installed_version
 from profiler.counters.process import ANSWER, NETWORK, ORDER
+from profiler.errors import FOREIGN_ERRORS
 from profiler.models.torchvision_ops import with_operators
 from profiler.records import CounterRecord
 
@@ -32,7 +33,7 @@ def main(place: str) -> None:
     try:
         model, inputs = _network(order, folder)
         record = with_operators(lambda: COUNTERS[counter](model.eval(), inputs))
-    except Exception as error:
+    except FOREIGN_ERRORS as error:
         version = installed_version(DISTRIBUTIONS.get(counter, counter))
         record = CounterRecord(counter, version, "failed", failure(error))
     (folder / ANSWER).write_text(json.dumps(asdict(record)), encoding="utf-8")

@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from profiler.errors import TargetError
+from profiler.errors import FOREIGN_ERRORS, TargetError
 from profiler.models.targets import find_builder, reason
 from profiler.models.torchvision_ops import with_operators
 from profiler.tracing.causal_bias import is_causal_bias
@@ -105,7 +105,7 @@ def _build(target: str, kwargs: Mapping[str, Any], base: Path | None, placements
         _check_signature(builder, kwargs)
         with _random_state_kept():
             network = with_operators(lambda: _first_that_works(builder, kwargs, placements))
-    except (Exception, SystemExit) as error:
+    except FOREIGN_ERRORS as error:
         given = textwrap.shorten(", ".join(f"{key}={value!r}" for key, value in kwargs.items()), 200)
         raise TargetError(f"target {target}: refuses {given or 'no kwargs'}: {reason(error)}") from error
     if not isinstance(network, nn.Module):
@@ -129,7 +129,7 @@ def _first_that_works(builder: Callable[..., Any], kwargs: Mapping[str, Any], pl
         try:
             with placement():
                 return builder(**copy.deepcopy(dict(kwargs)))
-        except Exception as error:
+        except FOREIGN_ERRORS as error:
             # torch names the device, in one spelling or another, wherever data was asked of a meta tensor.
             if "meta" not in str(error).lower():
                 raise

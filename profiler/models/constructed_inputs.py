@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from profiler.errors import ProfilerError, TargetError
+from profiler.errors import FOREIGN_ERRORS, ProfilerError, TargetError
 from profiler.models.real_copies import BYTES_LIMIT
 from profiler.models.sources import SOURCES
 from profiler.models.targets import find_builder, reason
@@ -75,7 +75,7 @@ def construct_inputs(
         return _for_meta(made)
     except ProfilerError:
         raise
-    except (Exception, SystemExit) as error:
+    except FOREIGN_ERRORS as error:
         raise TargetError(f"inputs from {name}: it raised {reason(error)}") from error
 
 
@@ -84,7 +84,7 @@ def _for_meta(made: Callable[[AbstractContextManager[Any]], Any]) -> Any:
         result = made(torch.device("meta"))
     except ProfilerError:
         raise
-    except Exception:  # whatever the meta device stops, and what is wrong in any case is raised once more
+    except FOREIGN_ERRORS:  # whatever the meta device stops, and what is wrong in any case is raised once more
         return made(nullcontext())
     found = list(tensors_in(result))
     size = sum(tensor.numel() * tensor.element_size() for tensor in found)
@@ -93,5 +93,5 @@ def _for_meta(made: Callable[[AbstractContextManager[Any]], Any]) -> Any:
         return result
     try:
         return made(nullcontext())
-    except Exception:
+    except FOREIGN_ERRORS:
         return result

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from profiler.config import INTEGER_DTYPES, InputSpec, InputValue
-from profiler.errors import TargetError
+from profiler.errors import FOREIGN_ERRORS, TargetError
 from profiler.models.targets import find_builder, reason
 
 
@@ -29,7 +29,7 @@ def default_inputs(
         raise TargetError(unknown)
     try:
         return builder.inputs(**(kwargs or {}))
-    except Exception as error:
+    except FOREIGN_ERRORS as error:
         raise TargetError(f"{unknown} ({reason(error)})") from error
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from profiler.errors import TargetError, did_you_mean
+from profiler.errors import FOREIGN_ERRORS, TargetError, did_you_mean
 from profiler.models import zoo
 from profiler.models.from_torchvision import without_download
 from profiler.models.sources import SOURCES, Builder
@@ -106,7 +106,7 @@ def _load(target: str, place: str, base: Path) -> ModuleType:
             raise TargetError(f"target {target}: {place} cannot be imported: {reason(error)}") from error
         hint = did_you_mean(place, (*SOURCES, zoo.__name__))
         raise TargetError(f"target {target}: no source or module {place!r}{hint}; see: profiler models") from error
-    except (Exception, SystemExit) as error:
+    except FOREIGN_ERRORS as error:
         raise TargetError(f"target {target}: {place} cannot be imported: {reason(error)}") from error
 
 

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from profiler.errors import ProfilerError
+from profiler.errors import FOREIGN_ERRORS, ProfilerError
 from profiler.records import ROOT, show_shape
 from profiler.rewrites.following import follow, layers_that_share, node_module, node_text, own_ways
 from profiler.rewrites.local import POOLS, acts_alone, is_pointwise, why_not_local
@@ -115,7 +115,7 @@ def _shapes(model: nn.Module, graph: fx.Graph, size: Sizes) -> dict[fx.Node, Siz
     try:
         with torch.no_grad():
             Shapes(meta).run(torch.empty(BATCH, *size, device="meta", dtype=first.dtype))
-    except Exception as error:
+    except FOREIGN_ERRORS as error:
         text = " ".join(str(error).split("\n\nWhile executing")[0].split())
         raise ProfilerError(f"{NAME}: {type(model).__name__} refuses inputs of {show_shape(size)}: {text}") from error
     return shapes

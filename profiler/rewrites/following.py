@@ -18,6 +18,7 @@ from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
+from profiler.errors import FOREIGN_ERRORS
 from profiler.tracing import Inputs, call_arguments
 from profiler.tracing.object_copies import map_inputs
 from profiler.tracing.objects import tensors_in
@@ -103,7 +104,7 @@ class _Tracer(fx.Tracer):
         stack = OrderedDict(self.module_stack)
         try:
             return super().call_module(m, forward, args, kwargs)
-        except Exception as error:
+        except FOREIGN_ERRORS as error:
             for node in reversed(list(self.graph.nodes)):
                 if node not in before:
                     self.graph.erase_node(node)
@@ -164,7 +165,7 @@ def _watched(model: nn.Module, inputs: Inputs) -> _Run | None:
     try:
         with torch.no_grad():
             model(*arguments, **options)
-    except Exception:
+    except FOREIGN_ERRORS:
         return None
     finally:
         for handle in handles:
@@ -216,7 +217,7 @@ def _traced(module: nn.Module, calls: list[_Call]) -> tuple[fx.Graph | None, dic
         return None, {"": "its forward was set on the instance"}
     try:
         return tracer.trace(module, concrete_args=_concrete(module, calls)), tracer.unfollowed
-    except Exception as error:
+    except FOREIGN_ERRORS as error:
         return None, {"": _one_line(error)}
 
 

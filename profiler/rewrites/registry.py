@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from profiler.errors import ProfilerError, did_you_mean
+from profiler.errors import FOREIGN_ERRORS, ProfilerError, did_you_mean
 from profiler.tracing import Inputs
 from profiler.tracing.private import without_compiler
 
@@ -105,7 +105,7 @@ def copied(model: nn.Module, name: str) -> nn.Module:
     """A deep copy of ``model``, for the rewrite ``name`` to change."""
     try:
         return copy.deepcopy(model)
-    except Exception as error:
+    except FOREIGN_ERRORS as error:
         raise ProfilerError(
             f"{name}: {type(model).__name__} cannot be copied: {type(error).__name__}: {error}"
         ) from error

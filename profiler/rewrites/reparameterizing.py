@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from profiler.errors import ProfilerError
+from profiler.errors import FOREIGN_ERRORS, ProfilerError
 from profiler.records import ROOT
 from profiler.rewrites.registry import Change, Left, Rewritten, copied, described, register, replace_module, rewrite
 from profiler.tracing import Inputs
@@ -87,7 +87,7 @@ class _Merging:
         before, text = _parts(module), described(module)
         try:
             result = merge()
-        except Exception as error:
+        except FOREIGN_ERRORS as error:
             raise ProfilerError(
                 f"{NAME}: {method}() of module {name or ROOT} ({type(module).__name__}) raised "
                 f"{type(error).__name__}: {error}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from profiler.errors import RuleError, UncountedError
+from profiler.errors import FOREIGN_ERRORS, RuleError, UncountedError
 from profiler.opcount import Term
 from profiler.records import TensorSpec, show_shapes
 from profiler.rules.registry import Entry
@@ -47,7 +47,7 @@ def ask(
         return _apply_to_each(entry, call, components, describe)
     except UncountedError:
         raise
-    except Exception as error:
+    except FOREIGN_ERRORS as error:
         found: list[torch.Tensor] = []
         collect(call[0], found)
         raise RuleError(

@@ -1,4 +1,4 @@
-"""Causal masks that are objects (``torch.nn.attention.bias``): tensors in name only, whose attributes say what they hide.
+"""Causal masks that are objects (``torch.nn.attention.bias``): tensors in name; their attributes say what they hide.
 
 A dispatch mode and a copy of the tensor both lose the attributes, so such a mask is never copied, is made outside of
 the modes, and attention with it is recorded as the one operation that it stands for.

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter, is_lazy
 from torch.overrides import TorchFunctionMode
 
-from profiler.errors import TraceError
+from profiler.errors import FOREIGN_ERRORS, TraceError
 from profiler.tracing.causal_bias import is_causal_bias
 from profiler.tracing.private import is_fake
 from profiler.tracing.scripts import copy_script, script_roots
@@ -87,11 +87,11 @@ def deep_copy(model: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module
             memo[id(script)] = copy_script(script, memo, on_meta=False)
     try:
         return _copy_noted(model, {}, memo)
-    except Exception as error:
+    except FOREIGN_ERRORS as error:
         shared = {id(value): value for value in _cannot_be_copied(model, memo)}
         try:
             return _copy_noted(model, shared, memo)
-        except Exception:
+        except FOREIGN_ERRORS:
             raise TraceError(
                 f"{type(model).__name__} cannot be copied for tracing: {type(error).__name__}: {error}; "
                 "give the attribute that holds it a __deepcopy__, or set it after profiling"
@@ -115,5 +115,5 @@ def _cannot_be_copied(model: nn.Module, memo: dict[int, Any]) -> Iterator[Any]:
         for value in vars(module).values():
             try:
                 copy.deepcopy(value, {**memo, **modules})
-            except Exception:
+            except FOREIGN_ERRORS:
                 yield value

@@ -33,5 +33,5 @@ def room_for_deep_networks() -> Iterator[None]:
     finally:
         with _LOCK:
             _runs -= 1
-            if not _runs:
+            if not _runs and sys.getrecursionlimit() == FRAMES_FOR_ONE * _before:  # else the network has set its own
                 sys.setrecursionlimit(_before)

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
-from profiler.tracing.complex_convolutions import CONVOLUTIONS, convolve_as_real, is_complex_convolution
 from profiler.tracing.causal_bias import attention_with_bias, is_causal_bias
+from profiler.tracing.complex_convolutions import CONVOLUTIONS, convolve_as_real, is_complex_convolution
 from profiler.tracing.devices import MOVES, at_home
 from profiler.tracing.higher_order import CONTROL_FLOW, FLEX_ATTENTION, flex_attention
 from profiler.tracing.private import by_position, is_higher_order, operator_name, transforming

@@ -20,7 +20,8 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils.rnn import PackedSequence
 from torch.overrides import TorchFunctionMode
 
-from profiler.errors import ProfilerError, TraceError
+from profiler.errors import FOREIGN_ERRORS, ProfilerError, TraceError
+from profiler.tracing.causal_bias import is_causal_bias
 from profiler.tracing.objects import ATOMS, named, slot_descriptors, slots, tensors_in
 
 Change = Callable[[torch.Tensor], torch.Tensor]
@@ -66,6 +67,8 @@ class InputCopy:
         return self._memo[id(value)]
 
     def _copy(self, value: Any) -> Any:
+        if is_causal_bias(value):
+            return value
         if isinstance(value, torch.Tensor):
             return self._tensor(value)
         if type(value) is tuple:
@@ -110,7 +113,7 @@ class InputCopy:
                 return way(value)
             except (RecursionError, ProfilerError):
                 raise
-            except Exception as error:  # the object's own code may raise anything
+            except FOREIGN_ERRORS as error:  # the object's own code may raise anything
                 self._memo.pop(id(value), None)
                 reason = error
         if _holds_tensors(value):

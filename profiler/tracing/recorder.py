@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from profiler.errors import DataDependentError, UncountedError
+from profiler.errors import FOREIGN_ERRORS, DataDependentError, UncountedError
 from profiler.opcount import Term
 from profiler.records import OpCall, Phase, Status, TensorSpec
 from profiler.rules.registry import Entry, Registry
@@ -195,7 +195,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 if result is not NotImplemented:
                     return result
             result = self._run(func, known, args, kwargs, inputs, True in devices)
-        except Exception as error:
+        except FOREIGN_ERRORS as error:
             if self.failure is None:
                 self.failure = OpFailure(known.name, tuple(map(shape_of, inputs)), error)
             raise

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from profiler.errors import NeedsDataError, ProfilerError, TraceError
+from profiler.errors import FOREIGN_ERRORS, NeedsDataError, ProfilerError, TraceError
 from profiler.parameters import parameter_records
 from profiler.records import ROOT, Mode, ParameterRecord, Trace, show_shapes
 from profiler.rules import REGISTRY
 from profiler.tracing.backward import BackwardScope
 from profiler.tracing.calls import Inputs, call_arguments
-from profiler.tracing.causal_bias import causal_bias_traceable, is_causal_bias
+from profiler.tracing.causal_bias import causal_bias_traceable
 from profiler.tracing.copying import copy_to_meta, deep_copy, has_lazy_parts, to_meta
 from profiler.tracing.functions import FunctionWatcher
 from profiler.tracing.object_copies import InputCopy, SharedMemory
@@ -149,7 +149,7 @@ def _make_lazy_parts(attempt: Attempt) -> None:
             twin(*attempt.arguments, **attempt.options)
     except NotImplementedError as error:
         raise NeedsDataError(f"{type(twin).__name__} needs data that the meta device has not") from error
-    except Exception as error:
+    except FOREIGN_ERRORS as error:
         raise TraceError(
             f"{type(twin).__name__} has lazy parameters, and the run that gives them their shapes raised "
             f"{type(error).__name__}: {' '.join(str(error).split())}"
@@ -229,8 +229,6 @@ def _meta_input(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _real_input(tensor: torch.Tensor) -> torch.Tensor:
-    if is_causal_bias(tensor):
-        return tensor
     return tensor.detach().clone().requires_grad_(tensor.requires_grad)
 
 
@@ -241,7 +239,7 @@ def _explained(twin: nn.Module, scope: ModuleScope, recorder: OpRecorder) -> Ite
         yield
     except ProfilerError:
         raise
-    except Exception as error:
+    except FOREIGN_ERRORS as error:
         cause: BaseException = error
         if recorder.failure is not None and isinstance(error, RuntimeError) and has_scripts(twin):
             cause = recorder.failure.error  # TorchScript raises one of its own in its place

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from profiler.errors import FOREIGN_ERRORS
 from profiler.records import ModuleRecord
 from profiler.tracing.scripts import constants_of, script_roots, script_type
 from profiler.tracing.tensors import shapes_in
@@ -101,7 +102,7 @@ class WatchedForward:
         try:
             output = self._original(*args, **kwargs)
             return output
-        except Exception as error:
+        except FOREIGN_ERRORS as error:
             scope.note_failure(error)
             raise
         finally:
@@ -184,7 +185,7 @@ class ModuleScope:
             try:
                 output = original(*args, **kwargs)
                 return output
-            except Exception as error:
+            except FOREIGN_ERRORS as error:
                 self.note_failure(error)
                 raise
             finally:

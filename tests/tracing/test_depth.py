@@ -1,0 +1,94 @@
+"""Networks are traced that are nested as deeply as torch itself runs them."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+import pytest
+import torch
+from torch import nn
+
+import profiler
+from profiler.errors import TraceError
+from profiler.records import Mode
+
+
+def nested(depth: int) -> nn.Module:
+    """A linear layer in that many containers."""
+    module: nn.Module = nn.Linear(4, 4)
+    for _ in range(depth):
+        module = nn.Sequential(module)
+    return module
+
+
+def deepest() -> int:
+    """How many containers a forward pass of torch gets through, from here."""
+    works, fails = 100, 1000
+    while fails - works > 1:
+        middle = (works + fails) // 2
+        try:
+            nested(middle)(torch.zeros(2, 4))
+            works = middle
+        except RecursionError:
+            fails = middle
+    return works
+
+
+@pytest.mark.parametrize(("mode", "times"), [("inference", 1), ("training", 2)])
+def test_what_torch_can_run_can_be_profiled(mode: Mode, times: int) -> None:
+    """At the very depth where torch itself gives up one level later; the limit is the user's again afterwards."""
+    before = sys.getrecursionlimit()
+    profile = profiler.profile(nested(deepest()), torch.zeros(2, 4), mode=mode)
+    assert profile.total.macs == times * 2 * 4 * 4
+    assert sys.getrecursionlimit() == before
+
+
+class Endless(nn.Module):
+    """Calls itself for ever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self(self.layer(x))
+        return result
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+def test_an_endless_recursion_is_an_error(threaded: bool) -> None:
+    """Not a crash of the interpreter, in a thread of its own as little as in the main one."""
+    found: list[Exception] = []
+
+    def attempt() -> None:
+        try:
+            profiler.profile(Endless(), torch.zeros(2, 4))
+        except TraceError as error:
+            found.append(error)
+
+    before = sys.getrecursionlimit()
+    if threaded:
+        thread = threading.Thread(target=attempt)
+        thread.start()
+        thread.join()
+    else:
+        attempt()
+    assert "RecursionError" in str(found[0])
+    assert sys.getrecursionlimit() == before
+
+
+def test_a_limit_that_the_network_sets_stays() -> None:
+    """Only the profiler's own limit is taken back."""
+
+    class Sets(nn.Linear):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            sys.setrecursionlimit(5000)
+            return super().forward(input)
+
+    before = sys.getrecursionlimit()
+    try:
+        profiler.profile(Sets(4, 4), torch.zeros(2, 4))
+        assert sys.getrecursionlimit() == 5000
+    finally:
+        sys.setrecursionlimit(before)
