@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "profiler"
 
 LAYERS = (
-    ("errors", "opcount"),
+    ("errors", "opcount", "printable"),
     ("records", "files"),
     ("config", "rules", "formatting"),
     ("tables",),
@@ -41,6 +41,7 @@ WITHOUT_TORCH = (
     "profiler.files",
     "profiler.formatting",
     "profiler.opcount",
+    "profiler.printable",
     "profiler.profiles",
     "profiler.records",
     "profiler.render",

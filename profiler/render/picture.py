@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.terminal_theme import DIMMED_MONOKAI
 from rich.text import Text
 
+from profiler.printable import visible
 from profiler.render.report import Report
 from profiler.render.terminal import render_terminal
 
@@ -24,6 +25,6 @@ def svg_picture(reports: Sequence[Report]) -> str:
     for report in reports:
         text = render_terminal(report, console)
         console.print(Text.from_ansi(text.rstrip("\n")))
-    title = "profiler " + ", ".join(report.title for report in reports)
+    title = visible("profiler " + ", ".join(report.title for report in reports))
     svg = console.export_svg(title=title, theme=DIMMED_MONOKAI, unique_id="profiler")
     return re.sub(r"\s*@font-face\s*{.*?}", "", svg, flags=re.DOTALL)

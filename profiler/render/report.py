@@ -302,7 +302,9 @@ def _shown_training(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]
 def _shown_modules(profile: Profile, depth: int) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The tree down to ``depth``, each module with the figures of all below it, under their plain names."""
     frame = profile.table("modules", depth=depth)
-    totals = [f"{name}_total" for name in ("parameters", *COUNT_COLUMNS) if name not in _idle(profile)]
+    headline = [find_convention(profile.convention).column]
+    figures = dict.fromkeys(name for name in ("parameters", *COUNT_COLUMNS, *headline) if name not in _idle(profile))
+    totals = [f"{name}_total" for name in figures]
     shown = frame[["module", "type", "depth", "calls", *totals, *([] if profile.complete else ["status"])]]
     hidden = len(profile.modules) - len(frame)
     note = "Each module's figures are those of all below it"

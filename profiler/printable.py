@@ -1,0 +1,81 @@
+"""Text that others chose (names, messages) → text that a terminal, an XML file and an ASCII stream can show.
+
+Names of modules, targets and messages may hold characters that move a terminal's cursor, turn the direction of
+writing around, or are forbidden in XML.  They are shown as escapes, ``\\x1b``, so that a reader sees what is there.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+DIRECTIONS = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+"""The characters that change the direction in which text is written."""
+
+INVISIBLE = re.compile(f"[\x00-\x1f\x7f-\x9f{DIRECTIONS}\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+"""Control characters (C0, C1), directions, separators of lines, halves of surrogate pairs, and what XML forbids."""
+
+ASCII = {
+    "×": "x",
+    "·": "*",
+    "–": "-",
+    "—": "-",
+    "…": "..",
+    "≥": ">=",
+    "≤": "<=",
+    "→": "->",
+    "²": "^2",
+    "⁹": "^9",
+    "█": "#",
+    "▒": "=",
+    "│": "|",
+    "─": "-",
+    "├": "|",
+    "└": "`",
+    "⌊": "floor(",
+    "⌋": ")",
+    "−": "-",
+}
+"""How the signs that the profiler itself writes are spelled where only ASCII can be shown."""
+
+
+def visible(text: str, keep: str = "") -> str:
+    """``text`` with an escape (``\\x1b``, ``\\u202e``) for each character that is not to reach a terminal.
+
+    Those in ``keep``, such as a line feed, stay.
+    """
+    return INVISIBLE.sub(lambda match: match[0] if match[0] in keep else _escape(match[0]), text)
+
+
+def in_ascii(text: str) -> str:
+    """``text`` in ASCII: signs spelled out, letters without their accents, and an escape for every other character."""
+    if text.isascii():
+        return text
+    return "".join(ASCII.get(character) or _plain(character) for character in text)
+
+
+def json_in_ascii(text: str) -> str:
+    """The JSON document ``text`` in ASCII, every other character as the escape that JSON has for it."""
+    return re.sub(r"[^\x00-\x7e]", lambda match: _json_escape(match[0]), text)
+
+
+def one_line(text: str) -> str:
+    """``text`` on one line, its blanks single, for a message."""
+    return visible(" ".join(text.split()))
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _plain(character: str) -> str:
+    if character.isascii():
+        return character
+    letters = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+    return letters if letters.isalnum() else _escape(character)
+
+
+def _json_escape(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[place]:02x}{units[place + 1]:02x}" for place in range(0, len(units), 2))

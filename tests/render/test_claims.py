@@ -1,0 +1,254 @@
+"""What a terminal's output claims about a table, recomputed from the data, at every width from 40 to 200."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from profiler import load_profile
+from profiler.formatting import engineering, format_table, thousands
+from profiler.opcount import COUNT_COLUMNS, each
+from profiler.profiles import Profile
+from profiler.render import Report, comparison_report, profile_report
+from profiler.render.fitting import fit_busy_rows, idle_rows, layout_of
+from profiler.render.headings import FIGURES, heading
+from profiler.render.terminal import as_tree, render_terminal
+from tests import sample_profiles as nets
+
+REPORTS = Path(__file__).parents[2] / "reports"
+WIDTHS = range(40, 201)
+EVERY_WIDTH = ("resnet18", "vgg16", "transformer_training", "branched")
+"""The samples that are held to all of them; the others to every ninth."""
+
+
+@cache
+def saved(name: str) -> Profile:
+    """A profile of the repository's reports."""
+    return load_profile(REPORTS / name / "profile.json")
+
+
+def branched() -> Profile:
+    """Layers of which some do comparisons only, some divides only, some adds only, with long figures."""
+    net = nets.Network("branched", (8, 3, 227, 227)).conv("stem.convolution", 64, 11, (55, 55)).relu("stem.activation")
+    net.max_pool("stem.pool", 3, (27, 27)).conv("body.conv", 192, 5, (27, 27)).relu("body.activation")
+    shape = net.shape
+    net.layer("body.sum", "Sum", "aten::add", "elementwise", shape, (each(shape, "results", adds=1),))
+    net.layer("body.mean", "Mean", "aten::div", "elementwise", shape, (each(shape, "results", divides=1),))
+    return net.linear("head", 10).profile()
+
+
+SAMPLES: dict[str, Any] = {
+    "resnet18": lambda: saved("resnet18"),
+    "vgg16": lambda: saved("vgg16"),
+    "transformer_training": lambda: saved("transformer_training"),
+    "resnet18 by fvcore": lambda: saved("resnet18").by("fvcore"),
+    "alexnet by macs": lambda: nets.alexnet().by("macs"),
+    "alexnet": nets.alexnet,
+    "partial": nets.partial,
+    "nothing": nets.nothing,
+    "branched": branched,
+    "many": lambda: nets.many(60),
+}
+
+
+@cache
+def report(sample: str, depth: int | None = None) -> Report:
+    """The report of a sample, as the terminal shows it."""
+    profile = SAMPLES[sample]()
+    whole = profile_report(profile, ["shares", "layers" if depth is None else "modules"], depth)
+    return replace(whole, notes=())
+
+
+@cache
+def layers_alone(sample: str) -> Report:
+    """The report with nothing but its layers, which is quick to print at many widths."""
+    whole = report(sample)
+    return replace(whole, facts=(), tables=tuple(table for table in whole.tables if table.name == "layers"))
+
+
+def view(of: Report, width: int) -> str:
+    """The report as a terminal of that width shows it."""
+    return render_terminal(of, Console(width=width, color_system=None))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A table as it was printed: its title, headings, cells and notes."""
+
+    title: str
+    headings: list[str]
+    rows: list[list[str]]
+    notes: list[str]
+
+
+def printed_table(text: str, start: str) -> Shown:
+    """The table whose title starts so, read back from the printed text."""
+    lines = text.splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith(start))
+    title = " ".join(_until(lines[first:], lambda line: line.startswith("  ")))
+    rest = lines[first + len(list(_until(lines[first:], lambda line: line.startswith("  ")))) :]
+    rule = next(number for number, line in enumerate(rest) if "──" in line)
+    end = next((number for number, line in enumerate(rest) if line and not line.startswith("  ")), len(rest))
+    body = rest[rule + 1 : end]
+    length = len(rest[rule])
+    last = max(number for number, line in enumerate(body) if line.startswith(("  whole network", "  total", "  └─")))
+    grid = [line.ljust(length)[2:] for line in [*rest[:rule], *(line for line in body[: last + 1] if line)]]
+    blank = [all(line[place] == " " for line in grid) for place in range(length - 2)]
+    spans, start_at = [], 0
+    for gap in re.finditer("(11+)", "".join("1" if empty else "0" for empty in blank)):
+        spans.append((start_at, gap.start()))
+        start_at = gap.end()
+    spans.append((start_at, length - 2))
+    cells = [[line[a:b].strip() for a, b in spans] for line in grid]
+    headings = [" ".join(filter(None, column)) for column in zip(*cells[:rule], strict=True)]
+    notes = " ".join(line.strip() for line in body[last + 1 :])
+    return Shown(title, headings, cells[rule:], re.split(r"(?<=\.) (?=[A-Z])", notes) if notes else [])
+
+
+def _until(lines: Sequence[str], stop: Any) -> Iterator[str]:
+    for line in lines:
+        if stop(line):
+            return
+        yield line
+
+
+Rows = list[dict[str, str]]
+
+
+def written(frame: pd.DataFrame) -> list[Rows]:
+    """The rows with exact and with short figures."""
+    texts = [format_table(frame, integer) for integer in (thousands, engineering)]
+    return [[{str(name): str(cell) for name, cell in row.items()} for row in text.to_dict("records")] for text in texts]
+
+
+def check_figures(shown: Shown, frame: pd.DataFrame, data: list[Rows]) -> list[str]:
+    """Hold the printed rows to the data: each cell is the data's, exact or short; returns the columns shown."""
+    names = []
+    columns = iter(frame.columns)
+    for title in shown.headings:
+        names.append(next(name for name in columns if heading(name) == title))
+    ways = [[tuple(row[name] for name in names) for row in rows] for rows in data]
+    for row in shown.rows:
+        first, rest = row[0].lstrip("…"), tuple(row[1:])
+        assert any(known[0].endswith(first) and known[1:] == rest for way in ways for known in way), row
+    return names
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_every_claim_about_the_layers_is_true(sample: str) -> None:
+    """Rows said to be 0 are 0 in the columns shown, columns said to be missing are, and all figures are the data's."""
+    of = layers_alone(sample)
+    (table,) = of.tables
+    assert table.shown is not None
+    frame = table.shown
+    ways = written(frame)
+    for width in WIDTHS if sample in EVERY_WIDTH else WIDTHS[::9]:
+        text = view(of, width)
+        assert max(map(cell_len, text.splitlines())) <= width
+        shown = printed_table(text, "Layers")
+        names = check_figures(shown, frame, ways)
+        zero = idle_rows(frame, names)
+        missing = len(frame) - len(shown.rows)
+        claims = [re.match(r"Left out at this width: (\d+) of the layers", note) for note in shown.notes]
+        assert [int(claim[1]) for claim in claims if claim] == ([missing] if missing else []), width
+        if missing:
+            assert missing <= sum(zero), width
+            kept = iter(shown.rows)
+            for number, name in enumerate(frame["layer"]):
+                if not zero[number]:  # whatever is not 0 is there, in its order
+                    assert any(name.endswith(row[0].lstrip("…")) for row in kept), (width, name)
+        check_titles(shown, names)
+        check_left_out(shown, names, layout_of("layers", frame, SAMPLES_HEADLINES.get(sample, "flops")))
+
+
+SAMPLES_HEADLINES = {"resnet18 by fvcore": "by_fvcore", "alexnet by macs": "macs"}
+
+
+def check_titles(shown: Shown, names: Sequence[str]) -> None:
+    """The title lists the figures that are there."""
+    listed = re.split(", | and ", shown.title.partition(": ")[2]) if ":" in shown.title else []
+    figures = [heading(name) for name in names if name in FIGURES or re.fullmatch("by_[a-z]+", name)]
+    assert sorted(listed) == sorted(figures)
+
+
+def check_left_out(shown: Shown, names: Sequence[str], layout: Any) -> None:
+    """Every column of the layout is shown or named as left out, and the headline is the last to go."""
+    claims = [note for note in shown.notes if note.startswith("No room for ")]
+    assert len(claims) <= 1
+    named = re.split(", | and ", claims[0].removeprefix("No room for ").partition(";")[0]) if claims else []
+    wanted = [column for group in (*layout.main, *layout.more) for column in group]
+    assert named == [heading(column) for column in wanted if column not in names]
+    assert set(layout.main[1]) <= set(names)
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+@pytest.mark.parametrize("width", [40, 57, 61, 80])
+def test_the_headline_is_there_at_any_width(sample: str, width: int) -> None:
+    """FLOPs, or the figure of the convention that was asked for, is the last column to go, in every table."""
+    wanted = heading(SAMPLES_HEADLINES.get(sample, "flops"))
+    text = view(report(sample), width)
+    assert wanted in printed_table(text, "Layers").headings
+    assert wanted in printed_table(text, "Shares").headings
+    tree = report(sample, 2)
+    assert wanted.removesuffix(", total") in printed_table(view(tree, width), "Modules").headings
+
+
+def test_a_comparison_keeps_its_headline_at_any_width() -> None:
+    """FLOPs without a convention, its figure with one."""
+    profiles = [nets.alexnet(), nets.small(), nets.partial()]
+    for width in (40, 60, 80):
+        lines = view(comparison_report(profiles), width).splitlines()
+        assert any(re.match("  network .*FLOPs", line) for line in lines)
+        lines = view(comparison_report([profile.by("paper") for profile in profiles]), width).splitlines()
+        assert any(re.match("  network .*by paper", line) for line in lines)
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_the_tree_tells_what_has_no_room(depth: int) -> None:
+    """The tree of modules names the columns left out, its figures are the data's."""
+    of = report("resnet18", depth)
+    table = next(table for table in of.tables if table.name == "modules")
+    assert table.shown is not None
+    for width in (40, 60, 80, 120, 200):
+        shown = printed_table(view(of, width), "Modules")
+        frame = as_tree(table.shown)
+        names = [name for name in frame.columns if heading(name) in shown.headings]
+        check_left_out(shown, names, layout_of("modules", frame, "flops"))
+
+
+def test_a_layer_with_adds_stays_where_adds_are_shown() -> None:
+    """Leaving rows out makes room for a column in which they are not 0: they stay then."""
+    of = report("branched")
+    frame = next(table.shown for table in of.tables if table.name == "layers")
+    assert frame is not None
+    layout = layout_of("layers", frame, "flops")
+    for width in range(20, 200):
+        fitted, idle = fit_busy_rows(frame, layout, width)
+        gone = set(frame["layer"]) - set(fitted.frame["layer"])
+        assert len(gone) == idle
+        figures = [name for name in fitted.columns if name in ("parameters", *COUNT_COLUMNS)]
+        rows = frame[[name in gone for name in frame["layer"]]]
+        assert not rows[figures].to_numpy().any(), width
+
+
+def test_a_false_claim_is_seen() -> None:
+    """The checks above are able to fail: a figure, a count of rows and a missing name that are wrong."""
+    of = report("alexnet")
+    table = next(table for table in of.tables if table.name == "layers")
+    assert table.shown is not None
+    text, data = view(of, 80), written(table.shown)
+    with pytest.raises(AssertionError):
+        check_figures(printed_table(text.replace("224,280,576", "224,280,577"), "Layers"), table.shown, data)
+    shown = printed_table(text.replace("No room for formula,", "No room for"), "Layers")
+    with pytest.raises(AssertionError):
+        check_left_out(shown, check_figures(shown, table.shown, data), layout_of("layers", table.shown, "flops"))
