@@ -38,6 +38,7 @@ KINDS = (
     "loss",
     "fft",
     "sort",
+    "embedding",
     "movement",
     "uncounted",
     "unused",
@@ -45,7 +46,8 @@ KINDS = (
 """Every kind of work, in the order in which tables show them.
 
 ``depthwise`` is used where convolutions that do not mix channels are set apart; ``movement`` is known to be free;
-``uncounted`` has no rule; ``unused`` is for parameters that no operation read.
+``uncounted`` has no rule; ``embedding`` is for parameters of which rows are looked up, ``unused`` for those that no
+operation read.
 """
 
 
@@ -149,7 +151,8 @@ class ParameterRecord:
     """One parameter or buffer, once per network, with every name that reaches it.
 
     ``module`` is the first module that holds it; ``names`` are fully qualified, the first one first.
-    ``use`` is the kind of the costliest operation that read it, "unused" where none did.
+    ``use`` is its kind: that of the costliest operation of the forward pass that reads it, or what is made of it alone;
+    "embedding" for a table of which rows are looked up, "unused" where nothing reads it.
     """
 
     names: tuple[str, ...]

@@ -164,11 +164,6 @@ def layer_kinds(trace: Trace) -> dict[str, str]:
     return {module: kind for module, (_, kind) in best.items()}
 
 
-def parameter_kind(record: ParameterRecord, kinds: dict[str, str]) -> str:
-    """The kind of the layer that holds the parameter; of the operation that reads it where that is no layer."""
-    return "unused" if record.use == "unused" else kinds.get(record.module, record.use)
-
-
 def layers_table(trace: Trace, headline: Headline | None = None) -> pd.DataFrame:
     """One row for each module that ran operations itself, in the order in which they first ran."""
     kinds = layer_kinds(trace)
@@ -243,8 +238,7 @@ def shares_table(trace: Trace, headline: Headline | None = None) -> pd.DataFrame
         layers[kind] = layers.get(kind, 0) + 1
     held: dict[str, int] = {}
     for record in _true_parameters(trace.parameters):
-        kind = parameter_kind(record, kinds)
-        held[kind] = held.get(kind, 0) + record.size
+        held[record.use] = held.get(record.use, 0) + record.size
 
     everything = _Sum()
     for call in trace.calls:
@@ -334,12 +328,11 @@ def operations_table(trace: Trace, headline: Headline | None = None) -> pd.DataF
 
 def parameters_table(trace: Trace) -> pd.DataFrame:
     """One row for each parameter, however many names it has; buffers are not in it."""
-    kinds = layer_kinds(trace)
     rows = [
         (
             record.names[0],
             record.module or ROOT,
-            parameter_kind(record, kinds),
+            record.use,
             show_shape(record.shape),
             record.dtype,
             record.size,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from profiler.errors import ProfilerError, did_you_mean
-from profiler.records import OpCall, Trace
+from profiler.records import OpCall, ParameterRecord, Trace
 
 View = Callable[[OpCall], str]
 """``view(call) -> kind``."""
@@ -54,11 +54,29 @@ VIEWS: Mapping[str, View] = {"pointwise_as_linear": pointwise_as_linear, "depthw
 
 def apply_views(trace: Trace, names: Iterable[str]) -> Trace:
     """The same records with the kinds that the views say, one after the other.  Raises :class:`ProfilerError`."""
-    calls = trace.calls
+    calls, parameters = trace.calls, trace.parameters
     for name in names:
         if name not in VIEWS:
             hint = did_you_mean(name, VIEWS)
             raise ProfilerError(f"view {name!r} is not known, expected one of {', '.join(VIEWS)}{hint}")
         view = VIEWS[name]
-        calls = tuple(replace(call, kind=view(call)) for call in calls)
-    return replace(trace, calls=calls)
+        seen = tuple(replace(call, kind=view(call)) for call in calls)
+        parameters = _seen_parameters(parameters, calls, seen)
+        calls = seen
+    return replace(trace, calls=calls, parameters=parameters)
+
+
+def _seen_parameters(
+    parameters: Iterable[ParameterRecord], before: Iterable[OpCall], after: Iterable[OpCall]
+) -> tuple[ParameterRecord, ...]:
+    """The parameters with the kinds ``after`` of those calls of their modules that read tensors of their shape."""
+    changed = {
+        (old.module, spec.shape, old.kind): new.kind
+        for old, new in zip(before, after, strict=True)
+        if old.phase == "forward" and new.kind != old.kind
+        for spec in old.inputs
+        if spec.parameter
+    }
+    return tuple(
+        replace(record, use=changed.get((record.module, record.shape, record.use), record.use)) for record in parameters
+    )

@@ -30,6 +30,7 @@ from profiler.tracing.scope import ModuleScope
 from profiler.tracing.scripts import ENTER, LEAVE
 from profiler.tracing.tensors import collect, dtype_name, map_arguments, shape_of, stored_in
 from profiler.tracing.transforms import for_all_samples, may_carry_tangents, physical
+from profiler.tracing.uses import LOOKUPS
 from profiler.tracing.values import OF_ANY_VALUES, UNKNOWN, KnownValues
 from profiler.tracing.zeros import COPY, NAMESPACE, ZeroTensors
 
@@ -81,14 +82,14 @@ class Origins:
         self._parameters: set[int] = set()
         self._activations: set[int] = set()
         self._kept: list[Any] = []
-        self._roots: dict[int, str] = {}
+        self._roots: dict[int, tuple[str, ...]] = {}
         self.uses: dict[str, list[int]] = {}
 
     def add_parameter(self, name: str, tensor: torch.Tensor) -> None:
         """``tensor`` is the parameter ``name`` of the network."""
         storage = self._keep(tensor)
         self._parameters.add(storage)
-        self._roots[storage] = name
+        self._roots[storage] = (name,)
 
     def add_activation(self, tensor: torch.Tensor) -> None:
         self._activations.add(self._keep(tensor))
@@ -98,27 +99,31 @@ class Origins:
         return isinstance(tensor, nn.Parameter) or _storage(tensor) in self._parameters
 
     def note_use(self, inputs: list[torch.Tensor], call: int) -> None:
-        """The operation call of that index reads ``inputs``: whichever are parameters are used by it."""
+        """The operation call of that index reads ``inputs``: it uses the parameters that they are or are made of."""
         for tensor in inputs:
-            name = self._roots.get(_storage(tensor))
-            if name is not None:
+            for name in self._roots.get(_storage(tensor), ()):
                 self.uses.setdefault(name, []).append(call)
 
-    def follow(self, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
-        """Note where the results of an operation come from, given what went in."""
+    def follow(self, op: str, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
+        """Note where the results of the operation ``op`` come from, given what went in."""
         storages = [_storage(tensor) for tensor in inputs]
         from_activation = any(storage in self._activations for storage in storages)
         from_parameter = not from_activation and any(map(self.is_parameter, inputs))
+        roots: tuple[str, ...] = ()
+        if from_parameter and op not in LOOKUPS:  # rows that are read from a table are no table
+            roots = tuple(dict.fromkeys(name for storage in storages for name in self._roots.get(storage, ())))
         for tensor in outputs:
             storage = _storage(tensor)
             if storage in storages and not from_activation:
                 continue
             (self._activations.add if from_activation else self._activations.discard)(storage)
             (self._parameters.add if from_parameter else self._parameters.discard)(storage)
+            if storage not in storages:
+                self._roots[storage] = roots
 
     def stand_in(self, tensor: torch.Tensor, twin: torch.Tensor) -> None:
         """``twin`` takes the place of ``tensor``."""
-        self.follow([tensor], [twin])
+        self.follow("", [tensor], [twin])
         if _storage(tensor) in self._roots:
             self._roots[self._keep(twin)] = self._roots[_storage(tensor)]
 
@@ -343,11 +348,11 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         outputs: list[torch.Tensor] = []
         collect(result, outputs)
         if self.muted:
-            self._origins.follow(inputs, outputs)
+            self._origins.follow(known.name, inputs, outputs)
             self._where(known.name, "elementwise")
             return
         input_specs = tuple(map(self._spec, inputs))
-        self._origins.follow(inputs, outputs)
+        self._origins.follow(known.name, inputs, outputs)
         output_specs = tuple(map(self._spec, outputs))
         specs = dict(zip(map(id, (*outputs, *inputs)), (*output_specs, *input_specs), strict=True))
         kind, terms = self._cost(known, args, kwargs, result, (*inputs, *outputs), specs)

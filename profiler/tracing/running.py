@@ -13,7 +13,7 @@ from torch import nn
 
 from profiler.errors import FOREIGN_ERRORS, NeedsDataError, ProfilerError, TraceError
 from profiler.parameters import parameter_records
-from profiler.records import ROOT, Mode, ParameterRecord, Trace, show_shapes
+from profiler.records import ROOT, Mode, Trace, show_shapes
 from profiler.rules import REGISTRY
 from profiler.tracing.backward import BackwardScope
 from profiler.tracing.calls import Inputs, call_arguments
@@ -29,6 +29,7 @@ from profiler.tracing.recorder import OpRecorder, Origins
 from profiler.tracing.scope import ModuleScope
 from profiler.tracing.scripts import as_written, frozen_weights, has_scripts, script_type
 from profiler.tracing.tensors import SPARSE
+from profiler.tracing.uses import with_use
 from profiler.tracing.values import LARGEST
 
 
@@ -137,7 +138,10 @@ def _trace_run(make: Callable[[], Attempt], run: Run) -> Trace:
         raise TraceError(
             f"{type(twin).__name__} ran no operation at all: there is nothing to count in an empty network"
         )
-    parameters = tuple(_with_use(record, origins, recorder) for record in parameter_records(twin))
+    parameters = tuple(
+        with_use(record, (recorder.calls[index] for index in origins.uses.get(record.names[0], ())))
+        for record in parameter_records(twin)
+    )
     return Trace(tuple(recorder.calls), scope.modules(), parameters, data_dependent=tuple(recorder.data_dependent))
 
 
@@ -154,14 +158,6 @@ def _make_lazy_parts(attempt: Attempt) -> None:
             f"{type(twin).__name__} has lazy parameters, and the run that gives them their shapes raised "
             f"{type(error).__name__}: {' '.join(str(error).split())}"
         ) from error
-
-
-def _with_use(record: ParameterRecord, origins: Origins, recorder: OpRecorder) -> ParameterRecord:
-    calls = [recorder.calls[index] for index in origins.uses.get(record.names[0], ())]
-    if not calls:
-        return record
-    costliest = max(calls, key=lambda call: (call.count.flops, call.count.comparisons))
-    return replace(record, use=costliest.kind)
 
 
 def _run_inference(
