@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -20,7 +21,7 @@ from profiler.models.constructed_inputs import Constructor
 from profiler.models.real_copies import BYTES_LIMIT, real_size
 from profiler.profiles import Profile
 from profiler.records import CounterRecord, Mode, Trace
-from profiler.subjects import Subject, configured, given
+from profiler.subjects import Subject, configured, given, part_of
 from profiler.tracing import Inputs, call_arguments, trace, trace_for_real
 from profiler.tracing.depth import room_for_deep_networks
 
@@ -39,6 +40,8 @@ def profile(
     strict: bool = False,
     name: str | None = None,
     optimizer: str | None = None,
+    method: str = "forward",
+    part: str | None = None,
 ) -> Profile:
     """What one call of ``model`` on ``inputs`` costs, layer by layer.
 
@@ -50,7 +53,9 @@ def profile(
 
     ``mode="inference"`` counts a forward pass in eval mode; ``"training"`` a forward pass in train mode and the
     backward pass that autograd runs, and a step of ``optimizer`` (``"sgd"``, ``"momentum"``, ``"adam"``,
-    ``"adamw"``) where one is named.  With ``strict`` an operation without a rule raises
+    ``"adamw"``) where one is named.  ``method`` is what is called in place of the forward, a dotted path from the
+    module (``"encode"``).  ``part`` profiles that module alone (``"backbone.layer3"``), on what the whole network calls
+    it with first.  With ``strict`` an operation without a rule raises
     :class:`~profiler.errors.UncountedError`.  Raises :class:`~profiler.errors.TraceError` where the network
     refuses its inputs; the message names the module and the shapes.
     """
@@ -64,7 +69,12 @@ def profile(
         raise ProfilerError(f"name: found {name[:60]!r}, expected {NAME_EXPECTED}")
     kind = type(model)
     target = f"{kind.__module__}:{kind.__qualname__}"
-    return _profile(given(model, inputs), name or folder_name(kind.__name__), target, mode, optimizer, strict)
+    subject = given(model, inputs, method)
+    if part:
+        subject = part_of(subject, part, mode)
+    result = _profile(subject, name or folder_name(kind.__name__), target, mode, optimizer)
+    result = replace(result, method=method, part=part or "")
+    return _checked(result, strict)
 
 
 def profile_config(config: Config, *, strict: bool = False, crosscheck: bool = True) -> Profile:
@@ -73,7 +83,8 @@ def profile_config(config: Config, *, strict: bool = False, crosscheck: bool = T
     Raises as :func:`profile` does, and :class:`~profiler.errors.TargetError` where the network cannot be built.
     """
     subject = configured(config)
-    result = _profile(subject, config.name, config.model.target, config.mode, config.optimizer, strict)
+    result = _profile(subject, config.name, config.model.target, config.mode, config.optimizer)
+    result = _checked(replace(result, method=config.method, part=config.part or ""), strict)
     result = result.by(config.convention).seen_as(*config.views)
     return result.crosscheck(config.crosscheck) if crosscheck else result
 
@@ -95,11 +106,15 @@ def crosscheck(
     return profile(model, inputs).crosscheck(against)
 
 
-def _profile(subject: Subject, name: str, target: str, mode: Mode, optimizer: str | None, strict: bool) -> Profile:
+def _profile(subject: Subject, name: str, target: str, mode: Mode, optimizer: str | None) -> Profile:
     def ask(profile: Profile, counters: Sequence[str]) -> Profile:
         return _counted_by(profile, counters, subject)
 
-    result = Profile(name, target, mode, _trace(subject, mode, optimizer), _environment(), ask=ask)
+    traced = _trace(subject, mode, optimizer)
+    return Profile(name, target, mode, traced, _environment(), part_calls=subject.part_calls(), ask=ask)
+
+
+def _checked(result: Profile, strict: bool) -> Profile:
     if strict:
         check_complete(result)
     return result

@@ -164,6 +164,15 @@ Dtype = Annotated[str, _known("a dtype", DTYPES)]
 FloatingDtype = Annotated[str, _known("a floating dtype", FLOATING_DTYPES)]
 
 
+def _check_dotted(name: str) -> str:
+    if not all(part.isidentifier() or part.isdecimal() for part in name.split(".")):
+        raise _expected("names with dots between them, such as backbone.layer3")
+    return name
+
+
+DottedName = Annotated[str, AfterValidator(_check_dotted)]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -331,13 +340,16 @@ class EquivalenceSection(_Section):
 class Config(_Section):
     """What to profile and how; as the file says it, defaults filled in.
 
-    ``inputs`` is None where the file leaves them to the target's source, which may know them.
+    ``inputs`` is None where the file leaves them to the target's source, which may know them.  ``method`` is what is
+    called with them, and ``part`` the module that is profiled where it is not the whole network.
     ``crosscheck`` holds the names of the counters to check against; true in the file means fvcore.
     """
 
     name: Annotated[str, AfterValidator(_check_name)]
     model: ModelSection
     inputs: Inputs | None = None
+    method: DottedName = "forward"
+    part: DottedName | None = None
     mode: Literal["inference", "training"] = "inference"
     optimizer: Literal["sgd", "momentum", "adam", "adamw"] | None = None
     dtype: FloatingDtype = "float32"

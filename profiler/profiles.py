@@ -34,8 +34,9 @@ class Profile:
 
     ``target`` says what was profiled, ``environment`` the versions it was traced with, ``counters`` what other
     counters said of it; ``convention`` by whose count its headline is, ``views`` by which views its work is sorted
-    into kinds. ``ask`` is there as long as the network is at hand: a saved profile has none. The tables are pandas
-    data frames made from the records on first use.
+    into kinds. ``method`` is the method that was called; ``part`` the module that was profiled (nothing for the whole
+    network), by the first of the ``part_calls`` that the whole network makes of it. ``ask`` is there as long as the
+    network is at hand: a saved profile has none. The tables are pandas data frames made from the records on first use.
     """
 
     name: str
@@ -46,6 +47,9 @@ class Profile:
     counters: tuple[CounterRecord, ...] = ()
     convention: str = "exact"
     views: tuple[str, ...] = ()
+    method: str = "forward"
+    part: str = ""
+    part_calls: int = 0
     ask: Ask | None = field(default=None, compare=False, repr=False)
 
     @cached_property
@@ -216,6 +220,8 @@ class Profile:
             "real_run": self.trace.real_run,
             "convention": self.convention,
             "views": list(self.views),
+            **({"method": self.method} if self.method != "forward" else {}),
+            **({"part": self.part, "part_calls": self.part_calls} if self.part else {}),
         }
         lists = {
             "modules": [asdict(record) for record in self.trace.modules],

@@ -29,7 +29,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
-from profiler.config import CONVENTIONS, COUNTERS, VIEWS
+from profiler.config import CONVENTIONS, COUNTERS, VIEWS, DottedName
 from profiler.errors import StoredProfileError, did_you_mean, shown
 from profiler.files import NAME_EXPECTED, is_folder_name, read_bytes
 from profiler.opcount import SCALAR_OPERATIONS, OpCount, Term
@@ -73,6 +73,9 @@ class ProfileFields(TypedDict):
     counters: tuple[CounterRecord, ...]
     convention: str
     views: tuple[str, ...]
+    method: str
+    part: str
+    part_calls: int
 
 
 def read_profile(path: Path) -> ProfileFields:
@@ -99,6 +102,9 @@ def read_profile(path: Path) -> ProfileFields:
         "counters": tuple(map(_counter, found["counters"])),
         "convention": found["convention"],
         "views": tuple(found["views"]),
+        "method": found.get("method", "forward"),
+        "part": found.get("part", ""),
+        "part_calls": found.get("part_calls", 0),
     }
     for problem in _contradictions(fields):
         raise StoredProfileError(f"{path}: {problem}")
@@ -340,6 +346,9 @@ class _Profile(TypedDict):
     real_run: str
     convention: Annotated[str, _one_of("a convention", CONVENTIONS)]
     views: Annotated[Listed[Annotated[str, _one_of("a view", VIEWS)]], AfterValidator(_unique)]
+    method: NotRequired[DottedName]
+    part: NotRequired[DottedName]
+    part_calls: NotRequired[Ordinal]
     modules: Annotated[Listed[_Module], AfterValidator(_not_empty)]
     parameters: Listed[_Parameter]
     calls: Listed[_Call]

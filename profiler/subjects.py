@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,18 @@ from typing import Any
 from torch import nn
 
 from profiler.config import Config, InputsFrom
+from profiler.errors import NeedsDataError, TraceError
+from profiler.formatting import bytes_text
 from profiler.models.building import build_model, build_real_model
 from profiler.models.constructed_inputs import construct_inputs, find_constructor, is_constructor
 from profiler.models.inputs import build_inputs, default_inputs
-from profiler.models.real_copies import real_copy, real_inputs
+from profiler.models.methods import calling, submodule
+from profiler.models.real_copies import BYTES_LIMIT, real_copy, real_inputs, real_size
+from profiler.records import Mode
 from profiler.rewrites import apply_rewrites
 from profiler.tracing import Inputs, call_arguments
+from profiler.tracing.private import without_compiler
+from profiler.tracing.recorded_calls import RecordedCalls, record_calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +35,15 @@ class Subject:
     static: Callable[[], tuple[nn.Module, Inputs]]
     real: Callable[[bool], tuple[nn.Module, Inputs]]
     config: Config | None = None
+    part_calls: Callable[[], int] = lambda: 0
+    """How often the whole network calls the part that is profiled; 0 where that is the whole network."""
 
 
-def given(model: nn.Module, inputs: Any) -> Subject:
+def given(model: nn.Module, inputs: Any, method: str = "forward") -> Subject:
     """A network that the caller holds, with its inputs or with a function that makes them."""
     if is_constructor(inputs):
         inputs = construct_inputs(inputs, model)
+    model = calling(without_compiler(model), method)
 
     def real(values_matter: bool) -> tuple[nn.Module, Inputs]:
         return real_copy(model, random_weights=values_matter), real_inputs(inputs)
@@ -56,6 +66,7 @@ def configured(config: Config) -> Subject:
 
     def rewritten(network: nn.Module, device: str) -> tuple[nn.Module, Inputs]:
         arguments = inputs(device, network)
+        network = calling(network, config.method)
         if config.rewrites:
             network = apply_rewrites(network.eval(), config.rewrites, arguments)[-1].model
         return network, arguments
@@ -69,7 +80,48 @@ def configured(config: Config) -> Subject:
         )
         return rewritten(network, "cpu")
 
-    return Subject(static, real, config)
+    whole = Subject(static, real, config)
+    return part_of(whole, config.part, config.mode) if config.part else whole
+
+
+def part_of(whole: Subject, part: str, mode: Mode) -> Subject:
+    """A module of a network, with what the network calls it with first.
+
+    Its inputs are recorded from a run of the whole network: on meta, or for real where it cannot run there.
+    """
+
+    @functools.cache
+    def recorded() -> tuple[nn.Module, RecordedCalls]:
+        model, inputs = whole.static()
+        module = submodule(model, part, "part")
+        try:
+            return module, record_calls(model, inputs, part, mode)
+        except NeedsDataError as error:
+            return module, _recorded_for_real(whole, part, mode, real_size(model), str(error))[1]
+
+    def static() -> tuple[nn.Module, Inputs]:
+        module, calls = recorded()
+        return module, calls.inputs
+
+    def real(values_matter: bool) -> tuple[nn.Module, Inputs]:
+        module, calls = recorded()
+        if not values_matter:
+            return real_copy(module), real_inputs(calls.inputs)
+        size = real_size(whole.static()[0])
+        module, calls = _recorded_for_real(whole, part, mode, size, "the part's work depends on its data")
+        return module, calls.inputs
+
+    return Subject(static, real, whole.config, lambda: recorded()[1].calls)
+
+
+def _recorded_for_real(
+    whole: Subject, part: str, mode: Mode, size: int, reason: str
+) -> tuple[nn.Module, RecordedCalls]:
+    if size > BYTES_LIMIT:
+        limit = bytes_text(BYTES_LIMIT)
+        raise TraceError(f"part {part}: {reason}; a real run would take {bytes_text(size)}, above the limit of {limit}")
+    model, inputs = whole.real(True)
+    return submodule(model, part, "part"), record_calls(model, inputs, part, mode, real_because=reason)
 
 
 def real_network(config: str, base: str) -> tuple[nn.Module, tuple[Any, ...] | dict[str, Any]]:

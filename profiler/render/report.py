@@ -132,7 +132,9 @@ def rewriting_report(before: Profile, after: Profile, findings: Sequence[str], l
     networks = comparison_report([before, after]).tables[0]
     return Report(
         title=before.name,
-        facts=tuple(fact for fact in _facts(before) if fact.label in ("target", "input", "mode", "status")),
+        facts=tuple(
+            fact for fact in _facts(before) if fact.label in ("target", "part", "method", "input", "mode", "status")
+        ),
         notes=(*notes, Note(HOW_COUNTED, "method")),
         tables=(replace(networks, notes=()), ReportTable("rewriting", SUBJECTS["rewriting"], frame, frame)),
     )
@@ -151,7 +153,11 @@ def crosscheck_report(profile: Profile) -> Report:
         ReportTable("counters", SUBJECTS["counters"], summary, summary.drop(columns=idle), tuple(_verdicts(profile))),
         ReportTable("crosscheck", SUBJECTS["crosscheck"], frame, different if len(different) else None),
     )
-    facts = tuple(fact for fact in _facts(profile) if fact.label in ("target", "input", "mode", "MACs", "status"))
+    facts = tuple(
+        fact
+        for fact in _facts(profile)
+        if fact.label in ("target", "part", "method", "input", "mode", "MACs", "status")
+    )
     return Report(profile.name, facts, (), tables, profile)
 
 
@@ -171,6 +177,11 @@ def comparison_report(profiles: Sequence[Profile]) -> Report:
 
 def _facts(profile: Profile) -> Iterable[Fact]:
     yield Fact("target", profile.target)
+    if profile.part:
+        times = f", the first of its {profile.part_calls} calls" if profile.part_calls > 1 else ""
+        yield Fact("part", f"{profile.part}{times}")
+    if profile.method != "forward":
+        yield Fact("method", profile.method)
     yield Fact("input", show_shapes(profile.input_shapes))
     yield Fact("mode", profile.mode)
     yield Fact("status", profile.status)

@@ -100,8 +100,9 @@ class _Screen:
         """What was profiled, in a line, and the figures of the whole network."""
         values = {fact.label: fact.value for fact in report.facts}
         if values:
-            line = f"{values['target']} · input {values['input']} · {values['mode']} · {values['status']}"
-            yield _indented(self.text(line))
+            what = [values["target"], *(f"{label} {values[label]}" for label in ("part", "method") if label in values)]
+            what += [f"input {values['input']}", values["mode"], values["status"]]
+            yield _indented(self.text(" · ".join(what)))
             yield Text()
         figures = [fact for fact in report.facts if fact.is_figure]
         if figures:

@@ -50,30 +50,45 @@ Run = Callable[[Attempt, Origins], tuple[ModuleScope, OpRecorder]]
 """Runs an attempt, once, under hooks and a recorder."""
 
 
-def trace(model: nn.Module, inputs: Inputs, mode: Mode = "inference", optimizer: str | None = None) -> Trace:
+def trace(
+    model: nn.Module,
+    inputs: Inputs,
+    mode: Mode = "inference",
+    optimizer: str | None = None,
+    *,
+    prepare: Callable[[nn.Module], None] | None = None,
+) -> Trace:
     """Record what one call of ``model`` on ``inputs`` does, on a meta copy; the model itself is not run.
 
     In ``"inference"`` the copy is in eval mode and no gradients are kept.  In ``"training"`` it is in train
     mode and the backward pass that autograd runs from all floating-point results is recorded as well, and then,
     where one is named, a step of the optimizer (see ``OPTIMIZERS``) as it is from its second step on.
+    ``prepare`` is given each copy before it runs, and may change it.
     Raises :class:`TraceError` where the network runs nothing, cannot be copied, or refuses its inputs, and
     :class:`NeedsDataError` where the meta device cannot run it.
     """
     model = without_compiler(model)
     if any(tensor.layout in SPARSE for tensor in (*model.parameters(), *model.buffers())):
         raise NeedsDataError(f"{type(model).__name__} holds sparse tensors, whose elements the meta device has not")
-    return _trace(lambda: _attempt_on_meta(model, inputs), mode, optimizer)
+    return _trace(lambda: _attempt_on_meta(model, inputs), mode, optimizer, prepare)
 
 
 def trace_for_real(
-    model: nn.Module, inputs: Inputs, mode: Mode = "inference", optimizer: str | None = None, *, reason: str
+    model: nn.Module,
+    inputs: Inputs,
+    mode: Mode = "inference",
+    optimizer: str | None = None,
+    *,
+    reason: str,
+    prepare: Callable[[nn.Module], None] | None = None,
 ) -> Trace:
     """The same for a network that needs data: runs a copy of ``model`` with its real tensors on real ``inputs``.
 
     What is counted then depends on the values; random numbers are drawn from a fixed seed.
     """
     model = without_compiler(model)
-    return replace(_trace(lambda: _attempt_for_real(model, inputs), mode, optimizer), real_run=reason)
+    traced = _trace(lambda: _attempt_for_real(model, inputs), mode, optimizer, prepare)
+    return replace(traced, real_run=reason)
 
 
 def _attempt_on_meta(model: nn.Module, inputs: Inputs) -> Attempt:
@@ -100,12 +115,19 @@ def _attempt_for_real(model: nn.Module, inputs: Inputs) -> Attempt:
     return Attempt(network, arguments, options)
 
 
-def _trace(make: Callable[[], Attempt], mode: Mode, optimizer: str | None) -> Trace:
+def _trace(
+    make: Callable[[], Attempt],
+    mode: Mode,
+    optimizer: str | None,
+    prepare: Callable[[nn.Module], None] | None = None,
+) -> Trace:
     """The trace of the first way of running that the network allows; ``make`` gives each of them copies of its own."""
 
     def fresh() -> Attempt:
         attempt = make()
         attempt.network.train(mode == "training")
+        if prepare is not None:
+            prepare(attempt.network)
         return attempt
 
     if mode == "training":

@@ -1,0 +1,101 @@
+"""A network and the name of one of its methods → the network such that calling it calls the method."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import nn
+
+from profiler.errors import TraceError, did_you_mean
+
+
+def calling(model: nn.Module, method: str) -> nn.Module:
+    """``model`` such that ``model(...)`` calls the method of that name, a dotted path from the module.
+
+    What comes back shares everything with ``model``, which stays as it is: its submodules and parameters are the
+    same.  Where the method itself calls its module (as ``generate`` does), that is the module's own forward.
+    Raises :class:`TraceError` where there is no such method.
+    """
+    path, _, name = method.rpartition(".")
+    owner = submodule(model, path, "method")
+    if isinstance(owner, torch.jit.ScriptModule) or isinstance(model, torch.jit.ScriptModule):
+        raise TraceError(
+            f"method {method}: found a scripted module, expected one in Python: only its forward is counted"
+        )
+    if not callable(getattr(owner, name, None)) or isinstance(getattr(owner, name), nn.Module):
+        known = [key for key in dir(type(owner)) if not key.startswith("_") and key not in dir(nn.Module)]
+        hint = did_you_mean(name, [*known, "forward"])
+        raise TraceError(f"method {method}: {type(owner).__name__} has no method {name!r}{hint}")
+    if name == "forward" and not path:
+        return model
+    view = _view(owner)
+    if name != "forward":
+        view.__dict__["forward"] = _Entry(view, name)
+    return _with_child(model, path, view) if path else view
+
+
+def submodule(model: nn.Module, path: str, what: str) -> nn.Module:
+    """The module at the dotted ``path``.  Raises :class:`TraceError`, which offers near names."""
+    modules = dict(model.named_modules(remove_duplicate=False))
+    if path not in modules:
+        hint = did_you_mean(path, modules)
+        raise TraceError(f"{what} {path}: {type(model).__name__} has no module {path!r}{hint}")
+    found: nn.Module = modules[path]
+    return found
+
+
+def _view(module: nn.Module) -> nn.Module:
+    """Another module with the same parameters, buffers and submodules; attributes set on one are not on the other."""
+    view: nn.Module = object.__new__(type(module))
+    view.__dict__.update(module.__dict__)
+    view.__dict__["_modules"] = dict(module._modules)
+    return view
+
+
+def _with_child(model: nn.Module, path: str, child: nn.Module) -> nn.Module:
+    """A view of ``model`` that has ``child`` at ``path``, and calls it when it is called."""
+    names = path.split(".")
+    root = parent = _view(model)
+    for name in names[:-1]:
+        inner = _view(parent._modules[name] or nn.Identity())
+        parent._modules[name] = inner
+        parent = inner
+    parent._modules[names[-1]] = child
+    root.__dict__["forward"] = _Entry(root, path)
+    return root
+
+
+class _Entry:
+    """In the place of a module's forward: calls a method or submodule of it, and the forward while that is running."""
+
+    def __init__(self, module: nn.Module, name: str) -> None:
+        self.module = module
+        self.name = name
+        self.own = module.__dict__.get("forward")
+        self.running = False
+
+    @property
+    def _wanted(self) -> Any:
+        if self.running:
+            return type(self.module).forward.__get__(self.module) if self.own is None else self.own
+        found: Any = self.module
+        for name in self.name.split("."):
+            found = getattr(found, name)
+        return found
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        wanted = self._wanted
+        return inspect.signature(wanted.forward if isinstance(wanted, nn.Module) else wanted)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        wanted = self._wanted
+        if self.running:
+            return wanted(*args, **kwargs)
+        self.running = True
+        try:
+            return wanted(*args, **kwargs)
+        finally:
+            self.running = False
