@@ -6,19 +6,19 @@ Nothing here imports torch: dtypes are names, targets are text, and what they st
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Discriminator,
+    FailFast,
     Field,
     PrivateAttr,
     Tag,
@@ -28,8 +28,9 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 from typing_extensions import TypeAliasType
 
-from profiler.errors import ConfigError, did_you_mean
+from profiler.errors import ConfigError, did_you_mean, shown
 from profiler.files import NAME_EXPECTED, folder_name, is_folder_name
+from profiler.yaml_files import read_yaml
 
 FLOATING_DTYPES = (
     "float16",
@@ -125,6 +126,8 @@ def _flat(value: object) -> object:
     if value is None:
         return None
     if isinstance(value, (bool, int, float)):
+        if isinstance(value, int) and value.bit_length() > 64:
+            raise _expected("numbers of at most 64 bits; a floating one has a point, such as 1.0e+30")
         return (value,)
     if not isinstance(value, (list, tuple)):
         raise _expected("numbers, or lists of them")
@@ -154,7 +157,25 @@ def _shape_of(values: object, depth: int = 0) -> list[int]:
     return [len(values), *(inner[0] if inner else [])]
 
 
-Size = Annotated[int, Field(gt=0)]
+MOST_ELEMENTS = 2**59
+"""How many elements a tensor may have: with 16 bytes each, torch can still count its bytes."""
+
+
+def _check_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    if len(shape) > MOST_DIMENSIONS:
+        raise _expected(f"at most {MOST_DIMENSIONS} sizes", found=f"{len(shape)} sizes")
+    if prod(shape) > MOST_ELEMENTS:
+        raise _expected("a shape of at most 2^59 elements")
+    return shape
+
+
+def _at_least_one(values: tuple[T, ...]) -> tuple[T, ...]:
+    if not values:
+        raise _expected("at least one of them; leave the key out for all")
+    return values
+
+
+Size = Annotated[int, Field(gt=0, le=MOST_ELEMENTS)]
 Format = Annotated[str, _known("a format", FORMATS)]
 Table = Annotated[str, _known("a table", TABLES)]
 Convention = Annotated[str, _known("a convention", CONVENTIONS)]
@@ -174,7 +195,8 @@ DottedName = Annotated[str, AfterValidator(_check_dotted)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # Another process is given a config as JSON, where infinity is a value like any other.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, ser_json_inf_nan="constants")
 
 
 class InputSpec(_Section):
@@ -185,7 +207,7 @@ class InputSpec(_Section):
     the network does.  Without a ``shape``, the tensor is nested as they are; with one, they may be in one list too.
     """
 
-    shape: Annotated[tuple[Size, ...], BeforeValidator(_sequence)]
+    shape: Annotated[tuple[Size, ...], FailFast(), BeforeValidator(_sequence), AfterValidator(_check_shape)]
     dtype: Dtype | None = None
     low: int | None = None
     high: int | None = None
@@ -214,7 +236,21 @@ class InputSpec(_Section):
             )
         if self.dtype in INTEGER_DTYPES and not all(type(value) is int for value in self.values):
             raise _expected("integers", found=f"values for dtype {self.dtype} that are none")
+        least, most = self._bounds()
+        beyond = next((value for value in self.values if value < least or value > most), None)
+        if beyond is not None:
+            dtype = self.dtype or "a floating dtype"
+            raise _expected(f"{shown(least)} to {shown(most)} for {dtype}", found=f"the value {shown(beyond)}")
         return self
+
+    def _bounds(self) -> tuple[float, float]:
+        """The least and the largest of ``values`` that the dtype can hold; of floating ones, infinity is one."""
+        if self.dtype == "bool":
+            return 0, 1
+        if self.dtype not in INTEGER_DTYPES:
+            return float("-inf"), float("inf")
+        bits = int(self.dtype.lstrip("uint"))
+        return (0, 2**bits - 1) if self.dtype.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
     @model_validator(mode="after")
     def _check_range(self) -> Self:
@@ -317,8 +353,12 @@ class ModelSection(_Section):
 class ReportSection(_Section):
     """What is written: the formats, and the tables in them."""
 
-    formats: Annotated[tuple[Format, ...], BeforeValidator(_sequence), AfterValidator(_unique)] = FORMATS
-    tables: Annotated[tuple[Table, ...], BeforeValidator(_sequence), AfterValidator(_unique)] = TABLES
+    formats: Annotated[
+        tuple[Format, ...], BeforeValidator(_sequence), AfterValidator(_at_least_one), AfterValidator(_unique)
+    ] = FORMATS
+    tables: Annotated[
+        tuple[Table, ...], BeforeValidator(_sequence), AfterValidator(_at_least_one), AfterValidator(_unique)
+    ] = TABLES
 
 
 def _check_rewrite(step: object) -> object:
@@ -327,13 +367,23 @@ def _check_rewrite(step: object) -> object:
     raise _expected("the name of a rewrite, or a mapping of one name to its options")
 
 
+def _check_tolerance(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        written = isinstance(value, str) and re.fullmatch(r"[0-9]+e-?[0-9]+", value, re.ASCII)
+        hint = f"; YAML takes {value} as text, write {str(value).replace('e', '.0e')}" if written else ""
+        raise _expected(f"a number{hint}")
+    if not 0 < value < 1e300:
+        raise _expected("a positive, finite number")
+    return value
+
+
 class EquivalenceSection(_Section):
     """How a rewritten network is held to the one before it: on real, seeded inputs.
 
     ``measure`` is the figure that ``tolerance`` is held against.
     """
 
-    tolerance: Annotated[float, Field(gt=0)] = 1e-5
+    tolerance: Annotated[float, BeforeValidator(_check_tolerance)] = 1e-5
     measure: Literal["largest_absolute", "largest_relative", "largest_squared", "mean_squared"] = "largest_relative"
 
 
@@ -384,7 +434,7 @@ def load_config(path: str | PathLike[str]) -> Config:
     Raises ConfigError, whose one line names the file, the key, what was found and what was expected.
     """
     path = Path(path)
-    data = _read_yaml(path)
+    data = read_yaml(path)
     if data is None:
         raise ConfigError(f"{path}: empty, expected a mapping with the keys model and inputs")
     if not isinstance(data, dict):
@@ -407,7 +457,9 @@ def quick_config(target: str, shapes: Iterable[str]) -> Config:
 
 def _parse_shape(text: str) -> dict[str, object]:
     sizes, colon, dtype = text.partition(":")
-    if not re.fullmatch(r"0*[1-9][0-9]*(x0*[1-9][0-9]*)*", sizes, re.ASCII) or (colon and dtype not in DTYPES):
+    if not re.fullmatch(r"0*[1-9][0-9]{0,18}(x0*[1-9][0-9]{0,18})*", sizes, re.ASCII) or (
+        colon and dtype not in DTYPES
+    ):
         hint = did_you_mean(dtype, DTYPES) if dtype else ""
         raise ConfigError(
             f"--input {text}: expected positive sizes joined by x, such as 1x3x224x224,"
@@ -433,20 +485,25 @@ EXPECTED = {
     "model_type": "a mapping",
     "tuple_type": "a list",
     "greater_than": "a positive integer",
+    "less_than_equal": "at most 2^59",
     "invalid_key": "a string as key",
     "recursion_loop": "something that does not contain itself",
 }
 """pydantic's error types, in the words of a config file; its own words serve for the rest."""
 
+TAGS = ("<tensor>", "<list>", "<mapping>", "<value>", "<from>")
+"""What pydantic puts into the place of an input; not keys of the file."""
+
 
 def _explain(problem: ErrorDetails, data: Mapping[str, Any]) -> str:
     """One validation error as ``key: found …, expected …``."""
-    location = [part for part in problem["loc"] if not str(part).startswith("<")]
     kind, found = problem["type"], problem["input"]
-    if location[-1] == "[key]":
+    location = [part for part in problem["loc"][:-1] if part not in TAGS]
+    location += [part for part in problem["loc"][-1:] if part not in TAGS or kind == "extra_forbidden"]
+    if location[-1:] == ["[key]"]:
         location.pop()
         kind = "invalid_key"
-    key = ".".join(map(str, location))
+    key = ".".join(str(part) if str(part).isidentifier() else shown(part).strip("'") for part in location)
     if kind == "extra_forbidden":
         known = _known_keys(location, "<from>" in problem["loc"])
         return f"{key}: unknown key{did_you_mean(str(location[-1]), known)} (expected one of {', '.join(known)})"
@@ -455,11 +512,12 @@ def _explain(problem: ErrorDetails, data: Mapping[str, Any]) -> str:
         return f"{key}: missing, expected the key {location[-1]}{example.get(str(location[-1]), '')}"
     if kind == "literal_error":
         expected = problem["ctx"]["expected"]
-        hint = did_you_mean(str(found), re.findall(r"'(.*?)'", expected))
+        hint = did_you_mean(found, re.findall(r"'(.*?)'", expected)) if isinstance(found, str) else ""
     else:
         expected = EXPECTED.get(kind, problem["msg"].removeprefix("Input should be "))
         hint = ""
-    return f"{key}: found {problem.get('ctx', {}).get('found') or _shown(found)}, expected {expected}{hint}"
+    found = problem.get("ctx", {}).get("found") or _shown(found)
+    return f"{f'{key}: ' if key else ''}found {found}, expected {expected}{hint}"
 
 
 def _known_keys(location: Sequence[int | str], from_function: bool) -> list[str]:
@@ -477,65 +535,4 @@ def _known_keys(location: Sequence[int | str], from_function: bool) -> list[str]
 
 def _shown(value: object) -> str:
     """A value as an error message shows it: on one line, and short."""
-    if isinstance(value, BaseModel):
-        value = value.model_dump(exclude_none=True)
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return str(value).lower()
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, except that a key given twice is an error, and that every error has its place."""
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        try:
-            return super().construct_object(node, deep)
-        except ValueError as error:  # a date such as 2001-99-99
-            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[object] = set()
-        for key_node, _ in node.value:
-            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            key = self.construct_object(key_node)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is given twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(path: Path) -> object:
-    text = _reading(path, lambda: path.read_bytes().decode("utf-8-sig"))
-    try:
-        return yaml.load(text, _Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        problem = " ".join(", ".join(part for part in (error.context, error.problem) if part).split())
-        raise ConfigError(f"{path}: {place}{problem}; expected valid YAML") from error
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        column = error.position - (text.rfind("\n", 0, error.position) + 1) + 1
-        raise ConfigError(f"{path}: line {line}, column {column}: {error.reason}; expected valid YAML") from error
-    except RecursionError as error:
-        raise ConfigError(f"{path}: nested too deeply; expected a config file in YAML") from error
-
-
-def _reading(path: Path, read: Callable[[], str]) -> str:
-    try:
-        return read()
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such file, expected a config file in YAML") from error
-    except IsADirectoryError as error:
-        raise ConfigError(f"{path}: found a folder, expected a config file in YAML") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start}), expected a config file in YAML") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"{path}: cannot be read ({reason}), expected a config file in YAML") from error
+    return shown(value.model_dump(exclude_none=True) if isinstance(value, BaseModel) else value)

@@ -66,7 +66,7 @@ def no_exit(what: str) -> Iterator[None]:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``", did you mean 'kwargs'?"`` with the known names nearest to ``name``, or nothing when none is near."""
     lowered = {candidate.lower(): candidate for candidate in known}
-    near = [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered, n=3)]
+    near = [lowered[match] for match in difflib.get_close_matches(name[:100].lower(), lowered, n=3)]
     return f", did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from profiler.errors import OutputError
+from profiler.printable import INVISIBLE
 
 NAME_EXPECTED = (
     "a name that can be a folder's: not empty, at most 255 bytes, without / \\ : * ? \" < > | and control characters, "
@@ -17,7 +18,7 @@ NAME_EXPECTED = (
 )
 """What :func:`is_folder_name` accepts, for messages."""
 
-_NOT_IN_NAMES = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
+_NOT_IN_NAMES = re.compile(rf'[/\\:*?"<>|]|{INVISIBLE.pattern}')
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9]) *(\..*)?", re.IGNORECASE | re.DOTALL)
 _NAME_BYTES = 255
 

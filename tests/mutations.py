@@ -76,7 +76,7 @@ def _mutate(draw: st.DrawFn, tree: Any, path: Path) -> Any:
         st.sampled_from(("value", "value", "value", "near", "swap", "remove", "double", "rename", "extra", "deep"))
     )
     if how == "value" or not path:
-        return _put(tree, path, draw(st.sampled_from(VALUES) | st.text(max_size=20) | st.integers()))
+        return _put(tree, path, copy.deepcopy(draw(st.sampled_from(VALUES) | st.text(max_size=20) | st.integers())))
     if how == "near":
         return _put(tree, path, _near(draw, here))
     if how == "swap":

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "profiler"
 
 LAYERS = (
     ("errors", "opcount", "printable"),
-    ("records", "files"),
+    ("records", "files", "yaml_files"),
     ("config", "rules", "formatting"),
     ("tables",),
     ("agreement",),
@@ -49,6 +49,7 @@ WITHOUT_TORCH = (
     "profiler.stored",
     "profiler.tables",
     "profiler.views",
+    "profiler.yaml_files",
 )
 
 

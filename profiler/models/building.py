@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from profiler.errors import FOREIGN_ERRORS, TargetError
+from profiler.errors import FOREIGN_ERRORS, TargetError, shown
 from profiler.models.targets import find_builder, reason
 from profiler.models.torchvision_ops import with_operators
 from profiler.tracing.causal_bias import is_causal_bias
@@ -99,14 +99,14 @@ def _build(target: str, kwargs: Mapping[str, Any], base: Path | None, placements
     builder = find_builder(target, base).build
     if isinstance(builder, nn.Module):
         if kwargs:
-            raise TargetError(f"target {target}: is a network already, expected no kwargs, found {dict(kwargs)}")
+            raise TargetError(f"target {target}: is a network already, expected no kwargs, found {shown(kwargs)}")
         return copy.deepcopy(builder)
     try:
         _check_signature(builder, kwargs)
         with _random_state_kept():
             network = with_operators(lambda: _first_that_works(builder, kwargs, placements))
     except FOREIGN_ERRORS as error:
-        given = textwrap.shorten(", ".join(f"{key}={value!r}" for key, value in kwargs.items()), 200)
+        given = textwrap.shorten(", ".join(f"{shown(key)[1:-1]}={shown(value)}" for key, value in kwargs.items()), 200)
         raise TargetError(f"target {target}: refuses {given or 'no kwargs'}: {reason(error)}") from error
     if not isinstance(network, nn.Module):
         raise TargetError(f"target {target}: gave a {type(network).__name__}, expected a torch.nn.Module")

@@ -1,0 +1,146 @@
+"""A YAML file → plain values: mappings, lists, strings, numbers, true, false and null, and not too many of them.
+
+A file is input like any other.  What YAML has beyond these (dates, tags, numbers whose base is easily overlooked,
+what contains itself) is refused with its line and column.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from profiler.errors import ConfigError, shown
+from profiler.files import read_bytes
+
+BYTES_LIMIT = 8 * 2**20
+"""Above this many bytes a file is not read."""
+
+VALUES_LIMIT = 1_000_000
+"""How many values a file may hold, each alias counted as often as it is used."""
+
+DEPTH_LIMIT = 100
+"""How deep lists and mappings may be nested."""
+
+_TAG = "tag:yaml.org,2002:"
+_PLAIN = {f"{_TAG}{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge")}
+_ODD_BASE = re.compile(r"[-+]?(0[0-7_]+|[1-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)")
+_DIGITS_LIMIT = 4000
+
+
+def read_yaml(path: Path) -> object:
+    """The one document in ``path``; None where it is empty.
+
+    Raises ConfigError, whose one line names the file, the place in it and what was expected.
+    """
+    text = _read(path)
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        problem = ", ".join(_cut(part) for part in (error.context, error.problem) if part)
+        raise ConfigError(f"{path}: {place}{problem}; expected valid YAML") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        column = error.position - (text.rfind("\n", 0, error.position) + 1) + 1
+        raise ConfigError(f"{path}: line {line}, column {column}: {error.reason}; expected valid YAML") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: nested too deeply; expected a config file in YAML") from error
+    except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # What PyYAML's scanner lets through, such as "\UFFFFFFFF", a character that there is not.
+        raise ConfigError(f"{path}: found what cannot be read ({_cut(str(error))}), expected valid YAML") from error
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 200 else f"{line[:197]}..."
+
+
+def _read(path: Path) -> str:
+    try:
+        return read_bytes(path, BYTES_LIMIT).decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: no such file, expected a config file in YAML") from error
+    except IsADirectoryError as error:
+        raise ConfigError(f"{path}: found a folder, expected a config file in YAML") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start}), expected a config file in YAML") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"{path}: cannot be read ({reason}), expected a config file in YAML") from error
+
+
+def _error(node: yaml.Node, problem: str) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, held to plain values; every error has its place."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        node: yaml.Node | None = super().get_single_node()
+        if node is not None:
+            _count(node, {}, 0)
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        if node.tag not in _PLAIN and node.tag.startswith(_TAG):
+            name = node.tag.removeprefix(_TAG)
+            if name == "timestamp":
+                raise _error(node, f"found the date {shown(node.value)}, expected it in quotes where text is meant")
+            raise _error(node, f"found a value of the type !!{_cut(name)}, expected a plain value")
+        if isinstance(node, yaml.ScalarNode):
+            _check_scalar(node)
+        try:
+            return super().construct_object(node, deep)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # such as !!int x
+            kind = node.tag.removeprefix(_TAG)
+            raise _error(node, f"found {shown(node.value)}, expected a value of the type !!{kind}") from error
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[object] = set()
+        for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if not isinstance(key_node, yaml.ScalarNode):
+                continue
+            merges = key_node.tag == f"{_TAG}merge"
+            key = ("merge",) if merges else self.construct_object(key_node)
+            if key in seen:
+                raise _error(key_node, f"the key {'<<' if merges else shown(key)} is given twice")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _check_scalar(node: yaml.ScalarNode) -> None:
+    text: str = node.value
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise _error(node, f"found {shown(text)}, expected text without half a surrogate pair")
+    if node.tag not in (f"{_TAG}int", f"{_TAG}float"):
+        return
+    if len(text) > _DIGITS_LIMIT:
+        raise _error(node, f"found a number of {len(text)} digits, expected at most {_DIGITS_LIMIT}")
+    if _ODD_BASE.fullmatch(text):
+        base = "of base 60" if ":" in text else "octal"
+        raise _error(node, f"found {shown(text)}, which YAML takes as {base}; expected a decimal number, or quotes")
+
+
+def _count(node: yaml.Node, known: dict[int, int], depth: int) -> int:
+    """How many values a node stands for, each alias as often as it is used.  Raises ConstructorError above limits."""
+    if depth > DEPTH_LIMIT:
+        raise _error(node, f"found more than {DEPTH_LIMIT} lists and mappings in each other, expected no more")
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) in known:
+        if not known[id(node)]:
+            raise _error(node, "found a list or mapping that contains itself, expected one that does not")
+        return known[id(node)]
+    known[id(node)] = 0  # until all that it holds is counted
+    inner = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+    number = 1 + sum(_count(part, known, depth + 1) for part in inner)
+    if number > VALUES_LIMIT:
+        raise _error(node, f"found {number:,} values, aliases written out; expected at most {VALUES_LIMIT:,}")
+    known[id(node)] = number
+    return number
