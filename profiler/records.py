@@ -80,6 +80,11 @@ class TensorSpec:
         return self.dtype.startswith(("float", "bfloat", "complex", "qint", "quint"))
 
     @property
+    def zeros(self) -> tuple[tuple[int, int], ...]:
+        """For each dimension, how many zeros an explicit padding put in front and behind; empty where none is known."""
+        return ()
+
+    @property
     def values(self) -> Any:
         """The numbers in a real tensor as nested lists, for a rule whose cost depends on them.
 

@@ -43,30 +43,48 @@ def conv(
 def _macs_on_image(
     input: TensorSpec, weight: TensorSpec, stride: Sizes, padding: Sizes | str, dilation: Sizes, out: TensorSpec
 ) -> int:
-    """How many macs of a convolution have an element of the input as operand, and not a padded zero.
+    """How many macs of a convolution have an element of the image as operand, and not a padded zero.
 
-    Along each dimension, tap t of the kernel meets the input for the outputs o with 0 ≤ o·stride − p + t·dilation
-    < size, where p zeros are in front.
+    Zeros are padded by the convolution, or were put around its input before (``input.zeros``), around channels and
+    the batch as well.
     """
     kernel = weight.shape[2:]
     dims = len(kernel)
-    macs = prod(out.shape[:-dims]) * weight.shape[1] * (4 if out.is_complex else 1)
+    groups = input.shape[-dims - 1] // weight.shape[1] if weight.shape[1] else 1
+    sizes, zeros = _without_zeros(input), input.zeros or ((0, 0),) * len(input.shape)
+    results = out.shape[-dims - 1] // groups  # a channel of the input meets those of its group
+    macs = prod(sizes[:-dims]) * results * (4 if out.is_complex else 1)
     strides, dilations = expand(stride, dims), expand(dilation, dims)
     if isinstance(padding, str):
         whole = tuple(step * (taps - 1) for step, taps in zip(dilations, kernel, strict=True))
         paddings = tuple(zeros // 2 for zeros in whole) if padding == "same" else (0,) * dims
     else:
         paddings = expand(padding, dims)
-    for size, results, taps, jump, front, step in zip(
-        input.shape[-dims:], out.shape[-dims:], kernel, strides, paddings, dilations, strict=True
+    for size, places, taps, jump, front, step, (before, _) in zip(
+        sizes[-dims:], out.shape[-dims:], kernel, strides, paddings, dilations, zeros[-dims:], strict=True
     ):
-        met = 0
-        for tap in range(taps):
-            first = max(0, -((tap * step - front) // jump))
-            last = min(results - 1, (size - 1 + front - tap * step) // jump)
-            met = met + max(0, last - first + 1)
-        macs = macs * met
+        macs = macs * _meetings(size, places, taps, jump, front + before, step)
     return macs
+
+
+def _without_zeros(input: TensorSpec) -> tuple[int, ...]:
+    """The shape of the image in a tensor that may have zeros around it."""
+    if not input.zeros:
+        return input.shape
+    return tuple(size - sum(zeros) for size, zeros in zip(input.shape, input.zeros, strict=True))
+
+
+def _meetings(size: int, results: int, taps: int, jump: int, front: int, step: int) -> int:
+    """How often a tap of the kernel meets one of ``size`` elements, along one dimension with ``front`` zeros in front.
+
+    Tap t meets an element for the outputs o with 0 ≤ o·jump − front + t·step < size.
+    """
+    met = 0
+    for tap in range(taps):
+        first = max(0, -((tap * step - front) // jump))
+        last = min(results - 1, (size - 1 + front - tap * step) // jump)
+        met = met + max(0, last - first + 1)
+    return met
 
 
 @rule("aten::mkldnn_convolution", "aten::_nnpack_spatial_convolution", "aten::_mps_convolution", kind="conv")
@@ -158,7 +176,12 @@ def conv_tbc(
     self: TensorSpec, weight: TensorSpec, bias: TensorSpec, pad: int = 0, *, out: TensorSpec
 ) -> Iterator[Term]:
     """(time, N, C_in), (kernel, C_in, C_out) → (time, N, C_out)."""
-    yield summed_products(out.shape, weight.shape[:2], out)
+    term = summed_products(out.shape, weight.shape[:2], out)
+    before = self.zeros[0][0] if self.zeros else 0
+    time, *rest = _without_zeros(self)
+    met = _meetings(time, out.shape[0], weight.shape[0], 1, pad + before, 1)
+    on_image = met * prod(rest) * weight.shape[2] * (4 if out.is_complex else 1)
+    yield replace(term, on_padding=term.count.macs - on_image)
     yield from bias_terms(bias, weight.shape[:2], out)
 
 
@@ -201,13 +224,15 @@ def conv_transpose(
     the accumulator of its position.  Dense as a convolution is: a product that falls on the rim which
     ``padding`` cuts off costs its multiply and its add too.  Accumulators start at the bias; without one
     the first product of an output is assigned, not added, so that an output which receives no product
-    (``stride`` beyond the kernel, ``output_padding``) costs nothing.
+    (``stride`` beyond the kernel, ``output_padding``) costs nothing.  Zeros that were put around the input before
+    are operands as well.
     """
     parts = (2,) if out.is_complex else ()
     contracted = (*weight.shape[1:], *parts)
     k = prod(contracted)
     # The products spread from an input element instead of meeting in an output, so each of the K is added.
-    yield Term("products", (*input.shape, *parts), OpCount(multiplies=k, adds=k, macs=k), contracted)
+    on_padding = k * prod(parts) * (input.size - prod(_without_zeros(input)))
+    yield Term("products", (*input.shape, *parts), OpCount(multiplies=k, adds=k, macs=k), contracted, on_padding)
     if bias is None and weight.shape[0] > 0:
         reached = _reached_outputs(input, weight, stride, padding, dilation, out)
         yield each((*reached, *parts), "first products", adds=-1)
@@ -341,4 +366,5 @@ def deform_conv2d(
     yield Term("bilinear samples", samples, interpolation_of(LINEAR_TAPS, 2))
     if use_mask:
         yield each(samples, "mask", multiplies=1)
-    yield from conv(input, weight, bias, out=out)
+    yield summed_products(out.shape, weight.shape[1:], out)  # of samples: how many are of padded zeros is data
+    yield from bias_terms(bias, weight.shape[1:], out)

@@ -38,7 +38,7 @@ def ask(
         values = values_of(leaf)
         if values is None:
             return spec
-        return RealTensorSpec(spec.shape, spec.dtype, spec.parameter, spec.stored, tensor=values)
+        return RealTensorSpec(spec.shape, spec.dtype, spec.parameter, spec.stored, spec.zeros, tensor=values)
 
     try:
         components = {id(tensor): component_shapes(tensor) for tensor in tensors if tensor.is_nested}

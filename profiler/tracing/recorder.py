@@ -18,6 +18,7 @@ from profiler.tracing.asking import ask
 from profiler.tracing.backward import BackwardScope, Place, kind_of_gradient, without_unasked
 from profiler.tracing.copying import to_meta
 from profiler.tracing.meta_results import META_RESULTS
+from profiler.tracing.padding import CONSTANT_PADDING, PaddedTensors, zeros_around
 from profiler.tracing.private import (
     TorchDispatchMode,
     can_be_taken_apart,
@@ -25,10 +26,11 @@ from profiler.tracing.private import (
     operator_name,
     overload_name,
     transforming,
+    written_by,
 )
 from profiler.tracing.scope import ModuleScope
 from profiler.tracing.scripts import ENTER, LEAVE
-from profiler.tracing.tensors import collect, dtype_name, map_arguments, shape_of, stored_in
+from profiler.tracing.tensors import PaddedTensorSpec, collect, dtype_name, map_arguments, shape_of, stored_in
 from profiler.tracing.transforms import for_all_samples, may_carry_tangents, physical
 from profiler.tracing.uses import LOOKUPS
 from profiler.tracing.values import OF_ANY_VALUES, UNKNOWN, KnownValues
@@ -175,6 +177,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._meta_twins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._values = KnownValues()
         self._zeros = ZeroTensors()
+        self._padded = PaddedTensors()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if not PLAIN.issuperset(types):
@@ -204,6 +207,10 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if self.failure is None:
                 self.failure = OpFailure(known.name, tuple(map(shape_of, inputs)), error)
             raise
+        if known.mutable and self._padded:
+            written: list[torch.Tensor] = []
+            collect(list(written_by(func, args, kwargs)), written)
+            self._padded.forget(map(_storage, written))
         if not (known.may_be_of_zeros and self._zeros.only_shape(known.name, inputs, result)):
             self._record(known, args, kwargs, inputs, result)
         return result
@@ -348,13 +355,14 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         outputs: list[torch.Tensor] = []
         collect(result, outputs)
         if self.muted:
-            self._origins.follow(known.name, inputs, outputs)
+            self._follow(known.name, args, kwargs, inputs, outputs)
             self._where(known.name, "elementwise")
             return
         input_specs = tuple(map(self._spec, inputs))
-        self._origins.follow(known.name, inputs, outputs)
+        padded = self._padded_specs(inputs, input_specs) if self._padded else {}
+        self._follow(known.name, args, kwargs, inputs, outputs)
         output_specs = tuple(map(self._spec, outputs))
-        specs = dict(zip(map(id, (*outputs, *inputs)), (*output_specs, *input_specs), strict=True))
+        specs = dict(zip(map(id, (*outputs, *inputs)), (*output_specs, *input_specs), strict=True)) | padded
         kind, terms = self._cost(known, args, kwargs, result, (*inputs, *outputs), specs)
         status: Status = "uncounted" if kind == "uncounted" else "counted" if terms else "free"
         phase, (module, module_call), kind = self._where(known.name, kind)
@@ -364,6 +372,23 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 known.name, kind, status, module, module_call, phase, input_specs, output_specs, terms, known.overload
             )
         )
+
+    def _padded_specs(self, inputs: list[torch.Tensor], specs: tuple[TensorSpec, ...]) -> dict[int, TensorSpec]:
+        """The specs of those inputs that are known to have zeros around them, by the tensors' ids."""
+        around = [self._padded.around(tensor, _storage(tensor)) for tensor in inputs]
+        return {
+            id(tensor): PaddedTensorSpec(spec.shape, spec.dtype, spec.parameter, spec.stored, zeros)
+            for tensor, spec, zeros in zip(inputs, specs, around, strict=True)
+            if zeros
+        }
+
+    def _follow(self, op: str, args: Any, kwargs: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
+        """Note where the results of an operation come from, and whether they have zeros around them."""
+        self._origins.follow(op, inputs, outputs)
+        if self._padded:
+            self._padded.forget(set(map(_storage, outputs)) - set(map(_storage, inputs)))
+        if op in CONSTANT_PADDING:
+            self._padded.note(outputs[0], _storage(outputs[0]), zeros_around(op, args, kwargs, outputs[0].dim()))
 
     def _where(self, op: str, kind: str) -> tuple[Phase, Place, str]:
         """The phase and the place of the operation that runs now, and its kind in that place."""

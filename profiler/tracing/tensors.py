@@ -74,7 +74,14 @@ def stored_in(tensor: torch.Tensor) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class RealTensorSpec(TensorSpec):
+class PaddedTensorSpec(TensorSpec):
+    """The spec of a tensor that is known to have zeros around it, given to rules only."""
+
+    zeros: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RealTensorSpec(PaddedTensorSpec):
     """The spec of a tensor that has values, given to rules only: records do not hold on to data."""
 
     tensor: torch.Tensor | None = field(default=None, compare=False, repr=False)

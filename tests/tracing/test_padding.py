@@ -1,0 +1,194 @@
+"""MACs on zeros that were put around a convolution's input by an operation of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from profiler.records import Mode, Trace
+from profiler.tracing import trace, trace_for_real
+from tests.museum import Calls
+
+MODES: tuple[Mode, Mode] = ("inference", "training")
+
+
+def on_padding(result: Trace) -> list[int]:
+    """For each convolution of the forward pass, how many of its MACs are on padded zeros."""
+    return [call.macs_on_padding for call in result.calls if call.phase == "forward" and call.kind == "conv"]
+
+
+def image(*shape: int) -> torch.Tensor:
+    return torch.ones(shape, requires_grad=True)
+
+
+@pytest.mark.parametrize("run", [trace, lambda *args: trace_for_real(*args, reason="test")])
+@pytest.mark.parametrize("mode", MODES)
+def test_padding_before_a_convolution_by_hand(run: Callable[..., Trace], mode: Mode) -> None:
+    """Each axis has 8·3 places of the window, 2 of them outside: the same for each way of padding by one."""
+    outside = 8 * 3 * (64 * 9 - (8 * 3 - 2) ** 2)
+    assert outside == 2208
+
+    class Same(nn.Conv2d):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            return super().forward(F.pad(input, (1, 1, 1, 1)))
+
+    layer = nn.Conv2d(3, 8, 3)
+    ways: list[nn.Module] = [
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.Conv2d(3, 8, 3, padding="same"),
+        nn.Sequential(nn.ZeroPad2d(1), layer),
+        nn.Sequential(nn.ConstantPad2d(1, 0.0), layer),
+        nn.Sequential(Same(3, 8, 3)),
+        Calls(lambda x, layer: layer(F.pad(x, (1, 1, 1, 1))), layer=layer),
+        Calls(lambda x, layer: layer(F.pad(input=x, pad=(1, 1, 1, 1), mode="constant", value=0)), layer=layer),
+        Calls(lambda x, layer: layer(torch.constant_pad_nd(x, (1, 1, 1, 1))), layer=layer),
+    ]
+    assert [on_padding(run(way, image(1, 3, 8, 8), mode)) for way in ways] == [[outside]] * len(ways)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("size", [7, 8])
+def test_even_kernels_padded_the_same(size: int, mode: Mode) -> None:
+    """An even kernel needs a zero more behind than in front, which torch puts there before it convolves."""
+    layer = nn.Conv1d(3, 5, 4, padding="same")
+    expected = on_padding(trace(layer, image(2, 3, size)))
+    assert expected == [2 * 5 * 3 * (size * 4 - (size + size - 1 + size - 1 + size - 2))]
+    assert on_padding(trace(layer, image(2, 3, size), mode)) == expected
+
+
+CASES: dict[str, tuple[int, dict[str, Any], tuple[int, ...]]] = {
+    # dimensions, how it is convolved, what is padded before
+    "1d, one side": (1, {}, (2, 0)),
+    "1d, strided": (1, {"stride": 2}, (1, 2)),
+    "1d, more than the kernel reaches": (1, {}, (4, 5)),
+    "2d, asymmetric": (2, {}, (0, 1, 2, 1)),
+    "2d, with padding of its own": (2, {"padding": 1}, (1, 0, 1, 1)),
+    "2d, dilated": (2, {"dilation": 2}, (1, 2, 2, 1)),
+    "2d, last dimension only": (2, {}, (1, 1)),
+    "2d, grouped": (2, {"groups": 2, "stride": (1, 2)}, (1, 1, 1, 1)),
+    "2d, cropped": (2, {}, (-1, 2, 0, -2)),
+    "2d, around the channels": (2, {}, (1, 1, 0, 0, 1, 2)),
+    "2d, around grouped channels and the batch": (2, {"groups": 2}, (0, 1, 0, 0, 1, 2, 1, 0)),
+    "3d": (3, {"stride": (1, 2, 1), "padding": (0, 1, 0)}, (1, 0, 1, 1, 0, 2)),
+}
+
+
+def padded_indicator(x: torch.Tensor, pads: tuple[int, ...]) -> torch.Tensor:
+    return F.pad(torch.ones_like(x, dtype=torch.float64), pads)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("name", CASES)
+def test_products_with_zeros_are_those_that_an_indicator_misses(name: str, transposed: bool, mode: Mode) -> None:
+    """Ones inside and zeros around, convolved with ones, add up to the products with the image."""
+    dims, how, pads = CASES[name]
+    groups = how.get("groups", 1)
+    x = image(2, 3 if len(pads) > 2 * dims else 4, *range(5, 5 + dims))
+    channels = F.pad(x, pads).shape[1]
+    function = getattr(F, f"conv_transpose{dims}d" if transposed else f"conv{dims}d")
+    sizes = (channels, 6 // groups) if transposed else (6, channels // groups)
+    weight = torch.ones(*sizes, *(3,) * dims, requires_grad=True)
+
+    def run(x: torch.Tensor, weight: torch.Tensor) -> Any:
+        return function(F.pad(x, pads), weight, None, **how)
+
+    ones, products = padded_indicator(x, pads), weight.detach().double()
+    if transposed:  # products on the rim that its padding cuts off count as well
+        how = {**how, "padding": 0}
+    on_image = function(ones, products, None, **how).sum()
+    if transposed:
+        all_macs = ones.numel() * weight[0].numel()
+    else:
+        all_macs = function(ones, products, None, **how).numel() * weight[0].numel()
+    assert on_padding(trace(Calls(run), (x, weight), mode)) == [all_macs - int(on_image)]
+
+
+CONV = nn.Conv2d(3, 8, 3)
+AROUND = 8 * 3 * (64 * 9 - (8 * 3 - 2) ** 2)
+
+
+def changed_after(change: Callable[[torch.Tensor], Any]) -> Callable[..., torch.Tensor]:
+    def run(x: torch.Tensor, conv: nn.Module) -> Any:
+        padded = F.pad(x, (1, 1, 1, 1))
+        result = change(padded)
+        return conv(padded if result is None else result)
+
+    return run
+
+
+class Filled:
+    """Writes to what it is given, and returns nothing."""
+
+    def __init__(self, write: Callable[[torch.Tensor], Any]) -> None:
+        self.write = write
+
+    def __call__(self, padded: torch.Tensor) -> None:
+        self.write(padded)
+
+
+UNCLAIMED: dict[str, Callable[..., torch.Tensor]] = {
+    "another value": lambda x, conv: conv(F.pad(x, (1, 1, 1, 1), value=1.0)),
+    "reflected": lambda x, conv: conv(F.pad(x, (1, 1, 1, 1), mode="reflect")),
+    "replicated": lambda x, conv: conv(F.pad(x, (1, 1, 1, 1), mode="replicate")),
+    "circular": lambda x, conv: conv(F.pad(x, (1, 1, 1, 1), mode="circular")),
+    "only cropped": lambda x, conv: conv(F.pad(x, (-1, -1))),
+    "through another operation": changed_after(torch.relu),
+    "a part of it": changed_after(lambda padded: padded[..., 1:]),
+    "another order": changed_after(lambda padded: padded.transpose(2, 3)),
+    "added to in place": changed_after(Filled(lambda padded: padded.add_(1))),
+    "written to through a view": changed_after(Filled(lambda padded: padded[..., 0].fill_(1))),
+    "written to by an index": changed_after(Filled(lambda padded: padded.__setitem__((..., 0), 1.0))),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", UNCLAIMED)
+def test_what_may_be_other_than_zero_is_not_claimed(name: str, mode: Mode) -> None:
+    """Other values than zero, zeros that another operation saw, and zeros that were written over."""
+    assert on_padding(trace(Calls(UNCLAIMED[name], conv=CONV), image(1, 3, 8, 8), mode)) == [0]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_each_convolution_that_reads_the_padded_tensor_has_its_zeros(mode: Mode) -> None:
+    """Twice the same, a view of all of it included; other readers and writers of other tensors change nothing."""
+
+    def run(x: torch.Tensor, conv: nn.Module) -> Any:
+        padded = F.pad(x, (1, 1, 1, 1))
+        first = conv(padded)
+        torch.zeros_like(padded).add_(padded)
+        return first + conv(padded.view(padded.shape)) + torch.relu(padded).sum()
+
+    assert on_padding(trace(Calls(run, conv=CONV), image(1, 3, 8, 8), mode)) == [AROUND, AROUND]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_only_the_last_of_two_paddings_is_claimed(mode: Mode) -> None:
+    """The zeros of the first one went through the second."""
+    net = nn.Sequential(nn.ZeroPad2d(1), nn.ZeroPad2d(1), nn.Conv2d(3, 8, 3))
+    assert on_padding(trace(net, image(1, 3, 6, 6), mode)) == [AROUND]
+
+
+def test_a_convolution_along_time_has_padding_too() -> None:
+    """conv_tbc: 5 steps and 3 taps, of which 2 are outside."""
+
+    def run(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> Any:
+        return torch.conv_tbc(x, weight, bias, 1)
+
+    inputs = (torch.zeros(5, 2, 3), torch.zeros(3, 3, 4), torch.zeros(4))
+    assert on_padding(trace(Calls(run), inputs)) == [2 * 3 * 4 * 2]
+    padded = Calls(lambda x, weight, bias: torch.conv_tbc(F.pad(x, (0, 0, 0, 0, 1, 1)), weight, bias, 0))
+    assert on_padding(trace(padded, inputs)) == [2 * 3 * 4 * 2]
+
+
+def test_padding_of_complex_images() -> None:
+    """Four real products for each complex one."""
+    net = nn.Sequential(nn.ZeroPad2d(1), nn.Conv2d(3, 8, 3, dtype=torch.complex64))
+    x = torch.zeros(1, 3, 8, 8, dtype=torch.complex64)
+    assert [on_padding(trace(net, x, mode)) for mode in MODES] == [[4 * AROUND], [4 * AROUND]]
