@@ -17,7 +17,7 @@ CONSTANT_PADDING = {"aten::constant_pad_nd": ("pad", "value"), "aten::pad": ("pa
 
 
 def zeros_around(op: str, args: Sequence[Any], kwargs: dict[str, Any], dims: int) -> Zeros:
-    """The zeros that a padding operation puts around a tensor of so many dimensions; none where it puts anything else."""
+    """The zeros that padding puts around a tensor of so many dimensions; none where it puts anything else there."""
     given = {**dict(zip(CONSTANT_PADDING[op], args[1:], strict=False)), **kwargs}
     if given.get("mode", "constant") != "constant" or (given.get("value") or 0) != 0:
         return ()
