@@ -22,7 +22,7 @@ from profiler.models.real_copies import BYTES_LIMIT, real_size
 from profiler.profiles import Profile
 from profiler.records import CounterRecord, Mode, Trace
 from profiler.subjects import Subject, configured, given, part_of
-from profiler.tracing import Inputs, call_arguments, trace, trace_for_real
+from profiler.tracing import Inputs, call_arguments, trace, trace_for_real, unaffected_by_caller
 from profiler.tracing.depth import room_for_deep_networks
 
 MACS_LIMIT = 500 * 10**9
@@ -122,6 +122,7 @@ def _checked(result: Profile, strict: bool) -> Profile:
 
 @no_exit("the network")
 @room_for_deep_networks()
+@unaffected_by_caller()
 def _trace(subject: Subject, mode: Mode, optimizer: str | None) -> Trace:
     """The trace on meta; where the network, or what one of its operations costs, needs data, that of a real run."""
     model, inputs = subject.static()

@@ -2,5 +2,6 @@
 
 from profiler.tracing.calls import Inputs, call_arguments
 from profiler.tracing.running import trace, trace_for_real
+from profiler.tracing.surroundings import unaffected_by_caller
 
-__all__ = ["Inputs", "call_arguments", "trace", "trace_for_real"]
+__all__ = ["Inputs", "call_arguments", "trace", "trace_for_real", "unaffected_by_caller"]

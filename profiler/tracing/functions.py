@@ -99,11 +99,6 @@ def _is_nested(args: Any) -> bool:
     return bool(args) and isinstance(args[0], torch.Tensor) and args[0].is_nested
 
 
-def _arrives_in_parts() -> bool:
-    """Whether a function that is made of others arrives as those: in inference mode it does not, but for transforms."""
-    return transforming() or not torch.is_inference_mode_enabled()
-
-
 FROM_DATA = (torch.tensor, torch.as_tensor)
 """Functions that make a tensor of Python numbers."""
 
@@ -112,16 +107,29 @@ TO_DATA = (torch.Tensor.tolist, torch.Tensor.numpy)
 
 
 class FunctionWatcher(TorchFunctionMode):
-    """Tells the recorder which function is running, and keeps all work on the device ``home``."""
+    """Tells the recorder which function is running, and keeps all work on the device ``home``.
+
+    Where operators do not skip autograd, functions have to be recorded as one operation; else they arrive so.
+    """
 
     def __init__(self, recorder: OpRecorder, home: torch.device) -> None:
         super().__init__()
         self._recorder = recorder
         self._home = home
+        self._autograd = recorder.autograd
         self._running: list[Any] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        self._autograd.follow()
+        try:
+            return self._call(func, args, kwargs)
+        except Exception as error:
+            self._recorder.note_failing_function(error, func, args)
+            raise
+
+    def _call(self, func: Any, args: Any, kwargs: Any) -> Any:
+        in_parts = transforming() or not self._autograd.skipped
         if func in MOVES or "device" in kwargs:
             func, args, kwargs = at_home(self._home, func, args, kwargs)
         if func is F.scaled_dot_product_attention and any(map(is_causal_bias, (*args, *kwargs.values()))):
@@ -129,10 +137,10 @@ class FunctionWatcher(TorchFunctionMode):
                 return attention_with_bias(func, self._recorder.as_one, *args, **kwargs)
         if func in KINDS_WITHIN and func not in self._running:
             return self._within(KINDS_WITHIN[func], func, args, kwargs)
-        if func in WHOLE and (func is F.scaled_dot_product_attention if _is_nested(args) else _arrives_in_parts()):
+        if func in WHOLE and (func is F.scaled_dot_product_attention if _is_nested(args) else in_parts):
             name = WHOLE[func]
             return self._as_one(name, by_position(name, args, kwargs), func, args, kwargs)
-        if func in WHOLE_BY_SIGNATURE and _arrives_in_parts():
+        if func in WHOLE_BY_SIGNATURE and in_parts:
             name, arguments = WHOLE_BY_SIGNATURE[func]
             return self._as_one(name, (arguments(*args, **kwargs), {}), func, args, kwargs)
         if func in DIVIDED_BY:
@@ -147,7 +155,7 @@ class FunctionWatcher(TorchFunctionMode):
         if func in TO_DATA:
             known = self._recorder.values_of(args[0])
             return func(args[0] if known is None else known, *args[1:], **kwargs)
-        return func(*args, **kwargs)
+        return self._autograd.call(func, args, kwargs)
 
     def _higher_order(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
         if name == FLEX_ATTENTION:

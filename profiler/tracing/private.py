@@ -45,8 +45,28 @@ except ImportError as error:
         "all samples: install a torch release that this profiler was tested with (see constraints.txt)"
     ) from error
 
+try:
+    from torch._C import _len_torch_function_stack as _number_of_function_modes
+except ImportError as error:
+    raise ImportError(
+        "this torch does not say whether function modes are active, by which a default device is set: "
+        "install a torch release that this profiler was tested with (see constraints.txt)"
+    ) from error
+
+try:
+    from torch._C import DispatchKey as _Key
+    from torch._C import _dispatch_tls_is_dispatch_key_excluded as _is_excluded
+    from torch._C import _dispatch_tls_set_dispatch_key_excluded as _set_excluded
+    from torch._C import _set_grad_enabled as set_grad_enabled
+except ImportError as error:
+    raise ImportError(
+        "this torch does not let operators skip autograd, without which they arrive decomposed: "
+        "install a torch release that this profiler was tested with (see constraints.txt)"
+    ) from error
+
 __all__ = [
     "TorchDispatchMode",
+    "autograd_is_skipped",
     "batch_of",
     "by_position",
     "can_be_taken_apart",
@@ -54,6 +74,7 @@ __all__ = [
     "flex_attention_results",
     "flex_attention_traceable",
     "forward_derivatives",
+    "function_modes_are_active",
     "gradients_asked_for",
     "graph_constants",
     "graph_nodes",
@@ -73,7 +94,9 @@ __all__ = [
     "overload_name",
     "running_node",
     "script_tensors",
+    "set_grad_enabled",
     "set_script_tensor",
+    "skip_autograd",
     "stored_positions",
     "stored_values",
     "submodule_called",
@@ -228,6 +251,26 @@ def gradients_asked_for() -> tuple[bool, ...]:
     """For each input of the autograd node that runs now, whether it needs a gradient; nothing where none runs."""
     node: Any = _running_node()
     return () if node is None else tuple(function is not None for function, _ in node.next_functions)
+
+
+def function_modes_are_active() -> bool:
+    """Whether any mode is told of the functions of torch that are called."""
+    return bool(_number_of_function_modes())
+
+
+_AUTOGRAD_KEYS = (_Key.AutogradFunctionality, _Key.AutogradOther, _Key.AutogradNestedTensor)
+"""The places in the dispatcher where autograd takes part; inference mode leaves the same ones out."""
+
+
+def autograd_is_skipped() -> bool:
+    """Whether operators of this thread skip autograd."""
+    return bool(_is_excluded(_AUTOGRAD_KEYS[0]))
+
+
+def skip_autograd(skip: bool) -> None:
+    """Let operators of this thread skip autograd, or not."""
+    for key in _AUTOGRAD_KEYS:
+        _set_excluded(key, skip)
 
 
 def without_compiler(model: nn.Module) -> nn.Module:

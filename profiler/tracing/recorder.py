@@ -17,6 +17,8 @@ from profiler.rules.registry import Entry, Registry
 from profiler.tracing.asking import ask
 from profiler.tracing.backward import BackwardScope, Place, kind_of_gradient, without_unasked
 from profiler.tracing.copying import to_meta
+from profiler.tracing.failures import FunctionFailure, OpFailure
+from profiler.tracing.gradients import Autograd
 from profiler.tracing.meta_results import META_RESULTS
 from profiler.tracing.padding import CONSTANT_PADDING, PaddedTensors, zeros_around
 from profiler.tracing.private import (
@@ -61,15 +63,6 @@ class _Known:
     overload: str = ""
     of_scripts: bool = False
     may_be_of_zeros: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class OpFailure:
-    """The operation that raised, and the shapes it was given."""
-
-    op: str
-    inputs: tuple[tuple[int, ...], ...]
-    error: BaseException
 
 
 class Origins:
@@ -149,7 +142,7 @@ def _storage(tensor: torch.Tensor) -> int:
 class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records every operation that runs while it is active.
 
-    In inference mode operators arrive whole, as the network called them.  One without an entry that is
+    Where operators skip ``autograd`` they arrive whole, as the network called them.  One without an entry that is
     made of others is taken apart, and its parts are recorded instead; one that cannot be is uncounted.
     Tensors that live elsewhere are turned into meta tensors when they meet one.
 
@@ -159,12 +152,21 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     supports_higher_order_operators = True
 
-    def __init__(self, registry: Registry, scope: ModuleScope, origins: Origins, graph: BackwardScope | None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        scope: ModuleScope,
+        origins: Origins,
+        graph: BackwardScope | None,
+        autograd: Autograd | None = None,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.autograd = autograd or Autograd(may_skip=False)
         self.calls: list[OpCall] = []
         self.in_backward = False
         self.in_optimizer = False
         self.failure: OpFailure | None = None
+        self.function_failure: FunctionFailure | None = None
         self.data_dependent: dict[str, bool] = {}
         self.met_meta = False
         self.muted = False
@@ -188,7 +190,15 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             known = self._known[func] = self._look_up(func)
         if known.of_scripts and self._done_for_script(known.name, args):
             return torch.equal(*args) if known.name == "aten::equal" else None
-        kwargs = kwargs or {}
+        self.autograd.check()
+        before, self.autograd.held = self.autograd.held, True
+        try:
+            return self._handle(func, known, args, kwargs or {})
+        finally:
+            self.autograd.held = before
+
+    def _handle(self, func: Any, known: _Known, args: Any, kwargs: Any) -> Any:
+        """The result of an operation, which is recorded."""
         inputs: list[torch.Tensor] = []
         collect((args, kwargs), inputs)
         devices = {tensor.is_meta for tensor in inputs}
@@ -204,8 +214,9 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     return result
             result = self._run(func, known, args, kwargs, inputs, True in devices)
         except FOREIGN_ERRORS as error:
-            if self.failure is None:
-                self.failure = OpFailure(known.name, tuple(map(shape_of, inputs)), error)
+            if self.failure is None or self.failure.error is not error:
+                shapes = tuple(map(shape_of, inputs))
+                self.failure = OpFailure(error, known.name, shapes, True in devices, func, args, kwargs)
             raise
         if known.mutable and self._padded:
             written: list[torch.Tensor] = []
@@ -249,6 +260,11 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         collect(result, results)
         self._values.note_results(results, made)
         return result
+
+    def note_failing_function(self, error: BaseException, func: Any, args: Any) -> None:
+        """The function of torch raised ``error``; the innermost one that did is noted."""
+        if self.function_failure is None or self.function_failure.error is not error:
+            self.function_failure = FunctionFailure(error, func, args)
 
     def note_values(self, tensor: torch.Tensor, real: torch.Tensor) -> None:
         """The meta tensor has the values of ``real``."""

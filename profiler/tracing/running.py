@@ -19,7 +19,9 @@ from profiler.tracing.backward import BackwardScope
 from profiler.tracing.calls import Inputs, call_arguments
 from profiler.tracing.causal_bias import causal_bias_traceable
 from profiler.tracing.copying import copy_to_meta, deep_copy, has_lazy_parts, to_meta
+from profiler.tracing.failures import for_lack_of_data
 from profiler.tracing.functions import FunctionWatcher
+from profiler.tracing.gradients import Autograd, lacks_graph
 from profiler.tracing.object_copies import InputCopy, SharedMemory
 from profiler.tracing.objects import returned_tensors, tensors_in
 from profiler.tracing.optimizers import make_optimizer
@@ -28,6 +30,7 @@ from profiler.tracing.randomness import fixed_random_state
 from profiler.tracing.recorder import OpRecorder, Origins
 from profiler.tracing.scope import ModuleScope
 from profiler.tracing.scripts import as_written, frozen_weights, has_scripts, script_type
+from profiler.tracing.surroundings import unaffected_by_caller
 from profiler.tracing.tensors import SPARSE
 from profiler.tracing.uses import with_use
 from profiler.tracing.values import LARGEST
@@ -115,6 +118,7 @@ def _attempt_for_real(model: nn.Module, inputs: Inputs) -> Attempt:
     return Attempt(network, arguments, options)
 
 
+@unaffected_by_caller()
 def _trace(
     make: Callable[[], Attempt],
     mode: Mode,
@@ -132,14 +136,27 @@ def _trace(
 
     if mode == "training":
         return _trace_run(fresh, partial(_run_training, optimizer))
-    # A forward that computes gradients cannot do so in inference mode.  Without it operators arrive in parts.
-    for gradients in (torch.inference_mode, torch.no_grad):
+    gradients: Callable[[], AbstractContextManager[Any]] = torch.no_grad
+    may_skip = True
+    while True:
+        autograd = Autograd(may_skip=may_skip)
         try:
-            return _trace_run(fresh, partial(_run_inference, gradients))
-        except TraceError as error:
-            if "grad" not in str(error).lower() and "inference" not in str(error).lower():
+            result = _trace_run(fresh, partial(_run_inference, gradients, autograd))
+        except _GraphError:
+            if gradients is torch.enable_grad:
                 raise
-    return _trace_run(fresh, partial(_run_inference, torch.enable_grad))
+            gradients = torch.enable_grad  # the network cannot run without gradients
+        except TraceError:
+            if not autograd.missed:
+                raise
+        else:
+            if not autograd.missed:
+                return result
+        may_skip = may_skip and not autograd.missed
+
+
+class _GraphError(TraceError):
+    """The network asked for a derivative of what was computed without gradients."""
 
 
 def _trace_run(make: Callable[[], Attempt], run: Run) -> Trace:
@@ -183,20 +200,22 @@ def _make_lazy_parts(attempt: Attempt) -> None:
 
 
 def _run_inference(
-    gradients: Callable[[], AbstractContextManager[Any]], attempt: Attempt, origins: Origins
+    gradients: Callable[[], AbstractContextManager[Any]], autograd: Autograd, attempt: Attempt, origins: Origins
 ) -> tuple[ModuleScope, OpRecorder]:
     twin = attempt.network
-    scope, recorder = _recording(attempt, origins, None)
+    scope, recorder = _recording(attempt, origins, None, autograd)
     watcher = FunctionWatcher(recorder, _home(twin, recorder))
-    with gradients(), _explained(twin, scope, recorder), watcher, recorder:
+    with gradients(), _explained(twin, scope, recorder), autograd, watcher, recorder:
         twin(*attempt.arguments, **attempt.options)
     return scope, recorder
 
 
-def _recording(attempt: Attempt, origins: Origins, graph: BackwardScope | None) -> tuple[ModuleScope, OpRecorder]:
+def _recording(
+    attempt: Attempt, origins: Origins, graph: BackwardScope | None, autograd: Autograd
+) -> tuple[ModuleScope, OpRecorder]:
     """Hooks on the network and a recorder that knows its inputs."""
     scope = ModuleScope(attempt.network)
-    recorder = OpRecorder(REGISTRY.seen_from_here(), scope, origins, graph)
+    recorder = OpRecorder(REGISTRY.seen_from_here(), scope, origins, graph, autograd)
     for tensor, real in attempt.values:
         recorder.note_values(tensor, real)
     recorder.met_meta = any(tensor.is_meta for tensor in tensors_in((attempt.arguments, attempt.options)))
@@ -211,9 +230,9 @@ def _home(twin: nn.Module, recorder: OpRecorder) -> torch.device:
 
 def _run_training(optimizer: str | None, attempt: Attempt, origins: Origins) -> tuple[ModuleScope, OpRecorder]:
     twin = attempt.network
-    scope, recorder = _recording(attempt, origins, BackwardScope())
+    scope, recorder = _recording(attempt, origins, BackwardScope(), Autograd(may_skip=False))
     watcher = FunctionWatcher(recorder, _home(twin, recorder))
-    with torch.enable_grad(), _explained(twin, scope, recorder), watcher:
+    with torch.enable_grad(), _explained(twin, scope, recorder), recorder.autograd, watcher:
         with recorder:
             result = twin(*attempt.arguments, **attempt.options)
         roots = [tensor for tensor in returned_tensors(result) if tensor.requires_grad]
@@ -269,15 +288,7 @@ def _explained(twin: nn.Module, scope: ModuleScope, recorder: OpRecorder) -> Ite
         what = ""
         if recorder.failure is not None:
             what = f" in {recorder.failure.op} of {show_shapes(recorder.failure.inputs)}"
-        if _for_lack_of_data(cause, recorder):
+        if for_lack_of_data(cause, recorder.failure, recorder.function_failure):
             raise NeedsDataError(f"{where} needs data that the meta device has not{what}") from error
-        raise TraceError(f"{where} raised {type(cause).__name__}{what}: {reason}") from error
-
-
-def _for_lack_of_data(error: BaseException, recorder: OpRecorder) -> bool:
-    """Whether the meta device is what stopped the network: torch names it, in one spelling or another."""
-    said = str(error).lower()
-    return recorder.met_meta and (
-        isinstance(error, NotImplementedError)
-        or any(word in said for word in ("meta", "storage", "autocast_dispatch_key"))
-    )
+        lacking = _GraphError if lacks_graph(cause) else TraceError
+        raise lacking(f"{where} raised {type(cause).__name__}{what}: {reason}") from error

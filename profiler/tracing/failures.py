@@ -1,0 +1,117 @@
+"""Why a run raised: what ran in torch when it did, and whether the meta device is what stopped it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.amp import autocast_mode
+
+from profiler.tracing.private import is_higher_order
+from profiler.tracing.tensors import collect, map_arguments
+
+READS_VALUES = frozenset(
+    {torch.Tensor.numpy, torch.Tensor.tolist, torch.Tensor.__array__, torch.Tensor.__dlpack__, torch.Tensor.data_ptr}
+)
+"""Functions that hand the numbers of a tensor to code outside of torch."""
+
+LARGEST_TRIAL = 2**24
+"""An operation on more elements than these is not tried on the CPU."""
+
+NO_AUTOCAST_ON_META = frozenset(
+    {"unknown device type for autocast in get_autocast_dispatch_key_from_device_type", "unsupported scalarType"}
+)
+"""All that torch says where it is asked for the state of autocast on the meta device, which has none."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpFailure:
+    """The operation in which ``error`` was raised, with the shapes and the arguments it was given."""
+
+    error: BaseException
+    op: str
+    inputs: tuple[tuple[int, ...], ...]
+    on_meta: bool
+    func: Any
+    args: Any
+    kwargs: Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FunctionFailure:
+    """The function of torch in which ``error`` was raised."""
+
+    error: BaseException
+    func: Any
+    args: Any
+
+    @property
+    def on_meta(self) -> bool:
+        found: list[torch.Tensor] = []
+        collect(self.args, found)
+        return any(tensor.is_meta for tensor in found)
+
+
+def for_lack_of_data(error: BaseException, op: OpFailure | None, function: FunctionFailure | None) -> bool:
+    """Whether the meta device is what made a run raise ``error``, or an error that led to it.
+
+    It is where an operation or a function of torch on meta tensors is not implemented, where the operation works on
+    real tensors of the same shapes, and where a function was to read values.  What the network itself raises is not.
+    """
+    for cause in _causes(error):
+        unimplemented = isinstance(cause, NotImplementedError)
+        if op is not None and op.error is cause:
+            return op.on_meta and (unimplemented or _works_on_cpu(op))
+        if function is not None and function.error is cause and function.on_meta:
+            func = function.func
+            if func in READS_VALUES or (unimplemented and not is_higher_order(func)):
+                return True
+        if _raised_for_meta(cause):
+            return True
+    return False
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, and those from which it was raised."""
+    cause: BaseException | None = error
+    seen: set[int] = set()
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+
+
+def _raised_for_meta(error: BaseException) -> bool:
+    """Whether torch raised it outside of operations and functions: in its storages, or when asked for autocast."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    module = None if traceback is None else traceback.tb_frame.f_globals.get("__name__")
+    if isinstance(error, NotImplementedError):
+        return module == torch.storage.__name__
+    return str(error) in NO_AUTOCAST_ON_META or (isinstance(error, RuntimeError) and module == autocast_mode.__name__)
+
+
+def _works_on_cpu(failure: OpFailure) -> bool:
+    """Whether the operation runs on real tensors of the same shapes, of zeros or of ones."""
+    found: list[torch.Tensor] = []
+    collect((failure.args, failure.kwargs), found)
+    if sum(tensor.numel() for tensor in found) > LARGEST_TRIAL:
+        return False
+    return any(_runs(failure, fill) for fill in (0, 1))
+
+
+def _runs(failure: OpFailure, fill: int) -> bool:
+    def real(leaf: Any) -> Any:
+        if isinstance(leaf, torch.Tensor):
+            return torch.full(leaf.shape, fill, dtype=leaf.dtype)
+        return torch.device("cpu") if isinstance(leaf, torch.device) else leaf
+
+    with suppress(Exception), torch.no_grad():
+        args = map_arguments(failure.args, real)
+        failure.func(*args, **{key: map_arguments(value, real) for key, value in failure.kwargs.items()})
+        return True
+    return False
