@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from profiler.api import crosscheck, profile, profile_config
     from profiler.config import Config, load_config
     from profiler.errors import ProfilerError
+    from profiler.models.torchvision_ops import import_torchvision
     from profiler.opcount import OpCount, Term, contraction, each
     from profiler.profiles import Profile, load_profile
     from profiler.records import TensorSpec
@@ -36,6 +37,7 @@ _HOMES = {
     "crosscheck": "profiler.api",
     "each": "profiler.opcount",
     "free": "profiler.rules",
+    "import_torchvision": "profiler.models.torchvision_ops",
     "load_config": "profiler.config",
     "load_profile": "profiler.profiles",
     "profile": "profiler.api",
@@ -57,6 +59,7 @@ __all__ = [
     "crosscheck",
     "each",
     "free",
+    "import_torchvision",
     "load_config",
     "load_profile",
     "profile",

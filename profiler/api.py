@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from profiler.errors import NeedsDataError, ProfilerError, TraceError, Uncounted
 from profiler.files import NAME_EXPECTED, folder_name, is_folder_name
 from profiler.formatting import bytes_text, thousands
 from profiler.models.constructed_inputs import Constructor
+from profiler.models.naming import called
 from profiler.models.real_copies import BYTES_LIMIT, real_size
 from profiler.profiles import Profile
 from profiler.records import CounterRecord, Mode, Trace
@@ -60,21 +62,25 @@ def profile(
     refuses its inputs; the message names the module and the shapes.
     """
     if not isinstance(model, nn.Module):
-        raise ProfilerError(f"profile expects a torch.nn.Module, not {type(model).__name__}")
+        raise ProfilerError(f"profile expects a torch.nn.Module, not {type(model).__name__}{_to_be_called(model)}")
     if mode not in ("inference", "training"):
         raise ProfilerError(f"mode: found {mode!r}, expected 'inference' or 'training'")
     if optimizer is not None and mode != "training":
         raise ProfilerError(f"optimizer: found {optimizer!r} in mode {mode!r}, expected it in mode 'training' only")
     if name is not None and not is_folder_name(name):
         raise ProfilerError(f"name: found {name[:60]!r}, expected {NAME_EXPECTED}")
-    kind = type(model)
-    target = f"{kind.__module__}:{kind.__qualname__}"
+    known, target = called(model)
     subject = given(model, inputs, method)
     if part:
         subject = part_of(subject, part, mode)
-    result = _profile(subject, name or folder_name(kind.__name__), target, mode, optimizer)
+    result = _profile(subject, name or folder_name(known), target, mode, optimizer)
     result = replace(result, method=method, part=part or "")
     return _checked(result, strict)
+
+
+def _to_be_called(builder: Any) -> str:
+    """What to do with a class or function that was given in the place of the network that it builds."""
+    return f"; call it first: {builder.__name__}(…)" if isinstance(builder, type | FunctionType) else ""
 
 
 def profile_config(config: Config, *, strict: bool = False, crosscheck: bool = True) -> Profile:

@@ -363,8 +363,11 @@ def _read_source(source: str, shapes: Sequence[str]) -> Any:
         return load_profile(source)
     if _is_target(source):
         return quick_config(source, shapes)
-    if not source.endswith((".yaml", ".yml")) and not Path(source).exists():
-        raise ConfigError(f"{source}: expected a config (.yaml), a saved profile (.json) or a target (source:name)")
+    if source.endswith(".py") or (not source.endswith((".yaml", ".yml")) and not Path(source).exists()):
+        from profiler.models.targets import expected_for
+
+        hint = expected_for(source)
+        raise ConfigError(f"{source}: expected a config (.yaml), a saved profile (.json) or a target: {hint}")
     return load_config(source)
 
 

@@ -28,6 +28,12 @@ Ask = Callable[["Profile", tuple[str, ...]], "Profile"]
 """Asks other counters about the network that a profile was made of."""
 
 
+REPLACED_BY_ATTENTION = frozenset(
+    {"Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"}
+)
+"""Classes of torch whose modules a functional form of attention does without: it is given the probability."""
+
+
 @dataclass(frozen=True)
 class Profile:
     """What one network costs, and where.
@@ -112,14 +118,22 @@ class Profile:
 
     @property
     def never_ran(self) -> tuple[str, ...]:
-        """The modules without children that were never called and whose parameters nothing read."""
+        """The modules without children that were never called and whose parameters nothing read.
+
+        Attention does the work of dropouts and identities beside it: those of a module that itself ran attention are
+        not among them.
+        """
         read = {record.module for record in self.trace.parameters if record.use != "unused"}
         names = [record.name for record in self.trace.modules]
         parents = {name.rpartition(".")[0] for name in names if name}
+        attending = {call.module for call in self.trace.calls if call.kind == "attention"}
         return tuple(
             record.name
             for record in self.trace.modules
-            if not record.calls and record.name not in parents and record.name not in read
+            if not record.calls
+            and record.name not in parents
+            and record.name not in read
+            and not (record.type in REPLACED_BY_ATTENTION and record.name.rpartition(".")[0] in attending)
         )
 
     @cached_property

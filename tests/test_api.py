@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ import profiler
 from profiler.errors import ProfilerError, UncountedError
 from profiler.models.zoo import AlexNet
 from profiler.profiles import TABLES
+from profiler.records import Mode
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -191,6 +193,78 @@ def test_modules_that_never_ran_are_named() -> None:
     profile = profiler.profile(Spare(), torch.zeros(1, 3))
     assert profile.never_ran == ("spare",)
     assert profile.shares.set_index("kind").parameters["unused"] == 12
+
+
+class Attending(nn.Module):
+    """Attention by torch's function, which is given the probability of a dropout module; and what it does not use."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.projection = nn.Linear(8, 24)
+        self.norm = nn.Identity()
+        self.dropout = nn.Dropout(0.1)
+        self.spare = nn.Sequential(nn.Dropout(), nn.ReLU())
+        self.unused = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        query, key, value = self.projection(x).chunk(3, -1)
+        probability = self.dropout.p if self.training else 0.0
+        return nn.functional.scaled_dot_product_attention(query, key, value, dropout_p=probability)
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_what_attention_replaces_is_not_said_to_never_run(mode: Mode) -> None:
+    """The dropout and the identity beside attention; modules elsewhere, and others, are named as before."""
+    profile = profiler.profile(Attending(), torch.zeros(2, 3, 8), mode=mode)
+    assert profile.never_ran == ("spare.0", "spare.1", "unused")
+    x = torch.zeros(2, 3, 8)
+    assert profiler.profile(nn.MultiheadAttention(8, 2, 0.1), (x, x, x), mode=mode).never_ran == ()
+    assert profiler.profile(nn.TransformerDecoderLayer(8, 2, 16), (x, x), mode=mode).never_ran == ()
+
+
+def test_without_attention_an_idle_dropout_is_named() -> None:
+    """Nothing took its place."""
+
+    class Idle(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 4)
+            self.dropout = nn.Dropout()
+            self.identity = nn.Identity()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            result: torch.Tensor = self.layer(x)
+            return result
+
+    assert profiler.profile(Idle(), torch.zeros(2, 4)).never_ran == ("dropout", "identity")
+
+
+def test_a_network_goes_by_the_name_of_what_built_it() -> None:
+    """By its class; by the one inside a wrapper, or the one it was scripted from; by timm's function."""
+    compiled: Any = torch.compile
+    jit: Any = torch.jit
+    x = torch.zeros(1, 4)
+    assert profiler.profile(nn.Linear(4, 4), x).name == "Linear"
+    assert profiler.profile(compiled(nn.Linear(4, 4)), x).name == "Linear"
+    assert profiler.profile(jit.script(nn.Linear(4, 4)), x).name == "Linear"
+    layer: Any = nn.Linear(4, 4)
+    layer.pretrained_cfg = {"architecture": "small_linear"}
+    profile = profiler.profile(layer, x)
+    assert (profile.name, profile.target) == ("small_linear", "torch.nn.modules.linear:Linear")
+    layer.pretrained_cfg = {"architecture": "../evil"}
+    assert "/" not in profiler.profile(layer, x).name
+
+
+def test_what_builds_a_network_is_none() -> None:
+    """The error says to call it."""
+
+    def net() -> nn.Module:
+        return nn.Linear(4, 4)
+
+    with pytest.raises(ProfilerError, match=r"call it first: net\("):
+        profiler.profile(net, torch.zeros(1, 4))  # type: ignore[arg-type]
+    with pytest.raises(ProfilerError, match=r"call it first: Linear\("):
+        profiler.profile(nn.Linear, torch.zeros(1, 4))  # type: ignore[arg-type]
 
 
 def test_crosscheck_of_a_large_network_is_skipped_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:

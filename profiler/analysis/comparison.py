@@ -37,6 +37,7 @@ COMPARISON_COLUMNS = (
 def compare(profiles: Sequence[Profile]) -> pd.DataFrame:
     """One row for each network: exact counts, shares as fractions of one, ratios to the first network.
 
+    Where two networks have one name, a column ``target`` says what each of them is.
     Where the first profile's convention has a figure of its own, that and its ratio are the last columns.  A share or
     ratio of nothing is missing; the share of a kind of work that a network does not do is 0.  Where
     the status is ``partial``, operations without a rule ran: the counts are lower bounds, and shares and ratios
@@ -47,7 +48,10 @@ def compare(profiles: Sequence[Profile]) -> pd.DataFrame:
     first = _figures(profiles[0])
     headline = headline_of(profiles[0].convention)
     columns = [*COMPARISON_COLUMNS, *((headline.column, f"{headline.column}_ratio") if headline else ())]
-    return make_table(columns, [[*_row(profile, first), *_headline(profile, profiles[0])] for profile in profiles])
+    table = make_table(columns, [[*_row(profile, first), *_headline(profile, profiles[0])] for profile in profiles])
+    if len({profile.name for profile in profiles}) < len(profiles):
+        table.insert(1, "target", [profile.target for profile in profiles])
+    return table
 
 
 def _headline(profile: Profile, first: Profile) -> list[object]:

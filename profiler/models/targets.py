@@ -9,13 +9,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import fnmatch
-import hashlib
-import importlib
-import importlib.util
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,6 +17,7 @@ from typing import Any
 from profiler.errors import FOREIGN_ERRORS, TargetError, did_you_mean
 from profiler.models import zoo
 from profiler.models.from_torchvision import without_download
+from profiler.models.python_files import classes_in, import_named, load_file
 from profiler.models.sources import SOURCES, Builder
 from profiler.models.torchvision_ops import with_operators
 
@@ -69,10 +64,7 @@ def find_builder(target: str, base: Path | None = None) -> Builder:
     base = base or Path.cwd()
     place, colon, name = target.rpartition(":")
     if not (place and colon and name):
-        names = {entry.target.partition(":")[2]: entry.target for entry in reversed(list_targets())}
-        near = [names[name] for name in difflib.get_close_matches(target, names, n=1)]
-        example = f"did you mean {near[0]!r}?" if near else "such as torchvision:resnet50"
-        raise TargetError(f"target {target!r}: expected source:name, {example}")
+        raise TargetError(f"target {target!r}: expected {expected_for(target, base)}")
     if place in SOURCES:
         networks = SOURCES[place](base)
         if name not in networks:
@@ -86,6 +78,25 @@ def find_builder(target: str, base: Path | None = None) -> Builder:
     return Builder(place, without_download(found))
 
 
+def expected_for(text: str, base: Path | None = None) -> str:
+    """What to write in the place of ``text``, which names no target: the classes of a file, or the nearest known."""
+    path = (base or Path.cwd()) / text
+    if text.endswith(".py"):
+        if not path.is_file():
+            return f"path/to/net.py:Class; there is no file {path}"
+        classes = classes_in(path)
+        held = f", which has {', '.join(classes[:SHOWN_CLASSES])}" if classes else ""
+        more = ", …" if len(classes) > SHOWN_CLASSES else ""
+        return f"{text}:{classes[0] if len(classes) == 1 else 'Class'}{held}{more}"
+    names = {entry.target.partition(":")[2]: entry.target for entry in reversed(list_targets())}
+    near = [names[name] for name in difflib.get_close_matches(text, names, n=1)]
+    return f"source:name, {f'did you mean {near[0]!r}?' if near else 'such as torchvision:resnet50'}"
+
+
+SHOWN_CLASSES = 10
+"""As many classes of a file are listed in a message."""
+
+
 def reason(error: BaseException) -> str:
     """An exception as part of a one-line message: its type and the first line of what it says."""
     lines = str(error).strip().splitlines() or [""]
@@ -96,7 +107,7 @@ def reason(error: BaseException) -> str:
 def _load(target: str, place: str, base: Path) -> ModuleType:
     is_file = place.endswith(".py") or "/" in place or "\\" in place
     try:
-        return with_operators(lambda: _load_file(base / place) if is_file else importlib.import_module(place))
+        return with_operators(lambda: load_file(base / place) if is_file else import_named(place))
     except FileNotFoundError as error:
         if is_file and not (base / place).is_file():
             raise TargetError(f"target {target}: no such file {base / place}") from error
@@ -118,60 +129,3 @@ def _attribute(target: str, module: ModuleType, name: str) -> Any:
             raise TargetError(f"target {target}: {getattr(found, '__name__', found)} has no {part!r}{hint}")
         found = getattr(found, part)
     return found
-
-
-def _load_file(path: Path) -> ModuleType:
-    """Run a Python file as a module of its own, once for each text that it has had.
-
-    Its folder is importable while it runs, so that it may import its neighbours.  They are forgotten
-    afterwards, since another network's folder may hold others of the same name.
-    """
-    path = path.resolve()
-    text = path.read_bytes()
-    name = f"{path.stem}_{hashlib.sha256(str(path).encode() + text).hexdigest()[:12]}"
-    if name in sys.modules:  # once only: what it registers, such as a rule, can be registered once
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None:
-        raise ImportError(f"{path.name} is not a Python file")
-    code = compile(text, str(path), "exec")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    try:
-        with _importable(path.parent):
-            exec(code, vars(module))
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-@contextlib.contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    """Modules in ``folder`` can be imported inside; those that only this made importable are forgotten."""
-    before = set(sys.modules)
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ValueError):
-            sys.path.remove(str(folder))
-        new = set(sys.modules) - before
-        tops = {name for name in {name.partition(".")[0] for name in new} & new if not _is_ordinary(name)}
-        for name in new:
-            if name.partition(".")[0] in tops:
-                sys.modules.pop(name, None)
-
-
-def _is_ordinary(name: str) -> bool:
-    """Whether ``import name`` would find what is imported under that name now."""
-    imported = getattr(sys.modules[name], "__spec__", None)
-    if imported is None:  # made by hand, not found anywhere
-        return True
-    specs = (finder.find_spec(name, None) for finder in sys.meta_path)
-    found = next((spec for spec in specs if spec is not None), None)
-    return found is not None and _place(found) == _place(imported)
-
-
-def _place(spec: ModuleSpec) -> tuple[str | None, list[str]]:
-    return spec.origin, list(spec.submodule_search_locations or ())

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from profiler.analysis.comparison import COMPARISON_COLUMNS, compare
 from profiler.errors import ProfilerError
+from profiler.render import comparison_report, render_files
 from tests import sample_profiles
 
 
@@ -15,6 +18,18 @@ def test_a_network_equals_itself() -> None:
         table = compare([profile, profile])
         ratios = table[[name for name in COMPARISON_COLUMNS if name.endswith("_ratio")]].to_numpy().tolist()
         assert ratios == [[1.0, 1.0, 1.0]] * 2
+
+
+def test_networks_of_one_name_have_their_targets_beside_them() -> None:
+    """A column that is there only where two rows could not be told apart, whatever the others are called."""
+    first, other = sample_profiles.alexnet(), sample_profiles.partial()
+    same = replace(other, name=first.name)
+    assert list(compare([first, other]).columns) == list(COMPARISON_COLUMNS)
+    table = compare([first, same, other])
+    assert list(table.columns)[:2] == ["network", "target"]
+    assert table["target"].tolist() == [first.target, same.target, other.target]
+    texts = render_files(comparison_report([first, same]), ("csv", "markdown"))
+    assert all("target" in text for text in texts.values())
 
 
 def test_the_reference_network() -> None:

@@ -46,6 +46,36 @@ def test_it_imports_beside_this_torch() -> None:
     """)
 
 
+def test_the_public_function_gives_torchvision() -> None:
+    """Also after the plain import failed in a script of one's own, and where it would have worked."""
+    run("""
+        import profiler
+        try:
+            import torchvision
+        except RuntimeError:
+            pass
+        torchvision = profiler.import_torchvision()
+        from torchvision.models import resnet18
+        assert sum(p.numel() for p in resnet18().parameters()) > 11_000_000
+        assert profiler.import_torchvision() is torchvision
+    """)
+
+
+def test_without_torchvision_the_public_function_says_how_to_install_it() -> None:
+    """As an error of the profiler's own, which names the command."""
+    run("""
+        import sys
+        sys.modules["torchvision"] = None
+        import profiler
+        try:
+            profiler.import_torchvision()
+        except profiler.ProfilerError as error:
+            assert "pip install torchvision" in str(error)
+        else:
+            raise AssertionError
+    """)
+
+
 def test_its_operators_have_shapes_on_meta() -> None:
     """The region operators and the deformable convolution run on meta tensors, gradients too."""
     run("""
