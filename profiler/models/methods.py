@@ -18,6 +18,8 @@ def calling(model: nn.Module, method: str) -> nn.Module:
     same.  Where the method itself calls its module (as ``generate`` does), that is the module's own forward.
     Raises :class:`TraceError` where there is no such method.
     """
+    if method == "forward":
+        return model
     path, _, name = method.rpartition(".")
     owner = submodule(model, path, "method")
     if isinstance(owner, torch.jit.ScriptModule) or isinstance(model, torch.jit.ScriptModule):
@@ -28,8 +30,6 @@ def calling(model: nn.Module, method: str) -> nn.Module:
         known = [key for key in dir(type(owner)) if not key.startswith("_") and key not in dir(nn.Module)]
         hint = did_you_mean(name, [*known, "forward"])
         raise TraceError(f"method {method}: {type(owner).__name__} has no method {name!r}{hint}")
-    if name == "forward" and not path:
-        return model
     view = _view(owner)
     if name != "forward":
         view.__dict__["forward"] = _Entry(view, name)
