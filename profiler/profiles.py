@@ -143,7 +143,14 @@ class Profile:
 
     @cached_property
     def shares(self) -> pd.DataFrame:
-        """Layers, parameters and counts by kind of work, with shares as fractions of one."""
+        """Layers, parameters and counts by kind of work, with shares as fractions of one.
+
+        The table ``shares``, also that in files, has a last row ``total`` besides, so its columns add up to twice that.
+        """
+        return self._shares_and_total.iloc[:-1]
+
+    @cached_property
+    def _shares_and_total(self) -> pd.DataFrame:
         return tables.shares_table(self.trace, headline_of(self.convention))
 
     @cached_property
@@ -252,7 +259,7 @@ class Profile:
     def _repr_html_(self) -> str:
         """The headline and the shares, as a notebook shows them."""
         heading = f"<b>{html.escape(self.name)}</b>: {html.escape(headline(self))}"
-        shown = format_table(self.shares).drop(columns=["adds", "adds_share"])
+        shown = format_table(self.table("shares")).drop(columns=["adds", "adds_share"])
         shown.columns = pd.Index([_notebook_heading(str(name)) for name in shown.columns])
         table = shown.to_html(index=False, border=0, justify="right")
         return f'<p>{heading}</p><div style="text-align: right; overflow-x: auto">{table}</div>'
@@ -265,7 +272,7 @@ def _notebook_heading(column: str) -> str:
 
 
 TABLES: dict[str, Callable[[Profile], pd.DataFrame]] = {
-    "shares": lambda profile: profile.shares,
+    "shares": lambda profile: profile._shares_and_total,
     "layers": lambda profile: profile.layers,
     "modules": lambda profile: profile.modules,
     "operations": lambda profile: profile.operations,

@@ -24,7 +24,17 @@ from profiler.records import (
     show_shapes,
 )
 
-LAYERS_COLUMNS = (
+PARTS_SHOWN = ("parameters", "macs", "flops")
+"""The figures of which tables of layers and modules say what part of the whole they are."""
+
+
+def _with_shares(columns: Sequence[str], ending: str = "") -> tuple[str, ...]:
+    """The columns with the share of each of ``PARTS_SHOWN`` behind it."""
+    figures = {f"{figure}{ending}" for figure in PARTS_SHOWN}
+    return tuple(name for column in columns for name in (column, *([f"{column}_share"] if column in figures else [])))
+
+
+_LAYERS = (
     "layer",
     "type",
     "kind",
@@ -37,11 +47,12 @@ LAYERS_COLUMNS = (
     "macs_on_padding",
     "status",
 )
+LAYERS_COLUMNS = _with_shares(_LAYERS)
 SHARED_FIGURES = ("parameters", "multiplies", "adds", "macs", "flops")
 """The figures of which the table of shares gives each kind's part."""
 
 SHARES_COLUMNS = ("kind", "layers", *(name for figure in SHARED_FIGURES for name in (figure, f"{figure}_share")))
-MODULES_COLUMNS = (
+_MODULES = (
     "module",
     "type",
     "depth",
@@ -52,6 +63,7 @@ MODULES_COLUMNS = (
     *(f"{name}_total" for name in COUNT_COLUMNS),
     "status",
 )
+MODULES_COLUMNS = _with_shares(_MODULES, "_total")
 OPERATIONS_COLUMNS = ("op", "kind", "phase", "status", "calls", "modules", *COUNT_COLUMNS)
 PARAMETERS_COLUMNS = ("parameter", "module", "kind", "shape", "dtype", "parameters", "bytes", "trainable", "names")
 UNCOUNTED_COLUMNS = ("op", "calls", "elements", "bound", "bound_share", "modules")
@@ -191,7 +203,7 @@ def layers_table(trace: Trace, headline: Headline | None = None) -> pd.DataFrame
                 *group.headlines(headline),
             )
         )
-    return make_table(_columns(LAYERS_COLUMNS, headline), rows)
+    return _share_columns(make_table(_columns(_LAYERS, headline), rows), trace)
 
 
 def formula(calls: Iterable[OpCall]) -> str:
@@ -307,7 +319,19 @@ def modules_table(trace: Trace, depth: int | None = None, headline: Headline | N
                 *whole.headlines(headline),
             )
         )
-    return make_table(_columns(MODULES_COLUMNS, headline, "_total"), rows)
+    return _share_columns(make_table(_columns(_MODULES, headline, "_total"), rows), trace, "_total")
+
+
+def _share_columns(frame: pd.DataFrame, trace: Trace, ending: str = "") -> pd.DataFrame:
+    """The table with what part of the whole network each figure is, as a fraction of one, in a column behind it."""
+    count = total_count(trace)
+    held = sum(record.size for record in _true_parameters(trace.parameters))
+    columns = {str(name): frame[name] for name in frame.columns}
+    for figure, whole in (("parameters", held), ("macs", count.macs), ("flops", count.flops)):
+        values = frame[f"{figure}{ending}"].tolist()
+        shares = [None if value is None else value / whole if whole else 0.0 for value in values]
+        columns[f"{figure}{ending}_share"] = _column(shares)
+    return pd.DataFrame({name: columns[name] for name in _with_shares([str(name) for name in frame.columns], ending)})
 
 
 def operations_table(trace: Trace, headline: Headline | None = None) -> pd.DataFrame:

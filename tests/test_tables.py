@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+import torch
+from torch import nn
 
+import profiler
 from profiler import tables
+from profiler.formatting import format_table
 from profiler.opcount import COUNT_COLUMNS, contraction, each
 from profiler.records import ModuleRecord, OpCall, ParameterRecord, TensorSpec, Trace
 
@@ -152,3 +156,39 @@ def test_buffers_are_not_parameters(trace: Trace) -> None:
 def test_empty_tables_keep_their_columns() -> None:
     """A table without rows can still be written and read."""
     assert tuple(tables.uncounted_table(Trace((), (), ())).columns) == tables.UNCOUNTED_COLUMNS
+
+
+def test_layers_and_modules_say_what_part_of_the_whole_they_are() -> None:
+    """A layer's share is its figure over the network's; the tree's that of all below; missing where it is unknown."""
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Sequential(nn.Linear(4, 5, bias=False)))
+    profile = profiler.profile(model, torch.zeros(2, 3))
+    parameters, macs = 3 * 4 + 4 + 4 * 5, 2 * 3 * 4 + 2 * 4 * 5
+    flops = 2 * 2 * 3 * 4 + (2 * 4 * 5 + 2 * 3 * 5)
+    layers = profile.layers.set_index("layer")
+    assert layers.parameters_share.tolist() == [(3 * 4 + 4) / parameters, 0, 4 * 5 / parameters]
+    assert layers.macs_share.tolist() == [2 * 3 * 4 / macs, 0, 2 * 4 * 5 / macs]
+    assert layers.flops_share.tolist() == [2 * 2 * 3 * 4 / flops, 0, (2 * 4 * 5 + 2 * 3 * 5) / flops]
+    modules = profile.modules.set_index("module")
+    assert modules.macs_total_share.tolist() == [1, 2 * 3 * 4 / macs, 0, 2 * 4 * 5 / macs, 2 * 4 * 5 / macs]
+    assert modules.parameters_total_share[["(root)", "2"]].tolist() == [1, 4 * 5 / parameters]
+    assert modules.flops_total_share["2.0"] == layers.flops_share["2.0"]
+    nothing = profiler.profile(nn.Flatten(), torch.zeros(2, 3)).layers
+    assert nothing[["parameters_share", "macs_share", "flops_share"]].to_numpy().tolist() == [[0.0, 0.0, 0.0]]
+
+
+def test_a_share_is_never_rounded_to_none_or_all_of_it() -> None:
+    """Where the terminal and Markdown show it: a small layer beside a large one."""
+    profile = profiler.profile(nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 40000), nn.ReLU()), torch.zeros(1, 1))
+    shown = format_table(profile.layers).set_index("layer")
+    assert shown.macs_share.tolist() == ["<0.01 %", ">99.99 %", "0 %"]
+    assert shown.parameters_share.tolist() == ["<0.01 %", ">99.99 %", "0 %"]
+
+
+def test_shares_in_python_add_up() -> None:
+    """Without the total row, which the table in files has as its last."""
+    profile = profiler.profile(nn.Sequential(nn.Linear(3, 4), nn.ReLU()), torch.zeros(2, 3))
+    assert profile.shares.kind.tolist() == ["linear", "activation"]
+    assert profile.shares.flops_share.sum() == 1
+    table = profile.table("shares")
+    assert table.kind.tolist() == ["linear", "activation", "total"]
+    assert table.parameters.sum() == 2 * profile.parameters_total

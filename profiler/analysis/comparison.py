@@ -88,7 +88,8 @@ def kind_share(profile: Profile, kind: str, figure: str) -> float | None:
 
     0 where the network does no such work.
     """
-    values = dict(zip(profile.shares["kind"].tolist(), profile.shares[figure].tolist(), strict=True))
+    shares = profile.table("shares")
+    values = dict(zip(shares["kind"].tolist(), shares[figure].tolist(), strict=True))
     return quotient(values.get(kind, 0), values["total"])
 
 

@@ -36,7 +36,7 @@ def disappeared(before: Profile, after: Profile) -> tuple[str, ...]:
 
 
 def _by_kind(profile: Profile) -> dict[str, dict[str, Any]]:
-    return {str(row["kind"]): {str(k): v for k, v in row.items()} for row in profile.shares.to_dict("records")}
+    return {str(row["kind"]): {str(k): v for k, v in row.items()} for row in profile.table("shares").to_dict("records")}
 
 
 def _cells(old: dict[str, Any], new: dict[str, Any]) -> list[object]:

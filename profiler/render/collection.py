@@ -71,7 +71,7 @@ def _row(profile: Profile) -> dict[str, str]:
 
 def _parts(profile: Profile) -> list[dict[str, str]]:
     """Convolutions and linear layers: what they hold and what they do."""
-    shares = profile.shares.set_index("kind")
+    shares = profile.table("shares").set_index("kind")
     return [
         {
             "kind": kind,

@@ -63,9 +63,12 @@ LAYOUTS: Mapping[str, Layout] = {
         (("layer",), ("flops",), ("status",), ("kind",), ("parameters",), ("multiplies",), ("adds",)),
         (
             ("formula",),
+            ("flops_share",),
+            ("parameters_share",),
             ("comparisons",),
             ("output_shape",),
             ("macs",),
+            ("macs_share",),
             ("calls",),
             ("divides",),
             ("transcendentals",),
@@ -75,7 +78,17 @@ LAYOUTS: Mapping[str, Layout] = {
     ),
     "modules": Layout(
         (("module",), ("flops",), ("status",), ("parameters",), ("multiplies",), ("adds",)),
-        (("type",), ("macs",), ("calls",), ("comparisons",), ("divides",), ("transcendentals",)),
+        (
+            ("flops_share",),
+            ("parameters_share",),
+            ("type",),
+            ("macs",),
+            ("macs_share",),
+            ("calls",),
+            ("comparisons",),
+            ("divides",),
+            ("transcendentals",),
+        ),
     ),
     "uncounted": Layout((("op",), ("calls",), ("elements",)), (("bound", "bound_share"),), wrapped="modules"),
     "training": Layout((("part",), ("flops",), ("macs",))),
@@ -144,9 +157,10 @@ def _with_headline(layout: Layout, frame: pd.DataFrame, column: str) -> Layout:
         return layout
     flops = next((group for group in layout.main if "flops" in group), None)
     others = [group for group in layout.main[1:] if group not in (headline, flops)]
-    more = [group for group in layout.more if group != headline]
+    more = [group for group in layout.more if not set(group) <= {*headline, "flops_share"}]
     if flops is not None:
         more.append(("flops",))
+        more += [group for group in layout.more if group == ("flops_share",)]
     return replace(layout, main=(layout.main[0], headline, *others), more=tuple(more))
 
 

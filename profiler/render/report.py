@@ -17,7 +17,7 @@ from profiler.formatting import bytes_text, engineering, is_missing, ratio_text,
 from profiler.opcount import COUNT_COLUMNS, SCALAR_OPERATIONS
 from profiler.profiles import TABLES, Profile
 from profiler.records import CounterRecord, show_shapes
-from profiler.tables import make_table
+from profiler.tables import PARTS_SHOWN, make_table
 from profiler.training import PARTS
 
 ROWS_SHOWN = 40
@@ -315,12 +315,12 @@ def _shown_modules(profile: Profile, depth: int) -> tuple[pd.DataFrame, tuple[st
     frame = profile.table("modules", depth=depth)
     headline = [find_convention(profile.convention).column]
     figures = dict.fromkeys(name for name in ("parameters", *COUNT_COLUMNS, *headline) if name not in _idle(profile))
-    totals = [f"{name}_total" for name in figures]
+    totals = [name for figure in figures for name in (f"{figure}_total", f"{figure}_total_share") if name in frame]
     shown = frame[["module", "type", "depth", "calls", *totals, *([] if profile.complete else ["status"])]]
     hidden = len(profile.modules) - len(frame)
     note = "Each module's figures are those of all below it"
     note += f", {_plural(hidden, 'module')} further down too." if hidden else "."
-    return shown.rename(columns={name: name.removesuffix("_total") for name in totals}), (note,)
+    return shown.rename(columns={name: name.replace("_total", "") for name in totals}), (note,)
 
 
 def _idle(profile: Profile) -> list[str]:
@@ -349,7 +349,8 @@ def _shown_layers(profile: Profile) -> tuple[pd.DataFrame, tuple[str, ...]]:
         whole = {"layer": WHOLE_NETWORK, "parameters": profile.parameters_total, "status": profile.status}
         column = find_convention(profile.convention).column
         figures = {"macs_on_padding": profile.macs_on_padding, column: profile.headline}
-        kept.append({**dict.fromkeys(frame.columns, ""), **whole, **counts, **figures})
+        shares = {f"{name}_share": float(bool({**whole, **counts}[name])) for name in PARTS_SHOWN}
+        kept.append({**dict.fromkeys(frame.columns, ""), **whole, **counts, **figures, **shares})
     idle = set(_idle(profile))
     if all(row["calls"] in (0, 1, "") for row in kept):
         idle.add("calls")

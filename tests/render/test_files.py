@@ -83,7 +83,7 @@ def test_csv_is_plain() -> None:
 def test_unknown_is_an_empty_csv_cell() -> None:
     """The counts of an operation without a rule are empty, not 0."""
     line = next(line for line in csv_text(nets.partial().layers).splitlines() if line.startswith("odd,"))
-    assert line == "odd,Odd,uncounted,1,1×4×6×6,1×4×6×6,0,,,,,,,,,,partial"
+    assert line == "odd,Odd,uncounted,1,1×4×6×6,1×4×6×6,0,0.0,,,,,,,,,,,,partial"
 
 
 @pytest.mark.parametrize("table", REPORTS["alexnet"].tables + REPORTS["partial"].tables, ids=lambda table: table.name)
