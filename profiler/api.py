@@ -24,8 +24,9 @@ from profiler.models.real_copies import BYTES_LIMIT, real_size
 from profiler.profiles import Profile
 from profiler.records import CounterRecord, Mode, Trace
 from profiler.subjects import Subject, configured, given, part_of
-from profiler.tracing import Inputs, call_arguments, trace, trace_for_real, unaffected_by_caller
+from profiler.tracing import Inputs, trace, trace_for_real, unaffected_by_caller
 from profiler.tracing.depth import room_for_deep_networks
+from profiler.tracing.state import kept_state
 
 MACS_LIMIT = 500 * 10**9
 """Above this many MACs no other counter is asked, since it would run the network for real."""
@@ -47,11 +48,14 @@ def profile(
 ) -> Profile:
     """What one call of ``model`` on ``inputs`` costs, layer by layer.
 
-    ``inputs`` is a tensor, a tuple of positional arguments or a mapping of keyword arguments, or a function that
-    is given ``model`` and returns one of them; only their shapes and dtypes matter, so they may be on meta.  The
-    network is not run on data: a copy of it is traced on the meta device, and the model comes back exactly as it was.
-    Only where what it does depends on its data (``.item()``, ``nonzero``) is a copy run on the CPU, on the inputs or
-    on seeded random ones; the report says so.
+    ``inputs`` is a tensor, a tuple or list of positional arguments, a mapping of keyword arguments, or both as
+    ``(args, kwargs)``, a tuple of exactly a tuple or list and a dict with names as keys; anything else (a packed
+    sequence, an object of one's own) is the one argument.  It may be a function that is given ``model`` and returns
+    one of them, too.  Only shapes and dtypes matter, and the values of integers; tensors may be on meta.
+
+    The network is not run on data: a copy of it is traced on the meta device, on copies of the inputs, and both come
+    back exactly as they were.  Only where what it does depends on its data (``.item()``, ``nonzero``) is a copy run
+    on the CPU, on copies of the inputs or on seeded random ones; the report says so.
 
     ``mode="inference"`` counts a forward pass in eval mode; ``"training"`` a forward pass in train mode and the
     backward pass that autograd runs, and a step of ``optimizer`` (``"sgd"``, ``"momentum"``, ``"adam"``,
@@ -170,32 +174,26 @@ def _counted_by(result: Profile, counters: Sequence[str], subject: Subject) -> P
     return result.with_counters(*(_ask(name, result, subject) for name in dict.fromkeys(counters)))
 
 
+@kept_state()
 def _ask(counter: str, result: Profile, subject: Subject) -> CounterRecord:
     """What a counter says of the network; a record says so where it is not asked, or fails."""
     reason = _reason_to_skip(result, for_real=counter not in ON_META)
     if reason:
         return CounterRecord(counter, installed_version(DISTRIBUTIONS.get(counter, counter)), "skipped", reason)
     if counter in ON_META:
-        return COUNTERS[counter](*_called(subject.static()))
+        return COUNTERS[counter](*subject.static())
     if counter in IN_OWN_PROCESS or result.total.macs > LONG_RUN:
         record = count_in_process(counter, _source(subject))
         if counter in IN_OWN_PROCESS or record.status != "skipped":
             return record
-    model, inputs = _called(subject.real(False))
+    model, inputs = subject.real(False)
     return COUNTERS[counter](model.eval(), inputs)
-
-
-def _called(network: tuple[nn.Module, Inputs]) -> tuple[nn.Module, Any]:
-    """A network with its inputs as a tuple of positional, or a mapping of keyword arguments."""
-    model, inputs = network
-    arguments, options = call_arguments(inputs)
-    return model, options or arguments
 
 
 def _source(subject: Subject) -> Source:
     """How another process gets the network: from the config if there is one, else as it is."""
     if subject.config is None:
-        model, inputs = _called(subject.real(False))
+        model, inputs = subject.real(False)
         return FromObject(model.eval(), inputs)
     config = subject.config
     return FromFunction("profiler.subjects:real_network", (config.model_dump_json(by_alias=True), str(config.base)))

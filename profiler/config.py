@@ -318,16 +318,26 @@ class InputsFrom(_Section):
     kwargs: dict[str, Any] = Field(default_factory=dict)
 
 
+class InputsOfCall(_Section):
+    """Positional and keyword arguments together: a list of inputs, and a mapping of names to inputs."""
+
+    args: Annotated[tuple[InputValue, ...], BeforeValidator(_sequence)]
+    kwargs: dict[str, InputValue]
+
+
 def _inputs_tag(value: object) -> str:
+    if isinstance(value, InputsOfCall) or (isinstance(value, dict) and set(value) == set(InputsOfCall.model_fields)):
+        return "<call>"
     if isinstance(value, InputsFrom) or (isinstance(value, dict) and "from" in value):
         return "<from>"
     return "<mapping>" if isinstance(value, dict) else "<list>"
 
 
 def _check_inputs(value: object) -> object:
-    if not isinstance(value, (list, tuple, dict, InputsFrom)):
+    if not isinstance(value, (list, tuple, dict, InputsFrom, InputsOfCall)):
         raise _expected(
-            "a list (positional arguments), a mapping (keyword arguments), or {from: path/to/net.py:inputs}"
+            "a list (positional arguments), a mapping (keyword arguments), {args: [...], kwargs: {...}}"
+            " or {from: path/to/net.py:inputs}"
         )
     if isinstance(value, dict) and "shape" in value and set(value) <= set(InputSpec.model_fields):
         raise _expected("a list of inputs ('- shape: ...', with a dash) or a mapping of names to inputs")
@@ -337,6 +347,7 @@ def _check_inputs(value: object) -> object:
 Inputs = Annotated[
     Annotated[tuple[InputValue, ...], BeforeValidator(_sequence), Tag("<list>")]
     | Annotated[dict[str, InputValue], Tag("<mapping>")]
+    | Annotated[InputsOfCall, Tag("<call>")]
     | Annotated[InputsFrom, Tag("<from>")],
     Discriminator(_inputs_tag),
     BeforeValidator(_check_inputs),

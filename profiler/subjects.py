@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from profiler.models.methods import calling, submodule
 from profiler.models.real_copies import BYTES_LIMIT, real_copy, real_inputs, real_size
 from profiler.records import Mode
 from profiler.rewrites import apply_rewrites
-from profiler.tracing import Inputs, call_arguments
+from profiler.tracing import Inputs
 from profiler.tracing.private import without_compiler
 from profiler.tracing.recorded_calls import RecordedCalls, record_calls
 
@@ -61,8 +61,7 @@ def configured(config: Config) -> Subject:
             constructor = find_constructor(specs.constructor, config.base)
             made: Inputs = construct_inputs(constructor, network, specs.kwargs, name=specs.constructor)
             return made
-        arguments, options = build_inputs(specs, dtype=config.dtype, device=device)
-        return options if isinstance(specs, Mapping) else arguments
+        return build_inputs(specs, dtype=config.dtype, device=device)
 
     def rewritten(network: nn.Module, device: str) -> tuple[nn.Module, Inputs]:
         arguments = inputs(device, network)
@@ -124,10 +123,8 @@ def _recorded_for_real(
     return submodule(model, part, "part"), record_calls(model, inputs, part, mode, real_because=reason)
 
 
-def real_network(config: str, base: str) -> tuple[nn.Module, tuple[Any, ...] | dict[str, Any]]:
-    """The network and the arguments that a config names, for another process: the config as JSON, and its folder."""
+def real_network(config: str, base: str) -> tuple[nn.Module, Inputs]:
+    """The network and the inputs that a config names, for another process: the config as JSON, and its folder."""
     known = Config.model_validate_json(config)
     known._path = Path(base) / "config.yaml"
-    model, inputs = configured(known).real(False)
-    arguments, options = call_arguments(inputs)
-    return model, options or arguments
+    return configured(known).real(False)

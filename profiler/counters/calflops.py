@@ -5,21 +5,23 @@ calflops patches functions of torch, so it has to run in a process of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
+import torch
 from torch import nn
 
-from profiler.counters.calling import installed_version
+from profiler.counters.calling import installed_version, positional_tensors
 from profiler.counters.watching import Tally, running_modules
 from profiler.errors import ProfilerError
 from profiler.records import CounterRecord
+from profiler.tracing import Inputs, call_arguments
 
 NAME = "calflops"
 
 
-def count_with_calflops(model: nn.Module, inputs: Any) -> CounterRecord:
+def count_with_calflops(model: nn.Module, inputs: Inputs) -> CounterRecord:
     """What calflops says of one call of ``model``; ``seen`` says how often each patched function ran.
 
     calflops gives FLOPs as well; these are its MACs.  Raises where the network has no parameter.
@@ -44,8 +46,7 @@ def count_with_calflops(model: nn.Module, inputs: Any) -> CounterRecord:
             return original(function, watched, *rest)
 
         operators.wrapFunc = wrap
-        arguments = {"kwargs": dict(inputs)} if isinstance(inputs, Mapping) else {"args": list(inputs)}
-        _, total, _ = calflops.calculate_flops(model, **arguments, output_as_string=False, print_results=False)
+        _, total, _ = _calculated(calflops, model, inputs)
     figures = Tally()
     for name, module in _paths("", model):
         for (place, function), figure in by_module.numbers.items():
@@ -53,6 +54,17 @@ def count_with_calflops(model: nn.Module, inputs: Any) -> CounterRecord:
                 figures.add(name, function, figure)
     figures.add("", "other", int(total) - figures.total)
     return CounterRecord(NAME, installed_version(NAME), "ok", "", figures.figures(), seen=seen.figures())
+
+
+def _calculated(calflops: Any, model: nn.Module, inputs: Inputs) -> Any:
+    """What it returns; it takes arguments of both kinds, of which each has to be a tensor."""
+    arguments, options = call_arguments(inputs)
+    only_tensors = all(isinstance(value, torch.Tensor) for value in (*arguments, *options.values()))
+    silent = {"output_as_string": False, "print_results": False}
+    if only_tensors:
+        return calflops.calculate_flops(model, args=list(arguments), kwargs=options, **silent)
+    with positional_tensors(model, inputs) as tensors:
+        return calflops.calculate_flops(model, args=list(tensors), **silent)
 
 
 def _paths(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:

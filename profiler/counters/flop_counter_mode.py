@@ -16,6 +16,7 @@ from profiler.counters.watching import Running, Tally, running_modules
 from profiler.errors import FOREIGN_ERRORS
 from profiler.records import CounterRecord
 from profiler.rules import REGISTRY
+from profiler.tracing import call_arguments
 from profiler.tracing.copying import copy_to_meta, to_meta
 from profiler.tracing.object_copies import map_inputs
 
@@ -28,7 +29,7 @@ VERSION = torch.__version__.partition("+")[0]
 def count_with_torch(model: nn.Module, inputs: Any) -> CounterRecord:
     """What ``FlopCounterMode`` says of one call of a meta copy of ``model`` on ``inputs``."""
     try:
-        return _count("torch", copy_to_meta(model).eval(), map_inputs(inputs, to_meta))
+        return _count("torch", copy_to_meta(model).eval(), map_inputs(call_arguments(inputs), to_meta))
     except FOREIGN_ERRORS as error:
         return CounterRecord("torch", VERSION, "failed", failure(error))
 

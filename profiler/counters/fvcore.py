@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from profiler.counters.calling import failure, installed_version, positional_arguments
+from profiler.counters.calling import failure, installed_version, positional_tensors
 from profiler.errors import FOREIGN_ERRORS
 from profiler.records import CounterFigure, CounterRecord
 
@@ -27,9 +27,8 @@ CALLS = "calls of "
 def count_with_fvcore(model: nn.Module, inputs: Any) -> CounterRecord:
     """What fvcore says of one call of ``model`` (real tensors, in the mode to count) on ``inputs``.
 
-    ``inputs`` are a tuple of positional arguments or a mapping of keyword arguments.  fvcore registers hooks on
-    ``model`` and leaves them there if a forward raises, so give it a copy.  A failure of fvcore's comes back as a
-    record with the status ``"failed"``; it is never raised.
+    fvcore registers hooks on ``model`` and leaves them there if a forward raises, so give it copies of both.  A
+    failure of fvcore's comes back as a record with the status ``"failed"``; it is never raised.
     """
     installed = installed_version(NAME)
     logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
@@ -37,9 +36,8 @@ def count_with_fvcore(model: nn.Module, inputs: Any) -> CounterRecord:
         from fvcore.nn import FlopCountAnalysis
         from fvcore.nn.flop_count import _DEFAULT_SUPPORTED_OPS
 
-        arguments = positional_arguments(model, inputs)
         handles = {op: _with_calls(op, handle) for op, handle in _DEFAULT_SUPPORTED_OPS.items()}
-        with warnings.catch_warnings(), torch.no_grad():
+        with positional_tensors(model, inputs) as arguments, warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             analysis = FlopCountAnalysis(model, arguments).tracer_warnings("none").set_op_handle(**handles)
             totals = {name: Counter(counts) for name, counts in analysis.by_module_and_operator().items()}

@@ -6,7 +6,6 @@ What its hooks count is divided by the length of the first input; what its patch
 
 from __future__ import annotations
 
-import inspect
 import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
@@ -16,21 +15,26 @@ from typing import Any
 import torch
 from torch import nn
 
-from profiler.counters.calling import installed_version, positional_arguments
+from profiler.counters.calling import all_by_name, installed_version
 from profiler.counters.watching import Running, Tally, running_modules
 from profiler.errors import ProfilerError
 from profiler.records import CounterRecord
+from profiler.tracing import Inputs, call_arguments
 
 NAME = "ptflops"
 
 
-def count_with_ptflops(model: nn.Module, inputs: Any) -> CounterRecord:
+def count_with_ptflops(model: nn.Module, inputs: Inputs) -> CounterRecord:
     """What ptflops says of one call of ``model``.
 
     A figure goes by the type of the module that it hooked, or by ``F.`` or ``torch.`` and the function that it
-    patched; ``seen`` says how often each ran, and by how many samples it divides.  Raises where the network is
+    patched; ``seen`` says how often each ran, and by how many samples it divides.  It is skipped where the network is
     called with several positional arguments that have no names: ptflops passes one tensor or keyword arguments.
     """
+    given = _one_or_named(model, inputs)
+    if given is None:
+        reason = "it calls a network with one tensor or with keyword arguments only"
+        return CounterRecord(NAME, installed_version(NAME), "skipped", reason)
     engine: Any = import_module("ptflops.pytorch_engine")
     seen, hooked, patched = Tally(), Tally(), Tally()
     names = {id(module): name for name, module in reversed(list(model.named_modules()))}
@@ -51,7 +55,7 @@ def count_with_ptflops(model: nn.Module, inputs: Any) -> CounterRecord:
         engine.torch_function_wrapper = _watched_wrapper(
             engine.torch_function_wrapper, functions, running, patched, seen
         )
-        total = _run(model, inputs)
+        total = _run(model, given)
     batch = model.__dict__["__batch_counter__"] or 1
     seen.add("", "samples", batch)
     figures, unsupported = Tally(), Tally()
@@ -69,10 +73,9 @@ def count_with_ptflops(model: nn.Module, inputs: Any) -> CounterRecord:
     )
 
 
-def _run(model: nn.Module, inputs: Any) -> int:
+def _run(model: nn.Module, given: Any) -> int:
     """The total, in eval mode; ptflops prints what goes wrong and returns nothing."""
     ptflops: Any = import_module("ptflops")
-    given = dict(inputs) if isinstance(inputs, Mapping) else _one_or_named(model, positional_arguments(model, inputs))
     said = io.StringIO()
     with redirect_stdout(said), redirect_stderr(said):
         macs, _ = ptflops.get_model_complexity_info(
@@ -84,15 +87,12 @@ def _run(model: nn.Module, inputs: Any) -> int:
     return int(macs)
 
 
-def _one_or_named(model: nn.Module, arguments: tuple[Any, ...]) -> Any:
-    """The only argument, or all of them by the names that the forward gives them."""
-    if len(arguments) == 1 and isinstance(arguments[0], torch.Tensor):
+def _one_or_named(model: nn.Module, inputs: Inputs) -> Any:
+    """The only argument, or all of them by the names that the forward gives them; None where some have none."""
+    arguments, options = call_arguments(inputs)
+    if len(arguments) == 1 and not options and isinstance(arguments[0], torch.Tensor):
         return arguments[0]
-    parameters = inspect.signature(model.forward).parameters.values()
-    names = [parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
-    if len(names) < len(arguments):
-        raise ProfilerError("it calls a network with one tensor or with keyword arguments only")
-    return dict(zip(names, arguments, strict=False))
+    return all_by_name(model, inputs)
 
 
 def _watched_wrapper(wrapper: Any, functions: Mapping[int, str], running: Running, figures: Tally, seen: Tally) -> Any:

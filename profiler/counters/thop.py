@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from profiler.counters.calling import installed_version, positional_arguments
+from profiler.counters.calling import installed_version, positional
 from profiler.counters.watching import Tally
 from profiler.records import CounterRecord
 
@@ -33,8 +33,8 @@ def count_with_thop(model: nn.Module, inputs: Any) -> CounterRecord:
 
     known = dict(thop.register_hooks)
     thop.register_hooks.update({kind: watched(hook) for kind, hook in known.items()})
-    arguments = positional_arguments(model, inputs)
-    total, _, layers = thop.profile(model, inputs=arguments, verbose=False, ret_layer_info=True)
+    with positional(model, inputs) as arguments:
+        total, _, layers = thop.profile(model, inputs=arguments, verbose=False, ret_layer_info=True)
     figures = Tally()
     unsupported = Tally()
     for name, module, figure in _layers("", model, total, layers):

@@ -5,25 +5,30 @@ torchinfo multiplies the parameters of each module without children by sizes of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
+import torch
 from torch import nn
 
-from profiler.counters.calling import installed_version
+from profiler.counters.calling import installed_version, positional_tensors
 from profiler.counters.watching import Tally
 from profiler.records import CounterRecord
+from profiler.tracing import Inputs, call_arguments
 
 NAME = "torchinfo"
 ALL_LEVELS = 10**6
 
 
-def count_with_torchinfo(model: nn.Module, inputs: Any) -> CounterRecord:
+def count_with_torchinfo(model: nn.Module, inputs: Inputs) -> CounterRecord:
     """What torchinfo says of one call of ``model``; ``seen`` says in how many calls it saw each module."""
     torchinfo: Any = import_module("torchinfo")
-    data = dict(inputs) if isinstance(inputs, Mapping) else list(inputs)
-    statistics = torchinfo.summary(model, input_data=data, depth=ALL_LEVELS, verbose=0)
+    arguments, options = call_arguments(inputs)
+    if options and not arguments and all(isinstance(value, torch.Tensor) for value in options.values()):
+        statistics = torchinfo.summary(model, input_data=options, depth=ALL_LEVELS, verbose=0)
+    else:
+        with positional_tensors(model, inputs) as tensors:
+            statistics = torchinfo.summary(model, input_data=list(tensors), depth=ALL_LEVELS, verbose=0)
     names = {id(module): name for name, module in reversed(list(model.named_modules()))}
     figures, seen, unsupported = Tally(), Tally(), Tally()
     for layer in statistics.summary_list:

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from profiler.counters.calling import installed_version, positional_arguments
+from profiler.counters.calling import installed_version, positional_tensors
 from profiler.counters.watching import Tally
 from profiler.records import CounterRecord
 from profiler.rules import REGISTRY
@@ -34,9 +34,9 @@ def count_with_torchprofile(model: nn.Module, inputs: Any) -> CounterRecord:
         return graphs[-1]
 
     profiling.trace = keep
-    with warnings.catch_warnings(), _named_scopes(model):
+    with positional_tensors(model, inputs) as arguments, warnings.catch_warnings(), _named_scopes(model):
         warnings.simplefilter("ignore")
-        results = profiling.profile_macs(model, positional_arguments(model, inputs), reduction=None)
+        results = profiling.profile_macs(model, arguments, reduction=None)
     figures, seen, unsupported = Tally(), Tally(), Tally()
     for node in graphs[-1].nodes:
         module = node.scope.rpartition("/")[2]

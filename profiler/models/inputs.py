@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from profiler.config import INTEGER_DTYPES, InputSpec, InputValue
+from profiler.config import INTEGER_DTYPES, InputsOfCall, InputSpec, InputValue
 from profiler.errors import FOREIGN_ERRORS, TargetError
 from profiler.models.targets import find_builder, reason
 
@@ -34,13 +34,14 @@ def default_inputs(
 
 
 def build_inputs(
-    inputs: tuple[InputValue, ...] | Mapping[str, InputValue],
+    inputs: tuple[InputValue, ...] | Mapping[str, InputValue] | InputsOfCall,
     *,
     dtype: str = "float32",
     device: str = "meta",
     seed: int = 0,
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """``inputs`` as (positional arguments, keyword arguments): a tuple gives the first, a mapping the second.
+    """``inputs`` as (positional arguments, keyword arguments): a tuple gives the first, a mapping the second,
+    ``{args: [...], kwargs: {...}}`` both.
 
     A tensor without a dtype has ``dtype``.  On a real device the values are drawn from a generator with
     ``seed``: floating ones are normally distributed, integers lie in ``low`` ≤ value < ``high``.  Lists,
@@ -57,6 +58,8 @@ def build_inputs(
             return [build(item) for item in value]
         return value
 
+    if isinstance(inputs, InputsOfCall):
+        return tuple(map(build, inputs.args)), {key: build(value) for key, value in inputs.kwargs.items()}
     if isinstance(inputs, Mapping):
         return (), {key: build(value) for key, value in inputs.items()}
     return tuple(build(value) for value in inputs), {}

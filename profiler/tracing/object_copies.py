@@ -40,18 +40,20 @@ class InputCopy:
     """A copy of ``value``, the ``result``, with ``change`` applied to every tensor inside.
 
     What was one object, or one tensor, is one in the copy.  Tensors that share memory do so in the copy as well,
-    where ``change`` keeps their shapes.  Of packed sequences only the data is changed: their lengths have to stay.
-    ``tensors`` are those that were changed, each with what took its place.  ``memo`` maps the ids of what was copied
-    before to its copies, as that of ``copy.deepcopy`` does.  Raises :class:`TraceError` where an object with tensors
-    inside cannot be copied.
+    where ``change`` keeps their shapes, unless ``keep_memory`` is false.  Of packed sequences only the data is
+    changed: their lengths have to stay.  ``tensors`` are those that were changed, each with what took its place.
+    ``memo`` maps the ids of what was copied before to its copies, as that of ``copy.deepcopy`` does.  Raises
+    :class:`TraceError` where an object with tensors inside cannot be copied.
     """
 
-    def __init__(self, value: Any, change: Change, memo: dict[int, Any] | None = None) -> None:
+    def __init__(
+        self, value: Any, change: Change, memo: dict[int, Any] | None = None, *, keep_memory: bool = True
+    ) -> None:
         self.tensors: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._change = change
         self._memo: dict[int, Any] = {} if memo is None else memo
         self._kept: list[Any] = []
-        self._memory = SharedMemory(tensors_in(value))
+        self._memory = SharedMemory(tensors_in(value) if keep_memory else ())
         try:
             self.result = self.copied(value)
         except RecursionError as error:

@@ -26,10 +26,10 @@ from profiler.tracing.object_copies import InputCopy, SharedMemory
 from profiler.tracing.objects import returned_tensors, tensors_in
 from profiler.tracing.optimizers import make_optimizer
 from profiler.tracing.private import flex_attention_traceable, without_compiler
-from profiler.tracing.randomness import fixed_random_state
 from profiler.tracing.recorder import OpRecorder, Origins
 from profiler.tracing.scope import ModuleScope
 from profiler.tracing.scripts import as_written, frozen_weights, has_scripts, script_type
+from profiler.tracing.state import kept_state
 from profiler.tracing.surroundings import unaffected_by_caller
 from profiler.tracing.tensors import SPARSE
 from profiler.tracing.uses import with_use
@@ -159,6 +159,7 @@ class _GraphError(TraceError):
     """The network asked for a derivative of what was computed without gradients."""
 
 
+@kept_state()
 def _trace_run(make: Callable[[], Attempt], run: Run) -> Trace:
     attempt = make()
     twin = attempt.network
@@ -171,7 +172,7 @@ def _trace_run(make: Callable[[], Attempt], run: Run) -> Trace:
     for tensor in tensors_in((attempt.arguments, attempt.options)):
         if not origins.is_parameter(tensor):
             origins.add_activation(tensor)
-    with fixed_random_state(), flex_attention_traceable(), causal_bias_traceable(), as_written(twin):
+    with flex_attention_traceable(), causal_bias_traceable(), as_written(twin):
         scope, recorder = run(attempt, origins)
     if not recorder.calls:
         raise TraceError(

@@ -1,5 +1,6 @@
 """Inputs of a config → arguments of a forward."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 import profiler
-from profiler.config import DTYPES, INTEGER_DTYPES, Config, InputSpec
+from profiler.api import profile_config
+from profiler.config import DTYPES, INTEGER_DTYPES, Config, InputsFrom, InputSpec, load_config
+from profiler.errors import ConfigError
 from profiler.models.inputs import build_inputs
 
 
@@ -132,3 +135,48 @@ def test_sizes_that_are_given_decide_what_is_counted() -> None:
     arguments, _ = build_inputs((InputSpec(shape=(6, 4)), sizes))
     profile = profiler.profile(Pieces(), arguments)
     assert (profile.total.macs, profile.trace.real_run) == ((1 + 5 + 2) * 4 * 4, "")
+
+
+def test_positional_and_keyword_arguments_together(tmp_path: Path) -> None:
+    """``args`` and ``kwargs`` side by side are both; in ``kwargs`` any name may stand, these two and ``shape`` too."""
+    (tmp_path / "net.yaml").write_text(
+        "model: {target: 'torch.nn:Linear'}\n"
+        "inputs: {args: [{shape: [2, 3]}, 5], kwargs: {args: {shape: [4]}, kwargs: null, shape: [1, 2]}}\n"
+    )
+    config = load_config(tmp_path / "net.yaml")
+    assert config.inputs is not None
+    assert not isinstance(config.inputs, InputsFrom)
+    arguments, options = build_inputs(config.inputs)
+    assert [arguments[0].shape, arguments[1]] == [(2, 3), 5]
+    assert options["args"].shape == (4,)
+    assert (options["kwargs"], options["shape"]) == (None, [1, 2])
+    assert Config.model_validate_json(config.model_dump_json()).inputs == config.inputs
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ("{args: {shape: [1]}, kwargs: {}}", "inputs.args: found {'shape': [1]}, expected a list"),
+        ("{args: [], kwargs: [{shape: [1]}]}", "inputs.kwargs: found [{'shape': [1]}], expected a mapping"),
+        ("{args: [{shape: [0]}], kwargs: {}}", "inputs.args.0.shape.0: found 0, expected a positive integer"),
+        ("{args: [], kwargs: {1: 2}}", "inputs.kwargs.1: found 1, expected a string as key"),
+    ],
+)
+def test_what_is_wrong_in_both_kinds_of_arguments_is_named(tmp_path: Path, inputs: str, message: str) -> None:
+    """One line, with the key."""
+    (tmp_path / "net.yaml").write_text(f"model: {{target: 'torch.nn:Linear'}}\ninputs: {inputs}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path / "net.yaml")
+    assert str(caught.value).endswith(message)
+
+
+def test_a_config_with_both_kinds_of_arguments_is_profiled(tmp_path: Path) -> None:
+    """Queries by position, keys and values by name: the projections, the scores and their sums of 2 heads of 4."""
+    (tmp_path / "net.yaml").write_text(
+        "model: {target: 'torch.nn:MultiheadAttention', kwargs: {embed_dim: 8, num_heads: 2, bias: false}}\n"
+        "inputs:\n"
+        "  args: [{shape: [3, 1, 8]}]\n"
+        "  kwargs: {key: {shape: [5, 1, 8]}, value: {shape: [5, 1, 8]}, need_weights: false}\n"
+    )
+    profile = profile_config(load_config(tmp_path / "net.yaml"), crosscheck=False)
+    assert profile.total.macs == 2 * 3 * 8 * 8 + 2 * 5 * 8 * 8 + 2 * 2 * 3 * 5 * 4
