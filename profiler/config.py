@@ -502,7 +502,7 @@ EXPECTED = {
 }
 """pydantic's error types, in the words of a config file; its own words serve for the rest."""
 
-TAGS = ("<tensor>", "<list>", "<mapping>", "<value>", "<from>")
+TAGS = ("<tensor>", "<list>", "<mapping>", "<value>", "<from>", "<call>")
 """What pydantic puts into the place of an input; not keys of the file."""
 
 
