@@ -6,12 +6,12 @@ last number given is that of its node; while a backward operation runs, its node
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from profiler.tracing.private import gradients_asked_for, last_node_number, running_node
+from profiler.tracing.private import gradients_asked_for, last_node_number, node_that_runs, running_node
 
 Place = tuple[str, int]
 """A module's name, and which of its calls."""
@@ -64,13 +64,38 @@ def without_unasked(op: str, result: Any) -> Any:
     return tuple(gradient if asked else None for gradient, asked in zip(result, asked_for, strict=True))
 
 
+def nodes_between(before: Iterable[Any], after: Iterable[Any]) -> list[Any]:
+    """The autograd nodes by which those ``after`` depend on those ``before``, the latter not among them."""
+    seen = {node for node in before if node is not None}
+    found: list[Any] = []
+    rest = [node for node in after if node is not None]
+    while rest:
+        node = rest.pop()
+        if node not in seen:
+            seen.add(node)
+            found.append(node)
+            rest.extend(behind for behind, _ in node.next_functions if behind is not None)
+    return found
+
+
 class BackwardScope:
     """Remembers, node by node, which forward operation made it."""
 
     def __init__(self) -> None:
         self._sources: dict[int, Source] = {}
+        self._owners: dict[Any, BackwardScope] = {}
         self._gathered: list[int] | None = None
         self._latest = Source(("", 1), None)
+
+    def in_other_thread(self) -> BackwardScope:
+        """The same for another thread, in which nodes are numbered from the start: they have to be claimed."""
+        other = BackwardScope()
+        other._owners = self._owners
+        return other
+
+    def claim(self, nodes: Iterable[Any]) -> None:
+        """Those nodes were made in this thread."""
+        self._owners.update(dict.fromkeys(nodes, self))
 
     def note(self, place: Place, kind: str) -> None:
         """The forward operation that runs now made the last node, unless an earlier one did: it has none then."""
@@ -104,7 +129,8 @@ class BackwardScope:
         operation in place on a view makes a second node, which runs the first one.
         """
         number, custom = running_node()
-        source = self._sources.get(number) or self._sources.get(number - 1)
+        sources = self._owners.get(node_that_runs(), self)._sources if self._owners else self._sources
+        source = sources.get(number) or sources.get(number - 1)
         if source is not None:
             self._latest = replace(source, kind=None) if custom else source
         else:

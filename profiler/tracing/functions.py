@@ -122,7 +122,11 @@ class FunctionWatcher(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         self._autograd.follow()
+        if self._recorder.closed:
+            return func(*args, **kwargs)
         try:
+            if self._recorder.claims_nodes:
+                return self._recorder.claiming_nodes(self._call, func, args, kwargs)
             return self._call(func, args, kwargs)
         except Exception as error:
             self._recorder.note_failing_function(error, func, args)

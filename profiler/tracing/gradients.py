@@ -75,6 +75,10 @@ class Autograd:
         other._shared = self._shared
         return other
 
+    def close(self) -> None:
+        """The run is over: threads that go on are left alone."""
+        self._shared.may_skip = False
+
     def __enter__(self) -> Autograd:
         self._before = autograd_is_skipped()
         self.follow()

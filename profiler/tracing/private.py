@@ -89,6 +89,7 @@ __all__ = [
     "last_node_number",
     "method_graphs",
     "nested_shapes",
+    "node_that_runs",
     "operator_name",
     "operators",
     "overload_name",
@@ -245,6 +246,11 @@ def running_node() -> tuple[int, bool]:
     if node is None:
         return -1, False
     return node._sequence_nr(), isinstance(node, torch.autograd.function.BackwardCFunction)
+
+
+def node_that_runs() -> Any:
+    """The autograd node that runs now, or None."""
+    return _running_node()
 
 
 def gradients_asked_for() -> tuple[bool, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from profiler.opcount import Term
 from profiler.records import OpCall, Phase, Status, TensorSpec
 from profiler.rules.registry import Entry, Registry
 from profiler.tracing.asking import ask
-from profiler.tracing.backward import BackwardScope, Place, kind_of_gradient, without_unasked
+from profiler.tracing.backward import BackwardScope, Place, kind_of_gradient, nodes_between, without_unasked
 from profiler.tracing.copying import to_meta
 from profiler.tracing.failures import FunctionFailure, OpFailure
 from profiler.tracing.gradients import Autograd
@@ -78,7 +79,7 @@ class Origins:
         self._activations: set[int] = set()
         self._kept: list[Any] = []
         self._roots: dict[int, tuple[str, ...]] = {}
-        self.uses: dict[str, list[int]] = {}
+        self._uses: dict[str, list[tuple[list[OpCall], int]]] = {}
 
     def add_parameter(self, name: str, tensor: torch.Tensor) -> None:
         """``tensor`` is the parameter ``name`` of the network."""
@@ -93,11 +94,15 @@ class Origins:
         """Whether it is a parameter of the network, or of a module that the network does not hold, or made of such."""
         return isinstance(tensor, nn.Parameter) or _storage(tensor) in self._parameters
 
-    def note_use(self, inputs: list[torch.Tensor], call: int) -> None:
-        """The operation call of that index reads ``inputs``: it uses the parameters that they are or are made of."""
+    def uses(self, name: str) -> list[OpCall]:
+        """The calls of operations that read the parameter ``name``, or what is made of it."""
+        return [calls[index] for calls, index in self._uses.get(name, ())]
+
+    def note_use(self, inputs: list[torch.Tensor], calls: list[OpCall], index: int) -> None:
+        """That one of ``calls`` reads ``inputs``: it uses the parameters that they are or are made of."""
         for tensor in inputs:
             for name in self._roots.get(_storage(tensor), ()):
-                self.uses.setdefault(name, []).append(call)
+                self._uses.setdefault(name, []).append((calls, index))
 
     def follow(self, op: str, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
         """Note where the results of the operation ``op`` come from, given what went in."""
@@ -169,6 +174,8 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.function_failure: FunctionFailure | None = None
         self.data_dependent: dict[str, bool] = {}
         self.met_meta = False
+        self.closed = False
+        self.claims_nodes = False
         self.muted = False
         self.kind_within: str | None = None
         self._registry = registry
@@ -181,10 +188,43 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._zeros = ZeroTensors()
         self._padded = PaddedTensors()
 
+    def in_other_thread(self, kind_within: str | None) -> OpRecorder:
+        """A recorder for another thread: of its own calls, of the same tensors and places."""
+        other = copy.copy(self)
+        other.muted, other.kind_within = False, kind_within
+        TorchDispatchMode.__init__(other)  # type: ignore[no-untyped-call]
+        other.autograd = self.autograd.in_other_thread()
+        other.calls = []
+        other.failure = other.function_failure = None
+        other._zeros = ZeroTensors()
+        if self._graph is not None:
+            other._graph = self._graph.in_other_thread()
+            other.claims_nodes = True
+        return other
+
+    def claiming_nodes(self, call: Callable[..., Any], func: Any, args: Any, kwargs: Any) -> Any:
+        """The result of a function, whose autograd nodes are noted as made in this thread."""
+        inputs: list[torch.Tensor] = []
+        collect((args, kwargs), inputs)
+        before = [tensor.grad_fn for tensor in inputs]
+        result = call(func, args, kwargs)
+        outputs: list[torch.Tensor] = []
+        collect(result, outputs)
+        if self._graph is not None:
+            self._graph.claim(nodes_between(before, [tensor.grad_fn for tensor in outputs]))
+        return result
+
+    def close(self) -> None:
+        """The run is over: a thread that goes on is left alone."""
+        self.closed = True
+        self.autograd.close()
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if not PLAIN.issuperset(types):
             # A tensor that is made of others (a jagged one): it runs its operations on those, which come here.
             return NotImplemented
+        if self.closed:
+            return func(*args, **(kwargs or {}))
         known = self._known.get(func)
         if known is None:
             known = self._known[func] = self._look_up(func)
@@ -382,7 +422,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kind, terms = self._cost(known, args, kwargs, result, (*inputs, *outputs), specs)
         status: Status = "uncounted" if kind == "uncounted" else "counted" if terms else "free"
         phase, (module, module_call), kind = self._where(known.name, kind)
-        self._origins.note_use(inputs, len(self.calls))
+        self._origins.note_use(inputs, self.calls, len(self.calls))
         self.calls.append(
             OpCall(
                 known.name, kind, status, module, module_call, phase, input_specs, output_specs, terms, known.overload

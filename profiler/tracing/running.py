@@ -13,7 +13,7 @@ from torch import nn
 
 from profiler.errors import FOREIGN_ERRORS, NeedsDataError, ProfilerError, TraceError
 from profiler.parameters import parameter_records
-from profiler.records import ROOT, Mode, Trace, show_shapes
+from profiler.records import ROOT, Mode, OpCall, Trace, show_shapes
 from profiler.rules import REGISTRY
 from profiler.tracing.backward import BackwardScope
 from profiler.tracing.calls import Inputs, call_arguments
@@ -32,6 +32,7 @@ from profiler.tracing.scripts import as_written, frozen_weights, has_scripts, sc
 from profiler.tracing.state import kept_state
 from profiler.tracing.surroundings import unaffected_by_caller
 from profiler.tracing.tensors import SPARSE
+from profiler.tracing.threads import RunInThreads
 from profiler.tracing.uses import with_use
 from profiler.tracing.values import LARGEST
 
@@ -49,7 +50,16 @@ class Attempt:
     values: Sequence[tuple[torch.Tensor, torch.Tensor]] = ()
 
 
-Run = Callable[[Attempt, Origins], tuple[ModuleScope, OpRecorder]]
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What hooks and recorders saw of a run: ``calls`` are those of all its threads."""
+
+    scope: ModuleScope
+    recorder: OpRecorder
+    calls: list[OpCall]
+
+
+Run = Callable[[Attempt, Origins], Recorded]
 """Runs an attempt, once, under hooks and a recorder."""
 
 
@@ -173,16 +183,18 @@ def _trace_run(make: Callable[[], Attempt], run: Run) -> Trace:
         if not origins.is_parameter(tensor):
             origins.add_activation(tensor)
     with flex_attention_traceable(), causal_bias_traceable(), as_written(twin):
-        scope, recorder = run(attempt, origins)
-    if not recorder.calls:
+        recorded = run(attempt, origins)
+    if not recorded.calls:
         raise TraceError(
             f"{type(twin).__name__} ran no operation at all: there is nothing to count in an empty network"
         )
-    parameters = tuple(
-        with_use(record, (recorder.calls[index] for index in origins.uses.get(record.names[0], ())))
-        for record in parameter_records(twin)
+    parameters = tuple(with_use(record, origins.uses(record.names[0])) for record in parameter_records(twin))
+    return Trace(
+        tuple(recorded.calls),
+        recorded.scope.modules(),
+        parameters,
+        data_dependent=tuple(recorded.recorder.data_dependent),
     )
-    return Trace(tuple(recorder.calls), scope.modules(), parameters, data_dependent=tuple(recorder.data_dependent))
 
 
 def _make_lazy_parts(attempt: Attempt) -> None:
@@ -202,13 +214,15 @@ def _make_lazy_parts(attempt: Attempt) -> None:
 
 def _run_inference(
     gradients: Callable[[], AbstractContextManager[Any]], autograd: Autograd, attempt: Attempt, origins: Origins
-) -> tuple[ModuleScope, OpRecorder]:
+) -> Recorded:
     twin = attempt.network
     scope, recorder = _recording(attempt, origins, None, autograd)
-    watcher = FunctionWatcher(recorder, _home(twin, recorder))
-    with gradients(), _explained(twin, scope, recorder), autograd, watcher, recorder:
+    home = _home(twin, recorder)
+    threads = RunInThreads(scope, recorder, home)
+    watcher = FunctionWatcher(recorder, home)
+    with gradients(), _explained(twin, scope, recorder, threads), threads.followed(), autograd, watcher, recorder:
         twin(*attempt.arguments, **attempt.options)
-    return scope, recorder
+    return Recorded(scope, recorder, threads.calls)
 
 
 def _recording(
@@ -229,11 +243,14 @@ def _home(twin: nn.Module, recorder: OpRecorder) -> torch.device:
     return torch.device("meta" if on_meta else "cpu")
 
 
-def _run_training(optimizer: str | None, attempt: Attempt, origins: Origins) -> tuple[ModuleScope, OpRecorder]:
+def _run_training(optimizer: str | None, attempt: Attempt, origins: Origins) -> Recorded:
     twin = attempt.network
     scope, recorder = _recording(attempt, origins, BackwardScope(), Autograd(may_skip=False))
-    watcher = FunctionWatcher(recorder, _home(twin, recorder))
-    with torch.enable_grad(), _explained(twin, scope, recorder), recorder.autograd, watcher:
+    home = _home(twin, recorder)
+    threads = RunInThreads(scope, recorder, home)
+    watcher = FunctionWatcher(recorder, home)
+    explained = _explained(twin, scope, recorder, threads)
+    with torch.enable_grad(), explained, threads.followed(), recorder.autograd, watcher:
         with recorder:
             result = twin(*attempt.arguments, **attempt.options)
         roots = [tensor for tensor in returned_tensors(result) if tensor.requires_grad]
@@ -247,7 +264,7 @@ def _run_training(optimizer: str | None, attempt: Attempt, origins: Origins) -> 
             torch.autograd.backward(roots, gradients)
         if optimizer is not None:
             _step(make_optimizer(optimizer, twin), recorder)
-    return scope, recorder
+    return Recorded(scope, recorder, threads.calls)
 
 
 def _step(optimizer: torch.optim.Optimizer, recorder: OpRecorder) -> None:
@@ -271,10 +288,12 @@ def _real_input(tensor: torch.Tensor) -> torch.Tensor:
 
 
 @contextmanager
-def _explained(twin: nn.Module, scope: ModuleScope, recorder: OpRecorder) -> Iterator[None]:
+def _explained(twin: nn.Module, scope: ModuleScope, recorder: OpRecorder, threads: RunInThreads) -> Iterator[None]:
     """Turns what the network raises into a :class:`TraceError` that names the module and the shapes."""
     try:
         yield
+        if threads.lacked_data():
+            raise NeedsDataError(f"{script_type(twin)} needs data that the meta device has not in another thread")
     except ProfilerError:
         raise
     except FOREIGN_ERRORS as error:
@@ -289,7 +308,7 @@ def _explained(twin: nn.Module, scope: ModuleScope, recorder: OpRecorder) -> Ite
         what = ""
         if recorder.failure is not None:
             what = f" in {recorder.failure.op} of {show_shapes(recorder.failure.inputs)}"
-        if for_lack_of_data(cause, recorder.failure, recorder.function_failure):
+        if for_lack_of_data(cause, recorder.failure, recorder.function_failure) or threads.met_lack_of_data():
             raise NeedsDataError(f"{where} needs data that the meta device has not{what}") from error
         lacking = _GraphError if lacks_graph(cause) else TraceError
         raise lacking(f"{where} raised {type(cause).__name__}{what}: {reason}") from error

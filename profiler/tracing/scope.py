@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import functools
+import threading
 from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import MethodType
 from typing import Any
@@ -100,7 +103,8 @@ class WatchedForward:
             scope.enter(module, (args, kwargs))
         output = None
         try:
-            output = self._original(*args, **kwargs)
+            with scope.in_thread() if scope.in_thread is not None else nullcontext():
+                output = self._original(*args, **kwargs)
             return output
         except FOREIGN_ERRORS as error:
             scope.note_failure(error)
@@ -134,7 +138,10 @@ class ModuleScope:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
-        self.stack: list[Running] = []
+        self.in_thread: Callable[[], AbstractContextManager[None]] | None = None
+        self._stacks: dict[int, list[Running]] = {}
+        self._first: list[Running] = []
+        self._first_thread = threading.get_ident()
         self.failure: Failure | None = None
         self._failed_with: BaseException | None = None
         self._seen: dict[str, _Seen] = defaultdict(_Seen)
@@ -148,6 +155,27 @@ class ModuleScope:
                 self._attach(module)
         for script in script_roots(model):
             self._attach_script(script)
+
+    @property
+    def stack(self) -> list[Running]:
+        """The modules that are running in this thread, the innermost one last."""
+        thread = threading.get_ident()
+        return self._first if thread == self._first_thread else self._stacks.setdefault(thread, [])
+
+    @contextmanager
+    def stack_of_thread(self, stack: list[Running] | None) -> Iterator[None]:
+        """In this thread, the modules of ``stack`` are running; where it is None, those that are."""
+        thread = threading.get_ident()
+        before = self._stacks.get(thread)
+        if stack is not None:
+            self._stacks[thread] = list(stack)
+        try:
+            yield
+        finally:
+            if stack is not None:
+                self._stacks.pop(thread)
+                if before is not None:
+                    self._stacks[thread] = before
 
     @property
     def current(self) -> tuple[str, int]:

@@ -1,0 +1,231 @@
+"""Work that a forward gives to other threads is recorded as its own.
+
+Hooks, modes and grad mode belong to one thread.  While a network is traced, a thread that a traced thread starts, and a
+piece of work that it hands to a pool of threads, get modes of their own, which write to the same records.  So does a
+module of the network that is called in any other thread.  Threads of other work are left alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.pool import Pool, ThreadPool
+from typing import Any, cast
+
+import torch
+
+from profiler.errors import FOREIGN_ERRORS
+from profiler.records import OpCall
+from profiler.tracing.failures import for_lack_of_data
+from profiler.tracing.functions import FunctionWatcher
+from profiler.tracing.recorder import OpRecorder
+from profiler.tracing.scope import ModuleScope, Running
+
+
+class _Here(threading.local):
+    """What the running thread is traced by, if it is, and whether it makes a pool, whose threads are no work."""
+
+    recorder: OpRecorder | None = None
+    run: RunInThreads | None = None
+    makes_pool: bool = False
+
+
+_here = _Here()
+
+
+class RunInThreads:
+    """One run of a network, with all the threads that take part in it."""
+
+    def __init__(self, scope: ModuleScope, recorder: OpRecorder, home: torch.device) -> None:
+        self._scope = scope
+        self._recorders = [recorder]
+        self._home = home
+        self._is_over = False
+        self._raised: list[tuple[BaseException, OpRecorder]] = []
+
+    @property
+    def calls(self) -> list[OpCall]:
+        """What was recorded in all threads, one thread after the other."""
+        return [call for recorder in self._recorders for call in recorder.calls]
+
+    def lacked_data(self) -> bool:
+        """Whether work in another thread ended because the meta device could not do it."""
+        return any(_lacks_data(error, recorder) for error, recorder in self._raised)
+
+    def met_lack_of_data(self) -> bool:
+        """Whether anything in another thread failed so, which may have been caught there."""
+        failures = [(other.failure.error, other) for other in self._recorders[1:] if other.failure is not None]
+        return any(_lacks_data(error, recorder) for error, recorder in (*self._raised, *failures))
+
+    @contextmanager
+    def followed(self) -> Iterator[None]:
+        """The running thread is the first of the run; the others are recorded as long as it lasts."""
+        with _patched(), self._as_this_thread(self._recorders[0]):
+            self._scope.in_thread = self.in_this_thread
+            try:
+                yield
+            finally:
+                self._is_over = True
+                self._scope.in_thread = None
+                for recorder in self._recorders[1:]:
+                    recorder.close()
+
+    def following(self, function: Callable[..., Any], *, quietly: bool = False) -> Callable[..., Any]:
+        """``function``, recorded in whatever thread it is called, as if it were called here.
+
+        Where it raises for lack of data, which a real run will not, ``quietly`` says that nobody needs to hear.
+        """
+        recorder = cast(OpRecorder, _here.recorder)
+        stack, kind = list(self._scope.stack), recorder.kind_within
+
+        def followed(*args: Any, **kwargs: Any) -> Any:
+            if _here.run is self or self._is_over:
+                return function(*args, **kwargs)
+            with self._recording(recorder, stack, kind) as own:
+                try:
+                    return function(*args, **kwargs)
+                except FOREIGN_ERRORS as error:
+                    self._raised.append((error, own))
+                    if not (quietly and _lacks_data(error, own)):
+                        raise
+                    return None
+
+        return followed
+
+    @contextmanager
+    def in_this_thread(self) -> Iterator[None]:
+        """The running thread, which may be of no run, calls a module of the network."""
+        if _here.run is self or self._is_over:
+            yield
+            return
+        with self._recording(self._recorders[0], None, None) as own:
+            try:
+                yield
+            except FOREIGN_ERRORS as error:
+                self._raised.append((error, own))
+                raise
+
+    @contextmanager
+    def _recording(
+        self, source: OpRecorder, stack: list[Running] | None, kind_within: str | None
+    ) -> Iterator[OpRecorder]:
+        own = source.in_other_thread(kind_within)
+        self._recorders.append(own)
+        watcher = FunctionWatcher(own, self._home)
+        with self._scope.stack_of_thread(stack), self._as_this_thread(own), own.autograd, watcher, own:
+            yield own
+
+    @contextmanager
+    def _as_this_thread(self, recorder: OpRecorder) -> Iterator[None]:
+        before = _here.recorder, _here.run
+        _here.recorder, _here.run = recorder, self
+        try:
+            yield
+        finally:
+            _here.recorder, _here.run = before
+
+
+def _lacks_data(error: BaseException, recorder: OpRecorder) -> bool:
+    return for_lack_of_data(error, recorder.failure, recorder.function_failure)
+
+
+def _follows_now() -> RunInThreads | None:
+    """The run that work which is handed on now belongs to: none within an operation, whose work its rule knows."""
+    recorder = _here.recorder
+    return None if recorder is None or recorder.muted or recorder.autograd.held else _here.run
+
+
+def _followed(function: Any) -> Any:
+    run = _follows_now()
+    return function if run is None else run.following(function)
+
+
+def _start(original: Callable[..., Any]) -> Callable[..., Any]:
+    def start(thread: threading.Thread) -> Any:
+        run = None if _here.makes_pool else _follows_now()
+        if run is not None:
+            work = run.following(thread.run, quietly=True)
+
+            def once() -> None:
+                vars(thread).pop("run", None)
+                work()
+
+            vars(thread)["run"] = once
+        return original(thread)
+
+    return start
+
+
+def _submit(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A pool of threads is given a function to call: the function is followed, and not the threads that wait for it."""
+
+    def submit(pool: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        with _making_pool():
+            return original(pool, _followed(function), *args, **kwargs)
+
+    return submit
+
+
+def _submit_to_threads(original: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for pools of ``multiprocessing``, which may be of threads or of processes."""
+
+    def submit(pool: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
+        return original(pool, _followed(func) if isinstance(pool, ThreadPool) else func, *args, **kwargs)
+
+    return submit
+
+
+def _make_pool(original: Callable[..., Any]) -> Callable[..., Any]:
+    def make(pool: Any, *args: Any, **kwargs: Any) -> Any:
+        with _making_pool():
+            return original(pool, *args, **kwargs)
+
+    return make
+
+
+@contextmanager
+def _making_pool() -> Iterator[None]:
+    before, _here.makes_pool = _here.makes_pool, True
+    try:
+        yield
+    finally:
+        _here.makes_pool = before
+
+
+_PATCHES: tuple[tuple[type, str, Callable[[Callable[..., Any]], Callable[..., Any]]], ...] = (
+    (threading.Thread, "start", _start),
+    (ThreadPoolExecutor, "submit", _submit),
+    (Pool, "__init__", _make_pool),
+    (Pool, "apply_async", _submit_to_threads),
+    (Pool, "_map_async", _submit_to_threads),
+    (Pool, "imap", _submit_to_threads),
+    (Pool, "imap_unordered", _submit_to_threads),
+)
+"""The methods by which Python starts threads and hands work to them, each with what takes its place in a trace."""
+
+_LOCK = threading.Lock()
+_runs = 0
+_originals: dict[tuple[type, str], Any] = {}
+
+
+@contextmanager
+def _patched() -> Iterator[None]:
+    """The methods are the same for all threads: they are set back when the last trace is through."""
+    global _runs
+    with _LOCK:
+        if not _runs:
+            for owner, name, replacement in _PATCHES:
+                _originals[owner, name] = vars(owner)[name]
+                setattr(owner, name, replacement(_originals[owner, name]))
+        _runs += 1
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _runs -= 1
+            if not _runs:
+                for (owner, name), original in _originals.items():
+                    setattr(owner, name, original)
+                _originals.clear()

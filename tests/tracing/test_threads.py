@@ -1,0 +1,367 @@
+"""Work that a forward gives to other threads is counted, in the module whose work it is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import Pool, ThreadPool
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from profiler import profile
+from profiler.errors import TraceError
+from profiler.profiles import Profile
+from profiler.records import Mode
+from tests.tracing.test_running import image
+
+ROWS, SIZE, OUT = 3, 4, 5
+ONE = ROWS * SIZE * OUT
+"""The MACs of one of the two branches."""
+
+MODES = pytest.mark.parametrize("mode", ["inference", "training"])
+
+Way = Callable[[list[nn.Module], torch.Tensor], Any]
+"""How branches are run: modules and what all of them are given → their results."""
+
+
+class Branches(nn.Module):
+    """Two layers and their sum; how they are run is given."""
+
+    def __init__(self, way: Way, first: nn.Module | None = None) -> None:
+        super().__init__()
+        self.first = nn.Linear(SIZE, OUT) if first is None else first
+        self.second = nn.Linear(SIZE, OUT)
+        self.way = way
+
+    def forward(self, x: torch.Tensor) -> Any:
+        first, second = self.way([self.first, self.second], x)
+        return first + second
+
+
+def in_threads(branches: list[nn.Module], x: torch.Tensor) -> Any:
+    results: dict[int, Any] = {}
+
+    def work(index: int) -> None:
+        results[index] = branches[index](x)
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(len(branches))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [results[index] for index in range(len(branches))]
+
+
+class Worker(threading.Thread):
+    """A thread by a class of its own."""
+
+    def __init__(self, branch: nn.Module, x: torch.Tensor) -> None:
+        super().__init__()
+        self.branch, self.x, self.result = branch, x, torch.empty(0)
+
+    def run(self) -> None:
+        self.result = self.branch(self.x)
+
+
+def in_threads_of_a_class(branches: list[nn.Module], x: torch.Tensor) -> Any:
+    workers = [Worker(branch, x) for branch in branches]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not any("run" in vars(worker) for worker in workers)
+    return [worker.result for worker in workers]
+
+
+def in_a_pool(branches: list[nn.Module], x: torch.Tensor) -> Any:
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda branch: branch(x), branches))
+
+
+def in_a_pool_of_multiprocessing(branches: list[nn.Module], x: torch.Tensor) -> Any:
+    with ThreadPool(2) as pool:
+        return pool.map(lambda branch: branch(x), branches)
+
+
+def by_imap(branches: list[nn.Module], x: torch.Tensor) -> Any:
+    with ThreadPool(2) as pool:
+        return list(pool.imap(lambda branch: branch(x), branches))
+
+
+def by_asyncio(branches: list[nn.Module], x: torch.Tensor) -> Any:
+    async def gathered() -> Any:
+        return await asyncio.gather(*(asyncio.to_thread(branch, x) for branch in branches))
+
+    return asyncio.run(gathered())
+
+
+def by_fork(branches: list[nn.Module], x: torch.Tensor) -> Any:
+    jit: Any = torch.jit  # without annotations
+    future = jit.fork(branches[0], x)
+    return jit.wait(future), branches[1](x)
+
+
+def one_thread_in_another(branches: list[nn.Module], x: torch.Tensor) -> Any:
+    results: list[Any] = []
+    outer = threading.Thread(target=lambda: results.extend(in_threads(branches, x)))
+    outer.start()
+    outer.join()
+    return results
+
+
+def by_parallel_apply(branches: list[nn.Module], x: torch.Tensor) -> Any:
+    return nn.parallel.parallel_apply(branches, [x, x])
+
+
+@pytest.fixture(scope="module")
+def earlier_pools() -> Iterator[dict[str, Way]]:
+    """Pools, and a thread with a queue, whose threads were there before any trace."""
+    requests: queue.Queue[Any] = queue.Queue()
+
+    def serve() -> None:
+        while (request := requests.get()) is not None:
+            branch, x, answers = request
+            answers.put(branch(x))
+
+    def by_queue(branches: list[nn.Module], x: torch.Tensor) -> Any:
+        answers: queue.Queue[Any] = queue.Queue()
+        requests.put((branches[0], x, answers))
+        second = branches[1](x)
+        return answers.get(), second
+
+    server = threading.Thread(target=serve)
+    server.start()
+    with ThreadPoolExecutor(2) as pool, ThreadPool(2) as other:
+        list(pool.map(abs, range(4)))
+        yield {
+            "pool": lambda branches, x: list(pool.map(lambda branch: branch(x), branches)),
+            "pool of multiprocessing": lambda branches, x: other.map(lambda branch: branch(x), branches),
+            "queue": by_queue,
+        }
+    requests.put(None)
+    server.join()
+
+
+def macs(profile: Profile) -> dict[tuple[str, str], int]:
+    """MACs by module and phase."""
+    counts: dict[tuple[str, str], int] = {}
+    for call in profile.trace.calls:
+        if call.count.macs:
+            key = (call.module, call.phase)
+            counts[key] = counts.get(key, 0) + call.count.macs
+    return counts
+
+
+def expected(mode: Mode, first: int = ONE) -> dict[tuple[str, str], int]:
+    """Each branch once; in training the gradient of its weight too."""
+    phases = ("forward",) if mode == "inference" else ("forward", "backward")
+    return {(name, phase): cost for phase in phases for name, cost in (("first", first), ("second", ONE))}
+
+
+class Asks(nn.Module):
+    """What it returns depends on its data."""
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return x if x.sum().item() > -1e9 else 2 * x
+
+
+WAYS: dict[str, Way] = {
+    "threads": in_threads,
+    "a class": in_threads_of_a_class,
+    "pool": in_a_pool,
+    "pool of multiprocessing": in_a_pool_of_multiprocessing,
+    "imap": by_imap,
+    "asyncio": by_asyncio,
+    "fork": by_fork,
+    "nested": one_thread_in_another,
+}
+
+
+@MODES
+@pytest.mark.parametrize("way", WAYS)
+def test_work_in_other_threads_is_counted_in_its_module(way: str, mode: Mode) -> None:
+    """Threads and pools that the forward makes: all that runs in them, and its gradients."""
+    found = profile(Branches(WAYS[way]), image(ROWS, SIZE), mode=mode)
+    plain = profile(Branches(lambda branches, x: [branch(x) for branch in branches]), image(ROWS, SIZE), mode=mode)
+    assert macs(found) == expected(mode)
+    assert (found.total, found.status) == (plain.total, "complete")
+    assert {record.name: record.calls for record in found.trace.modules} == {"": 1, "first": 1, "second": 1}
+    assert {record.use for record in found.trace.parameters} == {"linear"}
+
+
+@MODES
+@pytest.mark.parametrize("way", ["pool", "pool of multiprocessing", "queue"])
+def test_work_for_threads_that_were_there_before_is_counted(
+    way: str, mode: Mode, earlier_pools: dict[str, Way]
+) -> None:
+    """What is handed to a pool that is kept, or a module that a thread of any kind calls."""
+    found = profile(Branches(earlier_pools[way]), image(ROWS, SIZE), mode=mode)
+    assert macs(found) == expected(mode)
+    assert found.status == "complete"
+
+
+@MODES
+def test_functions_in_other_threads_belong_to_the_module_that_starts_them(mode: Mode) -> None:
+    """A thread that calls no module works for the one that was running when it was started."""
+
+    class Inner(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(OUT, SIZE))
+
+        def forward(self, x: torch.Tensor) -> Any:
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(F.linear, x, self.weight).result()
+
+    found = profile(Branches(in_threads, Inner()), image(ROWS, SIZE), mode=mode)
+    assert macs(found) == expected(mode)
+
+
+@MODES
+def test_gradients_belong_to_the_threads_that_made_their_graphs(mode: Mode) -> None:
+    """Autograd numbers nodes in each thread from the start: branches of several sizes are told apart."""
+    deep = nn.Sequential(nn.Linear(SIZE, 7), nn.Tanh(), nn.Linear(7, OUT))
+    found = profile(Branches(in_threads, deep), image(ROWS, SIZE), mode=mode)
+    counts = macs(found)
+    assert counts["first.0", "forward"] == ROWS * SIZE * 7
+    assert counts["first.2", "forward"] == ROWS * 7 * OUT
+    if mode == "training":
+        assert counts["first.0", "backward"] == ROWS * SIZE * 7
+        assert counts["first.2", "backward"] == 2 * ROWS * 7 * OUT
+        assert counts["second", "backward"] == ONE
+
+
+@pytest.mark.skipif(not hasattr(torch, "accelerator"), reason="this torch has no torch.accelerator")
+def test_parallel_apply_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``nn.parallel.parallel_apply`` runs modules in threads; here as if there were an accelerator."""
+    monkeypatch.setattr(torch.accelerator, "current_stream", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(torch.accelerator, "device_index", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cpu"))
+    found = profile(Branches(by_parallel_apply), image(ROWS, SIZE))
+    assert macs(found) == expected("inference")
+    asks = nn.Sequential(nn.Linear(SIZE, OUT), Asks())
+    real = profile(Branches(by_parallel_apply, asks), torch.rand(ROWS, SIZE))
+    assert real.trace.real_run  # though what the thread raised comes out as another exception
+    assert sum(macs(real).values()) == 2 * ONE
+
+
+def test_many_threads_at_once_do_not_mix_up_modules() -> None:
+    """Each of many layers, of a size of its own, is counted where it is, whatever the threads interleave."""
+
+    class Many(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList(nn.Sequential(nn.Linear(SIZE, n), nn.Linear(n, OUT)) for n in range(1, 17))
+
+        def forward(self, x: torch.Tensor) -> Any:
+            with ThreadPoolExecutor(8) as pool:
+                return sum(pool.map(lambda layer: layer(x), self.layers))
+
+    for mode in ("inference", "training"):
+        counts = macs(profile(Many(), image(ROWS, SIZE), mode=mode))
+        for n in range(1, 17):
+            assert counts[f"layers.{n - 1}.0", "forward"] == ROWS * SIZE * n
+            assert counts[f"layers.{n - 1}.1", "forward"] == ROWS * n * OUT
+            if mode == "training":
+                assert counts[f"layers.{n - 1}.0", "backward"] == ROWS * SIZE * n
+                assert counts[f"layers.{n - 1}.1", "backward"] == 2 * ROWS * n * OUT
+
+
+def test_work_that_needs_data_in_a_thread_is_run_for_real(capfd: pytest.CaptureFixture[str]) -> None:
+    """A thread that ends for lack of data is noticed though its exception reaches nobody, and it says nothing."""
+
+    for way in (in_threads, in_a_pool):
+        asks = nn.Sequential(Asks(), nn.Linear(SIZE, OUT))
+        found = profile(Branches(way, asks), torch.rand(ROWS, SIZE))
+        assert found.trace.real_run
+        assert sum(macs(found).values()) == 2 * ONE
+    assert capfd.readouterr().err == ""
+
+
+def test_what_a_thread_of_a_pool_raises_is_reported() -> None:
+    """An exception comes out of the pool as it would without the profiler."""
+
+    class Fails(nn.Module):
+        def forward(self, x: torch.Tensor) -> Any:
+            raise KeyError("on purpose")
+
+    with pytest.raises(TraceError, match="on purpose"):
+        profile(Branches(in_a_pool, Fails()), image(ROWS, SIZE))
+    assert_nothing_is_left()
+
+
+def assert_nothing_is_left() -> None:
+    """Threads and pools of Python are as they were."""
+    assert threading.Thread.start.__module__ == "threading"
+    assert ThreadPoolExecutor.submit.__module__ == "concurrent.futures.thread"
+    for method in (Pool.__init__, Pool.apply_async, Pool.imap, Pool.imap_unordered):
+        assert method.__module__ == "multiprocessing.pool"
+
+
+def test_threads_of_other_work_are_left_alone() -> None:
+    """Another thread's work during a trace is not recorded, runs on its own device, and starts threads of its own."""
+    begun, done = threading.Event(), threading.Event()
+    results: list[torch.Tensor] = []
+
+    def elsewhere() -> None:
+        begun.wait()
+        with ThreadPoolExecutor(1) as pool:
+            results.append(pool.submit(lambda: torch.ones(2, 2) @ torch.ones(2, 2)).result())
+        done.set()
+
+    def meanwhile(branches: list[nn.Module], x: torch.Tensor) -> Any:
+        begun.set()
+        done.wait()
+        return in_threads(branches, x)
+
+    other = threading.Thread(target=elsewhere)
+    other.start()
+    found = profile(Branches(meanwhile), image(ROWS, SIZE))
+    other.join()
+    assert macs(found) == expected("inference")
+    assert torch.equal(results[0], torch.full((2, 2), 2.0))
+    assert_nothing_is_left()
+
+
+def test_two_traces_at_once_have_a_thread_of_their_own_each() -> None:
+    """Networks that are profiled in several threads do not see each other's threads."""
+    with ThreadPoolExecutor(4) as pool:
+        profiles = pool.map(lambda _: profile(Branches(in_threads), image(ROWS, SIZE), mode="training"), range(8))
+        assert all(macs(found) == expected("training") for found in profiles)
+    assert_nothing_is_left()
+
+
+def test_a_thread_that_goes_on_after_the_trace_is_left_alone() -> None:
+    """A worker that the forward starts and keeps works as any thread once the trace is over."""
+    requests: queue.Queue[Any] = queue.Queue()
+    answers: queue.Queue[Any] = queue.Queue()
+
+    def serve() -> None:
+        while (work := requests.get()) is not None:
+            answers.put(work())
+
+    def with_a_worker(branches: list[nn.Module], x: torch.Tensor) -> Any:
+        threading.Thread(target=serve, daemon=True).start()
+        requests.put(lambda: branches[0](x))
+        return answers.get(), branches[1](x)
+
+    found = profile(Branches(with_a_worker), image(ROWS, SIZE))
+    assert macs(found) == expected("inference")
+    calls = len(found.trace.calls)
+    weight = nn.Linear(3, 3)
+    requests.put(lambda: (weight(torch.ones(2, 3)), torch.is_grad_enabled()))
+    result, enabled = answers.get()
+    requests.put(None)
+    assert enabled
+    assert result.requires_grad
+    assert result.device.type == "cpu"
+    assert len(found.trace.calls) == calls
