@@ -292,8 +292,8 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return META_RESULTS.get(known.name, func)(*args, **kwargs)
         made: list[torch.Tensor] = []
         collect(twins, made)
-        if not made:  # a number
-            return twins
+        if not made:  # a number; without tensors among the arguments it is what torch makes of one moved to the CPU
+            return twins if inputs else func(*args, **kwargs)
         depends_on_values = torch.Tag.dynamic_output_shape in func.tags
         result = map_arguments(twins, _shape_only) if depends_on_values else func(*args, **kwargs)
         results: list[torch.Tensor] = []
