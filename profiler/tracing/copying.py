@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from profiler.errors import FOREIGN_ERRORS, TraceError
 from profiler.tracing.causal_bias import is_causal_bias
+from profiler.tracing.parallel import check_whole, without_processes
 from profiler.tracing.private import is_fake
 from profiler.tracing.scripts import copy_script, script_roots
 
@@ -65,6 +66,7 @@ def copy_to_meta(model: nn.Module, memo: dict[int, Any] | None = None) -> nn.Mod
     :class:`TraceError` where the network holds something that stands in the way.
     """
     memo = {} if memo is None else memo
+    check_whole(model)
     for parameter in model.parameters():
         memo[id(parameter)] = _copy_parameter(parameter)
     for buffer in model.buffers():
@@ -82,6 +84,7 @@ def deep_copy(model: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module
     copied to the copies.  Raises :class:`TraceError` where something else stands in the way.
     """
     memo = {} if memo is None else memo
+    check_whole(model)
     for script in script_roots(model):
         if id(script) not in memo:
             memo[id(script)] = copy_script(script, memo, on_meta=False)
@@ -101,6 +104,7 @@ def deep_copy(model: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module
 def _copy_noted(model: nn.Module, shared: dict[int, Any], memo: dict[int, Any]) -> nn.Module:
     """A deep copy that is noted in ``memo`` where it can be made at all."""
     used = {**memo, **shared}
+    without_processes(model, used)
     result = copy.deepcopy(model, used)
     kept = used.pop(id(used), [])  # where deepcopy keeps alive what it copied, so that ids stay their own
     memo.update(used)

@@ -1,0 +1,109 @@
+"""Networks that are spread over processes: one process's replica is counted, parts of parameters are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+import profiler
+from profiler.errors import TraceError
+from profiler.records import Mode
+
+pytestmark = [
+    pytest.mark.skipif(not dist.is_available(), reason="this torch has no torch.distributed"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+X = torch.zeros(2, 4)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A world of one process, which is this one; it meets itself in a file."""
+    place: Path = tmp_path_factory.mktemp("world") / "meeting"
+    dist.init_process_group("gloo", init_method=f"file://{place}", world_size=1, rank=0)
+    yield
+    dist.destroy_process_group()
+
+
+def network() -> nn.Sequential:
+    """Two linear layers, a norm with buffers between them."""
+    return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+
+
+@pytest.mark.parametrize(("mode", "times"), [("inference", (1, 1)), ("training", (2, 3))])
+@pytest.mark.parametrize("held", [False, True])
+def test_a_replica_is_counted_as_the_network_inside(mode: Mode, times: tuple[int, int], held: bool) -> None:
+    """As root and as a part; what the processes exchange is no work of the network."""
+    wrapped: Any = DistributedDataParallel(network())
+    model = nn.Sequential(wrapped) if held else wrapped
+    prefix = "0." if held else ""
+    profile = profiler.profile(model, X, mode=mode)
+    layers = profile.layers.query("macs > 0")
+    first, last = times
+    assert dict(zip(layers["layer"], layers["macs"], strict=True)) == {
+        f"{prefix}module.0": first * 2 * 8 * 4,
+        f"{prefix}module.3": last * 2 * 3 * 8,
+    }
+    assert profile.total == profiler.profile(network(), X, mode=mode).total
+    assert profile.parameters_total == (4 * 8 + 8) + 2 * 8 + (8 * 3 + 3)
+    assert profile.complete
+    assert profile.never_ran == ()
+    types = {record.name: record.type for record in profile.trace.modules}
+    assert types[prefix.rstrip(".")] == "DistributedDataParallel"
+
+
+def test_the_replica_is_left_as_it_is() -> None:
+    """It trains on as before, and nothing of it has moved."""
+    wrapped: Any = DistributedDataParallel(network())
+    before = {name: value.clone() for name, value in wrapped.state_dict().items()}
+    profiler.profile(wrapped, X, mode="training")
+    assert all(torch.equal(value, before[name]) for name, value in wrapped.state_dict().items())
+    wrapped(X).sum().backward()
+    assert all(parameter.grad is not None for parameter in wrapped.parameters())
+
+
+def test_ties_across_a_replica_are_kept() -> None:
+    """A parameter that is inside and outside of the wrapper counts once."""
+    inner = nn.Linear(4, 4)
+    outer = nn.Linear(4, 4)
+    outer.weight = inner.weight
+    wrapped: Any = DistributedDataParallel(inner)
+    assert profiler.profile(nn.Sequential(wrapped, outer), X).parameters_total == 4 * 4 + 4 + 4
+
+
+def sharded(how: str) -> nn.Module:
+    """A network of which the processes share parameters, in one way or another."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+    from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
+
+    mesh = init_device_mesh("cpu", (1,))
+    wrapped: Any = {
+        "tensor parallel": lambda: parallelize_module(network(), mesh, {"0": ColwiseParallel()}),
+        "fully_shard": lambda: fully_shard(network(), mesh=mesh),
+        "FSDP": lambda: FullyShardedDataParallel(network(), device_id=torch.device("cpu")),
+    }[how]()
+    model: nn.Module = wrapped
+    return model
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+@pytest.mark.parametrize("how", ["tensor parallel", "fully_shard", "FSDP"])
+def test_parts_of_parameters_are_refused_with_what_to_do(how: str, mode: Mode) -> None:
+    """One line, which names the parameter or the module and says what to profile in its place."""
+    with pytest.raises(
+        TraceError, match="profile the network before fully_shard, FSDP or parallelize_module"
+    ) as caught:
+        profiler.profile(sharded(how), X, mode=mode)
+    assert "\n" not in str(caught.value)
+    assert ("(root)" if how == "FSDP" else "0.weight") in str(caught.value)
