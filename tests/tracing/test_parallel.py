@@ -85,11 +85,13 @@ def sharded(how: str) -> nn.Module:
     """A network of which the processes share parameters, in one way or another."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
-    from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
+    from torch.distributed.tensor import parallel
 
+    tensor_parallel: Any = parallel
+    by_column = {"0": tensor_parallel.ColwiseParallel()}
     mesh = init_device_mesh("cpu", (1,))
     wrapped: Any = {
-        "tensor parallel": lambda: parallelize_module(network(), mesh, {"0": ColwiseParallel()}),
+        "tensor parallel": lambda: tensor_parallel.parallelize_module(network(), mesh, by_column),
         "fully_shard": lambda: fully_shard(network(), mesh=mesh),
         "FSDP": lambda: FullyShardedDataParallel(network(), device_id=torch.device("cpu")),
     }[how]()
