@@ -84,16 +84,17 @@ def test_ties_across_a_replica_are_kept() -> None:
 def sharded(how: str) -> nn.Module:
     """A network of which the processes share parameters, in one way or another."""
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+    from torch.distributed import fsdp
     from torch.distributed.tensor import parallel
 
     tensor_parallel: Any = parallel
+    data_parallel: Any = fsdp
     by_column = {"0": tensor_parallel.ColwiseParallel()}
-    mesh = init_device_mesh("cpu", (1,))
+    mesh: Any = init_device_mesh("cpu", (1,))
     wrapped: Any = {
         "tensor parallel": lambda: tensor_parallel.parallelize_module(network(), mesh, by_column),
-        "fully_shard": lambda: fully_shard(network(), mesh=mesh),
-        "FSDP": lambda: FullyShardedDataParallel(network(), device_id=torch.device("cpu")),
+        "fully_shard": lambda: data_parallel.fully_shard(network(), mesh=mesh),
+        "FSDP": lambda: data_parallel.FullyShardedDataParallel(network(), device_id=torch.device("cpu")),
     }[how]()
     model: nn.Module = wrapped
     return model
