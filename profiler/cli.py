@@ -9,11 +9,23 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
 from profiler.errors import ConfigError, OutputError, ProfilerError, UncountedError
+from profiler.printable import one_line, visible
+from profiler.streams import (
+    ReaderGone,
+    Stopped,
+    complain,
+    document_apart,
+    machine_text,
+    screen_width,
+    send_the_rest_to_stderr,
+    stopped_by_signals,
+    write_document,
+)
 
 if TYPE_CHECKING:
     from profiler.config import Config
@@ -24,14 +36,36 @@ BAD_INPUT = 2
 NOT_AS_IT_SHOULD_BE = 1
 """Exit codes: what was asked for cannot be done; it was done and the answer is not the wanted one."""
 
+BY_A_SIGNAL = 128
+"""With the signal's number added, the exit code of a command that a signal ended, as shells have it."""
+
+SIGINT, SIGPIPE = 2, 13
+
+HEIGHT = 25
+"""The lines of a terminal as far as anything depends on them; given, so that its size is not asked for twice."""
+
 FORMAT_NAMES = ("csv", "markdown", "json")
 TABLE_FORMATS = ("csv", "markdown")
 COUNTER_NAMES = ("fvcore", "torch", "torch-cpu", "ptflops", "thop", "torchinfo", "calflops", "torchprofile")
 CONVENTION_NAMES = ("exact", "macs", "torchvision", "fvcore", "paper")
 
 
+class _Command(click.Command):
+    """A command whose document alone reaches standard output; what networks print goes to standard error."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with document_apart() as document:
+            ctx.obj = document
+            try:
+                return super().invoke(ctx)
+            except Stopped as stopped:  # click would print a blank line first
+                _stop(stopped)
+
+
 class _Commands(click.Group):
     """Lists the commands in the order in which a newcomer needs them."""
+
+    command_class = _Command
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -107,7 +141,9 @@ def cli() -> None:
 @click.option("--depth", type=click.IntRange(min=0), metavar="N", help="Show the tree of modules down to depth N.")
 @click.option("--no-crosscheck", is_flag=True, help="Do not ask other counters.")
 @_by_whose_count
-@click.option("--picture", type=click.Path(path_type=Path), help="Save what the terminal shows as an SVG picture.")
+@click.option(
+    "--picture", type=click.Path(path_type=Path), help="Save what the terminal shows as an SVG picture (.svg)."
+)
 @_common
 def profile_command(
     sources: tuple[str, ...],
@@ -127,10 +163,12 @@ def profile_command(
     """Profile networks: what each layer costs.
 
     With --output, every table goes to a folder of the network's name, in the formats asked for.  With --format
-    alone, that one format is printed instead of the tables for people.
+    alone, that one format is printed instead of the tables for people: of several networks, json is a list, and csv
+    one table whose first column is the network.
     """
     with _errors_in_one_line(debug):
         _check_one_format(output, formats)
+        _check_picture(picture)
         asked = _read_sources(sources, shapes)
         _check_names(asked, output)
         profiles = _profile_all(asked, strict=strict, crosscheck=not no_crosscheck, quiet=quiet)
@@ -142,13 +180,13 @@ def profile_command(
             _draw(picture, [_terminal_report(profile, depth) for profile in profiles])
         if quiet:
             return
+        if output is None and formats is not None:
+            _print(_as_format(profiles, formats[0], depth), formats[0])
+            return
         for profile in profiles:
-            if output is None and formats is not None:
-                click.echo(_as_format(profile, formats[0], depth), nl=False)
-            else:
-                _show(_terminal_report(profile, depth))
+            _show(_terminal_report(profile, depth))
         if output is not None:
-            click.echo(f"Written: {', '.join(str(output / profile.name) for profile in profiles)}", err=True)
+            complain(f"Written: {', '.join(str(output / profile.name) for profile in profiles)}")
 
 
 @cli.command("compare")
@@ -177,6 +215,7 @@ def compare_command(
         from profiler.render import comparison_report
 
         _check_one_format(output, formats)
+        _check_folder(output)
         profiles = _profile_all(_read_sources(sources, shapes), strict=strict, crosscheck=False, quiet=quiet)
         views = _views(pointwise_as_linear=pointwise_as_linear, depthwise_apart=depthwise_apart)
         report = comparison_report([_as_asked(profile, convention, views) for profile in profiles])
@@ -212,6 +251,7 @@ def crosscheck_command(
         from profiler.render import crosscheck_report
 
         _check_one_format(output, formats)
+        _check_folder(output)
         ((name, item),) = _read_sources((source,), shapes)
         if isinstance(item, _config_type()):
             item = item.model_copy(update={"crosscheck": against or item.crosscheck or ("fvcore",)})
@@ -248,6 +288,7 @@ def rewrite_command(
         from profiler.rewriting import rewrite_config
 
         _check_one_format(output, formats)
+        _check_folder(output)
         result = rewrite_config(load_config(source))
         report = rewriting_report(result.before, result.after, result.findings(), result.reasons_left())
         _deliver(report, output, formats, TABLE_FORMATS, quiet=quiet, subfolder=result.before.name)
@@ -264,24 +305,29 @@ def rewrite_command(
 def report_command(sources: tuple[str, ...], output: Path, check: bool, quiet: bool, debug: bool) -> None:
     """Write the tables of several networks, their comparison, and an index page that sums them up."""
     with _errors_in_one_line(debug):
-        from profiler.files import write_files
-        from profiler.render import collection_files
+        from profiler.files import is_leftover, remove_leftovers, write_files
+        from profiler.render import RESERVED_NAMES, collection_files
 
         asked = _read_sources(sources, ())
-        _check_names(asked, output)
+        _check_names(asked, output, RESERVED_NAMES)
         profiles = _profile_all(asked, strict=False, crosscheck=True, quiet=quiet)
         wanted = [(profile, *_wanted(item)) for (_, item), profile in zip(asked, profiles, strict=True)]
         files = collection_files(wanted, _rewritings(asked))
         if check:
             stale = [name for name, text in files.items() if not _is_current(output / name, text)]
-            there = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
+            there = {
+                path.relative_to(output).as_posix()
+                for path in output.rglob("*")
+                if path.is_file() and not is_leftover(path)
+            }
             stale += [f"{name} (no longer made)" for name in sorted(there - set(files))]
             if stale:
                 _fail(f"{output} is not up to date: {', '.join(stale)}", NOT_AS_IT_SHOULD_BE)
             return
+        remove_leftovers(output)
         write_files(output, files)
         if not quiet:
-            click.echo(f"{output}: {len(files)} files", err=True)
+            complain(f"{output}: {len(files)} files")
 
 
 @cli.command("models")
@@ -296,10 +342,9 @@ def models_command(pattern: str | None, debug: bool) -> None:
         if not found:
             _fail(f"no target matches {pattern!r}; see: profiler models", NOT_AS_IT_SHOULD_BE)
         width = max(len(entry.target) for entry in found)
-        for entry in found:
-            click.echo(f"{entry.target:<{width}}  {entry.family}")
+        _print("".join(f"{visible(entry.target):<{width}}  {visible(entry.family)}\n" for entry in found))
         if pattern is None:
-            click.echo("Also: package.module:callable and path/to/net.py:Net", err=True)
+            complain("Also: package.module:callable and path/to/net.py:Net")
 
 
 @cli.command("operators")
@@ -311,26 +356,62 @@ def operators_command(pattern: str, status: str | None, namespace: str) -> None:
 
     A composite operator is made of others, which are counted in its place.  PATTERN is a part of the name.
     """
-    from collections import Counter
+    with _errors_in_one_line(debug=False):
+        from collections import Counter
 
-    from profiler.tracing.coverage import coverage
+        from profiler.tracing.coverage import coverage
 
-    found = coverage(namespace)
-    for entry in found:
-        if pattern in entry.op and status in (None, entry.status):
-            click.echo(f"{entry.status:<10} {entry.op:<60} {entry.kind}".rstrip())
-    totals = Counter(entry.status for entry in found)
-    click.echo(
-        f"{len(found)} operators: " + ", ".join(f"{number} {name}" for name, number in sorted(totals.items())), err=True
-    )
+        found = coverage(namespace)
+        lines = [
+            f"{entry.status:<10} {entry.op:<60} {entry.kind}".rstrip()
+            for entry in found
+            if pattern in entry.op and status in (None, entry.status)
+        ]
+        _print("".join(f"{line}\n" for line in lines))
+        totals = Counter(entry.status for entry in found)
+        complain(f"{len(found)} operators: " + ", ".join(f"{number} {name}" for name, number in sorted(totals.items())))
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line, and end with its exit code whatever happens on the way."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # × and · where the output has no such characters
-    cli(prog_name="profiler")
+            stream.reconfigure(errors="backslashreplace")
+    code = _run_command()
+    send_the_rest_to_stderr()
+    sys.exit(code)
+
+
+def _run_command() -> int:
+    """Run the command that was typed; its exit code."""
+    try:
+        with stopped_by_signals():
+            result = cli.main(prog_name="profiler", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    except click.ClickException as error:
+        text = io.StringIO()
+        error.show(text)
+        complain(text.getvalue().rstrip("\n"))
+        return error.exit_code
+    except ReaderGone:
+        return BY_A_SIGNAL + SIGPIPE
+    except (KeyboardInterrupt, click.Abort):
+        complain("profiler: interrupted")
+        return BY_A_SIGNAL + SIGINT
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # Of the help, which click prints itself.
+        complain(f"profiler: standard output: cannot be written: {error.strerror or error}")
+        return BAD_INPUT
+
+
+def _stop(stopped: Stopped) -> NoReturn:
+    """Say in one line which signal ended the command, and end it as shells expect."""
+    complain("profiler: interrupted" if stopped.number == SIGINT else f"profiler: stopped by {stopped}")
+    raise SystemExit(BY_A_SIGNAL + stopped.number)
 
 
 Asked = tuple[str, Any]
@@ -371,20 +452,45 @@ def _read_source(source: str, shapes: Sequence[str]) -> Any:
     return load_config(source)
 
 
-def _check_names(asked: Sequence[Asked], output: Path | None) -> None:
-    """Two networks of one name would write into one folder."""
+def _check_names(asked: Sequence[Asked], output: Path | None, reserved: Sequence[str] = ()) -> None:
+    """Two networks of one name would write into one folder, on some systems also where only the case differs."""
     if output is None:
         return
+    from profiler.files import same_folder
+
+    taken = {same_folder(name): name for name in reserved}
     seen: dict[str, str] = {}
     for source, item in asked:
-        if item.name in seen:
+        key = same_folder(item.name)
+        if key in taken:
             raise ConfigError(
-                f"{source}: name: {item.name!r} is the name of {seen[item.name]} too; they share a folder"
+                f"{source}: name: {item.name!r} is the name of {taken[key]}, which the report writes itself; "
+                "give the network another one"
             )
-        seen[item.name] = source
-    probe = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
-    if not probe.is_dir() or not os.access(probe, os.W_OK):
+        if key in seen:
+            raise ConfigError(f"{source}: name: {item.name!r} is the name of {seen[key]} too; they share a folder")
+        seen[key] = source
+    _check_folder(output)
+
+
+def _check_folder(output: Path | None) -> None:
+    """Raise OutputError, before any work, for a place where nothing can be written."""
+    if output is None:
+        return
+    probe = next(folder for folder in (output, *output.absolute().parents) if os.path.lexists(folder))
+    if not os.path.isdir(probe) or not os.access(probe, os.W_OK):  # a loop of links is no folder
         raise OutputError(f"{output}: --output: cannot be written, expected a folder that can")
+
+
+def _check_picture(path: Path | None) -> None:
+    """Raise, before any work, for a picture of a format that is not written."""
+    if path is None:
+        return
+    if path.suffix.lower() != ".svg":
+        raise OutputError(f"{path}: --picture: expected a name that ends in .svg, the one format that is written")
+    if os.path.isdir(path):
+        raise OutputError(f"{path}: --picture: cannot be written: is a folder")
+    _check_folder(path.parent)
 
 
 def _profile_all(asked: Sequence[Asked], *, strict: bool, crosscheck: bool, quiet: bool) -> list[Profile]:
@@ -429,14 +535,16 @@ def _progress(total: int, quiet: bool) -> Iterator[Callable[[str], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns, console=Console(stderr=True, width=screen_width(sys.stderr), height=HEIGHT), transient=True
+    ) as progress:
         task = progress.add_task("", total=total)
         started = False
 
         def advance(name: str) -> None:
             nonlocal started
-            progress.update(task, description=name, advance=int(started))
+            progress.update(task, description=visible(name), advance=int(started))
             started = True
 
         yield advance
@@ -449,7 +557,7 @@ def _write_profiles(
     formats: tuple[str, ...] | None,
     depth: int | None,
 ) -> None:
-    from profiler.files import write_files
+    from profiler.files import remove_leftovers, write_files
     from profiler.render import profile_report, render_files
 
     for (_, item), profile in zip(asked, profiles, strict=True):
@@ -457,6 +565,7 @@ def _write_profiles(
         files = render_files(profile_report(profile, wanted_tables, depth), formats or wanted_formats)
         # What an earlier run left of a cross-check would not be of this profile.
         stale = () if profile.counters else (f"{profile.name}/crosscheck.csv", f"{profile.name}/crosscheck.md")
+        remove_leftovers(output / profile.name)
         write_files(output, {f"{profile.name}/{name}": text for name, text in files.items()}, stale=stale)
 
 
@@ -467,12 +576,19 @@ def _wanted(item: Any) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
     return FORMAT_NAMES, None
 
 
-def _as_format(profile: Profile, name: str, depth: int | None) -> str:
-    """One format of a profile as one text: the layers as CSV, the summary as Markdown, the profile as JSON."""
+def _as_format(profiles: Sequence[Profile], name: str, depth: int | None) -> str:
+    """One format of profiles as one document: the layers as CSV, the summary as Markdown, the profile as JSON."""
     from profiler.render import profile_report, render_files
+    from profiler.render.csv_files import csv_text
+    from profiler.tables import joined
 
+    if name == "csv" and len(profiles) > 1:
+        return csv_text(joined("network", {profile.name: profile.layers for profile in profiles}))
     file = {"csv": "layers.csv", "markdown": "summary.md", "json": "profile.json"}[name]
-    return render_files(profile_report(profile, depth=depth), (name,))[file]
+    texts = [render_files(profile_report(profile, depth=depth), (name,))[file] for profile in profiles]
+    if name == "json" and len(texts) > 1:
+        return "[\n" + ",\n".join(text.rstrip("\n") for text in texts) + "\n]\n"
+    return "\n".join(texts)
 
 
 def _check_one_format(output: Path | None, formats: Sequence[str] | None) -> None:
@@ -501,9 +617,15 @@ def _deliver(
     if output is None and formats is not None:
         files = render_files(report, tuple(formats))
         last_table = next((text for name, text in reversed(files.items()) if name.endswith(".csv")), "")
-        click.echo(files.get("summary.md") or files.get("profile.json") or last_table, nl=False)
+        _print(files.get("summary.md") or files.get("profile.json") or last_table, formats[0])
     else:
         _show(report)
+
+
+def _print(text: str, format_name: str = "") -> None:
+    """Print a document, or a part of one: text that holds nothing which acts on a terminal, or a file's."""
+    stream: TextIO = click.get_current_context().obj
+    write_document(stream, machine_text(stream, text), is_json=format_name == "json")
 
 
 def _terminal_report(profile: Profile, depth: int | None) -> Report:
@@ -526,10 +648,9 @@ def _show(report: Report) -> None:
 
     from profiler.render.terminal import render_terminal
 
-    console = Console(highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console = Console(highlight=False, width=100)
-    click.echo(render_terminal(report, console), nl=False)
+    stream: TextIO = click.get_current_context().obj
+    console = Console(file=stream, highlight=False, width=screen_width(stream), height=HEIGHT)
+    write_document(stream, render_terminal(report, console))
 
 
 def _draw(path: Path, reports: Sequence[Report]) -> None:
@@ -553,7 +674,10 @@ def _rewritings(asked: Sequence[Asked]) -> list[Report]:
 
 
 def _is_current(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_text(encoding="utf-8") == text
+    try:
+        return path.is_file() and path.read_bytes() == text.encode("utf-8", "backslashreplace")
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager
@@ -565,7 +689,7 @@ def _errors_in_one_line(debug: bool) -> Iterator[None]:
         _report_error(error, debug, NOT_AS_IT_SHOULD_BE)
     except ProfilerError as error:
         _report_error(error, debug, BAD_INPUT)
-    except (Exception, KeyboardInterrupt, SystemExit):
+    except (Exception, KeyboardInterrupt, SystemExit, ReaderGone):
         raise
     except BaseException as error:
         _report_error(error, debug, BAD_INPUT)
@@ -573,11 +697,11 @@ def _errors_in_one_line(debug: bool) -> Iterator[None]:
 
 def _report_error(error: BaseException, debug: bool, code: int) -> NoReturn:
     if debug:
-        traceback.print_exception(error)
+        complain("".join(traceback.format_exception(error)).rstrip("\n"))
     kind = "" if isinstance(error, ProfilerError) else f"{type(error).__name__} was raised: "
-    _fail(kind + " ".join(str(error).split()), code)
+    _fail(kind + str(error), code)
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"profiler: {message}", err=True)
+    complain(f"profiler: {one_line(message)}")
     raise SystemExit(code)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import glob
 import os
 import re
 import tempfile
+import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -21,6 +24,12 @@ NAME_EXPECTED = (
 _NOT_IN_NAMES = re.compile(rf'[/\\:*?"<>|]|{INVISIBLE.pattern}')
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9]) *(\..*)?", re.IGNORECASE | re.DOTALL)
 _NAME_BYTES = 255
+
+_TEMPORARY = re.compile(r"\..*\.([0-9]{1,10})\.[A-Za-z0-9_]+\.tmp", re.DOTALL)
+"""The name of a temporary file: that of the file in the making, the process that writes it, a random part."""
+
+_LONGEST_BEGINNING = 40
+"""So many characters of a file's name are in that of its temporary file, which has to be a name as well."""
 
 
 def is_folder_name(name: str) -> bool:
@@ -66,6 +75,11 @@ def read_bytes(path: Path, limit: int) -> bytes:
     return data
 
 
+def same_folder(name: str) -> str:
+    """A text that is equal for names which are one folder on some system: letters' case, ways to write an accent."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
 def write_files(folder: Path, files: Mapping[str, str], *, stale: Iterable[str] = ()) -> None:
     """Write every text to its path inside ``folder``, and remove those of ``stale``.
 
@@ -97,13 +111,17 @@ def _check_inside(folder: Path, path: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` (UTF-8), making its folders; a crash leaves the old file or none, never half of one.
 
+    Half of a surrogate pair, which UTF-8 does not have, is written as JSON's escape for it.
+
     Raises :class:`OutputError` where the place cannot be written.
     """
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+        _remove_leftovers_of(path)
+        beginning = f".{path.name[:_LONGEST_BEGINNING]}.{os.getpid()}."
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=beginning, suffix=".tmp")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             file.write(text)
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
@@ -112,6 +130,42 @@ def write_text(path: Path, text: str) -> None:
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether this is the temporary file of a process that was killed while it wrote."""
+    found = _TEMPORARY.fullmatch(path.name)
+    return found is not None and not _is_alive(int(found[1]))
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that killed processes have left below ``folder``; one that cannot be removed stays."""
+    _remove_those_left(folder.rglob(".*.tmp"))
+
+
+def _remove_leftovers_of(path: Path) -> None:
+    """The same for those of one file alone."""
+    _remove_those_left(path.parent.glob(f".{glob.escape(path.name[:_LONGEST_BEGINNING])}.*.tmp"))
+
+
+def _remove_those_left(paths: Iterable[Path]) -> None:
+    with contextlib.suppress(OSError):
+        for path in paths:
+            if is_leftover(path):
+                path.unlink()
+
+
+def _is_alive(process: int) -> bool:
+    """Whether the process is there; where that cannot be asked, it is taken to be."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _umask() -> int:

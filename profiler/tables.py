@@ -6,7 +6,7 @@ and their sum fit, and holds exact Python integers otherwise.  A count that is n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -78,6 +78,20 @@ def make_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> pd.Data
     """A table with exactly these columns, whose integers are exact."""
     data = list(zip(*rows, strict=True)) or [() for _ in columns]
     return pd.DataFrame({name: _column(values) for name, values in zip(columns, data, strict=True)})
+
+
+def joined(key: str, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The tables below one another, with a first column ``key`` that says which one a row is of.
+
+    A column that a table does not have is missing in its rows.
+    """
+    columns = list(dict.fromkeys(str(name) for frame in frames.values() for name in frame.columns))
+    rows = [
+        [label, *(row.get(name) for name in columns)]
+        for label, frame in frames.items()
+        for row in frame.to_dict("records")
+    ]
+    return make_table((key, *columns), rows)
 
 
 def _column(values: Sequence[Any]) -> pd.Series[Any]:

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "profiler"
 
 LAYERS = (
     ("errors", "opcount", "printable"),
-    ("records", "files", "yaml_files"),
+    ("records", "files", "streams", "yaml_files"),
     ("config", "rules", "formatting"),
     ("tables",),
     ("agreement",),
@@ -47,6 +47,7 @@ WITHOUT_TORCH = (
     "profiler.render",
     "profiler.rules",
     "profiler.stored",
+    "profiler.streams",
     "profiler.tables",
     "profiler.views",
     "profiler.yaml_files",

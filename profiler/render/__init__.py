@@ -1,7 +1,7 @@
 """Reports and how they are written: each renderer is a function from a report to text."""
 
 from profiler.render import csv_files, json_files, markdown
-from profiler.render.collection import collection_files
+from profiler.render.collection import RESERVED_NAMES, collection_files
 from profiler.render.formats import FORMATS, Renderer, render_files, renderer
 from profiler.render.report import (
     Report,
@@ -14,6 +14,7 @@ from profiler.render.report import (
 
 __all__ = [
     "FORMATS",
+    "RESERVED_NAMES",
     "Renderer",
     "Report",
     "ReportTable",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import quote
 
 from tabulate import tabulate
 
 from profiler.analysis.comparison import kind_share
+from profiler.errors import ProfilerError
+from profiler.files import same_folder
 from profiler.formatting import engineering, share_text, thousands
 from profiler.profiles import Profile
 from profiler.records import show_shapes
@@ -19,16 +22,26 @@ Wanted = tuple[Profile, Sequence[str], Sequence[str] | None]
 
 INDEX = "README.md"
 
+COMPARISON = "comparison"
+
+RESERVED_NAMES = (COMPARISON, INDEX)
+"""What stands in the folder beside the networks' own folders, so that no network can have this name."""
+
 
 def collection_files(wanted: Sequence[Wanted], rewritings: Sequence[Report] = ()) -> dict[str, str]:
     """Every file of the folder, by its path in it.
 
-    ``rewritings`` are the reports on networks before and after their rewrites.
+    ``rewritings`` are the reports on networks before and after their rewrites.  Raises :class:`ProfilerError` where
+    two networks, or a network and what stands beside them, would have one place in the folder.
     """
     profiles = [profile for profile, _, _ in wanted]
+    places = [same_folder(name) for name in (*RESERVED_NAMES, *(profile.name for profile in profiles))]
+    for profile, place in zip(profiles, places[len(RESERVED_NAMES) :], strict=True):
+        if places.count(place) > 1:
+            raise ProfilerError(f"name: {profile.name!r} is taken in the folder of reports; give the network another")
     files = {INDEX: _index(profiles)}
     for name, text in render_files(comparison_report(profiles), ("csv", "markdown")).items():
-        files[f"comparison/{name}"] = text
+        files[f"{COMPARISON}/{name}"] = text
     for profile, formats, tables in wanted:
         for name, text in render_files(profile_report(profile, tables), tuple(formats)).items():
             files[f"{profile.name}/{name}"] = text
@@ -60,7 +73,7 @@ def _index(profiles: Sequence[Profile]) -> str:
 def _row(profile: Profile) -> dict[str, str]:
     count = profile.total
     return {
-        "network": f"[{escape(profile.name)}]({profile.name}/summary.md)",
+        "network": f"[{escape(profile.name)}]({quote(profile.name)}/summary.md)",
         "input": show_shapes(profile.input_shapes),
         "parameters": thousands(profile.parameters_total),
         "MACs": thousands(count.macs),

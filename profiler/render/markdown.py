@@ -9,6 +9,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from profiler.formatting import format_table, is_numeric_column
+from profiler.printable import visible
 from profiler.render.formats import renderer
 from profiler.render.headings import heading, title
 from profiler.render.report import WHOLE_NETWORK, Fact, Note, Report, ReportTable
@@ -19,7 +20,20 @@ NAMES = ("layer", "module", "op", "parameter", "names", "modules", "network")
 LEFT_TO_THE_FILE = {"layers": ("type",), "modules": ("depth",)}
 """The columns that a summary leaves out."""
 
-SPECIAL = re.compile(r"([\\`*|\[\]]|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!?]))")
+SPECIAL = re.compile(
+    r"""
+      [\\`*|\[\]~$]
+    | (?<![^\W_])_ | _(?![^\W_])    # an underscore between two letters has no effect
+    | <(?=[A-Za-z/!?])              # a tag
+    | &(?=\#?\w+;)                  # a character by its name
+    | ^[\#>+=-](?=[\s\#>+=-]|$) | ^>  # what would begin a heading, a quotation, a list or a rule
+    """,
+    re.VERBOSE,
+)
+"""What has an effect in Markdown as GitHub shows it; ``$`` begins a formula there."""
+
+NUMBERED = re.compile(r"^(\d+)([.)])(?=\s|$)")
+"""What would begin a numbered list."""
 
 
 @renderer("markdown")
@@ -63,13 +77,14 @@ def markdown_table(frame: pd.DataFrame) -> str:
 
 def escape(text: str) -> str:
     """The text so that Markdown shows it as it is, also inside a table."""
-    return SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    text = visible(" ".join(text.split()))
+    return NUMBERED.sub(r"\1\\\2", SPECIAL.sub(r"\\\g<0>", text))
 
 
 def _code(text: str) -> str:
     if not text or "`" in text or text == WHOLE_NETWORK:
         return escape(text)
-    return "`" + " ".join(text.split()).replace("|", "\\|") + "`"
+    return "`" + visible(" ".join(text.split())).replace("|", "\\|") + "`"
 
 
 def _table_file(report: Report, table: ReportTable) -> str:

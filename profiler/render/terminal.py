@@ -50,10 +50,15 @@ def render_terminal(report: Report, console: Console) -> str:
 
     Where its encoding is no Unicode one, the text is ASCII.
     """
-    width = min(max(console.width, NARROWEST), WIDEST)
+    given = console.width
+    width = min(max(given, NARROWEST), WIDEST)
     screen = _Screen(width, ascii_only=console.options.ascii_only)
-    with console.capture() as capture:
-        console.print(Group(*screen.blocks(report)), width=width, soft_wrap=False)
+    console.width = width
+    try:
+        with console.capture() as capture:
+            console.print(Group(*screen.blocks(report)))
+    finally:
+        console.width = given
     return TRAILING_BLANKS.sub("", capture.get())
 
 

@@ -1,0 +1,95 @@
+"""Names and messages in Markdown: shown as they are, whatever Markdown would make of them."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from profiler.printable import visible
+from profiler.render import profile_report
+from profiler.render.markdown import escape, summary
+from tests import sample_profiles as nets
+
+MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+PLAIN = st.text(st.sampled_from("ab1_*`[]()<>|\\#-+.~&;!:$=x /"), max_size=12)
+
+
+def shown(markdown: str) -> str:
+    """The text that a reader sees of a Markdown text, its blanks single; raises where anything but text is made."""
+    rendered = MARKDOWN.render(markdown)
+    tags = set(re.findall(r"</?([a-z0-9]+)", rendered)) - {"p", "table", "thead", "tbody", "tr", "th", "td"}
+    assert not tags, rendered
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", rendered)).split())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "__main__:Net",
+        "__init__",
+        "_private_",
+        "a__b__c",
+        "snake_case_name",
+        "*args, **kwargs",
+        "[0](x)",
+        "<b>bold</b>",
+        "a|b",
+        "`code`",
+        "a\\b\\",
+        "# heading",
+        "> quotation",
+        "- item",
+        "+ item",
+        "1. first",
+        "2) second",
+        "---",
+        "===",
+        "~~gone~~",
+        "&lt;&copy;&#35;",
+        "<https://example.org>",
+        "![image](x)",
+        "$x_1$",
+    ],
+)
+def test_text_is_shown_as_it_is(text: str) -> None:
+    """In a paragraph and in a table's cell."""
+    assert shown(escape(text)) == text
+    assert shown(f"| h |\n|:--|\n| {escape(text)} |") == f"h {text}"
+
+
+@given(PLAIN)
+def test_any_text_is_shown_as_it_is(text: str) -> None:
+    """Of all that Markdown gives a meaning to, in any order."""
+    wanted = " ".join(text.split())
+    assert shown(escape(text)) == wanted
+    assert shown(f"| h |\n|:--|\n| x {escape(text)} |") == " ".join(f"h x {wanted}".split())
+
+
+def test_the_check_can_fail() -> None:
+    """Without escapes, emphasis is seen."""
+    with pytest.raises(AssertionError):
+        shown("__main__:Net")
+
+
+def test_a_target_in_the_summary_is_not_italic() -> None:
+    """A class of a script has a target that begins with two underscores."""
+    text = summary(profile_report(replace(nets.small(), name="__net__", target="__main__:Net")))
+    rendered = MARKDOWN.render(text)
+    assert "__main__:Net" in rendered
+    assert "<h1>__net__</h1>" in rendered
+
+
+@pytest.mark.parametrize("character", ["\x1b", "\x9b", "\u202e", "\x00", "\x7f"])
+def test_no_control_character_is_written(character: str) -> None:
+    """Nor any other that acts on the terminal to which the file is printed."""
+    name = f"fc{character}"
+    text = summary(profile_report(nets.Network(f"n{character}", (1, 4)).linear(name, 2).profile()))
+    assert character not in text
+    assert visible(name) in text
