@@ -125,7 +125,7 @@ def test_the_config_says_what_is_written(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "start"),
     [
-        ("csv", "layer,type,kind,calls,input_shape,output_shape,parameters,multiplies"),
+        ("csv", "layer,type,kind,calls,input_shape,output_shape,parameters,parameters_share,multiplies"),
         ("markdown", "# tiny"),
         ("json", "{"),
     ],
