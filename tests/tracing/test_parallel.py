@@ -83,8 +83,8 @@ def test_ties_across_a_replica_are_kept() -> None:
 
 def sharded(how: str) -> nn.Module:
     """A network of which the processes share parameters, in one way or another."""
-    from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed import fsdp
+    from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.tensor import parallel
 
     tensor_parallel: Any = parallel
