@@ -129,8 +129,8 @@ The linear layers have nothing to share between windows, so the ratio levels off
 
 Networks such as RepVGG, MobileOne and FastViT are trained with parallel branches and deployed as one convolution.
 `reparameterize` calls the method that their modules bring for it: `fuse`, `reparameterize` or `switch_to_deploy`,
-without arguments. The method changes its module in place or returns the module that takes its place. It is the network's own
-code, so the comparison on real tensors is the only proof that the function stayed the same.
+without arguments. The method changes its module in place or returns the module that takes its place. It is the
+network's own code, so the comparison on real tensors is the only proof that the function stayed the same.
 
 This page is written by `python -m tests.rewrites_page`.
 """
