@@ -62,10 +62,11 @@ def broken_trees(draw: st.DrawFn, tree: Any) -> Any:
     """``tree`` after one to three mutations: a value changed, moved, doubled, removed, or a key renamed."""
     tree = copy.deepcopy(tree)
     for _ in range(draw(st.integers(1, 3))):
-        # A list holds many of a kind, so the way down is drawn step by step.
-        path: Path = ()
-        while isinstance(here := at(tree, path), (dict, list)) and here and (not path or draw(st.integers(0, 5))):
-            path = (*path, draw(st.sampled_from(list(here) if isinstance(here, dict) else range(len(here)))))
+        path: Path = draw(st.sampled_from(paths(tree)))
+        if draw(st.integers(0, 3)) == 0:  # a list holds many of a kind, so at times the way down is drawn step by step
+            path = ()
+            while isinstance(here := at(tree, path), (dict, list)) and here and (not path or draw(st.integers(0, 5))):
+                path = (*path, draw(st.sampled_from(list(here) if isinstance(here, dict) else range(len(here)))))
         tree = _mutate(draw, tree, path)
     return tree
 
@@ -73,7 +74,9 @@ def broken_trees(draw: st.DrawFn, tree: Any) -> Any:
 def _mutate(draw: st.DrawFn, tree: Any, path: Path) -> Any:
     here = at(tree, path)
     how = draw(
-        st.sampled_from(("value", "value", "value", "near", "swap", "remove", "double", "rename", "extra", "deep"))
+        st.sampled_from(
+            ("value", "value", "near", "near", "near", "swap", "remove", "double", "rename", "extra", "deep")
+        )
     )
     if how == "value" or not path:
         return _put(tree, path, copy.deepcopy(draw(st.sampled_from(VALUES) | st.text(max_size=20) | st.integers())))
@@ -83,7 +86,7 @@ def _mutate(draw: st.DrawFn, tree: Any, path: Path) -> Any:
         other = draw(st.sampled_from(paths(tree)[1:60]))
         return _put(tree, path, copy.deepcopy(at(tree, other)))
     if how == "deep":
-        for _ in range(draw(st.sampled_from((3, 70, 400)))):
+        for _ in range(draw(st.sampled_from((3, 70, 150)))):
             here = [here]
         return _put(tree, path, here)
     parent, last = at(tree, path[:-1]), path[-1]
@@ -152,7 +155,10 @@ def as_json(tree: Any) -> bytes:
     return json.dumps(tree, default=str).encode("utf-8", "replace")
 
 
-def broken_files(data: bytes, parse: Callable[[bytes], Any], write: Callable[[Any], bytes]) -> st.SearchStrategy[bytes]:
-    """A valid file with something wrong in its bytes or in what they mean."""
-    tree = parse(data)
-    return broken_bytes(data) | broken_trees(tree).map(write) | broken_trees(tree).map(write).flatmap(broken_bytes)
+@st.composite
+def broken_files(draw: st.DrawFn, data: bytes, parse: Callable[[bytes], Any], write: Callable[[Any], bytes]) -> bytes:
+    """A valid file with something wrong in what it says, in its bytes, or in both."""
+    where = draw(st.sampled_from(("tree", "tree", "tree", "tree", "bytes", "both")))
+    if where != "bytes":
+        data = write(draw(broken_trees(parse(data))))
+    return data if where == "tree" else draw(broken_bytes(data))
