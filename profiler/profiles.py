@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,16 +13,16 @@ from typing import Any
 import pandas as pd
 
 from profiler import tables
-from profiler.agreement import agreement_table
+from profiler.agreement import agreement_table, fvcore_figure
 from profiler.conventions import find_convention, headline_of
-from profiler.errors import ProfilerError
+from profiler.errors import ProfilerError, StoredProfileError, shown
 from profiler.files import write_text
 from profiler.formatting import format_table, headline
 from profiler.opcount import OpCount
 from profiler.records import CounterRecord, Mode, Trace
 from profiler.stored import SCHEMA, SCHEMA_VERSION, read_profile, write_call
 from profiler.training import training_table
-from profiler.views import apply_views
+from profiler.views import VIEWS, apply_views
 
 Ask = Callable[["Profile", tuple[str, ...]], "Profile"]
 """Asks other counters about the network that a profile was made of."""
@@ -290,4 +290,28 @@ def load_profile(path: str | Path) -> Profile:
     Raises :class:`~profiler.errors.StoredProfileError` where the file cannot be read, is no profile of this schema
     version, or says what cannot be.
     """
-    return Profile(**read_profile(Path(path)))
+    profile = Profile(**read_profile(Path(path)))
+    for problem in _underivable(profile):
+        raise StoredProfileError(f"{path}: {problem}")
+    return profile
+
+
+BROKEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What arithmetic on shapes raises where an operation cannot have them."""
+
+
+def _underivable(profile: Profile) -> Iterator[str]:
+    """What of a profile no table can be made from: shapes that an operation does not have."""
+    for number, call in enumerate(profile.trace.calls):
+        try:
+            fvcore_figure(call)
+            for view in VIEWS.values():
+                view(call)
+        except BROKEN:
+            shapes = shown([list(spec.shape) for spec in call.inputs])
+            yield f"calls.{number}.inputs: found {shapes} for {shown(call.op)}, expected the tensors that it takes"
+    try:
+        len(profile.agreement)
+    except BROKEN as error:
+        names = shown([counter.counter for counter in profile.counters])
+        yield f"counters: found {names}, expected what agrees with the calls ({type(error).__name__})"

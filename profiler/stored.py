@@ -291,6 +291,7 @@ class _Call(TypedDict):
     inputs: Listed[Spec]
     outputs: Listed[Spec]
     terms: Listed[_Term]
+    overload: NotRequired[str]
 
 
 @_strict
@@ -399,6 +400,7 @@ def _call(item: _Call) -> OpCall:
         tuple(item["inputs"]),
         tuple(item["outputs"]),
         tuple(map(_term, item["terms"])),
+        item.get("overload", ""),
     )
 
 
@@ -431,7 +433,7 @@ def _as_tuple(value: Any) -> Any:
 
 def write_call(call: OpCall) -> dict[str, Any]:
     """An operation call as JSON holds it: its tensors as text, its terms without what is zero."""
-    return {
+    item = {
         "op": call.op,
         "kind": call.kind,
         "status": call.status,
@@ -442,6 +444,7 @@ def write_call(call: OpCall) -> dict[str, Any]:
         "outputs": [_write_spec(spec) for spec in call.outputs],
         "terms": [_write_term(term) for term in call.terms],
     }
+    return {**item, "overload": call.overload} if call.overload else item
 
 
 def _write_spec(spec: TensorSpec) -> str:

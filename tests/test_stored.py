@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,12 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import profiler.stored
 from profiler.cli import cli
 from profiler.errors import StoredProfileError
+from profiler.opcount import OpCount, Term
 from profiler.profiles import Profile, load_profile
-from profiler.records import CounterFigure, CounterRecord, TensorSpec
+from profiler.records import CounterFigure, CounterRecord, ModuleRecord, OpCall, ParameterRecord, TensorSpec
 from tests import sample_profiles
 from tests.mutations import as_json, broken_files
 
@@ -40,8 +42,23 @@ def sample() -> Profile:
     )
     padded = replace(calls[0].terms[0], on_padding=12, masked=7)
     calls[0] = replace(calls[0], terms=(padded, *calls[0].terms[1:]))
+    calls[2] = replace(calls[2], overload="padding")
     trace = replace(profile.trace, calls=tuple(calls), real_run="it looks at data")
     return replace(profile, trace=trace, counters=(counted, failed), views=("depthwise_apart",), convention="fvcore")
+
+
+def test_the_sample_has_every_field() -> None:
+    """No field of a record, nor of the profile itself, is forgotten by the writer or the reader."""
+    stored = {
+        "_OpCount": OpCount, "_Term": Term, "_Call": OpCall, "_Module": ModuleRecord, "_Parameter": ParameterRecord,
+        "_CounterFigure": CounterFigure, "_Counter": CounterRecord,
+    }  # fmt: skip
+    for name, record in stored.items():
+        assert set(getattr(profiler.stored, name).__annotations__) == {field.name for field in fields(record)}, name
+    known = {field.name for field in fields(Profile)} - {"trace", "ask"}
+    lists = {"schema", "version", "real_run", "modules", "parameters", "calls"}
+    assert set(profiler.stored._Profile.__annotations__) == known | lists
+    assert '"overload": "padding"' in TEXT
 
 
 TEXT = sample().to_json()
@@ -151,6 +168,8 @@ EDITS: list[tuple[str, Any, str]] = [
     ("calls.0.terms.0.one.flops", 3, "unknown key"),
     ("calls.0.terms.0.on_padding", 4 * 36 * 27 + 1, "expected no more than its macs (3888)"),
     ("calls.0.terms.0.masked", 10**9, "expected no more than its macs (3888)"),
+    ("calls.0.inputs", [], "calls.0.inputs: found [] for 'aten::conv2d', expected the tensors that it takes"),
+    ("calls.0.outputs", [], "expected the tensors that it takes"),
     ("counters.0.counter", "mine", "expected a counter (fvcore, "),
     ("counters.1.counter", "fvcore", "found 'fvcore' again, expected each counter once"),
     ("counters.0.status", "fine", "expected 'ok', 'skipped' or 'failed'"),
