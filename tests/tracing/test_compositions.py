@@ -136,9 +136,6 @@ OUTSIDE: dict[str, Callable[[nn.Module, torch.Tensor], Any]] = {
 }
 """What may surround all that, since the transforms of ``torch.func`` refuse it inside of theirs."""
 
-IN_THREADS = False
-"""Whether the random compositions run parts in threads of their own."""
-
 
 class Transformed(nn.Module):
     """A network within a transform."""
@@ -177,7 +174,7 @@ def networks(draw: Callable[..., Any]) -> nn.Module:
         network = Transformed(name, network)
     for name in draw(st.lists(st.sampled_from(list(OUTSIDE)), max_size=1)):
         network = Transformed(name, network)
-    if IN_THREADS and draw(st.booleans()):
+    if draw(st.booleans()):
         network = Threaded(network)
     return nn.Sequential(network, nn.Linear(WIDTH, 2))
 
@@ -262,6 +259,16 @@ def test_a_transform_costs_what_a_plain_run_adds_up(transform: str) -> None:
     """Each of them alone, around two layers."""
     network = nn.Sequential(Transformed(transform, LAYERS["layers"]()), nn.Linear(WIDTH, 2))
     compare(network, rows(gradient=True))
+
+
+@pytest.mark.parametrize(
+    "transform", ["vmap", "jvp", "jacrev", "gradients of weights", "checkpoint", "functional call"]
+)
+def test_a_transform_in_a_thread_costs_what_a_plain_run_adds_up(transform: str) -> None:
+    """Which torch keeps for each thread apart: a transform starts and ends within one."""
+    network = Threaded(Transformed(transform, LAYERS["layers"]()))
+    assert network.in_a_thread
+    compare(nn.Sequential(network, nn.Linear(WIDTH, 2)), rows(gradient=True))
 
 
 @pytest.mark.parametrize("layer", LAYERS)
