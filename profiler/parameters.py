@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
 
 from profiler.records import ParameterRecord
+from profiler.tracing.packed import PackedTensor, packed_tensors
 from profiler.tracing.scripts import frozen_weights
 from profiler.tracing.tensors import dtype_name
 
 
 def parameter_records(model: nn.Module) -> tuple[ParameterRecord, ...]:
-    """Every parameter, then every buffer of ``model``, in the order of its modules.
+    """Every parameter, then the weights in packed quantized layers, then every buffer, in the order of the modules.
 
     A tensor that several modules or names share is one record; the first module that holds it owns it.  What a frozen
     script holds as constants are its parameters.
     """
     return (
         *_records([*model.named_parameters(remove_duplicate=False), *frozen_weights(model)], buffer=False),
+        *_packed_records(packed_tensors(model)),
         *_records(list(model.named_buffers(remove_duplicate=False)), buffer=True),
     )
 
@@ -41,4 +43,22 @@ def _records(named: Sequence[tuple[str, torch.Tensor]], *, buffer: bool) -> list
             buffer=buffer,
         )
         for key, tensor in tensors.items()
+    ]
+
+
+def _packed_records(packed: Iterable[PackedTensor]) -> list[ParameterRecord]:
+    """What is packed is as large as it is stored, and cannot be trained."""
+    found: dict[tuple[int, int], list[PackedTensor]] = {}
+    for each in packed:
+        found.setdefault(each.key, []).append(each)
+    return [
+        ParameterRecord(
+            names=tuple(each.name for each in same),
+            module=same[0].layer,
+            shape=tuple(same[0].tensor.shape),
+            dtype=dtype_name(same[0].dtype),
+            itemsize=same[0].dtype.itemsize,
+            trainable=False,
+        )
+        for same in found.values()
     ]

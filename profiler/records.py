@@ -51,6 +51,10 @@ operation read.
 """
 
 
+IN_A_BYTE = {"quint4x2": 2, "quint2x4": 4}
+"""How many elements of a dtype share a byte, where it is more than one."""
+
+
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
     """What a rule may know of a tensor: its shape and dtype, and whether it is a parameter.
@@ -176,7 +180,8 @@ class ParameterRecord:
 
     @property
     def bytes(self) -> int:
-        return self.size * self.itemsize
+        """How many bytes it takes; several elements of fewer than 8 bits share one."""
+        return -(-self.size * self.itemsize // IN_A_BYTE.get(self.dtype, 1))
 
 
 @dataclass(frozen=True, slots=True)

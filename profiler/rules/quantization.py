@@ -13,7 +13,7 @@ from profiler.errors import UncountedError
 from profiler.opcount import OpCount, Term, contraction, each
 from profiler.records import TensorSpec
 from profiler.rules.costs import first, largest_of
-from profiler.rules.recurrent import GATES, Cell, network_terms
+from profiler.rules.recurrent import GATES, Cell, network_terms, step_terms
 from profiler.rules.registry import free, rule
 
 QUANTIZE = OpCount(divides=1, adds=1, comparisons=2)
@@ -75,16 +75,34 @@ def _product_terms(packed: Any, out: TensorSpec, *, relu: bool = False) -> Itera
         yield each(out.shape, "relu", comparisons=1)
 
 
-@rule("quantized::linear", "quantized::linear_dynamic", kind="linear", integers=True)
+@rule("quantized::linear", "quantized::linear_dynamic", "quantized::linear_dynamic_fp16", kind="linear", integers=True)
 def quantized_linear(input: TensorSpec, packed: Any, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
     """(*, in), packed (out, in) → (*, out)."""
     yield from _product_terms(packed, out)
 
 
 @rule("quantized::linear_relu", "quantized::linear_relu_dynamic", kind="linear", integers=True)
+@rule("quantized::linear_relu_dynamic_fp16", kind="linear", integers=True)
 def quantized_linear_relu(input: TensorSpec, packed: Any, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
     """As :func:`quantized_linear`, then relu."""
     yield from _product_terms(packed, out, relu=True)
+
+
+def _cell(cell: Cell, input: TensorSpec, hx: Any, w_ih: Any, w_hh: Any, *_: Any, out: Any) -> Iterator[Term]:
+    """(N, in), the state(s) (N, H), packed (gates·H, in) and (gates·H, H), biases → the new state(s)."""
+    (of_input, bias), (of_hidden, _bias) = _unpacked(w_ih), _unpacked(w_hh)
+    weights = (TensorSpec(tuple(weight.shape)) for weight in (of_input, of_hidden))
+    yield from step_terms(cell, input.shape[:-1], *weights, 0 if bias is None else 2)
+
+
+for _name in GATES:
+    rule(f"quantized::quantized_{_name}_cell_dynamic", kind="recurrent")(partial(_cell, _name))
+
+
+@rule("quantized::embedding_byte", "quantized::embedding_4bit", kind="elementwise")
+def quantized_embedding(packed: Any, indices: TensorSpec, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
+    """Packed (n, d), (*) → (*, d): each number that is read is brought back to the scale and the bias of its row."""
+    yield each(out.shape, "dequantise", multiplies=1, adds=1)
 
 
 @rule("quantized::conv1d", "quantized::conv2d", "quantized::conv3d", kind="conv", integers=True)

@@ -94,6 +94,7 @@ __all__ = [
     "operators",
     "overload_name",
     "running_node",
+    "script_object_type",
     "script_tensors",
     "set_grad_enabled",
     "set_script_tensor",
@@ -101,6 +102,7 @@ __all__ = [
     "stored_positions",
     "stored_values",
     "submodule_called",
+    "takes_script_objects",
     "transforming",
     "unwrapped",
     "without_compiler",
@@ -140,6 +142,22 @@ def can_be_taken_apart(func: Any) -> bool:
     """Whether the operator is defined by other operators, so that ``func.decompose`` runs those."""
     check = getattr(func, "_can_decompose", None)
     return check is not None and bool(check())
+
+
+def script_object_type(value: Any) -> str | None:
+    """The class of an object that lives in torch's C++ code (packed weights); nothing for anything else."""
+    if not isinstance(value, torch.ScriptObject):
+        return None
+    name: str = value._type().qualified_name()  # type: ignore[attr-defined]
+    return name
+
+
+def takes_script_objects(func: Any) -> bool:
+    """Whether the operator is given such objects, or lists of them."""
+    schema = getattr(func, "_schema", None)
+    types = [] if schema is None else [argument.type for argument in schema.arguments]
+    elements = [type.getElementType() if type.kind() == "ListType" else type for type in types]
+    return any(type.kind() == "ClassType" for type in elements)
 
 
 def is_mutable(func: Any) -> bool:

@@ -21,6 +21,7 @@ from profiler.tracing.copying import to_meta
 from profiler.tracing.failures import FunctionFailure, OpFailure
 from profiler.tracing.gradients import Autograd
 from profiler.tracing.meta_results import META_RESULTS
+from profiler.tracing.packed import PackedTensor
 from profiler.tracing.padding import CONSTANT_PADDING, PaddedTensors, zeros_around
 from profiler.tracing.private import (
     TorchDispatchMode,
@@ -28,12 +29,14 @@ from profiler.tracing.private import (
     is_mutable,
     operator_name,
     overload_name,
+    script_object_type,
+    takes_script_objects,
     transforming,
     written_by,
 )
 from profiler.tracing.scope import ModuleScope
 from profiler.tracing.scripts import ENTER, LEAVE
-from profiler.tracing.tensors import PaddedTensorSpec, collect, dtype_name, map_arguments, shape_of, stored_in
+from profiler.tracing.tensors import PaddedTensorSpec, collect, dtype_name, leaves, map_arguments, shape_of, stored_in
 from profiler.tracing.transforms import for_all_samples, may_carry_tangents, physical
 from profiler.tracing.uses import LOOKUPS
 from profiler.tracing.values import OF_ANY_VALUES, UNKNOWN, KnownValues
@@ -63,6 +66,7 @@ class _Known:
     of_any_values: bool = False
     overload: str = ""
     of_scripts: bool = False
+    takes_objects: bool = False
     may_be_of_zeros: bool = False
 
 
@@ -79,6 +83,7 @@ class Origins:
         self._activations: set[int] = set()
         self._kept: list[Any] = []
         self._roots: dict[int, tuple[str, ...]] = {}
+        self._packed: list[PackedTensor] = []
         self._uses: dict[str, list[tuple[list[OpCall], int]]] = {}
 
     def add_parameter(self, name: str, tensor: torch.Tensor) -> None:
@@ -86,6 +91,22 @@ class Origins:
         storage = self._keep(tensor)
         self._parameters.add(storage)
         self._roots[storage] = (name,)
+
+    def add_packed(self, packed: PackedTensor) -> None:
+        """``packed`` is a weight of the network that is hidden in an object."""
+        self._packed.append(packed)
+
+    def note_packed_use(self, arguments: Any, module: str, calls: list[OpCall], index: int) -> None:
+        """That one of ``calls``, in ``module``, reads the objects among its ``arguments``.
+
+        Objects cannot be told apart by their values: a layer reads its own, a module that has none those below it.
+        """
+        for type in {script_object_type(value) for value in leaves(arguments)} - {None}:
+            known = [packed for packed in self._packed if packed.type == type]
+            own = [packed for packed in known if packed.layer == module]
+            below = [packed for packed in known if not module or packed.layer.startswith(f"{module}.")]
+            for name in dict.fromkeys(packed.name for packed in own or below or known):
+                self._uses.setdefault(name, []).append((calls, index))
 
     def add_activation(self, tensor: torch.Tensor) -> None:
         self._activations.add(self._keep(tensor))
@@ -322,6 +343,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             entry,
             decompose=entry is None and can_be_taken_apart(func),
             mutable=is_mutable(func),
+            takes_objects=takes_script_objects(func),
             of_any_values=name in OF_ANY_VALUES,
             overload=overload if (overload := overload_name(func)) in KEPT_OVERLOADS else "",
             of_scripts=name in OF_SCRIPTS,
@@ -423,6 +445,8 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         status: Status = "uncounted" if kind == "uncounted" else "counted" if terms else "free"
         phase, (module, module_call), kind = self._where(known.name, kind)
         self._origins.note_use(inputs, self.calls, len(self.calls))
+        if known.takes_objects:
+            self._origins.note_packed_use((args, kwargs), module, self.calls, len(self.calls))
         self.calls.append(
             OpCall(
                 known.name, kind, status, module, module_call, phase, input_specs, output_specs, terms, known.overload

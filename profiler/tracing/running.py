@@ -25,6 +25,7 @@ from profiler.tracing.gradients import Autograd, lacks_graph
 from profiler.tracing.object_copies import InputCopy, SharedMemory
 from profiler.tracing.objects import returned_tensors, tensors_in
 from profiler.tracing.optimizers import make_optimizer
+from profiler.tracing.packed import packed_tensors
 from profiler.tracing.private import flex_attention_traceable, without_compiler
 from profiler.tracing.recorder import OpRecorder, Origins
 from profiler.tracing.scope import ModuleScope
@@ -179,6 +180,8 @@ def _trace_run(make: Callable[[], Attempt], run: Run) -> Trace:
     origins = Origins()
     for name, parameter in (*twin.named_parameters(), *frozen_weights(twin)):
         origins.add_parameter(name, parameter)
+    for packed in packed_tensors(twin):
+        origins.add_packed(packed)
     for tensor in tensors_in((attempt.arguments, attempt.options)):
         if not origins.is_parameter(tensor):
             origins.add_activation(tensor)

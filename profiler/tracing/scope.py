@@ -17,6 +17,7 @@ from torch import nn
 
 from profiler.errors import FOREIGN_ERRORS
 from profiler.records import ModuleRecord
+from profiler.tracing.packed import holds_for_layer
 from profiler.tracing.scripts import constants_of, script_roots, script_type
 from profiler.tracing.tensors import shapes_in
 
@@ -194,6 +195,7 @@ class ModuleScope:
                 output_shapes=tuple(seen.outputs),
             )
             for name, module in self.model.named_modules(remove_duplicate=False)
+            if not holds_for_layer(module)  # packed weights are their layer's
             for seen in [self._seen.get(name, _Seen())]
         )
 

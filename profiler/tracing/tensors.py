@@ -37,6 +37,17 @@ def collect(value: Any, found: list[torch.Tensor]) -> None:
             collect(item, found)
 
 
+def leaves(value: Any) -> Iterator[Any]:
+    """Everything in operator arguments that is no list, tuple or dictionary."""
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from leaves(item)
+    elif isinstance(value, dict):
+        yield from leaves(list(value.values()))
+    else:
+        yield value
+
+
 def map_arguments(value: Any, change: Callable[[Any], Any]) -> Any:
     """The operator arguments ``value`` with ``change`` applied to every leaf; lists and tuples are kept."""
     if isinstance(value, (list, tuple)):

@@ -1,0 +1,129 @@
+"""The weights that packed quantized layers hold: no parameters of torch, but objects that kernels unpack."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from profiler.tracing.private import script_object_type
+
+HOLDERS = (
+    ("torch.ao.nn.quantized.modules.linear", "LinearPackedParams"),
+    ("torch.ao.nn.quantized.modules.embedding_ops", "EmbeddingPackedParams"),
+    ("torch.ao.nn.quantized.dynamic.modules.rnn", "PackedParameter"),
+)
+"""Modules that only hold the packed weights of the layer which holds them."""
+
+Part = tuple[str, torch.Tensor]
+"""``weight`` or ``bias``, with what of a layer it belongs to (``weight_hh``), and the tensor."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedTensor:
+    """A tensor that a packed object holds: its name in the network, the layer that it belongs to, and its object.
+
+    ``dtype`` is the one in which it is stored, ``type`` the class of the object and ``key`` tells objects apart.
+    """
+
+    name: str
+    layer: str
+    type: str
+    key: tuple[int, int]
+    tensor: torch.Tensor
+    dtype: torch.dtype
+
+
+def _of_linear(packed: Any) -> list[Part]:
+    weight, bias = torch.ops.quantized.linear_unpack(packed)
+    return _present(weight, bias)
+
+
+def _of_conv2d(packed: Any) -> list[Part]:
+    return _present(*torch.ops.quantized.conv2d_unpack(packed))
+
+
+def _of_conv3d(packed: Any) -> list[Part]:
+    return _present(*torch.ops.quantized.conv3d_unpack(packed))
+
+
+def _of_embedding(packed: Any) -> list[Part]:
+    return [("weight", torch.ops.quantized.embedding_bag_unpack(packed))]
+
+
+def _of_cell(packed: Any) -> list[Part]:
+    """Two linear layers, of the input and of the hidden state."""
+    state = packed.__getstate__()[0]
+    return [
+        (f"{name}_{gate}", tensor)
+        for gate, half in zip(("ih", "hh"), state[-1], strict=True)
+        for name, tensor in _of_linear(half)
+    ]
+
+
+def _present(weight: torch.Tensor, bias: torch.Tensor | None) -> list[Part]:
+    return [("weight", weight)] if bias is None else [("weight", weight), ("bias", bias)]
+
+
+UNPACK: dict[str, Callable[[Any], list[Part]]] = {
+    "__torch__.torch.classes.quantized.LinearPackedParamsBase": _of_linear,
+    "__torch__.torch.classes.quantized.Conv2dPackedParamsBase": _of_conv2d,
+    "__torch__.torch.classes.quantized.Conv3dPackedParamsBase": _of_conv3d,
+    "__torch__.torch.classes.quantized.EmbeddingPackedParamsBase": _of_embedding,
+    "__torch__.torch.classes.rnn.CellParamsBase": _of_cell,
+}
+"""What unpacks an object of each class; one-dimensional convolutions are packed as two-dimensional ones."""
+
+
+def holds_for_layer(module: nn.Module) -> bool:
+    """Whether the module is no layer of its own: it, or each of a list of modules, holds a layer's packed weights."""
+    if isinstance(module, nn.ModuleList):
+        return len(module) > 0 and all(map(holds_for_layer, module))
+    classes = (getattr(sys.modules.get(source), name, None) for source, name in HOLDERS)
+    return type(module) in [found for found in classes if found is not None]
+
+
+def packed_tensors(model: nn.Module) -> Iterator[PackedTensor]:
+    """Every tensor in a packed object of ``model``, once for each name of the module that holds it."""
+    modules = dict(model.named_modules(remove_duplicate=False))
+    for name, module in modules.items():
+        for attribute, value in vars(module).items():
+            unpack = UNPACK.get(script_object_type(value) or "")
+            if unpack is None:
+                continue
+            layer, place = _layer_of(name, modules)
+            for index, (part, tensor) in enumerate(unpack(value)):
+                label = part + _ending(attribute, place, modules[layer])
+                stored = tensor.dtype if tensor.is_quantized or part.startswith("bias") else torch.float16
+                yield PackedTensor(
+                    f"{layer}.{label}" if layer else label,
+                    layer,
+                    script_object_type(value) or "",
+                    (id(value), index),
+                    tensor,
+                    stored,  # weights that are no integers are unpacked as float32, and stored as float16
+                )
+
+
+def _layer_of(name: str, modules: dict[str, nn.Module]) -> tuple[str, str]:
+    """The layer that a holder of packed weights belongs to, and the holder's place in it."""
+    layer, place = name, ""
+    while layer and holds_for_layer(modules[layer]):
+        layer, _, part = layer.rpartition(".")
+        place = place or part
+    return layer, place
+
+
+def _ending(attribute: str, place: str, layer: nn.Module) -> str:
+    """What tells the parts of a layer apart: ``_ih`` of a cell, ``_l1_reverse`` of a recurrent network."""
+    if place.isdecimal():
+        number, reverse = divmod(int(place), 2 if getattr(layer, "bidirectional", False) else 1)
+        return f"_l{number}{'_reverse' if reverse else ''}"
+    for prefix in ("_packed_params", "_packed_weight"):
+        if attribute.startswith(prefix):
+            return attribute.removeprefix(prefix)
+    return ""
