@@ -91,8 +91,8 @@ def quantized_linear_relu(input: TensorSpec, packed: Any, *_: Any, out: TensorSp
 def _cell(cell: Cell, input: TensorSpec, hx: Any, w_ih: Any, w_hh: Any, *_: Any, out: Any) -> Iterator[Term]:
     """(N, in), the state(s) (N, H), packed (gates·H, in) and (gates·H, H), biases → the new state(s)."""
     (of_input, bias), (of_hidden, _bias) = _unpacked(w_ih), _unpacked(w_hh)
-    weights = (TensorSpec(tuple(weight.shape)) for weight in (of_input, of_hidden))
-    yield from step_terms(cell, input.shape[:-1], *weights, 0 if bias is None else 2)
+    gates_of_input, gates_of_hidden = TensorSpec(tuple(of_input.shape)), TensorSpec(tuple(of_hidden.shape))
+    yield from step_terms(cell, input.shape[:-1], gates_of_input, gates_of_hidden, 0 if bias is None else 2)
 
 
 for _name in GATES:

@@ -148,7 +148,7 @@ def script_object_type(value: Any) -> str | None:
     """The class of an object that lives in torch's C++ code (packed weights); nothing for anything else."""
     if not isinstance(value, torch.ScriptObject):
         return None
-    name: str = value._type().qualified_name()  # type: ignore[attr-defined]
+    name: str = value._type().qualified_name()
     return name
 
 
