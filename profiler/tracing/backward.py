@@ -49,6 +49,7 @@ WITHOUT_MASK = frozenset(
         "aten::_scaled_dot_product_flash_attention_for_cpu_backward",
         "aten::_thnn_fused_gru_cell_backward",
         "aten::mkldnn_rnn_layer_backward",
+        "torchvision::_deform_conv2d_backward",
     }
 )
 """Operators that compute a gradient for each input of their node, in order, also for one that needs none."""
