@@ -1,0 +1,78 @@
+"""A generative network of transformers → what it is called with for the tokens that follow a cache of some length."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from profiler.errors import ProfilerError, TargetError
+from profiler.models.real_copies import BYTES_LIMIT, real_size
+from profiler.formatting import bytes_text
+from profiler.tracing import Inputs, call_arguments
+from profiler.tracing.results import result_on_meta
+
+CACHES = ("past_key_values", "cache_params", "state")
+"""What networks call the cache that they return and take: of keys and values, of states, and RWKV's."""
+
+ENCODED = {"encoder_last_hidden_state": "encoder_outputs"}
+"""What an encoder–decoder returns of its encoder, and the argument by which it takes it, so that it does not run again."""
+
+MASKS = ("attention_mask", "decoder_attention_mask")
+
+
+def continued(network: nn.Module, inputs: Inputs, length: int) -> dict[str, Any]:
+    """The keyword arguments of a call that goes on from a cache of ``length`` tokens.
+
+    The cache is the network's own: what it returns for a text of ``length`` tokens, on meta where the network is.  So
+    it has the form of the network's class: grouped queries, sliding windows, states, latent keys, or the keys of an
+    encoder.  The tokens of the call are those of ``inputs`` (batch, tokens).  Raises :class:`TargetError` where the
+    network has no cache, and :class:`TraceError` where it cannot run on the text.
+    """
+    name = _text_name(network)
+    arguments, options = call_arguments(inputs)
+    options = {**dict(zip(inspect.signature(network.forward).parameters, arguments, strict=False)), **options}
+    tokens = options.get(name)
+    if not isinstance(tokens, torch.Tensor) or tokens.dim() != 2:
+        raise TargetError(f"cache: expected an input {name} of shape (batch, tokens) for {type(network).__name__}")
+    encoder = {key: options[key] for key in options if name != "input_ids" and key not in (name, *MASKS[1:])}
+    text = {**encoder, name: torch.ones(tokens.shape[0], length, dtype=tokens.dtype), "use_cache": True}
+    result = _result(network, text)
+    found = next((key for key in CACHES if _has(result, key) and _takes(network, key)), None)
+    if found is None:
+        raise TargetError(f"cache: {type(network).__name__} returns none; expected a generative class of transformers")
+    encoded = {
+        argument: (result[key],) for key, argument in ENCODED.items() if _has(result, key) and _takes(network, argument)
+    }
+    kept = {key: value for key, value in encoder.items() if key in MASKS}
+    return {**kept, **encoded, name: tokens, found: result[found], "use_cache": True}
+
+
+def _text_name(network: nn.Module) -> str:
+    settings = getattr(network, "config", None)
+    if not (hasattr(settings, "get_text_config") and _takes(network, "use_cache")):
+        raise TargetError(
+            f"cache: {type(network).__name__} has none; expected a generative class of transformers, such as "
+            "transformers:LlamaForCausalLM"
+        )
+    return "decoder_input_ids" if settings.is_encoder_decoder else "input_ids"  # type: ignore[union-attr]
+
+
+def _takes(network: nn.Module, argument: str) -> bool:
+    return argument in inspect.signature(network.forward).parameters
+
+
+def _has(result: Any, key: str) -> bool:
+    return isinstance(result, Mapping) and result.get(key) is not None
+
+
+def _result(network: nn.Module, text: dict[str, Any]) -> Any:
+    if any(parameter.is_meta for parameter in network.parameters()):
+        return result_on_meta(network, text)
+    if real_size(network) > BYTES_LIMIT:
+        raise ProfilerError(f"cache: the network takes more than {bytes_text(BYTES_LIMIT)}")
+    with torch.no_grad():
+        return network.eval()(**text)

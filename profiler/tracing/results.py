@@ -1,0 +1,47 @@
+"""A network and inputs → what a call of it gives on the meta device."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from torch import nn
+
+from profiler.tracing.calls import Inputs
+from profiler.tracing.copying import to_meta
+from profiler.tracing.object_copies import map_inputs
+from profiler.tracing.running import trace
+
+
+def result_on_meta(model: nn.Module, inputs: Inputs) -> Any:
+    """What ``model`` gives for ``inputs`` in eval mode, run on meta copies.
+
+    Integers in the result whose values are known (see ``tracing.values``) are on the CPU, all other tensors on meta.
+    Raises :class:`TraceError` and :class:`NeedsDataError` as :func:`profiler.tracing.trace` does.
+    """
+    results: list[Any] = []
+
+    def keep(network: nn.Module) -> None:
+        original = network.forward
+
+        @functools.wraps(original)
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            result = original(*args, **kwargs)
+            results.append(map_inputs(result, _as_it_is_now))
+            return result
+
+        network.__dict__["forward"] = forward
+
+    trace(model, inputs, prepare=keep)
+    return results[-1]
+
+
+def _as_it_is_now(tensor: torch.Tensor) -> torch.Tensor:
+    if not (tensor.is_floating_point() or tensor.is_complex()):
+        try:
+            return torch.tensor(tensor.tolist(), dtype=tensor.dtype, device="cpu").reshape(tensor.shape)
+        except (NotImplementedError, RuntimeError):
+            pass  # on meta, with values that are not known
+    with torch.inference_mode(False), torch.no_grad():
+        return to_meta(tensor)
