@@ -361,6 +361,12 @@ class ModelSection(_Section):
     kwargs: dict[str, Any] = Field(default_factory=dict)
 
 
+class CacheSection(_Section):
+    """The cache that a generative network goes on from: as many tokens as are in it."""
+
+    length: Size
+
+
 class ReportSection(_Section):
     """What is written: the formats, and the tables in them."""
 
@@ -401,14 +407,16 @@ class EquivalenceSection(_Section):
 class Config(_Section):
     """What to profile and how; as the file says it, defaults filled in.
 
-    ``inputs`` is None where the file leaves them to the target's source, which may know them.  ``method`` is what is
-    called with them, and ``part`` the module that is profiled where it is not the whole network.
-    ``crosscheck`` holds the names of the counters to check against; true in the file means fvcore.
+    ``inputs`` is None where the file leaves them to the target's source, which may know them.  ``cache`` is what a
+    generative network goes on from, ``method`` is what is called, and ``part`` the module that is profiled where it is
+    not the whole network.  ``crosscheck`` holds the names of the counters to check against; true in the file means
+    fvcore.
     """
 
     name: Annotated[str, AfterValidator(_check_name)]
     model: ModelSection
     inputs: Inputs | None = None
+    cache: CacheSection | None = None
     method: DottedName = "forward"
     part: DottedName | None = None
     mode: Literal["inference", "training"] = "inference"

@@ -18,6 +18,7 @@ from profiler.models.constructed_inputs import construct_inputs, find_constructo
 from profiler.models.inputs import build_inputs, default_inputs
 from profiler.models.methods import calling, submodule
 from profiler.models.real_copies import BYTES_LIMIT, real_copy, real_inputs, real_size
+from profiler.models.transformers_caches import continued, of_one_token
 from profiler.records import Mode
 from profiler.rewrites import apply_rewrites
 from profiler.tracing import Inputs
@@ -55,8 +56,14 @@ def configured(config: Config) -> Subject:
     """The network that a config names, with its rewrites done."""
     model = config.model
     specs = config.inputs if config.inputs is not None else default_inputs(model.target, model.kwargs, config.base)
+    if config.cache is not None and config.inputs is None:
+        specs = of_one_token(specs)
 
     def inputs(device: str, network: nn.Module) -> Inputs:
+        called_with = without_cache(device, network)
+        return called_with if config.cache is None else continued(network, called_with, config.cache.length)
+
+    def without_cache(device: str, network: nn.Module) -> Inputs:
         if isinstance(specs, InputsFrom):
             constructor = find_constructor(specs.constructor, config.base)
             made: Inputs = construct_inputs(constructor, network, specs.kwargs, name=specs.constructor)

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from profiler.config import InputSpec
 from profiler.errors import ProfilerError, TargetError
-from profiler.models.real_copies import BYTES_LIMIT, real_size
 from profiler.formatting import bytes_text
+from profiler.models.real_copies import BYTES_LIMIT, real_size
 from profiler.tracing import Inputs, call_arguments
 from profiler.tracing.results import result_on_meta
 
@@ -19,7 +20,10 @@ CACHES = ("past_key_values", "cache_params", "state")
 """What networks call the cache that they return and take: of keys and values, of states, and RWKV's."""
 
 ENCODED = {"encoder_last_hidden_state": "encoder_outputs"}
-"""What an encoder–decoder returns of its encoder, and the argument by which it takes it, so that it does not run again."""
+"""What an encoder–decoder returns of its encoder, and the argument that spares it another run of it."""
+
+TEXTS = ("decoder_input_ids", "input_ids")
+"""What a network calls the text that it goes on from: the first of them that it is given."""
 
 MASKS = ("attention_mask", "decoder_attention_mask")
 
@@ -38,9 +42,10 @@ def continued(network: nn.Module, inputs: Inputs, length: int) -> dict[str, Any]
     tokens = options.get(name)
     if not isinstance(tokens, torch.Tensor) or tokens.dim() != 2:
         raise TargetError(f"cache: expected an input {name} of shape (batch, tokens) for {type(network).__name__}")
-    encoder = {key: options[key] for key in options if name != "input_ids" and key not in (name, *MASKS[1:])}
-    text = {**encoder, name: torch.ones(tokens.shape[0], length, dtype=tokens.dtype), "use_cache": True}
-    result = _result(network, text)
+    # Only an encoder is given something beside the text: what a text alone is masked with has another length.
+    encoder = {} if name == "input_ids" else {key: options[key] for key in options if key not in (name, MASKS[1])}
+    text = torch.ones(tokens.shape[0], length, dtype=tokens.dtype, device="cpu")
+    result = _result(network, {**encoder, name: text, "use_cache": True})
     found = next((key for key in CACHES if _has(result, key) and _takes(network, key)), None)
     if found is None:
         raise TargetError(f"cache: {type(network).__name__} returns none; expected a generative class of transformers")
@@ -49,6 +54,17 @@ def continued(network: nn.Module, inputs: Inputs, length: int) -> dict[str, Any]
     }
     kept = {key: value for key, value in encoder.items() if key in MASKS}
     return {**kept, **encoded, name: tokens, found: result[found], "use_cache": True}
+
+
+def of_one_token(specs: Any) -> Any:
+    """Inputs by name as a config has them, with a text of one token: that is what a step of generation is given."""
+    if not isinstance(specs, Mapping):
+        return specs
+    name = next((key for key in TEXTS if key in specs), None)
+    if name is None:
+        return specs
+    shape = getattr(specs[name], "shape", (1,))
+    return {**specs, name: InputSpec(shape=(shape[0], 1), dtype="int64")}
 
 
 def _text_name(network: nn.Module) -> str:
@@ -74,5 +90,8 @@ def _result(network: nn.Module, text: dict[str, Any]) -> Any:
         return result_on_meta(network, text)
     if real_size(network) > BYTES_LIMIT:
         raise ProfilerError(f"cache: the network takes more than {bytes_text(BYTES_LIMIT)}")
+    was_training = network.training
     with torch.no_grad():
-        return network.eval()(**text)
+        result = network.eval()(**text)
+    network.train(was_training)
+    return result

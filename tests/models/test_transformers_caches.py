@@ -1,0 +1,130 @@
+"""A step of generation: what follows a cache of some length, which has the form of the network's own class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import profiler
+from profiler.config import load_config
+from profiler.errors import ConfigError, TargetError
+from profiler.models.building import build_model, build_real_model
+from profiler.models.transformers_caches import continued
+from profiler.profiles import Profile
+
+pytestmark = pytest.mark.slow  # transformers takes seconds to import
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+LAYERS, HIDDEN, INNER, HEADS, SHARED, WORDS = 2, 64, 128, 4, 2, 100
+SIZE = HIDDEN // HEADS
+LLAMA = {
+    "num_hidden_layers": LAYERS,
+    "hidden_size": HIDDEN,
+    "intermediate_size": INNER,
+    "num_attention_heads": HEADS,
+    "num_key_value_heads": SHARED,
+    "vocab_size": WORDS,
+}
+
+OF_A_TOKEN = LAYERS * (2 * HIDDEN * HIDDEN + 2 * HIDDEN * SHARED * SIZE + 3 * HIDDEN * INNER) + HIDDEN * WORDS
+"""The products with weights for one token: queries and output, keys and values, the feed-forward, the head."""
+
+
+def attention(keys: int) -> int:
+    """The products of one token's attention in all layers: with each key, and with each value."""
+    return LAYERS * HEADS * keys * (SIZE + SIZE)
+
+
+def profiled(tmp_path: Path, target: str, kwargs: Any, **more: Any) -> Profile:
+    path = tmp_path / "step.yaml"
+    text = {"model": {"target": f"transformers:{target}", "kwargs": kwargs}, "crosscheck": False, **more}
+    path.write_text(str(text).replace("False", "false"), encoding="utf-8")
+    return profiler.profile_config(load_config(path))
+
+
+@pytest.mark.parametrize("length", [1, 48, 2048])
+def test_a_step_attends_to_the_cache_and_to_itself(tmp_path: Path, length: int) -> None:
+    """One token of a Llama with grouped queries: its own weights, and attention over ``length`` keys and its own."""
+    found = profiled(tmp_path, "LlamaForCausalLM", {"config": LLAMA}, cache={"length": length})
+    assert found.total.macs == OF_A_TOKEN + attention(length + 1)
+    assert (found.status, found.trace.real_run) == ("complete", "")
+
+
+def test_several_tokens_and_a_batch(tmp_path: Path) -> None:
+    """Three tokens of two texts at once: each of the six attends to all keys, the masked ones too."""
+    inputs = {"input_ids": {"shape": [2, 3], "dtype": "int64"}}
+    found = profiled(tmp_path, "LlamaForCausalLM", {"config": LLAMA}, cache={"length": 10}, inputs=inputs)
+    assert found.total.macs == 2 * 3 * (OF_A_TOKEN + attention(10 + 3))
+
+
+def test_positional_inputs_will_do(tmp_path: Path) -> None:
+    """The first argument of the forward is the text."""
+    inputs = [{"shape": [1, 1], "dtype": "int64"}]
+    found = profiled(tmp_path, "LlamaForCausalLM", {"config": LLAMA}, cache={"length": 10}, inputs=inputs)
+    assert found.total.macs == OF_A_TOKEN + attention(11)
+
+
+def test_a_sliding_window_keeps_the_cache_short(tmp_path: Path) -> None:
+    """Behind 48 tokens a window of 16 leaves 15 keys and the token's own."""
+    kwargs = {"config": {**LLAMA, "sliding_window": 16}}
+    found = profiled(tmp_path, "MistralForCausalLM", kwargs, cache={"length": 48})
+    assert found.total.macs == OF_A_TOKEN + attention(16)
+
+
+def test_an_encoder_does_not_run_again(tmp_path: Path) -> None:
+    """Of T5 a step runs the decoder alone, on keys of the encoder that are in the cache."""
+    config = {"num_layers": 1, "d_model": 8, "d_kv": 4, "num_heads": 2, "d_ff": 16, "vocab_size": 32}
+    found = profiled(tmp_path, "T5ForConditionalGeneration", {"config": config}, cache={"length": 5})
+    own = 4 * 8 * 8 + 2 * 6 * (4 + 4)  # queries, keys, values and output; 5 keys in the cache and the token's own
+    across = 2 * 8 * 8 + 2 * 128 * (4 + 4)  # queries and output; the keys of a text of 128 tokens are there
+    assert found.total.macs == own + across + 2 * 8 * 16 + 8 * 32
+    assert {call.module.partition(".")[0] for call in found.trace.calls if call.count.macs} == {"decoder", "lm_head"}
+
+
+def test_a_state_has_no_length(tmp_path: Path) -> None:
+    """Behind a short and a long text Mamba does the same."""
+    config = {"num_hidden_layers": 1, "hidden_size": 16, "state_size": 4, "vocab_size": 32}
+    short, long = (
+        profiled(tmp_path, "MambaForCausalLM", {"config": config}, cache={"length": length}).total for length in (4, 24)
+    )
+    assert short == long
+    assert short.macs > 16 * 32
+
+
+def test_the_cache_of_a_real_network_is_real() -> None:
+    """As a cross-check or an equivalence would use it; the network keeps its mode."""
+    network = build_real_model("transformers:LlamaForCausalLM", {"config": LLAMA}).train()
+    step = continued(network, {"input_ids": torch.ones(1, 1, dtype=torch.int64)}, 7)
+    assert step["past_key_values"].get_seq_length() == 7
+    assert step["past_key_values"].layers[0].keys.device.type == "cpu"
+    assert network.training
+    assert network(**step).logits.shape == (1, 1, WORDS)
+
+
+def test_what_has_no_cache_is_told_so(tmp_path: Path) -> None:
+    """A network of torch, one of transformers that generates nothing, inputs of another form, and no length."""
+    text = {"input_ids": torch.ones(1, 1, dtype=torch.int64)}
+    with pytest.raises(TargetError, match="cache: Linear has none; expected a generative class of transformers"):
+        continued(nn.Linear(1, 1), text, 3)
+    small = {"config": {"num_hidden_layers": 1, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 8}}
+    with pytest.raises(TargetError, match="cache: BertModel returns none"):
+        continued(build_model("transformers:BertModel", small), text, 3)
+    with pytest.raises(TargetError, match=r"expected an input input_ids of shape \(batch, tokens\)"):
+        continued(build_model("transformers:LlamaForCausalLM", {"config": LLAMA}), {}, 3)
+    with pytest.raises(ConfigError, match=r"cache\.length: found 0, expected a positive integer"):
+        profiled(tmp_path, "LlamaForCausalLM", {}, cache={"length": 0})
+
+
+def test_the_committed_configs_are_a_prompt_and_a_step() -> None:
+    """A prompt of 2,048 tokens and the token behind it: as many products with weights for each token."""
+    prompt, step = (
+        profiler.profile_config(load_config(CONFIGS / f"llama_{name}.yaml")) for name in ("prefill", "decode")
+    )
+    layers, heads, size, tokens = 8, 8, 64, 2048
+    by_keys = layers * heads * 2 * size
+    assert prompt.total.macs - tokens * tokens * by_keys == tokens * (step.total.macs - (tokens + 1) * by_keys)
