@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from profiler.api import profile_config
 from profiler.config import Config
 from profiler.errors import ConfigError
+from profiler.models.large_weights import LargeWeightsInFiles
 from profiler.profiles import Profile
 from profiler.rewrites import Equivalence, Rewritten, apply_rewrites, check_equivalence, imitate_training
 from profiler.subjects import configured
@@ -70,13 +71,15 @@ def rewrite_config(config: Config) -> Rewriting:
         raise ConfigError(f"{config.path or config.name}: rewrites: missing, expected a list such as [fold_batchnorm]")
     plain = config.model_copy(update={"rewrites": ()})
     after = config.model_copy(update={"name": f"{config.name}, rewritten"})
-    model, inputs = configured(plain).real(True)
-    model = imitate_training(model.eval(), inputs)
-    steps = apply_rewrites(model, config.rewrites, inputs)
     wanted = config.equivalence
+    with LargeWeightsInFiles():
+        model, inputs = configured(plain).real(True)
+        model = imitate_training(model.eval(), inputs)
+        steps = apply_rewrites(model, config.rewrites, inputs)
+        found = check_equivalence(model, steps[-1].model, inputs, wanted.tolerance, measure=wanted.measure)
     return Rewriting(
         before=profile_config(plain, crosscheck=False),
         after=profile_config(after, crosscheck=False),
         steps=steps,
-        equivalence=check_equivalence(model, steps[-1].model, inputs, wanted.tolerance, measure=wanted.measure),
+        equivalence=found,
     )
