@@ -7,9 +7,11 @@ import errno
 import glob
 import os
 import re
+import shutil
 import tempfile
+import time
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from profiler.errors import OutputError
@@ -153,6 +155,22 @@ def _remove_those_left(paths: Iterable[Path]) -> None:
         for path in paths:
             if is_leftover(path):
                 path.unlink()
+
+
+@contextlib.contextmanager
+def temporary_folder(purpose: str, longest: float) -> Iterator[Path]:
+    """An empty folder that is removed at the end.
+
+    Those for the same purpose that killed processes of this user have left are removed first: they are older than
+    ``longest``, the most seconds for which one is needed.
+    """
+    for path in Path(tempfile.gettempdir()).glob(f"profiler-{purpose}-*"):
+        with contextlib.suppress(OSError):
+            about = path.lstat()
+            if time.time() - about.st_mtime > longest and about.st_uid == getattr(os, "getuid", lambda: 0)():
+                shutil.rmtree(path, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"profiler-{purpose}-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
 
 
 def _is_alive(process: int) -> bool:

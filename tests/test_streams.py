@@ -23,7 +23,7 @@ from click.testing import CliRunner
 from profiler import load_profile
 from profiler.cli import cli
 from profiler.errors import OutputError
-from profiler.files import is_leftover, remove_leftovers, write_text
+from profiler.files import is_leftover, remove_leftovers, temporary_folder, write_text
 from profiler.streams import screen_width
 from tests import sample_profiles as nets
 
@@ -405,6 +405,19 @@ def test_a_users_own_files_are_no_leftovers(tmp_path: Path) -> None:
         (tmp_path / name).write_text("mine", encoding="utf-8")
     remove_leftovers(tmp_path)
     assert len(list(tmp_path.iterdir())) == 5
+
+
+def test_folders_of_killed_processes_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those in which a counter was asked long ago; one in use, and another purpose's, stay."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for name, age in (("profiler-counter-old", 7200), ("profiler-counter-new", 10), ("profiler-other-old", 7200)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "network.pickle").write_text("large", encoding="utf-8")
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    with temporary_folder("counter", 3600.0) as folder:
+        assert folder.is_dir()
+        assert {path.name for path in tmp_path.iterdir()} == {"profiler-counter-new", "profiler-other-old", folder.name}
+    assert not folder.exists()
 
 
 def test_half_of_a_pair_is_written_as_an_escape(tmp_path: Path) -> None:

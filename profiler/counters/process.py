@@ -9,7 +9,6 @@ import json
 import pickle
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import profiler
 from profiler.counters import DISTRIBUTIONS
 from profiler.counters.calling import MESSAGE_LENGTH, failure, installed_version
 from profiler.errors import FOREIGN_ERRORS
+from profiler.files import temporary_folder
 from profiler.records import CounterRecord
 
 TIME_LIMIT = 300.0
@@ -33,6 +33,9 @@ from profiler.counters.worker import main
 main(sys.argv[1])
 """
 """Where the profiler is comes last on the path, and under ``-P`` no current folder comes first."""
+
+LEFT_BEHIND = 3600.0
+"""Seconds after which nobody waits for a counter any more: the folder in which it was asked is a killed process's."""
 
 ORDER = "order.json"
 NETWORK = "network.pickle"
@@ -73,8 +76,7 @@ def count_in_process(counter: str, source: Source, *, limit: float | None = None
     installed = installed_version(distribution)
     if not installed:
         return CounterRecord(counter, "", "skipped", f"not installed; pip install {distribution}")
-    with tempfile.TemporaryDirectory(prefix="profiler-counter-") as name:
-        folder = Path(name)
+    with temporary_folder("counter", LEFT_BEHIND) as folder:
         try:
             _write_order(folder, counter, source)
         except FOREIGN_ERRORS as error:  # pickling runs the code of whatever the network holds
