@@ -18,8 +18,9 @@ from torch import nn
 
 from profiler.config import InputValue
 from profiler.errors import did_you_mean
-from profiler.models.sources import Builder, import_extra, refuse_weights, source
+from profiler.models.sources import Ask, Builder, import_extra, refuse_weights, source
 from profiler.models.torchvision_ops import import_torchvision
+from profiler.models.transformers_images import name_image_token, with_image
 from profiler.models.transformers_inputs import inputs_of
 
 ATTENTION = ("sdpa", "eager", "flex_attention")
@@ -45,6 +46,7 @@ def transformers_networks(base: Path) -> dict[str, Builder]:
                     folder.rpartition(".")[2],
                     functools.partial(_build, name, base),
                     functools.partial(_inputs, name, base),
+                    functools.partial(_completed, name, base),
                 )
     return networks
 
@@ -90,6 +92,7 @@ def _configuration(
         built._attn_implementation = attention
     if isinstance(config, Mapping):
         _check_keys(config_class, given, built)
+    name_image_token(built)
     return built
 
 
@@ -126,3 +129,18 @@ def _inputs(
 ) -> dict[str, InputValue]:
     model_class = getattr(_import_transformers(), class_name)
     return inputs_of(model_class, _configuration(model_class, base, config, attn_implementation))
+
+
+def _completed(
+    class_name: str,
+    base: Path,
+    inputs: Mapping[str, InputValue],
+    ask: Ask,
+    /,
+    config: Mapping[str, Any] | str | None = None,
+    attn_implementation: str | None = None,
+    **kwargs: Any,
+) -> Mapping[str, InputValue]:
+    model_class = getattr(_import_transformers(), class_name)
+    settings = _configuration(model_class, base, config, attn_implementation)
+    return with_image(model_class, settings, inputs, ask)

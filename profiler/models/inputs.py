@@ -5,6 +5,7 @@ Where a config leaves them out, the source of its target may know them.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,11 @@ import torch
 
 from profiler.config import INTEGER_DTYPES, InputsOfCall, InputSpec, InputValue
 from profiler.errors import FOREIGN_ERRORS, TargetError
+from profiler.models.building import build_model
+from profiler.models.methods import calling
+from profiler.models.sources import Ask
 from profiler.models.targets import find_builder, reason
+from profiler.tracing.results import result_on_meta
 
 
 def default_inputs(
@@ -28,9 +33,24 @@ def default_inputs(
     if builder.inputs is None:
         raise TargetError(unknown)
     try:
-        return builder.inputs(**(kwargs or {}))
+        made = builder.inputs(**(kwargs or {}))
+        if builder.completed is None:
+            return made
+        return builder.completed(made, _asking(target, kwargs, base), **(kwargs or {}))
+    except TargetError:
+        raise
     except FOREIGN_ERRORS as error:
         raise TargetError(f"{unknown} ({reason(error)})") from error
+
+
+def _asking(target: str, kwargs: Mapping[str, Any] | None, base: Path | None) -> Ask:
+    """Asks the network that ``target`` builds, which is built when it is asked first."""
+    built = functools.cache(lambda: build_model(target, kwargs, base=base))
+
+    def ask(method: str, inputs: Mapping[str, InputValue]) -> Any:
+        return result_on_meta(calling(built(), method), build_inputs(inputs)[1])
+
+    return ask
 
 
 def build_inputs(

@@ -22,16 +22,29 @@ DefaultInputs = Callable[..., tuple[InputValue, ...] | Mapping[str, InputValue]]
 """``inputs(**kwargs)``: what the network that is built from ``kwargs`` is given, positional or by keyword."""
 
 
+Ask = Callable[[str, Mapping[str, InputValue]], Any]
+"""``ask(method, inputs)``: what that method of the built network gives for ``inputs``, on the meta device.
+
+Raises TraceError where the network refuses them.
+"""
+
+CompletedInputs = Callable[..., tuple[InputValue, ...] | Mapping[str, InputValue]]
+"""``completed(inputs, ask, **kwargs)``: ``inputs`` with those that only the built network can say the size of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Builder:
     """One network of a source: the family it is listed under, the function that builds it, and its usual inputs.
 
-    ``inputs`` raises ValueError, or is None, where they are not known.
+    ``inputs`` raises ValueError, or is None, where they are not known; ``completed`` adds what the network is asked
+    for.  ``advice(**kwargs)`` is the next step where the network cannot be built or run, or nothing.
     """
 
     family: str
     build: Callable[..., nn.Module]
     inputs: DefaultInputs | None = None
+    completed: CompletedInputs | None = None
+    advice: Callable[..., str] | None = None
 
 
 Source = Callable[[Path], Mapping[str, Builder]]

@@ -145,7 +145,7 @@ def _image(settings: Any) -> InputSpec:
     if settings.model_type in PAIRS:
         frames = 2
     clip = () if frames is None else (frames,)
-    return _floats(*clip, _channels(inner), *image_size(settings))
+    return _floats(*clip, channels(inner), *image_size(settings))
 
 
 PAIRS = ("efficientloftr", "lightglue", "superglue")
@@ -156,10 +156,10 @@ def _clip(settings: Any) -> InputSpec:
     inner = part(settings, "vision_config")
     size = first(inner, "crop_size")
     height, width = image_size(settings) if size is None else (size, size)
-    return _floats(first(inner, "num_frames", "frames_per_clip") or FRAMES, _channels(inner), height, width)
+    return _floats(first(inner, "num_frames", "frames_per_clip") or FRAMES, channels(inner), height, width)
 
 
-def _channels(settings: Any) -> int:
+def channels(settings: Any) -> int:
     return first(settings, "num_channels", "in_channels", "in_chans") or 3
 
 

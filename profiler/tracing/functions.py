@@ -175,11 +175,22 @@ class FunctionWatcher(TorchFunctionMode):
             self._running.pop()
 
     def _with_values(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """A tensor made of Python numbers: on meta it has no values, which the recorder is told instead."""
+        """A tensor made of Python numbers: on meta it has no values, which the recorder is told instead.
+
+        torch reads tensors among the numbers itself, which no mode sees: of one on meta it is given the known values.
+        """
+        if args and isinstance(args[0], (list, tuple)):
+            args = (self._with_known_values(args[0]), *args[1:])
         made = func(*args, **kwargs)
         if made.is_meta and not any(isinstance(value, torch.Tensor) for value in (*args, *kwargs.values())):
             self._recorder.note_values(made, func(*args, **{**kwargs, "device": "cpu"}))
         return made
+
+    def _with_known_values(self, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return [self._with_known_values(item) for item in value]
+        known = self._recorder.values_of(value) if isinstance(value, torch.Tensor) else None
+        return value if known is None else known
 
     def _within(self, kind: str, func: Any, args: Any, kwargs: Any) -> Any:
         before, self._recorder.kind_within = self._recorder.kind_within, kind

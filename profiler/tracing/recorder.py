@@ -315,8 +315,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         collect(twins, made)
         if not made:  # a number; without tensors among the arguments it is what torch makes of one moved to the CPU
             return twins if inputs else func(*args, **kwargs)
-        depends_on_values = torch.Tag.dynamic_output_shape in func.tags
-        result = map_arguments(twins, _shape_only) if depends_on_values else func(*args, **kwargs)
+        result = _as_on_meta(func, args, kwargs, twins)
         results: list[torch.Tensor] = []
         collect(result, results)
         self._values.note_results(results, made)
@@ -523,6 +522,16 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _facts(self, tensor: torch.Tensor) -> tuple[tuple[int, ...], str, bool, int | None]:
         parameter = self._origins.is_parameter(tensor)
         return shape_of(tensor), dtype_name(tensor.dtype), parameter, stored_in(tensor)
+
+
+def _as_on_meta(func: Any, args: Any, kwargs: Any, twins: Any) -> Any:
+    """The result on meta of an operation whose result on the CPU is ``twins``."""
+    if torch.Tag.dynamic_output_shape not in func.tags:
+        try:
+            return func(*args, **kwargs)
+        except RuntimeError:  # its shape depends on values (repeat_interleave) though no tag of it says so
+            pass
+    return map_arguments(twins, _shape_only)
 
 
 def _shape_only(leaf: Any) -> Any:

@@ -90,12 +90,6 @@ def tokens(*shape: int, high: int) -> InputSpec:
             {},
             {"input_ids": tokens(64, high=32000), "pixel_values": InputSpec(shape=(1, 3, 224, 224))},
         ),
-        ("transformers:LlavaModel", {}, {"input_ids": tokens(128, high=32000)}),
-        (
-            "transformers:Blip2Model",
-            {},
-            {"pixel_values": InputSpec(shape=(1, 3, 224, 224)), "input_ids": tokens(128, high=50272)},
-        ),
         (
             "transformers:WhisperModel",
             {},

@@ -1,0 +1,160 @@
+"""A vision–language class and its configuration → an image, and the text that holds as many tokens of it as it makes.
+
+Processors make images of many forms. Which of them a network takes, and how many tokens it makes of one, the network
+itself is asked: by its method ``get_image_features``, on the meta device.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from math import prod
+from typing import Any
+
+import torch
+
+from profiler.config import InputSpec, InputValue
+from profiler.errors import TraceError
+from profiler.models.sources import Ask
+from profiler.models.transformers_inputs import INPUTS, TOKENS, channels
+from profiler.models.transformers_sizes import first, image_size, part
+
+IMAGE = 448
+"""Height and width of an image where nothing says it, as for networks that take images of any size."""
+
+TILES = 5
+"""The tiles of an image that is cut up: a network's smallest grid, of two by two, and the image as a whole."""
+
+Form = dict[str, InputSpec]
+"""The inputs that one image is made into, by name."""
+
+
+def name_image_token(settings: Any) -> None:
+    """Let the last token of the vocabulary stand for an image where a configuration leaves that open."""
+    if getattr(settings, "image_token_id", 0) is None:
+        vocabulary = getattr(settings.get_text_config(), "vocab_size", None)
+        if vocabulary:
+            settings.image_token_id = vocabulary - 1
+
+
+def with_image(model_class: Any, settings: Any, inputs: Mapping[str, InputValue], ask: Ask) -> Mapping[str, InputValue]:
+    """``inputs`` with an image, and its tokens before those of the text, where a text of the class may hold images.
+
+    They stay as they are for any other class, and where no form of an image is known that the network takes.
+    """
+    taken = inspect.signature(model_class.forward).parameters
+    text = inputs.get("input_ids")
+    token = getattr(settings, "image_token_id", None)
+    if token is None or not isinstance(text, InputSpec) or len(text.shape) != 2 or "pixel_values" not in taken:
+        return inputs
+    method = "get_image_features" if hasattr(model_class, "get_image_features") else "model.get_image_features"
+    for form in _forms(settings):
+        if not set(form) <= set(taken):
+            continue
+        try:
+            count = _tokens_of(ask(method, form), settings)
+        except TraceError:  # not in this form
+            continue
+        return {**inputs, **_text_of(settings, taken, token, count), **form}
+    return inputs
+
+
+def _tokens_of(features: Any, settings: Any) -> int:
+    """How many tokens of a text the features of an image take the place of."""
+    if hasattr(settings, "num_query_tokens"):  # whatever the size of the image
+        return int(settings.num_query_tokens)
+    found = getattr(features, "pooler_output", features)
+    tensors = found if isinstance(found, (list, tuple)) else [found]
+    return sum(prod(tensor.shape[:-1]) for tensor in tensors if isinstance(tensor, torch.Tensor))
+
+
+def _text_of(settings: Any, taken: Mapping[str, Any], token: int, count: int) -> Form:
+    text = settings.get_text_config()
+    longest = getattr(text, "max_position_embeddings", None) or 0
+    words = min(TOKENS, max(longest - count, 1)) if longest > 0 else TOKENS
+    shape = (1, count + words)
+    made = {"input_ids": _integers(shape, [token] * count + [_ordinary_token(settings)] * words)}
+    if "attention_mask" in taken:
+        made["attention_mask"] = InputSpec(shape=shape, dtype="int64", low=1, high=2)  # nothing is padding
+    if "mm_token_type_ids" in taken:
+        made["mm_token_type_ids"] = _integers(shape, [1] * count + [0] * words)
+    return made
+
+
+def _ordinary_token(settings: Any) -> int:
+    """A token that a configuration gives no meaning of its own, from the middle of the vocabulary."""
+    special = set(_special_tokens(settings.to_dict()))
+    vocabulary = getattr(settings.get_text_config(), "vocab_size", None) or 2
+    return next(token for token in range(vocabulary // 2, -1, -1) if token not in special)
+
+
+def _special_tokens(settings: Any) -> Iterator[int]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _special_tokens(value)
+        elif str(key).endswith(("_token_id", "_token_index", "_token_ids")):
+            for token in value if isinstance(value, (list, tuple)) else (value,):
+                if isinstance(token, int):
+                    yield token
+
+
+def _integers(shape: tuple[int, ...], values: list[int]) -> InputSpec:
+    return InputSpec(shape=shape, dtype="int64", values=tuple(values))
+
+
+def _forms(settings: Any) -> Iterator[Form]:
+    """The forms of an image, those with most beside it first."""
+    vision = part(settings, "vision_config")
+    try:
+        height, width = image_size(settings)
+    except ValueError:
+        height = width = IMAGE
+    depth, patch = channels(vision), _side(first(vision, "patch_size", "spatial_patch_size") or 14)
+    merged = patch * _side(first(vision, "spatial_merge_size", "merge_size", "merge_kernel_size") or 2)
+    grid = max(IMAGE // merged, 1) * merged // patch
+    yield from _patches(vision, grid, depth, patch)
+    image = InputSpec(shape=(1, depth, height, width))
+    if hasattr(settings, "qformer_config"):
+        yield {"pixel_values": image, "qformer_input_ids": _of_question(settings)}
+    if hasattr(settings, "high_res_vision_config"):
+        size = _side(first(settings.high_res_vision_config, "image_size") or 1024)
+        yield {"pixel_values": image, "high_res_pixel_values": InputSpec(shape=(1, depth, size, size))}
+    of_size = {"image_sizes": _integers((1, 2), [height, width])}
+    images = [(1, depth, height, width), (1, 1, depth, height, width), (1, TILES, depth, height, width)]
+    for beside in (of_size, {}):
+        for shape in images:
+            yield {"pixel_values": InputSpec(shape=shape), **beside}
+
+
+def _patches(vision: Any, grid: int, depth: int, patch: int) -> Iterator[Form]:
+    """An image cut into ``grid`` × ``grid`` patches, as many as the network takes, with their number beside them."""
+    area, count = patch * patch, grid * grid
+    thw = {"image_grid_thw": _integers((1, 3), [1, grid, grid])}
+    merge = {"image_merge_sizes": _integers((1,), [_side(first(vision, "spatial_merge_size", "merge_size") or 2)])}
+    frames = dict.fromkeys((_side(first(vision, "temporal_patch_size") or 1), 1, 2))
+    flat = [(count, depth * number * area) for number in frames]
+    square = [(count, depth, patch, patch), (1, count, depth, patch, patch)]
+    for beside in ({**thw, **merge}, thw):
+        for shape in (*flat, *square):
+            yield {"pixel_values": InputSpec(shape=shape), **beside}
+    row = InputSpec(shape=(1, count, depth * area))
+    yield {
+        "pixel_values": row,
+        "spatial_shapes": _integers((1, 2), [grid, grid]),
+        "pixel_attention_mask": InputSpec(shape=(1, count), dtype="int64", low=1, high=2),
+    }
+    places = [place for y in range(grid) for x in range(grid) for place in (x, y)]
+    yield {"pixel_values": row, "image_position_ids": _integers((1, count, 2), places)}
+    strip = InputSpec(shape=(1, depth, patch, count * patch))
+    yield {"pixel_values": strip, "target_sizes": _integers((1, 2), [grid, grid])}
+
+
+def _of_question(settings: Any) -> InputSpec:
+    question = INPUTS["qformer_input_ids"](settings)
+    assert isinstance(question, InputSpec)
+    return question
+
+
+def _side(size: Any) -> int:
+    """The length of a square given as a number or as its two sides."""
+    return int(size[-1]) if isinstance(size, (list, tuple)) else int(size)

@@ -1,0 +1,156 @@
+"""What vision–language classes of transformers are given: an image, and a text with as many tokens of it."""
+
+from typing import Any
+
+import pytest
+
+from profiler import Profile, profile
+from profiler.config import InputSpec
+from profiler.models.building import build_model
+from profiler.models.inputs import build_inputs, default_inputs
+
+pytestmark = pytest.mark.slow  # networks of another library are built
+
+TEXT = {
+    "hidden_size": 12,
+    "intermediate_size": 24,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 16,
+    "vocab_size": 50,
+}
+
+
+def text_macs(length: int) -> int:
+    """A layer on ``length`` tokens: four projections, attention, a gated MLP, and the head on 50 words."""
+    return length * (4 * 12 * 12 + 3 * 12 * 24) + 2 * length * length * 12 + length * 12 * 50
+
+
+CLIP = {"hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+LLAVA = {
+    "image_token_index": 49,
+    "vision_config": {"model_type": "clip_vision_model", **CLIP, "image_size": 28, "patch_size": 14},
+    "text_config": {"model_type": "llama", **TEXT},
+}
+QWEN_VISION = {"depth": 1, "embed_dim": 8, "num_heads": 2, "mlp_ratio": 2, "hidden_size": 12, "patch_size": 112}
+QWEN = {
+    "image_token_id": 49,
+    "vision_config": QWEN_VISION,
+    "text_config": {**TEXT, "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 1]}},
+}
+
+
+def clip_macs() -> int:
+    """The patches' convolution, and two layers on four patches and the class token."""
+    return 4 * 8 * 3 * 14 * 14 + 2 * (4 * 5 * 8 * 8 + 2 * 5 * 5 * 8 + 2 * 5 * 8 * 16)
+
+
+def qwen_vision_macs() -> int:
+    """Sixteen patches of two frames, a layer, and what merges four patches into one token of the text."""
+    layer = 4 * 16 * 8 * 8 + 2 * 16 * 16 * 8 + 2 * 16 * 8 * 16
+    return 16 * 8 * 3 * 2 * 112 * 112 + layer + 4 * (32 * 32 + 32 * 12)
+
+
+def profiled(name: str, config: dict[str, Any]) -> Profile:
+    """The profile of a class on its default inputs."""
+    target, kwargs = f"transformers:{name}", {"config": config}
+    arguments, options = build_inputs(default_inputs(target, kwargs))
+    assert not arguments
+    return profile(build_model(target, kwargs), options)
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "vision", "macs"),
+    [
+        ("LlavaForConditionalGeneration", LLAVA, "vision_tower", clip_macs() + 4 * (8 * 12 + 12 * 12)),
+        ("Qwen2VLForConditionalGeneration", QWEN, "visual", qwen_vision_macs()),
+    ],
+)
+def test_the_vision_tower_runs(name: str, config: dict[str, Any], vision: str, macs: int) -> None:
+    """An image of four tokens and twelve of text: MACs are the vision tower's, the projector's and the text's."""
+    result = profiled(name, config)
+    assert result.complete
+    assert not result.trace.real_run
+    assert result.total.macs == macs + text_macs(4 + 12)
+    assert any(vision in module.name and module.calls for module in result.trace.modules)
+
+
+def shapes(name: str, config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The shapes of a class's default inputs, without its masks."""
+    inputs = default_inputs(f"transformers:{name}", {"config": config})
+    assert isinstance(inputs, dict)
+    return {key: value.shape for key, value in inputs.items() if not key.endswith("attention_mask")}
+
+
+NO_SIZE = {key: value for key, value in QWEN.items() if key != "vision_config"}
+SMALL_VISION = {**QWEN_VISION, "patch_size": 14}
+BLIP_VISION = {**CLIP, "image_size": 28, "patch_size": 14}
+QFORMER = {**CLIP, "encoder_hidden_size": 8, "vocab_size": 50}
+OPT = {
+    "model_type": "opt",
+    "vocab_size": 50,
+    "hidden_size": 12,
+    "word_embed_proj_dim": 12,
+    "ffn_dim": 24,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "max_position_embeddings": 16,
+}
+BLIP = {"vision_config": BLIP_VISION, "qformer_config": QFORMER, "text_config": OPT, "num_query_tokens": 3}
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "expected"),
+    [
+        # patches with their grid: 448 / 14 of them a side, four in a token
+        (
+            "Qwen2VLModel",
+            {**NO_SIZE, "vision_config": SMALL_VISION},
+            {
+                "pixel_values": (32 * 32, 3 * 2 * 14 * 14),
+                "image_grid_thw": (1, 3),
+                "input_ids": (1, 32 * 32 // 4 + 1),
+                "mm_token_type_ids": (1, 32 * 32 // 4 + 1),
+            },
+        ),
+        # tiles, and the image as a whole: four of 2 × 2 tokens with a new line after each of four rows, and four
+        (
+            "LlavaNextModel",
+            {**LLAVA, "image_grid_pinpoints": [[56, 56]]},
+            {
+                "pixel_values": (1, 5, 3, 28, 28),
+                "image_sizes": (1, 2),
+                "input_ids": (1, max(4 * 4 + 4 + 4 + 1, 16)),
+            },
+        ),
+        # three queries, however large the image is
+        ("Blip2Model", BLIP, {"pixel_values": (1, 3, 28, 28), "input_ids": (1, 16)}),
+        ("Blip2ForConditionalGeneration", BLIP, {"pixel_values": (1, 3, 28, 28), "input_ids": (1, 16)}),
+        # looks at the pixels to leave out images of zeros, which meta cannot: the text alone
+        (
+            "Idefics3Model",
+            {"text_config": LLAVA["text_config"], "vision_config": BLIP_VISION, "image_token_id": 49},
+            {"input_ids": (1, 16)},
+        ),
+    ],
+)
+def test_the_form_of_an_image_is_what_the_network_takes(
+    name: str, config: dict[str, Any], expected: dict[str, tuple[int, ...]]
+) -> None:
+    """The network is asked which form it takes, and how many tokens it makes of it."""
+    assert shapes(name, config) == expected
+
+
+def test_an_image_without_a_token_is_the_last_of_the_vocabulary() -> None:
+    """BLIP-2 names none by itself; the network and the text have the same one, and ordinary tokens are others."""
+    inputs = default_inputs("transformers:Blip2ForConditionalGeneration", {"config": BLIP})
+    network: Any = build_model("transformers:Blip2ForConditionalGeneration", {"config": BLIP})
+    assert isinstance(inputs, dict)
+    text = inputs["input_ids"]
+    assert isinstance(text, InputSpec)
+    assert text.values is not None
+    assert network.config.image_token_id == 49
+    assert text.values[:3] == (49, 49, 49)
+    assert 49 not in text.values[3:]
+    assert profile(network, build_inputs(inputs)[1]).complete
