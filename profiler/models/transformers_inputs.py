@@ -160,6 +160,7 @@ def _clip(settings: Any) -> InputSpec:
 
 
 def channels(settings: Any) -> int:
+    """How many channels an image has."""
     return first(settings, "num_channels", "in_channels", "in_chans") or 3
 
 
