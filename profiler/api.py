@@ -24,6 +24,7 @@ from profiler.models.real_copies import BYTES_LIMIT, real_size
 from profiler.profiles import Profile
 from profiler.records import CounterRecord, Mode, Trace
 from profiler.subjects import Subject, configured, given, part_of
+from profiler.tables import total_count
 from profiler.tracing import Inputs, trace, trace_for_real, unaffected_by_caller
 from profiler.tracing.depth import room_for_deep_networks
 from profiler.tracing.state import kept_state
@@ -45,6 +46,7 @@ def profile(
     optimizer: str | None = None,
     method: str = "forward",
     part: str | None = None,
+    exclude: Sequence[str] = (),
 ) -> Profile:
     """What one call of ``model`` on ``inputs`` costs, layer by layer.
 
@@ -61,7 +63,9 @@ def profile(
     backward pass that autograd runs, and a step of ``optimizer`` (``"sgd"``, ``"momentum"``, ``"adam"``,
     ``"adamw"``) where one is named.  ``method`` is what is called in place of the forward, a dotted path from the
     module (``"encode"``).  ``part`` profiles that module alone (``"backbone.layer3"``), on what the whole network calls
-    it with first.  With ``strict`` an operation without a rule raises
+    it with first.  ``exclude`` leaves out modules by name (``"aux*"``) or type: see :meth:`Profile.excluding`.
+
+    With ``strict`` an operation without a rule raises
     :class:`~profiler.errors.UncountedError`.  Raises :class:`~profiler.errors.TraceError` where the network
     refuses its inputs; the message names the module and the shapes.
     """
@@ -78,7 +82,7 @@ def profile(
     if part:
         subject = part_of(subject, part, mode)
     result = _profile(subject, name or folder_name(known), target, mode, optimizer)
-    result = replace(result, method=method, part=part or "")
+    result = replace(result, method=method, part=part or "").excluding(*exclude)
     return _checked(result, strict)
 
 
@@ -94,7 +98,8 @@ def profile_config(config: Config, *, strict: bool = False, crosscheck: bool = T
     """
     subject = configured(config)
     result = _profile(subject, config.name, config.model.target, config.mode, config.optimizer)
-    result = _checked(replace(result, method=config.method, part=config.part or ""), strict)
+    result = replace(result, method=config.method, part=config.part or "").excluding(*config.exclude)
+    result = _checked(result, strict)
     result = result.by(config.convention).seen_as(*config.views)
     return result.crosscheck(config.crosscheck) if crosscheck else result
 
@@ -182,7 +187,7 @@ def _ask(counter: str, result: Profile, subject: Subject) -> CounterRecord:
         return CounterRecord(counter, installed_version(DISTRIBUTIONS.get(counter, counter)), "skipped", reason)
     if counter in ON_META:
         return COUNTERS[counter](*subject.static())
-    if counter in IN_OWN_PROCESS or result.total.macs > LONG_RUN:
+    if counter in IN_OWN_PROCESS or total_count(result.trace.whole).macs > LONG_RUN:
         record = count_in_process(counter, _source(subject))
         if counter in IN_OWN_PROCESS or record.status != "skipped":
             return record
@@ -201,15 +206,16 @@ def _source(subject: Subject) -> Source:
 
 def _reason_to_skip(result: Profile, *, for_real: bool) -> str:
     """Why the network is not run once more, or not ``for_real``, if it should not be."""
-    size = sum(record.bytes for record in result.trace.parameters)
+    size = sum(record.bytes for record in result.trace.whole.parameters)
+    macs = total_count(result.trace.whole).macs
     if result.trace.real_run:
         return "the network's work depends on its data, so two runs cannot be compared"
     if result.mode == "training":
         return "the cross-check compares forward passes in inference mode"
     if for_real and size > BYTES_LIMIT:
         return f"a real copy would take {bytes_text(size)}, above the limit of {bytes_text(BYTES_LIMIT)}"
-    if for_real and result.total.macs > MACS_LIMIT:
-        return f"a real run would take {thousands(result.total.macs)} MACs, above the limit of {thousands(MACS_LIMIT)}"
+    if for_real and macs > MACS_LIMIT:
+        return f"a real run would take {thousands(macs)} MACs, above the limit of {thousands(MACS_LIMIT)}"
     return ""
 
 

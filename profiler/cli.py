@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
+from profiler.cli_options import WhatToProfile, what_to_profile
 from profiler.errors import ConfigError, OutputError, ProfilerError, UncountedError
 from profiler.printable import one_line, visible
 from profiler.streams import (
@@ -94,16 +95,9 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--debug", is_flag=True, help="Show the traceback of an error."),
         click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors."),
-        click.option(
-            "--input",
-            "shapes",
-            multiple=True,
-            metavar="SHAPE",
-            help="The shape of a target's input, 1x3x224x224 or 1x128:int64; once for each input.",
-        ),
     ):
         command = option(command)
-    return command
+    return what_to_profile(command)
 
 
 def _by_whose_count(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -156,7 +150,7 @@ def profile_command(
     pointwise_as_linear: bool,
     depthwise_apart: bool,
     picture: Path | None,
-    shapes: tuple[str, ...],
+    what: WhatToProfile,
     quiet: bool,
     debug: bool,
 ) -> None:
@@ -169,7 +163,7 @@ def profile_command(
     with _errors_in_one_line(debug):
         _check_one_format(output, formats)
         _check_picture(picture)
-        asked = _read_sources(sources, shapes)
+        asked = _read_sources(sources, what)
         _check_names(asked, output)
         profiles = _profile_all(asked, strict=strict, crosscheck=not no_crosscheck, quiet=quiet)
         views = _views(pointwise_as_linear=pointwise_as_linear, depthwise_apart=depthwise_apart)
@@ -206,7 +200,7 @@ def compare_command(
     convention: str | None,
     pointwise_as_linear: bool,
     depthwise_apart: bool,
-    shapes: tuple[str, ...],
+    what: WhatToProfile,
     quiet: bool,
     debug: bool,
 ) -> None:
@@ -216,7 +210,7 @@ def compare_command(
 
         _check_one_format(output, formats)
         _check_folder(output)
-        profiles = _profile_all(_read_sources(sources, shapes), strict=strict, crosscheck=False, quiet=quiet)
+        profiles = _profile_all(_read_sources(sources, what), strict=strict, crosscheck=False, quiet=quiet)
         views = _views(pointwise_as_linear=pointwise_as_linear, depthwise_apart=depthwise_apart)
         report = comparison_report([_as_asked(profile, convention, views) for profile in profiles])
         _deliver(report, output, formats, TABLE_FORMATS, quiet=quiet)
@@ -237,7 +231,7 @@ def crosscheck_command(
     against: tuple[str, ...] | None,
     output: Path | None,
     formats: tuple[str, ...] | None,
-    shapes: tuple[str, ...],
+    what: WhatToProfile,
     quiet: bool,
     debug: bool,
 ) -> None:
@@ -252,7 +246,7 @@ def crosscheck_command(
 
         _check_one_format(output, formats)
         _check_folder(output)
-        ((name, item),) = _read_sources((source,), shapes)
+        ((name, item),) = _read_sources((source,), what)
         if isinstance(item, _config_type()):
             item = item.model_copy(update={"crosscheck": against or item.crosscheck or ("fvcore",)})
         elif against is not None:
@@ -308,7 +302,7 @@ def report_command(sources: tuple[str, ...], output: Path, check: bool, quiet: b
         from profiler.files import is_leftover, remove_leftovers, write_files
         from profiler.render import RESERVED_NAMES, collection_files
 
-        asked = _read_sources(sources, ())
+        asked = _read_sources(sources, WhatToProfile())
         _check_names(asked, output, RESERVED_NAMES)
         profiles = _profile_all(asked, strict=False, crosscheck=True, quiet=quiet)
         wanted = [(profile, *_wanted(item)) for (_, item), profile in zip(asked, profiles, strict=True)]
@@ -424,10 +418,10 @@ def _config_type() -> type[Config]:
     return Config
 
 
-def _read_sources(sources: Sequence[str], shapes: Sequence[str]) -> list[Asked]:
+def _read_sources(sources: Sequence[str], what: WhatToProfile) -> list[Asked]:
     """Read every source before anything is profiled, so that a mistake in the last costs nothing."""
-    asked = [(source, _read_source(source, shapes)) for source in sources]
-    if shapes and not any(_is_target(source) for source in sources):
+    asked = [(source, _read_source(source, what)) for source in sources]
+    if what.shapes and not any(_is_target(source) for source in sources):
         raise click.UsageError("--input goes with a target; a config and a saved profile have their own inputs")
     return asked
 
@@ -436,20 +430,20 @@ def _is_target(source: str) -> bool:
     return ":" in source and not source.endswith((".yaml", ".yml", ".json"))
 
 
-def _read_source(source: str, shapes: Sequence[str]) -> Any:
+def _read_source(source: str, what: WhatToProfile) -> Any:
     from profiler.config import load_config, quick_config
     from profiler.profiles import load_profile
 
     if source.endswith(".json"):
-        return load_profile(source)
+        return what.of_saved(load_profile(source))
     if _is_target(source):
-        return quick_config(source, shapes)
+        return what.of_network(quick_config(source, what.shapes))
     if source.endswith(".py") or (not source.endswith((".yaml", ".yml")) and not Path(source).exists()):
         from profiler.models.targets import expected_for
 
         hint = expected_for(source)
         raise ConfigError(f"{source}: expected a config (.yaml), a saved profile (.json) or a target: {hint}")
-    return load_config(source)
+    return what.of_network(load_config(source))
 
 
 def _check_names(asked: Sequence[Asked], output: Path | None, reserved: Sequence[str] = ()) -> None:

@@ -191,6 +191,13 @@ def _check_dotted(name: str) -> str:
     return name
 
 
+def _check_pattern(pattern: str) -> str:
+    if not pattern.strip():
+        raise _expected("the name of modules, such as aux*, or a type of them, such as Dropout")
+    return pattern
+
+
+Pattern = Annotated[str, AfterValidator(_check_pattern)]
 DottedName = Annotated[str, AfterValidator(_check_dotted)]
 
 
@@ -409,8 +416,8 @@ class Config(_Section):
 
     ``inputs`` is None where the file leaves them to the target's source, which may know them.  ``cache`` is what a
     generative network goes on from, ``method`` is what is called, and ``part`` the module that is profiled where it is
-    not the whole network.  ``crosscheck`` holds the names of the counters to check against; true in the file means
-    fvcore.
+    not the whole network; ``exclude`` names the modules that are left out.  ``crosscheck`` holds the names of the
+    counters to check against; true in the file means fvcore.
     """
 
     name: Annotated[str, AfterValidator(_check_name)]
@@ -419,6 +426,7 @@ class Config(_Section):
     cache: CacheSection | None = None
     method: DottedName = "forward"
     part: DottedName | None = None
+    exclude: Annotated[tuple[Pattern, ...], BeforeValidator(_sequence), AfterValidator(_unique)] = ()
     mode: Literal["inference", "training"] = "inference"
     optimizer: Literal["sgd", "momentum", "adam", "adamw"] | None = None
     dtype: FloatingDtype = "float32"
@@ -472,6 +480,22 @@ def quick_config(target: str, shapes: Iterable[str]) -> Config:
     inputs = [_parse_shape(shape) for shape in shapes] or None
     name = folder_name(target.rpartition(":")[2])
     return _validate({"name": name, "model": {"target": target}, "inputs": inputs}, target)
+
+
+def with_options(config: Config, options: Mapping[str, Any]) -> Config:
+    """The config with the keys in ``options`` in the place of its own.  Raises ConfigError, which names the option."""
+    if not options:
+        return config
+    names = {"inputs": "inputs-from"}
+    for key, value in options.items():
+        try:
+            part = Config.model_validate({"name": config.name, "model": config.model, key: value})
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            found, expected = _shown(problem["input"]), problem["msg"].removeprefix("Input should be ")
+            raise ConfigError(f"--{names.get(key, key)}: found {found}, expected {expected}") from error
+        config = config.model_copy(update={key: getattr(part, key)})
+    return config
 
 
 def _parse_shape(text: str) -> dict[str, object]:

@@ -16,6 +16,7 @@ from profiler import tables
 from profiler.agreement import agreement_table, fvcore_figure
 from profiler.conventions import find_convention, headline_of
 from profiler.errors import ProfilerError, StoredProfileError, shown
+from profiler.excluding import leave_out
 from profiler.files import write_text
 from profiler.formatting import format_table, headline
 from profiler.opcount import OpCount
@@ -124,7 +125,7 @@ class Profile:
         not among them.
         """
         read = {record.module for record in self.trace.parameters if record.use != "unused"}
-        names = [record.name for record in self.trace.modules]
+        names = [record.name for record in self.trace.whole.modules]
         parents = {name.rpartition(".")[0] for name in names if name}
         attending = {call.module for call in self.trace.calls if call.kind == "attention"}
         return tuple(
@@ -147,7 +148,7 @@ class Profile:
 
         The table ``shares``, also that in files, has a last row ``total`` besides, so its columns add up to twice that.
         """
-        return self._shares_and_total.iloc[:-1]
+        return self._shares_and_total.iloc[: -1 if self.trace.excluded is None else -2]
 
     @cached_property
     def _shares_and_total(self) -> pd.DataFrame:
@@ -202,7 +203,21 @@ class Profile:
         Raises :class:`~profiler.errors.ProfilerError` for one that is not known.
         """
         new = tuple(view for view in dict.fromkeys(views) if view not in self.views)
-        return replace(self, trace=apply_views(self.trace, new), views=(*self.views, *new))
+        trace = leave_out(apply_views(self.trace.whole, new), self.exclude)
+        return replace(self, trace=trace, views=(*self.views, *new))
+
+    @property
+    def exclude(self) -> tuple[str, ...]:
+        """The patterns of the modules that were left out; see :meth:`excluding`."""
+        return () if self.trace.excluded is None else self.trace.excluded.patterns
+
+    def excluding(self, *patterns: str) -> Profile:
+        """The same profile without the modules that ``patterns`` name, and without all below them.
+
+        By fully qualified name (``aux*``) or by type (``Dropout``).  Their work and parameters are in no total; tables
+        have them in a row of their own.  Raises :class:`~profiler.errors.ProfilerError` for one that names nothing.
+        """
+        return replace(self, trace=leave_out(self.trace, tuple(dict.fromkeys((*self.exclude, *patterns)))))
 
     def crosscheck(self, against: Sequence[str] = ("fvcore",)) -> Profile:
         """The same profile with what the counters named in ``against`` say of the network; see :attr:`agreement`.
@@ -241,13 +256,14 @@ class Profile:
             "real_run": self.trace.real_run,
             "convention": self.convention,
             "views": list(self.views),
+            **({"exclude": list(self.exclude)} if self.exclude else {}),
             **({"method": self.method} if self.method != "forward" else {}),
             **({"part": self.part, "part_calls": self.part_calls} if self.part else {}),
         }
         lists = {
-            "modules": [asdict(record) for record in self.trace.modules],
-            "parameters": [asdict(record) for record in self.trace.parameters],
-            "calls": [write_call(call) for call in self.trace.calls],
+            "modules": [asdict(record) for record in self.trace.whole.modules],
+            "parameters": [asdict(record) for record in self.trace.whole.parameters],
+            "calls": [write_call(call) for call in self.trace.whole.calls],
             "counters": [asdict(record) for record in self.counters],
         }
         lines = [f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()]
@@ -302,7 +318,7 @@ BROKEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 def _underivable(profile: Profile) -> Iterator[str]:
     """What of a profile no table can be made from: shapes that an operation does not have."""
-    for number, call in enumerate(profile.trace.calls):
+    for number, call in enumerate(profile.trace.whole.calls):
         try:
             fvcore_figure(call)
             for view in VIEWS.values():

@@ -17,6 +17,9 @@ from profiler.opcount import OpCount, Term, total
 ROOT = "(root)"
 """How the network itself, whose fully qualified name is empty, is named in tables."""
 
+EXCLUDED = "(excluded)"
+"""How the modules that were left out of a profile are named in tables, all in one row."""
+
 Status = Literal["counted", "free", "uncounted"]
 Phase = Literal["forward", "recompute", "backward", "optimizer"]
 Mode = Literal["inference", "training"]
@@ -224,11 +227,26 @@ class CounterRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Excluded:
+    """What was left out of a trace: by which patterns, the names of the modules, and their records.
+
+    ``whole`` is the trace before that.
+    """
+
+    patterns: tuple[str, ...]
+    modules: tuple[str, ...]
+    calls: tuple[OpCall, ...]
+    parameters: tuple[ParameterRecord, ...]
+    whole: Trace
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
     """All that one trace of one network recorded.
 
     ``real_run`` is empty for a trace on the meta device; for one that had to run on real tensors it says why.
-    ``data_dependent`` names the operations that are uncounted because their cost depends on data.
+    ``data_dependent`` names the operations that are uncounted because their cost depends on data.  ``excluded`` is what
+    was left out of the other fields, if anything was.
     """
 
     calls: tuple[OpCall, ...]
@@ -236,6 +254,12 @@ class Trace:
     parameters: tuple[ParameterRecord, ...]
     real_run: str = ""
     data_dependent: tuple[str, ...] = ()
+    excluded: Excluded | None = None
+
+    @property
+    def whole(self) -> Trace:
+        """The trace with what was left out of it."""
+        return self.excluded.whole if self.excluded is not None else self
 
 
 def show_shape(shape: tuple[int, ...]) -> str:

@@ -30,7 +30,8 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from profiler.config import CONVENTIONS, COUNTERS, VIEWS, DottedName
-from profiler.errors import StoredProfileError, did_you_mean, shown
+from profiler.errors import ProfilerError, StoredProfileError, did_you_mean, shown
+from profiler.excluding import leave_out
 from profiler.files import NAME_EXPECTED, is_folder_name, read_bytes
 from profiler.opcount import SCALAR_OPERATIONS, OpCount, Term
 from profiler.records import (
@@ -108,6 +109,10 @@ def read_profile(path: Path) -> ProfileFields:
     }
     for problem in _contradictions(fields):
         raise StoredProfileError(f"{path}: {problem}")
+    try:
+        fields["trace"] = leave_out(fields["trace"], tuple(found.get("exclude", ())))
+    except ProfilerError as error:
+        raise StoredProfileError(f"{path}: {error}") from error
     return fields
 
 
@@ -347,6 +352,7 @@ class _Profile(TypedDict):
     real_run: str
     convention: Annotated[str, _one_of("a convention", CONVENTIONS)]
     views: Annotated[Listed[Annotated[str, _one_of("a view", VIEWS)]], AfterValidator(_unique)]
+    exclude: NotRequired[Annotated[Listed[str], AfterValidator(_unique)]]
     method: NotRequired[DottedName]
     part: NotRequired[DottedName]
     part_calls: NotRequired[Ordinal]

@@ -14,6 +14,7 @@ import pandas as pd
 
 from profiler.opcount import COUNT_COLUMNS, ZERO, OpCount, Term
 from profiler.records import (
+    EXCLUDED,
     KINDS,
     ROOT,
     ModuleRecord,
@@ -217,7 +218,28 @@ def layers_table(trace: Trace, headline: Headline | None = None) -> pd.DataFrame
                 *group.headlines(headline),
             )
         )
+    if trace.excluded is not None:
+        group, size = _left_out(trace, headline)
+        padding = None if group.unknown else group.macs_on_padding
+        head = (EXCLUDED, "", "excluded", _module_calls(trace), "", "", size)
+        rows.append((*head, *group.figures, "", padding, group.status, *group.headlines(headline)))
     return _share_columns(make_table(_columns(_LAYERS, headline), rows), trace)
+
+
+def _left_out(trace: Trace, headline: Headline | None = None) -> tuple[_Sum, int]:
+    """What the excluded modules did, and the size of their parameters."""
+    group = _Sum()
+    if trace.excluded is None:
+        return group, 0
+    for call in trace.excluded.calls:
+        group.add(call, headline)
+    return group, sum(record.size for record in _true_parameters(trace.excluded.parameters))
+
+
+def _module_calls(trace: Trace) -> int:
+    """How often the excluded modules that ran operations themselves were called."""
+    working = {call.module for call in trace.excluded.calls} if trace.excluded is not None else set()
+    return sum(record.calls for record in trace.whole.modules if record.name in working and record.name)
 
 
 def formula(calls: Iterable[OpCall]) -> str:
@@ -256,7 +278,10 @@ def _terms_shown(call: OpCall) -> list[Term]:
 
 
 def shares_table(trace: Trace, headline: Headline | None = None) -> pd.DataFrame:
-    """Layers, parameters and counts by kind, each with its share (a fraction of one) of the total in the last row."""
+    """Layers, parameters and counts by kind, each with its share (a fraction of one) of the total, the row after them.
+
+    What was excluded is not in the total and stands behind it, in a last row ``excluded`` of its own.
+    """
     kinds = layer_kinds(trace)
     work = _group(trace.calls, lambda call: call.kind, headline)
     layers: dict[str, int] = {}
@@ -284,6 +309,10 @@ def shares_table(trace: Trace, headline: Headline | None = None) -> pd.DataFrame
         if kind in layers or kind in held or kind in work
     ]
     rows.append(row("total", sum(layers.values()), sum(held.values()), everything))
+    if trace.excluded is not None:
+        group, size = _left_out(trace, headline)
+        working = {call.module for call in trace.excluded.calls if call.module}
+        rows.append(row("excluded", len(working), size, group))
     return make_table(_columns(SHARES_COLUMNS, headline, "_share"), rows)
 
 
@@ -333,6 +362,10 @@ def modules_table(trace: Trace, depth: int | None = None, headline: Headline | N
                 *whole.headlines(headline),
             )
         )
+    if trace.excluded is not None:
+        group, size = _left_out(trace, headline)
+        figures = (*group.figures, *group.figures, group.status, *group.headlines(headline), *group.headlines(headline))
+        rows.append((EXCLUDED, "", 0, _module_calls(trace), size, size, *figures))
     return _share_columns(make_table(_columns(_MODULES, headline, "_total"), rows), trace, "_total")
 
 
@@ -361,12 +394,17 @@ def operations_table(trace: Trace, headline: Headline | None = None) -> pd.DataF
         (op, kind, phase, status, group.calls, len(group.modules), *group.figures, *group.headlines(headline))
         for (op, kind, phase, status), group in sorted(groups.items(), key=rank)
     ]
+    if trace.excluded is not None:
+        group, _ = _left_out(trace, headline)
+        status = "uncounted" if group.uncounted else "counted"
+        head = (EXCLUDED, "excluded", "", status, group.calls, len(group.modules))
+        rows.append((*head, *group.figures, *group.headlines(headline)))
     return make_table(_columns(OPERATIONS_COLUMNS, headline), rows)
 
 
 def parameters_table(trace: Trace) -> pd.DataFrame:
     """One row for each parameter, however many names it has; buffers are not in it."""
-    rows = [
+    rows: list[tuple[Any, ...]] = [
         (
             record.names[0],
             record.module or ROOT,
@@ -380,6 +418,10 @@ def parameters_table(trace: Trace) -> pd.DataFrame:
         )
         for record in _true_parameters(trace.parameters)
     ]
+    if trace.excluded is not None:
+        held = list(_true_parameters(trace.excluded.parameters))
+        size, stored = sum(record.size for record in held), sum(record.bytes for record in held)
+        rows.append((EXCLUDED, "", "excluded", "", "", size, stored, None, f"{len(held)} parameters"))
     return make_table(PARAMETERS_COLUMNS, rows)
 
 

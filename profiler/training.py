@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from profiler.opcount import ZERO, OpCount, Term
-from profiler.records import ROOT, OpCall, Trace
+from profiler.records import EXCLUDED, ROOT, OpCall, Trace
 from profiler.tables import make_table
 
 PARTS = ("forward", "recompute", "input_gradient", "weight_gradient", "optimizer")
@@ -66,7 +66,7 @@ class _Split:
 
 
 def training_table(trace: Trace) -> pd.DataFrame:
-    """One row for each module that did arithmetic itself, and a last row ``total``.
+    """One row for each module that did arithmetic itself, and a row ``total`` after them.
 
     ``backward_forward_ratio`` is that of the MACs, without what was recomputed: 2 where both gradients are needed.
     """
@@ -83,4 +83,8 @@ def training_table(trace: Trace) -> pd.DataFrame:
         everything.add(group)
         rows.append([module or ROOT, types.get(module, ""), *split.row()])
     rows.append(["total", "", *everything.row()])
+    if trace.excluded is not None:
+        left_out = _Split()
+        left_out.add(trace.excluded.calls)
+        rows.append([EXCLUDED, "", *left_out.row()])
     return make_table(TRAINING_COLUMNS, rows)

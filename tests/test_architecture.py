@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "profiler"
 LAYERS = (
     ("errors", "opcount", "printable"),
     ("records", "files", "streams", "yaml_files"),
-    ("config", "rules", "formatting"),
+    ("config", "rules", "formatting", "excluding"),
     ("tables",),
     ("agreement",),
     ("conventions", "views", "training", "stored"),
@@ -25,6 +25,7 @@ LAYERS = (
     ("subjects",),
     ("render", "api"),
     ("rewriting",),
+    ("cli_options",),
     ("cli",),
     ("__main__", "__init__"),
 )

@@ -69,13 +69,19 @@ class Row:
 
 
 def agreement_rows(trace: Trace, counter: CounterRecord) -> Iterator[Row]:
-    """One row for each module where either has a figure; none for a counter that was skipped or failed."""
+    """One row for each module where either has a figure; none for a counter that was skipped or failed.
+
+    Modules that are excluded from the trace have none: the counter, which ran them, is not asked about them.
+    """
     if counter.status != "ok":
         return
     if counter.counter not in CONVENTIONS:
         raise ProfilerError(f"counter {counter.counter!r} is not known, expected one of {', '.join(CONVENTIONS)}")
     convention = CONVENTIONS[counter.counter]
-    for module in _modules(trace, counter).values():
+    left_out = frozenset(trace.excluded.modules) if trace.excluded is not None else frozenset()
+    for module in _modules(trace.whole, counter).values():
+        if module.name in left_out:
+            continue
         macs = sum(call.count.macs for call in module.calls)
         figure = sum(module.said.values())
         if not macs and not figure:

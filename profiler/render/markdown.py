@@ -12,7 +12,7 @@ from profiler.formatting import format_table, is_numeric_column
 from profiler.printable import visible
 from profiler.render.formats import renderer
 from profiler.render.headings import heading, title
-from profiler.render.report import WHOLE_NETWORK, Fact, Note, Report, ReportTable
+from profiler.render.report import TOTALS, Fact, Note, Report, ReportTable
 
 NAMES = ("layer", "module", "op", "parameter", "names", "modules", "network")
 """The columns of identifiers, which are set as code."""
@@ -82,7 +82,7 @@ def escape(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    if not text or "`" in text or text == WHOLE_NETWORK:
+    if not text or "`" in text or text in TOTALS:
         return escape(text)
     return "`" + visible(" ".join(text.split())).replace("|", "\\|") + "`"
 

@@ -13,6 +13,7 @@ from profiler.analysis.comparison import compare, kind_share
 from profiler.analysis.rewriting import disappeared, rewriting_table
 from profiler.conventions import find_convention
 from profiler.errors import ProfilerError
+from profiler.excluding import optimizer_steps
 from profiler.formatting import bytes_text, engineering, is_missing, ratio_text, share_text, thousands
 from profiler.opcount import COUNT_COLUMNS, SCALAR_OPERATIONS
 from profiler.profiles import TABLES, Profile
@@ -24,6 +25,9 @@ ROWS_SHOWN = 40
 """How many layers a summary lists before it keeps to the costliest."""
 
 WHOLE_NETWORK = "whole network"
+WITHOUT_EXCLUDED = "without excluded"
+TOTALS = ("total", WHOLE_NETWORK, WITHOUT_EXCLUDED)
+"""How the rows of totals are named."""
 
 HOW_COUNTED = (
     "Multiplies and adds are counted apart, as exact integers. MACs are the multiply–accumulate pairs of contractions "
@@ -169,6 +173,8 @@ def comparison_report(profiles: Sequence[Profile]) -> Report:
     hidden = [*([] if mixed else ["mode"]), *([] if partial else ["status"])]
     notes = [Note(f"Ratios are to {profiles[0].name}, the first.", "method"), Note(HOW_COUNTED, "method")]
     for profile in profiles:
+        if profile.exclude:
+            notes.insert(0, Note(f"{profile.name}: {_excluded(profile)}", "warning"))
         if not profile.complete:
             notes.insert(0, Note(f"{profile.name}: {_partial(profile)}", "warning"))
     table = ReportTable("comparison", SUBJECTS["comparison"], frame, frame.drop(columns=hidden))
@@ -226,9 +232,28 @@ def _partial(profile: Profile) -> str:
     return f"no rule for {operations}; counts are lower bounds, shares are of what is counted."
 
 
+def _excluded(profile: Profile) -> str:
+    """What was left out, and that the totals are without it."""
+    excluded = profile.trace.excluded
+    if excluded is None:
+        return "Nothing was excluded."
+    rows = _records(profile.table("shares"))
+    row = rows[-1]
+    steps = any(call.phase == "optimizer" for call in excluded.whole.calls) and not optimizer_steps(excluded.whole)
+    kept = "; the optimizer's steps could not be told apart, and are all in the totals" if steps else ""
+    status = "" if all(call.status != "uncounted" for call in excluded.calls) else ", some of it without a rule"
+    return (
+        f"Without {_plural(len(excluded.modules), 'excluded module')} ({_some(excluded.patterns)}): no total has "
+        f"their {thousands(row['parameters'])} parameters, {thousands(row['macs'])} MACs and "
+        f"{thousands(row['flops'])} FLOPs{status}{kept}."
+    )
+
+
 def _notes(profile: Profile) -> Iterable[Note]:
     if not profile.complete:
         yield Note(f"Partial: {_partial(profile)}", "warning")
+    if profile.exclude:
+        yield Note(_excluded(profile), "warning")
     if profile.trace.real_run:
         yield Note(
             f"Counted on a real run on the CPU, with seeded inputs where none were given: {profile.trace.real_run}. "
@@ -299,7 +324,7 @@ def _table(profile: Profile, name: str, depth: int | None) -> ReportTable:
 
 def _shown_training(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The parts of the whole step, and how the backward pass compares with the forward."""
-    total = _records(frame)[-1]
+    total = next(row for row in reversed(_records(frame)) if row["layer"] == "total")
     rows = [
         (part.replace("_", " "), total.get(f"{part}_macs", 0), total[f"{part}_flops"])
         for part in PARTS
@@ -332,6 +357,7 @@ def _shown_layers(profile: Profile) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The layers that cost or hold something, the costliest where they are many, and the network's own row."""
     frame = profile.layers
     rows = _records(frame)
+    excluded = [rows.pop()] if profile.exclude else []
     kept = [
         row for row in rows if row["status"] == "partial" or any(row[name] for name in ("parameters", *COUNT_COLUMNS))
     ]
@@ -346,11 +372,13 @@ def _shown_layers(profile: Profile) -> tuple[pd.DataFrame, tuple[str, ...]]:
         notes.append(f"The {ROWS_SHOWN} costliest of {every} layers by FLOPs, with {part} of them.")
     if rows:
         counts = {name: getattr(profile.total, name) for name in COUNT_COLUMNS}
-        whole = {"layer": WHOLE_NETWORK, "parameters": profile.parameters_total, "status": profile.status}
+        name = WITHOUT_EXCLUDED if excluded else WHOLE_NETWORK
+        whole = {"layer": name, "parameters": profile.parameters_total, "status": profile.status}
         column = find_convention(profile.convention).column
         figures = {"macs_on_padding": profile.macs_on_padding, column: profile.headline}
         shares = {f"{name}_share": float(bool({**whole, **counts}[name])) for name in PARTS_SHOWN}
         kept.append({**dict.fromkeys(frame.columns, ""), **whole, **counts, **figures, **shares})
+    kept += excluded
     idle = set(_idle(profile))
     if all(row["calls"] in (0, 1, "") for row in kept):
         idle.add("calls")

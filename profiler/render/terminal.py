@@ -24,7 +24,7 @@ from profiler.printable import in_ascii, visible
 from profiler.profiles import Profile
 from profiler.render.fitting import GAP, Fitted, fit, fit_busy_rows, layout_of, two_line_heading
 from profiler.render.headings import BEFORE_AND_AFTER, heading, title
-from profiler.render.report import WHOLE_NETWORK, Fact, Report, ReportTable
+from profiler.render.report import TOTALS, Fact, Report, ReportTable
 
 INDENT = 2
 
@@ -206,7 +206,7 @@ class _Screen:
                 grid.add_column(two_line_heading(name), justify=side, no_wrap=True, overflow="fold")
         rows = list(zip(*(fitted.texts[name].tolist() for name in fitted.columns), strict=True))
         for number, row in enumerate(rows):
-            last = number == len(rows) - 1 and row[0] in ("total", WHOLE_NETWORK)
+            last = number >= len(rows) - 2 and row[0] in TOTALS
             if last and number:
                 grid.add_section()
             grid.add_row(*(_styled(text) for text in row), style="bold" if last else "")

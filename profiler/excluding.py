@@ -1,0 +1,102 @@
+"""A trace and patterns → the trace without the modules that they name, whose records are set apart and never lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+from profiler.errors import ProfilerError, did_you_mean
+from profiler.records import Excluded, OpCall, ParameterRecord, Trace
+
+
+def leave_out(trace: Trace, patterns: Sequence[str]) -> Trace:
+    """``trace`` without the modules that one of ``patterns`` names, and without all below them.
+
+    A pattern names modules by their fully qualified name (``aux*``, as ``fnmatch`` reads it) or by their type
+    (``Dropout``, exactly).  A parameter that a module beside them holds too stays.  What is left out is in
+    ``excluded``; nothing else is changed.  Without patterns the trace is whole.  Raises :class:`ProfilerError` for a
+    pattern that names nothing, and where nothing would be left.
+    """
+    whole = trace.whole
+    if not patterns:
+        return whole
+    names = _named(whole, patterns)
+    calls = _calls_of(whole, names)
+    parameters = tuple(record for record in whole.parameters if _only_in(record, names))
+    kept = tuple(call for number, call in enumerate(whole.calls) if number not in calls)
+    if not kept:
+        raise ProfilerError(f"exclude: {', '.join(patterns)} leaves nothing of the network, expected a part of it")
+    excluded = Excluded(
+        patterns=tuple(patterns),
+        modules=tuple(record.name for record in whole.modules if record.name in names),
+        calls=tuple(whole.calls[number] for number in sorted(calls)),
+        parameters=parameters,
+        whole=whole,
+    )
+    gone = set(map(id, parameters))
+    return replace(
+        whole,
+        calls=kept,
+        modules=tuple(record for record in whole.modules if record.name not in names),
+        parameters=tuple(record for record in whole.parameters if id(record) not in gone),
+        excluded=excluded,
+    )
+
+
+def _named(whole: Trace, patterns: Sequence[str]) -> frozenset[str]:
+    """The modules that the patterns name, with all below them; never the network itself."""
+    below = [record for record in whole.modules if record.name]
+    found: set[str] = set()
+    for pattern in patterns:
+        named = {record.name for record in below if fnmatchcase(record.name, pattern) or record.type == pattern}
+        if not named:
+            words = pattern.replace("*", "").replace("?", "")
+            hint = did_you_mean(words, [*(record.name for record in below), *(record.type for record in below)])
+            raise ProfilerError(f"exclude: {pattern!r} names no module and no type of one{hint}")
+        found |= named
+    return frozenset(record.name for record in below if _is_below(record.name, found))
+
+
+def _is_below(name: str, found: set[str]) -> bool:
+    while name:
+        if name in found:
+            return True
+        name = name.rpartition(".")[0]
+    return False
+
+
+def _only_in(record: ParameterRecord, names: frozenset[str]) -> bool:
+    """Whether every module that holds the parameter is among ``names``."""
+    return all(name.rpartition(".")[0] in names for name in record.names)
+
+
+def _calls_of(whole: Trace, names: frozenset[str]) -> set[int]:
+    """The numbers of the calls that the modules ran, and of the steps that the optimizer makes for their parameters."""
+    numbers = {number for number, call in enumerate(whole.calls) if call.module in names}
+    for record, steps in optimizer_steps(whole):
+        numbers.update(steps if _only_in(record, names) else ())
+    return numbers
+
+
+def optimizer_steps(whole: Trace) -> Iterable[tuple[ParameterRecord, Sequence[int]]]:
+    """The parameters that an optimizer changed, each with the numbers of its calls.
+
+    It steps through them one after the other and does the same for each.  Nothing where that cannot be told.
+    """
+    numbers = [number for number, call in enumerate(whole.calls) if call.phase == "optimizer" and call.inputs]
+    changed = [record for record in whole.parameters if record.trainable and not record.buffer]
+    changed = [record for record in changed if record.use != "unused"]
+    if not numbers or not changed or len(numbers) % len(changed):
+        return []
+    each = len(numbers) // len(changed)
+    steps = [numbers[start : start + each] for start in range(0, len(numbers), each)]
+    fits = all(
+        any(_of_its_shape(whole.calls[number], record) for number in group)
+        for record, group in zip(changed, steps, strict=True)
+    )
+    return list(zip(changed, steps, strict=True)) if fits else []
+
+
+def _of_its_shape(call: OpCall, record: ParameterRecord) -> bool:
+    return any(spec.parameter and spec.shape == record.shape for spec in call.inputs)
