@@ -106,9 +106,9 @@ def _near(draw: st.DrawFn, value: Any) -> Any:
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, int):
-        return draw(
-            st.sampled_from((value + 1, value - 1, -value, float(value), str(value), value * 2**62, value + 0.5))
-        )
+        larger = (value + 1, value * 2, value * 2**31, value * 2**62)
+        fractions = (float(value), value + 0.5) if abs(value) < 2**200 else ()
+        return draw(st.sampled_from((*larger, *fractions, 0, value - 1, -value, str(value))))
     if isinstance(value, str):
         return draw(st.sampled_from((value[:-1], value + " ", value.upper(), value * 40, value + "\x00", value[::-1])))
     if isinstance(value, dict):
