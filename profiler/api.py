@@ -23,7 +23,7 @@ from profiler.models.naming import called
 from profiler.models.real_copies import BYTES_LIMIT, real_size
 from profiler.profiles import Profile
 from profiler.records import CounterRecord, Mode, Trace
-from profiler.subjects import Subject, configured, given, part_of
+from profiler.subjects import Subject, configured, given, packed, part_of
 from profiler.tables import total_count
 from profiler.tracing import Inputs, trace, trace_for_real, unaffected_by_caller
 from profiler.tracing.depth import room_for_deep_networks
@@ -201,7 +201,7 @@ def _source(subject: Subject) -> Source:
         model, inputs = subject.real(False)
         return FromObject(model.eval(), inputs)
     config = subject.config
-    return FromFunction("profiler.subjects:real_network", (config.model_dump_json(by_alias=True), str(config.base)))
+    return FromFunction("profiler.subjects:real_network", (packed(config), str(config.base)))
 
 
 def _reason_to_skip(result: Profile, *, for_real: bool) -> str:

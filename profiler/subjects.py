@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,8 +132,13 @@ def _recorded_for_real(
     return submodule(model, part, "part"), record_calls(model, inputs, part, mode, real_because=reason)
 
 
-def real_network(config: str, base: str) -> tuple[nn.Module, Inputs]:
-    """The network and the inputs that a config names, for another process: the config as JSON, and its folder."""
-    known = Config.model_validate_json(config)
+def packed(config: Config) -> str:
+    """A config as text for another process: a pickle, since JSON would turn the keys of kwargs into strings."""
+    return base64.b85encode(pickle.dumps(config)).decode("ascii")
+
+
+def real_network(text: str, base: str) -> tuple[nn.Module, Inputs]:
+    """The network and the inputs that a :func:`packed` config names, for another process; and its folder."""
+    known: Config = pickle.loads(base64.b85decode(text))
     known._path = Path(base) / "config.yaml"
     return configured(known).real(False)

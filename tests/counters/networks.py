@@ -10,7 +10,7 @@ from torch import nn
 
 from profiler import Profile, profile_config
 from profiler.config import Config
-from profiler.subjects import real_network
+from profiler.subjects import packed, real_network
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Network:
 
     def make(self) -> tuple[nn.Module, Any]:
         """A real copy on the CPU, with its arguments."""
-        return real_network(self.config.model_dump_json(), str(self.config.base))
+        return real_network(packed(self.config), str(self.config.base))
 
     def profile(self) -> Profile:
         """What we count."""

@@ -139,3 +139,16 @@ def test_modules_beside_the_caller_can_be_imported(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "ignore", str(tmp_path / "script.py")]
     ended = subprocess.run(command, cwd=tmp_path.parent, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_keys_that_are_numbers_reach_the_counters_process(tmp_path: Path) -> None:
+    """A builder is given the same kwargs there as here."""
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n\n\ndef Net(widths):\n    return nn.Sequential(nn.Linear(3, widths[1]))\n"
+    )
+    (tmp_path / "net.yaml").write_text(
+        "model: {target: 'net.py:Net', kwargs: {widths: {1: 4}}}\ninputs: [{shape: [2, 3]}]\ncrosscheck: [thop]\n"
+    )
+    checked = profiler.crosscheck(profiler.load_config(tmp_path / "net.yaml"), against=["thop"])
+    assert [record.status for record in checked.counters] == ["ok"]
+    assert checked.agreement["figure"].tolist() == [2 * 3 * 4]
