@@ -22,7 +22,7 @@ from profiler.models.constructed_inputs import Constructor
 from profiler.models.naming import called
 from profiler.models.real_copies import BYTES_LIMIT, real_size
 from profiler.profiles import Profile
-from profiler.records import CounterRecord, Mode, Trace
+from profiler.records import ROOT, CounterRecord, Mode, Trace
 from profiler.subjects import Subject, configured, given, packed, part_of
 from profiler.tables import total_count
 from profiler.tracing import Inputs, trace, trace_for_real, unaffected_by_caller
@@ -163,11 +163,14 @@ def check_complete(result: Profile) -> None:
     if result.complete:
         return
     table = result.uncounted
-    ops = "; ".join(
-        f"{op} ({calls} calls in {modules})"
-        for op, calls, modules in zip(table["op"], table["calls"], table["modules"], strict=True)
-    )
-    raise UncountedError(f"{result.name}: strict mode: {len(table)} operations have no rule: {ops}")
+    reasons = [f"{item.module or ROOT}: {item.reason}" for item in result.trace.unseen]
+    if len(table):
+        ops = "; ".join(
+            f"{op} ({calls} calls in {modules})"
+            for op, calls, modules in zip(table["op"], table["calls"], table["modules"], strict=True)
+        )
+        reasons.insert(0, f"{len(table)} operations have no rule: {ops}")
+    raise UncountedError(f"{result.name}: strict mode: {'; '.join(reasons)}")
 
 
 @no_exit("the network, when it was made for a counter,")

@@ -500,7 +500,7 @@ def _profile_one(source: str, item: Any, *, strict: bool, crosscheck: bool) -> P
     if not isinstance(item, _config_type()):
         saved: Profile = item
         if strict and not saved.complete:
-            raise UncountedError(f"{source}: strict mode: the saved profile is partial; see its table uncounted")
+            raise UncountedError(f"{source}: strict mode: the saved profile is partial; its summary says why")
         return saved
     from profiler.api import profile_config
 
@@ -627,7 +627,7 @@ def _terminal_report(profile: Profile, depth: int | None) -> Report:
     from profiler.render import profile_report
 
     tables = ["shares", "layers" if depth is None else "modules"]
-    if not profile.complete:
+    if len(profile.uncounted):
         tables.append("uncounted")
     if profile.mode == "training":
         tables.append("training")

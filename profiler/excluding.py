@@ -40,6 +40,7 @@ def leave_out(trace: Trace, patterns: Sequence[str]) -> Trace:
         calls=kept,
         modules=tuple(record for record in whole.modules if record.name not in names),
         parameters=tuple(record for record in whole.parameters if id(record) not in gone),
+        unseen=tuple(item for item in whole.unseen if item.module not in names),
         excluded=excluded,
     )
 

@@ -86,8 +86,8 @@ class Profile:
 
     @cached_property
     def complete(self) -> bool:
-        """Whether every operation was either counted or is known to be free."""
-        return all(call.status != "uncounted" for call in self.trace.calls)
+        """Whether every operation was either counted or is known to be free, and no other work was noticed."""
+        return not self.trace.unseen and all(call.status != "uncounted" for call in self.trace.calls)
 
     @cached_property
     def headline(self) -> int:
@@ -108,7 +108,7 @@ class Profile:
 
     @property
     def status(self) -> str:
-        """``"complete"``, or ``"partial"`` where operations without a rule ran: totals are then lower bounds."""
+        """``"complete"``, or ``"partial"`` where totals are lower bounds: work has no rule, or was not seen."""
         return "complete" if self.complete else "partial"
 
     @property
@@ -257,6 +257,7 @@ class Profile:
             "convention": self.convention,
             "views": list(self.views),
             **({"exclude": list(self.exclude)} if self.exclude else {}),
+            **({"unseen": [asdict(item) for item in self.trace.whole.unseen]} if self.trace.whole.unseen else {}),
             **({"method": self.method} if self.method != "forward" else {}),
             **({"part": self.part, "part_calls": self.part_calls} if self.part else {}),
         }

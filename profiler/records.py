@@ -241,12 +241,20 @@ class Excluded:
 
 
 @dataclass(frozen=True, slots=True)
+class Unseen:
+    """Work of ``module`` that is not among the calls, and why it is not: counts are lower bounds then."""
+
+    module: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
     """All that one trace of one network recorded.
 
     ``real_run`` is empty for a trace on the meta device; for one that had to run on real tensors it says why.
-    ``data_dependent`` names the operations that are uncounted because their cost depends on data.  ``excluded`` is what
-    was left out of the other fields, if anything was.
+    ``data_dependent`` names the operations that are uncounted because their cost depends on data; ``unseen`` says what
+    else may be missing.  ``excluded`` is what was left out of the other fields, if anything was.
     """
 
     calls: tuple[OpCall, ...]
@@ -254,6 +262,7 @@ class Trace:
     parameters: tuple[ParameterRecord, ...]
     real_run: str = ""
     data_dependent: tuple[str, ...] = ()
+    unseen: tuple[Unseen, ...] = ()
     excluded: Excluded | None = None
 
     @property

@@ -46,6 +46,7 @@ from profiler.records import (
     Status,
     TensorSpec,
     Trace,
+    Unseen,
 )
 
 SCHEMA = "static-flop-profiler/profile"
@@ -99,6 +100,7 @@ def read_profile(path: Path) -> ProfileFields:
             tuple(ModuleRecord(**_with_tuples(item)) for item in found["modules"]),
             tuple(ParameterRecord(**_with_tuples(item)) for item in found["parameters"]),
             found["real_run"],
+            unseen=tuple(Unseen(**item) for item in found.get("unseen", ())),
         ),
         "counters": tuple(map(_counter, found["counters"])),
         "convention": found["convention"],
@@ -342,6 +344,12 @@ class _Counter(TypedDict):
 
 
 @_strict
+class _Unseen(TypedDict):
+    module: str
+    reason: str
+
+
+@_strict
 class _Profile(TypedDict):
     schema: str
     version: int
@@ -353,6 +361,7 @@ class _Profile(TypedDict):
     convention: Annotated[str, _one_of("a convention", CONVENTIONS)]
     views: Annotated[Listed[Annotated[str, _one_of("a view", VIEWS)]], AfterValidator(_unique)]
     exclude: NotRequired[Annotated[Listed[str], AfterValidator(_unique)]]
+    unseen: NotRequired[Listed[_Unseen]]
     method: NotRequired[DottedName]
     part: NotRequired[DottedName]
     part_calls: NotRequired[Ordinal]
@@ -490,6 +499,9 @@ def _contradictions(fields: ProfileFields) -> Iterator[str]:
             yield f"calls.{number}.module: found {shown(call.module)}, expected one of the modules"
         for problem in chain(_wrong_status(call), _wrong_terms(call)):
             yield f"calls.{number}.{problem}"
+    for number, unseen in enumerate(trace.unseen):
+        if unseen.module not in modules:
+            yield f"unseen.{number}.module: found {shown(unseen.module)}, expected one of the modules"
     names = [counter.counter for counter in fields["counters"]]
     for number, name in enumerate(names):
         if name in names[:number]:

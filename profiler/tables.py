@@ -124,6 +124,7 @@ class _Sum:
     macs_on_padding: int = 0
     elements: int = 0
     uncounted: int = 0
+    unseen: bool = False
     modules: dict[str, None] = field(default_factory=dict)
 
     def add(self, call: OpCall, headline: Headline | None = None) -> None:
@@ -139,12 +140,12 @@ class _Sum:
 
     @property
     def status(self) -> str:
-        return "partial" if self.uncounted else "complete"
+        return "partial" if self.uncounted or self.unseen else "complete"
 
     @property
     def unknown(self) -> bool:
         """Whether nothing but the unknown is in the group: its counts are missing then."""
-        return bool(self.uncounted) and not self.count
+        return bool(self.uncounted or self.unseen) and not self.count
 
     @property
     def figures(self) -> tuple[int | None, ...]:
@@ -165,6 +166,14 @@ def _group(calls: Iterable[OpCall], key: Callable[[OpCall], Any], headline: Head
     sums: dict[Any, _Sum] = {}
     for call in calls:
         sums.setdefault(key(call), _Sum()).add(call, headline)
+    return sums
+
+
+def _by_module(trace: Trace, headline: Headline | None) -> dict[str, _Sum]:
+    """What each module did itself; one whose work was not seen is among them without any."""
+    sums = _group(trace.calls, lambda call: call.module, headline)
+    for item in trace.unseen:
+        sums.setdefault(item.module, _Sum()).unseen = True
     return sums
 
 
@@ -200,7 +209,9 @@ def layers_table(trace: Trace, headline: Headline | None = None) -> pd.DataFrame
     for call in trace.calls:
         calls.setdefault(call.module, []).append(call)
     rows = []
-    for name, group in _group(trace.calls, lambda call: call.module, headline).items():
+    for name, group in _by_module(trace, headline).items():
+        if name not in kinds:
+            continue
         record = modules.get(name, ModuleRecord(name, "", 0))
         rows.append(
             (
@@ -327,7 +338,7 @@ def modules_table(trace: Trace, depth: int | None = None, headline: Headline | N
 
     With ``depth``, modules further down are left out; they stay in the totals of those that are shown.
     """
-    own = _group(trace.calls, lambda call: call.module, headline)
+    own = _by_module(trace, headline)
     held = _parameters_by_module(trace.parameters)
     totals: dict[str, _Sum] = {}
     held_below: dict[str, int] = {}
@@ -338,6 +349,7 @@ def modules_table(trace: Trace, depth: int | None = None, headline: Headline | N
             whole.headline += group.headline
             whole.calls += group.calls
             whole.uncounted += group.uncounted
+            whole.unseen = whole.unseen or group.unseen
     for name, size in held.items():
         for ancestor in _with_ancestors(name):
             held_below[ancestor] = held_below.get(ancestor, 0) + size

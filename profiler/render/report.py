@@ -17,7 +17,7 @@ from profiler.excluding import optimizer_steps
 from profiler.formatting import bytes_text, engineering, is_missing, ratio_text, share_text, thousands
 from profiler.opcount import COUNT_COLUMNS, SCALAR_OPERATIONS
 from profiler.profiles import TABLES, Profile
-from profiler.records import CounterRecord, show_shapes
+from profiler.records import ROOT, CounterRecord, show_shapes
 from profiler.tables import PARTS_SHOWN, make_table
 from profiler.training import PARTS
 
@@ -228,8 +228,11 @@ def _figure(label: str, number: int, aside: str = "", least: str = "") -> Fact:
 
 def _partial(profile: Profile) -> str:
     rows = _records(profile.uncounted)
-    operations = _some(f"{row['op']} ({_plural(row['calls'], 'call')})" for row in rows)
-    return f"no rule for {operations}; counts are lower bounds, shares are of what is counted."
+    reasons = [f"{item.module or ROOT}: {item.reason}" for item in profile.trace.unseen]
+    if rows:
+        operations = _some(f"{row['op']} ({_plural(row['calls'], 'call')})" for row in rows)
+        reasons.insert(0, f"no rule for {operations}")
+    return f"{'; '.join(reasons)}; counts are lower bounds, shares are of what is counted."
 
 
 def _excluded(profile: Profile) -> str:

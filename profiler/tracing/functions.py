@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 from profiler.tracing.causal_bias import attention_with_bias, is_causal_bias
 from profiler.tracing.complex_convolutions import CONVOLUTIONS, convolve_as_real, is_complex_convolution
 from profiler.tracing.devices import MOVES, at_home
+from profiler.tracing.failures import READS_VALUES
 from profiler.tracing.higher_order import CONTROL_FLOW, FLEX_ATTENTION, flex_attention
 from profiler.tracing.private import by_position, is_higher_order, operator_name, transforming
 from profiler.tracing.recorder import OpRecorder
@@ -157,8 +158,11 @@ class FunctionWatcher(TorchFunctionMode):
         if func in FROM_DATA:
             return self._with_values(func, args, kwargs)
         if func in TO_DATA:
+            self._recorder.note_values_read(func, args[0])
             known = self._recorder.values_of(args[0])
             return func(args[0] if known is None else known, *args[1:], **kwargs)
+        if func in READS_VALUES:
+            self._recorder.note_values_read(func, args[0])
         return self._autograd.call(func, args, kwargs)
 
     def _higher_order(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
@@ -182,6 +186,7 @@ class FunctionWatcher(TorchFunctionMode):
         if args and isinstance(args[0], (list, tuple)):
             args = (self._with_known_values(args[0]), *args[1:])
         made = func(*args, **kwargs)
+        self._recorder.note_made_of_data(made)
         if made.is_meta and not any(isinstance(value, torch.Tensor) for value in (*args, *kwargs.values())):
             self._recorder.note_values(made, func(*args, **{**kwargs, "device": "cpu"}))
         return made

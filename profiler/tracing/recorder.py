@@ -21,7 +21,7 @@ from profiler.tracing.copying import to_meta
 from profiler.tracing.failures import FunctionFailure, OpFailure
 from profiler.tracing.gradients import Autograd
 from profiler.tracing.meta_results import META_RESULTS
-from profiler.tracing.packed import PackedTensor
+from profiler.tracing.origins import Origins, storage_of
 from profiler.tracing.padding import CONSTANT_PADDING, PaddedTensors, zeros_around
 from profiler.tracing.private import (
     TorchDispatchMode,
@@ -29,16 +29,15 @@ from profiler.tracing.private import (
     is_mutable,
     operator_name,
     overload_name,
-    script_object_type,
     takes_script_objects,
     transforming,
     written_by,
 )
 from profiler.tracing.scope import ModuleScope
 from profiler.tracing.scripts import ENTER, LEAVE
-from profiler.tracing.tensors import PaddedTensorSpec, collect, dtype_name, leaves, map_arguments, shape_of, stored_in
-from profiler.tracing.transforms import for_all_samples, may_carry_tangents, physical
-from profiler.tracing.uses import LOOKUPS
+from profiler.tracing.tensors import PaddedTensorSpec, collect, dtype_name, map_arguments, shape_of, stored_in
+from profiler.tracing.transforms import for_all_samples, may_carry_tangents
+from profiler.tracing.unseen import UnseenWork
 from profiler.tracing.values import OF_ANY_VALUES, UNKNOWN, KnownValues
 from profiler.tracing.zeros import COPY, NAMESPACE, ZeroTensors
 
@@ -70,101 +69,6 @@ class _Known:
     may_be_of_zeros: bool = False
 
 
-class Origins:
-    """Where tensors come from: parameters, the network's inputs, or neither.
-
-    A tensor counts as a parameter if it is one, a view of one, or was computed from parameters and
-    constants alone.  Storages are told apart by identity; every result overwrites what was noted for its
-    storage, so a storage that was freed and made anew is never mistaken for the old one.
-    """
-
-    def __init__(self) -> None:
-        self._parameters: set[int] = set()
-        self._activations: set[int] = set()
-        self._kept: list[Any] = []
-        self._roots: dict[int, tuple[str, ...]] = {}
-        self._packed: list[PackedTensor] = []
-        self._uses: dict[str, list[tuple[list[OpCall], int]]] = {}
-
-    def add_parameter(self, name: str, tensor: torch.Tensor) -> None:
-        """``tensor`` is the parameter ``name`` of the network."""
-        storage = self._keep(tensor)
-        self._parameters.add(storage)
-        self._roots[storage] = (name,)
-
-    def add_packed(self, packed: PackedTensor) -> None:
-        """``packed`` is a weight of the network that is hidden in an object."""
-        self._packed.append(packed)
-
-    def note_packed_use(self, arguments: Any, module: str, calls: list[OpCall], index: int) -> None:
-        """That one of ``calls``, in ``module``, reads the objects among its ``arguments``.
-
-        Objects cannot be told apart by their values: a layer reads its own, a module that has none those below it.
-        """
-        for type in {script_object_type(value) for value in leaves(arguments)} - {None}:
-            known = [packed for packed in self._packed if packed.type == type]
-            own = [packed for packed in known if packed.layer == module]
-            below = [packed for packed in known if not module or packed.layer.startswith(f"{module}.")]
-            for name in dict.fromkeys(packed.name for packed in own or below or known):
-                self._uses.setdefault(name, []).append((calls, index))
-
-    def add_activation(self, tensor: torch.Tensor) -> None:
-        self._activations.add(self._keep(tensor))
-
-    def is_parameter(self, tensor: torch.Tensor) -> bool:
-        """Whether it is a parameter of the network, or of a module that the network does not hold, or made of such."""
-        return isinstance(tensor, nn.Parameter) or _storage(tensor) in self._parameters
-
-    def uses(self, name: str) -> list[OpCall]:
-        """The calls of operations that read the parameter ``name``, or what is made of it."""
-        return [calls[index] for calls, index in self._uses.get(name, ())]
-
-    def note_use(self, inputs: list[torch.Tensor], calls: list[OpCall], index: int) -> None:
-        """That one of ``calls`` reads ``inputs``: it uses the parameters that they are or are made of."""
-        for tensor in inputs:
-            for name in self._roots.get(_storage(tensor), ()):
-                self._uses.setdefault(name, []).append((calls, index))
-
-    def follow(self, op: str, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
-        """Note where the results of the operation ``op`` come from, given what went in."""
-        storages = [_storage(tensor) for tensor in inputs]
-        from_activation = any(storage in self._activations for storage in storages)
-        from_parameter = not from_activation and any(map(self.is_parameter, inputs))
-        roots: tuple[str, ...] = ()
-        if from_parameter and op not in LOOKUPS:  # rows that are read from a table are no table
-            roots = tuple(dict.fromkeys(name for storage in storages for name in self._roots.get(storage, ())))
-        for tensor in outputs:
-            storage = _storage(tensor)
-            if storage in storages and not from_activation:
-                continue
-            (self._activations.add if from_activation else self._activations.discard)(storage)
-            (self._parameters.add if from_parameter else self._parameters.discard)(storage)
-            if storage not in storages:
-                self._roots[storage] = roots
-
-    def stand_in(self, tensor: torch.Tensor, twin: torch.Tensor) -> None:
-        """``twin`` takes the place of ``tensor``."""
-        self.follow("", [tensor], [twin])
-        if _storage(tensor) in self._roots:
-            self._roots[self._keep(twin)] = self._roots[_storage(tensor)]
-
-    def _keep(self, tensor: torch.Tensor) -> int:
-        try:
-            self._kept.append(tensor.untyped_storage())
-        except (RuntimeError, NotImplementedError):
-            self._kept.append(tensor)
-        return _storage(tensor)
-
-
-def _storage(tensor: torch.Tensor) -> int:
-    """What identifies the memory of ``tensor``; views share it.  Tensors without a storage stand for themselves."""
-    try:
-        return id(tensor.untyped_storage())
-    except (RuntimeError, NotImplementedError):
-        inner = physical(tensor)
-        return id(tensor) if inner is tensor else _storage(inner)
-
-
 class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records every operation that runs while it is active.
 
@@ -185,9 +89,11 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         origins: Origins,
         graph: BackwardScope | None,
         autograd: Autograd | None = None,
+        unseen: UnseenWork | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.autograd = autograd or Autograd(may_skip=False)
+        self.unseen = unseen or UnseenWork(scope.model, (), origins)
         self.calls: list[OpCall] = []
         self.in_backward = False
         self.in_optimizer = False
@@ -279,11 +185,16 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 shapes = tuple(map(shape_of, inputs))
                 self.failure = OpFailure(error, known.name, shapes, True in devices, func, args, kwargs)
             raise
-        if known.mutable and self._padded:
+        if known.mutable and (self._padded or self.unseen.has_blanks):
             written: list[torch.Tensor] = []
             collect(list(written_by(func, args, kwargs)), written)
-            self._padded.forget(map(_storage, written))
-        if not (known.may_be_of_zeros and self._zeros.only_shape(known.name, inputs, result)):
+            self._padded.forget(map(storage_of, written))
+            self.unseen.written(written)
+        elif known.name.startswith("higher_order::"):  # it may write to what it is given, and does not say so
+            self.unseen.written(inputs)
+        if known.may_be_of_zeros and self._zeros.only_shape(known.name, inputs, result):
+            self._origins.follow(known.name, inputs, [result])
+        else:
             self._record(known, args, kwargs, inputs, result)
         return result
 
@@ -294,8 +205,8 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         elif name == LEAVE:
             self._scope.leave_part(*args)
         else:
-            constants = set(map(_storage, self._scope.script_constants))
-            return all(_storage(tensor) in constants for tensor in args)
+            constants = set(map(storage_of, self._scope.script_constants))
+            return all(storage_of(tensor) in constants for tensor in args)
         return True
 
     def _run(self, func: Any, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], on_meta: bool) -> Any:
@@ -325,6 +236,18 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """The function of torch raised ``error``; the innermost one that did is noted."""
         if self.function_failure is None or self.function_failure.error is not error:
             self.function_failure = FunctionFailure(error, func, args)
+
+    def note_result(self, module: str, result: Any) -> None:
+        """The module of that name has returned ``result``."""
+        self.unseen.check_result(module, result, on_meta=self.met_meta)
+
+    def note_values_read(self, func: Any, tensor: torch.Tensor) -> None:
+        """A function of torch has handed out the values of ``tensor``, or where they are."""
+        self.unseen.values_read(self._scope.current[0], func, tensor)
+
+    def note_made_of_data(self, tensor: torch.Tensor) -> None:
+        """``tensor`` was made of Python numbers."""
+        self.unseen.made_of_data(self._scope.current[0], tensor)
 
     def note_values(self, tensor: torch.Tensor, real: torch.Tensor) -> None:
         """The meta tensor has the values of ``real``."""
@@ -431,6 +354,8 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _record(self, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], result: Any) -> None:
         outputs: list[torch.Tensor] = []
         collect(result, outputs)
+        if not self.in_optimizer:
+            self.unseen.check_origins(self._scope.current[0], known.name, inputs)
         if self.muted:
             self._follow(known.name, args, kwargs, inputs, outputs)
             self._where(known.name, "elementwise")
@@ -443,6 +368,8 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kind, terms = self._cost(known, args, kwargs, result, (*inputs, *outputs), specs)
         status: Status = "uncounted" if kind == "uncounted" else "counted" if terms else "free"
         phase, (module, module_call), kind = self._where(known.name, kind)
+        if terms:
+            self.unseen.check_blanks(module, inputs)
         self._origins.note_use(inputs, self.calls, len(self.calls))
         if known.takes_objects:
             self._origins.note_packed_use((args, kwargs), module, self.calls, len(self.calls))
@@ -454,7 +381,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _padded_specs(self, inputs: list[torch.Tensor], specs: tuple[TensorSpec, ...]) -> dict[int, TensorSpec]:
         """The specs of those inputs that are known to have zeros around them, by the tensors' ids."""
-        around = [self._padded.around(tensor, _storage(tensor)) for tensor in inputs]
+        around = [self._padded.around(tensor, storage_of(tensor)) for tensor in inputs]
         return {
             id(tensor): PaddedTensorSpec(spec.shape, spec.dtype, spec.parameter, spec.stored, zeros)
             for tensor, spec, zeros in zip(inputs, specs, around, strict=True)
@@ -464,10 +391,11 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _follow(self, op: str, args: Any, kwargs: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
         """Note where the results of an operation come from, and whether they have zeros around them."""
         self._origins.follow(op, inputs, outputs)
+        self.unseen.made(op, inputs, outputs)
         if self._padded:
-            self._padded.forget(set(map(_storage, outputs)) - set(map(_storage, inputs)))
+            self._padded.forget(set(map(storage_of, outputs)) - set(map(storage_of, inputs)))
         if op in CONSTANT_PADDING:
-            self._padded.note(outputs[0], _storage(outputs[0]), zeros_around(op, args, kwargs, outputs[0].dim()))
+            self._padded.note(outputs[0], storage_of(outputs[0]), zeros_around(op, args, kwargs, outputs[0].dim()))
 
     def _where(self, op: str, kind: str) -> tuple[Phase, Place, str]:
         """The phase and the place of the operation that runs now, and its kind in that place."""

@@ -25,15 +25,17 @@ from profiler.tracing.gradients import Autograd, lacks_graph
 from profiler.tracing.object_copies import InputCopy, SharedMemory
 from profiler.tracing.objects import returned_tensors, tensors_in
 from profiler.tracing.optimizers import make_optimizer
+from profiler.tracing.origins import Origins
 from profiler.tracing.packed import packed_tensors
 from profiler.tracing.private import flex_attention_traceable, without_compiler
-from profiler.tracing.recorder import OpRecorder, Origins
+from profiler.tracing.recorder import OpRecorder
 from profiler.tracing.scope import ModuleScope
 from profiler.tracing.scripts import as_written, frozen_weights, has_scripts, script_type
 from profiler.tracing.state import kept_state
 from profiler.tracing.surroundings import unaffected_by_caller
 from profiler.tracing.tensors import SPARSE
 from profiler.tracing.threads import RunInThreads
+from profiler.tracing.unseen import UnseenWork
 from profiler.tracing.uses import with_use
 from profiler.tracing.values import LARGEST
 
@@ -190,6 +192,7 @@ def _trace_run(make: Callable[[], Attempt], run: Run) -> Trace:
     if not recorded.calls:
         raise TraceError(
             f"{type(twin).__name__} ran no operation at all: there is nothing to count in an empty network"
+            + "".join(f"; {note.module or ROOT}: {note.reason}" for note in recorded.recorder.unseen.notes)
         )
     parameters = tuple(with_use(record, origins.uses(record.names[0])) for record in parameter_records(twin))
     return Trace(
@@ -197,6 +200,7 @@ def _trace_run(make: Callable[[], Attempt], run: Run) -> Trace:
         recorded.scope.modules(),
         parameters,
         data_dependent=tuple(recorded.recorder.data_dependent),
+        unseen=recorded.recorder.unseen.notes,
     )
 
 
@@ -233,7 +237,9 @@ def _recording(
 ) -> tuple[ModuleScope, OpRecorder]:
     """Hooks on the network and a recorder that knows its inputs."""
     scope = ModuleScope(attempt.network)
-    recorder = OpRecorder(REGISTRY.seen_from_here(), scope, origins, graph, autograd)
+    unseen = UnseenWork(attempt.network, (attempt.arguments, attempt.options), origins)
+    recorder = OpRecorder(REGISTRY.seen_from_here(), scope, origins, graph, autograd, unseen)
+    scope.on_result = recorder.note_result
     for tensor, real in attempt.values:
         recorder.note_values(tensor, real)
     recorder.met_meta = any(tensor.is_meta for tensor in tensors_in((attempt.arguments, attempt.options)))

@@ -139,6 +139,7 @@ class ModuleScope:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
+        self.on_result: Callable[[str, Any], None] | None = None
         self.in_thread: Callable[[], AbstractContextManager[None]] | None = None
         self._stacks: dict[int, list[Running]] = {}
         self._first: list[Running] = []
@@ -261,6 +262,8 @@ class ModuleScope:
         if self.stack and self.stack[-1].module is module:
             running = self.stack.pop()
             self._seen[running.name].outputs.setdefault(shapes_in(output))
+            if self.on_result is not None:
+                self.on_result(running.name, output)
 
     def note_failure(self, error: BaseException) -> None:
         """Remember the innermost module that was running when ``error`` was raised."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.pool import Pool, ThreadPool
+from multiprocessing.process import BaseProcess
 from typing import Any, cast
 
 import torch
@@ -22,6 +23,7 @@ from profiler.tracing.failures import for_lack_of_data
 from profiler.tracing.functions import FunctionWatcher
 from profiler.tracing.recorder import OpRecorder
 from profiler.tracing.scope import ModuleScope, Running
+from profiler.tracing.unseen import GOES_ON, OTHER_PROCESS
 
 
 class _Here(threading.local):
@@ -43,6 +45,7 @@ class RunInThreads:
         self._recorders = [recorder]
         self._home = home
         self._is_over = False
+        self._going_on: list[str] = []
         self._raised: list[tuple[BaseException, OpRecorder]] = []
 
     @property
@@ -68,21 +71,29 @@ class RunInThreads:
                 yield
             finally:
                 self._is_over = True
+                for module in self._going_on:
+                    self._recorders[0].unseen.note(module, GOES_ON)
                 self._scope.in_thread = None
                 for recorder in self._recorders[1:]:
                     recorder.close()
+
+    def note_process(self) -> None:
+        """The module that runs now gives work to another process."""
+        self._recorders[0].unseen.note(self._scope.current[0], OTHER_PROCESS)
 
     def following(self, function: Callable[..., Any], *, quietly: bool = False) -> Callable[..., Any]:
         """``function``, recorded in whatever thread it is called, as if it were called here.
 
         Where it raises for lack of data, which a real run will not, ``quietly`` says that nobody needs to hear.
         """
+        module = self._scope.current[0]
         recorder = cast(OpRecorder, _here.recorder)
         stack, kind = list(self._scope.stack), recorder.kind_within
 
         def followed(*args: Any, **kwargs: Any) -> Any:
             if _here.run is self or self._is_over:
                 return function(*args, **kwargs)
+            self._going_on.append(module)
             with self._recording(recorder, stack, kind) as own:
                 try:
                     return function(*args, **kwargs)
@@ -91,6 +102,8 @@ class RunInThreads:
                     if not (quietly and _lacks_data(error, own)):
                         raise
                     return None
+                finally:
+                    self._going_on.remove(module)
 
         return followed
 
@@ -172,7 +185,11 @@ def _submit_to_threads(original: Callable[..., Any]) -> Callable[..., Any]:
     """The same for pools of ``multiprocessing``, which may be of threads or of processes."""
 
     def submit(pool: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
-        return original(pool, _followed(func) if isinstance(pool, ThreadPool) else func, *args, **kwargs)
+        if isinstance(pool, ThreadPool):
+            func = _followed(func)
+        else:
+            _note_process()
+        return original(pool, func, *args, **kwargs)
 
     return submit
 
@@ -183,6 +200,22 @@ def _make_pool(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(pool, *args, **kwargs)
 
     return make
+
+
+def _start_process(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Another process is given work, or starts to do some: what it does cannot be seen."""
+
+    def start(process: Any, *args: Any, **kwargs: Any) -> Any:
+        _note_process()
+        return original(process, *args, **kwargs)
+
+    return start
+
+
+def _note_process() -> None:
+    run = _follows_now()
+    if run is not None:
+        run.note_process()
 
 
 @contextmanager
@@ -197,6 +230,8 @@ def _making_pool() -> Iterator[None]:
 _PATCHES: tuple[tuple[type, str, Callable[[Callable[..., Any]], Callable[..., Any]]], ...] = (
     (threading.Thread, "start", _start),
     (ThreadPoolExecutor, "submit", _submit),
+    (ProcessPoolExecutor, "submit", _start_process),
+    (BaseProcess, "start", _start_process),
     (Pool, "__init__", _make_pool),
     (Pool, "apply_async", _submit_to_threads),
     (Pool, "_map_async", _submit_to_threads),

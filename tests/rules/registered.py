@@ -10,7 +10,8 @@ from torch import nn
 
 from profiler.opcount import OpCount, Term, total
 from profiler.rules import REGISTRY
-from profiler.tracing.recorder import OpRecorder, Origins
+from profiler.tracing.origins import Origins
+from profiler.tracing.recorder import OpRecorder
 from profiler.tracing.scope import ModuleScope
 
 

@@ -15,7 +15,8 @@ from profiler.errors import UncountedError
 from profiler.opcount import OpCount, total
 from profiler.rules import REGISTRY
 from profiler.tracing import trace_for_real
-from profiler.tracing.recorder import OpRecorder, Origins
+from profiler.tracing.origins import Origins
+from profiler.tracing.recorder import OpRecorder
 from profiler.tracing.scope import ModuleScope
 from tests.rules.counting import Tally, assert_counted, spec
 from tests.rules.registered import count_of, terms_of

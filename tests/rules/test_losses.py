@@ -16,7 +16,8 @@ from torch import nn
 from profiler.errors import DataDependentError
 from profiler.opcount import OpCount
 from profiler.rules import REGISTRY
-from profiler.tracing.recorder import OpRecorder, Origins
+from profiler.tracing.origins import Origins
+from profiler.tracing.recorder import OpRecorder
 from profiler.tracing.scope import ModuleScope
 from tests.rules.counting import Counting, Tally, assert_counted, exp, log, maximum, spec, sqrt, total
 from tests.rules.real_tensors import real, recorded

@@ -1,0 +1,119 @@
+"""Where the tensors of a run come from, told by the memory that they share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from profiler.records import OpCall
+from profiler.tracing.packed import PackedTensor
+from profiler.tracing.private import script_object_type
+from profiler.tracing.tensors import leaves
+from profiler.tracing.transforms import physical
+from profiler.tracing.uses import LOOKUPS
+
+
+class Origins:
+    """Where tensors come from: parameters, the network's inputs, or neither.
+
+    A tensor counts as a parameter if it is one, a view of one, or was computed from parameters and
+    constants alone.  Storages are told apart by identity; every result overwrites what was noted for its
+    storage, so a storage that was freed and made anew is never mistaken for the old one.
+    ``known`` are the storages of all tensors that have been seen.
+    """
+
+    def __init__(self) -> None:
+        self._parameters: set[int] = set()
+        self._activations: set[int] = set()
+        self.known: set[int] = set()
+        self._kept: list[Any] = []
+        self._roots: dict[int, tuple[str, ...]] = {}
+        self._packed: list[PackedTensor] = []
+        self._uses: dict[str, list[tuple[list[OpCall], int]]] = {}
+
+    def add_parameter(self, name: str, tensor: torch.Tensor) -> None:
+        """``tensor`` is the parameter ``name`` of the network."""
+        storage = self._keep(tensor)
+        self._parameters.add(storage)
+        self._roots[storage] = (name,)
+
+    def add_packed(self, packed: PackedTensor) -> None:
+        """``packed`` is a weight of the network that is hidden in an object."""
+        self._packed.append(packed)
+
+    def note_packed_use(self, arguments: Any, module: str, calls: list[OpCall], index: int) -> None:
+        """That one of ``calls``, in ``module``, reads the objects among its ``arguments``.
+
+        Objects cannot be told apart by their values: a layer reads its own, a module that has none those below it.
+        """
+        for type in {script_object_type(value) for value in leaves(arguments)} - {None}:
+            known = [packed for packed in self._packed if packed.type == type]
+            own = [packed for packed in known if packed.layer == module]
+            below = [packed for packed in known if not module or packed.layer.startswith(f"{module}.")]
+            for name in dict.fromkeys(packed.name for packed in own or below or known):
+                self._uses.setdefault(name, []).append((calls, index))
+
+    def add_activation(self, tensor: torch.Tensor) -> None:
+        self._activations.add(self._keep(tensor))
+
+    def is_parameter(self, tensor: torch.Tensor) -> bool:
+        """Whether it is a parameter of the network, or of a module that the network does not hold, or made of such."""
+        return isinstance(tensor, nn.Parameter) or storage_of(tensor) in self._parameters
+
+    def uses(self, name: str) -> list[OpCall]:
+        """The calls of operations that read the parameter ``name``, or what is made of it."""
+        return [calls[index] for calls, index in self._uses.get(name, ())]
+
+    def is_activation(self, tensor: torch.Tensor) -> bool:
+        """Whether it is an input of the network, or made of one."""
+        return storage_of(tensor) in self._activations
+
+    def note_use(self, inputs: list[torch.Tensor], calls: list[OpCall], index: int) -> None:
+        """That one of ``calls`` reads ``inputs``: it uses the parameters that they are or are made of."""
+        for tensor in inputs:
+            for name in self._roots.get(storage_of(tensor), ()):
+                self._uses.setdefault(name, []).append((calls, index))
+
+    def follow(self, op: str, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
+        """Note where the results of the operation ``op`` come from, given what went in."""
+        storages = [storage_of(tensor) for tensor in inputs]
+        from_activation = any(storage in self._activations for storage in storages)
+        from_parameter = not from_activation and any(map(self.is_parameter, inputs))
+        roots: tuple[str, ...] = ()
+        if from_parameter and op not in LOOKUPS:  # rows that are read from a table are no table
+            roots = tuple(dict.fromkeys(name for storage in storages for name in self._roots.get(storage, ())))
+        for tensor in outputs:
+            storage = storage_of(tensor)
+            self.known.add(storage)
+            if storage in storages and not from_activation:
+                continue
+            (self._activations.add if from_activation else self._activations.discard)(storage)
+            (self._parameters.add if from_parameter else self._parameters.discard)(storage)
+            if storage not in storages:
+                self._roots[storage] = roots
+
+    def stand_in(self, tensor: torch.Tensor, twin: torch.Tensor) -> None:
+        """``twin`` takes the place of ``tensor``."""
+        self.follow("", [tensor], [twin])
+        if storage_of(tensor) in self._roots:
+            self._roots[self._keep(twin)] = self._roots[storage_of(tensor)]
+
+    def _keep(self, tensor: torch.Tensor) -> int:
+        try:
+            self._kept.append(tensor.untyped_storage())
+        except (RuntimeError, NotImplementedError):
+            self._kept.append(tensor)
+        storage = storage_of(tensor)
+        self.known.add(storage)
+        return storage
+
+
+def storage_of(tensor: torch.Tensor) -> int:
+    """What identifies the memory of ``tensor``; views share it.  Tensors without a storage stand for themselves."""
+    try:
+        return id(tensor.untyped_storage())
+    except (RuntimeError, NotImplementedError):
+        inner = physical(tensor)
+        return id(tensor) if inner is tensor else storage_of(inner)
