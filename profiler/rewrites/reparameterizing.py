@@ -8,6 +8,7 @@ VGG-style ConvNets Great Again", 2021, arXiv:2101.03697, section 3.3.
 from __future__ import annotations
 
 import inspect
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -43,7 +44,9 @@ def reparameterized(model: nn.Module, inputs: Inputs | None = None) -> Rewritten
             "and branches cannot be merged; call model.eval() first"
         )
     merging = _Merging()
-    with torch.no_grad():
+    on_meta = any(parameter.is_meta for parameter in model.parameters())
+    # A method makes new layers, which belong where the network is.
+    with torch.no_grad(), torch.device("meta") if on_meta else nullcontext():
         result = merging.run("", copied(model, NAME))
     if not merging.changes:
         raise ProfilerError(

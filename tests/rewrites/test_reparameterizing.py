@@ -93,6 +93,19 @@ def test_branches_are_merged(block: type[Branches]) -> None:
     assert profiler.profile(result.model, image).total.macs == 2 * 25 * 4 * 4 * 9
 
 
+def test_a_network_on_meta_stays_there() -> None:
+    """A method that makes its new layer on the default device makes it on meta, and no data is asked for."""
+
+    class MakesItsOwn(Branches):
+        def fuse(self) -> nn.Module:
+            conv = nn.Conv2d(4, 4, 3, padding=1)
+            conv.weight.copy_(self.one().weight)
+            return nn.Sequential(conv, nn.ReLU())
+
+    merged = reparameterize(nn.Sequential(MakesItsOwn()).to("meta").eval())
+    assert all(parameter.is_meta for parameter in merged.parameters())
+
+
 def test_the_network_itself_may_have_the_method() -> None:
     """Its result is the new network."""
     network = seeded(Replaced())
