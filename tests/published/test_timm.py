@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.published.timm_page import PAGE, REASONS, page
-from tests.published.timm_rows import AS_BUILT, NOT_FUSED, NOT_THERE, REPARAMETERIZED, Row, measured, rows
+from tests.published.timm_rows import AS_BUILT, NOT_THERE, REPARAMETERIZED, Row, measured, rows
 
 SAMPLE = {
     "test_efficientnet": AS_BUILT,

@@ -1,7 +1,7 @@
-"""The page on timm's table, docs/timm-figures.md: ``python -m tests.published.timm_page`` writes it from the stored rows.
+"""Writes docs/timm-figures.md from the stored rows: ``python -m tests.published.timm_page``.
 
-``python -m tests.published.timm_page TABLE.csv`` measures every row of a table as timm writes it first, and stores them; it
-takes about half an hour.
+``python -m tests.published.timm_page TABLE.csv`` measures every row of a table as timm writes it first, and stores
+them; it takes about half an hour.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "timm-figures.md"
 TIMM = "1.0.31"
 """The release of timm that the rows were measured with."""
 
-REASONS: dict[str, str] = {}
+REASONS = {
+    "ecaresnext50t_32x4d": "timm's row repeats the figures of `ecaresnext26t_32x4d`, the network of half the depth",
+}
 """For networks whose figures differ in every form: why."""
 
 SECTIONS = {
@@ -55,10 +57,10 @@ def page(found: list[Row]) -> str:
     lines = [
         "# timm's table, and ours",
         "",
-        f"timm publishes how many billions of MACs and millions of parameters its networks have, in a table of inference "
-        f"benchmarks ([{TABLE}]({SOURCE}{TABLE}), January 2026). fvcore counted them. Here each network is built by the "
-        f"installed timm ({TIMM}), profiled at the same image size, and its headline by the convention `fvcore` and its "
-        "parameters are printed as timm prints them. All rows, with exact figures, are in "
+        "timm publishes how many billions of MACs and millions of parameters its networks have, in a table of "
+        f"inference benchmarks ([{TABLE}]({SOURCE}{TABLE}), January 2026). fvcore counted them. Here each network is "
+        f"built by the installed timm ({TIMM}) and profiled at the same image size. Its headline by the convention "
+        "`fvcore` and its parameters are printed as timm prints them. All rows, with exact figures, are in "
         "[timm_rows.csv](../tests/published/timm_rows.csv).",
         "",
         "| rows | |",
@@ -67,7 +69,7 @@ def page(found: list[Row]) -> str:
         f"| {forms[AS_BUILT]:,} | print as published, both figures |",
         f"| {forms[REPARAMETERIZED]:,} | print as published in the reparameterized form |",
         f"| {forms[NOT_FUSED]:,} | print as published with attention that is not fused |",
-        f"| {len(differ):,} | differ, for the reasons below |",
+        f"| {len(differ):,} | differ, each for a reason given below |",
         f"| {len(missing):,} | name a network that the installed timm does not have |",
         "",
     ]

@@ -1,7 +1,7 @@
 """timm's table of inference benchmarks, row by row, and what this profiler counts of each network.
 
-``timm_rows.csv`` holds both: the network, the image size and the two figures as timm prints them, then the form in which
-the installed timm's network gives our figures, our figure by the fvcore convention, and our parameters.
+``timm_rows.csv`` holds both: the network, the image size and the two figures as timm prints them, then the form of the
+installed timm's network that gives our figures, our figure by the fvcore convention, and our parameters.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class Row:
     def agrees(self) -> bool:
         """Whether both figures print as published: timm rounds to two digits behind the point."""
         return self.form != NOT_THERE and (
-            round(self.figure / 1e9, 2) == float(self.gmacs) and round(self.parameters / 1e6, 2) == float(self.mparameters)
+            round(self.figure / 1e9, 2) == float(self.gmacs)
+            and round(self.parameters / 1e6, 2) == float(self.mparameters)
         )
 
 
@@ -72,9 +73,7 @@ def published(path: Path) -> Iterator[Row]:
     """The rows of a table as timm writes it, without figures of ours; a network may stand there at several sizes."""
     with path.open(encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):
-            yield Row(
-                line["model"], int(float(line["infer_img_size"])), line["infer_gmacs"], line["param_count"]
-            )
+            yield Row(line["model"], int(float(line["infer_img_size"])), line["infer_gmacs"], line["param_count"])
 
 
 def measured(row: Row) -> Row:
