@@ -114,7 +114,7 @@ def _reparameterized(network: nn.Module) -> nn.Module:
 def _fused_attention(enabled: bool) -> Iterator[None]:
     """timm's own switch, which is read when a network is built."""
     timm_networks(Path())  # imports timm as the profiler does
-    from timm.layers import set_fused_attn
+    from timm.layers.config import set_fused_attn
 
     set_fused_attn(enabled)
     try:
