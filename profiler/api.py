@@ -23,7 +23,7 @@ from profiler.models.naming import called
 from profiler.models.real_copies import BYTES_LIMIT, real_size
 from profiler.profiles import Profile
 from profiler.records import ROOT, CounterRecord, Mode, Trace
-from profiler.subjects import Subject, configured, given, packed, part_of
+from profiler.subjects import Subject, configured, given, next_step_told, packed, part_of
 from profiler.tables import total_count
 from profiler.tracing import Inputs, trace, trace_for_real, unaffected_by_caller
 from profiler.tracing.depth import room_for_deep_networks
@@ -97,7 +97,8 @@ def profile_config(config: Config, *, strict: bool = False, crosscheck: bool = T
     Raises as :func:`profile` does, and :class:`~profiler.errors.TargetError` where the network cannot be built.
     """
     subject = configured(config)
-    result = _profile(subject, config.name, config.model.target, config.mode, config.optimizer)
+    with next_step_told(config):
+        result = _profile(subject, config.name, config.model.target, config.mode, config.optimizer)
     result = replace(result, method=config.method, part=config.part or "").excluding(*config.exclude)
     result = _checked(result, strict)
     result = result.by(config.convention).seen_as(*config.views)

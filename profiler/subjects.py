@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import functools
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from profiler.models.constructed_inputs import construct_inputs, find_constructo
 from profiler.models.inputs import build_inputs, default_inputs
 from profiler.models.methods import calling, submodule
 from profiler.models.real_copies import BYTES_LIMIT, real_copy, real_inputs, real_size
+from profiler.models.refusals import with_next_step
+from profiler.models.targets import find_builder
 from profiler.models.transformers_caches import continued, of_one_token
 from profiler.records import Mode
 from profiler.rewrites import apply_rewrites
@@ -90,6 +93,15 @@ def configured(config: Config) -> Subject:
 
     whole = Subject(static, real, config)
     return part_of(whole, config.part, config.mode) if config.part else whole
+
+
+@contextmanager
+def next_step_told(config: Config) -> Iterator[None]:
+    """A network that cannot run is reported with what the source of its target advises."""
+    try:
+        yield
+    except TraceError as error:
+        raise with_next_step(error, find_builder(config.model.target, config.base), config.model.kwargs) from error
 
 
 def part_of(whole: Subject, part: str, mode: Mode) -> Subject:

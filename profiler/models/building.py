@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
-import textwrap
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -21,7 +20,8 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from profiler.errors import FOREIGN_ERRORS, TargetError, shown
-from profiler.models.targets import find_builder, reason
+from profiler.models.refusals import next_step, refusal
+from profiler.models.targets import find_builder
 from profiler.models.torchvision_ops import with_operators
 from profiler.tracing.causal_bias import is_causal_bias
 
@@ -96,7 +96,8 @@ def _meta_twin(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _build(target: str, kwargs: Mapping[str, Any], base: Path | None, placements: tuple[Placement, ...]) -> nn.Module:
-    builder = find_builder(target, base).build
+    found = find_builder(target, base)
+    builder = found.build
     if isinstance(builder, nn.Module):
         if kwargs:
             raise TargetError(f"target {target}: is a network already, expected no kwargs, found {shown(kwargs)}")
@@ -106,8 +107,7 @@ def _build(target: str, kwargs: Mapping[str, Any], base: Path | None, placements
         with _random_state_kept():
             network = with_operators(lambda: _first_that_works(builder, kwargs, placements))
     except FOREIGN_ERRORS as error:
-        given = textwrap.shorten(", ".join(f"{shown(key)[1:-1]}={shown(value)}" for key, value in kwargs.items()), 200)
-        raise TargetError(f"target {target}: refuses {given or 'no kwargs'}: {reason(error)}") from error
+        raise TargetError(f"target {target}: {refusal(error, kwargs)}{next_step(found, kwargs)}") from error
     if not isinstance(network, nn.Module):
         raise TargetError(f"target {target}: gave a {type(network).__name__}, expected a torch.nn.Module")
     return network

@@ -20,6 +20,7 @@ from profiler.config import InputValue
 from profiler.errors import did_you_mean
 from profiler.models.sources import Ask, Builder, import_extra, refuse_weights, source
 from profiler.models.torchvision_ops import import_torchvision
+from profiler.models.transformers_defaults import advice_for
 from profiler.models.transformers_images import name_image_token, with_image
 from profiler.models.transformers_inputs import inputs_of
 
@@ -47,6 +48,7 @@ def transformers_networks(base: Path) -> dict[str, Builder]:
                     functools.partial(_build, name, base),
                     functools.partial(_inputs, name, base),
                     functools.partial(_completed, name, base),
+                    functools.partial(_advice, name),
                 )
     return networks
 
@@ -144,3 +146,8 @@ def _completed(
     model_class = getattr(_import_transformers(), class_name)
     settings = _configuration(model_class, base, config, attn_implementation)
     return with_image(model_class, settings, inputs, ask)
+
+
+def _advice(class_name: str, /, config: Mapping[str, Any] | str | None = None, **_: Any) -> str:
+    config_class = getattr(getattr(_import_transformers(), class_name), "config_class", None)
+    return advice_for(getattr(config_class, "model_type", ""), config)

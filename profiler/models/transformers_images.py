@@ -25,6 +25,9 @@ IMAGE = 448
 TILES = 5
 """The tiles of an image that is cut up: a network's smallest grid, of two by two, and the image as a whole."""
 
+OTHERWISE = ("glm_image",)
+"""Networks that take images in another way, which is not known here: for several texts, or as codes."""
+
 Form = dict[str, InputSpec]
 """The inputs that one image is made into, by name."""
 
@@ -45,7 +48,9 @@ def with_image(model_class: Any, settings: Any, inputs: Mapping[str, InputValue]
     taken = inspect.signature(model_class.forward).parameters
     text = inputs.get("input_ids")
     token = getattr(settings, "image_token_id", None)
-    if token is None or not isinstance(text, InputSpec) or len(text.shape) != 2 or "pixel_values" not in taken:
+    if token is None or settings.model_type in OTHERWISE or "pixel_values" not in taken:
+        return inputs
+    if not isinstance(text, InputSpec) or len(text.shape) != 2:
         return inputs
     method = "get_image_features" if hasattr(model_class, "get_image_features") else "model.get_image_features"
     for form in _forms(settings):

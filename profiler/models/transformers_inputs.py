@@ -28,6 +28,7 @@ CODE_POINTS = 0x110000
 """The vocabulary of networks that read the characters of Unicode."""
 
 ALSO = {
+    "blip": ("input_ids",),
     "bros": ("bbox",),
     "decision_transformer": ("actions", "returns_to_go", "timesteps"),
     "lxmert": ("visual_feats", "visual_pos"),
@@ -47,7 +48,8 @@ def inputs_of(model_class: Any, settings: Any) -> dict[str, InputValue]:
     a decoder goes on from.  Raises ValueError where nothing says the size of one.
     """
     taken = {name: value for name, value in inspect.signature(model_class.forward).parameters.items() if name != "self"}
-    inputs = {name: _input(name, settings) for name in _needed(model_class, settings, taken)}
+    of_class = OF_CLASS.get(model_class.__name__, {})
+    inputs = {name: _input(name, settings, of_class) for name in _needed(model_class, settings, taken)}
     for name, mask in (("input_ids", "attention_mask"), ("decoder_input_ids", "decoder_attention_mask")):
         text = inputs.get(name)
         if mask in taken and isinstance(text, InputSpec) and len(text.shape) == 2:
@@ -76,7 +78,7 @@ def _needed(model_class: Any, settings: Any, taken: Mapping[str, inspect.Paramet
     if "input_ids" in names and _compares(settings):
         names += [name for name in ("pixel_values", "input_features") if hasattr(settings, CONFIGURED_BY[name])]
     if settings.is_encoder_decoder:
-        names.append("decoder_input_ids")
+        names += ["decoder_input_ids", "decoder_input_values"]
     names += ALSO.get(settings.model_type, ())
     return [name for name in dict.fromkeys((*names, *required)) if name in taken]
 
@@ -93,12 +95,13 @@ def _compares(settings: Any) -> bool:
     return hasattr(settings, "text_config") and not any(hasattr(settings, token) for token in PLACEHOLDERS)
 
 
-def _input(name: str, settings: Any) -> InputValue:
+def _input(name: str, settings: Any, of_class: Mapping[str, Callable[[Any], InputValue]]) -> InputValue:
     unknown = f"{type(settings).__name__} does not say the size of {name}"
-    if name not in INPUTS:
+    make = of_class.get(name) or INPUTS.get(name)
+    if make is None:
         raise ValueError(unknown)
     try:
-        return INPUTS[name](settings)
+        return make(settings)
     except (AttributeError, TypeError) as error:
         raise ValueError(f"{unknown}: {error}") from error
 
@@ -211,6 +214,7 @@ INPUTS: Mapping[str, Callable[[Any], InputValue]] = {
     # sounds
     "input_features": _sound("input_features"),
     "input_values": _sound("input_values"),
+    "decoder_input_values": lambda settings: _floats(TOKENS, settings.num_mel_bins),  # a spectrogram
     "inputs": _speech,
     # time series and trajectories
     "past_values": _past_values,
@@ -224,3 +228,10 @@ INPUTS: Mapping[str, Callable[[Any], InputValue]] = {
     "timesteps": lambda settings: _integers(TOKENS, high=settings.max_ep_len),
 }
 """Every input that is known, by its name: what makes it from a configuration."""
+
+OF_CLASS: Mapping[str, Mapping[str, Callable[[Any], InputValue]]] = {
+    "SpeechT5Model": dict.fromkeys(
+        ("input_values", "decoder_input_values"), lambda settings: _floats(TOKENS, settings.hidden_size)
+    ),
+}
+"""Classes that are given other things by these names: here, what the layers before the encoder and decoder make."""

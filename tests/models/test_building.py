@@ -197,7 +197,7 @@ def test_a_moved_lstm_runs() -> None:
         (
             "torchvision:resnet50",
             {"num_clases": 3},
-            "refuses num_clases=3: TypeError: ResNet.__init__() got an unexpected",
+            "calling its constructor with num_clases=3 failed: TypeError: ResNet.__init__() got an unexpected",
         ),
         (
             "torchvision:vgg16",

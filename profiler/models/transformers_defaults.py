@@ -1,0 +1,52 @@
+"""What to do where a network of transformers cannot be built, or run, as it is configured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+NEEDS: Mapping[str, Mapping[str, Any]] = {
+    "aya_vision": {"vision_config": {"num_attention_heads": 16}},
+    "bamba": {"attn_layer_indices": [9, 18, 27]},
+    "chameleon": {"vocabulary_map": {"<image>": 8711}},
+    "deepseek_v2": {"num_experts_per_tok": 6},
+    "emu3": {"vocabulary_map": {"<image>": 151851}},
+    "exaone4_5": {"vision_config": {"out_hidden_size": 4096}},
+    "glm_ocr": {"vision_config": {"out_hidden_size": 1024}},
+    "qwen2_vl": {"vision_config": {"hidden_size": 8192}},
+    "reformer": {"is_decoder": True},
+}
+"""Families whose default configuration transformers itself cannot run, and the keys that it lacks.
+
+The values are those of a published network, or fit the default values beside them.
+"""
+
+
+def advice_for(model_type: str, config: Mapping[str, Any] | str | None) -> str:
+    """The next step where a network of the family ``model_type`` failed as ``config`` has it, or nothing."""
+    if isinstance(config, str):
+        return ""
+    needed = NEEDS.get(model_type, {})
+    missing = {key: value for key, value in needed.items() if key not in (config or {})}
+    if missing:
+        return (
+            f"transformers itself cannot run this with the default configuration of {model_type}; "
+            f"keys that make it run: kwargs: {{config: {_flow(missing)}}}"
+        )
+    if config:
+        return ""
+    return (
+        "this is transformers' default configuration; keys of a published one can be given: kwargs: {config: {…}}, "
+        "or kwargs: {config: path/to/config.json}"
+    )
+
+
+def _flow(value: Any) -> str:
+    """A value as YAML has it on one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_key(key)}: {_flow(item)}" for key, item in value.items()) + "}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _key(key: str) -> str:
+    return key if key.isidentifier() else f'"{key}"'
