@@ -31,6 +31,7 @@ ALSO = {
     "blip": ("input_ids",),
     "bros": ("bbox",),
     "decision_transformer": ("actions", "returns_to_go", "timesteps"),
+    "instructblip": ("input_ids",),
     "lxmert": ("visual_feats", "visual_pos"),
     "sam3": ("input_ids",),
     "sam3_lite_text": ("input_ids",),
