@@ -99,7 +99,12 @@ def profile_config(config: Config, *, strict: bool = False, crosscheck: bool = T
     subject = configured(config)
     with next_step_told(config):
         result = _profile(subject, config.name, config.model.target, config.mode, config.optimizer)
-    result = replace(result, method=config.method, part=config.part or "").excluding(*config.exclude)
+    result = replace(
+        result,
+        method=config.method,
+        part=config.part or "",
+        cache=0 if config.cache is None else config.cache.length,
+    ).excluding(*config.exclude)
     result = _checked(result, strict)
     result = result.by(config.convention).seen_as(*config.views)
     return result.crosscheck(config.crosscheck) if crosscheck else result

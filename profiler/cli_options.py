@@ -24,6 +24,7 @@ class WhatToProfile:
     method: str | None = None
     part: str | None = None
     exclude: tuple[str, ...] = ()
+    cache: int | None = None
 
     def of_network(self, config: Config) -> Config:
         """The config with these options; those that were not given stay as it says.  Raises ConfigError."""
@@ -38,14 +39,16 @@ class WhatToProfile:
             "method": self.method,
             "part": self.part,
             "exclude": self.exclude or None,
+            "cache": None if self.cache is None else {"length": self.cache},
         }
         return with_options(config, {key: value for key, value in options.items() if value is not None})
 
     def of_saved(self, profile: Profile) -> Profile:
         """The saved profile without what is to be excluded.  Raises click's UsageError where more was asked for."""
-        for option, value in (("--inputs-from", self.inputs_from), ("--method", self.method), ("--part", self.part)):
+        asked = {"inputs-from": self.inputs_from, "method": self.method, "part": self.part, "cache": self.cache}
+        for option, value in asked.items():
             if value is not None:
-                raise click.UsageError(f"{option} goes with a network; a saved profile is of one run of it")
+                raise click.UsageError(f"--{option} goes with a network; a saved profile is of one run of it")
         return profile.excluding(*self.exclude) if self.exclude else profile
 
 
@@ -59,9 +62,10 @@ def what_to_profile(command: Callable[..., Any]) -> Callable[..., Any]:
         method: str | None,
         part: str | None,
         exclude: tuple[str, ...],
+        cache: int | None,
         **others: Any,
     ) -> Any:
-        return command(what=WhatToProfile(shapes, inputs_from, method, part, exclude), **others)
+        return command(what=WhatToProfile(shapes, inputs_from, method, part, exclude, cache), **others)
 
     options = (
         click.option(
@@ -69,6 +73,12 @@ def what_to_profile(command: Callable[..., Any]) -> Callable[..., Any]:
             multiple=True,
             metavar="PATTERN",
             help="Leave out modules by name (aux*) or type (Dropout); totals are without them.",
+        ),
+        click.option(
+            "--cache",
+            type=click.IntRange(min=1),
+            metavar="TOKENS",
+            help="A generative class of transformers goes on from so many tokens, by default with one.",
         ),
         click.option("--part", metavar="MODULE", help="Profile this module alone, such as backbone.layer3."),
         click.option("--method", metavar="NAME", help="What is called in place of the forward, such as encode."),

@@ -42,7 +42,8 @@ class Profile:
     ``target`` says what was profiled, ``environment`` the versions it was traced with, ``counters`` what other
     counters said of it; ``convention`` by whose count its headline is, ``views`` by which views its work is sorted
     into kinds. ``method`` is the method that was called; ``part`` the module that was profiled (nothing for the whole
-    network), by the first of the ``part_calls`` that the whole network makes of it. ``ask`` is there as long as the
+    network), by the first of the ``part_calls`` that the whole network makes of it; ``cache`` how many tokens are in the
+    cache that the network goes on from (0 where it starts without one). ``ask`` is there as long as the
     network is at hand: a saved profile has none. The tables are pandas data frames made from the records on first use.
     """
 
@@ -57,6 +58,7 @@ class Profile:
     method: str = "forward"
     part: str = ""
     part_calls: int = 0
+    cache: int = 0
     ask: Ask | None = field(default=None, compare=False, repr=False)
 
     @cached_property
@@ -259,6 +261,7 @@ class Profile:
             **({"exclude": list(self.exclude)} if self.exclude else {}),
             **({"unseen": [asdict(item) for item in self.trace.whole.unseen]} if self.trace.whole.unseen else {}),
             **({"method": self.method} if self.method != "forward" else {}),
+            **({"cache": self.cache} if self.cache else {}),
             **({"part": self.part, "part_calls": self.part_calls} if self.part else {}),
         }
         lists = {

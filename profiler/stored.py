@@ -78,6 +78,7 @@ class ProfileFields(TypedDict):
     method: str
     part: str
     part_calls: int
+    cache: int
 
 
 def read_profile(path: Path) -> ProfileFields:
@@ -108,6 +109,7 @@ def read_profile(path: Path) -> ProfileFields:
         "method": found.get("method", "forward"),
         "part": found.get("part", ""),
         "part_calls": found.get("part_calls", 0),
+        "cache": found.get("cache", 0),
     }
     for problem in _contradictions(fields):
         raise StoredProfileError(f"{path}: {problem}")
@@ -365,6 +367,7 @@ class _Profile(TypedDict):
     method: NotRequired[DottedName]
     part: NotRequired[DottedName]
     part_calls: NotRequired[Ordinal]
+    cache: NotRequired[Ordinal]
     modules: Annotated[Listed[_Module], AfterValidator(_not_empty)]
     parameters: Listed[_Parameter]
     calls: Listed[_Call]

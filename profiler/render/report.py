@@ -137,7 +137,9 @@ def rewriting_report(before: Profile, after: Profile, findings: Sequence[str], l
     return Report(
         title=before.name,
         facts=tuple(
-            fact for fact in _facts(before) if fact.label in ("target", "part", "method", "input", "mode", "status")
+            fact
+            for fact in _facts(before)
+            if fact.label in ("target", "part", "method", "cache", "input", "mode", "status")
         ),
         notes=(*notes, Note(HOW_COUNTED, "method")),
         tables=(replace(networks, notes=()), ReportTable("rewriting", SUBJECTS["rewriting"], frame, frame)),
@@ -160,7 +162,7 @@ def crosscheck_report(profile: Profile) -> Report:
     facts = tuple(
         fact
         for fact in _facts(profile)
-        if fact.label in ("target", "part", "method", "input", "mode", "MACs", "status")
+        if fact.label in ("target", "part", "method", "cache", "input", "mode", "MACs", "status")
     )
     return Report(profile.name, facts, (), tables, profile)
 
@@ -186,6 +188,8 @@ def _facts(profile: Profile) -> Iterable[Fact]:
     if profile.part:
         times = f", the first of its {profile.part_calls} calls" if profile.part_calls > 1 else ""
         yield Fact("part", f"{profile.part}{times}")
+    if profile.cache:
+        yield Fact("cache", _plural(profile.cache, "token"))
     if profile.method != "forward":
         yield Fact("method", profile.method)
     yield Fact("input", show_shapes(profile.input_shapes))

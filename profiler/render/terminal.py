@@ -105,7 +105,8 @@ class _Screen:
         """What was profiled, in a line, and the figures of the whole network."""
         values = {fact.label: fact.value for fact in report.facts}
         if values:
-            what = [values["target"], *(f"{label} {values[label]}" for label in ("part", "method") if label in values)]
+            special = (f"{label} {values[label]}" for label in ("part", "method", "cache") if label in values)
+            what = [values["target"], *special]
             what += [f"input {values['input']}", values["mode"], values["status"]]
             yield _indented(self.text(" · ".join(what)))
             yield Text()

@@ -15,6 +15,7 @@ from profiler.errors import ConfigError, TargetError
 from profiler.models.building import build_model, build_real_model
 from profiler.models.transformers_caches import continued
 from profiler.profiles import Profile
+from profiler.render.report import profile_report
 
 pytestmark = pytest.mark.slow  # transformers takes seconds to import
 
@@ -53,6 +54,14 @@ def test_a_step_attends_to_the_cache_and_to_itself(tmp_path: Path, length: int) 
     found = profiled(tmp_path, "LlamaForCausalLM", {"config": LLAMA}, cache={"length": length})
     assert found.total.macs == OF_A_TOKEN + attention(length + 1)
     assert (found.status, found.trace.real_run) == ("complete", "")
+
+
+def test_the_length_of_the_cache_is_reported_and_saved(tmp_path: Path) -> None:
+    """It stands in the header, and comes back with a saved profile."""
+    found = profiled(tmp_path, "LlamaForCausalLM", {"config": LLAMA}, cache={"length": 2048})
+    assert {fact.label: fact.value for fact in profile_report(found).facts}["cache"] == "2,048 tokens"
+    found.save(tmp_path / "step.json")
+    assert profiler.load_profile(tmp_path / "step.json") == found
 
 
 def test_several_tokens_and_a_batch(tmp_path: Path) -> None:
