@@ -42,8 +42,8 @@ class Profile:
     ``target`` says what was profiled, ``environment`` the versions it was traced with, ``counters`` what other
     counters said of it; ``convention`` by whose count its headline is, ``views`` by which views its work is sorted
     into kinds. ``method`` is the method that was called; ``part`` the module that was profiled (nothing for the whole
-    network), by the first of the ``part_calls`` that the whole network makes of it; ``cache`` how many tokens are in the
-    cache that the network goes on from (0 where it starts without one). ``ask`` is there as long as the
+    network), by the first of the ``part_calls`` that the whole network makes of it; ``cache`` how many tokens are in
+    the cache that the network goes on from (0 where it starts without one). ``ask`` is there as long as the
     network is at hand: a saved profile has none. The tables are pandas data frames made from the records on first use.
     """
 
