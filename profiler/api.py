@@ -46,7 +46,7 @@ def profile(
     optimizer: str | None = None,
     method: str = "forward",
     part: str | None = None,
-    exclude: Sequence[str] = (),
+    exclude: Sequence[str] | str = (),
 ) -> Profile:
     """What one call of ``model`` on ``inputs`` costs, layer by layer.
 
@@ -82,7 +82,8 @@ def profile(
     if part:
         subject = part_of(subject, part, mode)
     result = _profile(subject, name or folder_name(known), target, mode, optimizer)
-    result = replace(result, method=method, part=part or "").excluding(*exclude)
+    result = replace(result, method=method, part=part or "")
+    result = result.excluding(*((exclude,) if isinstance(exclude, str) else exclude))
     return _checked(result, strict)
 
 

@@ -50,6 +50,8 @@ def _named(whole: Trace, patterns: Sequence[str]) -> frozenset[str]:
     below = [record for record in whole.modules if record.name]
     found: set[str] = set()
     for pattern in patterns:
+        if not isinstance(pattern, str):
+            raise ProfilerError(f"exclude: found {pattern!r}, expected the name of a module or of a type, as text")
         named = {record.name for record in below if fnmatchcase(record.name, pattern) or record.type == pattern}
         if not named:
             words = pattern.replace("*", "").replace("?", "")

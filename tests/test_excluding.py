@@ -103,6 +103,14 @@ def test_a_pattern_that_names_nothing_or_everything_is_an_error(pattern: str, me
         net_profile(pattern)
 
 
+def test_one_pattern_may_be_a_text() -> None:
+    """A text is one pattern and not a list of letters; what is no text is told in one line."""
+    assert profiler.profile(Net(), X, exclude="aux*").total == profiler.profile(Net(), X, exclude=["aux*"]).total
+    wrong: Any = [nn.Linear]
+    with pytest.raises(ProfilerError, match=r"exclude: found <class .*Linear'>, expected the name of a module or of a"):
+        profiler.profile(Net(), X, exclude=wrong)
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adamw"])
 def test_each_optimizers_steps_are_told_apart(optimizer: str) -> None:
     """What it does for an excluded layer is what it does for that layer alone."""

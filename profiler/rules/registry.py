@@ -43,6 +43,9 @@ class Entry:
         if self.cost is None:
             return "movement", ()
         terms = tuple(self.cost(*args, out=out, **kwargs))
+        wrong = next((term for term in terms if not isinstance(term, Term)), None)
+        if wrong is not None:
+            raise TypeError(f"found {wrong!r} among its terms, expected what each() or contraction() gives")
         if self.kind is None:
             return "matmul" if any(term.contracted for term in terms) else "elementwise", terms
         return self.kind if isinstance(self.kind, str) else self.kind(*args, out=out, **kwargs), terms

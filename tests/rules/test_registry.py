@@ -231,3 +231,13 @@ sys.exit(f"{twice}" if twice or len(seen) < 100 else 0)
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("given", ([5], "a", 7, None))
+def test_what_is_no_term_is_an_error_of_the_rule(given: Any) -> None:
+    """Its message names the operation and its shapes."""
+    with (
+        profiler.rules_replaced({"aten::relu": lambda x, *, out: given}),
+        pytest.raises(RuleError, match="the rule of aten::relu failed on 2×3: TypeError"),
+    ):
+        profiler.profile(torch.nn.ReLU(), torch.ones(2, 3))
