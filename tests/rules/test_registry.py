@@ -233,7 +233,7 @@ sys.exit(f"{twice}" if twice or len(seen) < 100 else 0)
     assert ended.returncode == 0, ended.stderr
 
 
-@pytest.mark.parametrize("given", ([5], "a", 7, None))
+@pytest.mark.parametrize("given", [[5], "a", 7, None])
 def test_what_is_no_term_is_an_error_of_the_rule(given: Any) -> None:
     """Its message names the operation and its shapes."""
     with (
