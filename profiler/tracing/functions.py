@@ -21,6 +21,7 @@ from profiler.tracing.failures import READS_VALUES
 from profiler.tracing.higher_order import CONTROL_FLOW, FLEX_ATTENTION, flex_attention
 from profiler.tracing.private import by_position, is_higher_order, operator_name, transforming
 from profiler.tracing.recorder import OpRecorder
+from profiler.tracing.unseen import BLANK
 
 WHOLE: dict[Any, str] = {
     F.linear: "aten::linear",
@@ -163,7 +164,10 @@ class FunctionWatcher(TorchFunctionMode):
             return func(args[0] if known is None else known, *args[1:], **kwargs)
         if func in READS_VALUES:
             self._recorder.note_values_read(func, args[0])
-        return self._autograd.call(func, args, kwargs)
+        result = self._autograd.call(func, args, kwargs)
+        if func in BLANK:
+            self._recorder.unseen.made_blank(result)
+        return result
 
     def _higher_order(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
         if name == FLEX_ATTENTION:

@@ -21,13 +21,13 @@ class Origins:
     A tensor counts as a parameter if it is one, a view of one, or was computed from parameters and
     constants alone.  Storages are told apart by identity; every result overwrites what was noted for its
     storage, so a storage that was freed and made anew is never mistaken for the old one.
-    ``known`` are the storages of all tensors that have been seen.
+    ``known`` has the storages of all tensors that have been seen.
     """
 
     def __init__(self) -> None:
         self._parameters: set[int] = set()
         self._activations: set[int] = set()
-        self.known: set[int] = set()
+        self.known: dict[int, Any] = {}
         self._kept: list[Any] = []
         self._roots: dict[int, tuple[str, ...]] = {}
         self._packed: list[PackedTensor] = []
@@ -76,9 +76,13 @@ class Origins:
             for name in self._roots.get(storage_of(tensor), ()):
                 self._uses.setdefault(name, []).append((calls, index))
 
-    def follow(self, op: str, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
-        """Note where the results of the operation ``op`` come from, given what went in."""
+    def follow(self, op: str, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Note where the results of the operation ``op`` come from, given what went in: those that were not known."""
         storages = [storage_of(tensor) for tensor in inputs]
+        unknown: list[torch.Tensor] = []
+        for tensor, storage in zip(inputs, storages, strict=True):
+            if storage not in self.known:
+                unknown.append(tensor)
         from_activation = any(storage in self._activations for storage in storages)
         from_parameter = not from_activation and any(map(self.is_parameter, inputs))
         roots: tuple[str, ...] = ()
@@ -86,13 +90,21 @@ class Origins:
             roots = tuple(dict.fromkeys(name for storage in storages for name in self._roots.get(storage, ())))
         for tensor in outputs:
             storage = storage_of(tensor)
-            self.known.add(storage)
+            if storage not in self.known:
+                self.know(tensor, storage)
             if storage in storages and not from_activation:
                 continue
             (self._activations.add if from_activation else self._activations.discard)(storage)
             (self._parameters.add if from_parameter else self._parameters.discard)(storage)
             if storage not in storages:
                 self._roots[storage] = roots
+        return unknown
+
+    def know(self, tensor: torch.Tensor, storage: int) -> None:
+        """``tensor`` has been seen.  On meta its storage is held, which costs nothing, so that its id stays its own."""
+        inner = physical(tensor)
+        has_storage = inner.is_meta and inner.layout == torch.strided and type(inner) in (torch.Tensor, nn.Parameter)
+        self.known[storage] = inner.untyped_storage() if has_storage else None
 
     def stand_in(self, tensor: torch.Tensor, twin: torch.Tensor) -> None:
         """``twin`` takes the place of ``tensor``."""
@@ -106,7 +118,7 @@ class Origins:
         except (RuntimeError, NotImplementedError):
             self._kept.append(tensor)
         storage = storage_of(tensor)
-        self.known.add(storage)
+        self.know(tensor, storage)
         return storage
 
 

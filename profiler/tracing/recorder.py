@@ -101,6 +101,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.function_failure: FunctionFailure | None = None
         self.data_dependent: dict[str, bool] = {}
         self.met_meta = False
+        self.stood_in_for_gradients = False
         self.closed = False
         self.claims_nodes = False
         self.muted = False
@@ -279,6 +280,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if isinstance(leaf, torch.Tensor) and not leaf.is_meta:
                 if id(leaf) not in self._meta_twins:
                     twin = to_meta(leaf)
+                    self.stood_in_for_gradients = self.stood_in_for_gradients or leaf.requires_grad
                     self._origins.stand_in(leaf, twin)
                     self._values.note(twin, leaf)
                     self._meta_twins[id(leaf)] = (leaf, twin)
@@ -354,8 +356,6 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _record(self, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], result: Any) -> None:
         outputs: list[torch.Tensor] = []
         collect(result, outputs)
-        if not self.in_optimizer:
-            self.unseen.check_origins(self._scope.current[0], known.name, inputs)
         if self.muted:
             self._follow(known.name, args, kwargs, inputs, outputs)
             self._where(known.name, "elementwise")
@@ -390,8 +390,10 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _follow(self, op: str, args: Any, kwargs: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
         """Note where the results of an operation come from, and whether they have zeros around them."""
-        self._origins.follow(op, inputs, outputs)
-        self.unseen.made(op, inputs, outputs)
+        unknown = self._origins.follow(op, inputs, outputs)
+        if unknown and not self.in_optimizer:
+            self.unseen.check_origins(self._scope.current[0], op, unknown)
+        self.unseen.made(inputs, outputs)
         if self._padded:
             self._padded.forget(set(map(storage_of, outputs)) - set(map(storage_of, inputs)))
         if op in CONSTANT_PADDING:

@@ -25,7 +25,7 @@ from profiler.tracing.gradients import Autograd, lacks_graph
 from profiler.tracing.object_copies import InputCopy, SharedMemory
 from profiler.tracing.objects import returned_tensors, tensors_in
 from profiler.tracing.optimizers import make_optimizer
-from profiler.tracing.origins import Origins
+from profiler.tracing.origins import Origins, storage_of
 from profiler.tracing.packed import packed_tensors
 from profiler.tracing.private import flex_attention_traceable, without_compiler
 from profiler.tracing.recorder import OpRecorder
@@ -184,6 +184,8 @@ def _trace_run(make: Callable[[], Attempt], run: Run) -> Trace:
         origins.add_parameter(name, parameter)
     for packed in packed_tensors(twin):
         origins.add_packed(packed)
+    for buffer in twin.buffers():
+        origins.know(buffer, storage_of(buffer))
     for tensor in tensors_in((attempt.arguments, attempt.options)):
         if not origins.is_parameter(tensor):
             origins.add_activation(tensor)
@@ -317,7 +319,9 @@ def _explained(twin: nn.Module, scope: ModuleScope, recorder: OpRecorder, thread
         what = ""
         if recorder.failure is not None:
             what = f" in {recorder.failure.op} of {show_shapes(recorder.failure.inputs)}"
-        if for_lack_of_data(cause, recorder.failure, recorder.function_failure) or threads.met_lack_of_data():
+        elsewhere = recorder.stood_in_for_gradients and lacks_graph(cause)  # gradients on meta of what is not there
+        lacks_data = for_lack_of_data(cause, recorder.failure, recorder.function_failure)
+        if lacks_data or elsewhere or threads.met_lack_of_data():
             raise NeedsDataError(f"{where} needs data that the meta device has not{what}") from error
         lacking = _GraphError if lacks_graph(cause) else TraceError
         raise lacking(f"{where} raised {type(cause).__name__}{what}: {reason}") from error

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from multiprocessing.pool import Pool, ThreadPool
 from multiprocessing.process import BaseProcess
 from typing import Any, cast
@@ -35,6 +35,7 @@ class _Here(threading.local):
 
 
 _here = _Here()
+_NOTHING = nullcontext()
 
 
 class RunInThreads:
@@ -107,12 +108,12 @@ class RunInThreads:
 
         return followed
 
-    @contextmanager
-    def in_this_thread(self) -> Iterator[None]:
+    def in_this_thread(self) -> AbstractContextManager[None]:
         """The running thread, which may be of no run, calls a module of the network."""
-        if _here.run is self or self._is_over:
-            yield
-            return
+        return _NOTHING if _here.run is self or self._is_over else self._taken_in()
+
+    @contextmanager
+    def _taken_in(self) -> Iterator[None]:
         with self._recording(self._recorders[0], None, None) as own:
             try:
                 yield

@@ -15,12 +15,16 @@ from torch import nn
 from profiler.records import Unseen
 from profiler.tracing.objects import tensors_in
 from profiler.tracing.origins import Origins, storage_of
+from profiler.tracing.private import is_wrapped
+from profiler.tracing.tensors import collect
 
 BLANK = frozenset(
-    f"aten::{name}"
-    for name in ("empty", "empty_like", "empty_permuted", "empty_strided", "new_empty", "new_empty_strided")
+    {
+        *(torch.empty, torch.empty_like, torch.empty_permuted, torch.empty_strided),
+        *(torch.Tensor.new_empty, torch.Tensor.new_empty_strided),
+    }
 )
-"""Operators that give memory without a value in it."""
+"""Functions that give memory without a value in it: not what torch makes so by itself, for its shape alone."""
 
 AS_IT_IS = frozenset({"aten::lift_fresh", "aten::lift"})
 """Operators that are given a tensor which torch has just made of Python numbers."""
@@ -65,12 +69,12 @@ class UnseenWork:
             for tensor in tensors:
                 self._blank.pop(storage_of(tensor), None)
 
-    def check_origins(self, module: str, op: str, inputs: Iterable[torch.Tensor]) -> None:
-        """The operation ``op`` reads ``inputs``.  On real runs they may be constants that the forward looks up."""
+    def check_origins(self, module: str, op: str, unknown: Iterable[torch.Tensor]) -> None:
+        """The operation ``op`` reads ``unknown`` tensors: on real runs, constants that the forward looks up."""
         if op not in AS_IT_IS:
-            for tensor in inputs:
+            for tensor in unknown:
                 if tensor.is_meta:
-                    self._check_origin(module, tensor, storage_of(tensor))
+                    self._check_constant(module, tensor)
 
     def check_blanks(self, module: str, inputs: Iterable[torch.Tensor]) -> None:
         """An operation computes with the values of ``inputs``."""
@@ -79,26 +83,30 @@ class UnseenWork:
                 if self._blank.pop(storage_of(tensor), None) is not None:
                     self.note(module, FILLED_OUTSIDE)
 
-    def made(self, op: str, inputs: Iterable[torch.Tensor], outputs: Iterable[torch.Tensor]) -> None:
-        """The operation has made ``outputs``."""
-        if not self._blank and op not in BLANK:
-            return
-        before = set(map(storage_of, inputs))
-        for tensor in outputs:
-            storage = storage_of(tensor)
-            if storage not in before:
+    def made(self, inputs: Iterable[torch.Tensor], outputs: Iterable[torch.Tensor]) -> None:
+        """An operation has made ``outputs``."""
+        if self._blank:
+            for storage in set(map(storage_of, outputs)) - set(map(storage_of, inputs)):
                 self._blank.pop(storage, None)
-                if op in BLANK and _has_values(tensor):
-                    self._blank[storage] = tensor.untyped_storage()  # held, so that its id stays its own
+
+    def made_blank(self, result: Any) -> None:
+        """A function has made a tensor without values."""
+        if isinstance(result, torch.Tensor) and _has_values(result) and not is_wrapped(result):
+            storage = result.untyped_storage()
+            self._blank[id(storage)] = storage  # held, so that its id stays its own
 
     def check_result(self, module: str, result: Any, *, on_meta: bool) -> None:
         """The module has returned ``result``."""
-        for tensor in tensors_in(result):
-            if tensor.is_meta == on_meta and _has_values(tensor):
+        found: list[torch.Tensor] = []
+        collect(result, found)
+        for tensor in found:
+            if tensor.is_meta == on_meta:
                 storage = storage_of(tensor)
                 if self._blank.pop(storage, None) is not None:
                     self.note(module, FILLED_OUTSIDE)
-                self._check_origin(module, tensor, storage)
+                if storage not in self._origins.known:
+                    self._origins.know(tensor, storage)
+                    self._check_constant(module, tensor)
 
     def values_read(self, module: str, func: Any, tensor: torch.Tensor) -> None:
         """A function of torch has handed out the values of ``tensor``, or where they are."""
@@ -114,14 +122,14 @@ class UnseenWork:
         if self._values_were_read and tensor.numel() > 1 and _has_values(tensor):
             self.note(module, RETURNED)
 
-    def _check_origin(self, module: str, tensor: torch.Tensor, storage: int) -> None:
-        if storage in self._origins.known or not _has_values(tensor):
+    def _check_constant(self, module: str, tensor: torch.Tensor) -> None:
+        """Nothing has made ``tensor``: it may be a constant that the network holds."""
+        if not _has_values(tensor):
             return
         if self._constants is None:
             everything = [vars(part) for part in self._model.modules()]
             self._constants = set(map(storage_of, tensors_in((everything, self._arguments))))
-        self._origins.known.add(storage)
-        if storage not in self._constants:
+        if storage_of(tensor) not in self._constants:
             self.note(module, MADE_OUTSIDE)
 
 
