@@ -23,7 +23,7 @@ from profiler.cli import cli
 from profiler.errors import StoredProfileError
 from profiler.opcount import OpCount, Term
 from profiler.profiles import Profile, load_profile
-from profiler.records import CounterFigure, CounterRecord, ModuleRecord, OpCall, ParameterRecord, TensorSpec
+from profiler.records import CounterFigure, CounterRecord, ModuleRecord, OpCall, ParameterRecord, TensorSpec, Unseen
 from tests import sample_profiles
 from tests.mutations import as_json, broken_files
 
@@ -44,8 +44,9 @@ def sample() -> Profile:
     calls[0] = replace(calls[0], terms=(padded, *calls[0].terms[1:]))
     calls[2] = replace(calls[2], overload="padding")
     trace = replace(profile.trace, calls=tuple(calls), real_run="it looks at data")
+    trace = replace(trace, unseen=(Unseen("", "another process worked on what it is given"),))
     profile = replace(profile, trace=trace, counters=(counted, failed), views=("depthwise_apart",), convention="fvcore")
-    return replace(profile, method="encode", part="body.0", part_calls=2).excluding("aux")
+    return replace(profile, method="encode", part="body.0", part_calls=2, cache=16).excluding("aux")
 
 
 def test_the_sample_has_every_field() -> None:
@@ -57,7 +58,7 @@ def test_the_sample_has_every_field() -> None:
     for name, record in stored.items():
         assert set(getattr(profiler.stored, name).__annotations__) == {field.name for field in fields(record)}, name
     known = {field.name for field in fields(Profile)} - {"trace", "ask"}
-    lists = {"schema", "version", "real_run", "exclude", "modules", "parameters", "calls"}
+    lists = {"schema", "version", "real_run", "exclude", "unseen", "modules", "parameters", "calls"}
     assert set(profiler.stored._Profile.__annotations__) == known | lists
     assert '"overload": "padding"' in TEXT
 
@@ -195,7 +196,10 @@ def test_an_edit_is_told(tmp_path: Path, place: str, value: Any, message: str) -
     assert told.startswith(place.split(".")[0]) or place == "schema"
 
 
-@pytest.mark.parametrize("key", [key for key in DATA if key not in ("exclude", "method", "part", "part_calls")])
+OPTIONAL = ("cache", "exclude", "method", "part", "part_calls", "unseen")
+
+
+@pytest.mark.parametrize("key", [key for key in DATA if key not in OPTIONAL])
 def test_each_key_is_needed(tmp_path: Path, key: str) -> None:
     """A file without it is told to lack it."""
     told = complaint(tmp_path, json.dumps({name: value for name, value in DATA.items() if name != key}))
