@@ -13,7 +13,14 @@ NEEDS: Mapping[str, Mapping[str, Any]] = {
     "emu3": {"vocabulary_map": {"<image>": 151851}},
     "exaone4_5": {"vision_config": {"out_hidden_size": 4096}},
     "glm_ocr": {"vision_config": {"out_hidden_size": 1024}},
+    "janus": {"vision_config": {"projection_dim": 4096}},
+    "ovis2": {"hidden_size": 4096},
+    "qwen2_5_vl": {"vision_config": {"out_hidden_size": 8192}},
     "qwen2_vl": {"vision_config": {"hidden_size": 8192}},
+    "qwen3_5": {"vision_config": {"out_hidden_size": 4096}},
+    "qwen3_5_moe": {"vision_config": {"out_hidden_size": 2048}},
+    "qwen3_vl": {"vision_config": {"out_hidden_size": 4096}},
+    "qwen3_vl_moe": {"vision_config": {"out_hidden_size": 2048}},
     "reformer": {"is_decoder": True},
 }
 """Families whose default configuration transformers itself cannot run, and the keys that it lacks.

@@ -38,7 +38,7 @@ from profiler.tracing.scripts import ENTER, LEAVE
 from profiler.tracing.tensors import PaddedTensorSpec, collect, dtype_name, map_arguments, shape_of, stored_in
 from profiler.tracing.transforms import for_all_samples, may_carry_tangents
 from profiler.tracing.unseen import UnseenWork
-from profiler.tracing.values import OF_ANY_VALUES, UNKNOWN, KnownValues
+from profiler.tracing.values import OF_ANY_VALUES, UNKNOWN, KnownValues, by_positions
 from profiler.tracing.zeros import COPY, NAMESPACE, ZeroTensors
 
 META = torch.device("meta")
@@ -216,9 +216,13 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return func(*args, **kwargs)
         if known.name.startswith("higher_order::"):
             return func(*args, **kwargs)
+        if known.name == "aten::expand_as":  # of the second tensor it takes the size alone
+            func, args, inputs = torch.ops.aten.expand.default, (args[0], list(args[1].shape)), inputs[:1]
         if not (known.of_any_values or self._values.may_know(inputs)):
             if known.mutable:
                 self._values.forget_written(func, args, kwargs)
+            if known.name == "aten::index":
+                args = (args[0], by_positions(args[1], self._values.of), *args[2:])
             return META_RESULTS.get(known.name, func)(*args, **kwargs)
         twins = self._values.run(func, known.name, args, kwargs, inputs)
         if twins is UNKNOWN:

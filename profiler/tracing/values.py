@@ -6,7 +6,7 @@ So operations on tensors whose values are known are run on the CPU as well, on s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -43,7 +43,7 @@ class KnownValues:
 
     def note(self, tensor: torch.Tensor, twin: torch.Tensor) -> None:
         """``tensor`` on meta has the values of ``twin``."""
-        if tensor.is_meta and not twin.is_meta and twin.numel() <= LARGEST:
+        if tensor.is_meta and not twin.is_meta and _stored(twin) <= LARGEST:
             self._twins[tensor] = twin
             self._ids.add(id(tensor))
             self._spoilt.pop(id(tensor.untyped_storage()), None)
@@ -100,6 +100,28 @@ class KnownValues:
                 if isinstance(tensor, torch.Tensor) and tensor.is_meta:
                     storage = tensor.untyped_storage()
                     self._spoilt[id(storage)] = storage  # held, so that its id stays its own
+
+
+def by_positions(indices: Any, values_of: Callable[[torch.Tensor], torch.Tensor | None]) -> list[Any]:
+    """The indices of ``aten::index``, each mask on meta whose values are known as positions for each of its sizes.
+
+    How many elements a mask picks is then known on meta as well.
+    """
+    made: list[Any] = []
+    for index in indices:
+        is_mask = isinstance(index, torch.Tensor) and index.is_meta and index.dtype in (torch.bool, torch.uint8)
+        values = values_of(index) if is_mask else None
+        if values is None:
+            made.append(index)
+        else:
+            picked = int(values.count_nonzero())
+            made += [torch.empty(picked, dtype=torch.int64, device="meta") for _ in range(values.dim())]
+    return made
+
+
+def _stored(tensor: torch.Tensor) -> int:
+    """How many elements a tensor holds in memory: one that is expanded has fewer than its sizes say."""
+    return min(tensor.numel(), tensor.untyped_storage().nbytes() // tensor.element_size())
 
 
 def _is_small(func: Any, args: Any, kwargs: Any, inputs: Iterable[torch.Tensor]) -> bool:

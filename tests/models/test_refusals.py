@@ -75,7 +75,14 @@ CANNOT_RUN = {
     "emu3": ("Emu3ForConditionalGeneration", '{vocabulary_map: {"<image>": 151851}}'),
     "exaone4_5": ("Exaone4_5_ForConditionalGeneration", "{vision_config: {out_hidden_size: 4096}}"),
     "glm_ocr": ("GlmOcrForConditionalGeneration", "{vision_config: {out_hidden_size: 1024}}"),
+    "janus": ("JanusForConditionalGeneration", "{vision_config: {projection_dim: 4096}}"),
+    "ovis2": ("Ovis2ForConditionalGeneration", "{hidden_size: 4096}"),
+    "qwen2_5_vl": ("Qwen2_5_VLForConditionalGeneration", "{vision_config: {out_hidden_size: 8192}}"),
     "qwen2_vl": ("Qwen2VLForConditionalGeneration", "{vision_config: {hidden_size: 8192}}"),
+    "qwen3_5": ("Qwen3_5ForConditionalGeneration", "{vision_config: {out_hidden_size: 4096}}"),
+    "qwen3_5_moe": ("Qwen3_5MoeForConditionalGeneration", "{vision_config: {out_hidden_size: 2048}}"),
+    "qwen3_vl": ("Qwen3VLForConditionalGeneration", "{vision_config: {out_hidden_size: 4096}}"),
+    "qwen3_vl_moe": ("Qwen3VLMoeForConditionalGeneration", "{vision_config: {out_hidden_size: 2048}}"),
     "reformer": ("ReformerModelWithLMHead", "{is_decoder: true}"),
 }
 

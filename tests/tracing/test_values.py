@@ -25,6 +25,11 @@ class Asks(nn.Module):
         return x @ x if self.question(x) else x.relu()
 
 
+def wide(x: Tensor) -> Tensor:
+    """More elements than are computed on the CPU as well."""
+    return x.new_empty(2**12, 2**9)
+
+
 def written_to(x: Tensor, value: Any) -> Tensor:
     mask = torch.zeros(4, dtype=torch.bool, device=x.device)
     mask[1:][:2] = value
@@ -41,6 +46,11 @@ def written_to(x: Tensor, value: Any) -> Tensor:
         (lambda x: torch.tensor([torch.arange(3, device=x.device).sum(), 2], device=x.device).sum() == 5, True),
         (lambda x: torch.as_tensor([(torch.ones((), device=x.device), 2)], device=x.device).numel() == 2, True),
         (lambda x: torch.arange(2, device=x.device).repeat_interleave(torch.tensor([3, 1])).shape == (4,), True),
+        (lambda x: x[torch.arange(4, device=x.device) > 2].shape == (1, 4), True),
+        (lambda x: x[:, torch.arange(4, device=x.device) > 1].shape == (4, 2), True),
+        (lambda x: x[torch.ones(4, 1, dtype=torch.bool, device=x.device).expand(4, 4)].shape == (16,), True),
+        (lambda x: x[torch.ones(4, 1, dtype=torch.bool, device=x.device).expand_as(x)].shape == (16,), True),
+        (lambda x: wide(x)[(torch.arange(2**12, device=x.device) > 2)[:, None].expand_as(wide(x))].dim() == 1, True),
         (lambda x: torch.arange(2, device=x.device).repeat_interleave(torch.tensor([3, 1])).sum() == 1, True),
         (lambda x: written_to(x, True).sum() == 2, True),
         (lambda x: written_to(x, False).any(), False),
