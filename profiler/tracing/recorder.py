@@ -221,12 +221,10 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not (known.of_any_values or self._values.may_know(inputs)):
             if known.mutable:
                 self._values.forget_written(func, args, kwargs)
-            if known.name == "aten::index":
-                args = (args[0], by_positions(args[1], self._values.of), *args[2:])
-            return META_RESULTS.get(known.name, func)(*args, **kwargs)
+            return self._without_values(func, known, args, kwargs)
         twins = self._values.run(func, known.name, args, kwargs, inputs)
         if twins is UNKNOWN:
-            return META_RESULTS.get(known.name, func)(*args, **kwargs)
+            return self._without_values(func, known, args, kwargs)
         made: list[torch.Tensor] = []
         collect(twins, made)
         if not made:  # a number; without tensors among the arguments it is what torch makes of one moved to the CPU
@@ -236,6 +234,12 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         collect(result, results)
         self._values.note_results(results, made)
         return result
+
+    def _without_values(self, func: Any, known: _Known, args: Any, kwargs: Any) -> Any:
+        """The result on meta of an operation on tensors whose values are not all known."""
+        if known.name == "aten::index":
+            args = (args[0], by_positions(args[1], self._values.of), *args[2:])
+        return META_RESULTS.get(known.name, func)(*args, **kwargs)
 
     def note_failing_function(self, error: BaseException, func: Any, args: Any) -> None:
         """The function of torch raised ``error``; the innermost one that did is noted."""
