@@ -48,7 +48,7 @@ def written_to(x: Tensor, value: Any) -> Tensor:
         (lambda x: torch.arange(2, device=x.device).repeat_interleave(torch.tensor([3, 1])).shape == (4,), True),
         (lambda x: x[torch.arange(4, device=x.device) > 2].shape == (1, 4), True),
         (lambda x: x[:, torch.arange(4, device=x.device) > 1].shape == (4, 2), True),
-        (lambda x: torch.zeros(4, device=x.device).add_(x[0])[torch.arange(4, device=x.device) > 2].shape == (1,), True),
+        (lambda x: x.new_zeros(4).add_(x[0])[torch.arange(4, device=x.device) > 2].shape == (1,), True),
         (lambda x: x[torch.ones(4, 1, dtype=torch.bool, device=x.device).expand(4, 4)].shape == (16,), True),
         (lambda x: x[torch.ones(4, 1, dtype=torch.bool, device=x.device).expand_as(x)].shape == (16,), True),
         (lambda x: wide(x)[(torch.arange(2**12, device=x.device) > 2)[:, None].expand_as(wide(x))].dim() == 1, True),
