@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from profiler.config import Config
-from profiler.counters import COUNTERS, DISTRIBUTIONS, IN_OWN_PROCESS, ON_META
-from profiler.counters.calling import installed_version
-from profiler.counters.process import FromFunction, FromObject, Source, count_in_process
+from profiler.crosschecks.calling import installed_version
+from profiler.crosschecks.counters import COUNTERS, DISTRIBUTIONS, IN_OWN_PROCESS, ON_META
+from profiler.crosschecks.process import FromFunction, FromObject, Source, count_in_process
 from profiler.errors import NeedsDataError, ProfilerError, TraceError, UncountedError, no_exit
 from profiler.files import NAME_EXPECTED, folder_name, is_folder_name
 from profiler.formatting import bytes_text, thousands

@@ -241,7 +241,7 @@ def crosscheck_command(
     could be asked; one that fails or takes too long is reported as that.
     """
     with _errors_in_one_line(debug):
-        from profiler.agreement import unexplained
+        from profiler.crosschecks import unexplained
         from profiler.render import crosscheck_report
 
         _check_one_format(output, formats)

@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 
 from profiler import tables
-from profiler.agreement import agreement_table, fvcore_figure
 from profiler.conventions import find_convention, headline_of
+from profiler.crosschecks import agreement_table, fvcore_figure
 from profiler.errors import ProfilerError, StoredProfileError, shown
 from profiler.excluding import leave_out
 from profiler.files import write_text

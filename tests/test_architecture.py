@@ -16,11 +16,11 @@ LAYERS = (
     ("records", "files", "streams", "yaml_files"),
     ("config", "rules", "formatting", "excluding"),
     ("tables",),
-    ("agreement",),
+    ("models", "tracing", "parameters"),
+    ("crosschecks",),
     ("conventions", "views", "training", "stored"),
     ("profiles",),
-    ("models", "tracing", "parameters"),
-    ("counters", "analysis"),
+    ("analysis",),
     ("rewrites",),
     ("subjects",),
     ("render", "api"),
@@ -33,7 +33,7 @@ LAYERS = (
 
 WITHOUT_TORCH = (
     "profiler",
-    "profiler.agreement",
+    "profiler.crosschecks",
     "profiler.analysis",
     "profiler.analysis.comparison",
     "profiler.cli",

@@ -180,7 +180,7 @@ def test_crosscheck_exits_with_zero_where_all_is_explained() -> None:
 
 def test_crosscheck_exits_with_one_where_something_is_unexplained(monkeypatch: pytest.MonkeyPatch) -> None:
     """A planted error in fvcore's figures is an error in the exit code."""
-    from profiler.counters import COUNTERS, fvcore
+    from profiler.crosschecks.counters import COUNTERS, fvcore
 
     def wrong(model: nn.Module, inputs: object) -> CounterRecord:
         record = fvcore.count_with_fvcore(model, inputs)

@@ -11,8 +11,8 @@ from torch import nn
 
 import profiler
 from profiler import config
-from profiler.agreement import unexplained
 from profiler.conventions import CONVENTIONS
+from profiler.crosschecks import unexplained
 from profiler.errors import ProfilerError
 from profiler.profiles import Profile
 from profiler.render.report import profile_report

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from profiler.agreement import agreement_summary, reasons_table
 from profiler.analysis.comparison import compare, kind_share
 from profiler.analysis.rewriting import disappeared, rewriting_table
 from profiler.conventions import find_convention
+from profiler.crosschecks import agreement_summary, reasons_table
 from profiler.errors import ProfilerError
 from profiler.excluding import optimizer_steps
 from profiler.formatting import bytes_text, engineering, is_missing, ratio_text, share_text, thousands

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from math import prod
 
-from profiler.agreement.evidence import Item, Module
-from profiler.agreement.products import (
+from profiler.crosschecks.evidence import Item, Module
+from profiler.crosschecks.products import (
     ATTENTION,
     CELLS,
     COMPLEX,
@@ -17,7 +17,7 @@ from profiler.agreement.products import (
     recurrent,
     result,
 )
-from profiler.agreement.reasons import Part
+from profiler.crosschecks.reasons import Part
 from profiler.records import OpCall
 
 Rule = Callable[[OpCall], Iterator[Item]]

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from profiler.counters.calling import installed_version, positional_tensors
-from profiler.counters.watching import Tally
+from profiler.crosschecks.calling import installed_version, positional_tensors
+from profiler.crosschecks.watching import Tally
 from profiler.records import CounterRecord
 from profiler.tracing import Inputs, call_arguments
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from profiler.agreement.evidence import Item, Module
-from profiler.agreement.functions import ptflops_functions
-from profiler.agreement.operators import has_scale
-from profiler.agreement.products import (
+from profiler.crosschecks.evidence import Item, Module
+from profiler.crosschecks.functions import ptflops_functions
+from profiler.crosschecks.operators import has_scale
+from profiler.crosschecks.products import (
     ATTENTION,
     CONVOLUTIONS,
     TRANSPOSED,
@@ -19,7 +19,7 @@ from profiler.agreement.products import (
     recurrent,
     result,
 )
-from profiler.agreement.reasons import Part, merged
+from profiler.crosschecks.reasons import Part, merged
 from profiler.records import OpCall
 
 

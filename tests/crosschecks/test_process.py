@@ -12,16 +12,16 @@ import torch.nn.functional as F
 from torch import nn
 
 import profiler
-from profiler.counters import COUNTERS, DISTRIBUTIONS
-from profiler.counters.calling import installed_version
-from profiler.counters.process import FromFunction, FromObject, count_in_process
+from profiler.crosschecks.calling import installed_version
+from profiler.crosschecks.counters import COUNTERS, DISTRIBUTIONS
+from profiler.crosschecks.process import FromFunction, FromObject, count_in_process
 
 pytestmark = pytest.mark.slow  # each test starts processes
 
 
 def ending(how: str) -> FromFunction:
     """The network that ends so."""
-    return FromFunction("tests.counters.crashing:ending", (how,))
+    return FromFunction("tests.crosschecks.crashing:ending", (how,))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no signals")
@@ -42,7 +42,7 @@ def test_a_crash_is_a_record(how: str, message: str) -> None:
 
 def test_a_counter_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is in seconds."""
-    monkeypatch.setattr("profiler.counters.process.TIME_LIMIT", 0.2)
+    monkeypatch.setattr("profiler.crosschecks.process.TIME_LIMIT", 0.2)
     record = count_in_process("thop", ending("sleep"))
     assert (record.status, record.message) == ("failed", "took longer than 0.2 s")
 
@@ -60,7 +60,7 @@ def test_a_network_that_cannot_be_sent_is_skipped() -> None:
 
 def test_a_counter_that_is_not_installed_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what to install."""
-    monkeypatch.setattr("profiler.counters.process.installed_version", lambda name: "")
+    monkeypatch.setattr("profiler.crosschecks.process.installed_version", lambda name: "")
     record = count_in_process("thop", ending("raise"))
     assert (record.status, record.message) == ("skipped", "not installed; pip install thop")
 
@@ -88,7 +88,7 @@ def test_a_config_is_sent_as_it_is() -> None:
 def test_a_long_run_can_be_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """fvcore runs here unless the network is large; then it has the limit of the others."""
     monkeypatch.setattr("profiler.api.LONG_RUN", 0)
-    monkeypatch.setattr("profiler.counters.process.TIME_LIMIT", 0.2)
+    monkeypatch.setattr("profiler.crosschecks.process.TIME_LIMIT", 0.2)
     model, inputs = nn.Sequential(nn.Linear(3, 4), nn.ReLU()), torch.zeros(2, 3)
     (record,) = profiler.crosscheck(model, inputs).counters
     assert (record.counter, record.status, record.message) == ("fvcore", "failed", "took longer than 0.2 s")

@@ -6,10 +6,10 @@ and from what it says that it saw, did not see, and has no rule for.  What is le
 
 from __future__ import annotations
 
-from profiler.agreement.operators import fvcore_figure
-from profiler.agreement.reasons import REASONS, Part, Reason
-from profiler.agreement.rows import CONVENTIONS, Row, agreement_rows
-from profiler.agreement.tables import (
+from profiler.crosschecks.operators import fvcore_figure
+from profiler.crosschecks.reasons import REASONS, Part, Reason
+from profiler.crosschecks.rows import CONVENTIONS, Row, agreement_rows
+from profiler.crosschecks.tables import (
     AGREEMENT_COLUMNS,
     REASONS_COLUMNS,
     SUMMARY_COLUMNS,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from profiler.agreement import (
+from profiler.crosschecks import (
     AGREEMENT_COLUMNS,
     REASONS_COLUMNS,
     SUMMARY_COLUMNS,
@@ -16,9 +16,9 @@ from profiler.agreement import (
     reasons_table,
     unexplained,
 )
-from profiler.agreement.evidence import Item, chosen
-from profiler.agreement.reasons import REASONS, Part, merged
-from profiler.agreement.rows import _paths
+from profiler.crosschecks.evidence import Item, chosen
+from profiler.crosschecks.reasons import REASONS, Part, merged
+from profiler.crosschecks.rows import _paths
 from profiler.errors import ProfilerError
 from profiler.opcount import Term, contraction, each
 from profiler.records import CounterFigure, CounterRecord, ModuleRecord, OpCall, TensorSpec, Trace

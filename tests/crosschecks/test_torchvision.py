@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from profiler import Profile, profile
-from profiler.agreement import agreement_rows, fvcore_figure
-from profiler.counters.flop_counter_mode import count_with_torch, count_with_torch_on_cpu
-from profiler.counters.fvcore import count_with_fvcore
+from profiler.crosschecks import agreement_rows, fvcore_figure
+from profiler.crosschecks.counters.fvcore import count_with_fvcore
+from profiler.crosschecks.flop_counter_mode import count_with_torch, count_with_torch_on_cpu
 from profiler.models.building import build_model, build_real_model
 from profiler.models.targets import list_targets
 from profiler.records import CounterRecord

@@ -15,8 +15,8 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from profiler.counters.calling import installed_version, positional_tensors
-from profiler.counters.watching import Tally
+from profiler.crosschecks.calling import installed_version, positional_tensors
+from profiler.crosschecks.watching import Tally
 from profiler.records import CounterRecord
 from profiler.rules import REGISTRY
 

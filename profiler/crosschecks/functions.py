@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from math import prod
 
-from profiler.agreement.evidence import Item, Module
-from profiler.agreement.operators import plain, unbroadcast
-from profiler.agreement.products import CONVOLUTIONS, SEQUENCES, TRANSPOSED, first, products, result
-from profiler.agreement.reasons import Part
+from profiler.crosschecks.evidence import Item, Module
+from profiler.crosschecks.operators import plain, unbroadcast
+from profiler.crosschecks.products import CONVOLUTIONS, SEQUENCES, TRANSPOSED, first, products, result
+from profiler.crosschecks.reasons import Part
 from profiler.records import OpCall
 
 CALFLOPS = {

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from profiler.agreement.reasons import Part
+from profiler.crosschecks.reasons import Part
 from profiler.records import CounterRecord, ModuleRecord, OpCall, ParameterRecord, Trace
 
 SAMPLES = "samples"

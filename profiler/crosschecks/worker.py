@@ -1,4 +1,4 @@
-"""The other end of :mod:`profiler.counters.process`: makes the network, runs the counter, writes its record."""
+"""The other end of :mod:`profiler.crosschecks.process`: makes the network, runs the counter, writes its record."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any
 
 from torch import nn
 
-from profiler.counters import COUNTERS, DISTRIBUTIONS
-from profiler.counters.calling import failure, installed_version
-from profiler.counters.process import ANSWER, NETWORK, ORDER
+from profiler.crosschecks.calling import failure, installed_version
+from profiler.crosschecks.counters import COUNTERS, DISTRIBUTIONS
+from profiler.crosschecks.process import ANSWER, NETWORK, ORDER
 from profiler.errors import FOREIGN_ERRORS
 from profiler.models.torchvision_ops import with_operators
 from profiler.records import CounterRecord

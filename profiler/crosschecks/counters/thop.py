@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import nn
 
-from profiler.counters.calling import installed_version, positional
-from profiler.counters.watching import Tally
+from profiler.crosschecks.calling import installed_version, positional
+from profiler.crosschecks.watching import Tally
 from profiler.records import CounterRecord
 
 NAME = "thop"

@@ -1,7 +1,7 @@
-"""The page of other counters, docs/other-counters.md: ``python -m tests.counters.page`` writes it anew.
+"""The page of other counters, docs/other-counters.md: ``python -m tests.crosschecks.page`` writes it anew.
 
-What the counters say is measured first and kept in ``tests/golden/counters``; with ``--from-records`` the page is made
-of what is kept.
+What the counters say is measured first and kept in ``tests/golden/crosschecks``; with ``--from-records`` the page is
+made of what is kept.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from profiler import Profile, profile
-from profiler.agreement import REASONS, Row, agreement_rows
-from profiler.counters import COUNTERS
+from profiler.crosschecks import REASONS, Row, agreement_rows
+from profiler.crosschecks.counters import COUNTERS
 from profiler.files import write_text
 from profiler.records import CounterRecord, show_shapes
-from tests.counters.measuring import from_json, subjects
-from tests.counters.networks import NETWORKS
+from tests.crosschecks.measuring import from_json, subjects
+from tests.crosschecks.networks import NETWORKS
 from tests.museum import MUSEUM
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "other-counters.md"
-RECORDS = {name: ROOT / "tests" / "golden" / "counters" / f"{name}.json" for name in ("museum", "networks")}
+RECORDS = {name: ROOT / "tests" / "golden" / "crosschecks" / f"{name}.json" for name in ("museum", "networks")}
 
 INTRODUCTION = """\
 # What other counters say
@@ -35,7 +35,7 @@ counter that failed; the messages are below. `torch` is `FlopCounterMode` on the
 the CPU, half of its FLOPs each; `calflops` prints MACs and FLOPs, these are its MACs.
 
 {explained}
-This page is written by `python -m tests.counters.page`.
+This page is written by `python -m tests.crosschecks.page`.
 """
 
 MUSEUM_HEADING = """\
@@ -205,7 +205,7 @@ def _failures(everything: list[Measured]) -> Iterator[str]:
 
 def measure() -> None:
     """Ask every counter of everything, in a process whose torch has one thread, and keep what they say."""
-    command = (sys.executable, "-W", "ignore", "-m", "tests.counters.measuring")
+    command = (sys.executable, "-W", "ignore", "-m", "tests.crosschecks.measuring")
     single = {**os.environ, "OMP_NUM_THREADS": "1"}
     for part, names in parts().items():
         subprocess.run((*command, str(RECORDS[part]), *names), check=True, cwd=ROOT, env=single)

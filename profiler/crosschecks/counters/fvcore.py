@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from profiler.counters.calling import failure, installed_version, positional_tensors
+from profiler.crosschecks.calling import failure, installed_version, positional_tensors
 from profiler.errors import FOREIGN_ERRORS
 from profiler.records import CounterFigure, CounterRecord
 

@@ -6,13 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from profiler.agreement.evidence import Context, Convention, Module, explain
-from profiler.agreement.functions import calflops
-from profiler.agreement.hooks import ptflops, thop
-from profiler.agreement.operators import FUSED, TORCH_LABELS, fvcore, torch, torchprofile
-from profiler.agreement.parameters import torchinfo
-from profiler.agreement.products import products
-from profiler.agreement.reasons import Part, merged
+from profiler.crosschecks.evidence import Context, Convention, Module, explain
+from profiler.crosschecks.functions import calflops
+from profiler.crosschecks.hooks import ptflops, thop
+from profiler.crosschecks.operators import FUSED, TORCH_LABELS, fvcore, torch, torchprofile
+from profiler.crosschecks.parameters import torchinfo
+from profiler.crosschecks.products import products
+from profiler.crosschecks.reasons import Part, merged
 from profiler.errors import ProfilerError
 from profiler.records import CounterFigure, CounterRecord, ModuleRecord, OpCall, Trace
 

@@ -17,8 +17,8 @@ from typing import Any
 from torch import nn
 
 import profiler
-from profiler.counters import DISTRIBUTIONS
-from profiler.counters.calling import MESSAGE_LENGTH, failure, installed_version
+from profiler.crosschecks.calling import MESSAGE_LENGTH, failure, installed_version
+from profiler.crosschecks.counters import DISTRIBUTIONS
 from profiler.errors import FOREIGN_ERRORS
 from profiler.files import temporary_folder
 from profiler.records import CounterRecord
@@ -29,7 +29,7 @@ TIME_LIMIT = 300.0
 START = """\
 import sys
 sys.path.append(sys.argv.pop(1))
-from profiler.counters.worker import main
+from profiler.crosschecks.worker import main
 main(sys.argv[1])
 """
 """Where the profiler is comes last on the path, and under ``-P`` no current folder comes first."""

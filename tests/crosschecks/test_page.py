@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from profiler.counters import COUNTERS
-from tests.counters import page
-from tests.counters.measuring import from_json, to_json
-from tests.counters.networks import NETWORKS
+from profiler.crosschecks.counters import COUNTERS
+from tests.crosschecks import page
+from tests.crosschecks.measuring import from_json, to_json
+from tests.crosschecks.networks import NETWORKS
 from tests.museum import MUSEUM
 
-STALE = "write the page anew: python -m tests.counters.page --from-records"
-CHANGED = "a counter says something else; measure again: python -m tests.counters.page"
+STALE = "write the page anew: python -m tests.crosschecks.page --from-records"
+CHANGED = "a counter says something else; measure again: python -m tests.crosschecks.page"
 SMALL = ("torchvision:resnet18", "torchvision:mobilenet_v2")
 """Networks that are profiled quickly."""
 
@@ -65,7 +65,7 @@ def test_the_page_is_up_to_date(museum: list[page.Measured]) -> None:
 @pytest.mark.parametrize("part", ["museum", "networks"])
 def test_the_counters_say_what_is_kept(part: str, tmp_path: Path) -> None:
     """Every counter is asked again of everything."""
-    command = (sys.executable, "-W", "ignore", "-m", "tests.counters.measuring", str(tmp_path / "records.json"))
+    command = (sys.executable, "-W", "ignore", "-m", "tests.crosschecks.measuring", str(tmp_path / "records.json"))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run((*command, *page.parts()[part]), check=True, cwd=page.ROOT, env=environment)
     kept = page.RECORDS[part].read_text(encoding="utf-8")

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from profiler.agreement import CONVENTIONS, REASONS, Row, agreement_rows
-from profiler.agreement.products import FORMULAS
 from profiler.config import COUNTERS as COUNTER_NAMES
-from profiler.counters import COUNTERS, DISTRIBUTIONS, IN_OWN_PROCESS, ON_META
+from profiler.crosschecks import CONVENTIONS, REASONS, Row, agreement_rows
+from profiler.crosschecks.counters import COUNTERS, DISTRIBUTIONS, IN_OWN_PROCESS, ON_META
+from profiler.crosschecks.products import FORMULAS
 from profiler.opcount import OpCount, Term
 from profiler.records import CounterFigure, CounterRecord, Trace
-from tests.counters import page
+from tests.crosschecks import page
 from tests.museum import MUSEUM
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")

@@ -1,4 +1,4 @@
-"""Asks every counter of every exhibit and network: ``python -m tests.counters.measuring FILE`` writes what they say.
+"""Asks every counter of every exhibit and network: ``python -m tests.crosschecks.measuring FILE`` writes what they say.
 
 Each counter runs in a fork of its own, so that no process has to import torch anew; only the page needs it so quick.
 """
@@ -18,11 +18,11 @@ from typing import Any
 
 from torch import nn
 
-from profiler.counters import COUNTERS, DISTRIBUTIONS
-from profiler.counters.calling import failure, installed_version
+from profiler.crosschecks.calling import failure, installed_version
+from profiler.crosschecks.counters import COUNTERS, DISTRIBUTIONS
 from profiler.models.torchvision_ops import import_torchvision
 from profiler.records import CounterRecord
-from tests.counters.networks import NETWORKS
+from tests.crosschecks.networks import NETWORKS
 from tests.museum import MUSEUM
 
 Make = Callable[[], tuple[nn.Module, Any]]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
-from profiler.agreement.evidence import Item, Module
-from profiler.agreement.products import TRANSPOSED, products
-from profiler.agreement.reasons import Part, merged
+from profiler.crosschecks.evidence import Item, Module
+from profiler.crosschecks.products import TRANSPOSED, products
+from profiler.crosschecks.reasons import Part, merged
 
 
 def torchinfo(module: Module) -> Iterator[Item]:

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 import profiler
-from profiler.counters import COUNTERS, IN_OWN_PROCESS
-from profiler.counters.calling import all_by_name, all_by_position, positional_tensors
-from profiler.counters.process import FromObject, count_in_process
+from profiler.crosschecks.calling import all_by_name, all_by_position, positional_tensors
+from profiler.crosschecks.counters import COUNTERS, IN_OWN_PROCESS
+from profiler.crosschecks.process import FromObject, count_in_process
 from profiler.errors import ProfilerError, TraceError
 from profiler.profiles import Profile
 

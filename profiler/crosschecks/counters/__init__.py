@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import nn
 
-from profiler.counters.calflops import count_with_calflops
-from profiler.counters.flop_counter_mode import count_with_torch, count_with_torch_on_cpu
-from profiler.counters.fvcore import count_with_fvcore
-from profiler.counters.ptflops import count_with_ptflops
-from profiler.counters.thop import count_with_thop
-from profiler.counters.torchinfo import count_with_torchinfo
-from profiler.counters.torchprofile import count_with_torchprofile
+from profiler.crosschecks.counters.calflops import count_with_calflops
+from profiler.crosschecks.counters.fvcore import count_with_fvcore
+from profiler.crosschecks.counters.ptflops import count_with_ptflops
+from profiler.crosschecks.counters.thop import count_with_thop
+from profiler.crosschecks.counters.torchinfo import count_with_torchinfo
+from profiler.crosschecks.counters.torchprofile import count_with_torchprofile
+from profiler.crosschecks.flop_counter_mode import count_with_torch, count_with_torch_on_cpu
 from profiler.records import CounterRecord
 
 CounterFunction = Callable[[nn.Module, Any], CounterRecord]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from profiler.agreement.reasons import REASONS
-from profiler.agreement.rows import Row, agreement_rows
+from profiler.crosschecks.reasons import REASONS
+from profiler.crosschecks.rows import Row, agreement_rows
 from profiler.records import ROOT, CounterRecord, Trace
 from profiler.tables import make_table
 

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from profiler.counters.calling import call, failure
-from profiler.counters.watching import Running, Tally, running_modules
+from profiler.crosschecks.calling import call, failure
+from profiler.crosschecks.watching import Running, Tally, running_modules
 from profiler.errors import FOREIGN_ERRORS
 from profiler.records import CounterRecord
 from profiler.rules import REGISTRY

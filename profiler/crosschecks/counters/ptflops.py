@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from profiler.counters.calling import all_by_name, installed_version
-from profiler.counters.watching import Running, Tally, running_modules
+from profiler.crosschecks.calling import all_by_name, installed_version
+from profiler.crosschecks.watching import Running, Tally, running_modules
 from profiler.errors import ProfilerError
 from profiler.records import CounterRecord
 from profiler.tracing import Inputs, call_arguments
