@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "profiler"
 
 LAYERS = (
     ("errors", "opcount", "printable"),
-    ("records", "files", "streams", "yaml_files"),
+    ("records", "files", "streams"),
     ("config", "rules", "formatting", "excluding"),
     ("tables",),
     ("models", "tracing", "parameters"),
@@ -25,7 +25,6 @@ LAYERS = (
     ("subjects",),
     ("render", "api"),
     ("rewriting",),
-    ("cli_options",),
     ("cli",),
     ("__main__", "__init__"),
 )
@@ -38,6 +37,7 @@ WITHOUT_TORCH = (
     "profiler.analysis.comparison",
     "profiler.cli",
     "profiler.config",
+    "profiler.config.yaml_files",
     "profiler.conventions",
     "profiler.files",
     "profiler.formatting",
@@ -51,7 +51,6 @@ WITHOUT_TORCH = (
     "profiler.streams",
     "profiler.tables",
     "profiler.views",
-    "profiler.yaml_files",
 )
 
 

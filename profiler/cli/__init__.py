@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
-from profiler.cli_options import WhatToProfile, what_to_profile
+from profiler.cli.options import WhatToProfile, what_to_profile
 from profiler.errors import ConfigError, OutputError, ProfilerError, UncountedError
 from profiler.printable import one_line, visible
 from profiler.streams import (

@@ -1,4 +1,4 @@
-"""A YAML file → a validated, frozen :class:`Config`; whatever is wrong becomes one line that says where.
+"""What a config file may say, and the file read into it.
 
 Nothing here imports torch: dtypes are names, targets are text, and what they stand for is found out later.
 """
@@ -28,9 +28,9 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 from typing_extensions import TypeAliasType
 
+from profiler.config.yaml_files import read_yaml
 from profiler.errors import ConfigError, did_you_mean, shown
 from profiler.files import NAME_EXPECTED, folder_name, is_folder_name
-from profiler.yaml_files import read_yaml
 
 FLOATING_DTYPES = (
     "float16",
