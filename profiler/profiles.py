@@ -22,7 +22,7 @@ from profiler.formatting import format_table, headline
 from profiler.opcount import OpCount
 from profiler.records import CounterRecord, Mode, Trace
 from profiler.stored import SCHEMA, SCHEMA_VERSION, read_profile, write_call
-from profiler.training import training_table
+from profiler.tables.training import training_table
 from profiler.views import VIEWS, apply_views
 
 Ask = Callable[["Profile", tuple[str, ...]], "Profile"]

@@ -12,13 +12,13 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "profiler"
 
 LAYERS = (
-    ("errors", "opcount", "printable"),
+    ("errors", "opcount", "printable", "schema"),
     ("records", "files", "streams"),
     ("config", "rules", "formatting", "excluding"),
     ("tables",),
     ("models", "tracing", "parameters"),
     ("crosschecks",),
-    ("conventions", "views", "training", "stored"),
+    ("conventions", "views", "stored"),
     ("profiles",),
     ("analysis",),
     ("rewrites",),

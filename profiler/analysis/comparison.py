@@ -10,7 +10,7 @@ from profiler.conventions import headline_of
 from profiler.errors import ProfilerError
 from profiler.profiles import Profile
 from profiler.records import show_shapes
-from profiler.tables import make_table
+from profiler.schema import make_table
 
 COMPARED_KINDS = ("conv", "linear")
 COMPARED_FIGURES = ("parameters", "multiplies")

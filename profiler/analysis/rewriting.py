@@ -8,7 +8,8 @@ import pandas as pd
 
 from profiler.profiles import Profile
 from profiler.records import KINDS
-from profiler.tables import SHARED_FIGURES, make_table
+from profiler.schema import make_table
+from profiler.tables import SHARED_FIGURES
 
 REWRITING_COLUMNS = (
     "kind",

@@ -573,8 +573,8 @@ def _wanted(item: Any) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
 def _as_format(profiles: Sequence[Profile], name: str, depth: int | None) -> str:
     """One format of profiles as one document: the layers as CSV, the summary as Markdown, the profile as JSON."""
     from profiler.render import profile_report, render_files
-    from profiler.render.csv_files import csv_text
-    from profiler.tables import joined
+    from profiler.render.formats.csv import csv_text
+    from profiler.schema import joined
 
     if name == "csv" and len(profiles) > 1:
         return csv_text(joined("network", {profile.name: profile.layers for profile in profiles}))

@@ -9,7 +9,7 @@ import pandas as pd
 from profiler.crosschecks.reasons import REASONS
 from profiler.crosschecks.rows import Row, agreement_rows
 from profiler.records import ROOT, CounterRecord, Trace
-from profiler.tables import make_table
+from profiler.schema import make_table
 
 AGREEMENT_COLUMNS = ("layer", "type", "counter", "macs", "figure", "difference", "reason", "explained")
 SUMMARY_COLUMNS = (

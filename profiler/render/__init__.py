@@ -1,8 +1,7 @@
 """Reports and how they are written: each renderer is a function from a report to text."""
 
-from profiler.render import csv_files, json_files, markdown
 from profiler.render.collection import RESERVED_NAMES, collection_files
-from profiler.render.formats import FORMATS, Renderer, render_files, renderer
+from profiler.render.formats import FORMATS, Renderer, csv, json, markdown, render_files, renderer
 from profiler.render.report import (
     Report,
     ReportTable,
@@ -21,8 +20,8 @@ __all__ = [
     "collection_files",
     "comparison_report",
     "crosscheck_report",
-    "csv_files",
-    "json_files",
+    "csv",
+    "json",
     "markdown",
     "profile_report",
     "render_files",

@@ -14,7 +14,7 @@ from profiler.formatting import engineering, share_text, thousands
 from profiler.profiles import Profile
 from profiler.records import show_shapes
 from profiler.render.formats import render_files
-from profiler.render.markdown import escape
+from profiler.render.formats.markdown import escape
 from profiler.render.report import HOW_COUNTED, Report, comparison_report, conv_against_linear, profile_report
 
 Wanted = tuple[Profile, Sequence[str], Sequence[str] | None]

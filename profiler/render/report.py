@@ -18,8 +18,9 @@ from profiler.formatting import bytes_text, engineering, is_missing, ratio_text,
 from profiler.opcount import COUNT_COLUMNS, SCALAR_OPERATIONS
 from profiler.profiles import TABLES, Profile
 from profiler.records import ROOT, CounterRecord, show_shapes
-from profiler.tables import PARTS_SHOWN, make_table
-from profiler.training import PARTS
+from profiler.schema import make_table
+from profiler.tables import PARTS_SHOWN
+from profiler.tables.training import PARTS
 
 ROWS_SHOWN = 40
 """How many layers a summary lists before it keeps to the costliest."""

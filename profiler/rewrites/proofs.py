@@ -11,7 +11,7 @@ from profiler.rewrites.equivalence import check_equivalence, in_float64
 from profiler.rewrites.folding import fold_batchnorm
 from profiler.rewrites.images import generated_images
 from profiler.rewrites.imitation import imitate_training
-from profiler.tables import make_table
+from profiler.schema import make_table
 
 BATCH = 100
 TOLERANCE = 1e-8

@@ -15,7 +15,8 @@ from profiler.errors import ProfilerError
 from profiler.opcount import COUNT_COLUMNS
 from profiler.profiles import Profile
 from profiler.records import ROOT, show_shape, show_shapes
-from profiler.tables import SHARED_FIGURES, make_table
+from profiler.schema import make_table
+from profiler.tables import SHARED_FIGURES
 
 CHANGED_COLUMNS = (
     "layer",

@@ -15,8 +15,8 @@ from profiler.errors import ProfilerError
 from profiler.formatting import format_table
 from profiler.profiles import TABLES, Profile, load_profile
 from profiler.render import FORMATS, comparison_report, profile_report, render_files, renderer
-from profiler.render.csv_files import csv_text
-from profiler.render.markdown import escape, markdown_table
+from profiler.render.formats.csv import csv_text
+from profiler.render.formats.markdown import escape, markdown_table
 from tests import sample_profiles as nets
 from tests.render.samples import REPORTS, checked, doubtful
 

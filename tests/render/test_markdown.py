@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 
 from profiler.printable import visible
 from profiler.render import profile_report
-from profiler.render.markdown import escape, summary
+from profiler.render.formats.markdown import escape, summary
 from tests import sample_profiles as nets
 
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])

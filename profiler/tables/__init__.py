@@ -1,12 +1,11 @@
 """Records → pandas tables.  Every number shown anywhere is a group-by made here.
 
-Sums are made in Python integers and pandas only holds the result: a column is ``int64`` where every value
-and their sum fit, and holds exact Python integers otherwise.  A count that is not known is missing, not zero.
+Sums are made in Python integers and pandas only holds the result.  A count that is not known is missing, not zero.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +23,7 @@ from profiler.records import (
     show_shape,
     show_shapes,
 )
+from profiler.schema import column_of, make_table
 
 PARTS_SHOWN = ("parameters", "macs", "flops")
 """The figures of which tables of layers and modules say what part of the whole they are."""
@@ -71,39 +71,6 @@ UNCOUNTED_COLUMNS = ("op", "calls", "elements", "bound", "bound_share", "modules
 
 TERMS_SHOWN = 8
 """How many different terms a layer's formula shows before the rest is only counted."""
-
-INT64_MAX = 2**63 - 1
-
-
-def make_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> pd.DataFrame:
-    """A table with exactly these columns, whose integers are exact."""
-    data = list(zip(*rows, strict=True)) or [() for _ in columns]
-    return pd.DataFrame({name: _column(values) for name, values in zip(columns, data, strict=True)})
-
-
-def joined(key: str, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The tables below one another, with a first column ``key`` that says which one a row is of.
-
-    A column that a table does not have is missing in its rows.
-    """
-    columns = list(dict.fromkeys(str(name) for frame in frames.values() for name in frame.columns))
-    rows = [
-        [label, *(row.get(name) for name in columns)]
-        for label, frame in frames.items()
-        for row in frame.to_dict("records")
-    ]
-    return make_table((key, *columns), rows)
-
-
-def _column(values: Sequence[Any]) -> pd.Series[Any]:
-    if values and all(type(value) is int for value in values):
-        fits = sum(abs(value) for value in values) <= INT64_MAX
-        return pd.Series(values, dtype="int64" if fits else "object")
-    if values and all(type(value) is bool for value in values):
-        return pd.Series(values, dtype="bool")
-    if values and all(type(value) is float for value in values):
-        return pd.Series(values, dtype="float64")
-    return pd.Series(list(values), dtype="object")
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,7 +356,7 @@ def _share_columns(frame: pd.DataFrame, trace: Trace, ending: str = "") -> pd.Da
     for figure, whole in (("parameters", held), ("macs", count.macs), ("flops", count.flops)):
         values = frame[f"{figure}{ending}"].tolist()
         shares = [None if value is None else value / whole if whole else 0.0 for value in values]
-        columns[f"{figure}{ending}_share"] = _column(shares)
+        columns[f"{figure}{ending}_share"] = column_of(shares)
     return pd.DataFrame({name: columns[name] for name in _with_shares([str(name) for name in frame.columns], ending)})
 
 

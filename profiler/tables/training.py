@@ -9,7 +9,7 @@ import pandas as pd
 
 from profiler.opcount import ZERO, OpCount, Term
 from profiler.records import EXCLUDED, ROOT, OpCall, Trace
-from profiler.tables import make_table
+from profiler.schema import make_table
 
 PARTS = ("forward", "recompute", "input_gradient", "weight_gradient", "optimizer")
 """The parts of a training step, in the order of the table."""
