@@ -29,7 +29,8 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
-from profiler.config import CONVENTIONS, COUNTERS, VIEWS, DottedName
+from profiler import catalog
+from profiler.config import DottedName
 from profiler.errors import ProfilerError, StoredProfileError, did_you_mean, shown
 from profiler.excluding import leave_out
 from profiler.files import NAME_EXPECTED, is_folder_name, read_bytes
@@ -334,7 +335,7 @@ class _CounterFigure(TypedDict):
 
 @_strict
 class _Counter(TypedDict):
-    counter: Annotated[str, _one_of("a counter", COUNTERS)]
+    counter: Annotated[str, _one_of("a counter", catalog.counters())]
     version: str
     status: Literal["ok", "skipped", "failed"]
     message: NotRequired[str]
@@ -360,8 +361,8 @@ class _Profile(TypedDict):
     mode: Mode
     environment: dict[str, str]
     real_run: str
-    convention: Annotated[str, _one_of("a convention", CONVENTIONS)]
-    views: Annotated[Listed[Annotated[str, _one_of("a view", VIEWS)]], AfterValidator(_unique)]
+    convention: Annotated[str, _one_of("a convention", catalog.conventions())]
+    views: Annotated[Listed[Annotated[str, _one_of("a view", catalog.views())]], AfterValidator(_unique)]
     exclude: NotRequired[Annotated[Listed[str], AfterValidator(_unique)]]
     unseen: NotRequired[Listed[_Unseen]]
     method: NotRequired[DottedName]

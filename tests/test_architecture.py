@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "profiler"
 
 LAYERS = (
-    ("errors", "opcount", "printable", "schema"),
+    ("catalog", "errors", "opcount", "printable", "schema"),
     ("records", "files", "streams"),
     ("config", "rules", "formatting", "excluding"),
     ("tables",),
@@ -35,6 +35,7 @@ WITHOUT_TORCH = (
     "profiler.crosschecks",
     "profiler.analysis",
     "profiler.analysis.comparison",
+    "profiler.catalog",
     "profiler.cli",
     "profiler.config",
     "profiler.config.yaml_files",

@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from profiler import catalog
 from profiler.config import (
     DEFAULT_COUNTERS,
     DTYPES,
-    FORMATS,
     INTEGER_DTYPES,
-    TABLES,
     Config,
     InputSpec,
     load_config,
@@ -47,14 +46,14 @@ def complaint(folder: Path, text: str | bytes) -> str:
 
 
 def test_a_short_file_is_filled_in_with_defaults(tmp_path: Path) -> None:
-    """The name is the file's stem; mode, dtype, crosscheck and report have defaults."""
+    """The name is the file's stem; mode, dtype and report have defaults, and no other counter is asked."""
     config = load_config(write(tmp_path, GOOD))
     assert config.name == "net"
     assert config.model.target == "torchvision:resnet50"
     assert config.model.kwargs == {}
     assert config.inputs == (InputSpec(shape=(1, 3, 224, 224)),)
-    assert (config.mode, config.dtype, config.crosscheck) == ("inference", "float32", ("fvcore",))
-    assert (config.report.formats, config.report.tables) == (FORMATS, TABLES)
+    assert (config.mode, config.dtype, config.crosscheck) == ("inference", "float32", ())
+    assert (config.report.formats, config.report.tables) == (catalog.formats(), catalog.tables())
 
 
 def test_inputs_may_be_left_to_the_target(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from profiler.crosschecks import unexplained
 from profiler.errors import ProfilerError
 from profiler.profiles import Profile
 from profiler.render.report import profile_report
-from profiler.views import VIEWS
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -24,12 +23,6 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 @pytest.fixture(scope="module")
 def resnet18() -> Profile:
     return profiler.profile_config(profiler.load_config(CONFIGS / "resnet18.yaml"))
-
-
-def test_configs_know_every_convention_and_view() -> None:
-    """The names are written down where torch and the tables are not needed."""
-    assert tuple(CONVENTIONS) == config.CONVENTIONS
-    assert tuple(VIEWS) == config.VIEWS
 
 
 def test_the_conventions_of_resnet18(resnet18: Profile) -> None:

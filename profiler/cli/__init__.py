@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
+from profiler import catalog
 from profiler.cli.options import WhatToProfile, what_to_profile
 from profiler.errors import ConfigError, OutputError, ProfilerError, UncountedError
 from profiler.printable import one_line, visible
@@ -45,10 +46,7 @@ SIGINT, SIGPIPE = 2, 13
 HEIGHT = 25
 """The lines of a terminal as far as anything depends on them; given, so that its size is not asked for twice."""
 
-FORMAT_NAMES = ("csv", "markdown", "json")
-TABLE_FORMATS = ("csv", "markdown")
-COUNTER_NAMES = ("fvcore", "torch", "torch-cpu", "ptflops", "thop", "torchinfo", "calflops", "torchprofile")
-CONVENTION_NAMES = ("exact", "macs", "torchvision", "fvcore", "paper")
+TABLE_FORMATS = tuple(name for name in catalog.formats() if name != "json")
 
 
 class _Command(click.Command):
@@ -107,7 +105,7 @@ def _by_whose_count(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--pointwise-as-linear", is_flag=True, help="Sort 1×1 convolutions under linear."),
         click.option(
             "--convention",
-            type=click.Choice(CONVENTION_NAMES),
+            type=click.Choice(catalog.conventions()),
             help="By whose count the headline is; the config's by default, which is exact if it says nothing.",
         ),
     ):
@@ -129,7 +127,7 @@ def cli() -> None:
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Write the tables to this folder.")
 @click.option(
-    "--format", "formats", type=_Names(FORMAT_NAMES, "a format"), help="csv, markdown, json: write or print these."
+    "--format", "formats", type=_Names(catalog.formats(), "a format"), help="csv, markdown, json: write or print these."
 )
 @click.option("--strict", is_flag=True, help="Fail where an operation has no rule.")
 @click.option("--depth", type=click.IntRange(min=0), metavar="N", help="Show the tree of modules down to depth N.")
@@ -219,11 +217,11 @@ def compare_command(
 @cli.command("crosscheck")
 @click.argument("source", metavar="SOURCE")
 @click.option(
-    "--against", type=_Names(COUNTER_NAMES, "a counter"), help="Which counters to ask: fvcore, torch, thop, …"
+    "--against", type=_Names(catalog.counters(), "a counter"), help="Which counters to ask: fvcore, torch, thop, …"
 )
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Write the comparison to this folder.")
 @click.option(
-    "--format", "formats", type=_Names(FORMAT_NAMES, "a format"), help="csv, markdown, json: write or print these."
+    "--format", "formats", type=_Names(catalog.formats(), "a format"), help="csv, markdown, json: write or print these."
 )
 @_common
 def crosscheck_command(
@@ -252,7 +250,7 @@ def crosscheck_command(
         elif against is not None:
             raise click.UsageError("--against needs a network; a saved profile holds what its counters said")
         (profile,) = _profile_all([(name, item)], strict=False, crosscheck=True, quiet=quiet)
-        _deliver(crosscheck_report(profile), output, formats, FORMAT_NAMES, quiet=quiet, subfolder=profile.name)
+        _deliver(crosscheck_report(profile), output, formats, catalog.formats(), quiet=quiet, subfolder=profile.name)
         open_rows = unexplained(profile.agreement)
         if len(open_rows):
             _fail(f"{profile.name}: {len(open_rows)} differences are unexplained", NOT_AS_IT_SHOULD_BE)
@@ -567,7 +565,7 @@ def _wanted(item: Any) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
     """The formats and tables that a config asks for; all of them for a saved profile."""
     if isinstance(item, _config_type()):
         return item.report.formats, item.report.tables
-    return FORMAT_NAMES, None
+    return catalog.formats(), None
 
 
 def _as_format(profiles: Sequence[Profile], name: str, depth: int | None) -> str:

@@ -3,49 +3,21 @@
 Nothing here imports torch: dtypes are names, targets are text, and what they stand for is found out later.
 """
 
-from profiler.config.schema import (
-    CONVENTIONS,
-    COUNTERS,
-    DEFAULT_COUNTERS,
-    DTYPES,
-    FORMATS,
-    INTEGER_DTYPES,
-    TABLES,
-    VIEWS,
-    CacheSection,
-    Config,
-    DottedName,
-    EquivalenceSection,
-    InputsFrom,
-    InputsOfCall,
-    InputSpec,
-    InputValue,
-    ModelSection,
-    ReportSection,
-    load_config,
-    quick_config,
-    with_options,
-)
+from profiler.config.inputs import DTYPES, INTEGER_DTYPES, InputsFrom, InputsOfCall, InputSpec, InputValue
+from profiler.config.reading import load_config, quick_config, with_options
+from profiler.config.schema import DEFAULT_COUNTERS, Config, DottedName, ModelSection
 
 __all__ = [
-    "CONVENTIONS",
-    "COUNTERS",
     "DEFAULT_COUNTERS",
     "DTYPES",
-    "FORMATS",
     "INTEGER_DTYPES",
-    "TABLES",
-    "VIEWS",
-    "CacheSection",
     "Config",
     "DottedName",
-    "EquivalenceSection",
     "InputSpec",
     "InputValue",
     "InputsFrom",
     "InputsOfCall",
     "ModelSection",
-    "ReportSection",
     "load_config",
     "quick_config",
     "with_options",

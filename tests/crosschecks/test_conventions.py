@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from profiler.config import COUNTERS as COUNTER_NAMES
 from profiler.crosschecks import CONVENTIONS, REASONS, Row, agreement_rows
 from profiler.crosschecks.counters import COUNTERS, DISTRIBUTIONS, IN_OWN_PROCESS, ON_META
 from profiler.crosschecks.products import FORMULAS
@@ -26,8 +25,7 @@ def museum() -> dict[str, page.Measured]:
 
 
 def test_counters_have_one_name_everywhere() -> None:
-    """In configs, where they are run, and where their conventions are."""
-    assert tuple(COUNTERS) == COUNTER_NAMES
+    """Where they are run, and where their conventions are; the catalog's own test holds them to its names."""
     assert set(CONVENTIONS) == set(COUNTERS)
     assert {*IN_OWN_PROCESS, *ON_META, *DISTRIBUTIONS} <= set(COUNTERS)
 

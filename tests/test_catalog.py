@@ -1,0 +1,134 @@
+"""One list of names, which configs, the command line and what the names stand for have in common."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+from profiler import catalog
+from profiler.cli import cli
+from profiler.config import load_config
+from profiler.conventions import CONVENTIONS
+from profiler.crosschecks.counters import COUNTERS
+from profiler.errors import ConfigError
+from profiler.profiles import TABLES
+from profiler.render.formats import FORMATS
+from profiler.views import VIEWS
+
+LISTS: dict[str, Callable[[], tuple[str, ...]]] = {
+    "formats": catalog.formats,
+    "tables": catalog.tables,
+    "conventions": catalog.conventions,
+    "views": catalog.views,
+    "counters": catalog.counters,
+}
+
+STANDS_FOR: dict[str, Iterable[str]] = {
+    "formats": FORMATS,
+    "tables": TABLES,
+    "conventions": CONVENTIONS,
+    "views": VIEWS,
+    "counters": COUNTERS,
+}
+
+IN_CONFIGS: dict[str, Callable[[str], dict[str, object]]] = {
+    "formats": lambda name: {"report": {"formats": [name]}},
+    "tables": lambda name: {"report": {"tables": [name]}},
+    "conventions": lambda name: {"convention": name},
+    "views": lambda name: {"views": [name]},
+    "counters": lambda name: {"crosscheck": [name]},
+}
+
+
+@pytest.mark.parametrize("which", LISTS)
+def test_each_name_stands_for_something_and_each_thing_has_a_name(which: str) -> None:
+    """The catalog lists exactly what there is, each once."""
+    assert sorted(LISTS[which]()) == sorted(STANDS_FOR[which])
+
+
+@pytest.mark.parametrize("which", IN_CONFIGS)
+def test_a_config_takes_these_names_and_no_others(which: str, tmp_path: Path) -> None:
+    """Each name of the catalog is good; the error about another one lists them all."""
+    path = tmp_path / "net.yaml"
+    for name in LISTS[which]():
+        path.write_text(yaml.safe_dump({"model": {"target": "a:b"}, **IN_CONFIGS[which](name)}), encoding="utf-8")
+        load_config(path)
+    path.write_text(yaml.safe_dump({"model": {"target": "a:b"}, **IN_CONFIGS[which]("none")}), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert f"({', '.join(LISTS[which]())})" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "which"),
+    [
+        (["profile", "--output", "x", "--format"], "formats"),
+        (["profile", "--convention"], "conventions"),
+        (["crosscheck", "--against"], "counters"),
+    ],
+)
+def test_the_command_line_takes_these_names_and_no_others(words: list[str], which: str) -> None:
+    """Each name is good, one after another; the error about another one lists them all."""
+    option = words[-1]
+    context = click.Context(cli)
+    command = cli.get_command(context, words[0])
+    assert command is not None
+    (parameter,) = (parameter for parameter in command.params if option in parameter.opts)
+    for name in LISTS[which]():
+        parameter.type.convert(name, parameter, context)
+    with pytest.raises(click.BadParameter) as caught:
+        parameter.type.convert("none", parameter, context)
+    assert all(name in caught.value.message for name in LISTS[which]())
+
+
+def test_a_new_file_is_a_new_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Last if no order names it; private modules are no names, and one that is gone is none either."""
+    monkeypatch.setattr(catalog, "PACKAGE", tmp_path)
+    folder = tmp_path / "render" / "formats"
+    folder.mkdir(parents=True)
+    for name in ("__init__", "_shared", "a_new", "json", "csv"):
+        (folder / f"{name}.py").write_text("raise AssertionError('imported')\n", encoding="utf-8")
+    first = ("csv", "markdown", "json")
+    assert catalog.names("profiler.render.formats", first) == ("csv", "json", "a_new")
+    assert catalog.names("profiler.render.formats", first, dash=True) == ("csv", "json", "a-new")
+
+
+def test_a_list_of_names_imports_nothing() -> None:
+    """Neither the modules that are listed nor the packages that they are in."""
+    code = (
+        "import sys\nfrom profiler import catalog\n"
+        f"for which in {list(LISTS)!r}:\n    assert getattr(catalog, which)()\n"
+        "print([name for name in sys.modules if name.startswith('profiler.')])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "['profiler.catalog']"
+
+
+def written_out(source: str) -> list[tuple[str, int]]:
+    """The lists of the catalog that a source has once more as a tuple, list or set, each with its line.
+
+    What a package exports (``__all__``) is a list of modules and no such list.
+    """
+    found = []
+    tree = ast.parse(source)
+    exports = [node.value for node in ast.walk(tree) if isinstance(node, ast.Assign) and "__all__" in ast.dump(node)]
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Tuple, ast.List, ast.Set)) and node not in exports:
+            words = {part.value for part in node.elts if isinstance(part, ast.Constant)}
+            found += [(which, node.lineno) for which, names in LISTS.items() if words >= set(names())]
+    return found
+
+
+def test_nothing_else_lists_these_names() -> None:
+    """No other module holds all names of one of these lists."""
+    package = Path(catalog.__file__).parent
+    others = [path for path in package.rglob("*.py") if path.name != "catalog.py"]
+    assert [(path.name, *again) for path in others for again in written_out(path.read_text(encoding="utf-8"))] == []
+    assert written_out("x = 1\ny = ('json', 'markdown', 'csv')") == [("formats", 2)]
