@@ -1,55 +1,159 @@
-"""Which tensors are known to have zeros around them: results of padding that nothing has changed since."""
+"""Which tensors are known to have zeros around them: results of padding that nothing has changed since.
+
+Padding in several steps, and concatenation with zeros, add up.  Where a tensor may have zeros in places that are not
+known (a slice of a padded tensor, a copy of one, an image written into zeros), what is put around it is not known to be
+all of them, and none are claimed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import dropwhile, takewhile
 from typing import Any
 
 import torch
 
+from profiler.tracing.origins import storage_of
+from profiler.tracing.private import without_modes
+
 Zeros = tuple[tuple[int, int], ...]
-"""For each dimension, how many zeros are in front and behind."""
+"""For each dimension, how many zeros are in front and behind; empty where there are none."""
 
 _Layout = tuple[torch.Size, tuple[int, ...], int]
+_State = Zeros | None
+"""The zeros around a tensor, or None for zeros in places that are not known."""
 
 CONSTANT_PADDING = {"aten::constant_pad_nd": ("pad", "value"), "aten::pad": ("pad", "mode", "value")}
 """Operators that put a constant around a tensor, with the names of their further arguments."""
 
-
-def zeros_around(op: str, args: Sequence[Any], kwargs: dict[str, Any], dims: int) -> Zeros:
-    """The zeros that padding puts around a tensor of so many dimensions; none where it puts anything else there."""
-    given = {**dict(zip(CONSTANT_PADDING[op], args[1:], strict=False)), **kwargs}
-    if given.get("mode", "constant") != "constant" or (given.get("value") or 0) != 0:
-        return ()
-    pads = [max(size, 0) for size in given["pad"]]  # a negative one cuts off
-    pairs = list(zip(pads[::2], pads[1::2], strict=True))
-    return (*[(0, 0)] * (dims - len(pairs)), *reversed(pairs))
+JOINS: dict[str, int | None] = {
+    **dict.fromkeys(("aten::cat", "aten::concat", "aten::concatenate")),
+    **dict.fromkeys(("aten::vstack", "aten::row_stack"), 0),
+    **dict.fromkeys(("aten::hstack", "aten::column_stack"), 1),
+    "aten::dstack": 2,
+}
+"""Operators that put images one after the other along a dimension, with that dimension where it is always the same."""
 
 
 class PaddedTensors:
-    """Remembers, by storage and layout, the zeros in tensors; what is written to or made anew is forgotten."""
+    """Remembers, by storage and layout, the zeros in tensors; what is written to or made anew is forgotten.
 
-    def __init__(self) -> None:
-        self._zeros: dict[int, tuple[_Layout, Zeros]] = {}
+    ``is_zero`` says of a tensor whether it is all zeros; None where nobody knows.
+    """
+
+    def __init__(self, is_zero: Callable[[torch.Tensor], bool | None]) -> None:
+        self._is_zero = is_zero
+        self._zeros: dict[int, tuple[_Layout, _State]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._zeros)
 
-    def note(self, tensor: torch.Tensor, storage: int, zeros: Zeros) -> None:
-        """``tensor``, whose storage is the one with that number, has ``zeros`` around it."""
-        if any(map(any, zeros)):
-            self._zeros[storage] = (_layout(tensor), zeros)
-
-    def forget(self, storages: Iterable[int]) -> None:
-        """What is in those storages is no longer known."""
-        for storage in storages:
-            self._zeros.pop(storage, None)
-
-    def around(self, tensor: torch.Tensor, storage: int) -> Zeros:
+    def around(self, tensor: torch.Tensor) -> Zeros:
         """The zeros around ``tensor``; nothing where none are known."""
-        layout, zeros = self._zeros.get(storage, (None, ()))
-        return zeros if layout is not None and layout == _layout(tensor) else ()
+        return self._state(tensor) or ()
+
+    def follow(
+        self, op: str, args: Any, kwargs: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor], *, moves: bool
+    ) -> None:
+        """The operation ``op`` has made ``outputs``; ``moves`` says that zeros in its inputs may be in them too."""
+        if op in CONSTANT_PADDING:
+            state = _padded(op, args, kwargs, self._state(inputs[0]), outputs[0].dim())
+        elif op in JOINS and len(inputs) > 1:
+            given = args[1] if len(args) > 1 else kwargs.get("dim", kwargs.get("axis", 0))
+            fixed = JOINS[op]
+            state = self._joined(inputs, given if fixed is None else fixed, outputs[0].dim())
+        elif not moves or not (self._zeros or len(inputs) > 1):
+            state = ()
+        else:
+            found = any(self._state(tensor) != () for tensor in inputs) if self._zeros else False
+            state = None if found or (len(inputs) > 1 and any(map(self._is_zero, inputs))) else ()
+        if self._zeros or state != ():
+            read = set(map(storage_of, inputs))
+            for tensor in outputs:
+                storage = storage_of(tensor)
+                if storage in read:
+                    continue  # a view: its layout tells
+                self._zeros.pop(storage, None)
+                if state is None or any(map(any, state)):
+                    self._zeros[storage] = (_layout(tensor), state)
+
+    def written(self, tensors: Iterable[torch.Tensor]) -> None:
+        """An operation has written to ``tensors``: zeros that were there, or that lie around, may be there still."""
+        for tensor in tensors:
+            storage = storage_of(tensor)
+            if storage in self._zeros or _is_part(tensor):
+                self._zeros[storage] = (_layout(tensor), None)
+
+    def _state(self, tensor: torch.Tensor) -> _State:
+        if not self._zeros:
+            return ()
+        layout, state = self._zeros.get(storage_of(tensor), (None, ()))
+        return state if layout is None or layout == _layout(tensor) else None
+
+    def _joined(self, inputs: list[torch.Tensor], dim: int, dims: int) -> _State:
+        """The zeros around tensors put one after the other, of which the first and the last ones may be all zeros."""
+        inputs = [tensor for tensor in inputs if tensor.numel()]
+        dim %= dims or 1
+        blank = {id(tensor): self._is_zero(tensor) for tensor in inputs}
+        if None in blank.values() or any(tensor.dim() != dims for tensor in inputs):
+            return None
+        if not (self._zeros or any(blank.values())):
+            return ()
+        front = sum(tensor.shape[dim] for tensor in takewhile(lambda tensor: bool(blank[id(tensor)]), inputs))
+        behind = sum(
+            tensor.shape[dim] for tensor in takewhile(lambda tensor: bool(blank[id(tensor)]), reversed(inputs))
+        )
+        rest = list(dropwhile(lambda tensor: bool(blank[id(tensor)]), inputs))
+        while rest and blank[id(rest[-1])]:
+            rest.pop()
+        states = [self._state(tensor) for tensor in rest]
+        if not rest or any(blank[id(tensor)] for tensor in rest) or None in states:
+            return None
+        known = [list(state or ((0, 0),) * dims) for state in states if state is not None]
+        along = [zeros.pop(dim) for zeros in known]
+        between = [along[0][1], *(size for pair in along[1:-1] for size in pair), along[-1][0]]
+        if any(zeros != known[0] for zeros in known) or (len(rest) > 1 and any(between)):
+            return None
+        return (*known[0][:dim], (front + along[0][0], along[-1][1] + behind), *known[0][dim:])
+
+
+def _padded(op: str, args: Sequence[Any], kwargs: dict[str, Any], inner: _State, dims: int) -> _State:
+    """The zeros around a padded tensor of so many dimensions that had ``inner`` around it before."""
+    given = {**dict(zip(CONSTANT_PADDING[op], args[1:], strict=False)), **kwargs}
+    sizes = list(given["pad"])
+    pairs = [(0, 0)] * (dims - len(sizes) // 2) + list(zip(sizes[-2::-2], sizes[::-2], strict=True))
+    is_zero = given.get("mode", "constant") == "constant" and (given.get("value") or 0) == 0
+    if inner is None or (not is_zero and any(map(any, inner))):
+        return None
+    if not is_zero:
+        return ()
+    return tuple(  # a negative size cuts off
+        (max(front + before, 0), max(behind + after, 0))
+        for (front, behind), (before, after) in zip(inner or ((0, 0),) * dims, pairs, strict=True)
+    )
+
+
+def is_all_zero(values: torch.Tensor) -> bool:
+    """Whether a tensor with values is known to have no other than zero."""
+    if not values.numel() or values.layout != torch.strided or values.is_nested or values.is_quantized:
+        return False
+    try:
+        with without_modes(), torch.no_grad():
+            return not bool(values.any())
+    except (RuntimeError, NotImplementedError):  # a dtype that no kernel looks at
+        return False
+
+
+def _is_part(tensor: torch.Tensor) -> bool:
+    """Whether there is more in its memory."""
+    try:
+        return tensor.numel() * tensor.element_size() < tensor.untyped_storage().nbytes()
+    except (RuntimeError, NotImplementedError):
+        return False
 
 
 def _layout(tensor: torch.Tensor) -> _Layout:
-    return tensor.shape, tuple(tensor.stride()), int(tensor.storage_offset())
+    try:
+        return tensor.shape, tuple(tensor.stride()), int(tensor.storage_offset())
+    except (RuntimeError, NotImplementedError):  # a sparse tensor has none
+        return tensor.shape, (), 0

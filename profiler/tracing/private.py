@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -71,6 +72,7 @@ __all__ = [
     "by_position",
     "can_be_taken_apart",
     "compiled_further",
+    "divisions",
     "flex_attention_results",
     "flex_attention_traceable",
     "forward_derivatives",
@@ -434,3 +436,38 @@ def graph_constants(graph: Any) -> list[torch.Tensor]:
 def compiled_further(graph: Any) -> bool:
     """Whether ``torch.jit.optimize_for_inference`` put kernels into the graph that no dispatch mode sees."""
     return any(node.kind() == "prim::ConstantMKLDNNTensor" for node in graph_nodes(graph))
+
+
+def divisions(graph: Any) -> list[tuple[Any, Any]]:
+    """Where the graph divides a number by a tensor: the reciprocal and the product that TorchScript makes of it.
+
+    The reciprocal has no other reader.  A pair that stands so in a person's own file is none; a script that was saved
+    without its source does not say.
+    """
+    found = []
+    for node in graph_nodes(graph):
+        source = next(node.inputs()).node() if node.kind() == "aten::mul" else node
+        if source.kind() != "aten::reciprocal" or source is node or len(source.output().uses()) > 1:
+            continue
+        number = list(node.inputs())[1]
+        is_tensor = number.type().isSubtypeOf(torch._C.TensorType.get())
+        is_number = not is_tensor or _is_number_in_tensor(number.node())
+        if is_number and number.type().kind() != "ComplexType" and not _in_own_file(node):
+            found.append((source, node))
+    return found
+
+
+def _is_number_in_tensor(node: Any) -> bool:
+    """Whether a node makes a tensor of one number, as a traced script does where the number stood by itself."""
+    if node.kind() == "prim::NumToTensor":
+        return True
+    if node.kind() != "prim::Constant" or not node.hasAttribute("value") or node.kindOf("value") != "t":
+        return False
+    return node.t("value").dim() == 0 and not node.t("value").is_complex()
+
+
+def _in_own_file(node: Any) -> bool:
+    """Whether a node is known to stand in a file that is not torch's own."""
+    place = re.match(r'\s*(?:File "(?P<script>[^"]*)"|(?P<trace>[^\n]*?)\(\d+\): )', node.sourceRange())
+    file = (place["script"] or place["trace"] or "") if place else ""
+    return bool(file) and file != "<string>" and not file.startswith((*torch.__path__, "code/"))

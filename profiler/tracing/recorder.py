@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from profiler.tracing.failures import FunctionFailure, OpFailure
 from profiler.tracing.gradients import Autograd
 from profiler.tracing.meta_results import META_RESULTS
 from profiler.tracing.origins import Origins, storage_of
-from profiler.tracing.padding import CONSTANT_PADDING, PaddedTensors, zeros_around
+from profiler.tracing.padding import PaddedTensors, is_all_zero
 from profiler.tracing.private import (
     TorchDispatchMode,
     can_be_taken_apart,
@@ -34,7 +34,7 @@ from profiler.tracing.private import (
     written_by,
 )
 from profiler.tracing.scope import ModuleScope
-from profiler.tracing.scripts import ENTER, LEAVE
+from profiler.tracing.scripts import DIVIDE, DIVIDED, ENTER, LEAVE
 from profiler.tracing.tensors import PaddedTensorSpec, collect, dtype_name, map_arguments, shape_of, stored_in
 from profiler.tracing.transforms import for_all_samples, may_carry_tangents
 from profiler.tracing.unseen import UnseenWork
@@ -44,7 +44,7 @@ from profiler.tracing.zeros import COPY, NAMESPACE, ZeroTensors
 META = torch.device("meta")
 PLAIN = frozenset({torch.Tensor, nn.Parameter})
 
-OF_SCRIPTS = frozenset({ENTER, LEAVE, "aten::equal"})
+OF_SCRIPTS = frozenset({ENTER, LEAVE, DIVIDE, DIVIDED, "aten::equal"})
 """Operators that scripts run for other reasons than that the network asks for them."""
 
 TAKES_SIZES = frozenset({"aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu"})
@@ -110,11 +110,12 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._scope = scope
         self._origins = origins
         self._graph = graph
+        self._divisions: list[tuple[AbstractContextManager[Any], Callable[[Any], None]]] = []
         self._known: dict[Any, _Known] = {}
         self._meta_twins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._values = KnownValues()
         self._zeros = ZeroTensors()
-        self._padded = PaddedTensors()
+        self._padded = PaddedTensors(self._is_zero)
 
     def in_other_thread(self, kind_within: str | None) -> OpRecorder:
         """A recorder for another thread: of its own calls, of the same tensors and places."""
@@ -122,7 +123,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         other.muted, other.kind_within = False, kind_within
         TorchDispatchMode.__init__(other)  # type: ignore[no-untyped-call]
         other.autograd = self.autograd.in_other_thread()
-        other.calls = []
+        other.calls, other._divisions = [], []
         other.failure = other.function_failure = None
         other._zeros = ZeroTensors()
         if self._graph is not None:
@@ -182,14 +183,16 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     return result
             result = self._run(func, known, args, kwargs, inputs, True in devices)
         except FOREIGN_ERRORS as error:
+            while self._divisions:  # a script that divides was left
+                self._divisions.pop()[0].__exit__(type(error), error, error.__traceback__)
             if self.failure is None or self.failure.error is not error:
                 shapes = tuple(map(shape_of, inputs))
                 self.failure = OpFailure(error, known.name, shapes, True in devices, func, args, kwargs)
             raise
-        if known.mutable and (self._padded or self.unseen.has_blanks):
+        if known.mutable:
             written: list[torch.Tensor] = []
             collect(list(written_by(func, args, kwargs)), written)
-            self._padded.forget(map(storage_of, written))
+            self._padded.written(written)
             self.unseen.written(written)
         elif known.name.startswith("higher_order::"):  # it may write to what it is given, and does not say so
             self.unseen.written(inputs)
@@ -205,6 +208,13 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._scope.enter_part(*args)
         elif name == LEAVE:
             self._scope.leave_part(*args)
+        elif name == DIVIDE:
+            division = self.as_one("aten::div", (2, args[0][0]), {})  # 2 for any number: what matters is that it is one
+            self._divisions.append((division, division.__enter__()))
+        elif name == DIVIDED:
+            begun, give = self._divisions.pop()
+            give(args[0][0])
+            begun.__exit__(None, None, None)
         else:
             constants = set(map(storage_of, self._scope.script_constants))
             return all(storage_of(tensor) in constants for tensor in args)
@@ -365,12 +375,12 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         outputs: list[torch.Tensor] = []
         collect(result, outputs)
         if self.muted:
-            self._follow(known.name, args, kwargs, inputs, outputs)
+            self._follow(known, args, kwargs, inputs, outputs)
             self._where(known.name, "elementwise")
             return
         input_specs = tuple(map(self._spec, inputs))
         padded = self._padded_specs(inputs, input_specs) if self._padded else {}
-        self._follow(known.name, args, kwargs, inputs, outputs)
+        self._follow(known, args, kwargs, inputs, outputs)
         output_specs = tuple(map(self._spec, outputs))
         specs = dict(zip(map(id, (*outputs, *inputs)), (*output_specs, *input_specs), strict=True)) | padded
         kind, terms = self._cost(known, args, kwargs, result, (*inputs, *outputs), specs)
@@ -389,23 +399,33 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _padded_specs(self, inputs: list[torch.Tensor], specs: tuple[TensorSpec, ...]) -> dict[int, TensorSpec]:
         """The specs of those inputs that are known to have zeros around them, by the tensors' ids."""
-        around = [self._padded.around(tensor, storage_of(tensor)) for tensor in inputs]
+        around = map(self._padded.around, inputs)
         return {
             id(tensor): PaddedTensorSpec(spec.shape, spec.dtype, spec.parameter, spec.stored, zeros)
             for tensor, spec, zeros in zip(inputs, specs, around, strict=True)
             if zeros
         }
 
-    def _follow(self, op: str, args: Any, kwargs: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
+    def _follow(
+        self, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]
+    ) -> None:
         """Note where the results of an operation come from, and whether they have zeros around them."""
-        unknown = self._origins.follow(op, inputs, outputs)
+        unknown = self._origins.follow(known.name, inputs, outputs)
         if unknown and not self.in_optimizer:
-            self.unseen.check_origins(self._scope.current[0], op, unknown)
+            self.unseen.check_origins(self._scope.current[0], known.name, unknown)
         self.unseen.made(inputs, outputs)
-        if self._padded:
-            self._padded.forget(set(map(storage_of, outputs)) - set(map(storage_of, inputs)))
-        if op in CONSTANT_PADDING:
-            self._padded.note(outputs[0], storage_of(outputs[0]), zeros_around(op, args, kwargs, outputs[0].dim()))
+        if outputs:
+            self._padded.follow(known.name, args, kwargs, inputs, outputs, moves=_moves_values(known, inputs))
+
+    def _is_zero(self, tensor: torch.Tensor) -> bool | None:
+        """Whether a tensor is all zeros, whatever the data is; None for a constant whose values nobody knows."""
+        if not (tensor.is_floating_point() or tensor.is_complex()):
+            return False
+        of_data = self._origins.is_activation(tensor)
+        values = None if of_data and not tensor.is_meta else self._values.of(tensor)
+        if values is not None:
+            return is_all_zero(values)
+        return False if of_data or self._origins.is_parameter(tensor) else None
 
     def _where(self, op: str, kind: str) -> tuple[Phase, Place, str]:
         """The phase and the place of the operation that runs now, and its kind in that place."""
@@ -475,3 +495,11 @@ def _as_on_meta(func: Any, args: Any, kwargs: Any, twins: Any) -> Any:
 def _shape_only(leaf: Any) -> Any:
     """A tensor without its values; anything else as it is."""
     return to_meta(leaf) if isinstance(leaf, torch.Tensor) else leaf
+
+
+def _moves_values(known: _Known, inputs: list[torch.Tensor]) -> bool:
+    """Whether zeros in what an operation reads may be in what it makes: where it moves values, or works on each."""
+    entry = known.entry
+    if entry is None or entry.cost is None:
+        return True
+    return len(inputs) == 1 and entry.kind in ("elementwise", "activation")

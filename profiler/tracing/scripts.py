@@ -3,6 +3,7 @@
 TorchScript runs a module and all its submodules in one interpreter, which calls no Python hook.  A copy that was saved
 and loaded shares no compiled code with the user's module, so its graphs may be changed: around each call of a submodule
 a marker is put, an operator of our own that computes nothing.  The recorder sees the markers among the operations.
+So it does around the reciprocal and the product that TorchScript makes of a number divided by a tensor.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import nn
 from profiler.errors import TraceError
 from profiler.tracing.private import (
     compiled_further,
+    divisions,
     graph_constants,
     graph_nodes,
     insert_call,
@@ -32,16 +34,19 @@ from profiler.tracing.private import (
 
 ENTER = "static_flop_profiler::enter"
 LEAVE = "static_flop_profiler::leave"
+DIVIDE = "static_flop_profiler::divide"
+DIVIDED = "static_flop_profiler::divided"
 
 
 @functools.cache  # A library that is garbage-collected takes its operators with it.
 def _declare_markers() -> torch.library.Library:
-    """The two markers; they have to be kept and in order, which torch does for operators it knows nothing about."""
+    """The markers; they have to be kept and in order, which torch does for operators it knows nothing about."""
     library: Any = torch.library.Library(ENTER.partition("::")[0], "DEF")  # type: ignore[no-untyped-call]
-    for schema in ("enter(str name, Tensor[] inputs) -> ()", "leave(Tensor[] outputs) -> ()"):
-        library.define(schema, alias_analysis="CONSERVATIVE")
+    library.define("enter(str name, Tensor[] inputs) -> ()", alias_analysis="CONSERVATIVE")
     library.impl("enter", lambda name, inputs: None, "CompositeExplicitAutograd")
-    library.impl("leave", lambda outputs: None, "CompositeExplicitAutograd")
+    for name in ("leave", "divide", "divided"):
+        library.define(f"{name}(Tensor[] tensors) -> ()", alias_analysis="CONSERVATIVE")
+        library.impl(name, lambda tensors: None, "CompositeExplicitAutograd")
     return library  # type: ignore[no-any-return]
 
 
@@ -104,15 +109,18 @@ def _set_tensors(script: torch.jit.ScriptModule, tensors: dict[tuple[str, str], 
 
 
 def _mark_calls(graph: Any) -> None:
-    """Put markers around each call of a submodule in the graph of a method, unless they are there already."""
+    """Put markers around each call of a submodule and each division of a number, unless they are there already."""
     nodes = list(graph_nodes(graph))
-    if any(node.kind() == ENTER for node in nodes):
+    if any(node.kind() in (ENTER, DIVIDE) for node in nodes):
         return
     for node in nodes:
         name = submodule_called(graph, node)
         if name is not None:
             insert_call(graph, ENTER, (name,), list(node.inputs())[1:], node, after=False)
             insert_call(graph, LEAVE, (), list(node.outputs()), node, after=True)
+    for reciprocal, product in divisions(graph):
+        insert_call(graph, DIVIDE, (), list(reciprocal.inputs()), reciprocal, after=False)
+        insert_call(graph, DIVIDED, (), list(product.outputs()), product, after=True)
 
 
 def _graphs(script: torch.jit.ScriptModule) -> Iterator[Any]:

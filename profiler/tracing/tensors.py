@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
@@ -110,19 +110,25 @@ class RealTensorSpec(PaddedTensorSpec):
 
 def shapes_in(value: Any) -> tuple[tuple[int, ...], ...]:
     """The shapes of the tensors in a nest of lists, tuples, mappings and dataclasses, in order."""
-    return tuple(shape_of(tensor) for tensor in _nested(value))
+    return tuple(shape_of(tensor) for tensor in nested_in(value))
 
 
-def _nested(value: Any) -> Iterator[torch.Tensor]:
-    """The tensors in a nest of lists, tuples, mappings and dataclasses, in order."""
+def nested_in(value: Any, around: tuple[int, ...] = ()) -> Iterator[torch.Tensor]:
+    """The tensors in a nest of lists, tuples, mappings and dataclasses, in order.
+
+    ``around`` are the ids of those that ``value`` is in: one that contains itself is not entered again.
+    """
     if isinstance(value, torch.Tensor):
         yield value
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _nested(item)
+        return
+    if isinstance(value, (list, tuple)):
+        items: Iterable[Any] = value
     elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _nested(item)
+        items = value.values()
     elif is_dataclass(value) and not isinstance(value, type):
-        for member in fields(value):
-            yield from _nested(getattr(value, member.name, None))
+        items = [getattr(value, member.name, None) for member in fields(value)]
+    else:
+        return
+    if id(value) not in around:
+        for item in items:
+            yield from nested_in(item, (*around, id(value)))

@@ -16,7 +16,7 @@ from profiler.records import Unseen
 from profiler.tracing.objects import tensors_in
 from profiler.tracing.origins import Origins, storage_of
 from profiler.tracing.private import is_wrapped
-from profiler.tracing.tensors import collect
+from profiler.tracing.tensors import nested_in
 
 BLANK = frozenset(
     {
@@ -97,9 +97,7 @@ class UnseenWork:
 
     def check_result(self, module: str, result: Any, *, on_meta: bool) -> None:
         """The module has returned ``result``."""
-        found: list[torch.Tensor] = []
-        collect(result, found)
-        for tensor in found:
+        for tensor in nested_in(result):
             if tensor.is_meta == on_meta:
                 storage = storage_of(tensor)
                 if self._blank.pop(storage, None) is not None:

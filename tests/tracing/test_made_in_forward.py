@@ -109,3 +109,64 @@ def test_a_functional_call_with_other_tensors_is_the_modules_own() -> None:
 
     layers = profiler.profile(Functional(), torch.zeros(2, 4)).layers
     assert dict(zip(layers["layer"], layers["macs"], strict=True)) == {"(root)": 0, "layer": 2 * 4 * 4}
+
+
+class Last(nn.Module):
+    """A linear layer in a module, on what is computed with something that the forward makes."""
+
+    def __init__(self, make: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.part = nn.Sequential(nn.Linear(4, 4))
+        self.make = make
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.part[0](self.make(x))
+        return result
+
+
+def _frozen(x: torch.Tensor) -> torch.Tensor:
+    result: torch.Tensor = nn.Linear(4, 4).requires_grad_(False)(x)
+    return result
+
+
+ONE = 3 * 4 * 4
+"""The MACs of three rows through a layer of 4 × 4."""
+
+MADE: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], int, int]] = {
+    # what is made, the layers of the forward with the last one, the products of the backward pass
+    "a layer": (lambda x: nn.Linear(4, 4)(x), 2, 2 + 1),
+    "a layer on the CPU": (lambda x: nn.Linear(4, 4, device="cpu")(x), 2, 2 + 1),
+    "a layer that is moved": (lambda x: nn.Linear(4, 4).to(x.device).to(x.dtype)(x), 2, 2 + 1),
+    "two layers": (lambda x: nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))(x), 3, 2 + 2 + 1),
+    "a frozen layer": (_frozen, 2, 1),
+    "a constant behind": (lambda x: x @ torch.randn(4, 4), 2, 1),
+    "a constant in front": (lambda x: (torch.randn(4, 4) @ x.T).T, 2, 1),
+    "a constant of numbers": (lambda x: x @ torch.tensor([[1.0, 2.0, 3.0, 4.0]] * 4), 2, 1),
+    "a parameter": (lambda x: x @ nn.Parameter(torch.randn(4, 4)), 2, 2 + 1),
+    "a leaf": (lambda x: x @ torch.randn(4, 4, requires_grad=True), 2, 2 + 1),
+    "what is made of a leaf": (lambda x: x @ torch.randn(4, 4, requires_grad=True).T.contiguous(), 2, 2 + 1),
+}
+
+
+@pytest.mark.parametrize("real", [False, True])
+@pytest.mark.parametrize("name", MADE)
+def test_what_a_forward_makes_is_trained_as_well(name: str, real: bool) -> None:
+    """Each product in the forward, and one for each gradient that is needed."""
+    make, forward, backward = MADE[name]
+    x = torch.randn(3, 4) if real else torch.empty(3, 4, device="meta")
+    inference = profiler.profile(Last(make), x)
+    training = profiler.profile(Last(make), x, mode="training")
+    assert (inference.total.macs, inference.complete, inference.trace.real_run) == (forward * ONE, True, "")
+    assert (training.total.macs, training.complete) == ((forward + backward) * ONE, True)
+    assert {call.module for call in inference.trace.calls if call.count.macs} == {"", "part.0"}
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_a_convolution_that_a_forward_makes(mode: Mode) -> None:
+    """5 × 5 places of 3 × 3 and of 1 × 1 taps: the first needs no gradient of its input."""
+    net = Last(lambda x: nn.Conv2d(2, 2, 3, padding=1)(x))
+    net.part = nn.Sequential(nn.Conv2d(2, 2, 1))
+    made, held = 5 * 5 * 2 * 2 * 3 * 3, 5 * 5 * 2 * 2
+    profile = profiler.profile(net, torch.zeros(1, 2, 5, 5), mode=mode)
+    assert profile.total.macs == made + held + (made + 2 * held if mode == "training" else 0)
+    assert profile.complete

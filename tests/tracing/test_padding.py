@@ -168,11 +168,118 @@ def test_each_convolution_that_reads_the_padded_tensor_has_its_zeros(mode: Mode)
     assert on_padding(trace(Calls(run, conv=CONV), image(1, 3, 8, 8), mode)) == [AROUND, AROUND]
 
 
+def rows(x: torch.Tensor, count: int) -> torch.Tensor:
+    return torch.zeros(*x.shape[:2], count, x.shape[3], device=x.device)
+
+
+def all_around(x: torch.Tensor) -> torch.Tensor:
+    taller = torch.cat([rows(x, 1), x, rows(x, 1)], dim=2)
+    return torch.cat([torch.zeros_like(taller[..., :1]), taller, torch.full((1, 3, 10, 1), 0.0)], dim=3)
+
+
+WHOLE: dict[str, Callable[..., torch.Tensor]] = {
+    "one dimension, then the other": lambda x, conv: conv(F.pad(F.pad(x, (1, 1)), (0, 0, 1, 1))),
+    "one side, then the others": lambda x, conv: conv(F.pad(F.pad(x, (1, 0)), (0, 1, 1, 1))),
+    "too much, and cropped": lambda x, conv: conv(F.pad(F.pad(x, (3, 2, 1, 2)), (-2, -1, 0, -1))),
+    "zeros beside it, then padding": lambda x, conv: conv(F.pad(torch.cat([rows(x, 1), x, rows(x, 1)], dim=2), (1, 1))),
+    "padding, then zeros beside it": lambda x, conv: conv(
+        torch.cat([padded := F.pad(x, (1, 1, 1, 0)), padded.new_zeros(1, 3, 1, 10)], -2)
+    ),
+    "zeros beside it alone": lambda x, conv: conv(all_around(x)),
+    "pieces of one padded alike": lambda x, conv: conv(
+        torch.cat([F.pad(x[..., :3], (1, 0, 1, 1)), F.pad(x[..., 3:], (0, 1, 1, 1))], -1)
+    ),
+}
+
+
 @pytest.mark.parametrize("mode", MODES)
-def test_only_the_last_of_two_paddings_is_claimed(mode: Mode) -> None:
-    """The zeros of the first one went through the second."""
+@pytest.mark.parametrize("name", WHOLE)
+def test_padding_in_steps_adds_up(name: str, mode: Mode) -> None:
+    """All the zeros around an image are claimed, as by ``padding=1``, however they came there."""
+    assert on_padding(trace(Calls(WHOLE[name], conv=CONV), image(1, 3, 8, 8), mode)) == [AROUND]
+
+
+@pytest.mark.parametrize("run", [trace, lambda *args: trace_for_real(*args, reason="test")])
+@pytest.mark.parametrize("mode", MODES)
+def test_two_paddings_around_all_sides(run: Callable[..., Trace], mode: Mode) -> None:
+    """6 × 6 in zeros two deep: of 8·3 places along an axis, 6·3 meet the image."""
     net = nn.Sequential(nn.ZeroPad2d(1), nn.ZeroPad2d(1), nn.Conv2d(3, 8, 3))
-    assert on_padding(trace(net, image(1, 3, 6, 6), mode)) == [AROUND]
+    assert on_padding(run(net, image(1, 3, 6, 6), mode)) == [8 * 3 * ((8 * 3) ** 2 - (6 * 3) ** 2)]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_channels_of_zeros_are_around_an_image_too(mode: Mode) -> None:
+    """One of three channels holds zeros, and no product with it is on the image."""
+
+    def run(x: torch.Tensor, conv: nn.Module) -> Any:
+        return conv(F.pad(torch.hstack([rows(x, 8)[..., :8], x])[:, 1:4], (1, 1, 1, 1)))
+
+    def whole(x: torch.Tensor, conv: nn.Module) -> Any:
+        return conv(F.pad(torch.hstack([rows(x, 8)[:, :1], x]), (1, 1, 1, 1)))
+
+    on_image = 8 * 2 * (8 * 3 - 2) ** 2
+    assert on_padding(trace(Calls(run, conv=CONV), image(1, 2, 8, 8), mode)) == [0]
+    assert on_padding(trace(Calls(whole, conv=CONV), image(1, 2, 8, 8), mode)) == [8 * 3 * 64 * 9 - on_image]
+
+
+class Written(nn.Module):
+    """Writes an image into zeros, and pads that."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        around = x.new_zeros(1, 3, 8, 10)
+        around[..., 1:-1] = x
+        return F.pad(around, (0, 0, 1, 1))
+
+
+class Held(nn.Module):
+    """Holds zeros, whose values are not looked at on meta."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.zeros = nn.Buffer(torch.zeros(1, 3, 8, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.pad(torch.cat([self.zeros, x, self.zeros], -1), (0, 0, 1, 1))
+
+
+class Does(nn.Module):
+    def __init__(self, work: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.work = work
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.work(x)
+
+
+UNKNOWN: dict[str, nn.Module] = {
+    "written into zeros": Written(),
+    "zeros that the network holds": Held(),
+    "a turned one": Does(lambda x: F.pad(F.pad(x, (0, 0, 1, 1)).transpose(2, 3), (0, 0, 1, 1))),
+    "a part of one": Does(lambda x: F.pad(F.pad(x, (1, 1))[..., :-1], (0, 1, 1, 1))),
+    "a copy of one": Does(lambda x: F.pad(F.pad(x, (1, 1)).flip(3), (0, 0, 1, 1))),
+    "an activation of one": Does(lambda x: F.pad(F.pad(x, (1, 1)).relu(), (0, 0, 1, 1))),
+    "written to in part": Does(lambda x: F.pad(written(F.pad(x, (1, 1))), (0, 0, 1, 1))),
+    "zeros between": Does(lambda x: F.pad(torch.cat([x[..., :4], rows(x, 8)[..., :2], x[..., 4:]], 3), (0, 0, 1, 1))),
+    "zeros in a stack": Does(
+        lambda x: F.pad(torch.stack([x[0, 0], x[0, 0], rows(x, 8)[0, 0, :, :8]])[None], (1, 1, 1, 1))
+    ),
+    "one padded otherwise": Does(
+        lambda x: torch.cat([F.pad(x[..., :3], (1, 0, 1, 1)), F.pad(x[..., 3:], (0, 1, 2, 0))], 3)
+    ),
+    "reflected zeros": Does(lambda x: F.pad(F.pad(F.pad(x, (1, 1)), (1, 1, 1, 1), mode="reflect"), (0, 0, 1, 1))),
+}
+
+
+def written(padded: torch.Tensor) -> torch.Tensor:
+    padded[..., 0] = 1
+    return padded
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_zeros_in_places_that_are_not_known_leave_nothing_claimed(name: str, mode: Mode) -> None:
+    """A part of them is never claimed."""
+    assert on_padding(trace(nn.Sequential(UNKNOWN[name], CONV), image(1, 3, 8, 8), mode)) == [0]
 
 
 def test_a_convolution_along_time_has_padding_too() -> None:

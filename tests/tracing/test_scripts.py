@@ -211,3 +211,61 @@ def test_a_compiled_or_parallel_network_is_counted_as_the_one_inside() -> None:
     assert profiler.profile(nn.DataParallel(network()), IMAGES).total == plain
     assert profiler.profile(torch.fx.symbolic_trace(network()), IMAGES).total == plain
     assert profiler.profile(Within(compiled(network())), IMAGES).total.macs == plain.macs + 2 * 5 * 4
+
+
+class Inverse(nn.Module):
+    """1 / x."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 1 / x
+
+
+class Quotients(nn.Module):
+    """Divides numbers in a part, in a branch and in a loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inverse = Inverse()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.size(0) > 1:
+            x = 2.5 / self.inverse(x)
+        for _ in range(2):
+            x = x.size(0) / x
+        return x
+
+
+class Written(nn.Module):
+    """Asks for a reciprocal, which a product and others read."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        inverse = torch.reciprocal(x)
+        return inverse * 2 + inverse + (-x).reciprocal() * 3
+
+
+def frozen(model: nn.Module) -> nn.Module:
+    """The model compiled and frozen."""
+    module: nn.Module = JIT.freeze(JIT.script(model.eval()))
+    return module
+
+
+@pytest.mark.parametrize("compiled", [lambda model: model, scripted, traced, loaded, frozen])
+@pytest.mark.parametrize(
+    ("model", "divides", "multiplies", "adds"), [(Inverse, 1, 0, 0), (Quotients, 4, 0, 0), (Written, 2, 2, 2)]
+)
+def test_a_number_divided_by_a_tensor_is_a_divide(
+    compiled: Callable[[nn.Module], nn.Module], model: type[nn.Module], divides: int, multiplies: int, adds: int
+) -> None:
+    """As in Python, though TorchScript makes a reciprocal and a product of it; those that were written are counted."""
+    total = profiler.profile(compiled(model()), IMAGES).total
+    n = 2 * 3 * 8 * 8
+    assert (total.divides, total.multiplies, total.adds) == (n * divides, n * multiplies, n * adds)
+
+
+@pytest.mark.parametrize("compiled", [scripted, loaded])
+def test_its_gradient_is_that_of_the_same_network_in_python(compiled: Callable[[nn.Module], nn.Module]) -> None:
+    """The backward pass differentiates the reciprocal and the product: no count but the forward one changes."""
+    x = torch.ones(2, 3, requires_grad=True)
+    assert profiler.profile(compiled(Quotients()), x, mode="training").total == (
+        profiler.profile(Quotients(), x, mode="training").total
+    )
