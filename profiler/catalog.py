@@ -54,3 +54,10 @@ def views() -> tuple[str, ...]:
 def counters() -> tuple[str, ...]:
     """The other counters that a cross-check may ask."""
     return ("fvcore", "torch", "torch-cpu", "ptflops", "thop", "torchinfo", "calflops", "torchprofile")
+
+
+@functools.cache
+def commands() -> tuple[str, ...]:
+    """The commands, in the order in which a newcomer needs them."""
+    first = ("profile", "compare", "crosscheck", "rewrite", "report", "models", "operators")
+    return names("profiler.cli.commands", first, dash=True)

@@ -18,8 +18,9 @@ from profiler.crosschecks import agreement_table, fvcore_figure
 from profiler.errors import ProfilerError, StoredProfileError, shown
 from profiler.excluding import leave_out
 from profiler.files import write_text
-from profiler.formatting import format_table, headline
+from profiler.formatting import format_table, headline, thousands
 from profiler.opcount import OpCount
+from profiler.printable import visible
 from profiler.records import CounterRecord, Mode, Trace
 from profiler.stored import SCHEMA, SCHEMA_VERSION, read_profile, write_call
 from profiler.tables.training import training_table
@@ -35,7 +36,7 @@ REPLACED_BY_ATTENTION = frozenset(
 """Classes of torch whose modules a functional form of attention does without: it is given the probability."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Profile:
     """What one network costs, and where.
 
@@ -275,6 +276,18 @@ class Profile:
             body = ",\n".join(f"  {json.dumps(item, ensure_ascii=False)}" for item in items)
             lines.append(f" {json.dumps(key)}: [\n{body}\n ]" if items else f" {json.dumps(key)}: []")
         return "{\n" + ",\n".join(lines) + "\n}\n"
+
+    def __repr__(self) -> str:
+        """The profile in one line."""
+        figures = ((self.parameters_total, "parameters"), (self.total.macs, "MACs"), (self.total.flops, "FLOPs"))
+        counted = ", ".join(f"{thousands(number)} {what}" for number, what in figures)
+        return f"<Profile {visible(self.name)}: {counted}, {self.status}, {self.mode}>"
+
+    def __str__(self) -> str:
+        """What a terminal shows of the profile, as wide as the terminal is; 80 columns where there is none."""
+        from profiler.render.screen import printed  # what is above is loaded when a profile is printed
+
+        return printed(self)
 
     def _repr_html_(self) -> str:
         """The headline and the shares, as a notebook shows them."""

@@ -25,6 +25,9 @@ STANDARD_ERROR = 2
 DEFAULT_WIDTH = 100
 """The columns of output that is no terminal."""
 
+HEIGHT = 25
+"""The lines of a terminal as far as anything depends on them; given, so that its size is not asked for twice."""
+
 
 class Stopped(KeyboardInterrupt):
     """A signal asked the process to end; ``number`` is the signal's.  Nothing that a network raises is one."""
@@ -141,15 +144,15 @@ def _holds_unicode(stream: TextIO) -> bool:
     return (stream.encoding or "utf-8").lower().replace("_", "-").startswith("utf")
 
 
-def screen_width(stream: TextIO) -> int:
-    """``COLUMNS`` where it is a positive number, else the terminal's columns, else 100."""
+def screen_width(stream: TextIO, otherwise: int = DEFAULT_WIDTH) -> int:
+    """``COLUMNS`` where it is a positive number, else the terminal's columns, else 100 or what is given."""
     told = os.environ.get("COLUMNS", "")
     if told.isascii() and told.isdigit() and int(told[:9]):
         return int(told[:9])
     with contextlib.suppress(OSError, ValueError):
         if stream.isatty():
-            return os.get_terminal_size(stream.fileno()).columns or DEFAULT_WIDTH
-    return DEFAULT_WIDTH
+            return os.get_terminal_size(stream.fileno()).columns or otherwise
+    return otherwise
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ LISTS: dict[str, Callable[[], tuple[str, ...]]] = {
     "conventions": catalog.conventions,
     "views": catalog.views,
     "counters": catalog.counters,
+    "commands": catalog.commands,
 }
 
 STANDS_FOR: dict[str, Iterable[str]] = {
@@ -36,6 +37,7 @@ STANDS_FOR: dict[str, Iterable[str]] = {
     "conventions": CONVENTIONS,
     "views": VIEWS,
     "counters": COUNTERS,
+    "commands": cli.list_commands(click.Context(cli)),
 }
 
 IN_CONFIGS: dict[str, Callable[[str], dict[str, object]]] = {

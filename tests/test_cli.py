@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import click
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -140,6 +141,63 @@ def test_a_target_needs_no_config() -> None:
     result = run("profile", "torchvision:squeezenet1_1", "--input", "1x3x64x64", "--no-crosscheck", "--format", "json")
     assert result.code == 0
     assert json.loads(result.out)["target"] == "torchvision:squeezenet1_1"
+
+
+RESNET = ("profile", "torchvision:resnet18", "--input", "1x3x32x32", "--format", "json")
+
+
+def counters(*arguments: str) -> list[str]:
+    """The counters that were asked, from the one profile that a command prints as JSON."""
+    result = run(*arguments)
+    assert (result.code, result.err) == (0, "")
+    return [record["counter"] for record in json.loads(result.out)["counters"]]
+
+
+def test_no_counter_is_asked_unless_someone_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a target and of a config that names none; nothing of the network is run for real then."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a real copy was made")
+
+    monkeypatch.setattr("profiler.subjects.build_real_model", refuse)
+    assert counters(*RESNET) == []
+    assert counters("profile", str(folder / "tiny.yaml"), "--format", "json") == []
+
+
+def test_the_command_line_says_which_counters_are_asked(folder: Path) -> None:
+    """One or several, in the place of those that a config names, or none."""
+    assert counters(*RESNET, "--crosscheck", "fvcore") == ["fvcore"]
+    path = folder / "asks.yaml"
+    path.write_text(CONFIG + "crosscheck: [fvcore]\n", encoding="utf-8")
+    asks = ("profile", str(path), "--format", "json")
+    assert counters(*asks) == ["fvcore"]
+    assert counters(*asks, "--crosscheck", "torch,fvcore") == ["torch", "fvcore"]
+    assert counters(*asks, "--no-crosscheck") == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--crosscheck", "fvcor"], "'fvcor' is not a counter, expected some of fvcore, torch"),
+        (["--crosscheck", ""], "'' is not a counter"),
+        (["--crosscheck", "fvcore", "--no-crosscheck"], "give one of them"),
+    ],
+)
+def test_a_wrong_wish_for_counters_is_told(options: list[str], message: str) -> None:
+    """As a wrong option, before anything is profiled."""
+    result = run("profile", "torchvision:no-such-network", *options)
+    assert (result.code, result.out) == (2, "")
+    assert message in " ".join(result.err.split())
+
+
+def test_a_saved_profile_is_not_counted_again(folder: Path) -> None:
+    """There is no network to count; it can be shown all the same with what it holds."""
+    assert run("profile", str(folder / "tiny.yaml"), "-o", str(folder), "-q", "--crosscheck", "torch").code == 0
+    saved = str(folder / "tiny" / "profile.json")
+    assert counters("profile", saved, "--no-crosscheck", "--format", "json") == ["torch"]
+    result = run("profile", saved, "--crosscheck", "fvcore")
+    assert (result.code, result.out) == (2, "")
+    assert "--crosscheck needs a network" in result.err
 
 
 def test_a_saved_profile_is_shown_without_torch(tmp_path: Path) -> None:
@@ -339,6 +397,44 @@ def test_help_does_not_load_torch() -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "crosscheck" in result.stdout
+
+
+def test_a_command_is_loaded_when_it_is_called() -> None:
+    """The list of commands loads none of them, a command no other."""
+    code = (
+        "import sys\nfrom profiler.cli import cli\n"
+        "def loaded():\n    return [name for name in sys.modules if name.startswith('profiler.cli.commands.')]\n"
+        "cli(['--help'], standalone_mode=False)\nbefore = loaded()\n"
+        "cli(['models', '--help'], standalone_mode=False)\nprint(before, loaded())"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "[] ['profiler.cli.commands.models']"
+
+
+def test_the_list_of_commands_has_the_first_line_of_each() -> None:
+    """It is read from the files, and is what click would say of the loaded command."""
+    context = click.Context(cli)
+    text = run("--help", width=200).out
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command is not None
+        (line,) = (line for line in text.splitlines() if line.strip().startswith(f"{name} "))
+        start = line.split(maxsplit=1)[1].removesuffix("...")
+        assert start
+        assert command.get_short_help_str(1000).startswith(start)
+
+
+def test_a_wrong_name_gets_the_nearest() -> None:
+    """Of a command, of an option."""
+    for words, near in (
+        (["profil"], "no such command 'profil', did you mean 'profile'?"),
+        (["croscheck", "x"], "no such command 'croscheck', did you mean 'crosscheck'?"),
+        (["profile", "--outptu", "x"], "--output"),
+    ):
+        result = run(*words)
+        assert result.code == 2
+        assert near in result.err
+    assert "did you mean" not in run("zzzzzz").err
 
 
 def test_the_module_is_the_command() -> None:

@@ -1,18 +1,121 @@
-"""The options that say what of a network is profiled, and on what: read from the command line, put into a config."""
+"""The options that commands share; those that belong together reach a command as one argument."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from profiler import catalog
+from profiler.cli.delivery import Delivery
+
 if TYPE_CHECKING:
     from profiler.config import Config
     from profiler.profiles import Profile
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+TABLE_FORMATS = tuple(name for name in catalog.formats() if name != "json")
+"""The formats of what is about several networks; a JSON file is of one."""
+
+
+class Names(click.ParamType[Any]):
+    """``csv,markdown`` → a tuple of known names."""
+
+    def __init__(self, known: Sequence[str], what: str) -> None:
+        self.name = "NAME,…"
+        self._known = known
+        self._what = what
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        names = tuple(dict.fromkeys(name.strip() for name in value.split(",")))
+        for name in names:
+            if name not in self._known:
+                self.fail(f"{name!r} is not {self._what}, expected some of {', '.join(self._known)}", param, ctx)
+        return names
+
+
+def _bundled(name: str, make: Callable[..., Any], keys: Sequence[str], options: Sequence[Decorator]) -> Decorator:
+    """Gives a command ``options`` (help shows the last one first) as one argument, ``make`` of their values."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def with_one(**given: Any) -> Any:
+            own = {key: given.pop(key) for key in keys}
+            return command(**{name: make(**own)}, **given)
+
+        decorated: Callable[..., Any] = with_one
+        for option in options:
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
+
+
+sources = click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
+quiet = click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+strict = click.option("--strict", is_flag=True, help="Fail where an operation has no rule.")
+
+
+def delivered(what: str, formats: Sequence[str] = TABLE_FORMATS) -> Decorator:
+    """``--output``, ``--format`` and ``--quiet`` as one argument ``to``; ``what`` is written in these formats."""
+    return _bundled(
+        "to",
+        functools.partial(Delivery, known=tuple(formats)),
+        ("output", "formats", "quiet"),
+        (
+            quiet,
+            click.option(
+                "--format",
+                "formats",
+                type=Names(formats, "a format"),
+                help=f"{', '.join(formats)}: write or print these.",
+            ),
+            click.option("--output", "-o", type=click.Path(path_type=Path), help=f"Write {what} to this folder."),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """By which convention and views profiles are shown."""
+
+    convention: str | None
+    views: tuple[str, ...]
+
+    def of(self, profile: Profile) -> Profile:
+        """The profile by the convention and the views of the command line, on top of its own."""
+        return (profile if self.convention is None else profile.by(self.convention)).seen_as(*self.views)
+
+
+_VIEWS_HELP = {
+    "pointwise_as_linear": "Sort 1×1 convolutions under linear.",
+    "depthwise_apart": "Set convolutions that do not mix channels apart.",
+}
+
+seen_as = _bundled(
+    "seen",
+    lambda convention, **views: Seen(convention, tuple(name for name, given in views.items() if given)),
+    ("convention", *catalog.views()),
+    (
+        *(
+            click.option(f"--{name.replace('_', '-')}", is_flag=True, help=_VIEWS_HELP.get(name))
+            for name in reversed(catalog.views())
+        ),
+        click.option(
+            "--convention",
+            type=click.Choice(catalog.conventions()),
+            help="By whose count the headline is; the config's by default, which is exact if it says nothing.",
+        ),
+    ),
+)
+"""The options that say how profiles are summed up and sorted into kinds, as one argument ``seen``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +155,11 @@ class WhatToProfile:
         return profile.excluding(*self.exclude) if self.exclude else profile
 
 
-def what_to_profile(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command these options, as one argument ``what``."""
-
-    @functools.wraps(command)
-    def with_what(
-        shapes: tuple[str, ...],
-        inputs_from: str | None,
-        method: str | None,
-        part: str | None,
-        exclude: tuple[str, ...],
-        cache: int | None,
-        **others: Any,
-    ) -> Any:
-        return command(what=WhatToProfile(shapes, inputs_from, method, part, exclude, cache), **others)
-
-    options = (
+what_to_profile = _bundled(
+    "what",
+    WhatToProfile,
+    ("shapes", "inputs_from", "method", "part", "exclude", "cache"),
+    (
         click.option(
             "--exclude",
             multiple=True,
@@ -94,8 +186,6 @@ def what_to_profile(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="SHAPE",
             help="The shape of a target's input, 1x3x224x224 or 1x128:int64; once for each input.",
         ),
-    )
-    decorated: Callable[..., Any] = with_what
-    for option in options:
-        decorated = option(decorated)
-    return decorated
+    ),
+)
+"""The options that say what of a network is profiled, and on what, as one argument ``what``."""

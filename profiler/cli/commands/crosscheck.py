@@ -1,0 +1,44 @@
+"""Compare the MACs of each layer with other counters' figures; every difference has a reason.
+
+Asks the counters of the config, or fvcore.  Exits with 1 where a difference is unexplained, or where no counter
+could be asked; one that fails or takes too long is reported as that.
+"""
+
+from __future__ import annotations
+
+import click
+
+from profiler import catalog
+from profiler.cli.delivery import Delivery
+from profiler.cli.ending import Command, fail
+from profiler.cli.options import Names, WhatToProfile, delivered, what_to_profile
+from profiler.cli.sources import profile_all, read_sources
+
+
+@click.command(cls=Command, help=__doc__)
+@click.argument("source", metavar="SOURCE")
+@click.option(
+    "--against",
+    type=Names(catalog.counters(), "a counter"),
+    help="Which counters to ask: fvcore, torch, thop, …",
+)
+@delivered("the comparison", catalog.formats())
+@what_to_profile
+def command(source: str, against: tuple[str, ...] | None, to: Delivery, what: WhatToProfile) -> None:
+    from profiler.config import DEFAULT_COUNTERS
+    from profiler.crosschecks import unexplained
+    from profiler.render import crosscheck_report
+
+    to.check()
+    (found,) = read_sources((source,), what)
+    if against is not None or found.config is not None:
+        asked = against or (found.config and found.config.crosscheck) or DEFAULT_COUNTERS
+        found = found.against(asked, "against")
+    (profile,) = profile_all([found], quiet=to.quiet)
+    to.report(crosscheck_report(profile), profile.name)
+    open_rows = unexplained(profile.agreement)
+    if len(open_rows):
+        fail(f"{profile.name}: {len(open_rows)} differences are unexplained")
+    if not any(counter.status == "ok" for counter in profile.counters):
+        reasons = "; ".join(f"{c.counter} {c.status}: {c.message}" for c in profile.counters) or "none was asked"
+        fail(f"{profile.name}: nothing to compare with: {reasons}")

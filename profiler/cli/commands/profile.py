@@ -1,0 +1,131 @@
+"""Profile networks: what each layer costs.
+
+With --output, every table goes to a folder of the network's name, in the formats asked for.  With --format
+alone, that one format is printed instead of the tables for people: of several networks, json is a list, and csv
+one table whose first column is the network.  Other counters, some of which run the network for real, are asked where
+a config or --crosscheck says so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from profiler import catalog
+from profiler.cli.delivery import Delivery, check_folder, check_names, main_file, print_document, show
+from profiler.cli.ending import Command
+from profiler.cli.options import Names, Seen, WhatToProfile, delivered, seen_as, sources, strict, what_to_profile
+from profiler.cli.sources import Source, profile_all, read_sources
+from profiler.errors import OutputError
+from profiler.streams import complain
+
+if TYPE_CHECKING:
+    from profiler.profiles import Profile
+
+
+@click.command(cls=Command, help=__doc__)
+@sources
+@delivered("the tables", catalog.formats())
+@strict
+@click.option("--depth", type=click.IntRange(min=0), metavar="N", help="Show the tree of modules down to depth N.")
+@click.option(
+    "--crosscheck",
+    "counters",
+    type=Names(catalog.counters(), "a counter"),
+    help="Ask these counters as well: fvcore, torch, thop, …",
+)
+@click.option("--no-crosscheck", is_flag=True, help="Do not ask the counters that a config names.")
+@seen_as
+@click.option(
+    "--picture", type=click.Path(path_type=Path), help="Save what the terminal shows as an SVG picture (.svg)."
+)
+@what_to_profile
+def command(
+    sources: tuple[str, ...],
+    to: Delivery,
+    strict: bool,
+    depth: int | None,
+    counters: tuple[str, ...] | None,
+    no_crosscheck: bool,
+    seen: Seen,
+    picture: Path | None,
+    what: WhatToProfile,
+) -> None:
+    to.check()
+    _check_picture(picture)
+    if counters is not None and no_crosscheck:
+        raise click.UsageError("--crosscheck and --no-crosscheck say the opposite; give one of them")
+    found = read_sources(sources, what)
+    if counters is not None:
+        found = [source.against(counters, "crosscheck") for source in found]
+    elif no_crosscheck:
+        found = [source.alone() for source in found]
+    if to.output is not None:
+        check_names([(source.typed, source.name) for source in found])
+    profiles = [seen.of(profile) for profile in profile_all(found, strict=strict, quiet=to.quiet)]
+    if to.output is not None:
+        for source, profile in zip(found, profiles, strict=True):
+            _write(to.output, source, profile, to.formats, depth)
+    if picture is not None:
+        _draw(picture, profiles, depth)
+    if to.printed_format is not None:
+        print_document(_as_format(profiles, to.printed_format, depth), to.printed_format)
+    elif not to.quiet:
+        from profiler.render.screen import screen_report
+
+        for profile in profiles:
+            show(screen_report(profile, depth))
+        if to.output is not None:
+            complain(f"Written: {', '.join(str(to.output / profile.name) for profile in profiles)}")
+
+
+def _check_picture(path: Path | None) -> None:
+    """Raise, before any work, for a picture of a format that is not written."""
+    if path is None:
+        return
+    if path.suffix.lower() != ".svg":
+        raise OutputError(f"{path}: --picture: expected a name that ends in .svg, the one format that is written")
+    if os.path.isdir(path):
+        raise OutputError(f"{path}: --picture: cannot be written: is a folder")
+    check_folder(path.parent)
+
+
+def _write(output: Path, source: Source, profile: Profile, formats: Sequence[str] | None, depth: int | None) -> None:
+    """Write a profile's tables, those of its config in the config's formats unless others are asked for."""
+    from profiler.files import remove_leftovers, write_files
+    from profiler.render import profile_report, render_files
+
+    wanted = None if source.config is None else source.config.report
+    report = profile_report(profile, None if wanted is None else wanted.tables, depth)
+    files = render_files(report, tuple(formats or (catalog.formats() if wanted is None else wanted.formats)))
+    # What an earlier run left of a cross-check would not be of this profile.
+    stale = () if profile.counters else (f"{profile.name}/crosscheck.csv", f"{profile.name}/crosscheck.md")
+    remove_leftovers(output / profile.name)
+    write_files(output, {f"{profile.name}/{name}": text for name, text in files.items()}, stale=stale)
+
+
+def _draw(path: Path, profiles: Sequence[Profile], depth: int | None) -> None:
+    from profiler.files import write_text
+    from profiler.render.picture import svg_picture
+    from profiler.render.screen import screen_report
+
+    write_text(path, svg_picture([screen_report(profile, depth) for profile in profiles]))
+
+
+def _as_format(profiles: Sequence[Profile], name: str, depth: int | None) -> str:
+    """One format of profiles as one document: the layers as CSV, the summary as Markdown, the profile as JSON."""
+    from profiler.render import profile_report, render_files
+
+    if name == "csv" and len(profiles) > 1:
+        from profiler.render.formats.csv import csv_text
+        from profiler.schema import joined
+
+        return csv_text(joined("network", {profile.name: profile.layers for profile in profiles}))
+    texts = [main_file(render_files(profile_report(profile, depth=depth), (name,)), "layers") for profile in profiles]
+    if name == "json" and len(texts) > 1:
+        return "[\n" + ",\n".join(text.rstrip("\n") for text in texts) + "\n]\n"
+    return "\n".join(texts)

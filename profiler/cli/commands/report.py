@@ -1,0 +1,83 @@
+"""Write the tables of several networks, their comparison, and an index page that sums them up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from profiler import catalog
+from profiler.cli.delivery import check_folder, check_names
+from profiler.cli.ending import Command, fail
+from profiler.cli.options import WhatToProfile, quiet, sources
+from profiler.cli.sources import Source, profile_all, read_sources
+from profiler.streams import complain
+
+if TYPE_CHECKING:
+    from profiler.render import Report
+
+
+@click.command(cls=Command, help=__doc__)
+@sources
+@click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 where the folder is not up to date.")
+@quiet
+def command(sources: tuple[str, ...], output: Path, check: bool, quiet: bool) -> None:
+    from profiler.files import remove_leftovers, write_files
+    from profiler.render import RESERVED_NAMES, collection_files
+
+    found = read_sources(sources, WhatToProfile())
+    check_names([(source.typed, source.name) for source in found], RESERVED_NAMES)
+    check_folder(output)
+    profiles = profile_all(found, quiet=quiet)
+    wanted = [(profile, *_wanted(source)) for source, profile in zip(found, profiles, strict=True)]
+    files = collection_files(wanted, _rewritings(found))
+    if check:
+        stale = _stale(output, files)
+        if stale:
+            fail(f"{output} is not up to date: {', '.join(stale)}")
+        return
+    remove_leftovers(output)
+    write_files(output, files)
+    if not quiet:
+        complain(f"{output}: {len(files)} files")
+
+
+def _wanted(source: Source) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+    """The formats and tables that a config asks for; all of them for a saved profile."""
+    if source.config is None:
+        return catalog.formats(), None
+    return source.config.report.formats, source.config.report.tables
+
+
+def _rewritings(sources: Sequence[Source]) -> list[Report]:
+    """The reports on the configs that have rewrites; without measured differences, which depend on the machine."""
+    reports = []
+    for source in sources:
+        if source.config is not None and source.config.rewrites:
+            from profiler.render import rewriting_report
+            from profiler.rewriting import rewrite_config
+
+            result = rewrite_config(source.config)
+            reports.append(rewriting_report(result.before, result.after, result.statements(), result.reasons_left()))
+    return reports
+
+
+def _stale(output: Path, files: Mapping[str, str]) -> list[str]:
+    """The files that are not as they would be made now, and those that would not be made any more."""
+    from profiler.files import is_leftover
+
+    there = {
+        path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file() and not is_leftover(path)
+    }
+    gone = [f"{name} (no longer made)" for name in sorted(there - set(files))]
+    return [name for name, text in files.items() if not _is_current(output / name, text)] + gone
+
+
+def _is_current(path: Path, text: str) -> bool:
+    try:
+        return path.is_file() and path.read_bytes() == text.encode("utf-8", "backslashreplace")
+    except OSError:
+        return False

@@ -1,0 +1,28 @@
+"""Profile a network before and after its config's rewrites, and check that they are equivalent.
+
+Exits with 1 where the largest difference on real, seeded tensors is above the config's tolerance.
+"""
+
+from __future__ import annotations
+
+import click
+
+from profiler.cli.delivery import Delivery
+from profiler.cli.ending import Command, fail
+from profiler.cli.options import delivered
+
+
+@click.command(cls=Command, help=__doc__)
+@click.argument("source", metavar="CONFIG")
+@delivered("the tables")
+def command(source: str, to: Delivery) -> None:
+    from profiler.config import load_config
+    from profiler.render import rewriting_report
+    from profiler.rewriting import rewrite_config
+
+    to.check()
+    result = rewrite_config(load_config(source))
+    name = result.before.name
+    to.report(rewriting_report(result.before, result.after, result.findings(), result.reasons_left()), name)
+    if not result.equivalence.passed:
+        fail(f"{name}: {result.verdict()}")

@@ -1,0 +1,102 @@
+"""Where a command's results go: to a folder, to standard output in one format, or to the terminal as tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from profiler.errors import OutputError
+from profiler.streams import machine_text, screen_width, write_document
+
+if TYPE_CHECKING:
+    from profiler.render import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What ``--output``, ``--format`` and ``--quiet`` say; without ``formats`` files are in all that are ``known``."""
+
+    output: Path | None
+    formats: tuple[str, ...] | None
+    quiet: bool
+    known: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Raise, before any work, where several formats would be printed, or nothing can be written."""
+        if self.output is None and self.formats is not None and len(self.formats) > 1:
+            raise click.UsageError("--format without --output prints one format; give --output to write several")
+        check_folder(self.output)
+
+    @property
+    def printed_format(self) -> str | None:
+        """The one format that is printed in the place of tables for people, if one is."""
+        return self.formats[0] if self.formats is not None and self.output is None and not self.quiet else None
+
+    def report(self, report: Report, folder: str = "") -> None:
+        """Write a report to ``folder`` below the output, or print it: in one format, or for people."""
+        from profiler.files import write_files
+        from profiler.render import render_files
+
+        if self.output is not None:
+            files = render_files(report, self.formats or self.known)
+            write_files(self.output, {str(PurePosixPath(folder, name)): text for name, text in files.items()})
+        if self.printed_format is not None:
+            print_document(main_file(render_files(report, (self.printed_format,))), self.printed_format)
+        elif not self.quiet:
+            show(report)
+
+
+def check_folder(output: Path | None, option: str = "output") -> None:
+    """Raise OutputError, before any work, for a place where nothing can be written."""
+    if output is None:
+        return
+    probe = next(folder for folder in (output, *output.absolute().parents) if os.path.lexists(folder))
+    if not os.path.isdir(probe) or not os.access(probe, os.W_OK):  # a loop of links is no folder
+        raise OutputError(f"{output}: --{option}: cannot be written, expected a folder that can")
+
+
+def check_names(names: Sequence[tuple[str, str]], reserved: Sequence[str] = ()) -> None:
+    """Two networks of one name would write into one folder, on some systems also where only the case differs.
+
+    ``names`` are those of the networks, each with its source.  Raises ConfigError.
+    """
+    from profiler.errors import ConfigError
+    from profiler.files import same_folder
+
+    taken = {same_folder(name): name for name in reserved}
+    seen: dict[str, str] = {}
+    for source, name in names:
+        key = same_folder(name)
+        if key in taken:
+            raise ConfigError(
+                f"{source}: name: {name!r} is the name of {taken[key]}, which the report writes itself; "
+                "give the network another one"
+            )
+        if key in seen:
+            raise ConfigError(f"{source}: name: {name!r} is the name of {seen[key]} too; they share a folder")
+        seen[key] = source
+
+
+def main_file(files: Mapping[str, str], table: str = "") -> str:
+    """The one of a report's files that stands for it where one is printed: the whole of it, ``table``, or the last."""
+    by_stem = {PurePosixPath(name).stem: text for name, text in files.items()}
+    return next((by_stem[stem] for stem in ("summary", "profile", table) if stem in by_stem), [*files.values()][-1])
+
+
+def print_document(text: str, format_name: str = "") -> None:
+    """Print a document, or a part of one: text that holds nothing which acts on a terminal, or a file's."""
+    stream: TextIO = click.get_current_context().obj
+    write_document(stream, machine_text(stream, text), is_json=format_name == "json")
+
+
+def show(report: Report) -> None:
+    """Print a report as wide as the terminal is; 100 columns where the output is no terminal."""
+    from profiler.render.screen import on_screen
+
+    stream: TextIO = click.get_current_context().obj
+    write_document(stream, on_screen(report, stream, screen_width(stream)))

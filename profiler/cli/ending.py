@@ -1,0 +1,78 @@
+"""How a command ends: its exit code, and the one line that says what is wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import click
+
+from profiler.errors import ProfilerError, UncountedError
+from profiler.printable import one_line
+from profiler.streams import ReaderGone, Stopped, complain, document_apart
+
+BAD_INPUT = 2
+NOT_AS_IT_SHOULD_BE = 1
+"""Exit codes: what was asked for cannot be done; it was done and the answer is not the wanted one."""
+
+BY_A_SIGNAL = 128
+"""With the signal's number added, the exit code of a command that a signal ended, as shells have it."""
+
+SIGINT, SIGPIPE = 2, 13
+
+
+class Command(click.Command):
+    """A command whose document alone reaches standard output; what networks print goes to standard error.
+
+    It has the option ``--debug``, without which an error that the user can mend is one line.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(click.Option(["--debug"], is_flag=True, help="Show the traceback of an error."))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        debug = ctx.params.pop("debug")
+        with document_apart() as document:
+            ctx.obj = document
+            try:
+                with _errors_in_one_line(debug):
+                    return super().invoke(ctx)
+            except Stopped as stopped:  # click would print a blank line first
+                _stop(stopped)
+
+
+def fail(message: str, code: int = NOT_AS_IT_SHOULD_BE) -> NoReturn:
+    """Say in one line what is wrong, and end the command with ``code``."""
+    complain(f"profiler: {one_line(message)}")
+    raise SystemExit(code)
+
+
+@contextlib.contextmanager
+def _errors_in_one_line(debug: bool) -> Iterator[None]:
+    """What the user can mend becomes one line on the error stream, without a traceback unless asked for."""
+    try:
+        yield
+    except UncountedError as error:
+        _report(error, debug, NOT_AS_IT_SHOULD_BE)
+    except ProfilerError as error:
+        _report(error, debug, BAD_INPUT)
+    except (Exception, KeyboardInterrupt, SystemExit, ReaderGone):
+        raise
+    except BaseException as error:
+        _report(error, debug, BAD_INPUT)
+
+
+def _report(error: BaseException, debug: bool, code: int) -> NoReturn:
+    if debug:
+        complain("".join(traceback.format_exception(error)).rstrip("\n"))
+    kind = "" if isinstance(error, ProfilerError) else f"{type(error).__name__} was raised: "
+    fail(kind + str(error), code)
+
+
+def _stop(stopped: Stopped) -> NoReturn:
+    """Say in one line which signal ended the command, and end it as shells expect."""
+    complain("profiler: interrupted" if stopped.number == SIGINT else f"profiler: stopped by {stopped}")
+    raise SystemExit(BY_A_SIGNAL + stopped.number)

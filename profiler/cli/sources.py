@@ -1,0 +1,122 @@
+"""What a command is given → profiles: a config, a saved profile, or a target that is named."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from profiler.cli.options import WhatToProfile
+from profiler.errors import ConfigError, ProfilerError, UncountedError
+from profiler.printable import visible
+from profiler.streams import HEIGHT, screen_width
+
+if TYPE_CHECKING:
+    from profiler.config import Config
+    from profiler.profiles import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source as it was typed, and the config or the saved profile that it stands for."""
+
+    typed: str
+    config: Config | None = None
+    saved: Profile | None = None
+
+    @property
+    def name(self) -> str:
+        """The network's name."""
+        return (self.config or self.saved).name  # type: ignore[union-attr]
+
+    def against(self, counters: Sequence[str], option: str) -> Source:
+        """The same source, its network to be counted by ``counters`` as well; ``option`` is what asked for that."""
+        if self.config is None:
+            raise click.UsageError(f"--{option} needs a network; a saved profile holds what its counters reported")
+        return replace(self, config=self.config.model_copy(update={"crosscheck": tuple(counters)}))
+
+    def alone(self) -> Source:
+        """The same source, and no counter is asked; what a saved profile holds stays."""
+        return self if self.config is None else self.against((), "no-crosscheck")
+
+    def profile(self, *, strict: bool = False) -> Profile:
+        """What the network costs, with what the counters of its config report.  Raises ProfilerError."""
+        if self.config is None:
+            assert self.saved is not None
+            if strict and not self.saved.complete:
+                raise UncountedError(f"{self.typed}: strict mode: the saved profile is partial; its summary says why")
+            return self.saved
+        from profiler.api import profile_config
+
+        try:
+            return profile_config(self.config, strict=strict)
+        except ProfilerError as error:
+            raise type(error)(f"{self.typed}: {error}") from error
+
+
+def read_sources(typed: Sequence[str], what: WhatToProfile) -> list[Source]:
+    """Read every source before anything is profiled, so that a mistake in the last costs nothing."""
+    found = [_read(source, what) for source in typed]
+    if what.shapes and not any(_is_target(source) for source in typed):
+        raise click.UsageError("--input goes with a target; a config and a saved profile have their own inputs")
+    return found
+
+
+def _is_target(source: str) -> bool:
+    return ":" in source and not source.endswith((".yaml", ".yml", ".json"))
+
+
+def _read(source: str, what: WhatToProfile) -> Source:
+    if source.endswith(".json"):
+        from profiler.profiles import load_profile
+
+        return Source(source, saved=what.of_saved(load_profile(source)))
+    from profiler.config import load_config, quick_config
+
+    if _is_target(source):
+        return Source(source, what.of_network(quick_config(source, what.shapes)))
+    if source.endswith(".py") or (not source.endswith((".yaml", ".yml")) and not Path(source).exists()):
+        from profiler.models.targets import expected_for
+
+        hint = expected_for(source)
+        raise ConfigError(f"{source}: expected a config (.yaml), a saved profile (.json) or a target: {hint}")
+    return Source(source, what.of_network(load_config(source)))
+
+
+def profile_all(sources: Sequence[Source], *, strict: bool = False, quiet: bool) -> list[Profile]:
+    """The profiles of all sources, with a bar on a terminal unless ``quiet``."""
+    profiles = []
+    with _progress(len(sources), quiet) as advance:
+        for source in sources:
+            advance(source.name)
+            profiles.append(source.profile(strict=strict))
+    return profiles
+
+
+@contextlib.contextmanager
+def _progress(total: int, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """A bar on the terminal's error stream where there is more than one network to wait for."""
+    if quiet or total < 2 or not sys.stderr.isatty():
+        yield lambda name: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns, console=Console(stderr=True, width=screen_width(sys.stderr), height=HEIGHT), transient=True
+    ) as progress:
+        task = progress.add_task("", total=total)
+        started = False
+
+        def advance(name: str) -> None:
+            nonlocal started
+            progress.update(task, description=visible(name), advance=int(started))
+            started = True
+
+        yield advance
