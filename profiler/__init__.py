@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from profiler.models.torchvision_ops import import_torchvision
     from profiler.opcount import OpCount, Term, contraction, each
     from profiler.profiles import Profile, load_profile
-    from profiler.records import TensorSpec
     from profiler.rules import free, rule, rules_replaced
+    from profiler.signatures import TensorSpec
 
 _HOMES = {
     "Config": "profiler.config",

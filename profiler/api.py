@@ -25,7 +25,8 @@ from profiler.profiles import Profile
 from profiler.records import ROOT, CounterRecord, Mode, Trace
 from profiler.subjects import Subject, configured, given, next_step_told, packed, part_of
 from profiler.tables import total_count
-from profiler.tracing import Inputs, trace, trace_for_real, unaffected_by_caller
+from profiler.traces import trace, trace_for_real
+from profiler.tracing import Inputs, unaffected_by_caller
 from profiler.tracing.depth import room_for_deep_networks
 from profiler.tracing.state import kept_state
 

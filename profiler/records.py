@@ -7,12 +7,12 @@ reporting side can read a saved profile without torch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal
 
-from profiler.errors import DataDependentError
 from profiler.opcount import OpCount, Term, total
+from profiler.signatures import IN_A_BYTE, Signature, TensorSpec
 
 ROOT = "(root)"
 """How the network itself, whose fully qualified name is empty, is named in tables."""
@@ -54,86 +54,129 @@ operation read.
 """
 
 
-IN_A_BYTE = {"quint4x2": 2, "quint2x4": 4}
-"""How many elements of a dtype share a byte, where it is more than one."""
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One call of one operation: where it ran and what it touched, and nothing about what it costs.
+
+    ``module`` is the fully qualified name of the innermost module that was running ("" for the network itself) and
+    ``module_call`` says during which of its calls, counted from 1.  ``phase`` is ``"recompute"`` for a forward
+    operation that runs again during the backward pass (activation checkpointing).  ``within`` is the kind of work that
+    a running function says its parts are.  ``source`` is the number of the forward event that this is the gradient of.
+    ``part_of`` is the number of the signature of a whole operation whose kind the arithmetic of this one gets.
+    ``parameters`` names the parameters that it reads, or that what it reads is made of.  ``reads``,
+    ``writes`` and ``makes`` are numbers of storages: those of its operands, those that it writes to, and those of its
+    results that are new; ``blanks`` are those it reads that no operation wrote to.
+    """
+
+    signature: int
+    module: str
+    module_call: int
+    phase: Phase
+    within: str | None = None
+    source: int | None = None
+    part_of: int | None = None
+    parameters: tuple[str, ...] = ()
+    blanks: tuple[int, ...] = ()
+    reads: tuple[int, ...] = ()
+    writes: tuple[int, ...] = ()
+    makes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class TensorSpec:
-    """What a rule may know of a tensor: its shape and dtype, and whether it is a parameter.
+class Answer:
+    """What a rule says of one signature.
 
-    ``parameter`` is true for a parameter, a view of one, and whatever is computed from parameters alone
-    (a cast or normalised weight).  ``stored`` is the number of elements that a sparse tensor holds, missing for a
-    dense one.
+    ``kind`` is ``"movement"`` for what is free and ``"uncounted"`` for what has no rule or whose rule cannot say;
+    ``reason`` says why then.  ``data_dependent`` is true where the reason is that no values were known.
     """
 
-    shape: tuple[int, ...]
-    dtype: str = "float32"
-    parameter: bool = False
-    stored: int | None = None
+    kind: str
+    status: Status
+    terms: tuple[Term, ...] = ()
+    reason: str = ""
+    data_dependent: bool = False
+    count: OpCount = field(init=False, compare=False, repr=False)
 
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return prod(self.shape)
-
-    @property
-    def is_complex(self) -> bool:
-        return self.dtype.startswith("complex")
-
-    @property
-    def is_arithmetic(self) -> bool:
-        """Whether work on it is counted: floating-point, complex and quantised tensors, not integers and booleans."""
-        return self.dtype.startswith(("float", "bfloat", "complex", "qint", "quint"))
-
-    @property
-    def zeros(self) -> tuple[tuple[int, int], ...]:
-        """For each dimension, how many zeros an explicit padding put in front and behind; empty where none is known."""
-        return ()
-
-    @property
-    def values(self) -> Any:
-        """The numbers in a real tensor as nested lists, for a rule whose cost depends on them.
-
-        Raises DataDependentError where there are none, as on the meta device.
-        """
-        raise DataDependentError("the values of a tensor are known in a real run only")
-
-    @property
-    def positions(self) -> tuple[tuple[int, ...], ...]:
-        """Where the stored elements of a real sparse tensor are: for each dimension, the index of every element.
-
-        Raises DataDependentError as ``values`` does.
-        """
-        raise DataDependentError("the positions of stored elements are known in a real run only")
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "count", total(self.terms))
 
 
 @dataclass(frozen=True, slots=True)
 class OpCall:
-    """One call of one operation.
+    """One call of one operation with what it costs: an event, its signature, and the answer to that.
 
-    ``module`` is the fully qualified name of the innermost module that was running ("" for the network
-    itself) and ``module_call`` says during which of its calls, counted from 1.  ``phase`` is
-    ``"recompute"`` for a forward operation that runs again during the backward pass (activation checkpointing).
-    ``terms`` is empty for an operation that is free, and for one that is uncounted.  ``overload`` is ``"padding"`` for
-    a convolution whose padding is a word (``"same"``), which is an operator of its own to other counters, else empty.
+    ``kind`` is that of the answer, or the one that the call's place gives it (a gradient has the kind of the forward
+    operation that it is of).
     """
 
-    op: str
+    event: Event
+    signature: Signature
+    answer: Answer
     kind: str
-    status: Status
-    module: str
-    module_call: int
-    phase: Phase
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    terms: tuple[Term, ...] = ()
-    overload: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        op: str,
+        kind: str,
+        status: Status,
+        module: str,
+        module_call: int,
+        phase: Phase,
+        inputs: tuple[TensorSpec, ...],
+        outputs: tuple[TensorSpec, ...],
+        terms: tuple[Term, ...] = (),
+        overload: str = "",
+    ) -> OpCall:
+        """A call of which the tensors alone are known, not its other arguments."""
+        signature = Signature.of_tensors(op, inputs, outputs, overload)
+        return cls(Event(0, module, module_call, phase), signature, Answer(kind, status, terms), kind)
+
+    @property
+    def op(self) -> str:
+        return self.signature.op
+
+    @property
+    def overload(self) -> str:
+        return self.signature.overload
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        return self.signature.inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        return self.signature.outputs
+
+    @property
+    def module(self) -> str:
+        return self.event.module
+
+    @property
+    def module_call(self) -> int:
+        return self.event.module_call
+
+    @property
+    def phase(self) -> Phase:
+        return self.event.phase
+
+    @property
+    def status(self) -> Status:
+        return self.answer.status
+
+    @property
+    def reason(self) -> str:
+        """Why the call is uncounted."""
+        return self.answer.reason
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        return self.answer.terms
 
     @property
     def count(self) -> OpCount:
         """What the call costs; nothing where it is uncounted."""
-        return total(self.terms)
+        return self.answer.count
 
     @property
     def macs_on_padding(self) -> int:
@@ -240,6 +283,10 @@ class Excluded:
     whole: Trace
 
 
+FILLED_OUTSIDE = "its forward reads memory that no operation has written: what did is not counted"
+"""The reason of what is unseen where arithmetic reads memory that no operation wrote to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unseen:
     """Work of ``module`` that is not among the calls, and why it is not: counts are lower bounds then."""
@@ -249,12 +296,29 @@ class Unseen:
 
 
 @dataclass(frozen=True, slots=True)
+class Recording:
+    """What one run of one network did, before anything of it is priced.
+
+    ``parameters`` do not say yet what they are used for.  ``real_run`` is empty for a run on the meta device; for one
+    that had to run on real tensors it says why.  ``unseen`` says what may be missing among the events.
+    """
+
+    signatures: tuple[Signature, ...]
+    events: tuple[Event, ...]
+    modules: tuple[ModuleRecord, ...]
+    parameters: tuple[ParameterRecord, ...]
+    real_run: str = ""
+    unseen: tuple[Unseen, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
-    """All that one trace of one network recorded.
+    """All that one run of one network did, with what it costs: a :class:`Recording` that was priced.
 
     ``real_run`` is empty for a trace on the meta device; for one that had to run on real tensors it says why.
     ``data_dependent`` names the operations that are uncounted because their cost depends on data; ``unseen`` says what
-    else may be missing.  ``excluded`` is what was left out of the other fields, if anything was.
+    else may be missing.  ``excluded`` is what was left out of the other fields, if anything was.  ``signatures`` and
+    their ``answers`` are those of all calls, in the order of the recording.
     """
 
     calls: tuple[OpCall, ...]
@@ -264,6 +328,8 @@ class Trace:
     data_dependent: tuple[str, ...] = ()
     unseen: tuple[Unseen, ...] = ()
     excluded: Excluded | None = None
+    signatures: tuple[Signature, ...] = ()
+    answers: tuple[Answer, ...] = ()
 
     @property
     def whole(self) -> Trace:

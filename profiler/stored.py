@@ -45,10 +45,10 @@ from profiler.records import (
     ParameterRecord,
     Phase,
     Status,
-    TensorSpec,
     Trace,
     Unseen,
 )
+from profiler.signatures import TensorSpec
 
 SCHEMA = "static-flop-profiler/profile"
 SCHEMA_VERSION = 1
@@ -409,7 +409,7 @@ def _explain(problems: list[ErrorDetails], data: Mapping[str, Any]) -> str:
 
 
 def _call(item: _Call) -> OpCall:
-    return OpCall(
+    return OpCall.of(
         item["op"],
         item["kind"],
         item["status"],

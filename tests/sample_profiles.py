@@ -8,17 +8,8 @@ from typing import Literal
 
 from profiler.opcount import OpCount, Term, contraction, each
 from profiler.profiles import Profile
-from profiler.records import (
-    CounterFigure,
-    CounterRecord,
-    Mode,
-    ModuleRecord,
-    OpCall,
-    ParameterRecord,
-    Status,
-    TensorSpec,
-    Trace,
-)
+from profiler.records import CounterFigure, CounterRecord, Mode, ModuleRecord, OpCall, ParameterRecord, Status, Trace
+from profiler.signatures import TensorSpec
 
 Shape = tuple[int, ...]
 
@@ -53,7 +44,7 @@ class Network:
         """One module that calls one operation."""
         weights = weights or {}
         specs = tuple(TensorSpec(shape, parameter=True) for shape in weights.values())
-        call = OpCall(
+        call = OpCall.of(
             op, kind, status, name, 1, "forward", (TensorSpec(self.shape), *specs), (TensorSpec(out),), tuple(terms)
         )
         self.calls.append(call)

@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from profiler.cli import cli
 from profiler.config import load_config
 from profiler.profiles import Profile
-from profiler.records import TensorSpec
 from profiler.rules import REGISTRY
+from profiler.signatures import TensorSpec
 from tests import rewrites_page, training_page
 
 ROOT = Path(__file__).parents[1]

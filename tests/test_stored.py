@@ -23,8 +23,10 @@ from profiler.cli import cli
 from profiler.errors import StoredProfileError
 from profiler.opcount import OpCount, Term
 from profiler.profiles import Profile, load_profile
-from profiler.records import CounterFigure, CounterRecord, ModuleRecord, OpCall, ParameterRecord, TensorSpec, Unseen
+from profiler.records import CounterFigure, CounterRecord, ModuleRecord, OpCall, ParameterRecord, Unseen
+from profiler.signatures import TensorSpec
 from tests import sample_profiles
+from tests.changed_calls import changed
 from tests.mutations import as_json, broken_files
 
 
@@ -37,12 +39,12 @@ def sample() -> Profile:
     )
     failed = CounterRecord("thop", "1.0", "failed", "took too long")
     calls = list(profile.trace.calls)
-    calls[0] = replace(
+    calls[0] = changed(
         calls[0], inputs=(*calls[0].inputs, TensorSpec((), "int64"), TensorSpec((5, 0), "float64", stored=3))
     )
     padded = replace(calls[0].terms[0], on_padding=12, masked=7)
-    calls[0] = replace(calls[0], terms=(padded, *calls[0].terms[1:]))
-    calls[2] = replace(calls[2], overload="padding")
+    calls[0] = changed(calls[0], terms=(padded, *calls[0].terms[1:]))
+    calls[2] = changed(calls[2], overload="padding")
     trace = replace(profile.trace, calls=tuple(calls), real_run="it looks at data")
     trace = replace(trace, unseen=(Unseen("", "another process worked on what it is given"),))
     profile = replace(profile, trace=trace, counters=(counted, failed), views=("depthwise_apart",), convention="fvcore")

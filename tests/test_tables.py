@@ -11,13 +11,14 @@ import profiler
 from profiler import tables
 from profiler.formatting import format_table
 from profiler.opcount import COUNT_COLUMNS, contraction, each
-from profiler.records import ModuleRecord, OpCall, ParameterRecord, TensorSpec, Trace
+from profiler.records import ModuleRecord, OpCall, ParameterRecord, Trace
+from profiler.signatures import TensorSpec
 
 
 def call(module: str, kind: str, *terms: object, op: str = "aten::x", status: str = "counted") -> OpCall:
     """A call of an operation on one 2×3 tensor."""
     spec = (TensorSpec((2, 3)),)
-    return OpCall(op, kind, status, module, 1, "forward", spec, spec, terms)  # type: ignore[arg-type]
+    return OpCall.of(op, kind, status, module, 1, "forward", spec, spec, terms)  # type: ignore[arg-type]
 
 
 def parameter(name: str, size: int, *, use: str = "linear", buffer: bool = False) -> ParameterRecord:

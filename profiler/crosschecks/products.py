@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
-from profiler.records import OpCall, TensorSpec
+from profiler.records import OpCall
+from profiler.signatures import TensorSpec
 
 CONVOLUTIONS = tuple(f"aten::conv{n}d" for n in (1, 2, 3))
 TRANSPOSED = tuple(f"aten::conv_transpose{n}d" for n in (1, 2, 3))

@@ -17,10 +17,10 @@ from typing import Any
 
 from profiler.errors import UncountedError
 from profiler.opcount import Term, contraction, each
-from profiler.records import TensorSpec
 from profiler.rules.costs import first
 from profiler.rules.registry import rule
 from profiler.rules.softmax import softmax_of
+from profiler.signatures import TensorSpec
 
 Sizes = tuple[int, ...]
 
@@ -157,7 +157,7 @@ def efficient_attention(
     yield from scaled_dot_product_attention(query, key, value, attn_bias, dropout_p, is_causal, scale=scale, out=out)
 
 
-@rule("aten::_flash_attention_forward", kind="attention")
+@rule("aten::_flash_attention_forward", kind="attention", reads=("cum_seq_q", "cum_seq_k", "seqused_k"))
 def flash_attention_forward(
     query: TensorSpec,
     key: TensorSpec,
@@ -189,13 +189,30 @@ def flash_attention_forward(
         yield from attention_terms(rows, keys, d_k, value.shape[-1], None, dropout_p, scale)
 
 
-@rule("aten::_flash_attention_forward_no_dropout_inplace", kind="attention")
-def flash_attention_forward_inplace(result: TensorSpec, *args: Any, out: Any, **options: Any) -> Iterator[Term]:
+@rule(
+    "aten::_flash_attention_forward_no_dropout_inplace",
+    kind="attention",
+    reads=("cum_seq_q", "cum_seq_k", "seqused_k"),
+)
+def flash_attention_forward_inplace(
+    result: TensorSpec,
+    query: TensorSpec,
+    key: TensorSpec,
+    value: TensorSpec,
+    cum_seq_q: TensorSpec | None,
+    cum_seq_k: TensorSpec | None,
+    *args: Any,
+    seqused_k: TensorSpec | None = None,
+    out: Any,
+    **options: Any,
+) -> Iterator[Term]:
     """As :func:`flash_attention_forward`, into the first argument."""
-    yield from flash_attention_forward(*args, out=out, **options)
+    yield from flash_attention_forward(
+        query, key, value, cum_seq_q, cum_seq_k, *args, seqused_k=seqused_k, out=out, **options
+    )
 
 
-@rule("aten::_efficient_attention_forward", kind="attention")
+@rule("aten::_efficient_attention_forward", kind="attention", reads=("cu_seqlens_q", "cu_seqlens_k", "seqlen_k"))
 def efficient_attention_forward(
     query: TensorSpec,
     key: TensorSpec,

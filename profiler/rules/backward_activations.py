@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from profiler.opcount import OpCount, Term, each
-from profiler.records import TensorSpec
 from profiler.rules.costs import SIGMOID, split_sizes, sum_of
 from profiler.rules.elementwise import per_element
 from profiler.rules.registry import rule
+from profiler.signatures import TensorSpec
 
 PER_ELEMENT = {
     "threshold_backward": OpCount(comparisons=1),  # g where x > threshold, else 0

@@ -16,10 +16,10 @@ from typing import Any
 
 from profiler.errors import UncountedError
 from profiler.opcount import Term, contraction, each
-from profiler.records import TensorSpec
 from profiler.rules.attention import scale_by
 from profiler.rules.backward_activations import softmax_backward
 from profiler.rules.registry import rule
+from profiler.signatures import TensorSpec
 
 Gradients = Sequence[TensorSpec | None]
 """For query, key and value, and for the bias where the operator gives one."""
@@ -221,7 +221,7 @@ def overrideable_attention_backward(
     return attention_gradients(query, key, value, dropout_p, scale, _asked_for(out, grad_input_mask))
 
 
-@rule("aten::_flash_attention_backward", kind="attention")
+@rule("aten::_flash_attention_backward", kind="attention", reads=("cum_seq_q", "cum_seq_k"))
 def flash_attention_of_rows_backward(
     grad: TensorSpec,
     query: TensorSpec,
@@ -243,7 +243,7 @@ def flash_attention_of_rows_backward(
     return _gradients_of_rows((query, key, value), cum_seq_q, cum_seq_k, dropout_p, scale, out)
 
 
-@rule("aten::_efficient_attention_backward", kind="attention")
+@rule("aten::_efficient_attention_backward", kind="attention", reads=("cu_seqlens_q", "cu_seqlens_k"))
 def efficient_attention_of_rows_backward(
     grad: TensorSpec,
     query: TensorSpec,

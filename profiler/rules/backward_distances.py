@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from math import prod
 
 from profiler.opcount import OpCount, Term
-from profiler.records import TensorSpec
 from profiler.rules.costs import power, require_real, sum_of
 from profiler.rules.registry import rule
+from profiler.signatures import TensorSpec
 
 DIFFERENCE = OpCount(adds=1)
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from profiler.opcount import OpCount, Term, each
-from profiler.records import TensorSpec
 from profiler.rules.losses import MEAN
 from profiler.rules.registry import CostRule, rule
 from profiler.rules.softmax import logsumexp_of
+from profiler.signatures import TensorSpec
 
 PER_ELEMENT = {
     "mse_loss_backward": OpCount(adds=1, multiplies=2),  # g·2·(x − y)
@@ -97,7 +97,7 @@ def multi_margin_loss_backward(
     yield Term("margins", (*samples, classes - 1), one)
 
 
-@rule("aten::multilabel_margin_loss_backward", kind="loss")
+@rule("aten::multilabel_margin_loss_backward", kind="loss", reads=("target", "is_target"))
 def multilabel_margin_loss_backward(
     grad: TensorSpec, input: TensorSpec, target: TensorSpec, reduction: int, is_target: TensorSpec, *, out: Any
 ) -> Iterator[Term]:
@@ -121,7 +121,7 @@ def _rows(values: Any, dims: int) -> list[list[Any]]:
     return [[values]] if dims == 0 else [values] if dims == 1 else list(values)
 
 
-@rule("aten::_ctc_loss_backward", kind="loss")
+@rule("aten::_ctc_loss_backward", kind="loss", reads=("input_lengths", "target_lengths"))
 def ctc_loss_backward(
     grad: TensorSpec,
     log_probs: TensorSpec,

@@ -11,10 +11,10 @@ from math import prod
 from typing import Any
 
 from profiler.opcount import OpCount, Term, each
-from profiler.records import TensorSpec
 from profiler.rules.costs import Sizes, mean_of, sum_of, weighted_sum_of
 from profiler.rules.normalization import INVERSE_DEVIATION, MOVING_AVERAGE
 from profiler.rules.registry import rule
+from profiler.signatures import TensorSpec
 
 Mask = Sequence[bool]
 """Which gradients are asked for: of the input, the weight and the bias."""

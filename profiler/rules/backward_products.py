@@ -10,11 +10,11 @@ from math import prod
 from typing import Any
 
 from profiler.opcount import OpCount, Term, each
-from profiler.records import TensorSpec
 from profiler.rules.contractions import factors_kind, summed_products
 from profiler.rules.convolutions import convolution_backward
 from profiler.rules.costs import sum_of
 from profiler.rules.registry import rule
+from profiler.signatures import TensorSpec
 
 Sizes = int | Sequence[int]
 Mask = Sequence[bool]

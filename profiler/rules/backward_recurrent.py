@@ -16,11 +16,11 @@ from typing import Any
 
 from profiler.errors import UncountedError
 from profiler.opcount import OpCount, Term, contraction, each
-from profiler.records import TensorSpec
 from profiler.rules.backward_activations import PER_ELEMENT
 from profiler.rules.costs import sum_of
 from profiler.rules.recurrent import GATES, KERNEL_MODES, Cell
 from profiler.rules.registry import rule
+from profiler.signatures import TensorSpec
 
 SIGMOID, TANH, RELU = (PER_ELEMENT[f"{name}_backward"] for name in ("sigmoid", "tanh", "threshold"))
 

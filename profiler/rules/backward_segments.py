@@ -8,11 +8,11 @@ from typing import Any
 
 from profiler.errors import UncountedError
 from profiler.opcount import Term, each
-from profiler.records import TensorSpec
 from profiler.rules.registry import rule
+from profiler.signatures import TensorSpec
 
 
-@rule("aten::_segment_reduce_backward", kind="reduction")
+@rule("aten::_segment_reduce_backward", kind="reduction", reads=("lengths", "offsets"))
 def segment_reduce_backward(
     grad: TensorSpec,
     output: TensorSpec,

@@ -12,7 +12,6 @@ from typing import Any
 
 from profiler.errors import UncountedError
 from profiler.opcount import OpCount, Term, each
-from profiler.records import TensorSpec
 from profiler.rules.costs import expand, sum_of, weighted_sum_of
 from profiler.rules.indexing import MEAN_BAGS, SUM_BAGS
 from profiler.rules.pooling import adaptive_window_total
@@ -28,6 +27,7 @@ from profiler.rules.resampling import (
     interpolation_of,
     pixel_scales,
 )
+from profiler.signatures import TensorSpec
 
 free(
     "aten::select_backward",

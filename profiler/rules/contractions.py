@@ -11,9 +11,9 @@ from math import prod
 from typing import Any
 
 from profiler.opcount import OpCount, Term, contraction
-from profiler.records import TensorSpec
 from profiler.rules.costs import addition, product
 from profiler.rules.registry import rule
+from profiler.signatures import TensorSpec
 
 Scalar = int | float | complex
 

@@ -12,11 +12,11 @@ from math import prod
 from typing import Any
 
 from profiler.opcount import OpCount, Term, each
-from profiler.records import TensorSpec
 from profiler.rules.contractions import RELU, bias_terms, scale_terms, summed_products
 from profiler.rules.costs import addition, expand, sum_of
 from profiler.rules.registry import rule
 from profiler.rules.resampling import LINEAR_TAPS, interpolation_of
+from profiler.signatures import TensorSpec
 
 Sizes = Sequence[int] | int
 """One size for each spatial dimension, or one for all of them."""

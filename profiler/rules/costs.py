@@ -12,7 +12,7 @@ from typing import Any
 
 from profiler.errors import UncountedError
 from profiler.opcount import ZERO, OpCount
-from profiler.records import TensorSpec
+from profiler.signatures import TensorSpec
 
 Sizes = tuple[int, ...]
 Dims = int | Sequence[int] | None

@@ -14,10 +14,10 @@ from math import prod
 from typing import Any
 
 from profiler.opcount import Term, total
-from profiler.records import TensorSpec
 from profiler.rules.contractions import factors_kind, linear_or_matmul, summed_products
 from profiler.rules.costs import product, sum_of
 from profiler.rules.registry import rule
+from profiler.signatures import TensorSpec
 
 Index = str | int
 """A letter, or the place of an ellipsis' dimension counted from the right: −1, −2, …"""

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from profiler.opcount import OpCount, Term, each
-from profiler.records import TensorSpec
 from profiler.rules.costs import addition, first, is_complex, power, product, quotient, require_real
 from profiler.rules.registry import CostRule, rule
+from profiler.signatures import TensorSpec
 
 ADD, MULTIPLY, DIVIDE = OpCount(adds=1), OpCount(multiplies=1), OpCount(divides=1)
 COMPARE, TRANSCENDENTAL = OpCount(comparisons=1), OpCount(transcendentals=1)

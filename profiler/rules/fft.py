@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from profiler.opcount import OpCount, Term
-from profiler.records import TensorSpec
 from profiler.rules.costs import ceil_log2, product
 from profiler.rules.registry import rule
+from profiler.signatures import TensorSpec
 
 COMPLEX_MULTIPLY = OpCount(multiplies=4, adds=2)
 COMPLEX_ADD = OpCount(adds=2)

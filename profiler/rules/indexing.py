@@ -11,10 +11,10 @@ from itertools import pairwise
 from typing import Any
 
 from profiler.opcount import OpCount, Term, each
-from profiler.records import TensorSpec
 from profiler.rules.costs import Sizes, addition, first, product, require_real
 from profiler.rules.reductions import norm_of
 from profiler.rules.registry import rule
+from profiler.signatures import TensorSpec
 
 COMBINING = {
     "prod": OpCount(multiplies=1),
@@ -211,7 +211,7 @@ def bincount(input: TensorSpec, weights: TensorSpec | None = None, *_: Any, out:
         yield each(weights.shape, "sums", adds=1)
 
 
-@rule("aten::segment_reduce", kind="reduction")
+@rule("aten::segment_reduce", kind="reduction", reads=("lengths", "offsets"))
 def segment_reduce(
     data: TensorSpec,
     reduce: str,

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from profiler.opcount import ZERO, OpCount, Term
-from profiler.records import TensorSpec
 from profiler.rules.costs import first, largest_of, power, require_real, sum_of
 from profiler.rules.registry import free, rule
+from profiler.signatures import TensorSpec
 
 free("aten::lu_unpack", "aten::_linalg_check_errors")
 

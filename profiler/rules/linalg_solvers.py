@@ -12,11 +12,11 @@ from typing import Any
 
 from profiler.errors import UncountedError
 from profiler.opcount import OpCount, Term
-from profiler.records import TensorSpec
 from profiler.rules.contractions import linear_or_matmul, summed_products
 from profiler.rules.costs import require_real, size_of, weighted_sum_of
 from profiler.rules.linalg import falling, householder_of, triangular_solution_of
 from profiler.rules.registry import rule
+from profiler.signatures import TensorSpec
 
 SINGULAR_VALUES = ("gelsd", "gelss")
 """The drivers of least squares that iterate."""
@@ -64,7 +64,7 @@ def complete_orthogonal_of(n: int, rank: int) -> OpCount:
     return made + OpCount(multiplies=applied, adds=applied)
 
 
-@rule("aten::linalg_lstsq", kind="matmul")
+@rule("aten::linalg_lstsq", kind="matmul", reads=("out",))
 def lstsq(
     self: TensorSpec, b: TensorSpec, rcond: float | None = None, *, driver: str | None = None, out: Any
 ) -> Iterator[Term]:
@@ -148,7 +148,7 @@ def ldl_solution_of(blocks: list[tuple[int, bool]]) -> tuple[OpCount, OpCount]:
     return OpCount(multiplies=2, adds=1) * doubles, OpCount(multiplies=2 * inner, adds=2 * inner) + pivots
 
 
-@rule("aten::linalg_ldl_factor_ex", "aten::linalg_ldl_factor", kind="matmul")
+@rule("aten::linalg_ldl_factor_ex", "aten::linalg_ldl_factor", kind="matmul", reads=("out",))
 def ldl_factor(self: TensorSpec, *, out: Any, **_: Any) -> Iterator[Term]:
     """(*, n, n) symmetric → L and D in one (*, n, n), pivots (*, n)."""
     require_real("aten::linalg_ldl_factor", [self])
@@ -156,7 +156,7 @@ def ldl_factor(self: TensorSpec, *, out: Any, **_: Any) -> Iterator[Term]:
         yield Term("LDL factors", (matrices,), ldl_of(list(blocks)))
 
 
-@rule("aten::linalg_ldl_solve", kind="matmul")
+@rule("aten::linalg_ldl_solve", kind="matmul", reads=("pivots",))
 def ldl_solve(
     LD: TensorSpec, pivots: TensorSpec, B: TensorSpec, *, hermitian: bool = False, out: TensorSpec
 ) -> Iterator[Term]:

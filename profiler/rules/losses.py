@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from profiler.opcount import OpCount, Term, each
-from profiler.records import TensorSpec
 from profiler.rules.activations import LOG_SIGMOID
 from profiler.rules.costs import Sizes, addition, mean_of, size_of, sum_of
 from profiler.rules.indexing import broadcast
 from profiler.rules.reductions import norm_of
 from profiler.rules.registry import rule
 from profiler.rules.softmax import log_softmax_of, logsumexp_of
+from profiler.signatures import TensorSpec
 
 NONE, MEAN, SUM = 0, 1, 2
 """The values of the ``reduction`` argument."""
@@ -313,7 +313,7 @@ def _smoothing(places: Sizes, classes: int, weighted: bool, reduction: int) -> I
     yield each(places if reduction == NONE else (), "smoothing", multiplies=2, adds=1)
 
 
-@rule("aten::multilabel_margin_loss_forward", kind="loss")
+@rule("aten::multilabel_margin_loss_forward", kind="loss", reads=("target",))
 def multilabel_margin_loss(input: TensorSpec, target: TensorSpec, reduction: int, *, out: Any) -> Iterator[Term]:
     """(N, C) or (C), targets of that shape → (N) or (): Σ max(0, 1 − x[t] + x[i]), divided by C.
 
@@ -333,7 +333,7 @@ def _label_pairs(row: Sequence[int], classes: int) -> int:
     return len(labels) * (classes - len(set(labels)))
 
 
-@rule("aten::_ctc_loss", kind="loss")
+@rule("aten::_ctc_loss", kind="loss", reads=("input_lengths", "target_lengths"))
 def ctc_loss(
     log_probs: TensorSpec, targets: TensorSpec, input_lengths: Any, target_lengths: Any, *_: Any, out: Any
 ) -> Iterator[Term]:

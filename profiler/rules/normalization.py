@@ -13,9 +13,9 @@ from math import prod
 from typing import Any
 
 from profiler.opcount import OpCount, Term, each
-from profiler.records import TensorSpec
 from profiler.rules.costs import Sizes, first, mean_of, variance_of
 from profiler.rules.registry import rule
+from profiler.signatures import TensorSpec
 
 INVERSE_DEVIATION = OpCount(adds=1, divides=1, transcendentals=1)
 """1 / √(variance + ε)."""

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from profiler.opcount import OpCount, Term, each
-from profiler.records import TensorSpec
 from profiler.rules.activations import PER_ELEMENT as ACTIVATIONS
 from profiler.rules.costs import size_of
 from profiler.rules.elementwise import PER_ELEMENT, add, addcdiv, addcmul, div, mul, per_element, pow, reciprocal
@@ -18,6 +17,7 @@ from profiler.rules.elementwise import absolute as absolute_value
 from profiler.rules.elementwise import round as rounded
 from profiler.rules.reductions import extreme_along, power_sum, vector_norm
 from profiler.rules.registry import CostRule, free, rule
+from profiler.signatures import TensorSpec
 
 Specs = Sequence[TensorSpec]
 

@@ -13,9 +13,9 @@ from math import gcd, prod
 from typing import Any
 
 from profiler.opcount import ZERO, OpCount, Term
-from profiler.records import TensorSpec
 from profiler.rules.costs import expand, first, largest_of, mean_of
 from profiler.rules.registry import rule
+from profiler.signatures import TensorSpec
 
 
 def _max_pool(kernel: int | Sequence[int], dims: int, out: Any) -> Iterator[Term]:

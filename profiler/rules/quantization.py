@@ -11,10 +11,10 @@ from typing import Any
 
 from profiler.errors import UncountedError
 from profiler.opcount import OpCount, Term, contraction, each
-from profiler.records import TensorSpec
 from profiler.rules.costs import first, largest_of
 from profiler.rules.recurrent import GATES, Cell, network_terms, step_terms
 from profiler.rules.registry import free, rule
+from profiler.signatures import Packed, TensorSpec
 
 QUANTIZE = OpCount(divides=1, adds=1, comparisons=2)
 DEQUANTIZE = OpCount(adds=1, multiplies=1)
@@ -60,13 +60,14 @@ def fake_quantize(input: TensorSpec, *_: Any, out: Any) -> Iterator[Term]:
 # a scale is left out.
 
 
-def _unpacked(packed: Any) -> tuple[Any, Any]:
+def _unpacked(packed: Packed) -> tuple[TensorSpec, TensorSpec | None]:
     """The weight and the bias of a layer whose weights are packed for a kernel."""
-    weight, bias = packed.unpack()
-    return weight, bias
+    if packed.weight is None:
+        raise UncountedError(f"what an object of the class {packed.type} holds is not known")
+    return packed.weight, packed.bias
 
 
-def _product_terms(packed: Any, out: TensorSpec, *, relu: bool = False) -> Iterator[Term]:
+def _product_terms(packed: Packed, out: TensorSpec, *, relu: bool = False) -> Iterator[Term]:
     weight, bias = _unpacked(packed)
     yield contraction(out.shape, tuple(weight.shape[1:]))
     if bias is not None:
@@ -76,14 +77,14 @@ def _product_terms(packed: Any, out: TensorSpec, *, relu: bool = False) -> Itera
 
 
 @rule("quantized::linear", "quantized::linear_dynamic", "quantized::linear_dynamic_fp16", kind="linear", integers=True)
-def quantized_linear(input: TensorSpec, packed: Any, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
+def quantized_linear(input: TensorSpec, packed: Packed, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
     """(*, in), packed (out, in) → (*, out)."""
     yield from _product_terms(packed, out)
 
 
 @rule("quantized::linear_relu", "quantized::linear_relu_dynamic", kind="linear", integers=True)
 @rule("quantized::linear_relu_dynamic_fp16", kind="linear", integers=True)
-def quantized_linear_relu(input: TensorSpec, packed: Any, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
+def quantized_linear_relu(input: TensorSpec, packed: Packed, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
     """As :func:`quantized_linear`, then relu."""
     yield from _product_terms(packed, out, relu=True)
 
@@ -106,18 +107,23 @@ def quantized_embedding(packed: Any, indices: TensorSpec, *_: Any, out: TensorSp
 
 
 @rule("quantized::conv1d", "quantized::conv2d", "quantized::conv3d", kind="conv", integers=True)
-def quantized_conv(input: TensorSpec, packed: Any, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
+def quantized_conv(input: TensorSpec, packed: Packed, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
     """(N, C_in, *in), packed (C_out, C_in/groups, *kernel) → (N, C_out, *out)."""
     yield from _product_terms(packed, out)
 
 
 @rule("quantized::conv1d_relu", "quantized::conv2d_relu", "quantized::conv3d_relu", kind="conv", integers=True)
-def quantized_conv_relu(input: TensorSpec, packed: Any, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
+def quantized_conv_relu(input: TensorSpec, packed: Packed, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
     """As :func:`quantized_conv`, then relu."""
     yield from _product_terms(packed, out, relu=True)
 
 
-@rule("aten::_fused_moving_avg_obs_fq_helper", "aten::_fused_moving_avg_obs_fq_helper_functional", kind="elementwise")
+@rule(
+    "aten::_fused_moving_avg_obs_fq_helper",
+    "aten::_fused_moving_avg_obs_fq_helper_functional",
+    kind="elementwise",
+    reads=("observer_on", "fake_quant_on"),
+)
 def observe_and_fake_quantize(
     self: TensorSpec,
     observer_on: TensorSpec,

@@ -13,9 +13,9 @@ from functools import partial
 from typing import Any, Literal
 
 from profiler.opcount import OpCount, Term, contraction, each
-from profiler.records import TensorSpec
 from profiler.rules.costs import SIGMOID
 from profiler.rules.registry import free, rule
+from profiler.signatures import TensorSpec
 
 free("aten::_cudnn_rnn_flatten_weight")
 

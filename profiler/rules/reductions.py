@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from profiler.opcount import OpCount, Term, each
-from profiler.records import TensorSpec
 from profiler.rules.costs import (
     Dims,
     addition,
@@ -23,6 +22,7 @@ from profiler.rules.costs import (
 )
 from profiler.rules.registry import rule
 from profiler.rules.softmax import logsumexp_of
+from profiler.signatures import TensorSpec
 
 
 def _over(input: TensorSpec, dim: Any) -> tuple[tuple[int, ...], int]:

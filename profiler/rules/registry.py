@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -31,12 +31,16 @@ KindRule = Callable[..., str]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is known of one operation.  ``cost`` is ``None`` for one that is known to be free."""
+    """What is known of one operation.  ``cost`` is ``None`` for one that is known to be free.
+
+    ``reads`` names the arguments, or ``out``, of which the rule asks for the values.
+    """
 
     op: str
     kind: str | KindRule | None
     cost: CostRule | None
     integers: bool = False
+    reads: tuple[str, ...] = ()
 
     def apply(self, *args: Any, out: Any, **kwargs: Any) -> tuple[str, tuple[Term, ...]]:
         """The kind and the terms of one call; without a kind, contractions are ``matmul``, any other elementwise."""
@@ -83,6 +87,31 @@ class Registry:
             entry = replaced.get(op[:-1]) or self._entries.get(op[:-1])
         return entry
 
+    def is_known(self, op: str) -> bool:
+        """Whether ``op`` has a rule or is known to be free, so that it is recorded whole."""
+        return self.find(op) is not None
+
+    def read_by(self, op: str) -> frozenset[int | str]:
+        """Of which arguments of ``op`` the values are asked for: their places, their names, and ``out``.
+
+        Of results that are integers or truth values, if ``out`` is among them.
+        """
+        entry = self.find(op)
+        if entry is None or not entry.reads or entry.cost is None:
+            return frozenset()
+        places = {name: place for place, name in enumerate(inspect.signature(entry.cost).parameters)}
+        return frozenset((*entry.reads, *(places[name] for name in entry.reads if name != "out")))
+
+    def keeps_zeros(self, op: str, operands: int) -> bool:
+        """Whether zeros in one of so many tensors that ``op`` reads may be in its result.
+
+        They may where it moves values or has no rule, and where it works on each value of one tensor.
+        """
+        entry = self.find(op)
+        if entry is None or entry.cost is None:
+            return True
+        return operands == 1 and entry.kind in ("elementwise", "activation")
+
     def seen_from_here(self) -> Registry:
         """The same registry, with the rules that are replaced in this thread replaced in every thread."""
         view = Registry()
@@ -105,7 +134,11 @@ REGISTRY = Registry()
 
 
 def rule(
-    *ops: str, kind: str | KindRule | None = None, integers: bool = False, replace: bool = False
+    *ops: str,
+    kind: str | KindRule | None = None,
+    integers: bool = False,
+    reads: Sequence[str] = (),
+    replace: bool = False,
 ) -> Callable[[AnyCostRule], AnyCostRule]:
     """Register the decorated function as the rule of ``ops``, each named with its namespace (``mylib::gated``).
 
@@ -113,7 +146,8 @@ def rule(
     :class:`~profiler.records.TensorSpec`, and the result (a spec, or a tuple of them) as ``out``; it returns
     terms.  ``kind`` is one of ``KINDS`` or a function of the same arguments; without it, work that contracts is
     ``matmul`` and any other ``elementwise``.  Work on integers and booleans is free unless ``integers`` says that
-    it counts.
+    it counts.  ``reads`` names those of the function's parameters whose ``values`` it asks for (lengths, boxes); they
+    are there in a real run, and on meta where they follow from constants.
 
     An operation that has a rule keeps it, and :class:`~profiler.errors.RuleError` is raised, except that a function
     replaces one of the same module and the same name (a notebook's cell that is run again).  ``replace=True`` puts
@@ -126,8 +160,9 @@ def rule(
             _check_takes_out(op, cost)
             if callable(kind):
                 _check_takes_out(op, kind)
+        _check_reads(ops[0], cost, reads)
         for op in ops:
-            REGISTRY.add(Entry(op, kind, cost, integers), replace=replace)
+            REGISTRY.add(Entry(op, kind, cost, integers, tuple(reads)), replace=replace)
         return cost
 
     return register
@@ -215,3 +250,13 @@ def _check_takes_out(op: str, function: Any) -> None:
             f"the rule of {op}: {name} does not take out, the operation's result; "
             f"expected a signature such as ({', '.join([*list(parameters)[:3], '*', 'out'])})"
         )
+
+
+def _check_reads(op: str, function: Any, reads: Sequence[str]) -> None:
+    """Raise :class:`RuleError` for a name among ``reads`` that is no parameter of ``function``."""
+    if isinstance(reads, str):
+        raise RuleError(f"the rule of {op}: reads is {reads!r}, expected a list of names, such as reads=[{reads!r}]")
+    known = inspect.signature(function).parameters if reads else {}
+    for name in reads:
+        if name not in known:
+            raise RuleError(f"the rule of {op}: reads names {name!r}, expected one of {', '.join(known)}")

@@ -13,9 +13,9 @@ from fractions import Fraction
 from typing import Any
 
 from profiler.opcount import OpCount, Term, each
-from profiler.records import TensorSpec
 from profiler.rules.costs import weighted_sum_of
 from profiler.rules.registry import rule
+from profiler.signatures import TensorSpec
 
 LINEAR_TAPS, CUBIC_TAPS, LANCZOS_TAPS = 2, 4, 6
 """How many neighbours a one-dimensional interpolation weighs."""

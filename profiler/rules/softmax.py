@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from profiler.opcount import OpCount, Term
-from profiler.records import TensorSpec
 from profiler.rules.costs import largest_of, split_sizes, sum_of
 from profiler.rules.registry import rule
+from profiler.signatures import TensorSpec
 
 
 def softmax_of(k: int) -> OpCount:

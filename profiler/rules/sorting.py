@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from profiler.opcount import OpCount, Term, each
-from profiler.records import TensorSpec
 from profiler.rules.costs import Sizes, ceil_log2, size_of, split_sizes, sum_of
 from profiler.rules.registry import rule
+from profiler.signatures import TensorSpec
 
 
 def sorting_of(k: int) -> OpCount:

@@ -15,7 +15,6 @@ from math import prod
 
 from profiler.errors import UncountedError
 from profiler.opcount import OpCount, Term, each
-from profiler.records import TensorSpec
 from profiler.rules.contractions import (
     Scalar,
     added_product_kind,
@@ -25,6 +24,7 @@ from profiler.rules.contractions import (
 )
 from profiler.rules.costs import addition, mean_of, product
 from profiler.rules.registry import rule
+from profiler.signatures import TensorSpec
 
 Place = tuple[int, ...]
 

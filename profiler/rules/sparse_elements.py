@@ -14,7 +14,6 @@ from typing import Any
 
 from profiler.errors import UncountedError
 from profiler.opcount import OpCount, Term, each
-from profiler.records import TensorSpec
 from profiler.rules import activations, elementwise, reductions
 from profiler.rules.contractions import Scalar, scale_terms
 from profiler.rules.costs import addition, product, quotient
@@ -22,6 +21,7 @@ from profiler.rules.reductions import norm_of, truths
 from profiler.rules.registry import REGISTRY, CostRule, rule
 from profiler.rules.softmax import log_softmax_of, softmax_of
 from profiler.rules.sparse import coalesced, places_of, stored_in
+from profiler.signatures import TensorSpec
 
 _FAMILIES = (activations, elementwise, reductions)
 """Their rules have to be registered before they are looked up here."""

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from profiler.opcount import OpCount, Term, contraction, each
-from profiler.records import TensorSpec
 from profiler.rules.contractions import (
     RELU,
     Scalar,
@@ -24,6 +23,7 @@ from profiler.rules.contractions import (
 from profiler.rules.costs import SIGMOID
 from profiler.rules.reductions import truths
 from profiler.rules.registry import free, rule
+from profiler.signatures import TensorSpec
 
 ACTIVATIONS = {"relu": RELU, "silu": SIGMOID + OpCount(multiplies=1)}
 """What a fused activation costs, by its name."""

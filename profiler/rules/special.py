@@ -14,8 +14,8 @@ from typing import Any
 
 from profiler.errors import UncountedError
 from profiler.opcount import ZERO, OpCount, Term
-from profiler.records import TensorSpec
 from profiler.rules.registry import CostRule, rule
+from profiler.signatures import TensorSpec
 
 ADD, MULTIPLY, DIVIDE = OpCount(adds=1), OpCount(multiplies=1), OpCount(divides=1)
 
@@ -103,7 +103,9 @@ def _flat(values: Any) -> Iterator[Any]:
 
 
 for _name, _polynomial in POLYNOMIALS.items():
-    rule(f"aten::special_{_name}", kind="elementwise")(_of_degree(_polynomial))
+    rule(f"aten::special_{_name}", kind="elementwise", reads=("n",))(_of_degree(_polynomial))
     if _name.startswith("chebyshev"):
         # Tₙ*(x) = Tₙ(2·x − 1)
-        rule(f"aten::special_shifted_{_name}", kind="elementwise")(_of_degree(_polynomial, MULTIPLY + ADD))
+        rule(f"aten::special_shifted_{_name}", kind="elementwise", reads=("n",))(
+            _of_degree(_polynomial, MULTIPLY + ADD)
+        )

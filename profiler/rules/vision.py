@@ -16,11 +16,11 @@ from itertools import chain
 
 from profiler.errors import UncountedError
 from profiler.opcount import OpCount, Term, each
-from profiler.records import TensorSpec
 from profiler.rules.backward_windows import spread_of
 from profiler.rules.costs import largest_of, mean_of
 from profiler.rules.registry import rule
 from profiler.rules.resampling import LINEAR_TAPS, interpolation_of
+from profiler.signatures import TensorSpec
 
 Grids = Counter[tuple[int, int]]
 """How many regions have bins of so many rows and columns of samples."""
@@ -107,7 +107,7 @@ def nms(boxes: TensorSpec, scores: TensorSpec, iou_threshold: float, *, out: Ten
     yield each((n * (n - 1) // 2,), "overlaps", multiplies=1, adds=4, divides=1, comparisons=7)
 
 
-@rule("torchvision::roi_align", kind="resample")
+@rule("torchvision::roi_align", kind="resample", reads=("rois",))
 def roi_align(
     input: TensorSpec,
     rois: TensorSpec,
@@ -125,7 +125,7 @@ def roi_align(
     yield from sampled_bins(grids, out.shape[1:], interpolation_of(LINEAR_TAPS, 2), mean=True)
 
 
-@rule("torchvision::_roi_align_backward", kind="resample")
+@rule("torchvision::_roi_align_backward", kind="resample", reads=("rois",))
 def roi_align_backward(
     grad: TensorSpec,
     rois: TensorSpec,
@@ -147,7 +147,7 @@ def roi_align_backward(
     yield from sampled_bins(grids, grad.shape[1:], spread_of(LINEAR_TAPS, 2), mean=False)
 
 
-@rule("torchvision::ps_roi_align", kind="resample")
+@rule("torchvision::ps_roi_align", kind="resample", reads=("rois",))
 def ps_roi_align(
     input: TensorSpec,
     rois: TensorSpec,
@@ -162,7 +162,7 @@ def ps_roi_align(
     return roi_align(input, rois, spatial_scale, pooled_height, pooled_width, sampling_ratio, True, out=out[0])
 
 
-@rule("torchvision::_ps_roi_align_backward", kind="resample")
+@rule("torchvision::_ps_roi_align_backward", kind="resample", reads=("rois",))
 def ps_roi_align_backward(
     grad: TensorSpec,
     rois: TensorSpec,
@@ -215,7 +215,7 @@ def pixel_bins(rois: TensorSpec, pooled_height: int, pooled_width: int) -> Itera
     yield each((*rois.shape[:1], pooled_height + pooled_width), "bins", multiplies=2)
 
 
-@rule("torchvision::roi_pool", kind="pool")
+@rule("torchvision::roi_pool", kind="pool", reads=("rois",))
 def roi_pool(
     input: TensorSpec,
     rois: TensorSpec,
@@ -234,7 +234,7 @@ def roi_pool(
             yield Term("maxima", (number, channels), largest_of(pixels))
 
 
-@rule("torchvision::_roi_pool_backward", kind="pool")
+@rule("torchvision::_roi_pool_backward", kind="pool", reads=("rois", "argmax"))
 def roi_pool_backward(
     grad: TensorSpec, rois: TensorSpec, argmax: TensorSpec, *_: float, out: TensorSpec
 ) -> Iterator[Term]:
@@ -243,7 +243,7 @@ def roi_pool_backward(
     yield each((filled,), "sums", adds=1)
 
 
-@rule("torchvision::ps_roi_pool", kind="pool")
+@rule("torchvision::ps_roi_pool", kind="pool", reads=("rois",))
 def ps_roi_pool(
     input: TensorSpec,
     rois: TensorSpec,
@@ -265,7 +265,7 @@ def ps_roi_pool(
             yield Term("means", (number, out[0].shape[1]), mean_of(pixels))
 
 
-@rule("torchvision::_ps_roi_pool_backward", kind="pool")
+@rule("torchvision::_ps_roi_pool_backward", kind="pool", reads=("rois",))
 def ps_roi_pool_backward(
     grad: TensorSpec,
     rois: TensorSpec,

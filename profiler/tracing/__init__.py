@@ -1,7 +1,7 @@
 """Running a network on the meta device and recording what it does.  Nothing else here intercepts torch."""
 
 from profiler.tracing.calls import Inputs, call_arguments
-from profiler.tracing.running import trace, trace_for_real
+from profiler.tracing.running import record, record_for_real
 from profiler.tracing.surroundings import unaffected_by_caller
 
-__all__ = ["Inputs", "call_arguments", "trace", "trace_for_real", "unaffected_by_caller"]
+__all__ = ["Inputs", "call_arguments", "record", "record_for_real", "unaffected_by_caller"]

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from profiler.tracing.noted import Noted
 from profiler.tracing.private import gradients_asked_for, last_node_number, node_that_runs, running_node
 
 Place = tuple[str, int]
@@ -19,27 +20,10 @@ Place = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The forward operation behind a backward one: where it ran, and its kind if that is to be taken over."""
+    """The forward operation behind a backward one: where it ran, and its event if its kind may be taken over."""
 
     place: Place
-    kind: str | None
-
-
-NOT_TAKEN_OVER = ("movement", "uncounted")
-"""The gradient of moving data may be a sum; what it is, its own rule says."""
-
-
-SUMS_OF_GRADIENTS = frozenset({"aten::add", "aten::add_"})
-"""In the backward pass of what has no sum in its own derivative, that of the gradients from several uses."""
-
-PRODUCTS = ("conv", "linear", "matmul", "attention")
-
-
-def kind_of_gradient(op: str, kind: str, source: Source) -> str:
-    """The kind of a backward operation, whose own is ``kind``: that of the forward operation which it comes from."""
-    if kind in NOT_TAKEN_OVER or source.kind is None:
-        return kind
-    return kind if op in SUMS_OF_GRADIENTS and source.kind in PRODUCTS else source.kind
+    event: Noted | None
 
 
 WITHOUT_MASK = frozenset(
@@ -98,18 +82,18 @@ class BackwardScope:
         """Those nodes were made in this thread."""
         self._owners.update(dict.fromkeys(nodes, self))
 
-    def note(self, place: Place, kind: str) -> None:
+    def note(self, place: Place, event: Noted | None) -> None:
         """The forward operation that runs now made the last node, unless an earlier one did: it has none then."""
         number = last_node_number()
         if number in self._sources:
             return
-        self._sources[number] = Source(place, None if kind in NOT_TAKEN_OVER else kind)
+        self._sources[number] = Source(place, event)
         if self._gathered is not None:
             self._gathered.append(number)
 
     @contextmanager
     def gathering(self, nodes: list[int]) -> Iterator[None]:
-        """Appends to ``nodes`` those that are made inside, for :meth:`say`."""
+        """Appends to ``nodes`` those that are made inside, for :meth:`make_part_of`."""
         before, self._gathered = self._gathered, nodes
         try:
             yield
@@ -118,10 +102,10 @@ class BackwardScope:
             if before is not None:
                 before += nodes
 
-    def say(self, nodes: list[int], kind: str) -> None:
-        """Those nodes are parts of one operation of that kind."""
+    def make_part_of(self, event: Noted, nodes: list[int]) -> None:
+        """Those nodes were made by parts of the operation that was recorded as one ``event``."""
         for number in nodes:
-            self._sources[number] = replace(self._sources[number], kind=kind)
+            self._sources[number] = replace(self._sources[number], event=event)
 
     def current(self) -> Source:
         """The forward operation of the node that runs now; of the last known one where it has none.
@@ -133,7 +117,7 @@ class BackwardScope:
         sources = self._owners.get(node_that_runs(), self)._sources if self._owners else self._sources
         source = sources.get(number) or sources.get(number - 1)
         if source is not None:
-            self._latest = replace(source, kind=None) if custom else source
+            self._latest = replace(source, event=None) if custom else source
         else:
-            self._latest = replace(self._latest, kind=None)
+            self._latest = replace(self._latest, event=None)
         return self._latest

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import nn
 
-from profiler.records import OpCall
+from profiler.signatures import LOOKUPS
 from profiler.tracing.packed import PackedTensor
 from profiler.tracing.private import script_object_type
 from profiler.tracing.tensors import leaves
 from profiler.tracing.transforms import physical
-from profiler.tracing.uses import LOOKUPS
 
 
 class Origins:
@@ -31,7 +32,8 @@ class Origins:
         self._kept: list[Any] = []
         self._roots: dict[int, tuple[str, ...]] = {}
         self._packed: list[PackedTensor] = []
-        self._uses: dict[str, list[tuple[list[OpCall], int]]] = {}
+        self._numbers: dict[int, int] = {}
+        self._next_number = itertools.count()
 
     def add_parameter(self, name: str, tensor: torch.Tensor) -> None:
         """``tensor`` is the parameter ``name`` of the network."""
@@ -43,17 +45,18 @@ class Origins:
         """``packed`` is a weight of the network that is hidden in an object."""
         self._packed.append(packed)
 
-    def note_packed_use(self, arguments: Any, module: str, calls: list[OpCall], index: int) -> None:
-        """That one of ``calls``, in ``module``, reads the objects among its ``arguments``.
+    def packed_read(self, arguments: Any, module: str) -> list[str]:
+        """The parameters in the objects among the arguments of an operation in ``module``.
 
         Objects cannot be told apart by their values: a layer reads its own, a module that has none those below it.
         """
+        names: dict[str, None] = {}
         for type in {script_object_type(value) for value in leaves(arguments)} - {None}:
             known = [packed for packed in self._packed if packed.type == type]
             own = [packed for packed in known if packed.layer == module]
             below = [packed for packed in known if not module or packed.layer.startswith(f"{module}.")]
-            for name in dict.fromkeys(packed.name for packed in own or below or known):
-                self._uses.setdefault(name, []).append((calls, index))
+            names |= dict.fromkeys(packed.name for packed in own or below or known)
+        return list(names)
 
     def add_activation(self, tensor: torch.Tensor) -> None:
         self._activations.add(self._keep(tensor))
@@ -62,19 +65,34 @@ class Origins:
         """Whether it is a parameter of the network, or of a module that the network does not hold, or made of such."""
         return isinstance(tensor, nn.Parameter) or storage_of(tensor) in self._parameters
 
-    def uses(self, name: str) -> list[OpCall]:
-        """The calls of operations that read the parameter ``name``, or what is made of it."""
-        return [calls[index] for calls, index in self._uses.get(name, ())]
-
     def is_activation(self, tensor: torch.Tensor) -> bool:
         """Whether it is an input of the network, or made of one."""
         return storage_of(tensor) in self._activations
 
-    def note_use(self, inputs: list[torch.Tensor], calls: list[OpCall], index: int) -> None:
-        """That one of ``calls`` reads ``inputs``: it uses the parameters that they are or are made of."""
-        for tensor in inputs:
-            for name in self._roots.get(storage_of(tensor), ()):
-                self._uses.setdefault(name, []).append((calls, index))
+    def parameters_read(self, inputs: list[torch.Tensor]) -> list[str]:
+        """The parameters that ``inputs`` are, or are made of."""
+        if len(inputs) == 1:
+            return list(self._roots.get(storage_of(inputs[0]), ()))
+        return list(dict.fromkeys(name for tensor in inputs for name in self._roots.get(storage_of(tensor), ())))
+
+    def numbers_of(self, tensors: Iterable[torch.Tensor]) -> tuple[int, ...]:
+        """The numbers of the storages of ``tensors``, each once."""
+        return tuple(dict.fromkeys(self._number(storage_of(tensor)) for tensor in tensors))
+
+    def new_numbers_of(self, outputs: Iterable[torch.Tensor], inputs: Iterable[torch.Tensor]) -> tuple[int, ...]:
+        """The numbers of the storages of ``outputs`` that are none of ``inputs``: an operation has just made them."""
+        made = dict.fromkeys(map(storage_of, outputs))
+        for storage in map(storage_of, inputs):
+            made.pop(storage, None)
+        for storage in made:
+            self._numbers[storage] = next(self._next_number)
+        return tuple(self._numbers[storage] for storage in made)
+
+    def _number(self, storage: int) -> int:
+        number = self._numbers.get(storage)
+        if number is None:
+            number = self._numbers[storage] = next(self._next_number)
+        return number
 
     def follow(self, op: str, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> list[torch.Tensor]:
         """Note where the results of the operation ``op`` come from, given what went in: those that were not known."""

@@ -67,6 +67,7 @@ except ImportError as error:
 
 __all__ = [
     "TorchDispatchMode",
+    "argument_names",
     "autograd_is_skipped",
     "batch_of",
     "by_position",
@@ -90,6 +91,7 @@ __all__ = [
     "jagged_values",
     "last_node_number",
     "method_graphs",
+    "named_operator",
     "nested_shapes",
     "node_that_runs",
     "operator_name",
@@ -166,6 +168,18 @@ def is_mutable(func: Any) -> bool:
     """Whether the operator writes to some of its arguments; a higher-order one does not say."""
     schema = getattr(func, "_schema", None)
     return schema is not None and bool(schema.is_mutable)
+
+
+def argument_names(func: Any) -> tuple[str, ...]:
+    """What the operator's schema calls its arguments, in order; nothing for one without a schema."""
+    schema = getattr(func, "_schema", None)
+    return () if schema is None else tuple(argument.name for argument in schema.arguments)
+
+
+def named_operator(name: str) -> Any:
+    """The operator of that name, in its overload without a name; None where torch has none."""
+    namespace, _, op = name.partition("::")
+    return getattr(getattr(getattr(torch.ops, namespace), op, None), "default", None)
 
 
 def by_position(name: str, args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

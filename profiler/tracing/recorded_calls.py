@@ -14,8 +14,9 @@ from profiler.errors import TraceError
 from profiler.records import Mode
 from profiler.tracing.calls import Inputs
 from profiler.tracing.copying import to_meta
+from profiler.tracing.describing import EveryOperator
 from profiler.tracing.object_copies import map_inputs
-from profiler.tracing.running import trace, trace_for_real
+from profiler.tracing.running import record, record_for_real
 
 
 @dataclass(slots=True)
@@ -76,14 +77,14 @@ def record_calls(
 ) -> RecordedCalls:
     """What the module ``part`` of ``model`` is called with in one call of ``model`` on ``inputs``.
 
-    On a copy on meta, or for real where there is a reason to.  Raises as :func:`trace` and :func:`trace_for_real` do,
+    On a copy on meta, or for real where there is a reason to.  Raises as :func:`record` and :func:`record_for_real` do,
     and :class:`TraceError` where the part is never called.
     """
     recorded = RecordedCalls(part)
     if real_because:
-        trace_for_real(model, inputs, mode, reason=real_because, prepare=recorded.watch)
+        record_for_real(model, inputs, mode, operators=EveryOperator(), reason=real_because, prepare=recorded.watch)
     else:
-        trace(model, inputs, mode, prepare=recorded.watch)
+        record(model, inputs, mode, operators=EveryOperator(), prepare=recorded.watch)
     if not recorded.calls:
         raise TraceError(f"part {part}: {type(model).__name__} never calls it, so what it is called with is not known")
     return recorded

@@ -1,32 +1,34 @@
-"""The dispatch mode: every operation that runs → an :class:`~profiler.records.OpCall` with its terms."""
+"""The dispatch mode: every operation that runs is noted with its signature; what it costs is another step's matter."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from profiler.errors import FOREIGN_ERRORS, DataDependentError, UncountedError
-from profiler.opcount import Term
-from profiler.records import OpCall, Phase, Status, TensorSpec
-from profiler.rules.registry import Entry, Registry
-from profiler.tracing.asking import ask
-from profiler.tracing.backward import BackwardScope, Place, kind_of_gradient, nodes_between, without_unasked
+from profiler.errors import FOREIGN_ERRORS
+from profiler.records import Phase
+from profiler.signatures import Signature
+from profiler.tracing.backward import BackwardScope, Place, nodes_between, without_unasked
 from profiler.tracing.copying import to_meta
+from profiler.tracing.describing import Described, Describer, Operators, Signatures, samples_of
 from profiler.tracing.failures import FunctionFailure, OpFailure
 from profiler.tracing.gradients import Autograd
 from profiler.tracing.meta_results import META_RESULTS
+from profiler.tracing.noted import Noted
 from profiler.tracing.origins import Origins, storage_of
 from profiler.tracing.padding import PaddedTensors, is_all_zero
 from profiler.tracing.private import (
     TorchDispatchMode,
+    argument_names,
     can_be_taken_apart,
     is_mutable,
+    named_operator,
     operator_name,
     overload_name,
     takes_script_objects,
@@ -35,8 +37,8 @@ from profiler.tracing.private import (
 )
 from profiler.tracing.scope import ModuleScope
 from profiler.tracing.scripts import DIVIDE, DIVIDED, ENTER, LEAVE
-from profiler.tracing.tensors import PaddedTensorSpec, collect, dtype_name, map_arguments, shape_of, stored_in
-from profiler.tracing.transforms import for_all_samples, may_carry_tangents
+from profiler.tracing.tensors import collect, map_arguments, shape_of
+from profiler.tracing.transforms import may_carry_tangents
 from profiler.tracing.unseen import UnseenWork
 from profiler.tracing.values import OF_ANY_VALUES, UNKNOWN, KnownValues, by_positions
 from profiler.tracing.zeros import COPY, NAMESPACE, ZeroTensors
@@ -59,7 +61,8 @@ class _Known:
     """What is known of one operator, looked up once."""
 
     name: str
-    entry: Entry | None
+    names: tuple[str, ...] = ()
+    read: frozenset[int | str] = frozenset()
     decompose: bool = False
     mutable: bool = False
     of_any_values: bool = False
@@ -67,13 +70,15 @@ class _Known:
     of_scripts: bool = False
     takes_objects: bool = False
     may_be_of_zeros: bool = False
+    keeps_zeros: bool = False
+    keeps_zeros_alone: bool = False
 
 
 class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records every operation that runs while it is active.
 
-    Where operators skip ``autograd`` they arrive whole, as the network called them.  One without an entry that is
-    made of others is taken apart, and its parts are recorded instead; one that cannot be is uncounted.
+    Where operators skip ``autograd`` they arrive whole, as the network called them.  One that ``operators`` do not
+    know and that is made of others is decomposed, and its parts are recorded instead.
     Tensors that live elsewhere are turned into meta tensors when they meet one.
 
     While it is ``muted`` nothing is recorded, since the operations are parts of one that will be; ``kind_within``
@@ -84,7 +89,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(
         self,
-        registry: Registry,
+        operators: Operators,
         scope: ModuleScope,
         origins: Origins,
         graph: BackwardScope | None,
@@ -94,28 +99,30 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.autograd = autograd or Autograd(may_skip=False)
         self.unseen = unseen or UnseenWork(scope.model, (), origins)
-        self.calls: list[OpCall] = []
+        self.calls: list[Noted] = []
         self.in_backward = False
         self.in_optimizer = False
         self.failure: OpFailure | None = None
         self.function_failure: FunctionFailure | None = None
-        self.data_dependent: dict[str, bool] = {}
         self.met_meta = False
         self.stood_in_for_gradients = False
         self.closed = False
         self.claims_nodes = False
         self.muted = False
         self.kind_within: str | None = None
-        self._registry = registry
+        self._operators = operators
+        self._signatures = Signatures()
         self._scope = scope
         self._origins = origins
         self._graph = graph
         self._divisions: list[tuple[AbstractContextManager[Any], Callable[[Any], None]]] = []
         self._known: dict[Any, _Known] = {}
         self._meta_twins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._named: dict[str, _Known] = {}
         self._values = KnownValues()
         self._zeros = ZeroTensors()
         self._padded = PaddedTensors(self._is_zero)
+        self._describer = Describer(origins.is_parameter, self._padded.around, self._values.of)
 
     def in_other_thread(self, kind_within: str | None) -> OpRecorder:
         """A recorder for another thread: of its own calls, of the same tensors and places."""
@@ -189,8 +196,8 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 shapes = tuple(map(shape_of, inputs))
                 self.failure = OpFailure(error, known.name, shapes, True in devices, func, args, kwargs)
             raise
+        written: list[torch.Tensor] = []
         if known.mutable:
-            written: list[torch.Tensor] = []
             collect(list(written_by(func, args, kwargs)), written)
             self._padded.written(written)
             self.unseen.written(written)
@@ -199,7 +206,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if known.may_be_of_zeros and self._zeros.only_shape(known.name, inputs, result):
             self._origins.follow(known.name, inputs, [result])
         else:
-            self._record(known, args, kwargs, inputs, result)
+            self._record(known, args, kwargs, inputs, result, written)
         return result
 
     def _done_for_script(self, name: str, args: Any) -> bool:
@@ -278,18 +285,34 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _look_up(self, func: Any) -> _Known:
         name = operator_name(func)
-        entry = self._registry.find(name)
         return _Known(
             name,
-            entry,
-            decompose=entry is None and can_be_taken_apart(func),
+            argument_names(func),
+            self._operators.read_by(name),
+            decompose=not self._operators.is_known(name) and can_be_taken_apart(func),
             mutable=is_mutable(func),
             takes_objects=takes_script_objects(func),
             of_any_values=name in OF_ANY_VALUES,
             overload=overload if (overload := overload_name(func)) in KEPT_OVERLOADS else "",
             of_scripts=name in OF_SCRIPTS,
             may_be_of_zeros=name == COPY or name.startswith(NAMESPACE),
+            keeps_zeros=self._operators.keeps_zeros(name, 2),
+            keeps_zeros_alone=self._operators.keeps_zeros(name, 1),
         )
+
+    def _look_up_name(self, name: str) -> _Known:
+        """What is known of an operation that a function is recorded as."""
+        known = self._named.get(name)
+        if known is None:
+            names = argument_names(named_operator(name))
+            known = self._named[name] = _Known(
+                name,
+                names,
+                self._operators.read_by(name),
+                keeps_zeros=self._operators.keeps_zeros(name, 2),
+                keeps_zeros_alone=self._operators.keeps_zeros(name, 1),
+            )
+        return known
 
     def _move(self, args: Any, kwargs: Any, inputs: list[torch.Tensor], *, mixed: bool) -> Any:
         """The arguments with stray tensors and explicit devices on meta."""
@@ -334,32 +357,24 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 yield results.append
         finally:
             self.muted = before
-        known = _Known(name, self._registry.find(name))
+        known = self._look_up_name(name)
         if in_parts and not self.muted:
-            kind = self._give_kind(known, args, kwargs, inputs, results[0], first)
-        else:
-            self._record(known, args, kwargs, inputs, results[0])
-            if self.muted:
-                return
-            outputs: list[torch.Tensor] = []
-            collect(results[0], outputs)
-            if transforming():
-                self.calls[-1] = for_all_samples(self.calls[-1], inputs, outputs)
-            kind = self.calls[-1].kind
-        if self._graph is not None:
-            self._graph.say(nodes, kind)
+            self._make_part_of(known, args, kwargs, inputs, results[0], first)
+            return
+        event = self._record(known, args, kwargs, inputs, results[0])
+        if event is not None and self._graph is not None:
+            self._graph.make_part_of(event, nodes)
 
-    def _give_kind(
+    def _make_part_of(
         self, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], result: Any, first: int
-    ) -> str:
-        """The calls from the ``first`` on are parts of an operation: its kind, which their arithmetic gets."""
+    ) -> None:
+        """The calls from the ``first`` on are parts of an operation, whose kind their arithmetic gets."""
         outputs: list[torch.Tensor] = []
         collect(result, outputs)
-        tensors = (*inputs, *outputs)
-        specs = {id(tensor): self._spec(tensor) for tensor in tensors}
-        kind, _ = self._cost(known, args, kwargs, result, tensors, specs)
-        self.calls[first:] = [replace(call, kind=kind) if call.terms else call for call in self.calls[first:]]
-        return kind
+        described = self._describer.arguments(known.names, args, kwargs, known.read)
+        whole = self._signature(known, described, result, inputs, outputs)
+        for event in self.calls[first:]:
+            event.part_of = whole
 
     @contextmanager
     def apart(self, kind: str) -> Iterator[None]:
@@ -371,40 +386,49 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         finally:
             self.muted, self.kind_within = before
 
-    def _record(self, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], result: Any) -> None:
+    def _record(
+        self, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], result: Any, written: Any = ()
+    ) -> Noted | None:
+        """Note a call that has run; nothing where the recorder is muted."""
         outputs: list[torch.Tensor] = []
         collect(result, outputs)
         if self.muted:
             self._follow(known, args, kwargs, inputs, outputs)
-            self._where(known.name, "elementwise")
-            return
-        input_specs = tuple(map(self._spec, inputs))
-        padded = self._padded_specs(inputs, input_specs) if self._padded else {}
+            if self._graph is not None and self._runs_forward():
+                self._graph.note(self._scope.current, None)
+            return None
+        described = self._describer.arguments(known.names, args, kwargs, known.read)
+        parameters = self._origins.parameters_read(inputs)
+        blanks = self._origins.numbers_of(self.unseen.blank(inputs)) if self.unseen.has_blanks else ()
         self._follow(known, args, kwargs, inputs, outputs)
-        output_specs = tuple(map(self._spec, outputs))
-        specs = dict(zip(map(id, (*outputs, *inputs)), (*output_specs, *input_specs), strict=True)) | padded
-        kind, terms = self._cost(known, args, kwargs, result, (*inputs, *outputs), specs)
-        status: Status = "uncounted" if kind == "uncounted" else "counted" if terms else "free"
-        phase, (module, module_call), kind = self._where(known.name, kind)
-        if terms:
-            self.unseen.check_blanks(module, inputs)
-        self._origins.note_use(inputs, self.calls, len(self.calls))
+        phase, place, source = self._where()
         if known.takes_objects:
-            self._origins.note_packed_use((args, kwargs), module, self.calls, len(self.calls))
-        self.calls.append(
-            OpCall(
-                known.name, kind, status, module, module_call, phase, input_specs, output_specs, terms, known.overload
-            )
+            parameters += self._origins.packed_read((args, kwargs), place[0])
+        event = Noted(
+            self._signature(known, described, result, inputs, outputs),
+            *place,
+            phase,
+            self.kind_within,
+            source,
+            tuple(parameters),
+            blanks,
+            self._origins.numbers_of(inputs),
+            self._origins.numbers_of(written),
+            self._origins.new_numbers_of(outputs, inputs),
         )
+        if self._graph is not None and self._runs_forward():
+            self._graph.note(place, event)
+        self.calls.append(event)
+        return event
 
-    def _padded_specs(self, inputs: list[torch.Tensor], specs: tuple[TensorSpec, ...]) -> dict[int, TensorSpec]:
-        """The specs of those inputs that are known to have zeros around them, by the tensors' ids."""
-        around = map(self._padded.around, inputs)
-        return {
-            id(tensor): PaddedTensorSpec(spec.shape, spec.dtype, spec.parameter, spec.stored, zeros)
-            for tensor, spec, zeros in zip(inputs, specs, around, strict=True)
-            if zeros
-        }
+    def _signature(
+        self, known: _Known, described: Described, result: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]
+    ) -> Signature:
+        given = without_unasked(known.name, result) if self.in_backward else result
+        samples = samples_of((*inputs, *outputs)) if transforming() else ()
+        value = self._describer.result(given, described.types, keep="out" in known.read)
+        return self._signatures.of(known.name, known.overload, described, value, samples)
+
 
     def _follow(
         self, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]
@@ -415,7 +439,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.unseen.check_origins(self._scope.current[0], known.name, unknown)
         self.unseen.made(inputs, outputs)
         if outputs:
-            self._padded.follow(known.name, args, kwargs, inputs, outputs, moves=_moves_values(known, inputs))
+            self._padded.follow(known.name, args, kwargs, inputs, outputs, moves=known.keeps_zeros if len(inputs) > 1 else known.keeps_zeros_alone)
 
     def _is_zero(self, tensor: torch.Tensor) -> bool | None:
         """Whether a tensor is all zeros, whatever the data is; None for a constant whose values nobody knows."""
@@ -427,59 +451,18 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return is_all_zero(values)
         return False if of_data or self._origins.is_parameter(tensor) else None
 
-    def _where(self, op: str, kind: str) -> tuple[Phase, Place, str]:
-        """The phase and the place of the operation that runs now, and its kind in that place."""
+    def _runs_forward(self) -> bool:
+        """Whether the operation that runs now is one of a forward pass, or of one that is run again."""
+        return not self.in_optimizer and (not self.in_backward or bool(self._scope.stack))
+
+    def _where(self) -> tuple[Phase, Place, Noted | None]:
+        """The phase and the place of the operation that runs now, and the event that it is the gradient of."""
         if self.in_optimizer:
-            return "optimizer", ("", 1), kind
-        if not self.in_backward or self._graph is None or self._scope.stack:
-            place = self._scope.current
-            if self._graph is not None:
-                self._graph.note(place, kind)
-            return "recompute" if self.in_backward else "forward", place, kind
+            return "optimizer", ("", 1), None
+        if self._graph is None or self._runs_forward():
+            return "recompute" if self.in_backward else "forward", self._scope.current, None
         source = self._graph.current()
-        return "backward", source.place, kind_of_gradient(op, kind, source)
-
-    def _cost(
-        self,
-        known: _Known,
-        args: Any,
-        kwargs: Any,
-        result: Any,
-        tensors: tuple[torch.Tensor, ...],
-        specs: dict[int, TensorSpec],
-    ) -> tuple[str, tuple[Term, ...]]:
-        """The kind and the terms of a call; ``uncounted`` where there is no rule, or the rule cannot say.
-
-        ``specs`` are those of all ``tensors`` among arguments and results, by their ids.
-        """
-        entry = known.entry
-        if (entry is None or entry.cost is not None) and any(spec.stored is not None for spec in specs.values()):
-            # The rule of an operator is for dense operands.
-            entry = self._registry.find(known.name.replace("aten::", "sparse::"))
-        if entry is None:
-            return "uncounted", ()
-        if entry.cost is None or not (entry.integers or any(spec.is_arithmetic for spec in specs.values())):
-            return "movement", ()
-        try:
-            options = {key: value for key, value in kwargs.items() if key != "out"}
-            out = without_unasked(known.name, result) if self.in_backward else result
-            kind, terms = ask(entry, (args, options, out), tensors, specs, self._values.of)
-        except DataDependentError:
-            self.data_dependent[known.name] = True
-            return "uncounted", ()
-        except UncountedError:
-            return "uncounted", ()
-        if not terms:
-            return "movement", ()
-        within = self.kind_within
-        return (kind if within is None or (within == "attention" and kind == "linear") else within), terms
-
-    def _spec(self, tensor: torch.Tensor) -> TensorSpec:
-        return TensorSpec(*self._facts(tensor))
-
-    def _facts(self, tensor: torch.Tensor) -> tuple[tuple[int, ...], str, bool, int | None]:
-        parameter = self._origins.is_parameter(tensor)
-        return shape_of(tensor), dtype_name(tensor.dtype), parameter, stored_in(tensor)
+        return "backward", source.place, source.event
 
 
 def _as_on_meta(func: Any, args: Any, kwargs: Any, twins: Any) -> Any:
@@ -495,11 +478,3 @@ def _as_on_meta(func: Any, args: Any, kwargs: Any, twins: Any) -> Any:
 def _shape_only(leaf: Any) -> Any:
     """A tensor without its values; anything else as it is."""
     return to_meta(leaf) if isinstance(leaf, torch.Tensor) else leaf
-
-
-def _moves_values(known: _Known, inputs: list[torch.Tensor]) -> bool:
-    """Whether zeros in what an operation reads may be in what it makes: where it moves values, or works on each."""
-    entry = known.entry
-    if entry is None or entry.cost is None:
-        return True
-    return len(inputs) == 1 and entry.kind in ("elementwise", "activation")

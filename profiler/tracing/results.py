@@ -10,15 +10,16 @@ from torch import nn
 
 from profiler.tracing.calls import Inputs
 from profiler.tracing.copying import to_meta
+from profiler.tracing.describing import EveryOperator
 from profiler.tracing.object_copies import map_inputs
-from profiler.tracing.running import trace
+from profiler.tracing.running import record
 
 
 def result_on_meta(model: nn.Module, inputs: Inputs) -> Any:
     """What ``model`` gives for ``inputs`` in eval mode, run on meta copies.
 
     Integers in the result whose values are known (see ``tracing.values``) are on the CPU, all other tensors on meta.
-    Raises :class:`TraceError` and :class:`NeedsDataError` as :func:`profiler.tracing.trace` does.
+    Raises :class:`TraceError` and :class:`NeedsDataError` as :func:`profiler.tracing.record` does.
     """
     results: list[Any] = []
 
@@ -33,7 +34,7 @@ def result_on_meta(model: nn.Module, inputs: Inputs) -> Any:
 
         network.__dict__["forward"] = forward
 
-    trace(model, inputs, prepare=keep)
+    record(model, inputs, operators=EveryOperator(), prepare=keep)
     return results[-1]
 
 

@@ -1,4 +1,4 @@
-"""Runs a network once, on the meta device, under the hooks and the dispatch mode → its :class:`Trace`."""
+"""Runs a network once, on the meta device, under the hooks and the dispatch mode → a recording of it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from torch import nn
 
 from profiler.errors import FOREIGN_ERRORS, NeedsDataError, ProfilerError, TraceError
 from profiler.parameters import parameter_records
-from profiler.records import ROOT, Mode, OpCall, Trace, show_shapes
-from profiler.rules import REGISTRY
+from profiler.records import ROOT, Mode, Recording, show_shapes
 from profiler.tracing.backward import BackwardScope
 from profiler.tracing.calls import Inputs, call_arguments
 from profiler.tracing.causal_bias import causal_bias_traceable
 from profiler.tracing.copying import copy_to_meta, deep_copy, has_lazy_parts, to_meta
+from profiler.tracing.describing import Operators
 from profiler.tracing.failures import for_lack_of_data
 from profiler.tracing.functions import FunctionWatcher
 from profiler.tracing.gradients import Autograd, lacks_graph
+from profiler.tracing.noted import Noted, recording_of
 from profiler.tracing.object_copies import InputCopy, SharedMemory
 from profiler.tracing.objects import returned_tensors, tensors_in
 from profiler.tracing.optimizers import make_optimizer
@@ -36,7 +37,6 @@ from profiler.tracing.surroundings import unaffected_by_caller
 from profiler.tracing.tensors import SPARSE
 from profiler.tracing.threads import RunInThreads
 from profiler.tracing.unseen import UnseenWork
-from profiler.tracing.uses import with_use
 from profiler.tracing.values import LARGEST
 
 
@@ -59,21 +59,22 @@ class Recorded:
 
     scope: ModuleScope
     recorder: OpRecorder
-    calls: list[OpCall]
+    calls: list[Noted]
 
 
 Run = Callable[[Attempt, Origins], Recorded]
 """Runs an attempt, once, under hooks and a recorder."""
 
 
-def trace(
+def record(
     model: nn.Module,
     inputs: Inputs,
     mode: Mode = "inference",
     optimizer: str | None = None,
     *,
+    operators: Operators,
     prepare: Callable[[nn.Module], None] | None = None,
-) -> Trace:
+) -> Recording:
     """Record what one call of ``model`` on ``inputs`` does, on a meta copy; the model itself is not run.
 
     In ``"inference"`` the copy is in eval mode and no gradients are kept.  In ``"training"`` it is in train
@@ -86,25 +87,26 @@ def trace(
     model = without_compiler(model)
     if any(tensor.layout in SPARSE for tensor in (*model.parameters(), *model.buffers())):
         raise NeedsDataError(f"{type(model).__name__} holds sparse tensors, whose elements the meta device has not")
-    return _trace(lambda: _attempt_on_meta(model, inputs), mode, optimizer, prepare)
+    return _record(lambda: _attempt_on_meta(model, inputs), mode, optimizer, operators, prepare)
 
 
-def trace_for_real(
+def record_for_real(
     model: nn.Module,
     inputs: Inputs,
     mode: Mode = "inference",
     optimizer: str | None = None,
     *,
+    operators: Operators,
     reason: str,
     prepare: Callable[[nn.Module], None] | None = None,
-) -> Trace:
+) -> Recording:
     """The same for a network that needs data: runs a copy of ``model`` with its real tensors on real ``inputs``.
 
     What is counted then depends on the values; random numbers are drawn from a fixed seed.
     """
     model = without_compiler(model)
-    traced = _trace(lambda: _attempt_for_real(model, inputs), mode, optimizer, prepare)
-    return replace(traced, real_run=reason)
+    recorded = _record(lambda: _attempt_for_real(model, inputs), mode, optimizer, operators, prepare)
+    return replace(recorded, real_run=reason)
 
 
 def _attempt_on_meta(model: nn.Module, inputs: Inputs) -> Attempt:
@@ -132,13 +134,14 @@ def _attempt_for_real(model: nn.Module, inputs: Inputs) -> Attempt:
 
 
 @unaffected_by_caller()
-def _trace(
+def _record(
     make: Callable[[], Attempt],
     mode: Mode,
     optimizer: str | None,
+    operators: Operators,
     prepare: Callable[[nn.Module], None] | None = None,
-) -> Trace:
-    """The trace of the first way of running that the network allows; ``make`` gives each of them copies of its own."""
+) -> Recording:
+    """The recording of the first way of running that the network allows; ``make`` gives each copies of its own."""
 
     def fresh() -> Attempt:
         attempt = make()
@@ -148,13 +151,13 @@ def _trace(
         return attempt
 
     if mode == "training":
-        return _trace_run(fresh, partial(_run_training, optimizer))
+        return _record_run(fresh, partial(_run_training, optimizer, operators))
     gradients: Callable[[], AbstractContextManager[Any]] = torch.no_grad
     may_skip = True
     while True:
         autograd = Autograd(may_skip=may_skip)
         try:
-            result = _trace_run(fresh, partial(_run_inference, gradients, autograd))
+            result = _record_run(fresh, partial(_run_inference, gradients, autograd, operators))
         except _GraphError:
             if gradients is torch.enable_grad:
                 raise
@@ -173,7 +176,7 @@ class _GraphError(TraceError):
 
 
 @kept_state()
-def _trace_run(make: Callable[[], Attempt], run: Run) -> Trace:
+def _record_run(make: Callable[[], Attempt], run: Run) -> Recording:
     attempt = make()
     twin = attempt.network
     if has_lazy_parts(twin):
@@ -196,13 +199,8 @@ def _trace_run(make: Callable[[], Attempt], run: Run) -> Trace:
             f"{type(twin).__name__} ran no operation at all: there is nothing to count in an empty network"
             + "".join(f"; {note.module or ROOT}: {note.reason}" for note in recorded.recorder.unseen.notes)
         )
-    parameters = tuple(with_use(record, origins.uses(record.names[0])) for record in parameter_records(twin))
-    return Trace(
-        tuple(recorded.calls),
-        recorded.scope.modules(),
-        parameters,
-        data_dependent=tuple(recorded.recorder.data_dependent),
-        unseen=recorded.recorder.unseen.notes,
+    return recording_of(
+        recorded.calls, recorded.scope.modules(), parameter_records(twin), recorded.recorder.unseen.notes
     )
 
 
@@ -222,10 +220,14 @@ def _make_lazy_parts(attempt: Attempt) -> None:
 
 
 def _run_inference(
-    gradients: Callable[[], AbstractContextManager[Any]], autograd: Autograd, attempt: Attempt, origins: Origins
+    gradients: Callable[[], AbstractContextManager[Any]],
+    autograd: Autograd,
+    operators: Operators,
+    attempt: Attempt,
+    origins: Origins,
 ) -> Recorded:
     twin = attempt.network
-    scope, recorder = _recording(attempt, origins, None, autograd)
+    scope, recorder = _recording(attempt, operators, origins, None, autograd)
     home = _home(twin, recorder)
     threads = RunInThreads(scope, recorder, home)
     watcher = FunctionWatcher(recorder, home)
@@ -235,12 +237,12 @@ def _run_inference(
 
 
 def _recording(
-    attempt: Attempt, origins: Origins, graph: BackwardScope | None, autograd: Autograd
+    attempt: Attempt, operators: Operators, origins: Origins, graph: BackwardScope | None, autograd: Autograd
 ) -> tuple[ModuleScope, OpRecorder]:
     """Hooks on the network and a recorder that knows its inputs."""
     scope = ModuleScope(attempt.network)
     unseen = UnseenWork(attempt.network, (attempt.arguments, attempt.options), origins)
-    recorder = OpRecorder(REGISTRY.seen_from_here(), scope, origins, graph, autograd, unseen)
+    recorder = OpRecorder(operators, scope, origins, graph, autograd, unseen)
     scope.on_result = recorder.note_result
     for tensor, real in attempt.values:
         recorder.note_values(tensor, real)
@@ -254,9 +256,9 @@ def _home(twin: nn.Module, recorder: OpRecorder) -> torch.device:
     return torch.device("meta" if on_meta else "cpu")
 
 
-def _run_training(optimizer: str | None, attempt: Attempt, origins: Origins) -> Recorded:
+def _run_training(optimizer: str | None, operators: Operators, attempt: Attempt, origins: Origins) -> Recorded:
     twin = attempt.network
-    scope, recorder = _recording(attempt, origins, BackwardScope(), Autograd(may_skip=False))
+    scope, recorder = _recording(attempt, operators, origins, BackwardScope(), Autograd(may_skip=False))
     home = _home(twin, recorder)
     threads = RunInThreads(scope, recorder, home)
     watcher = FunctionWatcher(recorder, home)

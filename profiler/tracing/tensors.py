@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
 
-from profiler.errors import DataDependentError
-from profiler.records import TensorSpec
-from profiler.tracing.private import jagged_values, nested_shapes, stored_positions, stored_values
+from profiler.tracing.private import jagged_values, nested_shapes, stored_values
 
 SPARSE = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
 
@@ -68,44 +66,9 @@ def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
     return (tensor.numel(),)
 
 
-def component_shapes(tensor: torch.Tensor) -> list[tuple[int, ...]]:
-    """The shapes of the tensors that a nested one holds, each as a batch of one.
-
-    Raises DataDependentError for a jagged tensor on the meta device, where the lengths have no values.
-    """
-    shapes = nested_shapes(tensor)
-    if shapes is None:
-        raise DataDependentError("the lengths of jagged tensors are known in a real run only")
-    return [(1, *shape) for shape in shapes]
-
-
 def stored_in(tensor: torch.Tensor) -> int | None:
     """How many elements a sparse tensor holds, those of its dense dimensions included; nothing for a dense one."""
     return stored_values(tensor).numel() if tensor.layout in SPARSE else None
-
-
-@dataclass(frozen=True, slots=True)
-class PaddedTensorSpec(TensorSpec):
-    """The spec of a tensor that is known to have zeros around it, given to rules only."""
-
-    zeros: tuple[tuple[int, int], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RealTensorSpec(PaddedTensorSpec):
-    """The spec of a tensor that has values, given to rules only: records do not hold on to data."""
-
-    tensor: torch.Tensor | None = field(default=None, compare=False, repr=False)
-
-    @property
-    def values(self) -> Any:
-        assert self.tensor is not None
-        return self.tensor.tolist()
-
-    @property
-    def positions(self) -> tuple[tuple[int, ...], ...]:
-        assert self.tensor is not None
-        return tuple(map(tuple, stored_positions(self.tensor).tolist()))
 
 
 def shapes_in(value: Any) -> tuple[tuple[int, ...], ...]:

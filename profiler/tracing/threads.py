@@ -18,9 +18,9 @@ from typing import Any, cast
 import torch
 
 from profiler.errors import FOREIGN_ERRORS
-from profiler.records import OpCall
 from profiler.tracing.failures import for_lack_of_data
 from profiler.tracing.functions import FunctionWatcher
+from profiler.tracing.noted import Noted
 from profiler.tracing.recorder import OpRecorder
 from profiler.tracing.scope import ModuleScope, Running
 from profiler.tracing.unseen import GOES_ON, OTHER_PROCESS
@@ -50,7 +50,7 @@ class RunInThreads:
         self._raised: list[tuple[BaseException, OpRecorder]] = []
 
     @property
-    def calls(self) -> list[OpCall]:
+    def calls(self) -> list[Noted]:
         """What was recorded in all threads, one thread after the other."""
         return [call for recorder in self._recorders for call in recorder.calls]
 

@@ -6,14 +6,11 @@ number of samples; the tensors are recorded with the sizes of what was mapped ov
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from math import prod
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 
-from profiler.records import OpCall, TensorSpec
 from profiler.tracing.private import batch_of, forward_derivatives, is_wrapped, transforming, unwrapped
 
 Levels = dict[int, int]
@@ -42,33 +39,6 @@ def levels_of(tensors: Iterable[torch.Tensor]) -> Levels:
 def batch_sizes(tensor: torch.Tensor) -> tuple[int, ...]:
     """The sizes that the tensor has and does not show, that of the outermost ``vmap`` first."""
     return tuple(size for _, size in sorted(levels_of([tensor]).items())) if is_wrapped(tensor) else ()
-
-
-def for_all_samples(call: OpCall, inputs: Sequence[torch.Tensor], outputs: Sequence[torch.Tensor]) -> OpCall:
-    """``call`` is one sample's; the same for as many samples as its ``inputs`` and ``outputs`` hold."""
-    sizes = tuple(size for _, size in sorted(levels_of((*inputs, *outputs)).items()))
-    if not sizes:
-        return call
-    many = prod(sizes)
-    terms = tuple(
-        replace(
-            term,
-            how_many=(*sizes, *term.how_many),
-            on_padding=term.on_padding * many,
-            masked=term.masked * many,
-        )
-        for term in call.terms
-    )
-    return replace(
-        call, inputs=_with_batches(call.inputs, inputs), outputs=_with_batches(call.outputs, outputs), terms=terms
-    )
-
-
-def _with_batches(specs: Sequence[TensorSpec], tensors: Sequence[torch.Tensor]) -> tuple[TensorSpec, ...]:
-    """The specs of ``tensors`` with the sizes in front that are mapped over."""
-    return tuple(
-        replace(spec, shape=(*batch_sizes(tensor), *spec.shape)) for spec, tensor in zip(specs, tensors, strict=True)
-    )
 
 
 def may_carry_tangents(tensors: Iterable[torch.Tensor]) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from profiler.records import Unseen
+from profiler.records import FILLED_OUTSIDE, Unseen
 from profiler.tracing.objects import tensors_in
 from profiler.tracing.origins import Origins, storage_of
 from profiler.tracing.private import is_wrapped
@@ -31,7 +31,6 @@ AS_IT_IS = frozenset({"aten::lift_fresh", "aten::lift"})
 
 _PLAIN = (torch.Tensor, nn.Parameter)
 
-FILLED_OUTSIDE = "its forward reads memory that no operation has written: what did is not counted"
 MADE_OUTSIDE = "its forward gets a tensor that no operation has made: what did is not counted"
 READ_OUTSIDE = "its forward hands the values of a tensor to code outside of torch ({}): what that does is not counted"
 OTHER_PROCESS = "its forward gives work to another process: what that does is not counted"
@@ -76,12 +75,9 @@ class UnseenWork:
                 if tensor.is_meta:
                     self._check_constant(module, tensor)
 
-    def check_blanks(self, module: str, inputs: Iterable[torch.Tensor]) -> None:
-        """An operation computes with the values of ``inputs``."""
-        if self._blank:
-            for tensor in inputs:
-                if self._blank.pop(storage_of(tensor), None) is not None:
-                    self.note(module, FILLED_OUTSIDE)
+    def blank(self, tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
+        """Those of ``tensors`` whose memory no operation wrote to."""
+        return [tensor for tensor in tensors if storage_of(tensor) in self._blank] if self._blank else []
 
     def made(self, inputs: Iterable[torch.Tensor], outputs: Iterable[torch.Tensor]) -> None:
         """An operation has made ``outputs``."""

@@ -12,6 +12,7 @@ from profiler.crosschecks.counters import COUNTERS, DISTRIBUTIONS, IN_OWN_PROCES
 from profiler.crosschecks.products import FORMULAS
 from profiler.opcount import OpCount, Term
 from profiler.records import CounterFigure, CounterRecord, Trace
+from tests.changed_calls import changed
 from tests.crosschecks import page
 from tests.museum import MUSEUM
 
@@ -79,7 +80,7 @@ def test_one_more_or_less_in_any_of_our_rules_is_unexplained(
             continue
         for place, call in enumerate(trace.calls):
             if call.op in FORMULAS and call.count.macs:
-                wrong = replace(call, terms=(*call.terms, Term("error", (1,), OpCount(macs=error))))
+                wrong = changed(call, terms=(*call.terms, Term("error", (1,), OpCount(macs=error))))
                 calls = (*trace.calls[:place], wrong, *trace.calls[place + 1 :])
                 assert off(agreement_rows(replace(trace, calls=calls), record)) == [-error], (one.name, call.op)
                 planted += 1
@@ -96,7 +97,7 @@ def test_one_more_or_less_in_an_einsum_is_seen_by_torch(error: int, museum: dict
     """Its equation is not in the record, so no formula of ours repeats it; torch's figure does."""
     one = museum["einsum"]
     (call,) = one.profile.trace.calls
-    wrong = replace(call, terms=(*call.terms, Term("error", (1,), OpCount(macs=error))))
+    wrong = changed(call, terms=(*call.terms, Term("error", (1,), OpCount(macs=error))))
     trace = replace(one.profile.trace, calls=(wrong,))
     for counter in ("torch", "torch-cpu", "torchprofile", "fvcore"):
         (row,) = agreement_rows(trace, one.records[counter])

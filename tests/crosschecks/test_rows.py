@@ -21,9 +21,11 @@ from profiler.crosschecks.reasons import REASONS, Part, merged
 from profiler.crosschecks.rows import _paths
 from profiler.errors import ProfilerError
 from profiler.opcount import Term, contraction, each
-from profiler.records import CounterFigure, CounterRecord, ModuleRecord, OpCall, TensorSpec, Trace
+from profiler.records import CounterFigure, CounterRecord, ModuleRecord, OpCall, Trace
+from profiler.signatures import TensorSpec
+from tests.changed_calls import changed
 
-CONV = OpCall(
+CONV = OpCall.of(
     "aten::conv2d", "conv", "counted", "conv", 1, "forward",
     (TensorSpec((1, 3, 8, 8)), TensorSpec((4, 3, 3, 3), parameter=True)),
     (TensorSpec((1, 4, 6, 6)),),
@@ -31,14 +33,14 @@ CONV = OpCall(
 )  # fmt: skip
 CONV_MACS = (4 * 6 * 6) * (3 * 3 * 3)
 
-NORM = OpCall(
+NORM = OpCall.of(
     "aten::batch_norm", "norm", "counted", "norm", 1, "forward",
     (TensorSpec((1, 4, 6, 6)), *(TensorSpec((4,), parameter=True),) * 2, *(TensorSpec((4,)),) * 2),
     (TensorSpec((1, 4, 6, 6)),),
     (each((1, 4, 6, 6), "scale and shift", multiplies=2, adds=2),),
 )  # fmt: skip
 
-ATTENTION = OpCall(
+ATTENTION = OpCall.of(
     "aten::scaled_dot_product_attention", "attention", "counted", "attention", 1, "forward",
     (TensorSpec((1, 2, 5, 4)),) * 3,
     (TensorSpec((1, 2, 5, 4)),),
@@ -92,7 +94,7 @@ def test_a_missing_rule_explains_what_it_would_have_counted() -> None:
 
 def test_a_fused_kernel_explains_all_below_its_module() -> None:
     """The kernel stands in the parent; the module below was not seen to run."""
-    inner = replace(CONV, module="block.conv")
+    inner = changed(CONV, module="block.conv")
     ours = Trace((inner,), tuple(ModuleRecord(name, "Net", 1, name) for name in ("", "block", "block.conv")), ())
     theirs = fvcore(unsupported=("block", "aten::_transformer_encoder_layer_fwd"), uncalled="block.conv")
     only = row(ours, theirs)
@@ -109,7 +111,7 @@ def test_dead_code_is_explained_by_a_module_that_was_not_seen() -> None:
 
 def test_an_einsum_may_be_rounded() -> None:
     """NumPy prints the count with four digits; the exact count is fine as well."""
-    einsum = replace(CONV, op="aten::einsum", terms=(contraction((64, 2, 49, 49), (32,)),))
+    einsum = changed(CONV, op="aten::einsum", terms=(contraction((64, 2, 49, 49), (32,)),))
     assert row(trace(einsum), fvcore(("conv", "einsum", 9_834_496)))["reason"] == ""
     rounded = row(trace(einsum), fvcore(("conv", "einsum", 9_835_000)))
     assert rounded["reason"] == "fvcore rounds an einsum's count to four digits (+504)"
@@ -123,7 +125,7 @@ def planted(error: int) -> Term:
 @pytest.mark.parametrize("error", [1, -1])
 def test_one_mac_too_many_or_too_few_is_unexplained(error: int) -> None:
     """A planted error in our count, or in the counter's, has no reason."""
-    wrong = replace(CONV, terms=(planted(error),))
+    wrong = changed(CONV, terms=(planted(error),))
     for ours, figure in ((trace(wrong), CONV_MACS), (trace(CONV), CONV_MACS + error)):
         table = agreement_table(ours, [fvcore(("conv", "conv", figure))])
         assert len(unexplained(table)) == 1
@@ -188,7 +190,7 @@ def test_some_calls_may_be_dead_code() -> None:
 
 def test_errors_that_cancel_are_unexplained() -> None:
     """One too many under one name and one too few under another are no agreement."""
-    linear = replace(
+    linear = changed(
         CONV,
         op="aten::linear",
         inputs=(TensorSpec((1, 3)), TensorSpec((4, 3), parameter=True)),
@@ -221,7 +223,7 @@ def test_summary_of_the_agreement() -> None:
 
 def test_reasons_of_the_agreement() -> None:
     """Each reason once a counter, with its layers and its amount; what has none is last."""
-    other = replace(NORM, module="norm2")
+    other = changed(NORM, module="norm2")
     theirs = fvcore(("conv", "conv", CONV_MACS + 5), ("norm", "batch_norm", 288), ("norm2", "batch_norm", 288))
     table = reasons_table(trace(CONV, NORM, other), [theirs])
     assert tuple(table) == REASONS_COLUMNS

@@ -25,7 +25,7 @@ from typing import Any
 
 from profiler.opcount import SCALAR_OPERATIONS, OpCount, Term
 from profiler.opcount import total as total_of_terms
-from profiler.records import TensorSpec
+from profiler.signatures import TensorSpec
 
 Plain = int | float | complex
 

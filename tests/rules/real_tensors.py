@@ -6,20 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
 
 from profiler.opcount import Term
-from profiler.rules import REGISTRY
-from profiler.tracing.origins import Origins
-from profiler.tracing.recorder import OpRecorder
-from profiler.tracing.scope import ModuleScope
-from profiler.tracing.tensors import RealTensorSpec, dtype_name, shape_of, stored_in
+from profiler.signatures import TensorSpec
+from profiler.tracing.describing import Describer
+from tests.rules.recorded import calls_of
 
 
-def real(values: Any, dtype: torch.dtype | None = None) -> RealTensorSpec:
+def real(values: Any, dtype: torch.dtype | None = None) -> TensorSpec:
     """The spec of a tensor, or of one with these values, that rules may ask for its values."""
     tensor = values if isinstance(values, torch.Tensor) else torch.tensor(values, dtype=dtype)
-    return RealTensorSpec(shape_of(tensor), dtype_name(tensor.dtype), False, stored_in(tensor), tensor=tensor)
+    return Describer(lambda _: False, lambda _: (), lambda same: same).spec(tensor, keep=True)
 
 
 def recorded(run: Callable[..., Any], *inputs: Any) -> tuple[Any, list[Term]]:
@@ -27,9 +24,8 @@ def recorded(run: Callable[..., Any], *inputs: Any) -> tuple[Any, list[Term]]:
 
     Fails where one of them is uncounted.
     """
-    recorder = OpRecorder(REGISTRY, ModuleScope(nn.Identity()), Origins(), None)
-    with torch.inference_mode(), recorder:
-        result = run(*inputs)
-    uncounted = sorted({call.op for call in recorder.calls if call.status == "uncounted"})
+    with torch.inference_mode():
+        result, calls = calls_of(run, *inputs)
+    uncounted = sorted({f"{call.op} ({call.reason})" for call in calls if call.status == "uncounted"})
     assert not uncounted, f"uncounted: {', '.join(uncounted)}"
-    return result, [term for call in recorder.calls for term in call.terms]
+    return result, [term for call in calls for term in call.terms]

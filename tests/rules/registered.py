@@ -6,13 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
 
 from profiler.opcount import OpCount, Term, total
 from profiler.rules import REGISTRY
-from profiler.tracing.origins import Origins
-from profiler.tracing.recorder import OpRecorder
-from profiler.tracing.scope import ModuleScope
+from tests.rules.recorded import calls_of
 
 
 def terms_of(op: str, *args: Any, out: Any, **kwargs: Any) -> tuple[Term, ...]:
@@ -41,16 +38,15 @@ def count_spelled_both_ways(run: Callable[..., Any], *inputs: Any) -> tuple[OpCo
     """
     counts = []
     for whole in (True, False):
-        recorder = OpRecorder(REGISTRY, ModuleScope(nn.Identity()), Origins(), None)
         tensors = [
             torch.empty(each, device="meta", requires_grad=not whole) if isinstance(each, tuple) else each
             for each in inputs
         ]
-        with torch.inference_mode() if whole else torch.enable_grad(), recorder:
-            run(*tensors)
-        uncounted = sorted({call.op for call in recorder.calls if call.status == "uncounted"})
+        with torch.inference_mode() if whole else torch.enable_grad():
+            _, calls = calls_of(run, *tensors)
+        uncounted = sorted({call.op for call in calls if call.status == "uncounted"})
         assert not uncounted, f"uncounted: {', '.join(uncounted)}"
-        counts.append(total(term for call in recorder.calls for term in call.terms))
+        counts.append(total(term for call in calls for term in call.terms))
     return counts[0], counts[1]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from profiler.records import TensorSpec
+from profiler.signatures import TensorSpec
 
 
 def specs(tree: Any) -> Any:

@@ -14,7 +14,8 @@ from torch import nn
 
 from profiler.errors import DataDependentError, UncountedError
 from profiler.opcount import OpCount, total
-from profiler.tracing.tensors import RealTensorSpec
+from profiler.signatures import TensorSpec
+from tests.rules import real_tensors
 from tests.rules.counting import Tally, assert_counted, exp, maximum, spec
 from tests.rules.counting import total as summed
 from tests.rules.registered import count_of, count_spelled_both_ways, kind_of, terms_of
@@ -251,9 +252,9 @@ def test_packed_sequences_cost_what_each_of_them_does() -> None:
         count_of("_flash_attention_forward", q, k, v, sums_q, sums_k, *flash, block_table=on_meta, out=(out,))
 
 
-def real(numbers: list[int]) -> RealTensorSpec:
+def real(numbers: list[int]) -> TensorSpec:
     """What a rule is given for a tensor of these numbers in a real run."""
-    return RealTensorSpec((len(numbers),), "int32", tensor=torch.tensor(numbers))
+    return real_tensors.real(numbers, torch.int32)
 
 
 def test_flex_attention_costs_its_definition() -> None:

@@ -13,8 +13,9 @@ from torch import nn
 
 from profiler.errors import DataDependentError, UncountedError
 from profiler.opcount import ZERO, OpCount
-from profiler.records import TensorSpec, Trace
-from profiler.tracing import trace, trace_for_real
+from profiler.records import Trace
+from profiler.signatures import TensorSpec
+from profiler.traces import trace, trace_for_real
 from tests.rules.counting import Tally, assert_counted, spec, total
 from tests.rules.real_tensors import real
 from tests.rules.registered import count_of, terms_of

@@ -16,7 +16,7 @@ from torch import nn
 from profiler.models.torchvision_kernels import deform_conv2d
 from profiler.models.torchvision_ops import import_torchvision
 from profiler.opcount import OpCount, total
-from profiler.tracing import trace
+from profiler.traces import trace
 from tests.rules.counting import Tally, assert_counted, spec
 from tests.rules.counting import total as summed
 from tests.rules.registered import count_of, terms_of

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from profiler.opcount import ZERO, OpCount
-from profiler.tracing import trace, trace_for_real
+from profiler.traces import trace, trace_for_real
 from tests.rules.counting import Tally, exp, maximum, spec, total
 from tests.rules.registered import count_of
 from tests.rules.tensors import values

@@ -13,8 +13,8 @@ from torch import nn
 
 from profiler.errors import UncountedError
 from profiler.opcount import OpCount
-from profiler.records import TensorSpec
-from profiler.tracing import trace, trace_for_real
+from profiler.signatures import TensorSpec
+from profiler.traces import trace, trace_for_real
 from tests.rules.counting import Counting, Tally, assert_counted, spec, total
 from tests.rules.registered import count_of, terms_of
 from tests.rules.tensors import specs, values

@@ -14,11 +14,9 @@ from torch import nn
 from profiler.errors import UncountedError
 from profiler.opcount import OpCount, total
 from profiler.rules import REGISTRY
-from profiler.tracing import trace_for_real
-from profiler.tracing.origins import Origins
-from profiler.tracing.recorder import OpRecorder
-from profiler.tracing.scope import ModuleScope
+from profiler.traces import trace_for_real
 from tests.rules.counting import Tally, assert_counted, spec
+from tests.rules.recorded import calls_of
 from tests.rules.registered import count_of, terms_of
 from tests.rules.test_pooling import adaptive_windows
 
@@ -179,11 +177,8 @@ def test_the_backward_pass_of_a_network_is_counted() -> None:
     """What autograd runs for a network of many kinds of layer has rules throughout."""
     x = torch.empty(2, 4, 16, 16, device="meta", requires_grad=True)
     w = torch.empty(4, device="meta", requires_grad=True)
-    recorder = OpRecorder(REGISTRY, ModuleScope(nn.Identity()), Origins(), None)
-    with recorder:
-        loss = small_network(x, w)
-        forward = len(recorder.calls)
-        torch.autograd.backward(loss)
-    backward = recorder.calls[forward:]
-    assert {call.op for call in recorder.calls if call.status == "uncounted"} == set()
+    _, forward = calls_of(small_network, x, w)
+    _, calls = calls_of(lambda: torch.autograd.backward(small_network(x, w)))
+    backward = calls[len(forward) :]
+    assert {call.op for call in calls if call.status == "uncounted"} == set()
     assert total(term for call in backward for term in call.terms).flops > 0

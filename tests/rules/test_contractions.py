@@ -14,7 +14,7 @@ from torch import nn
 
 from profiler.opcount import OpCount, total
 from profiler.records import Mode
-from profiler.tracing import trace
+from profiler.traces import trace
 from tests.rules.counting import Tally, assert_counted, spec
 from tests.rules.counting import total as summed
 from tests.rules.registered import assert_same_in_both_spellings, count_of, kind_of, terms_of

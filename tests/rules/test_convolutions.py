@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiler.opcount import OpCount, total
-from profiler.records import TensorSpec
+from profiler.signatures import TensorSpec
 from tests.rules.counting import Tally, assert_counted, spec
 from tests.rules.counting import total as summed
 from tests.rules.registered import assert_same_in_both_spellings, count_of, terms_of

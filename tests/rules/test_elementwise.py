@@ -12,9 +12,10 @@ from torch import nn
 
 from profiler.errors import UncountedError
 from profiler.opcount import OpCount, total
-from profiler.records import Mode, TensorSpec
+from profiler.records import Mode
 from profiler.rules.elementwise import COMPLEX_PER_ELEMENT, PER_ELEMENT, TRANSCENDENTAL_FUNCTIONS
-from profiler.tracing import trace
+from profiler.signatures import TensorSpec
+from profiler.traces import trace
 from tests.rules.counting import (
     Counting,
     Tally,

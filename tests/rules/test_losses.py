@@ -11,16 +11,12 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
 
 from profiler.errors import DataDependentError
 from profiler.opcount import OpCount
-from profiler.rules import REGISTRY
-from profiler.tracing.origins import Origins
-from profiler.tracing.recorder import OpRecorder
-from profiler.tracing.scope import ModuleScope
 from tests.rules.counting import Counting, Tally, assert_counted, exp, log, maximum, spec, sqrt, total
 from tests.rules.real_tensors import real, recorded
+from tests.rules.recorded import calls_of
 from tests.rules.registered import count_of, count_spelled_both_ways, kind_of, terms_of
 
 NONE, MEAN, SUM = 0, 1, 2
@@ -351,7 +347,5 @@ def test_absolute_differences_of_complex_numbers(reduction: int) -> None:
 
 def recorded_with_gradients(run: Callable[..., Any], *inputs: Any, **options: Any) -> list[Any]:
     """The terms of the parts that autograd sees."""
-    recorder = OpRecorder(REGISTRY, ModuleScope(nn.Identity()), Origins(), None)
-    with recorder:
-        run(*inputs, **options)
-    return [term for call in recorder.calls for term in call.terms]
+    _, calls = calls_of(lambda: run(*inputs, **options))
+    return [term for call in calls for term in call.terms]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from profiler.errors import DataDependentError, UncountedError
 from profiler.opcount import OpCount, total
-from profiler.records import TensorSpec
 from profiler.rules import REGISTRY
+from profiler.signatures import TensorSpec
 from tests.rules.counting import Counting, Tally, assert_counted, maximum
 from tests.rules.real_tensors import real, recorded
 from tests.rules.registered import count_of, terms_of

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from profiler.errors import DataDependentError, UncountedError
 from profiler.opcount import OpCount, Term, total
-from profiler.records import TensorSpec
+from profiler.signatures import TensorSpec
 from tests.rules.counting import Counting, Tally, assert_counted, exp, log, maximum, product, sqrt, transcendental
 from tests.rules.counting import total as summed
 from tests.rules.real_tensors import real, recorded

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.sparse import semi_structured
 
 from profiler.opcount import OpCount, Term, total
-from profiler.records import TensorSpec
+from profiler.signatures import TensorSpec
 from tests.rules.counting import Tally, assert_counted, maximum, sigmoid, spec
 from tests.rules.counting import total as summed
 from tests.rules.real_tensors import recorded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from profiler.records import TensorSpec
+from profiler.signatures import TensorSpec
 from tests.rules.counting import Tally
 from tests.rules.tensors import specs, values
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from profiler.opcount import OpCount, total
 from profiler.records import Mode, Trace
-from profiler.tracing import trace, trace_for_real
+from profiler.traces import trace, trace_for_real
 from profiler.tracing.complex_convolutions import convolve_as_real
 from tests.museum import Calls
 

@@ -7,8 +7,8 @@ import torch
 from click.testing import CliRunner
 
 from profiler.cli import cli
+from profiler.coverage import coverage
 from profiler.rules import REGISTRY
-from profiler.tracing.coverage import coverage
 
 UNCOUNTED = 22
 """How many ATen operators of the pinned torch have neither a rule nor parts; it may only fall."""

@@ -15,7 +15,7 @@ from torch.nn.attention import flex_attention as flex
 import profiler
 from profiler.opcount import ZERO, OpCount
 from profiler.records import Mode, Phase, Trace
-from profiler.tracing import trace, trace_for_real
+from profiler.traces import trace, trace_for_real
 
 # None of them is typed, and torch's name of the first is Python's own.
 torch_map: Any = vars(higher_order)["map"]

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from profiler.records import Mode, Trace
-from profiler.tracing import trace, trace_for_real
+from profiler.traces import trace, trace_for_real
 from tests.museum import Calls
 
 MODES: tuple[Mode, Mode] = ("inference", "training")

@@ -13,7 +13,7 @@ from torch import nn
 
 from profiler.errors import TraceError
 from profiler.records import Mode, Trace
-from profiler.tracing import trace
+from profiler.traces import trace
 
 
 def image(*shape: int) -> torch.Tensor:

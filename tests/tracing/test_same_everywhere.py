@@ -11,7 +11,7 @@ from torch import nn
 
 from profiler.opcount import ZERO, OpCount
 from profiler.records import KINDS, Mode, Trace
-from profiler.tracing import trace, trace_for_real
+from profiler.traces import trace, trace_for_real
 from tests.museum import MUSEUM
 
 

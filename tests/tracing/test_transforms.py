@@ -15,7 +15,7 @@ import profiler
 from profiler.opcount import ZERO, OpCount
 from profiler.profiles import Profile
 from profiler.records import Mode, OpCall, Phase
-from profiler.tracing import trace_for_real
+from profiler.traces import trace_for_real
 
 MODES = pytest.mark.parametrize("mode", ["inference", "training"])
 

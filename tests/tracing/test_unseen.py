@@ -20,6 +20,7 @@ from profiler.api import check_complete
 from profiler.errors import TraceError, UncountedError
 from profiler.excluding import leave_out
 from profiler.profiles import Profile
+from profiler.records import FILLED_OUTSIDE
 from profiler.render.formats import render_files
 from profiler.render.report import profile_report
 from profiler.tracing import unseen
@@ -109,7 +110,7 @@ OUTSIDE = {
     "dlpack": (by_dlpack, "Tensor.__dlpack__"),
     "lists": (by_lists, unseen.RETURNED),
     "an address": (by_address, "Tensor.data_ptr"),
-    "filled memory": (by_address_of_the_result, unseen.FILLED_OUTSIDE),
+    "filled memory": (by_address_of_the_result, FILLED_OUTSIDE),
 }
 
 
@@ -313,7 +314,7 @@ def test_the_reason_is_saved_shown_and_strict(tmp_path: Path) -> None:
     assert (modules["status"]["middle"], modules["status"]["(root)"]) == ("partial", "partial")
     assert modules["status"]["first"] == "complete"
     text = "".join(render_files(profile_report(found, ["shares", "uncounted"]), ["markdown"]).values())
-    assert f"middle: {unseen.FILLED_OUTSIDE}" in text
+    assert f"middle: {FILLED_OUTSIDE}" in text
     with pytest.raises(UncountedError, match="strict mode: middle: its forward reads memory"):
         check_complete(found)
 

@@ -13,7 +13,7 @@ from torch.nn.utils import parametrizations
 
 from profiler.records import Mode, Trace
 from profiler.tables import parameters_table, shares_table
-from profiler.tracing import trace
+from profiler.traces import trace
 from profiler.views import apply_views
 from tests.museum import MUSEUM
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from profiler import profile
 from profiler.errors import NeedsDataError
-from profiler.tracing import trace
+from profiler.traces import trace
 
 SQUARE = torch.empty(4, 4, device="meta")
 

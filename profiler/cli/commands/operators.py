@@ -19,7 +19,7 @@ from profiler.streams import complain
 @click.option("--status", type=click.Choice(["ruled", "free", "composite", "uncounted"]), help="Only those.")
 @click.option("--namespace", default="aten", show_default=True, help="Whose operators.")
 def command(pattern: str, status: str | None, namespace: str) -> None:
-    from profiler.tracing.coverage import coverage
+    from profiler.coverage import coverage
 
     found = coverage(namespace)
     lines = [

@@ -1,0 +1,27 @@
+"""A network and its inputs → its trace: recorded, and priced by the rules that are registered."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from profiler.pricing import price
+from profiler.records import Mode, Trace
+from profiler.rules import REGISTRY
+from profiler.tracing import Inputs, record, record_for_real
+
+
+def trace(model: nn.Module, inputs: Inputs, mode: Mode = "inference", optimizer: str | None = None) -> Trace:
+    """What one call of ``model`` on ``inputs`` costs, by a run of a copy on the meta device.
+
+    See :func:`profiler.tracing.record`, also for what it raises.
+    """
+    rules = REGISTRY.seen_from_here()
+    return price(record(model, inputs, mode, optimizer, operators=rules), rules)
+
+
+def trace_for_real(
+    model: nn.Module, inputs: Inputs, mode: Mode = "inference", optimizer: str | None = None, *, reason: str
+) -> Trace:
+    """The same by a run of a copy with its real tensors; see :func:`profiler.tracing.record_for_real`."""
+    rules = REGISTRY.seen_from_here()
+    return price(record_for_real(model, inputs, mode, optimizer, operators=rules, reason=reason), rules)

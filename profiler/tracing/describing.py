@@ -1,0 +1,198 @@
+"""The arguments and the result of an operation → its :class:`~profiler.signatures.Signature`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import torch
+
+from profiler.signatures import DetailedSpec, Numbers, Opaque, Packed, Shape, Signature, TensorSpec, Value
+from profiler.tracing.packed import UNPACK
+from profiler.tracing.private import nested_shapes, script_object_type, stored_positions, transforming, without_modes
+from profiler.tracing.tensors import SPARSE, dtype_name, shape_of, stored_in
+from profiler.tracing.transforms import batch_sizes, levels_of
+
+ZeroSizes = tuple[tuple[int, int], ...]
+
+
+class Operators(Protocol):
+    """What tracing has to know of operators before it can record them."""
+
+    def is_known(self, op: str) -> bool:
+        """Whether it is recorded whole, also where it is made of others."""
+
+    def read_by(self, op: str) -> frozenset[int | str]:
+        """Of which arguments the values are kept: their places and names, and ``out`` for results that are integers."""
+
+
+    def keeps_zeros(self, op: str, operands: int) -> bool:
+        """Whether zeros in one of so many tensors that it reads may be in what it makes."""
+
+
+class EveryOperator:
+    """Every operator is recorded whole, and no values are kept: for a run whose costs nobody asks for."""
+
+    def is_known(self, op: str) -> bool:
+        return True
+
+    def read_by(self, op: str) -> frozenset[int | str]:
+        return frozenset()
+
+    def keeps_zeros(self, op: str, operands: int) -> bool:
+        return False
+
+
+@dataclass(slots=True)
+class Described:
+    """The arguments of one call as values, pairs of name and value, ``positional`` of them given by position.
+
+    ``types`` are those of the numbers among them that could be equal though they are not the same (1 and True).
+    """
+
+    arguments: tuple[tuple[str, Value], ...]
+    positional: int
+    types: list[type]
+
+
+@dataclass(slots=True)
+class Signatures:
+    """All signatures of a run, each of them once; threads share them."""
+
+    known: dict[Any, Signature] = field(default_factory=dict)
+
+    def of(self, op: str, overload: str, described: Described, result: Value, samples: Shape) -> Signature:
+        """The signature of a call with these arguments and this result."""
+        arguments, positional = described.arguments, described.positional
+        key = (op, overload, arguments, positional, result, samples, *described.types)
+        known = self.known.get(key)
+        if known is None:
+            new = Signature(op, arguments, result, positional, overload, samples)
+            known = self.known.setdefault(key, new)
+        return known
+
+
+class Describer:
+    """Turns arguments and results into values: tensors into specs, by what is known of them.
+
+    ``is_parameter`` says whether a tensor is made of parameters alone, ``zeros_around`` what padding is around it, and
+    ``values_of`` gives a tensor with its values, where they are known.
+    """
+
+    def __init__(
+        self,
+        is_parameter: Callable[[torch.Tensor], bool],
+        zeros_around: Callable[[torch.Tensor], ZeroSizes],
+        values_of: Callable[[torch.Tensor], torch.Tensor | None],
+    ) -> None:
+        self._is_parameter = is_parameter
+        self._zeros_around = zeros_around
+        self._values_of = values_of
+        self._specs: dict[Any, TensorSpec] = {}
+
+    def arguments(self, names: Sequence[str], args: Any, kwargs: Any, read: frozenset[int | str]) -> Described:
+        """The arguments of a call; ``names`` are those of the positional ones, ``read`` whose values are kept."""
+        types: list[type] = []
+        named = []
+        for place, value in enumerate(args):
+            name = names[place] if place < len(names) else str(place)
+            named.append((name, self.value(value, types, keep=place in read)))
+        for name, value in kwargs.items():
+            if name != "out":
+                named.append((name, self.value(value, types, keep=name in read)))
+        return Described(tuple(named), len(args), types)
+
+    def result(self, value: Any, types: list[type], *, keep: bool) -> Value:
+        """The result of a call; with the values of what is integers in it, if they are to be kept."""
+        if isinstance(value, torch.Tensor):
+            return self.spec(value, keep=keep and not (value.is_floating_point() or value.is_complex()), operand=False)
+        if isinstance(value, (list, tuple)):
+            return tuple([self.result(item, types, keep=keep) for item in value])
+        return self.value(value, types)
+
+    def value(self, leaf: Any, types: list[type], *, keep: bool = False) -> Value:
+        """One argument, or a result; the types of numbers that could be equal are appended to ``types``."""
+        if isinstance(leaf, torch.Tensor):
+            return self.spec(leaf, keep=keep)
+        kind = type(leaf)
+        if leaf is None or kind is int or kind is str:
+            return leaf
+        if kind in (bool, float, complex):
+            types.append(kind)
+            return leaf
+        if isinstance(leaf, (list, tuple)):
+            return tuple([self.value(item, types, keep=keep) for item in leaf])
+        return self._other(leaf)
+
+    def _other(self, leaf: Any) -> Value:
+        if isinstance(leaf, torch.device):
+            return None
+        if isinstance(leaf, torch.dtype):
+            return dtype_name(leaf)
+        if isinstance(leaf, (torch.layout, torch.memory_format)):
+            return str(leaf).removeprefix("torch.")
+        if isinstance(leaf, (int, float)):  # a subclass, such as an enumeration's or NumPy's
+            return int(leaf) if isinstance(leaf, int) else float(leaf)
+        packed = script_object_type(leaf)
+        return Opaque(type(leaf).__name__) if packed is None else self._packed(packed, leaf)
+
+    def _packed(self, name: str, leaf: Any) -> Packed:
+        with without_modes():
+            parts = dict(UNPACK[name](leaf)) if name in UNPACK else {}
+        weight, bias = (
+            None if tensor is None else TensorSpec(tuple(tensor.shape), dtype_name(tensor.dtype), True)
+            for tensor in (parts.get("weight"), parts.get("bias"))
+        )
+        return Packed(name, weight, bias)
+
+    def spec(self, tensor: torch.Tensor, *, keep: bool = False, operand: bool = True) -> TensorSpec:
+        """What is known of a tensor; its values where they are to be kept, and zeros around it if it is an operand."""
+        facts = (shape_of(tensor), dtype_name(tensor.dtype), self._is_parameter(tensor))
+        stored = stored_in(tensor)
+        zeros = self._zeros_around(tensor) if operand else ()
+        samples = batch_sizes(tensor) if transforming() else ()
+        if not (keep or zeros or samples or stored is not None or tensor.is_nested):
+            spec = self._specs.get(facts)
+            if spec is None:
+                spec = self._specs[facts] = TensorSpec(*facts)
+            return spec
+        layout = str(tensor.layout).removeprefix("torch.") if tensor.layout in SPARSE else "strided"
+        real = self._values_of(tensor) if keep or stored is not None else None
+        return DetailedSpec(
+            *facts,
+            stored,
+            layout,
+            zeros=zeros,
+            samples=samples,
+            nested=tensor.is_nested,
+            parts=_parts(tensor) if tensor.is_nested else None,
+            numbers=_numbers(real) if keep and real is not None and stored is None else None,
+            places=_numbers(_positions(real)) if stored is not None and real is not None else None,
+        )
+
+
+def _parts(tensor: torch.Tensor) -> tuple[Shape, ...] | None:
+    """The shapes of the tensors that a nested one holds, each as a batch of one, where they are known."""
+    shapes = nested_shapes(tensor)
+    return None if shapes is None else tuple((1, *shape) for shape in shapes)
+
+
+def _positions(tensor: torch.Tensor) -> torch.Tensor:
+    with without_modes():
+        return stored_positions(tensor)
+
+
+def _numbers(tensor: torch.Tensor) -> Numbers | None:
+    """The numbers of a tensor on the CPU; nothing for those that Python's own do not hold."""
+    if tensor.is_meta or tensor.is_nested or tensor.is_complex() or tensor.is_quantized:
+        return None
+    kind: Literal["d", "?", "q"] = "d" if tensor.is_floating_point() else "?" if tensor.dtype == torch.bool else "q"
+    wide = {"d": torch.float64, "?": torch.bool, "q": torch.int64}[kind]
+    with without_modes():
+        return Numbers(kind, tuple(tensor.shape), tensor.detach().to(wide).contiguous().numpy().tobytes())
+
+
+def samples_of(tensors: Sequence[torch.Tensor]) -> Shape:
+    """The sizes that running calls of ``vmap`` map over, as far as any of ``tensors`` is concerned."""
+    return tuple(size for _, size in sorted(levels_of(tensors).items()))

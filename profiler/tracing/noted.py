@@ -1,0 +1,63 @@
+"""What a recorder notes of a call while a network runs, and the recording that is made of all notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from profiler.records import Event, ModuleRecord, ParameterRecord, Phase, Recording, Unseen
+from profiler.signatures import Signature
+
+
+@dataclass(slots=True, eq=False)
+class Noted:
+    """An :class:`~profiler.records.Event` that points at signatures and at other events, not at their numbers."""
+
+    signature: Signature
+    module: str
+    module_call: int
+    phase: Phase
+    within: str | None
+    source: Noted | None
+    parameters: tuple[str, ...]
+    blanks: tuple[int, ...]
+    reads: tuple[int, ...]
+    writes: tuple[int, ...]
+    makes: tuple[int, ...]
+    part_of: Signature | None = None
+
+
+def recording_of(
+    notes: Iterable[Noted],
+    modules: tuple[ModuleRecord, ...],
+    parameters: tuple[ParameterRecord, ...],
+    unseen: tuple[Unseen, ...],
+) -> Recording:
+    """The recording of a run: events and signatures by number, in the order in which they were noted."""
+    notes = list(notes)
+    numbers = {id(note): number for number, note in enumerate(notes)}
+    signatures: dict[int, tuple[int, Signature]] = {}
+
+    def number_of(signature: Signature) -> int:
+        return signatures.setdefault(id(signature), (len(signatures), signature))[0]
+
+    events = tuple(
+        Event(
+            number_of(note.signature),
+            note.module,
+            note.module_call,
+            note.phase,
+            note.within,
+            None if note.source is None else numbers.get(id(note.source)),
+            None if note.part_of is None else number_of(note.part_of),
+            note.parameters,
+            note.blanks,
+            note.reads,
+            note.writes,
+            note.makes,
+        )
+        for note in notes
+    )
+    return Recording(
+        tuple(signature for _, signature in signatures.values()), events, modules, parameters, unseen=unseen
+    )
