@@ -22,7 +22,7 @@ from profiler.formatting import format_table, headline, thousands
 from profiler.opcount import OpCount
 from profiler.printable import visible
 from profiler.records import CounterRecord, Mode, Trace
-from profiler.stored import SCHEMA, SCHEMA_VERSION, read_profile, write_call
+from profiler.stored import SCHEMA, SCHEMA_VERSION, read_profile, write_trace
 from profiler.tables.training import training_table
 from profiler.views import VIEWS, apply_views
 
@@ -265,12 +265,7 @@ class Profile:
             **({"cache": self.cache} if self.cache else {}),
             **({"part": self.part, "part_calls": self.part_calls} if self.part else {}),
         }
-        lists = {
-            "modules": [asdict(record) for record in self.trace.whole.modules],
-            "parameters": [asdict(record) for record in self.trace.whole.parameters],
-            "calls": [write_call(call) for call in self.trace.whole.calls],
-            "counters": [asdict(record) for record in self.counters],
-        }
+        lists = {**write_trace(self.trace.whole), "counters": [asdict(record) for record in self.counters]}
         lines = [f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()]
         for key, items in lists.items():
             body = ",\n".join(f"  {json.dumps(item, ensure_ascii=False)}" for item in items)

@@ -7,7 +7,7 @@ reporting side can read a saved profile without torch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Literal
 
@@ -330,6 +330,17 @@ class Trace:
     excluded: Excluded | None = None
     signatures: tuple[Signature, ...] = ()
     answers: tuple[Answer, ...] = ()
+
+    @property
+    def numbered(self) -> Trace:
+        """The same with its signatures listed, also where its calls were made one by one and not recorded."""
+        if self.signatures or not self.calls:
+            return self
+        calls = tuple(
+            replace(call, event=replace(call.event, signature=number)) for number, call in enumerate(self.calls)
+        )
+        signatures = tuple(call.signature for call in calls)
+        return replace(self, calls=calls, signatures=signatures, answers=tuple(call.answer for call in calls))
 
     @property
     def whole(self) -> Trace:

@@ -103,7 +103,7 @@ class Network:
                 parent = ".".join(parts[: level + 1])
                 records.setdefault(parent, ModuleRecord(parent, "Sequential", 1, parent, ((self.start,),), ((),)))
             records[record.name] = record
-        return Trace(tuple(self.calls), tuple(records.values()), tuple(self.held))
+        return Trace(tuple(self.calls), tuple(records.values()), tuple(self.held)).numbered
 
     def profile(self) -> Profile:
         return Profile(self.name, f"nets:{self.name}", self.mode, self.trace(), {"torch": "2.13.0"})

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import math
 import os
+import struct
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,16 +20,46 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import profiler.stored
+import profiler.stored.fields
 from profiler.cli import cli
 from profiler.errors import StoredProfileError
-from profiler.opcount import OpCount, Term
+from profiler.opcount import OpCount, Term, contraction, each
 from profiler.profiles import Profile, load_profile
-from profiler.records import CounterFigure, CounterRecord, ModuleRecord, OpCall, ParameterRecord, Unseen
-from profiler.signatures import TensorSpec
+from profiler.records import Answer, CounterFigure, CounterRecord, Event, ModuleRecord, OpCall, ParameterRecord, Unseen
+from profiler.signatures import DetailedSpec, Numbers, Opaque, Packed, Signature, TensorSpec
 from tests import sample_profiles
 from tests.changed_calls import changed
 from tests.mutations import as_json, broken_files
+
+
+def rich_calls() -> list[OpCall]:
+    """Calls whose signatures have arguments of every type, and tensors of which every detail is known."""
+    known = DetailedSpec(
+        (3, 4),
+        "float32",
+        True,
+        2,
+        "sparse_coo",
+        zeros=((1, 1), (0, 2)),
+        samples=(5,),
+        nested=True,
+        parts=((1, 2), (1, 1)),
+        numbers=Numbers("d", (2,), struct.pack("2d", 0.5, math.inf)),
+        places=Numbers("q", (2, 1), struct.pack("2q", 1, 2)),
+    )
+    packed = Packed("LinearPackedParamsBase", TensorSpec((4, 3), "qint8", True), TensorSpec((4,)))
+    plain = (None, True, 1, 1.0, -0.5, math.inf, complex(1, -math.inf), "same", (2, (3, known)), Opaque("function"))
+    arguments = (("input", known), *((f"of {type(value).__name__} {value!s:.9}", value) for value in plain))
+    terms = (replace(contraction((3, 7), (4,)), on_padding=12, masked=7), each((3,), "more", adds=1))
+    signature = Signature("mylib::rich", (*arguments, ("weights", packed)), (known, None), 3, samples=(5,))
+    counted = Answer("conv", "counted", terms)
+    unknown = Answer("uncounted", "uncounted", reason="its values are not known", data_dependent=True)
+    one = Event(0, "", 1, "forward", "attention", parameters=("conv.weight",), reads=(0, 1), makes=(2,))
+    two = Event(0, "", 1, "backward", blanks=(3,), writes=(1,), reads=(1, 3))
+    return [
+        OpCall(one, signature, counted, "attention"),
+        OpCall(two, replace(signature, op="x::y"), unknown, "uncounted"),
+    ]
 
 
 def sample() -> Profile:
@@ -39,13 +71,12 @@ def sample() -> Profile:
     )
     failed = CounterRecord("thop", "1.0", "failed", "took too long")
     calls = list(profile.trace.calls)
-    calls[0] = changed(
-        calls[0], inputs=(*calls[0].inputs, TensorSpec((), "int64"), TensorSpec((5, 0), "float64", stored=3))
-    )
-    padded = replace(calls[0].terms[0], on_padding=12, masked=7)
-    calls[0] = changed(calls[0], terms=(padded, *calls[0].terms[1:]))
     calls[2] = changed(calls[2], overload="padding")
-    trace = replace(profile.trace, calls=tuple(calls), real_run="it looks at data")
+    trace = replace(profile.trace, calls=(*calls, *rich_calls()), signatures=(), answers=()).numbered
+    last = len(trace.calls) - 1
+    event = replace(trace.calls[last].event, source=last - 1, part_of=1)
+    trace = replace(trace, calls=(*trace.calls[:last], replace(trace.calls[last], event=event)))
+    trace = replace(trace, real_run="it looks at data", data_dependent=("x::y",))
     trace = replace(trace, unseen=(Unseen("", "another process worked on what it is given"),))
     profile = replace(profile, trace=trace, counters=(counted, failed), views=("depthwise_apart",), convention="fvcore")
     return replace(profile, method="encode", part="body.0", part_calls=2, cache=16).excluding("aux")
@@ -54,14 +85,22 @@ def sample() -> Profile:
 def test_the_sample_has_every_field() -> None:
     """No field of a record, nor of the profile itself, is forgotten by the writer or the reader."""
     stored = {
-        "_OpCount": OpCount, "_Term": Term, "_Call": OpCall, "_Module": ModuleRecord, "_Parameter": ParameterRecord,
+        "_OpCount": OpCount, "_Term": Term, "_Event": Event, "_Module": ModuleRecord, "_Parameter": ParameterRecord,
         "_CounterFigure": CounterFigure, "_Counter": CounterRecord,
     }  # fmt: skip
+    more = {"_Event": {"kind"}}
     for name, record in stored.items():
-        assert set(getattr(profiler.stored, name).__annotations__) == {field.name for field in fields(record)}, name
+        held = set(getattr(profiler.stored.fields, name).__annotations__) - more.get(name, set())
+        assert held == {field.name for field in fields(record)}, name
+    held = set(profiler.stored.fields._Signature.__annotations__) - {"answer"}
+    assert held == {field.name for field in fields(Signature)}
+    held = set(profiler.stored.fields._Answer.__annotations__)
+    assert held == {field.name for field in fields(Answer) if field.init}
     known = {field.name for field in fields(Profile)} - {"trace", "ask"}
-    lists = {"schema", "version", "real_run", "exclude", "unseen", "modules", "parameters", "calls"}
-    assert set(profiler.stored._Profile.__annotations__) == known | lists
+    lists = {"schema", "version", "real_run", "exclude", "unseen", "modules", "parameters", "signatures", "calls"}
+    assert set(profiler.stored.fields._Profile.__annotations__) == known | lists
+    details = {field.name for field in fields(DetailedSpec)} - {field.name for field in fields(TensorSpec)}
+    assert all(f'"{name}":' in TEXT for name in details - {"nested"})
     assert '"overload": "padding"' in TEXT
 
 
@@ -85,11 +124,11 @@ def complaint(folder: Path, text: str | bytes) -> str:
 def edited(place: str, value: Any) -> str:
     """The sample with ``value`` at ``place``, whose steps are joined by dots."""
     data = copy.deepcopy(DATA)
-    *steps, last = (int(step) if step.isdigit() else step for step in place.split("."))
+    *steps, last = place.split(".")
     here: Any = data
     for step in steps:
-        here = here[step]
-    here[last] = value
+        here = here[int(step)] if isinstance(here, list) else here[step]
+    here[int(last) if isinstance(here, list) else last] = value
     return json.dumps(data)
 
 
@@ -103,6 +142,18 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
 NAME = "expected a name that can be a folder's"
 NOT_STRINGS: tuple[Any, ...] = (None, 5, ["a"], {}, True)
 COUNT = "expected an integer of at least 0"
+RICH = f"signatures.{len(DATA['signatures']) - 2}"
+
+
+SPEC = f"{RICH}.arguments.weights.weight"
+
+
+def bare(key: str) -> dict[str, Any]:
+    """The signature of the first call, without its arguments or its result."""
+    empty: dict[str, Any] = {"arguments": {}, "positional": 0} if key == "arguments" else {"result": []}
+    return {**DATA["signatures"][0], **empty}
+
+
 EDITS: list[tuple[str, Any, str]] = [
     *(("name", name, NAME) for name in ("../../evil", "/tmp/evil", "", ".", "..", "a\x00", "a\\b", "C:x", "\x1b[2J")),
     ("name", "x" * 256, NAME),
@@ -138,42 +189,72 @@ EDITS: list[tuple[str, Any, str]] = [
     ("parameters.0.itemsize", -4, COUNT),
     ("parameters.0.trainable", 1, "found 1, expected true or false"),
     ("parameters.0.use", "fun", "expected a kind (conv, "),
+    ("signatures.0.op", None, "expected a string"),
+    ("signatures.0.positional", 9, "found 9, expected no more than its arguments"),
+    ("signatures.0.arguments", [], "expected a mapping"),
+    ("signatures.0.samples", [-1], COUNT),
+    ("signatures.0.whole", 1, "expected true or false"),
+    ("signatures.0.answer.kind", "convv", "did you mean 'conv'?"),
+    ("signatures.0.answer.kind", "uncounted", "expected uncounted in both or neither"),
+    ("signatures.0.answer.status", "done", "expected 'counted', 'free' or 'uncounted'"),
+    ("signatures.0.answer.status", "free", "found 2 terms of an operation that is free, expected none"),
+    ("signatures.0.answer.terms", [], "found 0 terms of an operation that is counted, expected at least one"),
+    ("signatures.0.answer.reason", 5, "expected a string"),
+    *((f"{RICH}.arguments.input.{key}", value, told) for key, value, told in (
+        ("tensor", 5, "expected a string"), ("more", 1, "expected no keys but tensor, zeros"),
+        ("zeros", [[1, 1]], "expected two numbers of zeros for each dimension"),
+        ("zeros", [[1, 3], [0, 0]], "expected no more zeros than the tensor is large"),
+        ("zeros", [[1, -1], [0, 0]], "expected a list of integers of at least 0"), ("samples", 3, "expected a list"),
+        ("samples", [2**62] * 3, "expected sizes whose product"), ("parts", [[-1]], "expected a list of integers"),
+        ("numbers", {"format": "x"}, "expected a mapping with the keys format"),
+        ("numbers", {"format": "q", "shape": [1], "data": "@"}, "expected data in base64"),
+        ("numbers", {"format": "q", "shape": [1], "data": ""}, "expected as many numbers as the shape says"),
+        ("places", {"format": "q", "shape": [2**62, 2**62, 2**62], "data": ""}, "expected sizes whose product"),
+    )),
+    *((f"{RICH}.result", value, told) for value, told in (
+        ({}, "expected a tensor, a number"), ({"text": 5}, "nothing but the key text and a text"),
+        ({"float": "much"}, "expected a number as text"), ({"complex": ["1"]}, "two numbers as text"),
+        ({"packed": 1}, "expected a mapping with the keys packed, weight and bias"), (2**129, "expected an integer of"),
+        ([[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]], "expected lists that are nested in at most 16 others"),
+    )),
     ("calls.0", None, "calls.0: found nothing, expected"),
-    ("calls.0.op", None, "expected a string"),
+    ("calls.0.signature", 99, "calls.0.signature: found 99, expected the number of a signature, at most"),
+    ("calls.0.signature", True, "expected an integer"),
     ("calls.0.kind", "convv", "did you mean 'conv'?"),
     ("calls.0.kind", "uncounted", "expected uncounted in both or neither"),
-    ("calls.0.status", "done", "expected 'counted', 'free' or 'uncounted'"),
-    ("calls.0.status", "free", "found 2 terms of an operation that is free, expected none"),
-    ("calls.0.terms", [], "found 0 terms of an operation that is counted, expected at least one"),
+    ("calls.0.within", "fun", "expected a kind"),
+    ("calls.0.source", 99, "calls.0.source: found 99, expected the number of a call"),
+    ("calls.0.part_of", 99, "calls.0.part_of: found 99, expected the number of a signature"),
+    ("calls.0.parameters", ["nothing"], "found 'nothing', expected the first name of a parameter"),
+    ("calls.0.reads", [-1], COUNT),
     ("calls.0.module", "nowhere", "calls.0.module: found 'nowhere', expected one of the modules"),
     ("calls.0.module_call", 0, "expected an integer of at least 1"),
     ("calls.0.module_call", 1.0, "found 1.0, expected an integer"),
     ("calls.0.phase", "sideways", "expected 'forward', 'recompute', 'backward' or 'optimizer'"),
     *(
-        ("calls.0.inputs.0", spec, "calls.0.inputs.0: found ")
+        (SPEC, spec, f"{RICH}.arguments.weights: found ")
         for spec in ("", "1x3", "1x-3 float32", "x float32", "1x3 float 32", "1.5 float32", "١ float32", 5, [1])
     ),
-    ("calls.0.inputs.0", "9223372036854775808 float32", "expected sizes of at most"),
-    ("calls.0.inputs.0", f"{'9' * 5000} float32", "expected a shape and a dtype"),
-    ("calls.0.inputs.0", "x".join(["4000000000"] * 20) + " float32", "expected sizes whose product is at most 2^128"),
-    ("calls.0.inputs", None, "expected a list"),
-    ("calls.0.terms.0", 3, "expected"),
-    ("calls.0.terms.0.what", 3, "expected a string"),
-    ("calls.0.terms.0.how_many", [5.5], "found 5.5, expected an integer"),
-    ("calls.0.terms.0.how_many", [-1], COUNT),
-    ("calls.0.terms.0.how_many", 3, "expected a list"),
-    ("calls.0.terms.0.one.multiplies", "3", "found '3', expected an integer"),
-    ("calls.0.terms.0.one.macs", -27, COUNT),
-    ("calls.0.terms.0.one.macs", 28, "expected no more than its multiplies (27)"),
-    ("calls.0.terms.0.one.macs", 20, "expected a multiple of what is contracted (27)"),
-    ("calls.0.terms.0.one.adds", -(10**6), "adds in all, expected no fewer than 0"),
-    ("calls.0.terms.0.one.adds", 2**128 + 1, "expected an integer of at most"),
-    ("calls.0.terms.0.one.adds", 2**127, "found more than 2^128 operations"),
-    ("calls.0.terms.0.one.flops", 3, "unknown key"),
-    ("calls.0.terms.0.on_padding", 4 * 36 * 27 + 1, "expected no more than its macs (3888)"),
-    ("calls.0.terms.0.masked", 10**9, "expected no more than its macs (3888)"),
-    ("calls.0.inputs", [], "calls.0.inputs: found [] for 'aten::conv2d', expected the tensors that it takes"),
-    ("calls.0.outputs", [], "expected the tensors that it takes"),
+    (SPEC, "9223372036854775808 float32", "expected sizes of at most"),
+    (SPEC, f"{'9' * 5000} float32", "expected a shape and a dtype"),
+    (SPEC, "x".join(["4000000000"] * 20) + " float32", "expected sizes whose product is at most"),
+    ("signatures.0.answer.terms.0", 3, "expected"),
+    ("signatures.0.answer.terms.0.what", 3, "expected a string"),
+    ("signatures.0.answer.terms.0.how_many", [5.5], "found 5.5, expected an integer"),
+    ("signatures.0.answer.terms.0.how_many", [-1], COUNT),
+    ("signatures.0.answer.terms.0.how_many", 3, "expected a list"),
+    ("signatures.0.answer.terms.0.one.multiplies", "3", "found '3', expected an integer"),
+    ("signatures.0.answer.terms.0.one.macs", -27, COUNT),
+    ("signatures.0.answer.terms.0.one.macs", 28, "expected no more than its multiplies (27)"),
+    ("signatures.0.answer.terms.0.one.macs", 20, "expected a multiple of what is contracted (27)"),
+    ("signatures.0.answer.terms.0.one.adds", -(10**6), "adds in all, expected no fewer than 0"),
+    ("signatures.0.answer.terms.0.one.adds", 2**128 + 1, "expected an integer of at most"),
+    ("signatures.0.answer.terms.0.one.adds", 2**127, "found more than 2^128 operations"),
+    ("signatures.0.answer.terms.0.one.flops", 3, "unknown key"),
+    ("signatures.0.answer.terms.0.on_padding", 4 * 36 * 27 + 1, "expected no more than its macs (3888)"),
+    ("signatures.0.answer.terms.0.masked", 10**9, "expected no more than its macs (3888)"),
+    ("signatures.0", bare("arguments"), "calls.0.inputs: found [] for 'aten::conv2d', expected the tensors that it"),
+    ("signatures.0", bare("result"), "expected the tensors that it takes"),
     ("counters.0.counter", "mine", "expected a counter (fvcore, "),
     ("counters.1.counter", "fvcore", "found 'fvcore' again, expected each counter once"),
     ("counters.0.status", "fine", "expected 'ok', 'skipped' or 'failed'"),
@@ -184,9 +265,9 @@ EDITS: list[tuple[str, Any, str]] = [
     ("counters", None, "expected a list"),
     ("extra", 1, "extra: unknown key"),
     ("schema", "other", "expected a saved profile with schema"),
-    ("version", True, "version: found true, expected 1"),
-    ("version", 1.0, "version: found 1.0, expected 1"),
-    ("version", 2, "version: found 2, expected 1"),
+    ("version", True, "version: found true, expected 1 or 2"),
+    ("version", 1.0, "version: found 1.0, expected 1 or 2"),
+    ("version", 3, "version: found 3, expected 1 or 2"),
 ]  # fmt: skip
 
 
@@ -195,7 +276,7 @@ def test_an_edit_is_told(tmp_path: Path, place: str, value: Any, message: str) -
     """With the key, what was found there and what was expected."""
     told = complaint(tmp_path, edited(place, value))
     assert message in told
-    assert told.startswith(place.split(".")[0]) or place == "schema"
+    assert told.startswith((place.split(".")[0], "calls")) or place == "schema"
 
 
 OPTIONAL = ("cache", "exclude", "method", "part", "part_calls", "unseen")
@@ -242,7 +323,7 @@ def test_pairs_of_surrogates_are_text(tmp_path: Path) -> None:
     """JSON may write a character as a pair of escapes."""
     path = tmp_path / "p.json"
     path.write_text(TEXT.replace("mylib::odd", "\\ud83d\\ude00"), encoding="utf-8")
-    assert load_profile(path).uncounted["op"].tolist() == ["\U0001f600"]
+    assert load_profile(path).uncounted["op"].tolist() == ["x::y", "\U0001f600"]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")
@@ -257,15 +338,15 @@ def test_what_is_no_file_is_told(tmp_path: Path) -> None:
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is in the message."""
-    monkeypatch.setattr("profiler.stored.BYTES_LIMIT", 1000)
+    monkeypatch.setattr("profiler.stored.reading.BYTES_LIMIT", 1000)
     assert "larger than 1,000 bytes" in complaint(tmp_path, TEXT)
 
 
 def test_a_million_mistakes_take_no_longer_than_one(tmp_path: Path) -> None:
     """Only the first of a list is told."""
-    text = edited("calls.0.terms.0.how_many", [-1] * 10**6)
+    text = edited("signatures.0.answer.terms.0.how_many", [-1] * 10**6)
     start = time.process_time()
-    assert "calls.0.terms.0.how_many.0: found -1" in complaint(tmp_path, text)
+    assert "signatures.0.answer.terms.0.how_many.0: found -1" in complaint(tmp_path, text)
     assert time.process_time() - start < 5
 
 

@@ -235,9 +235,10 @@ sys.exit(f"{twice}" if twice or len(seen) < 100 else 0)
 
 @pytest.mark.parametrize("given", [[5], "a", 7, None])
 def test_what_is_no_term_is_an_error_of_the_rule(given: Any) -> None:
-    """Its message names the operation and its shapes."""
-    with (
-        profiler.rules_replaced({"aten::relu": lambda x, *, out: given}),
-        pytest.raises(RuleError, match="the rule of aten::relu failed on 2×3: TypeError"),
-    ):
-        profiler.profile(torch.nn.ReLU(), torch.ones(2, 3))
+    """The operation is uncounted, for a reason that names its shapes; the rest of the network is counted."""
+    with profiler.rules_replaced({"aten::relu": lambda x, *, out: given}):
+        profile = profiler.profile(nn.Sequential(nn.ReLU(), nn.Linear(3, 5)), torch.ones(2, 3))
+    (call,) = (call for call in profile.trace.calls if call.status == "uncounted")
+    assert call.op == "aten::relu"
+    assert call.reason.startswith("its rule failed on 2×3: TypeError: ")
+    assert (profile.status, profile.total.macs) == ("partial", 2 * 3 * 5)

@@ -1,0 +1,6 @@
+"""A saved profile: what is written, and what is read back after it was checked whole."""
+
+from profiler.stored.converting import write_trace
+from profiler.stored.reading import SCHEMA, SCHEMA_VERSION, ProfileFields, read_profile
+
+__all__ = ["SCHEMA", "SCHEMA_VERSION", "ProfileFields", "read_profile", "write_trace"]

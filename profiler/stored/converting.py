@@ -1,0 +1,195 @@
+"""What a file holds ↔ records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from profiler.opcount import SCALAR_OPERATIONS, OpCount, Term
+from profiler.records import (
+    Answer,
+    CounterFigure,
+    CounterRecord,
+    Event,
+    ModuleRecord,
+    OpCall,
+    ParameterRecord,
+    Trace,
+    Unseen,
+)
+from profiler.signatures import Signature
+from profiler.stored.values import write_value
+
+Item = Mapping[str, Any]
+
+LISTS = ("parameters", "blanks", "reads", "writes", "makes")
+"""The lists in an event, left out where they are empty."""
+
+
+def trace_of(found: Item) -> Trace:
+    """The trace that a file of this version holds.  Raises IndexError for the number of a signature that it lacks."""
+    signatures = tuple(map(_signature, found["signatures"]))
+    answers = tuple(_answer(item["answer"]) for item in found["signatures"])
+    calls = tuple(_call(item, signatures, answers) for item in found["calls"])
+    return _trace(found, calls, signatures, answers)
+
+
+def trace_of_version_1(found: Item) -> Trace:
+    """The trace that a file of version 1 holds: it has the tensors of each call alone, and which kind it is of."""
+    numbers: dict[tuple[Signature, Answer], int] = {}
+    calls = []
+    for item in found["calls"]:
+        signature = Signature.of_tensors(
+            item["op"], tuple(item["inputs"]), tuple(item["outputs"]), item.get("overload", "")
+        )
+        answer = Answer(item["kind"], item["status"], tuple(map(_term, item["terms"])))
+        number = numbers.setdefault((signature, answer), len(numbers))
+        event = Event(number, item["module"], item["module_call"], item["phase"])
+        calls.append(OpCall(event, signature, answer, answer.kind))
+    return _trace(
+        found, tuple(calls), tuple(signature for signature, _ in numbers), tuple(answer for _, answer in numbers)
+    )
+
+
+def _trace(
+    found: Item, calls: tuple[OpCall, ...], signatures: tuple[Signature, ...], answers: tuple[Answer, ...]
+) -> Trace:
+    return Trace(
+        calls,
+        tuple(ModuleRecord(**_with_tuples(item)) for item in found["modules"]),
+        tuple(ParameterRecord(**_with_tuples(item)) for item in found["parameters"]),
+        found["real_run"],
+        tuple(dict.fromkeys(call.op for call in calls if call.answer.data_dependent)),
+        unseen=tuple(Unseen(**item) for item in found.get("unseen", ())),
+        signatures=signatures,
+        answers=answers,
+    )
+
+
+def _signature(item: Item) -> Signature:
+    return Signature(
+        item["op"],
+        tuple(item["arguments"].items()),
+        item["result"],
+        item["positional"],
+        item.get("overload", ""),
+        tuple(item.get("samples", ())),
+        item.get("whole", True),
+    )
+
+
+def _answer(item: Item) -> Answer:
+    return Answer(
+        item["kind"],
+        item["status"],
+        tuple(map(_term, item["terms"])),
+        item.get("reason", ""),
+        item.get("data_dependent", False),
+    )
+
+
+def _call(item: Item, signatures: tuple[Signature, ...], answers: tuple[Answer, ...]) -> OpCall:
+    number = item["signature"]
+    event = Event(
+        number,
+        item["module"],
+        item["module_call"],
+        item["phase"],
+        item.get("within"),
+        item.get("source"),
+        item.get("part_of"),
+        *(tuple(item.get(name, ())) for name in LISTS),
+    )
+    return OpCall(event, signatures[number], answers[number], item.get("kind", answers[number].kind))
+
+
+def _term(item: Item) -> Term:
+    return Term(
+        what=item["what"],
+        how_many=tuple(item["how_many"]),
+        one=OpCount(**item["one"]),
+        contracted=tuple(item.get("contracted", ())),
+        on_padding=item.get("on_padding", 0),
+        masked=item.get("masked", 0),
+    )
+
+
+def counter_of(item: Item) -> CounterRecord:
+    """The record of another counter."""
+    whole = _with_tuples(item)
+    for key in ("figures", "unsupported", "seen"):
+        whole[key] = tuple(CounterFigure(**figure) for figure in whole.get(key, ()))
+    return CounterRecord(**whole)
+
+
+def _with_tuples(item: Item) -> dict[str, Any]:
+    """The same with JSON's lists as the tuples that records hold."""
+    return {key: _as_tuple(value) for key, value in item.items()}
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(_as_tuple(item) for item in value) if isinstance(value, list) else value
+
+
+def write_trace(trace: Trace) -> dict[str, list[Any]]:
+    """The lists that a file holds of a trace, each item as JSON has it."""
+    trace = trace.numbered
+    return {
+        "modules": [asdict(record) for record in trace.modules],
+        "parameters": [asdict(record) for record in trace.parameters],
+        "signatures": [
+            _write_signature(signature, answer)
+            for signature, answer in zip(trace.signatures, trace.answers, strict=True)
+        ],
+        "calls": [_write_call(call) for call in trace.calls],
+    }
+
+
+def _write_signature(signature: Signature, answer: Answer) -> dict[str, Any]:
+    item: dict[str, Any] = {
+        "op": signature.op,
+        "arguments": {name: write_value(value) for name, value in signature.arguments},
+        "positional": signature.positional,
+        "result": write_value(signature.result),
+    }
+    if signature.overload:
+        item["overload"] = signature.overload
+    if signature.samples:
+        item["samples"] = list(signature.samples)
+    if not signature.whole:
+        item["whole"] = False
+    said: dict[str, Any] = {"kind": answer.kind, "status": answer.status, "terms": list(map(_write_term, answer.terms))}
+    if answer.reason:
+        said["reason"] = answer.reason
+    if answer.data_dependent:
+        said["data_dependent"] = True
+    return {**item, "answer": said}
+
+
+def _write_term(term: Term) -> dict[str, Any]:
+    one = {name: getattr(term.one, name) for name in (*SCALAR_OPERATIONS, "macs") if getattr(term.one, name)}
+    item: dict[str, Any] = {"what": term.what, "how_many": list(term.how_many), "one": one}
+    if term.contracted:
+        item["contracted"] = list(term.contracted)
+    if term.on_padding:
+        item["on_padding"] = term.on_padding
+    if term.masked:
+        item["masked"] = term.masked
+    return item
+
+
+def _write_call(call: OpCall) -> dict[str, Any]:
+    """An operation call as JSON holds it, without what is empty; its kind where it is not that of its answer."""
+    event = call.event
+    item: dict[str, Any] = {"signature": event.signature}
+    if call.kind != call.answer.kind:
+        item["kind"] = call.kind
+    item |= {"module": event.module, "module_call": event.module_call, "phase": event.phase}
+    item |= _present((name, getattr(event, name)) for name in ("within", "source", "part_of"))
+    item |= {name: list(getattr(event, name)) for name in LISTS if getattr(event, name)}
+    return item
+
+
+def _present(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in pairs if value is not None}

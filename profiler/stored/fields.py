@@ -1,0 +1,238 @@
+"""What a saved profile holds, type by type, for pydantic.
+
+Python's own types are not enough: True is an int, and so is -1.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NotRequired, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    TypeAdapter,
+    with_config,
+)
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
+
+from profiler import catalog
+from profiler.config import DottedName
+from profiler.errors import did_you_mean
+from profiler.files import NAME_EXPECTED, is_folder_name
+from profiler.records import KINDS, Mode, Phase, Status
+from profiler.signatures import TensorSpec
+from profiler.stored.values import COUNT_LIMIT, SIZE_LIMIT, check_product, expected, read_spec, read_value
+
+T = TypeVar("T")
+
+
+def _one_of(what: str, names: tuple[str, ...]) -> AfterValidator:
+    known = frozenset(names)
+
+    def check(name: str) -> str:
+        if name not in known:
+            raise expected(f"{what} ({', '.join(names)}){did_you_mean(name, names)}")
+        return name
+
+    return AfterValidator(check)
+
+
+def _folder_name(name: str) -> str:
+    if not is_folder_name(name):
+        raise expected(NAME_EXPECTED)
+    return name
+
+
+def _not_empty(values: list[T]) -> list[T]:
+    if not values:
+        raise expected("at least one of them")
+    return values
+
+
+def _unique(values: list[T]) -> list[T]:
+    if len(set(values)) != len(values):
+        raise expected("each of them once")
+    return values
+
+
+Listed = Annotated[list[T], FailFast()]
+"""A list of which only the first mistake is told: a hostile file could hold millions."""
+
+Size = Annotated[int, Field(ge=0, le=SIZE_LIMIT)]
+Count = Annotated[int, Field(ge=0, le=COUNT_LIMIT)]
+Part = Annotated[int, Field(ge=-COUNT_LIMIT, le=COUNT_LIMIT)]
+"""What one term adds to a count; a later one may take back what an earlier one has too much."""
+
+Ordinal = Annotated[int, Field(ge=1, le=SIZE_LIMIT)]
+Kind = Annotated[str, _one_of("a kind", KINDS)]
+
+
+def _check_product(sizes: list[int]) -> list[int]:
+    check_product(sizes)
+    return sizes
+
+
+Sizes = Annotated[Listed[Size], AfterValidator(_check_product)]
+
+Spec = Annotated[TensorSpec, BeforeValidator(read_spec)]
+Value = Annotated[Any, BeforeValidator(read_value)]
+_strict = with_config(ConfigDict(extra="forbid", strict=True))
+
+
+@_strict
+class _OpCount(TypedDict, total=False):
+    multiplies: Part
+    adds: Part
+    divides: Part
+    comparisons: Part
+    transcendentals: Part
+    macs: Count
+
+
+@_strict
+class _Term(TypedDict):
+    what: str
+    how_many: Sizes
+    one: _OpCount
+    contracted: NotRequired[Sizes]
+    on_padding: NotRequired[Count]
+    masked: NotRequired[Count]
+
+
+@_strict
+class _Answer(TypedDict):
+    kind: Kind
+    status: Status
+    terms: Listed[_Term]
+    reason: NotRequired[str]
+    data_dependent: NotRequired[bool]
+
+
+@_strict
+class _Signature(TypedDict):
+    op: str
+    arguments: dict[str, Value]
+    positional: Size
+    result: Value
+    overload: NotRequired[str]
+    samples: NotRequired[Sizes]
+    whole: NotRequired[bool]
+    answer: _Answer
+
+
+@_strict
+class _Event(TypedDict):
+    signature: Size
+    kind: NotRequired[Kind]
+    module: str
+    module_call: Ordinal
+    phase: Phase
+    within: NotRequired[Kind]
+    source: NotRequired[Size]
+    part_of: NotRequired[Size]
+    parameters: NotRequired[Listed[str]]
+    blanks: NotRequired[Listed[Size]]
+    reads: NotRequired[Listed[Size]]
+    writes: NotRequired[Listed[Size]]
+    makes: NotRequired[Listed[Size]]
+
+
+@_strict
+class _CallOfVersion1(TypedDict):
+    op: str
+    kind: Kind
+    status: Status
+    module: str
+    module_call: Ordinal
+    phase: Phase
+    inputs: Listed[Spec]
+    outputs: Listed[Spec]
+    terms: Listed[_Term]
+    overload: NotRequired[str]
+
+
+@_strict
+class _Module(TypedDict):
+    name: str
+    type: str
+    calls: Size
+    first_name: NotRequired[str]
+    input_shapes: NotRequired[Listed[Listed[Sizes]]]
+    output_shapes: NotRequired[Listed[Listed[Sizes]]]
+
+
+@_strict
+class _Parameter(TypedDict):
+    names: Annotated[Listed[str], AfterValidator(_not_empty)]
+    module: str
+    shape: Sizes
+    dtype: str
+    itemsize: Size
+    trainable: bool
+    buffer: NotRequired[bool]
+    use: NotRequired[Kind]
+
+
+@_strict
+class _CounterFigure(TypedDict):
+    module: str
+    op: str
+    figure: Count
+
+
+@_strict
+class _Counter(TypedDict):
+    counter: Annotated[str, _one_of("a counter", catalog.counters())]
+    version: str
+    status: Literal["ok", "skipped", "failed"]
+    message: NotRequired[str]
+    figures: NotRequired[Listed[_CounterFigure]]
+    unsupported: NotRequired[Listed[_CounterFigure]]
+    uncalled: NotRequired[Listed[str]]
+    seen: NotRequired[Listed[_CounterFigure]]
+    factor: NotRequired[Ordinal]
+
+
+@_strict
+class _Unseen(TypedDict):
+    module: str
+    reason: str
+
+
+class _AnyVersion(TypedDict):
+    schema: str
+    version: int
+    name: Annotated[str, AfterValidator(_folder_name)]
+    target: str
+    mode: Mode
+    environment: dict[str, str]
+    real_run: str
+    convention: Annotated[str, _one_of("a convention", catalog.conventions())]
+    views: Annotated[Listed[Annotated[str, _one_of("a view", catalog.views())]], AfterValidator(_unique)]
+    exclude: NotRequired[Annotated[Listed[str], AfterValidator(_unique)]]
+    unseen: NotRequired[Listed[_Unseen]]
+    method: NotRequired[DottedName]
+    part: NotRequired[DottedName]
+    part_calls: NotRequired[Ordinal]
+    cache: NotRequired[Ordinal]
+    modules: Annotated[Listed[_Module], AfterValidator(_not_empty)]
+    parameters: Listed[_Parameter]
+    counters: Listed[_Counter]
+
+
+@_strict
+class _Profile(_AnyVersion):
+    signatures: Listed[_Signature]
+    calls: Listed[_Event]
+
+
+@_strict
+class _ProfileOfVersion1(_AnyVersion):
+    calls: Listed[_CallOfVersion1]
+
+
+ADAPTERS: dict[int, TypeAdapter[Any]] = {1: TypeAdapter(_ProfileOfVersion1), 2: TypeAdapter(_Profile)}
+"""What each version of the file holds."""
