@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ PACKAGE = Path(__file__).parents[1] / "profiler"
 
 LAYERS = (
     ("catalog", "errors", "opcount", "printable", "schema"),
+    ("signatures",),
     ("records", "files", "streams"),
     ("config", "rules", "formatting", "excluding"),
-    ("tables",),
-    ("models", "tracing", "parameters"),
+    ("pricing", "tables"),
+    ("models", "tracing"),
+    ("traces", "coverage"),
     ("crosschecks",),
     ("conventions", "views", "stored"),
     ("profiles",),
@@ -43,11 +46,13 @@ WITHOUT_TORCH = (
     "profiler.files",
     "profiler.formatting",
     "profiler.opcount",
+    "profiler.pricing",
     "profiler.printable",
     "profiler.profiles",
     "profiler.records",
     "profiler.render",
     "profiler.rules",
+    "profiler.signatures",
     "profiler.stored",
     "profiler.streams",
     "profiler.tables",
@@ -105,6 +110,43 @@ def wrong_arrows(path: Path) -> list[str]:
 def test_imports_go_one_way(path: Path) -> None:
     """No file imports from a layer above its own."""
     assert wrong_arrows(path) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "unknown"), [("tracing", {"rules", "pricing", "tables"}), ("rules", {"tracing"}), ("pricing", {"tracing"})]
+)
+def test_what_a_step_must_not_know(part: str, unknown: set[str]) -> None:
+    """Tracing knows nothing of costs, and what prices knows nothing of torch."""
+    paths = [path for path in PACKAGE.rglob("*.py") if part_of(path) == part]
+    assert paths
+    assert [path.name for path in paths if imported_parts(path) & unknown] == []
+
+
+def cycle(arrows: Mapping[str, set[str]]) -> list[str]:
+    """Parts that import each other in a circle; nothing where there is none."""
+    left = {part: set(others) - {part} for part, others in arrows.items()}
+    while free := [part for part, others in left.items() if not others & left.keys()]:
+        for part in free:
+            del left[part]
+    return sorted(left)
+
+
+def arrows_of(paths: Iterable[Path]) -> dict[str, set[str]]:
+    """For each part of the package, the parts that it imports."""
+    arrows: dict[str, set[str]] = {}
+    for path in paths:
+        arrows.setdefault(part_of(path), set()).update(imported_parts(path))
+    return arrows
+
+
+def test_no_parts_import_each_other() -> None:
+    """The arrows are a partial order: not even parts of one layer go round in a circle."""
+    assert cycle(arrows_of(PACKAGE.rglob("*.py"))) == []
+
+
+def test_a_circle_is_seen() -> None:
+    """The check above is able to fail."""
+    assert cycle({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}) == ["a", "b", "c"]
 
 
 def test_an_import_that_goes_up_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

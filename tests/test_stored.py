@@ -139,6 +139,22 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert load_profile(tmp_path / "p.json").to_json() == TEXT
 
 
+def test_a_profile_of_version_1_is_loaded() -> None:
+    """Its counts, kinds and shapes are there; the other arguments of its operations are missing, not made up."""
+    profile = load_profile(Path(__file__).parent / "golden" / "stored" / "version_1.json")
+    assert profile.total.macs == (conv := 2 * 4 * 36 * 2 * 9) * 2 + (linear := 2 * 3 * 4 * 36) * 3
+    assert conv + linear == sum(call.count.macs for call in profile.trace.calls if call.phase == "forward")
+    assert profile.training["weight_gradient_macs"].tolist()[-1] == conv + linear
+    kinds = dict(zip(profile.parameters["parameter"], profile.parameters["kind"], strict=True))
+    assert kinds == {"conv.weight": "conv", "norm.weight": "norm", "norm.bias": "norm"} | dict.fromkeys(
+        ("head.weight", "head.bias"), "linear"
+    )
+    assert not any(signature.whole for signature in profile.trace.signatures)
+    again = json.loads(profile.to_json())
+    assert again["version"] == 2
+    assert {item["whole"] for item in again["signatures"]} == {False}
+
+
 NAME = "expected a name that can be a folder's"
 NOT_STRINGS: tuple[Any, ...] = (None, 5, ["a"], {}, True)
 COUNT = "expected an integer of at least 0"

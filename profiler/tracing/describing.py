@@ -26,7 +26,6 @@ class Operators(Protocol):
     def read_by(self, op: str) -> frozenset[int | str]:
         """Of which arguments the values are kept: their places and names, and ``out`` for results that are integers."""
 
-
     def keeps_zeros(self, op: str, operands: int) -> bool:
         """Whether zeros in one of so many tensors that it reads may be in what it makes."""
 

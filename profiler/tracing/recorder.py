@@ -429,7 +429,6 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         value = self._describer.result(given, described.types, keep="out" in known.read)
         return self._signatures.of(known.name, known.overload, described, value, samples)
 
-
     def _follow(
         self, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]
     ) -> None:
@@ -439,7 +438,8 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.unseen.check_origins(self._scope.current[0], known.name, unknown)
         self.unseen.made(inputs, outputs)
         if outputs:
-            self._padded.follow(known.name, args, kwargs, inputs, outputs, moves=known.keeps_zeros if len(inputs) > 1 else known.keeps_zeros_alone)
+            moves = known.keeps_zeros if len(inputs) > 1 else known.keeps_zeros_alone
+            self._padded.follow(known.name, args, kwargs, inputs, outputs, moves=moves)
 
     def _is_zero(self, tensor: torch.Tensor) -> bool | None:
         """Whether a tensor is all zeros, whatever the data is; None for a constant whose values nobody knows."""

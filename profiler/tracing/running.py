@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from profiler.errors import FOREIGN_ERRORS, NeedsDataError, ProfilerError, TraceError
-from profiler.parameters import parameter_records
 from profiler.records import ROOT, Mode, Recording, show_shapes
 from profiler.tracing.backward import BackwardScope
 from profiler.tracing.calls import Inputs, call_arguments
@@ -28,6 +27,7 @@ from profiler.tracing.objects import returned_tensors, tensors_in
 from profiler.tracing.optimizers import make_optimizer
 from profiler.tracing.origins import Origins, storage_of
 from profiler.tracing.packed import packed_tensors
+from profiler.tracing.parameters import parameter_records
 from profiler.tracing.private import flex_attention_traceable, without_compiler
 from profiler.tracing.recorder import OpRecorder
 from profiler.tracing.scope import ModuleScope
