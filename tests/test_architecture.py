@@ -125,17 +125,21 @@ def test_what_a_step_must_not_know(part: str, unknown: set[str]) -> None:
 def cycle(arrows: Mapping[str, set[str]]) -> list[str]:
     """Parts that import each other in a circle; nothing where there is none."""
     left = {part: set(others) - {part} for part, others in arrows.items()}
-    while free := [part for part, others in left.items() if not others & left.keys()]:
+    while True:
+        read = {other for others in left.values() for other in others}
+        free = [part for part, others in left.items() if not others & left.keys() or part not in read]
+        if not free:
+            return sorted(left)
         for part in free:
             del left[part]
-    return sorted(left)
 
 
 def arrows_of(paths: Iterable[Path]) -> dict[str, set[str]]:
-    """For each part of the package, the parts that it imports."""
+    """For each part of the package, the parts that it imports, those of ``LATE`` left out."""
     arrows: dict[str, set[str]] = {}
     for path in paths:
-        arrows.setdefault(part_of(path), set()).update(imported_parts(path))
+        part = part_of(path)
+        arrows.setdefault(part, set()).update(other for other in imported_parts(path) if (part, other) not in LATE)
     return arrows
 
 
@@ -146,7 +150,7 @@ def test_no_parts_import_each_other() -> None:
 
 def test_a_circle_is_seen() -> None:
     """The check above is able to fail."""
-    assert cycle({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}) == ["a", "b", "c"]
+    assert cycle({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}) == ["b", "c"]
 
 
 def test_an_import_that_goes_up_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
