@@ -94,7 +94,7 @@ def _configuration(
         built._attn_implementation = attention
     if isinstance(config, Mapping):
         _check_keys(config_class, given, built)
-    name_image_token(built)
+    name_image_token(built, given)
     return built
 
 
@@ -145,7 +145,8 @@ def _completed(
 ) -> Mapping[str, InputValue]:
     model_class = getattr(_import_transformers(), class_name)
     settings = _configuration(model_class, base, config, attn_implementation)
-    return with_image(model_class, settings, inputs, ask)
+    given = settings.to_dict() if isinstance(config, str) else config or {}  # a file is taken to be whole
+    return with_image(model_class, settings, given, inputs, ask)
 
 
 def _advice(class_name: str, /, config: Mapping[str, Any] | str | None = None, **_: Any) -> str:

@@ -28,6 +28,20 @@ NEEDS: Mapping[str, Mapping[str, Any]] = {
 The values are those of a published network, or fit the default values beside them.
 """
 
+NEEDS_FOR_IMAGE: Mapping[str, Mapping[str, Any]] = {
+    "gemma3": {"vision_config": {"image_size": 896, "patch_size": 14}},
+}
+"""Families whose default configuration runs on a text alone and takes no image, and the keys that it lacks."""
+
+
+def advice_for_image(model_type: str) -> str:
+    """The next step where a network of the family ``model_type`` takes no image as it is configured by default."""
+    return (
+        f"transformers itself cannot run an image with the default configuration of {model_type}; keys that make it "
+        f"run: kwargs: {{config: {_flow(NEEDS_FOR_IMAGE[model_type])}}}; for a text alone, give its shape: inputs in "
+        "a config, or --input"
+    )
+
 
 def advice_for(model_type: str, config: Mapping[str, Any] | str | None) -> str:
     """The next step where a network of the family ``model_type`` failed as ``config`` has it, or nothing."""

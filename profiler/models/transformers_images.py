@@ -7,15 +7,16 @@ itself is asked: by its method ``get_image_features``, on the meta device.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from math import prod
 from typing import Any
 
 import torch
 
 from profiler.config import InputSpec, InputValue
-from profiler.errors import TraceError
+from profiler.errors import TargetError, TraceError
 from profiler.models.sources import Ask
+from profiler.models.transformers_defaults import NEEDS_FOR_IMAGE, advice_for_image
 from profiler.models.transformers_inputs import INPUTS, TOKENS, channels
 from profiler.models.transformers_sizes import first, image_size, part
 
@@ -25,25 +26,37 @@ IMAGE = 448
 TILES = 5
 """The tiles of an image that is cut up: a network's smallest grid, of two by two, and the image as a whole."""
 
-OTHERWISE = ("glm_image",)
-"""Networks that take images in another way, which is not known here: for several texts, or as codes."""
+OTHERWISE = ("glm_image", "idefics", "mllama")
+"""Networks whose text holds no tokens of an image: they look at it otherwise, or take it as codes."""
+
+PREFIXED = ("paligemma",)
+"""Networks that tell by the types of tokens what is asked, image and text, from an answer; elsewhere, an image."""
 
 Form = dict[str, InputSpec]
 """The inputs that one image is made into, by name."""
 
 
-def name_image_token(settings: Any) -> None:
-    """Let the last token of the vocabulary stand for an image where a configuration leaves that open."""
-    if getattr(settings, "image_token_id", 0) is None:
-        vocabulary = getattr(settings.get_text_config(), "vocab_size", None)
-        if vocabulary:
-            settings.image_token_id = vocabulary - 1
+def name_image_token(settings: Any, given: Collection[str]) -> None:
+    """Let the last ordinary token of the vocabulary stand for an image where no usable one is configured.
+
+    A default configuration may leave it open, or name one beyond its default vocabulary, which only the meta device
+    takes.  One that is among the keys ``given`` stays.
+    """
+    token = getattr(settings, "image_token_id", 0)
+    vocabulary = getattr(settings.get_text_config(), "vocab_size", None)
+    if not vocabulary or not (token is None or (isinstance(token, int) and token >= vocabulary)):
+        return
+    if token is None or not {"image_token_id", settings.attribute_map.get("image_token_id")} & set(given):
+        settings.image_token_id = _last_ordinary_token(settings, vocabulary - 1)
 
 
-def with_image(model_class: Any, settings: Any, inputs: Mapping[str, InputValue], ask: Ask) -> Mapping[str, InputValue]:
+def with_image(
+    model_class: Any, settings: Any, given: Collection[str], inputs: Mapping[str, InputValue], ask: Ask
+) -> Mapping[str, InputValue]:
     """``inputs`` with an image, and its tokens before those of the text, where a text of the class may hold images.
 
-    They stay as they are for any other class, and where no form of an image is known that the network takes.
+    They stay as they are for any other class, and where no form of an image is known that the network takes.  Raises
+    TargetError where it takes none because the configuration lacks keys that are known, not among those ``given``.
     """
     taken = inspect.signature(model_class.forward).parameters
     text = inputs.get("input_ids")
@@ -61,6 +74,8 @@ def with_image(model_class: Any, settings: Any, inputs: Mapping[str, InputValue]
         except TraceError:  # not in this form
             continue
         return {**inputs, **_text_of(settings, taken, token, count), **form}
+    if not set(NEEDS_FOR_IMAGE.get(settings.model_type, {})) <= set(given):
+        raise TargetError(f"target transformers:{model_class.__name__}: {advice_for_image(settings.model_type)}")
     return inputs
 
 
@@ -78,19 +93,22 @@ def _text_of(settings: Any, taken: Mapping[str, Any], token: int, count: int) ->
     longest = getattr(text, "max_position_embeddings", None) or 0
     words = min(TOKENS, max(longest - count, 1)) if longest > 0 else TOKENS
     shape = (1, count + words)
-    made = {"input_ids": _integers(shape, [token] * count + [_ordinary_token(settings)] * words)}
+    word = _last_ordinary_token(settings, (getattr(text, "vocab_size", None) or 2) // 2)
+    made = {"input_ids": _integers(shape, [token] * count + [word] * words)}
     if "attention_mask" in taken:
         made["attention_mask"] = InputSpec(shape=shape, dtype="int64", low=1, high=2)  # nothing is padding
     if "mm_token_type_ids" in taken:
         made["mm_token_type_ids"] = _integers(shape, [1] * count + [0] * words)
+    if "token_type_ids" in taken:
+        of_image = 0 if settings.model_type in PREFIXED else 1
+        made["token_type_ids"] = _integers(shape, [of_image] * count + [0] * words)
     return made
 
 
-def _ordinary_token(settings: Any) -> int:
-    """A token that a configuration gives no meaning of its own, from the middle of the vocabulary."""
+def _last_ordinary_token(settings: Any, highest: int) -> int:
+    """The last token up to ``highest`` that a configuration gives no meaning of its own."""
     special = set(_special_tokens(settings.to_dict()))
-    vocabulary = getattr(settings.get_text_config(), "vocab_size", None) or 2
-    return next(token for token in range(vocabulary // 2, -1, -1) if token not in special)
+    return next((token for token in range(highest, -1, -1) if token not in special), highest)
 
 
 def _special_tokens(settings: Any) -> Iterator[int]:
@@ -129,6 +147,13 @@ def _forms(settings: Any) -> Iterator[Form]:
     for beside in (of_size, {}):
         for shape in images:
             yield {"pixel_values": InputSpec(shape=shape), **beside}
+    for sides in dict.fromkeys(((height, width), (min(height, IMAGE), min(width, IMAGE)))):
+        yield {"pixel_values": _bytes_of_one((1, 1, depth, *sides))}
+
+
+def _bytes_of_one(shape: tuple[int, ...]) -> InputSpec:
+    """Pixels as bytes that are all 1, known on the meta device too: some networks leave out images of zeros."""
+    return InputSpec(shape=shape, dtype="uint8", low=1, high=2)
 
 
 def _patches(vision: Any, grid: int, depth: int, patch: int) -> Iterator[Form]:

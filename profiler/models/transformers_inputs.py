@@ -31,15 +31,18 @@ ALSO = {
     "blip": ("input_ids",),
     "bros": ("bbox",),
     "decision_transformer": ("actions", "returns_to_go", "timesteps"),
+    "idefics": ("pixel_values", "image_attention_mask"),
     "instructblip": ("input_ids",),
     "lxmert": ("visual_feats", "visual_pos"),
+    "mllama": ("pixel_values", "aspect_ratio_ids", "aspect_ratio_mask", "cross_attention_mask"),
     "sam3": ("input_ids",),
     "sam3_lite_text": ("input_ids",),
+    "speecht5": ("speaker_embeddings",),
     "tvp": ("pixel_values",),
     "udop": ("bbox",),
     "vilt": ("pixel_values",),
 }
-"""Inputs that the forward of a network declares optional and cannot do without."""
+"""Inputs that the forward of a network declares optional and cannot do without, or without which parts never run."""
 
 
 def inputs_of(model_class: Any, settings: Any) -> dict[str, InputValue]:
@@ -149,7 +152,32 @@ def _image(settings: Any) -> InputSpec:
     if settings.model_type in PAIRS:
         frames = 2
     clip = () if frames is None else (frames,)
+    if settings.model_type in IMAGES_OF_A_TEXT:
+        clip = IMAGES_OF_A_TEXT[settings.model_type](inner)
     return _floats(*clip, channels(inner), *image_size(settings))
+
+
+IMAGES_OF_A_TEXT: Mapping[str, Callable[[Any], tuple[int, ...]]] = {
+    "idefics": lambda vision: (1,),
+    "mllama": lambda vision: (1, vision.max_num_tiles),
+    "mllama_vision_model": lambda vision: (1, vision.max_num_tiles),
+}
+"""Networks that look at the images of a text by cross-attention: how many they are given, and in how many tiles."""
+
+
+def _tiles(settings: Any) -> int:
+    return int(part(settings, "vision_config").max_num_tiles)
+
+
+def _form_of_tiles(settings: Any) -> InputSpec:
+    """The number of the last form that an image may have, which is of all the tiles; 0 is that of padding."""
+    number = len(part(settings, "vision_config").supported_aspect_ratios)
+    return InputSpec(shape=(1, 1), dtype="int64", low=number, high=number + 1)
+
+
+def _ones(*shape: int) -> InputSpec:
+    """A mask that leaves nothing out."""
+    return InputSpec(shape=(1, *shape), dtype="int64", low=1, high=2)
 
 
 PAIRS = ("efficientloftr", "lightglue", "superglue")
@@ -212,7 +240,12 @@ INPUTS: Mapping[str, Callable[[Any], InputValue]] = {
     "flattened_patches": lambda settings: _floats(*patches_shape(settings)),
     "visual_feats": lambda settings: _floats(REGIONS, settings.visual_feat_dim),
     "visual_pos": lambda settings: _floats(REGIONS, settings.visual_pos_dim),
+    "aspect_ratio_ids": _form_of_tiles,
+    "aspect_ratio_mask": lambda settings: _ones(1, _tiles(settings)),
+    "cross_attention_mask": lambda settings: _ones(_length(settings.get_text_config()), 1, _tiles(settings)),
+    "image_attention_mask": lambda settings: _ones(_length(settings), 1),
     # sounds
+    "speaker_embeddings": lambda settings: _floats(settings.speaker_embedding_dim),
     "input_features": _sound("input_features"),
     "input_values": _sound("input_values"),
     "decoder_input_values": lambda settings: _floats(TOKENS, settings.num_mel_bins),  # a spectrogram

@@ -1,13 +1,16 @@
 """What vision–language classes of transformers are given: an image, and a text with as many tokens of it."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+import torch
 
 from profiler import Profile, profile
 from profiler.config import InputSpec
-from profiler.models.building import build_model
+from profiler.errors import TargetError
+from profiler.models.building import build_model, build_real_model
 from profiler.models.inputs import build_inputs, default_inputs
+from profiler.models.transformers_defaults import NEEDS_FOR_IMAGE
 
 pytestmark = pytest.mark.slow  # networks of another library are built
 
@@ -97,6 +100,12 @@ OPT = {
     "num_attention_heads": 2,
     "max_position_embeddings": 16,
 }
+IDEFICS3 = {
+    "text_config": LLAVA["text_config"],
+    "vision_config": BLIP_VISION,
+    "image_token_id": 49,
+    "scale_factor": 2,
+}
 BLIP = {"vision_config": BLIP_VISION, "qformer_config": QFORMER, "text_config": OPT, "num_query_tokens": 3}
 
 
@@ -127,11 +136,14 @@ BLIP = {"vision_config": BLIP_VISION, "qformer_config": QFORMER, "text_config": 
         # three queries, however large the image is
         ("Blip2Model", BLIP, {"pixel_values": (1, 3, 28, 28), "input_ids": (1, 16)}),
         ("Blip2ForConditionalGeneration", BLIP, {"pixel_values": (1, 3, 28, 28), "input_ids": (1, 16)}),
-        # looks at the pixels to leave out images of zeros, which meta cannot: the text alone
+        # leaves out images of zeros, so that the pixels have to be known
+        ("Idefics3Model", IDEFICS3, {"pixel_values": (1, 1, 3, 28, 28), "input_ids": (1, 16)}),
+        ("SmolVLMModel", IDEFICS3, {"pixel_values": (1, 1, 3, 28, 28), "input_ids": (1, 16)}),
+        # of a large image, the pixels are not known: a smaller one, of 448 / 14 patches a side, four in a token
         (
             "Idefics3Model",
-            {"text_config": LLAVA["text_config"], "vision_config": BLIP_VISION, "image_token_id": 49},
-            {"input_ids": (1, 16)},
+            {**IDEFICS3, "vision_config": {**BLIP_VISION, "image_size": 980}},
+            {"pixel_values": (1, 1, 3, 448, 448), "input_ids": (1, 32 * 32 // 4 + 1)},
         ),
     ],
 )
@@ -154,3 +166,112 @@ def test_an_image_without_a_token_is_the_last_of_the_vocabulary() -> None:
     assert text.values[:3] == (49, 49, 49)
     assert 49 not in text.values[3:]
     assert profile(network, build_inputs(inputs)[1]).complete
+
+
+def idefics3_macs() -> int:
+    """The patches' convolution, two layers on four patches, and what makes one token of the text of the four."""
+    return 4 * 8 * 3 * 14 * 14 + 2 * (4 * 4 * 8 * 8 + 2 * 4 * 4 * 8 + 2 * 4 * 8 * 16) + 4 * 8 * 12
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_an_image_that_must_not_be_zeros_is_known_to_be_ones(mode: Literal["inference", "training"]) -> None:
+    """Idefics3 drops images of zeros; what it is given counts whole, without a real run, the head included."""
+    arguments, options = build_inputs(
+        default_inputs("transformers:Idefics3ForConditionalGeneration", {"config": IDEFICS3})
+    )
+    network = build_model("transformers:Idefics3ForConditionalGeneration", {"config": IDEFICS3})
+    result = profile(network, options, mode=mode)
+    assert not arguments
+    assert result.complete
+    assert not result.trace.real_run
+    forward = sum(call.count.macs for call in result.trace.calls if call.phase == "forward")
+    assert forward == idefics3_macs() + text_macs(16)
+
+
+def without(config: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """``config`` without some of its keys."""
+    return {key: value for key, value in config.items() if key not in keys}
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("LlavaForConditionalGeneration", without(LLAVA, "image_token_index")),
+        (
+            "LlavaNextForConditionalGeneration",
+            {**without(LLAVA, "image_token_index"), "image_grid_pinpoints": [[56, 56]]},
+        ),
+        ("Idefics3ForConditionalGeneration", without(IDEFICS3, "image_token_id")),
+    ],
+)
+def test_an_image_token_beyond_the_vocabulary_is_moved_into_it(name: str, config: dict[str, Any]) -> None:
+    """The default is larger than all 50 words; a real run on the CPU takes the inputs as they are."""
+    inputs = default_inputs(f"transformers:{name}", {"config": config})
+    assert isinstance(inputs, dict)
+    text = inputs["input_ids"]
+    assert isinstance(text, InputSpec)
+    assert text.values is not None
+    assert max(text.values) == 49
+    network = build_real_model(f"transformers:{name}", {"config": config}, random_weights=True)
+    with torch.no_grad():
+        logits = network(**build_inputs(inputs, device="cpu")[1]).logits
+    assert logits.shape == (*text.shape, 50)
+
+
+def test_an_image_token_that_is_given_stays() -> None:
+    """Also where it lies beyond the vocabulary: what is configured is not changed."""
+    network: Any = build_model(
+        "transformers:LlavaForConditionalGeneration", {"config": {**LLAVA, "image_token_index": 60}}
+    )
+    assert network.config.image_token_id == 60
+
+
+GEMMA3 = {
+    "image_token_index": 49,
+    "mm_tokens_per_image": 1,
+    "vision_config": {**CLIP, "image_size": 28, "patch_size": 14},
+    "text_config": {**TEXT, "head_dim": 6, "pad_token_id": 0},
+}
+PALIGEMMA = {
+    "image_token_index": 49,
+    "vision_config": {
+        "model_type": "siglip_vision_model",
+        **CLIP,
+        "image_size": 28,
+        "patch_size": 14,
+        "vocab_size": 50,
+    },
+    "text_config": {"model_type": "gemma", **TEXT, "head_dim": 6, "pad_token_id": 0},
+    "projection_dim": 12,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "types"),
+    [
+        ("Gemma3ForConditionalGeneration", GEMMA3, (1, *[0] * 15)),
+        ("PaliGemmaForConditionalGeneration", PALIGEMMA, (0,) * 16),
+    ],
+)
+def test_types_of_tokens_are_those_of_the_processor(name: str, config: dict[str, Any], types: tuple[int, ...]) -> None:
+    """Gemma's mark the tokens of an image, PaliGemma's an answer; with them, training is counted as well."""
+    inputs = default_inputs(f"transformers:{name}", {"config": config})
+    assert isinstance(inputs, dict)
+    given = inputs["token_type_ids"]
+    assert isinstance(given, InputSpec)
+    assert given.values == types
+    assert profile(
+        build_model(f"transformers:{name}", {"config": config}), build_inputs(inputs)[1], mode="training"
+    ).complete
+
+
+def test_a_default_configuration_that_takes_no_image_is_refused_with_the_keys() -> None:
+    """Gemma 3 pools its patches to 256 tokens, and has fewer of them by default; with the keys it takes an image."""
+    with pytest.raises(TargetError) as caught:
+        default_inputs("transformers:Gemma3ForConditionalGeneration")
+    message = str(caught.value)
+    assert "keys that make it run: kwargs: {config: {vision_config: {image_size: 896, patch_size: 14}}}" in message
+    assert "\n" not in message
+    inputs = default_inputs("transformers:Gemma3ForConditionalGeneration", {"config": dict(NEEDS_FOR_IMAGE["gemma3"])})
+    assert isinstance(inputs, dict)
+    assert inputs["pixel_values"] == InputSpec(shape=(1, 3, 896, 896))
