@@ -147,8 +147,11 @@ def _forms(settings: Any) -> Iterator[Form]:
     for beside in (of_size, {}):
         for shape in images:
             yield {"pixel_values": InputSpec(shape=shape), **beside}
-    for sides in dict.fromkeys(((height, width), (min(height, IMAGE), min(width, IMAGE)))):
-        yield {"pixel_values": _bytes_of_one((1, 1, depth, *sides))}
+    token = patch * _side(first(settings, "scale_factor") or 1)  # the side of what becomes one token
+    for high, wide in ((height, width), (min(height, IMAGE), min(width, IMAGE))):
+        for sides in dict.fromkeys(((high, wide), (high - high % token, wide - wide % token))):
+            if all(sides):
+                yield {"pixel_values": _bytes_of_one((1, 1, depth, *sides))}
 
 
 def _bytes_of_one(shape: tuple[int, ...]) -> InputSpec:

@@ -37,12 +37,11 @@ ALSO = {
     "mllama": ("pixel_values", "aspect_ratio_ids", "aspect_ratio_mask", "cross_attention_mask"),
     "sam3": ("input_ids",),
     "sam3_lite_text": ("input_ids",),
-    "speecht5": ("speaker_embeddings",),
     "tvp": ("pixel_values",),
     "udop": ("bbox",),
     "vilt": ("pixel_values",),
 }
-"""Inputs that the forward of a network declares optional and cannot do without, or without which parts never run."""
+"""Inputs that the forward of a network declares optional and cannot do without, or its vision tower cannot."""
 
 
 def inputs_of(model_class: Any, settings: Any) -> dict[str, InputValue]:
@@ -245,7 +244,6 @@ INPUTS: Mapping[str, Callable[[Any], InputValue]] = {
     "cross_attention_mask": lambda settings: _ones(_length(settings.get_text_config()), 1, _tiles(settings)),
     "image_attention_mask": lambda settings: _ones(_length(settings), 1),
     # sounds
-    "speaker_embeddings": lambda settings: _floats(settings.speaker_embedding_dim),
     "input_features": _sound("input_features"),
     "input_values": _sound("input_values"),
     "decoder_input_values": lambda settings: _floats(TOKENS, settings.num_mel_bins),  # a spectrogram

@@ -145,6 +145,12 @@ BLIP = {"vision_config": BLIP_VISION, "qformer_config": QFORMER, "text_config": 
             {**IDEFICS3, "vision_config": {**BLIP_VISION, "image_size": 980}},
             {"pixel_values": (1, 1, 3, 448, 448), "input_ids": (1, 32 * 32 // 4 + 1)},
         ),
+        # seven patches a side are no whole number of tokens of 2 × 2: an image of six
+        (
+            "Idefics3Model",
+            {**IDEFICS3, "vision_config": {**BLIP_VISION, "image_size": 7 * 14}},
+            {"pixel_values": (1, 1, 3, 6 * 14, 6 * 14), "input_ids": (1, 16)},
+        ),
     ],
 )
 def test_the_form_of_an_image_is_what_the_network_takes(
@@ -186,6 +192,73 @@ def test_an_image_that_must_not_be_zeros_is_known_to_be_ones(mode: Literal["infe
     assert not result.trace.real_run
     forward = sum(call.count.macs for call in result.trace.calls if call.phase == "forward")
     assert forward == idefics3_macs() + text_macs(16)
+
+
+IDEFICS = {
+    **{key: value for key, value in TEXT.items() if key != "num_key_value_heads"},
+    "additional_vocab_size": 0,
+    "cross_layer_interval": 1,
+    "pad_token_id": 0,
+    "vision_config": {**CLIP, "embed_dim": 8, "num_hidden_layers": 1, "image_size": 28, "patch_size": 14},
+}
+MLLAMA_VISION = {
+    **CLIP,
+    "attention_heads": 2,
+    "num_hidden_layers": 1,
+    "num_global_layers": 1,
+    "image_size": 28,
+    "patch_size": 14,
+    "vision_output_dim": 16,
+    "intermediate_layers_indices": [0],
+}
+MLLAMA = {
+    "vision_config": MLLAMA_VISION,
+    "text_config": {
+        **TEXT,
+        "num_hidden_layers": 2,
+        "cross_attention_layers": [1],
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 0,
+    },
+}
+
+
+def idefics_vision_macs() -> int:
+    """The patches' convolution, and a layer on four of them and the class token."""
+    return 4 * 8 * 3 * 14 * 14 + 4 * 5 * 8 * 8 + 2 * 5 * 5 * 8 + 2 * 5 * 8 * 16
+
+
+def mllama_vision_macs() -> int:
+    """Four tiles: the patches' convolution, the mask as a product, and two layers on 5 tokens of each, padded to 8."""
+    tokens = 4 * 8
+    layer = 4 * tokens * 8 * 8 + 2 * tokens * tokens * 8 + 2 * tokens * 8 * 16
+    return 4 * 4 * 8 * 3 * 14 * 14 + tokens * tokens + 2 * layer
+
+
+def cross_macs(seen: int, width: int) -> int:
+    """A layer in which sixteen tokens look at ``seen`` vectors of ``width``, with its gated MLP."""
+    return 2 * 16 * 12 * 12 + 2 * seen * width * 12 + 2 * 16 * seen * 12 + 16 * 3 * 12 * 24
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "macs"),
+    [
+        ("IdeficsForVisionText2Text", IDEFICS, idefics_vision_macs() + cross_macs(5, 8) + text_macs(16)),
+        (
+            "MllamaForConditionalGeneration",
+            MLLAMA,
+            mllama_vision_macs() + 4 * 5 * 16 * 12 + cross_macs(4 * 5, 12) + text_macs(16),
+        ),
+        ("MllamaVisionModel", MLLAMA_VISION, mllama_vision_macs()),
+    ],
+)
+def test_a_text_looks_at_an_image_by_cross_attention(name: str, config: dict[str, Any], macs: int) -> None:
+    """The image is beside the text, which holds no tokens of it."""
+    result = profiled(name, config)
+    assert result.complete
+    assert not result.trace.real_run
+    assert result.total.macs == macs
 
 
 def without(config: dict[str, Any], *keys: str) -> dict[str, Any]:
