@@ -150,7 +150,7 @@ def _image(settings: Any) -> InputSpec:
     frames = first(inner, "num_frames")
     if settings.model_type in PAIRS:
         frames = 2
-    clip = () if frames is None else (frames,)
+    clip: tuple[int, ...] = () if frames is None else (frames,)
     if settings.model_type in IMAGES_OF_A_TEXT:
         clip = IMAGES_OF_A_TEXT[settings.model_type](inner)
     return _floats(*clip, channels(inner), *image_size(settings))
