@@ -21,6 +21,7 @@ from profiler.formatting import bytes_text, thousands
 from profiler.models.constructed_inputs import Constructor
 from profiler.models.naming import called
 from profiler.models.real_copies import BYTES_LIMIT, real_size
+from profiler.models.sizes import ABSENT, given_inputs, sizes_hinted
 from profiler.profiles import Profile
 from profiler.records import ROOT, CounterRecord, Mode, Trace
 from profiler.subjects import Subject, configured, given, next_step_told, packed, part_of
@@ -39,8 +40,9 @@ LONG_RUN = 20 * 10**9
 
 def profile(
     model: nn.Module,
-    inputs: Inputs | Constructor,
+    inputs: Inputs | Constructor = ABSENT,
     *,
+    input_size: Sequence[int] | Sequence[Sequence[int]] | None = None,
     mode: Mode = "inference",
     strict: bool = False,
     name: str | None = None,
@@ -55,6 +57,8 @@ def profile(
     ``(args, kwargs)``, a tuple of exactly a tuple or list and a dict with names as keys; anything else (a packed
     sequence, an object of one's own) is the one argument.  It may be a function that is given ``model`` and returns
     one of them, too.  Only shapes and dtypes matter, and the values of integers; tensors may be on meta.
+    ``input_size`` in their place is the size of a floating input, ``(1, 3, 224, 224)``, batch included, or a list of
+    sizes for several.
 
     The network is not run on data: a copy of it is traced on the meta device, on copies of the inputs, and both come
     back exactly as they were.  Only where what it does depends on its data (``.item()``, ``nonzero``) is a copy run
@@ -79,10 +83,12 @@ def profile(
     if name is not None and not is_folder_name(name):
         raise ProfilerError(f"name: found {name[:60]!r}, expected {NAME_EXPECTED}")
     known, target = called(model)
-    subject = given(model, inputs, method)
-    if part:
-        subject = part_of(subject, part, mode)
-    result = _profile(subject, name or folder_name(known), target, mode, optimizer)
+    inputs = given_inputs(model, inputs, input_size)
+    with sizes_hinted(model, inputs):
+        subject = given(model, inputs, method)
+        if part:
+            subject = part_of(subject, part, mode)
+        result = _profile(subject, name or folder_name(known), target, mode, optimizer)
     result = replace(result, method=method, part=part or "")
     result = result.excluding(*((exclude,) if isinstance(exclude, str) else exclude))
     return _checked(result, strict)
