@@ -425,15 +425,18 @@ def test_the_list_of_commands_has_the_first_line_of_each() -> None:
 
 
 def test_a_wrong_name_gets_the_nearest() -> None:
-    """Of a command, of an option."""
+    """Of a command, of an option, of what an option is given."""
     for words, near in (
         (["profil"], "no such command 'profil', did you mean 'profile'?"),
         (["croscheck", "x"], "no such command 'croscheck', did you mean 'crosscheck'?"),
         (["profile", "--outptu", "x"], "--output"),
+        (["profile", "x:y", "--crosscheck", "fvcor"], "torchprofile, did you mean 'fvcore'?"),
+        (["profile", "x:y", "--convention", "papr"], "paper, did you mean 'paper'?"),
+        (["operators", "--status", "rule"], "uncounted, did you mean 'ruled'?"),
     ):
         result = run(*words)
         assert result.code == 2
-        assert near in result.err
+        assert near in " ".join(result.err.split())
     assert "did you mean" not in run("zzzzzz").err
 
 

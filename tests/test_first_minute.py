@@ -137,6 +137,7 @@ def test_no_inputs_are_told() -> None:
     """Left out, or none in a list where the network takes some; both say how a size is given."""
     with pytest.raises(ProfilerError, match=r"inputs, or input_size=\(1, 3, 224, 224\)"):
         profiler.profile(CONVOLUTION)
+    nothing: Any
     for nothing in ((), []):
         with pytest.raises(
             TraceError, match=r"^inputs: found none, expected tensors or input_size=\(1, 3, 224, 224\) \(module"

@@ -12,6 +12,7 @@ import click
 
 from profiler import catalog
 from profiler.cli.delivery import Delivery
+from profiler.errors import did_you_mean
 
 if TYPE_CHECKING:
     from profiler.config import Config
@@ -23,7 +24,15 @@ TABLE_FORMATS = tuple(name for name in catalog.formats() if name != "json")
 """The formats of what is about several networks; a JSON file is of one."""
 
 
-class Names(click.ParamType[Any]):
+# These classes take a type in click's annotations; in click 8.1 they do not when they run.
+if TYPE_CHECKING:
+    _Parameter = click.ParamType[Any]
+    _Choice = click.Choice[str]
+else:
+    _Parameter, _Choice = click.ParamType, click.Choice
+
+
+class Names(_Parameter):
     """``csv,markdown`` → a tuple of known names."""
 
     def __init__(self, known: Sequence[str], what: str) -> None:
@@ -37,8 +46,19 @@ class Names(click.ParamType[Any]):
         names = tuple(dict.fromkeys(name.strip() for name in value.split(",")))
         for name in names:
             if name not in self._known:
-                self.fail(f"{name!r} is not {self._what}, expected some of {', '.join(self._known)}", param, ctx)
+                known = f"{', '.join(self._known)}{did_you_mean(name, self._known)}"
+                self.fail(f"{name!r} is not {self._what}, expected some of {known}", param, ctx)
         return names
+
+
+class OneOf(_Choice):
+    """One of some names; the error about another one offers the nearest."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        names = list(self.choices)
+        if value not in names:
+            self.fail(f"{value!r} is not one of {', '.join(names)}{did_you_mean(str(value), names)}", param, ctx)
+        return str(value)
 
 
 def _bundled(name: str, make: Callable[..., Any], keys: Sequence[str], options: Sequence[Decorator]) -> Decorator:
@@ -110,7 +130,7 @@ seen_as = _bundled(
         ),
         click.option(
             "--convention",
-            type=click.Choice(catalog.conventions()),
+            type=OneOf(catalog.conventions()),
             help="By whose count the headline is; the config's by default, which is exact if it says nothing.",
         ),
     ),

@@ -65,7 +65,7 @@ def _positive(value: object) -> int | None:
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         return None
     try:
-        number = operator.index(value)  # type: ignore[arg-type]
+        number = operator.index(value)
     except (TypeError, ValueError, RuntimeError):  # a tensor or an array that is no one integer
         return None
     return number if number > 0 else None

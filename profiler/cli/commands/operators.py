@@ -11,12 +11,13 @@ import click
 
 from profiler.cli.delivery import print_document
 from profiler.cli.ending import Command
+from profiler.cli.options import OneOf
 from profiler.streams import complain
 
 
 @click.command(cls=Command, help=__doc__)
 @click.argument("pattern", required=False, default="")
-@click.option("--status", type=click.Choice(["ruled", "free", "composite", "uncounted"]), help="Only those.")
+@click.option("--status", type=OneOf(["ruled", "free", "composite", "uncounted"]), help="Only those.")
 @click.option("--namespace", default="aten", show_default=True, help="Whose operators.")
 def command(pattern: str, status: str | None, namespace: str) -> None:
     from profiler.coverage import coverage
