@@ -171,7 +171,8 @@ BAD_YAML = [
     ("ab: \x00", "line 1, column 5: special characters are not allowed"),
     ("a: 1\nday: 2001-99-99", "line 2, column 6: found the date '2001-99-99', expected it in quotes"),
     ("? [a]\n: 1", "line 1, column 3: while constructing a mapping, found unhashable key"),
-    ("[" * 3000, "nested too deeply"),
+    ("[" * 3000, "line 1, column 102: found more than 100 lists and mappings in each other"),
+    ("- " * 3000, "nested too deeply"),
     (b"\xff\xfea", "not UTF-8 text"),
 ]
 

@@ -229,3 +229,11 @@ def test_no_mutation_of_ten_thousand_is_read_with_a_traceback(
 def test_no_mutation_of_thousands_is_profiled_with_a_traceback(tmp_path: Path, text: bytes) -> None:
     """As above."""
     profiled(tmp_path, text)
+
+
+@pytest.mark.parametrize("deep", ["[" * 20000, "{a: " * 20000, "[{" * 20000, "- " * 20000])
+def test_what_is_nested_too_deeply_is_refused_at_once(tmp_path: Path, deep: str) -> None:
+    """The scanner does not go on below the depth that is allowed."""
+    start = time.process_time()
+    assert "nested too deeply" in (message := told(tmp_path, f"model:\n  {deep}")) or "more than 100 lists" in message
+    assert time.process_time() - start < 1

@@ -126,12 +126,23 @@ def test_other_counters_call_the_method_as_well() -> None:
         ),
         ("not_a_method", "Net has no method 'not_a_method'"),
         ("head", "Net has no method 'head'"),
+        ("__class__", "Net has no method '__class__'"),
+        ("__init__", "Net has no method '__init__'"),
+        ("encoder.__dir__", "method encoder.__dir__: .* has no method '__dir__'"),
+        ("call_super_init", "Net has no method 'call_super_init'"),
     ],
 )
 def test_a_method_that_is_not_there_is_an_error(method: str, message: str) -> None:
     """In one line, with near names."""
     with pytest.raises(TraceError, match=message):
         profiler.profile(Net(), X, method=method)
+
+
+def test_a_call_is_the_forward() -> None:
+    """Of the network, and of a module in it."""
+    assert profiler.profile(Net(), X, method="__call__").total == profiler.profile(Net(), X).total
+    called, forward = (profiler.profile(Net(), X, method=f"stem.{name}") for name in ("__call__", "forward"))
+    assert called.total == forward.total
 
 
 def test_a_view_and_its_model_do_not_share_what_is_set() -> None:

@@ -87,6 +87,12 @@ class _Loader(yaml.SafeLoader):
             _count(node, {}, 0)
         return node
 
+    def fetch_flow_collection_start(self, TokenClass: Any) -> None:
+        if self.flow_level > DEPTH_LIMIT:  # its scanner takes a time that grows with the square of the depth
+            problem = f"found more than {DEPTH_LIMIT} lists and mappings in each other, expected no more"
+            raise yaml.scanner.ScannerError(None, None, problem, self.get_mark())
+        super().fetch_flow_collection_start(TokenClass)
+
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         if node.tag not in _PLAIN and node.tag.startswith(_TAG):
             name = node.tag.removeprefix(_TAG)

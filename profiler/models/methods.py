@@ -18,7 +18,7 @@ def calling(model: nn.Module, method: str) -> nn.Module:
     same.  Where the method itself calls its module (as ``generate`` does), that is the module's own forward.
     Raises :class:`TraceError` where there is no such method.
     """
-    if method == "forward":
+    if method in ("forward", "__call__"):
         return model
     path, _, name = method.rpartition(".")
     owner = submodule(model, path, "method")
@@ -26,7 +26,9 @@ def calling(model: nn.Module, method: str) -> nn.Module:
         raise TraceError(
             f"method {method}: found a scripted module, expected one in Python: only its forward is counted"
         )
-    if not callable(getattr(owner, name, None)) or isinstance(getattr(owner, name), nn.Module):
+    if name == "__call__":
+        name = "forward"
+    if name.startswith("__") or not _is_method(getattr(owner, name, None)):
         known = [key for key in dir(type(owner)) if not key.startswith("_") and key not in dir(nn.Module)]
         hint = did_you_mean(name, [*known, "forward"])
         raise TraceError(f"method {method}: {type(owner).__name__} has no method {name!r}{hint}")
@@ -34,6 +36,11 @@ def calling(model: nn.Module, method: str) -> nn.Module:
     if name != "forward":
         view.__dict__["forward"] = _Entry(view, name)
     return _with_child(model, path, view) if path else view
+
+
+def _is_method(value: Any) -> bool:
+    """Whether it can be called and is no class and no module."""
+    return callable(value) and not isinstance(value, (type, nn.Module))
 
 
 def submodule(model: nn.Module, path: str, what: str) -> nn.Module:

@@ -12,6 +12,7 @@ from typing import Any
 from profiler.errors import UncountedError
 from profiler.opcount import OpCount, Term, contraction, each
 from profiler.rules.costs import first, largest_of
+from profiler.rules.indexing import SUM_BAGS, embedding_bag
 from profiler.rules.recurrent import GATES, Cell, network_terms, step_terms
 from profiler.rules.registry import free, rule
 from profiler.signatures import Packed, TensorSpec
@@ -104,6 +105,31 @@ for _name in GATES:
 def quantized_embedding(packed: Any, indices: TensorSpec, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
     """Packed (n, d), (*) → (*, d): each number that is read is brought back to the scale and the bias of its row."""
     yield each(out.shape, "dequantise", multiplies=1, adds=1)
+
+
+@rule("quantized::embedding_bag_byte", "quantized::embedding_bag_byte_rowwise_offsets", kind="reduction")
+@rule("quantized::embedding_bag_4bit", "quantized::embedding_bag_4bit_rowwise_offsets", kind="reduction")
+@rule("quantized::embedding_bag_2bit_rowwise_offsets", kind="reduction")
+def quantized_embedding_bag(
+    packed: Any,
+    indices: TensorSpec,
+    offsets: TensorSpec | None = None,
+    scale_grad_by_freq: bool = False,
+    mode: int = SUM_BAGS,
+    pruned_weights: bool = False,
+    per_sample_weights: TensorSpec | None = None,
+    *_: Any,
+    out: TensorSpec,
+    **__: Any,
+) -> Iterator[Term]:
+    """Packed (V, D), I indices in B bags → (B, D): what is read is brought back to its scale, then added up.
+
+    Whatever ``mode`` says, the kernels compute sums.
+    """
+    width = out.shape[1]
+    yield each((indices.size, width), "dequantise", multiplies=1, adds=1)
+    weights = TensorSpec((1, width))  # how many rows there are does not matter
+    yield from embedding_bag(weights, indices, indices, False, SUM_BAGS, False, per_sample_weights, out=out)
 
 
 @rule("quantized::conv1d", "quantized::conv2d", "quantized::conv3d", kind="conv", integers=True)

@@ -20,6 +20,8 @@ def contradictions(trace: Trace, counters: Sequence[CounterRecord]) -> Iterator[
     for number, parameter in enumerate(trace.parameters):
         if parameter.module not in modules:
             yield f"parameters.{number}.module: found {shown(parameter.module)}, expected one of the modules"
+        if parameter.size and not parameter.itemsize:
+            yield f"parameters.{number}.itemsize: found 0, expected at least 1 byte an element"
         if parameter.size * parameter.itemsize > COUNT_LIMIT:
             yield f"parameters.{number}: found more than 2^128 bytes, expected no more"
     for number, (signature, answer) in enumerate(zip(trace.signatures, trace.answers, strict=True)):

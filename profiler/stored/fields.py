@@ -46,6 +46,12 @@ def _folder_name(name: str) -> str:
     return name
 
 
+def _check_word(text: str) -> str:
+    if not text.strip():
+        raise expected("a name")
+    return text
+
+
 def _not_empty(values: list[T]) -> list[T]:
     if not values:
         raise expected("at least one of them")
@@ -67,6 +73,9 @@ Part = Annotated[int, Field(ge=-COUNT_LIMIT, le=COUNT_LIMIT)]
 """What one term adds to a count; a later one may take back what an earlier one has too much."""
 
 Ordinal = Annotated[int, Field(ge=1, le=SIZE_LIMIT)]
+Word = Annotated[str, AfterValidator(_check_word)]
+"""The name of an operation, a type or a dtype."""
+
 Kind = Annotated[str, _one_of("a kind", KINDS)]
 
 
@@ -113,7 +122,7 @@ class _Answer(TypedDict):
 
 @_strict
 class _Signature(TypedDict):
-    op: str
+    op: Word
     arguments: dict[str, Value]
     positional: Size
     result: Value
@@ -142,7 +151,7 @@ class _Event(TypedDict):
 
 @_strict
 class _CallOfVersion1(TypedDict):
-    op: str
+    op: Word
     kind: Kind
     status: Status
     module: str
@@ -157,7 +166,7 @@ class _CallOfVersion1(TypedDict):
 @_strict
 class _Module(TypedDict):
     name: str
-    type: str
+    type: Word
     calls: Size
     first_name: NotRequired[str]
     input_shapes: NotRequired[Listed[Listed[Sizes]]]
@@ -169,7 +178,7 @@ class _Parameter(TypedDict):
     names: Annotated[Listed[str], AfterValidator(_not_empty)]
     module: str
     shape: Sizes
-    dtype: str
+    dtype: Word
     itemsize: Size
     trainable: bool
     buffer: NotRequired[bool]

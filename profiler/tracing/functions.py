@@ -21,7 +21,7 @@ from profiler.tracing.failures import READS_VALUES
 from profiler.tracing.higher_order import CONTROL_FLOW, FLEX_ATTENTION, flex_attention
 from profiler.tracing.private import by_position, is_higher_order, operator_name, transforming
 from profiler.tracing.recorder import OpRecorder
-from profiler.tracing.unseen import BLANK
+from profiler.tracing.unseen import BLANK, READS_NUMBER
 
 WHOLE: dict[Any, str] = {
     F.linear: "aten::linear",
@@ -162,7 +162,7 @@ class FunctionWatcher(TorchFunctionMode):
             self._recorder.note_values_read(func, args[0])
             known = self._recorder.values_of(args[0])
             return func(args[0] if known is None else known, *args[1:], **kwargs)
-        if func in READS_VALUES:
+        if func in READS_VALUES or func in READS_NUMBER:
             self._recorder.note_values_read(func, args[0])
         result = self._autograd.call(func, args, kwargs)
         if func in BLANK:

@@ -6,6 +6,7 @@ that is given an address, a thread that was started elsewhere, NumPy.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -29,6 +30,9 @@ BLANK = frozenset(
 AS_IT_IS = frozenset({"aten::lift_fresh", "aten::lift"})
 """Operators that are given a tensor which torch has just made of Python numbers."""
 
+READS_NUMBER = frozenset({torch.Tensor.item, torch.Tensor.__float__, torch.Tensor.__complex__})
+"""Functions that read the one number of a tensor."""
+
 _PLAIN = (torch.Tensor, nn.Parameter)
 
 MADE_OUTSIDE = "its forward gets a tensor that no operation has made: what did is not counted"
@@ -49,6 +53,7 @@ class UnseenWork:
         self._blank: dict[int, Any] = {}
         self._constants: set[int] | None = None
         self._values_were_read = False
+        self._numbers_read: Counter[str] = Counter()
 
     @property
     def notes(self) -> tuple[Unseen, ...]:
@@ -106,14 +111,20 @@ class UnseenWork:
         """A function of torch has handed out the values of ``tensor``, or where they are."""
         if not (_has_values(tensor) and self._origins.is_activation(tensor)):
             return
-        if func is torch.Tensor.tolist:
+        if func in READS_NUMBER:
+            self._numbers_read[module] += 1
+        elif func is torch.Tensor.tolist:
             self._values_were_read = self._values_were_read or tensor.numel() > 1
         else:
             self.note(module, READ_OUTSIDE.format(f"Tensor.{func.__name__}"))
 
     def made_of_data(self, module: str, tensor: torch.Tensor) -> None:
-        """``tensor`` was made of Python numbers."""
-        if self._values_were_read and tensor.numel() > 1 and _has_values(tensor):
+        """``tensor`` was made of Python numbers: of those that were read, where there are enough of them.
+
+        A number alone tells nothing: networks read lengths, limits and losses, and make constants beside that.
+        """
+        enough = self._values_were_read or self._numbers_read[module] >= tensor.numel()
+        if enough and tensor.numel() > 1 and _has_values(tensor):
             self.note(module, RETURNED)
 
     def _check_constant(self, module: str, tensor: torch.Tensor) -> None:

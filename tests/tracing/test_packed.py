@@ -143,14 +143,37 @@ def test_packed_embeddings_by_hand() -> None:
     assert profile.complete
 
 
-def test_half_a_byte_for_each_number() -> None:
-    """Two numbers of four bits share a byte; what a packed bag costs has no rule, but its table is known."""
-    profile = profiler.profile(
-        embedding(partial(nn.EmbeddingBag, mode="sum"), ao.float_qparams_weight_only_qconfig_4bit),
-        torch.zeros(2, 3, dtype=torch.long),
-    )
-    assert held(profile) == {"0.weight": ("embedding", 10 * 8, 10 * 8 // 2)}
-    assert not profile.complete
+@pytest.mark.parametrize(
+    ("config", "size"),
+    [(ao.float_qparams_weight_only_qconfig, 10 * 8), (ao.float_qparams_weight_only_qconfig_4bit, 10 * 8 // 2)],
+)
+def test_packed_bags_by_hand(config: Any, size: int) -> None:
+    """Each number that is read is brought back to its scale; three rows of a bag are two adds."""
+    bags = embedding(partial(nn.EmbeddingBag, mode="sum"), config)
+    profile = profiler.profile(bags, torch.zeros(2, 3, dtype=torch.long))
+    assert held(profile) == {"0.weight": ("embedding", 10 * 8, size)}
+    assert (profile.total.multiplies, profile.total.adds) == (2 * 3 * 8, 2 * 3 * 8 + 2 * (3 - 1) * 8)
+    assert profile.complete
+
+
+@pytest.mark.parametrize("bits", ["byte", "4bit", "2bit"])
+def test_bags_of_packed_rows_by_hand(bits: str) -> None:
+    """Five rows in two bags, each with a weight of its own; whatever the mode says, they are added up."""
+
+    class Bags(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            prepack = getattr(torch.ops.quantized, f"embedding_bag_{bits}_prepack")
+            self.table: torch.Tensor = nn.Buffer(prepack(torch.randn(10, 8)))
+
+        def forward(self, words: torch.Tensor, starts: torch.Tensor, weights: torch.Tensor) -> Any:
+            function = getattr(torch.ops.quantized, f"embedding_bag_{bits}_rowwise_offsets")
+            return function(self.table, words, starts, False, 1, per_sample_weights=weights)
+
+    inputs = (torch.arange(5), torch.tensor([0, 2]), torch.ones(5))
+    profile = profiler.profile(Bags(), inputs)
+    assert (profile.total.multiplies, profile.total.adds) == (5 * 8 + 5 * 8, 5 * 8 + (5 - 2) * 8)
+    assert (profile.total.divides, profile.complete) == (0, True)
 
 
 def test_a_packed_layer_that_two_names_reach_counts_once() -> None:

@@ -87,6 +87,19 @@ def by_lists(x: torch.Tensor) -> Any:
     return torch.tensor([[number * number for number in row] for row in x.tolist()])
 
 
+def by_numbers(x: torch.Tensor) -> Any:
+    return torch.tensor([float(number) * 2 for number in x[0].detach()]).expand_as(x)
+
+
+def by_items(x: torch.Tensor) -> Any:
+    numbers = [number.item() for number in x[:2, 0]]
+    return x * torch.as_tensor([sum(numbers), max(numbers)])[:1]
+
+
+def by_complex_numbers(x: torch.Tensor) -> Any:
+    return torch.tensor([complex(number) * 2 for number in x[0].detach()]).real.expand_as(x)
+
+
 def by_address(x: torch.Tensor) -> Any:
     """A kernel that is given addresses; on meta there is nothing behind them."""
     result = torch.empty_like(x)
@@ -109,6 +122,9 @@ OUTSIDE = {
     "an array": (by_array, "Tensor.__array__"),
     "dlpack": (by_dlpack, "Tensor.__dlpack__"),
     "lists": (by_lists, unseen.RETURNED),
+    "numbers": (by_numbers, unseen.RETURNED),
+    "items": (by_items, unseen.RETURNED),
+    "complex numbers": (by_complex_numbers, unseen.RETURNED),
     "an address": (by_address, "Tensor.data_ptr"),
     "filled memory": (by_address_of_the_result, FILLED_OUTSIDE),
 }
@@ -238,6 +254,20 @@ def shapes_and_lists(x: torch.Tensor) -> Any:
     return x * sizes[0] + torch.arange(4).numpy().sum()
 
 
+def single_numbers(x: torch.Tensor) -> Any:
+    """A length, a limit and a factor, beside a constant of more numbers than were read."""
+    length = min(int(x.abs().max().item()) + 1, SIZE)
+    limit, factor = float(x.detach().min()), torch.tensor(x.detach().sum().item())
+    longer = torch.tensor([0.1, 0.2, 0.3, 0.4]) + torch.full((SIZE,), limit)
+    return x.clamp(min=limit) * factor + longer + x[:, :length].sum()
+
+
+def numbers_that_are_no_work(x: torch.Tensor) -> Any:
+    """Lengths and words are integers, of which tensors are made as often as anyone likes."""
+    lengths = [int(number.item()) for number in torch.argsort(x[0])]
+    return x * torch.tensor([float(length > 1) for length in lengths])
+
+
 class Table(nn.Module):
     """Gives its parameter, which its parent uses."""
 
@@ -289,6 +319,15 @@ def test_what_is_seen_causes_no_alarm(name: str, mode: Any, real: bool) -> None:
     asks = Outside(lambda x: x if not real or x.sum().item() > -1e9 else 2 * x)
     found = profile(Net(nn.Sequential(HARMLESS[name](), asks)), torch.rand(ROWS, SIZE), mode=mode)
     assert bool(found.trace.real_run) == real
+    assert (found.trace.unseen, found.status) == ((), "complete")
+
+
+@pytest.mark.parametrize("body", [single_numbers, numbers_that_are_no_work])
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_numbers_that_are_read_cause_no_alarm(body: Callable[[torch.Tensor], Any], mode: Any) -> None:
+    """Lengths, limits and factors, of which no tensor is made again."""
+    found = profile(Net(Outside(body)), torch.rand(ROWS, SIZE), mode=mode)
+    assert found.trace.real_run
     assert (found.trace.unseen, found.status) == ((), "complete")
 
 
