@@ -1,7 +1,8 @@
-"""What all tests share: the golden files and the way to accept new ones."""
+"""What all tests share: golden files and the way to accept new ones, the amount of hypothesis, and parallel runs."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,15 @@ from hypothesis import settings
 from tests.golden_files import assert_golden
 
 # Seeded, and without a deadline: a busy machine is no failure.
-settings.register_profile("steady", deadline=None, derandomize=True)
+settings.register_profile("steady", deadline=None, derandomize=True, max_examples=25)
+settings.register_profile("exhaustive", settings.get_profile("steady"), max_examples=100)
 settings.load_profile("steady")
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: workers with several threads each get in their way
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+MOST_WORKERS = 8
+"""A worker may need 2 GB, and its imports take seconds: more of them gain little."""
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -28,6 +36,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--exhaustive", action="store_true", help="run the tests that measure everything again, too")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let hypothesis draw more examples where everything is measured again."""
+    if config.getoption("--exhaustive"):
+        settings.load_profile("exhaustive")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the exhaustive tests out unless they are asked for."""
     if config.getoption("--exhaustive"):
@@ -35,6 +49,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if item.get_closest_marker("exhaustive")]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """The number of workers of ``-n auto``: one for each processor that this process may use, up to a limit."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(usable, MOST_WORKERS)
 
 
 @pytest.fixture

@@ -216,6 +216,10 @@ MUSEUM: dict[str, Exhibit] = {
 """Name → a function that makes a module in train mode, and the real inputs of one call."""
 
 
+LARGE = ("transformer", "encoder", "decoder layer", "lstm bidirectional", "gru batch first")
+"""Those whose forward and backward pass take a good part of a second; smaller exhibits have the same layers."""
+
+
 def exhibit(name: str) -> tuple[nn.Module, tuple[Any, ...]]:
     """The exhibit of that name."""
     return MUSEUM[name]()

@@ -200,6 +200,7 @@ def test_a_saved_profile_is_not_counted_again(folder: Path) -> None:
     assert "--crosscheck needs a network" in result.err
 
 
+@pytest.mark.slow
 def test_a_saved_profile_is_shown_without_torch(tmp_path: Path) -> None:
     """Loading, comparing and rendering need no torch at all."""
     assert run("profile", ALEXNET, "--output", str(tmp_path), "--quiet", "--no-crosscheck").code == 0

@@ -110,6 +110,7 @@ def test_views_sort_convolutions(layer: nn.Module, kinds: set[str], mode: str) -
     assert plain.views == ()
 
 
+@pytest.mark.slow
 def test_convnext_calls_little_of_its_work_convolutions() -> None:
     """Its pointwise layers are linear ones; seen so, MobileNetV2 is mostly linear too."""
     convnext = profiler.profile_config(config.quick_config("torchvision:convnext_tiny", []), crosscheck=False)

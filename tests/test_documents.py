@@ -40,7 +40,7 @@ def test_the_set_up_is_two_commands() -> None:
     """One ends with the main job, the other with the tests; .ci/run takes them from here."""
     first, second, *_ = blocks(README, "sh")
     assert first.strip().endswith("profiler profile configs/alexnet.yaml")
-    assert second.strip().endswith("-m pytest")
+    assert second.strip().endswith("-m pytest -n auto --dist worksteal")
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "readme_block 1" in script
     assert "readme_block 2" in script

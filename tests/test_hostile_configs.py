@@ -199,14 +199,14 @@ def profiled(root: Path, text: bytes) -> None:
     assert after - before <= {folder / "out"}
 
 
-@settings(max_examples=300, suppress_health_check=QUIET)
+@settings(max_examples=50, suppress_health_check=QUIET)
 @given(text=MUTATED)
 def test_no_mutation_of_a_config_gives_a_traceback(tmp_path_factory: pytest.TempPathFactory, text: bytes) -> None:
     """Nothing but a config or one line."""
     read(tmp_path_factory.getbasetemp(), text)
 
 
-@settings(max_examples=60, suppress_health_check=QUIET)
+@settings(max_examples=25, suppress_health_check=QUIET)
 @given(text=PROFILED)
 def test_no_mutated_config_is_profiled_with_a_traceback(tmp_path: Path, text: bytes) -> None:
     """Nothing but tables in their folder or one line."""

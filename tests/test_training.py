@@ -119,7 +119,14 @@ def test_recomputed_work_is_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "batch"), [("efficientnet_b0", 1), ("mobilenet_v2", 2), ("convnext_tiny", 1), ("resnet18", 2)]
+    ("name", "batch"),
+    [
+        ("resnet18", 2),
+        *(
+            pytest.param(*which, marks=pytest.mark.slow)
+            for which in (("efficientnet_b0", 1), ("mobilenet_v2", 2), ("convnext_tiny", 1))
+        ),
+    ],
 )
 def test_backward_is_twice_the_forward_in_whole_networks(name: str, batch: int) -> None:
     """2.0 for the contractions of a network whose input needs a gradient."""

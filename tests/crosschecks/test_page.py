@@ -39,6 +39,7 @@ def test_the_page_shows_the_museum(museum: list[page.Measured]) -> None:
     assert len(museum) == len(MUSEUM) >= 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_the_page_shows_the_networks(name: str) -> None:
     """Each row likewise; all explained."""

@@ -86,7 +86,10 @@ def test_torch(target: str) -> None:
         assert said(on_cpu) == result.total.macs
 
 
-@pytest.mark.parametrize("target", ["torchvision:squeezenet1_1", "torchvision:mobilenet_v3_small"])
+@pytest.mark.parametrize(
+    "target",
+    ["torchvision:squeezenet1_1", pytest.param("torchvision:mobilenet_v3_small", marks=pytest.mark.slow)],
+)
 def test_small_ones_at_once(target: str) -> None:
     """The same, quickly, for two of them."""
     test_fvcore(target)

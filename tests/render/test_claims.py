@@ -204,7 +204,7 @@ def check_left_out(shown: Shown, names: Sequence[str], layout: Any) -> None:
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
-@pytest.mark.parametrize("width", [40, 57, 61, 80])
+@pytest.mark.parametrize("width", [40, *(pytest.param(width, marks=pytest.mark.slow) for width in (57, 61, 80))])
 def test_the_headline_is_there_at_any_width(sample: str, width: int) -> None:
     """FLOPs, or the figure of the convention that was asked for, is the last column to go, in every table."""
     wanted = heading(SAMPLES_HEADLINES.get(sample, "flops"))
@@ -248,13 +248,14 @@ def test_the_tree_tells_what_has_no_room(depth: int) -> None:
         check_left_out(shown, names, layout_of("modules", frame, "flops"))
 
 
-def test_a_layer_with_adds_stays_where_adds_are_shown() -> None:
+@pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_layer_with_adds_stays_where_adds_are_shown(step: int) -> None:
     """Leaving rows out makes room for a column in which they are not 0: they stay then."""
     of = report("branched")
     frame = next(table.shown for table in of.tables if table.name == "layers")
     assert frame is not None
     layout = layout_of("layers", frame, "flops")
-    for width in range(20, 200):
+    for width in range(20, 200, step):
         fitted, idle = fit_busy_rows(frame, layout, width)
         gone = set(frame["layer"]) - set(fitted.frame["layer"])
         assert len(gone) == idle

@@ -194,7 +194,9 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", [name if name == "resnet18" else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]
+)
 def test_known_networks(name: str) -> None:
     """Torchvision's networks, adaptive pools and all, are equal at their size and give a map for a larger image."""
     size, places, pool = NETWORKS[name]

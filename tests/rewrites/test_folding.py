@@ -22,7 +22,7 @@ from profiler.rewrites.equivalence import in_float64
 from profiler.rewrites.folding import FoldedBatchNorm
 from tests.rewrites.networks import foldable_networks, with_random_statistics
 
-SETTINGS = settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 ROUNDING = 1e-4
 """Of float32, as a part of the largest output."""
 
@@ -424,6 +424,7 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_one_thread")
 @pytest.mark.parametrize("name", COUNTS)
 def test_known_networks(name: str) -> None:

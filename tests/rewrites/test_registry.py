@@ -77,6 +77,7 @@ def test_a_rewrite_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
         register("nothing")(nothing)
 
 
+@pytest.mark.slow
 def test_a_compiled_network_is_taken_for_what_it_is() -> None:
     """torch.compile's wrapper is left off."""
     compiled = torch.compile(network())

@@ -123,7 +123,7 @@ OPTIONS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", [*OPTIONS[:-1], pytest.param(OPTIONS[-1], marks=pytest.mark.slow)], ids=str)
 @pytest.mark.parametrize("mode", MODES)
 def test_cudnn_and_unfused_cost_the_same(mode: str, options: dict[str, Any]) -> None:
     """All cells, with layers, directions and dropout; MIOpen's operator is the same but for projections."""
@@ -155,6 +155,7 @@ def test_cudnn_with_some_results_used(mode: str, used: str) -> None:
     assert count_of("_cudnn_rnn_backward", *arguments, out=out) == unfused(network, used)
 
 
+@pytest.mark.slow
 def test_cudnn_with_a_mask() -> None:
     """Frozen weights, an input and states that need no gradient."""
     network = nn.LSTM(INPUTS, HIDDEN, num_layers=2, bidirectional=True)

@@ -86,7 +86,9 @@ def test_a_rule_that_does_not_take_out_is_refused_when_it_is_registered(function
 
 
 @pytest.mark.parametrize(
-    "function", [lambda x, out: [], lambda x, *, out: [], lambda *args, **options: [], costs(1)], ids=str
+    "function",
+    [lambda x, out: [], lambda x, *, out: [], lambda *args, **options: [], costs(1)],
+    ids=["positional", "keyword", "any", "a rule"],
 )
 def test_every_way_to_take_out_is_accepted(function: Any) -> None:
     """By name in any place, or among any keywords."""

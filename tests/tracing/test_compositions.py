@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -67,6 +67,12 @@ LAYERS: dict[str, Callable[[], nn.Module]] = {
     "convolution": Convolution,
     "gram": Gram,
 }
+
+
+def quick(*names: str, of: Iterable[str] = LAYERS) -> list[Any]:
+    """The names of layers to parametrize by, all but ``names`` marked slow."""
+    return [name if name in names else pytest.param(name, marks=pytest.mark.slow) for name in of]
+
 
 Function = Callable[[torch.Tensor], torch.Tensor]
 
@@ -239,13 +245,13 @@ def compare_random(examples: int) -> None:
 
 def test_compositions_cost_what_a_plain_run_adds_up() -> None:
     """Forward and backward, in both modes."""
-    compare_random(12)
+    compare_random(6)
 
 
 @pytest.mark.slow
 def test_many_compositions_cost_what_a_plain_run_adds_up() -> None:
     """As above, on more of them."""
-    compare_random(100)
+    compare_random(60)
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -271,7 +277,7 @@ def test_a_transform_in_a_thread_costs_what_a_plain_run_adds_up(transform: str) 
     compare(nn.Sequential(network, nn.Linear(WIDTH, 2)), rows(gradient=True))
 
 
-@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("layer", quick("linear", "gram"))
 def test_second_derivatives_of_every_layer_cost_what_a_plain_run_adds_up(layer: str) -> None:
     """And those of many samples, where torch holds the factor 2 as a tensor: training needs third derivatives."""
     network = Transformed("hessian", Transformed("vmap", LAYERS[layer]()))
@@ -290,7 +296,7 @@ class Linearized(nn.Module):
 
 
 @pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node")
-@pytest.mark.parametrize("layer", ["linear", "layers", "attention", "convolution"])
+@pytest.mark.parametrize("layer", quick("linear", of=("linear", "layers", "attention", "convolution")))
 def test_a_linearized_network_costs_what_a_plain_run_adds_up(layer: str) -> None:
     """What it traces runs, and what it traced runs again for each tangent."""
     compare(nn.Sequential(Linearized(LAYERS[layer]()), nn.Linear(WIDTH, 2)), rows(gradient=True))

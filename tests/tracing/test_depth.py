@@ -56,6 +56,7 @@ class Endless(nn.Module):
         return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threaded", [False, True])
 def test_an_endless_recursion_is_an_error(threaded: bool) -> None:
     """Not a crash of the interpreter, in a thread of its own as little as in the main one."""

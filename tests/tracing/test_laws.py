@@ -17,7 +17,7 @@ from profiler.errors import TraceError
 from profiler.opcount import COUNT_COLUMNS, OpCount
 from profiler.profiles import Profile
 
-SETTINGS = settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
 @st.composite

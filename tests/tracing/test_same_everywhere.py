@@ -12,7 +12,7 @@ from torch import nn
 from profiler.opcount import ZERO, OpCount
 from profiler.records import KINDS, Mode, Trace
 from profiler.traces import trace, trace_for_real
-from tests.museum import MUSEUM
+from tests.museum import LARGE, MUSEUM
 
 
 def forward_count(result: Trace) -> OpCount:
@@ -44,6 +44,8 @@ def with_gradients(model: nn.Module, inputs: tuple[Any, ...]) -> Trace:
     return trace_for_real(AlwaysEval(model), wanted, "training", reason="test")
 
 
+EXHIBITS = [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in MUSEUM]
+
 pytestmark = [
     pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN"),
     pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths"),
@@ -56,13 +58,6 @@ def test_meta_and_cpu_give_the_same(name: str) -> None:
     model, inputs = MUSEUM[name]()
     on_cpu = trace_for_real(model, inputs, reason="test")
     assert forward_count(trace(model, inputs)) == forward_count(on_cpu)
-
-
-@pytest.mark.parametrize("name", MUSEUM)
-def test_gradients_make_no_difference(name: str) -> None:
-    """All five kinds and the MACs, though with gradients operators arrive taken apart."""
-    model, inputs = MUSEUM[name]()
-    assert forward_count(trace(model, inputs)) == forward_count(with_gradients(model, inputs))
 
 
 def test_kinds_stay_apart_where_a_fused_kernel_could_run() -> None:
@@ -97,11 +92,13 @@ def forward_by_kind(result: Trace) -> dict[str, OpCount]:
     return counts
 
 
-@pytest.mark.parametrize("name", MUSEUM)
-def test_kinds_do_not_depend_on_gradients(name: str) -> None:
-    """The same work has the same kind in inference and where autograd takes it apart."""
+@pytest.mark.parametrize("name", EXHIBITS)
+def test_gradients_make_no_difference(name: str) -> None:
+    """The counts are the same and of the same kinds, though with gradients operators arrive decomposed."""
     model, inputs = MUSEUM[name]()
-    assert forward_by_kind(with_gradients(model, inputs)) == forward_by_kind(trace(model, inputs))
+    decomposed, whole = with_gradients(model, inputs), trace(model, inputs)
+    assert forward_by_kind(decomposed) == forward_by_kind(whole)
+    assert forward_count(decomposed) == forward_count(whole)
 
 
 def test_sums_of_gradients_are_no_part_of_a_product() -> None:
@@ -142,7 +139,7 @@ def backward_count(result: Trace) -> OpCount:
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-@pytest.mark.parametrize("name", MUSEUM)
+@pytest.mark.parametrize("name", EXHIBITS)
 def test_meta_and_cpu_give_the_same_backward(name: str, wanted: bool) -> None:
     """Whether the inputs need gradients or not; a fused kernel computes also those that nobody asked for."""
     model, inputs = MUSEUM[name]()

@@ -300,7 +300,14 @@ def test_a_forward_derivative_of_attention_is_attention(mode: Mode) -> None:
 
 
 @MODES
-@pytest.mark.parametrize(("layer", "gates"), [(nn.LSTM(4, 5), 4), (nn.GRU(4, 5), 3), (nn.RNN(4, 5), 1)])
+@pytest.mark.parametrize(
+    ("layer", "gates"),
+    [
+        pytest.param(nn.LSTM(4, 5), 4, marks=pytest.mark.slow),
+        pytest.param(nn.GRU(4, 5), 3, marks=pytest.mark.slow),
+        (nn.RNN(4, 5), 1),
+    ],
+)
 def test_a_forward_derivative_of_a_recurrent_layer_is_recurrent(mode: Mode, layer: nn.Module, gates: int) -> None:
     """As many MACs in both modes: 3 products with the inputs' weights; of the state's, fewer in the first step."""
     profile = of(layer, lambda layer, x: jvp(lambda x: layer(x)[0], (x,), (torch.ones_like(x),)), torch.zeros(6, 7, 4))

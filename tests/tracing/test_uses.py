@@ -15,7 +15,7 @@ from profiler.records import Mode, Trace
 from profiler.tables import parameters_table, shares_table
 from profiler.traces import trace
 from profiler.views import apply_views
-from tests.museum import MUSEUM
+from tests.museum import LARGE, MUSEUM
 
 WORDS = torch.zeros(2, 5, dtype=torch.long)
 MODES: tuple[Mode, Mode] = ("inference", "training")
@@ -26,13 +26,15 @@ def kinds(result: Trace) -> dict[str, str]:
     return {record.names[0]: record.use for record in result.parameters if not record.buffer}
 
 
+EXHIBITS = [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in MUSEUM]
+
 pytestmark = [
     pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN"),
     pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths"),
 ]
 
 
-@pytest.mark.parametrize("name", MUSEUM)
+@pytest.mark.parametrize("name", EXHIBITS)
 def test_kinds_of_parameters_do_not_depend_on_the_mode(name: str) -> None:
     """Nor on a step of the optimizer."""
     model, inputs = MUSEUM[name]()
