@@ -43,9 +43,17 @@ def list_targets(pattern: str | None = None) -> list[KnownTarget]:
     """
     known = [KnownTarget(f"{zoo.__name__}:{name}", "zoo") for name in zoo.__all__]
     for source, networks in SOURCES.items():
+        if pattern is not None and not _may_match(source, pattern.lower()):
+            continue
         with contextlib.suppress(TargetError):
             known += [KnownTarget(f"{source}:{name}", network.family) for name, network in networks(Path.cwd()).items()]
     return [entry for entry in known if pattern is None or _matches(entry, pattern.lower())]
+
+
+def _may_match(source: str, pattern: str) -> bool:
+    """Whether a target of ``source`` can match: a package that the pattern rules out is not imported."""
+    before, colon, _ = pattern.partition(":")
+    return not colon or any(character in before for character in "*?[") or source.endswith(before)
 
 
 def _matches(entry: KnownTarget, pattern: str) -> bool:

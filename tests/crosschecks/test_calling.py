@@ -102,8 +102,19 @@ def test_counters_in_this_process(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("counter", IN_OWN_PROCESS)
-@pytest.mark.parametrize(("network", "inputs", "layers"), [CALLS[0], CALLS[3], CALLS[5]])
+@pytest.mark.parametrize(
+    ("counter", "network", "inputs", "layers"),
+    [
+        pytest.param(
+            counter,
+            *CALLS[place].values,
+            id=f"{CALLS[place].id}-{counter}",
+            marks=() if place == 5 or (counter, place) == ("ptflops", 3) else pytest.mark.exhaustive,
+        )
+        for place in (0, 3, 5)
+        for counter in IN_OWN_PROCESS
+    ],
+)
 def test_counters_in_a_process_of_their_own(
     counter: str, network: type[nn.Module], inputs: Callable[[], Any], layers: int
 ) -> None:

@@ -180,6 +180,7 @@ def test_float8_products_are_counted() -> None:
     assert macs(profiler.profile(Float8(), torch.zeros(16, 16))) == {"(root)": 16**3}
 
 
+@pytest.mark.slow
 def test_a_compiled_module_is_traced_as_the_module_it_wraps() -> None:
     """Nothing is compiled for it."""
     model = nn.Sequential(nn.Linear(4, 4), nn.ReLU())

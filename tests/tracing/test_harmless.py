@@ -131,6 +131,9 @@ class StopsFunctions(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+EXHAUSTIVE = pytest.mark.exhaustive
+
+
 def stopped_everywhere(stops: Any, error: type[BaseException], model: nn.Module, mode: Any) -> int:
     """Profile with an error at the first operation, the second, …, until none is left; how many there were."""
     inputs = (torch.ones(3, 4), Cache())
@@ -158,8 +161,15 @@ def test_an_error_at_every_operation_leaves_no_trace(stops: Any, error: type[Bas
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stops", [Stops, StopsFunctions])
-@pytest.mark.parametrize("model", [lambda: Step(data=True), Lazy], ids=["real run", "lazy"])
+@pytest.mark.parametrize(
+    ("stops", "model"),
+    [
+        pytest.param(Stops, lambda: Step(data=True), id="operations of a real run"),
+        pytest.param(StopsFunctions, Lazy, id="functions of a lazy run"),
+        pytest.param(StopsFunctions, lambda: Step(data=True), id="functions of a real run", marks=EXHAUSTIVE),
+        pytest.param(Stops, Lazy, id="operations of a lazy run", marks=EXHAUSTIVE),
+    ],
+)
 def test_an_error_in_real_and_lazy_runs_leaves_no_trace(stops: Any, model: Any) -> None:
     """The run on the CPU and the one that gives lazy parameters their shapes have copies of their own too."""
     assert stopped_everywhere(stops, RuntimeError, model(), "inference") > 10
