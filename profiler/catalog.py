@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import pkgutil
+import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
@@ -17,10 +18,12 @@ def names(package: str, first: tuple[str, ...] = (), *, dash: bool = False) -> t
     """The public modules of ``package`` (``"profiler.render.formats"``), whose code is not run.
 
     Those of ``first`` come in that order, all others after them in the alphabet's.  With ``dash`` a name has a dash
-    where its file has an underscore.
+    where its file has an underscore.  A folder that was added to the ``__path__`` of ``package`` is read as well.
     """
-    folder = PACKAGE.joinpath(*package.split(".")[1:])
-    found = [module.name for module in pkgutil.iter_modules([str(folder)]) if not module.name.startswith("_")]
+    folders = [str(PACKAGE.joinpath(*package.split(".")[1:]))]
+    if package in sys.modules:
+        folders = list(sys.modules[package].__path__)
+    found = [module.name for module in pkgutil.iter_modules(folders) if not module.name.startswith("_")]
     if dash:
         found = [name.replace("_", "-") for name in found]
     return (*(name for name in first if name in found), *sorted(set(found).difference(first)))
@@ -52,8 +55,9 @@ def views() -> tuple[str, ...]:
 
 @functools.cache
 def counters() -> tuple[str, ...]:
-    """The other counters that a cross-check may ask."""
-    return ("fvcore", "torch", "torch-cpu", "ptflops", "thop", "torchinfo", "calflops", "torchprofile")
+    """The other counters that a cross-check may run."""
+    first = ("fvcore", "torch", "torch-cpu", "ptflops", "thop", "torchinfo", "calflops", "torchprofile")
+    return names("profiler.crosschecks.counters", first, dash=True)
 
 
 @functools.cache

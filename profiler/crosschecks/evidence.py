@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from profiler.crosschecks import reasons
 from profiler.crosschecks.reasons import Part
 from profiler.records import CounterRecord, ModuleRecord, OpCall, ParameterRecord, Trace
 
@@ -50,7 +51,7 @@ class Module:
     name: str
     record: ModuleRecord
     calls: tuple[OpCall, ...]
-    said: Counter[str]
+    reported: Counter[str]
     seen: Counter[str] | None
     unsupported: Counter[str]
     whole: Part | None
@@ -131,9 +132,9 @@ def explain(items: Sequence[Item], module: Module) -> tuple[list[Part], int]:
     for item in items:
         if item.label:
             by_label.setdefault(item.label, []).append(item)
-    for label in [*by_label, *(label for label in module.said if label not in by_label)]:
+    for label in [*by_label, *(label for label in module.reported if label not in by_label)]:
         group = by_label.get(label, [])
-        said = module.said[label]
+        said = module.reported[label]
         times = max((item.times for item in group), default=1)
         choice = None
         if said % times == 0:
@@ -144,10 +145,10 @@ def explain(items: Sequence[Item], module: Module) -> tuple[list[Part], int]:
             continue
         for item, was_seen in zip(group, choice, strict=True):
             parts += item.parts if was_seen else _not_seen(item)
-        parts.append(Part(said - said // times, "parents"))
+        parts.append(Part(said - said // times, reasons.PARENTS))
     return parts, left
 
 
 def _not_seen(item: Item) -> list[Part]:
     assert item.unseen is not None
-    return [Part(-item.ours, item.unseen.code, item.unseen.about)]
+    return [Part(-item.ours, item.unseen.reason, item.unseen.about)]

@@ -1,6 +1,6 @@
-"""torch's own ``FlopCounterMode`` on a network, on meta or on the CPU → a :class:`~profiler.records.CounterRecord`.
+"""torch's own ``FlopCounterMode`` on a network, on meta or with real tensors.
 
-It prints FLOPs, two for each multiply–accumulate; the record holds half of each figure.
+It prints FLOPs, two for each multiply–accumulate; what is reported here is half of each figure.
 """
 
 from __future__ import annotations
@@ -11,48 +11,24 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from profiler.crosschecks.calling import call, failure
+from profiler.crosschecks.calling import call
+from profiler.crosschecks.counter import Reported
 from profiler.crosschecks.watching import Running, Tally, running_modules
-from profiler.errors import FOREIGN_ERRORS
-from profiler.records import CounterRecord
 from profiler.rules import REGISTRY
-from profiler.tracing import call_arguments
-from profiler.tracing.copying import copy_to_meta, to_meta
-from profiler.tracing.object_copies import map_inputs
 
 FACTOR = 2
 """What one multiply–accumulate is in its figures."""
 
-VERSION = torch.__version__.partition("+")[0]
 
-
-def count_with_torch(model: nn.Module, inputs: Any) -> CounterRecord:
-    """What ``FlopCounterMode`` says of one call of a meta copy of ``model`` on ``inputs``."""
-    try:
-        return _count("torch", copy_to_meta(model).eval(), map_inputs(call_arguments(inputs), to_meta))
-    except FOREIGN_ERRORS as error:
-        return CounterRecord("torch", VERSION, "failed", failure(error))
-
-
-def count_with_torch_on_cpu(model: nn.Module, inputs: Any) -> CounterRecord:
-    """What ``FlopCounterMode`` says of one call of ``model`` (real tensors, in the mode to count) on ``inputs``."""
-    try:
-        return _count("torch-cpu", model, inputs)
-    except FOREIGN_ERRORS as error:
-        return CounterRecord("torch-cpu", VERSION, "failed", failure(error))
-
-
-def _count(name: str, model: nn.Module, inputs: Any) -> CounterRecord:
+def count(model: nn.Module, inputs: Any) -> Reported:
+    """What ``FlopCounterMode`` reports of one call of ``model``."""
     with torch.no_grad(), running_modules(model) as running:
         counter = _Recording(running)
         with counter:
             call(model, inputs)
     figures = counter.figures
     figures.add("", "other", counter.get_total_flops() // FACTOR - figures.total)
-    return CounterRecord(
-        counter=name,
-        version=VERSION,
-        status="ok",
+    return Reported(
         figures=figures.figures(),
         unsupported=counter.unsupported.figures(),
         seen=counter.seen.figures(),

@@ -18,7 +18,7 @@ from torch import nn
 
 import profiler
 from profiler.crosschecks.calling import MESSAGE_LENGTH, failure, installed_version
-from profiler.crosschecks.counters import DISTRIBUTIONS
+from profiler.crosschecks.counter import find_counter
 from profiler.errors import FOREIGN_ERRORS
 from profiler.files import temporary_folder
 from profiler.records import CounterRecord
@@ -72,7 +72,7 @@ def count_in_process(counter: str, source: Source, *, limit: float | None = None
     (default ``TIME_LIMIT``) gives ``"failed"``.
     """
     limit = TIME_LIMIT if limit is None else limit
-    distribution = DISTRIBUTIONS.get(counter, counter)
+    distribution = find_counter(counter).distribution
     installed = installed_version(distribution)
     if not installed:
         return CounterRecord(counter, "", "skipped", f"not installed; pip install {distribution}")

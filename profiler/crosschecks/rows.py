@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter as Counts
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from profiler.crosschecks.evidence import Context, Convention, Module, explain
-from profiler.crosschecks.functions import calflops
-from profiler.crosschecks.hooks import ptflops, thop
-from profiler.crosschecks.operators import FUSED, TORCH_LABELS, fvcore, torch, torchprofile
-from profiler.crosschecks.parameters import torchinfo
+from profiler.crosschecks import reasons
+from profiler.crosschecks.counter import Counter, find_counter
+from profiler.crosschecks.evidence import Context, Module, explain
+from profiler.crosschecks.operators import FUSED
 from profiler.crosschecks.products import products
 from profiler.crosschecks.reasons import Part, merged
-from profiler.errors import ProfilerError
 from profiler.records import CounterFigure, CounterRecord, ModuleRecord, OpCall, Trace
-
-CONVENTIONS: Mapping[str, Convention] = {
-    "fvcore": fvcore,
-    "torch": torch,
-    "torch-cpu": torch,
-    "torchprofile": torchprofile,
-    "ptflops": ptflops,
-    "thop": thop,
-    "torchinfo": torchinfo,
-    "calflops": calflops,
-}
-"""For each counter, what it says of a module's calls."""
-
-LABELS: Mapping[str, Mapping[str, str]] = {"torch": TORCH_LABELS, "torch-cpu": TORCH_LABELS}
-"""Operations that a counter's record holds under several names for one kind of work."""
-
-COUNTS_CALLS = ("fvcore", "torchprofile", "ptflops", "thop", "torchinfo", "calflops")
-"""The counters that see as many calls of each operation as we do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,34 +49,32 @@ class Row:
         return "; ".join(texts)
 
 
-def agreement_rows(trace: Trace, counter: CounterRecord) -> Iterator[Row]:
+def crosscheck_rows(trace: Trace, record: CounterRecord) -> Iterator[Row]:
     """One row for each module where either has a figure; none for a counter that was skipped or failed.
 
-    Modules that are excluded from the trace have none: the counter, which ran them, is not asked about them.
+    Modules that are excluded from the trace have none: what the counter reports of them is left out as well.
     """
-    if counter.status != "ok":
+    if record.status != "ok":
         return
-    if counter.counter not in CONVENTIONS:
-        raise ProfilerError(f"counter {counter.counter!r} is not known, expected one of {', '.join(CONVENTIONS)}")
-    convention = CONVENTIONS[counter.counter]
+    counter = find_counter(record.counter)
     left_out = frozenset(trace.excluded.modules) if trace.excluded is not None else frozenset()
-    for module in _modules(trace.whole, counter).values():
+    for module in _modules(trace.whole, counter, record).values():
         if module.name in left_out:
             continue
         macs = sum(call.count.macs for call in module.calls)
-        figure = sum(module.said.values())
+        figure = sum(module.reported.values())
         if not macs and not figure:
             continue
         if module.whole is not None and not figure:
             parts, left = [replace(module.whole, amount=-sum(products(call) for call in module.calls))], 0
         else:
-            parts, left = explain(list(convention(module)), module)
+            parts, left = explain(list(counter.convention(module)), module)
         shown = merged(parts)
         whole = figure - macs == sum(part.amount for part in shown)
-        yield Row(module.name, module.record.type, counter.counter, macs, figure, shown, whole and not left)
+        yield Row(module.name, module.record.type, record.counter, macs, figure, shown, whole and not left)
 
 
-def _modules(trace: Trace, counter: CounterRecord) -> dict[str, Module]:
+def _modules(trace: Trace, counter: Counter, report: CounterRecord) -> dict[str, Module]:
     """What the two records hold of each module, by first names."""
     first_names = {record.name: record.first_name for record in trace.modules}
     records: dict[str, ModuleRecord] = {}
@@ -107,19 +86,20 @@ def _modules(trace: Trace, counter: CounterRecord) -> dict[str, Module]:
         name = first_names.get(call.module, call.module)
         records.setdefault(name, ModuleRecord(name, "", 1, name))
         calls[name].append(call)
-    said = _by_module(counter.figures, first_names, LABELS.get(counter.counter, {}))
-    seen = _by_module(counter.seen, first_names) if _says_calls(counter) else None
-    unsupported = _by_module(counter.unsupported, first_names)
+    reported = _by_module(report.figures, first_names, counter.labels)
+    with_calls = counter.reports_calls and bool(report.seen or not report.figures)
+    seen = _by_module(report.seen, first_names) if with_calls else None
+    unsupported = _by_module(report.unsupported, first_names)
     paths = _paths(trace.modules)
-    context = Context(trace, counter)
-    for name in [*records, *(name for name in said if name not in records)]:
-        record = records.get(name) or ModuleRecord(name, "", 0, name)
-        uncalled = name in counter.uncalled
+    context = Context(trace, report)
+    for name in [*records, *(name for name in reported if name not in records)]:
+        module = records.get(name) or ModuleRecord(name, "", 0, name)
+        uncalled = name in report.uncalled
         context.modules[name] = Module(
             name=name,
-            record=record,
+            record=module,
             calls=tuple(calls[name]),
-            said=said[name],
+            reported=reported[name],
             seen=None if seen is None else seen[name],
             unsupported=unsupported[name],
             whole=_reason_for_the_whole(name, uncalled, unsupported),
@@ -139,31 +119,27 @@ def _joined(known: ModuleRecord, other: ModuleRecord) -> ModuleRecord:
     )
 
 
-def _says_calls(counter: CounterRecord) -> bool:
-    return counter.counter in COUNTS_CALLS and bool(counter.seen or not counter.figures)
-
-
 def _by_module(
     figures: Iterable[CounterFigure], first_names: Mapping[str, str], labels: Mapping[str, str] | None = None
-) -> defaultdict[str, Counter[str]]:
-    modules: defaultdict[str, Counter[str]] = defaultdict(Counter)
+) -> defaultdict[str, Counts[str]]:
+    modules: defaultdict[str, Counts[str]] = defaultdict(Counts)
     for figure in figures:
         module = first_names.get(figure.module, figure.module)
         modules[module][(labels or {}).get(figure.op, figure.op)] += figure.figure
     return modules
 
 
-def _reason_for_the_whole(name: str, uncalled: bool, unsupported: Mapping[str, Counter[str]]) -> Part | None:
+def _reason_for_the_whole(name: str, uncalled: bool, unsupported: Mapping[str, Counts[str]]) -> Part | None:
     """Why the counter says nothing at all of a module's work, if there is evidence."""
     above = name
     while True:
         for op in FUSED:
             if above in unsupported and unsupported[above][op]:
-                return Part(0, "fused", op)
+                return Part(0, reasons.FUSED, op)
         if not above:
             break
         above = above.rpartition(".")[0]
-    return Part(0, "dead-code") if uncalled else None
+    return Part(0, reasons.DEAD_CODE) if uncalled else None
 
 
 def _paths(modules: Sequence[ModuleRecord]) -> dict[str, int]:
@@ -172,7 +148,7 @@ def _paths(modules: Sequence[ModuleRecord]) -> dict[str, int]:
     for record in modules:
         if record.name:
             children.setdefault(record.name.rpartition(".")[0], []).append(record)
-    paths: Counter[str] = Counter()
+    paths: Counts[str] = Counts()
 
     def walk(name: str, first_name: str) -> None:
         paths[first_name] += 1

@@ -1,4 +1,4 @@
-"""The agreement of several counters with our MACs as tables."""
+"""The cross-check of our MACs with several counters as tables."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from profiler.crosschecks.reasons import REASONS
-from profiler.crosschecks.rows import Row, agreement_rows
+from profiler.crosschecks.rows import Row, crosscheck_rows
 from profiler.records import ROOT, CounterRecord, Trace
 from profiler.schema import make_table
 
-AGREEMENT_COLUMNS = ("layer", "type", "counter", "macs", "figure", "difference", "reason", "explained")
+CROSSCHECK_COLUMNS = ("layer", "type", "counter", "macs", "figure", "difference", "reason", "explained")
 SUMMARY_COLUMNS = (
     "counter",
     "version",
@@ -30,7 +29,7 @@ SUMMARY_COLUMNS = (
 REASONS_COLUMNS = ("counter", "code", "reason", "layers", "amount")
 
 
-def agreement_table(trace: Trace, counters: Sequence[CounterRecord]) -> pd.DataFrame:
+def crosscheck_table(trace: Trace, counters: Sequence[CounterRecord]) -> pd.DataFrame:
     """One row for each layer and counter where either has a figure.
 
     ``difference`` is the counter's figure less our macs; ``reason`` says where it comes from, each part with its
@@ -38,7 +37,7 @@ def agreement_table(trace: Trace, counters: Sequence[CounterRecord]) -> pd.DataF
     no rows.
     """
     return make_table(
-        AGREEMENT_COLUMNS,
+        CROSSCHECK_COLUMNS,
         (
             (
                 row.layer or ROOT,
@@ -51,17 +50,17 @@ def agreement_table(trace: Trace, counters: Sequence[CounterRecord]) -> pd.DataF
                 row.explained,
             )
             for counter in counters
-            for row in agreement_rows(trace, counter)
+            for row in crosscheck_rows(trace, counter)
         ),
     )
 
 
 def unexplained(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of an agreement table whose difference has no reason."""
+    """The rows of a cross-check table whose difference has no reason."""
     return table[[not value for value in table["explained"]]]
 
 
-def agreement_summary(trace: Trace, counters: Sequence[CounterRecord]) -> pd.DataFrame:
+def crosscheck_summary(trace: Trace, counters: Sequence[CounterRecord]) -> pd.DataFrame:
     """One row for each counter.
 
     ``figure`` is its total, ``ratio`` that to our MACs; ``layers`` are those where either has a figure, of which
@@ -77,7 +76,7 @@ def _summary(trace: Trace, macs: int, counter: CounterRecord) -> tuple[object, .
     head = (counter.counter, counter.version, counter.status, macs)
     if counter.status != "ok":
         return (*head, *(None,) * (len(SUMMARY_COLUMNS) - len(head) - 1), counter.message)
-    rows = list(agreement_rows(trace, counter))
+    rows = list(crosscheck_rows(trace, counter))
     figure = sum(row.figure for row in rows)
     different = sum(abs(row.difference) for row in rows)
     left = sum(_left(row) for row in rows)
@@ -111,9 +110,9 @@ def reasons_table(trace: Trace, counters: Sequence[CounterRecord]) -> pd.DataFra
     for counter in counters:
         amounts: dict[tuple[str, str], list[int]] = {}
         left: list[int] = []
-        for row in agreement_rows(trace, counter):
+        for row in crosscheck_rows(trace, counter):
             for part in row.parts:
-                amounts.setdefault((part.code, part.text(counter.counter)), []).append(part.amount)
+                amounts.setdefault((part.reason.code, part.text(counter.counter)), []).append(part.amount)
             if not row.explained:
                 left.append(row.unexplained)
         for (code, text), parts in sorted(amounts.items(), key=lambda item: -abs(sum(item[1]))):
@@ -121,8 +120,3 @@ def reasons_table(trace: Trace, counters: Sequence[CounterRecord]) -> pd.DataFra
         if left:
             lines.append((counter.counter, "unexplained", "unexplained", len(left), sum(left)))
     return make_table(REASONS_COLUMNS, lines)
-
-
-def catalogue() -> pd.DataFrame:
-    """The written catalogue of reasons: code and meaning."""
-    return make_table(("code", "meaning"), [(code, reason.meaning) for code, reason in REASONS.items()])

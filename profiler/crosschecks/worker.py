@@ -14,8 +14,9 @@ from typing import Any
 from torch import nn
 
 from profiler.crosschecks.calling import failure, installed_version
-from profiler.crosschecks.counters import COUNTERS, DISTRIBUTIONS
+from profiler.crosschecks.counter import find_counter
 from profiler.crosschecks.process import ANSWER, NETWORK, ORDER
+from profiler.crosschecks.running import run_counter
 from profiler.errors import FOREIGN_ERRORS
 from profiler.models.torchvision_ops import with_operators
 from profiler.records import CounterRecord
@@ -32,9 +33,9 @@ def main(place: str) -> None:
     counter = order["counter"]
     try:
         model, inputs = _network(order, folder)
-        record = with_operators(lambda: COUNTERS[counter](model.eval(), inputs))
+        record = run_counter(counter, model.eval(), inputs)
     except FOREIGN_ERRORS as error:
-        version = installed_version(DISTRIBUTIONS.get(counter, counter))
+        version = installed_version(find_counter(counter).distribution)
         record = CounterRecord(counter, version, "failed", failure(error))
     (folder / ANSWER).write_text(json.dumps(asdict(record)), encoding="utf-8")
 
