@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from profiler.analysis.comparison import compare
     from profiler.api import crosscheck, profile, profile_config
     from profiler.config import Config, load_config
-    from profiler.crosschecks import unexplained
+    from profiler.crosschecks.tables import unexplained
     from profiler.errors import ProfilerError
     from profiler.models.torchvision_ops import import_torchvision
     from profiler.opcount import OpCount, Term, contraction, each
@@ -44,7 +44,7 @@ _HOMES = {
     "profile_config": "profiler.api",
     "rule": "profiler.rules",
     "rules_replaced": "profiler.rules",
-    "unexplained": "profiler.crosschecks",
+    "unexplained": "profiler.crosschecks.tables",
 }
 
 __all__ = [

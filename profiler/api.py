@@ -11,31 +11,21 @@ from typing import Any
 import torch
 from torch import nn
 
-from profiler.config import Config
-from profiler.crosschecks.calling import installed_version
-from profiler.crosschecks.counters import COUNTERS, DISTRIBUTIONS, IN_OWN_PROCESS, ON_META
-from profiler.crosschecks.process import FromFunction, FromObject, Source, count_in_process
+from profiler.config import DEFAULT_COUNTERS, Config
+from profiler.crosschecking import add_counters
 from profiler.errors import NeedsDataError, ProfilerError, TraceError, UncountedError, no_exit
 from profiler.files import NAME_EXPECTED, folder_name, is_folder_name
-from profiler.formatting import bytes_text, thousands
+from profiler.formatting import bytes_text
 from profiler.models.constructed_inputs import Constructor
 from profiler.models.naming import called
 from profiler.models.real_copies import BYTES_LIMIT, real_size
 from profiler.models.sizes import ABSENT, given_inputs, sizes_hinted
 from profiler.profiles import Profile
-from profiler.records import ROOT, CounterRecord, Mode, Trace
-from profiler.subjects import Subject, configured, given, next_step_told, packed, part_of
-from profiler.tables import total_count
+from profiler.records import ROOT, Mode, Trace
+from profiler.subjects import Subject, configured, given, next_step_told, part_of
 from profiler.traces import trace, trace_for_real
 from profiler.tracing import Inputs, unaffected_by_caller
 from profiler.tracing.depth import room_for_deep_networks
-from profiler.tracing.state import kept_state
-
-MACS_LIMIT = 500 * 10**9
-"""Above this many MACs no other counter is asked, since it would run the network for real."""
-
-LONG_RUN = 20 * 10**9
-"""Above this many MACs a counter runs in a process of its own, so that it can be given up."""
 
 
 def profile(
@@ -74,8 +64,7 @@ def profile(
     :class:`~profiler.errors.UncountedError`.  Raises :class:`~profiler.errors.TraceError` where the network
     refuses its inputs; the message names the module and the shapes.
     """
-    if not isinstance(model, nn.Module):
-        raise ProfilerError(f"profile expects a torch.nn.Module, not {type(model).__name__}{_to_be_called(model)}")
+    _check_network(model)
     if mode not in ("inference", "training"):
         raise ProfilerError(f"mode: found {mode!r}, expected 'inference' or 'training'")
     if optimizer is not None and mode != "training":
@@ -85,13 +74,21 @@ def profile(
     known, target = called(model)
     inputs = given_inputs(model, inputs, input_size)
     with sizes_hinted(model, inputs):
-        subject = given(model, inputs, method)
-        if part:
-            subject = part_of(subject, part, mode)
+        subject = _subject(model, inputs, method, part, mode)
         result = _profile(subject, name or folder_name(known), target, mode, optimizer)
     result = replace(result, method=method, part=part or "")
     result = result.excluding(*((exclude,) if isinstance(exclude, str) else exclude))
     return _checked(result, strict)
+
+
+def _subject(model: nn.Module, inputs: Inputs | Constructor, method: str, part: str | None, mode: Mode) -> Subject:
+    subject = given(model, inputs, method)
+    return part_of(subject, part, mode) if part else subject
+
+
+def _check_network(model: Any) -> None:
+    if not isinstance(model, nn.Module):
+        raise ProfilerError(f"profile expects a torch.nn.Module, not {type(model).__name__}{_to_be_called(model)}")
 
 
 def _to_be_called(builder: Any) -> str:
@@ -100,11 +97,51 @@ def _to_be_called(builder: Any) -> str:
 
 
 def profile_config(config: Config, *, strict: bool = False, crosscheck: bool = True) -> Profile:
-    """What the network of ``config`` costs; with ``crosscheck``, what the counters that it names say as well.
+    """What the network of ``config`` costs; with ``crosscheck``, what the counters that it names report as well.
 
     Raises as :func:`profile` does, and :class:`~profiler.errors.TargetError` where the network cannot be built.
     """
     subject = configured(config)
+    result = _profile_configured(config, subject, strict)
+    return add_counters(result, config.crosscheck, subject) if crosscheck else result
+
+
+def crosscheck(
+    model: nn.Module | Config,
+    inputs: Inputs | Constructor = ABSENT,
+    *,
+    input_size: Sequence[int] | Sequence[Sequence[int]] | None = None,
+    against: Sequence[str] | str | None = None,
+    profile: Profile | None = None,
+) -> Profile:
+    """The profile of a network with what the counters named in ``against`` report of it.
+
+    ``model`` is a network, with its ``inputs`` or ``input_size`` as for :func:`profile`, or a config.  ``against`` is by default the
+    config's ``crosscheck``, or fvcore.  The comparison is the profile's ``crosscheck`` table, one row a layer and
+    counter: our MACs, the counter's figure, the difference, and the reason; ``profiler.unexplained(table)`` gives the
+    rows that have none.  A counter that fails or is skipped says so in the profile's ``counters``.
+
+    ``profile`` is one that was made of this network and these inputs, to which the counters are added: they call its
+    ``method`` and run its ``part``.  Raises :class:`~profiler.errors.ProfilerError` for a counter that is not known.
+    """
+    names = (against,) if isinstance(against, str) else against
+    if isinstance(model, Config):
+        subject = configured(model)
+        result = _profile_configured(model, subject, False) if profile is None else profile
+        return add_counters(result, (model.crosscheck or DEFAULT_COUNTERS) if names is None else names, subject)
+    _check_network(model)
+    inputs = given_inputs(model, inputs, input_size)
+    with sizes_hinted(model, inputs):
+        if profile is None:
+            subject = _subject(model, inputs, "forward", None, "inference")
+            known, target = called(model)
+            profile = _profile(subject, folder_name(known), target, "inference", None)
+        else:
+            subject = _subject(model, inputs, profile.method, profile.part, profile.mode)
+    return add_counters(profile, DEFAULT_COUNTERS if names is None else names, subject)
+
+
+def _profile_configured(config: Config, subject: Subject, strict: bool) -> Profile:
     with next_step_told(config):
         result = _profile(subject, config.name, config.model.target, config.mode, config.optimizer)
     result = replace(
@@ -113,34 +150,12 @@ def profile_config(config: Config, *, strict: bool = False, crosscheck: bool = T
         part=config.part or "",
         cache=0 if config.cache is None else config.cache.length,
     ).excluding(*config.exclude)
-    result = _checked(result, strict)
-    result = result.by(config.convention).seen_as(*config.views)
-    return result.crosscheck(config.crosscheck) if crosscheck else result
-
-
-def crosscheck(
-    model: nn.Module | Config, inputs: Inputs | Constructor | None = None, *, against: Sequence[str] = ("fvcore",)
-) -> Profile:
-    """The profile of a network with what the counters named in ``against`` say of it.
-
-    ``model`` is a network, with its ``inputs`` as for :func:`profile`, or a config.  The comparison is the
-    profile's ``agreement`` table, one row a layer and counter: our MACs, the counter's figure, the difference,
-    and the reason; ``profiler.unexplained(table)`` gives the rows that have none.  A counter that fails or is
-    skipped says so in the profile's ``counters``.
-    """
-    if isinstance(model, Config):
-        return profile_config(model.model_copy(update={"crosscheck": tuple(against)}))
-    if inputs is None:
-        raise ProfilerError("crosscheck of a network needs its inputs")
-    return profile(model, inputs).crosscheck(against)
+    return _checked(result, strict).with_convention(config.convention).with_views(*config.views)
 
 
 def _profile(subject: Subject, name: str, target: str, mode: Mode, optimizer: str | None) -> Profile:
-    def ask(profile: Profile, counters: Sequence[str]) -> Profile:
-        return _counted_by(profile, counters, subject)
-
     traced = _trace(subject, mode, optimizer)
-    return Profile(name, target, mode, traced, _environment(), part_calls=subject.part_calls(), ask=ask)
+    return Profile(name, target, mode, traced, _environment(), part_calls=subject.part_calls())
 
 
 def _checked(result: Profile, strict: bool) -> Profile:
@@ -185,55 +200,6 @@ def check_complete(result: Profile) -> None:
         )
         reasons.insert(0, f"{len(table)} operations have no rule: {ops}")
     raise UncountedError(f"{result.name}: strict mode: {'; '.join(reasons)}")
-
-
-@no_exit("the network, when it was made for a counter,")
-@room_for_deep_networks()
-def _counted_by(result: Profile, counters: Sequence[str], subject: Subject) -> Profile:
-    unknown = [name for name in counters if name not in COUNTERS]
-    if unknown:
-        raise ProfilerError(f"counter {unknown[0]!r} is not known, expected one of {', '.join(COUNTERS)}")
-    return result.with_counters(*(_ask(name, result, subject) for name in dict.fromkeys(counters)))
-
-
-@kept_state()
-def _ask(counter: str, result: Profile, subject: Subject) -> CounterRecord:
-    """What a counter says of the network; a record says so where it is not asked, or fails."""
-    reason = _reason_to_skip(result, for_real=counter not in ON_META)
-    if reason:
-        return CounterRecord(counter, installed_version(DISTRIBUTIONS.get(counter, counter)), "skipped", reason)
-    if counter in ON_META:
-        return COUNTERS[counter](*subject.static())
-    if counter in IN_OWN_PROCESS or total_count(result.trace.whole).macs > LONG_RUN:
-        record = count_in_process(counter, _source(subject))
-        if counter in IN_OWN_PROCESS or record.status != "skipped":
-            return record
-    model, inputs = subject.real(False)
-    return COUNTERS[counter](model.eval(), inputs)
-
-
-def _source(subject: Subject) -> Source:
-    """How another process gets the network: from the config if there is one, else as it is."""
-    if subject.config is None:
-        model, inputs = subject.real(False)
-        return FromObject(model.eval(), inputs)
-    config = subject.config
-    return FromFunction("profiler.subjects:real_network", (packed(config), str(config.base)))
-
-
-def _reason_to_skip(result: Profile, *, for_real: bool) -> str:
-    """Why the network is not run once more, or not ``for_real``, if it should not be."""
-    size = sum(record.bytes for record in result.trace.whole.parameters)
-    macs = total_count(result.trace.whole).macs
-    if result.trace.real_run:
-        return "the network's work depends on its data, so two runs cannot be compared"
-    if result.mode == "training":
-        return "the cross-check compares forward passes in inference mode"
-    if for_real and size > BYTES_LIMIT:
-        return f"a real copy would take {bytes_text(size)}, above the limit of {bytes_text(BYTES_LIMIT)}"
-    if for_real and macs > MACS_LIMIT:
-        return f"a real run would take {thousands(macs)} MACs, above the limit of {thousands(MACS_LIMIT)}"
-    return ""
 
 
 def _environment() -> Mapping[str, str]:

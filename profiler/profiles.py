@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from profiler import tables
 from profiler.conventions import find_convention, headline_of
-from profiler.crosschecks import agreement_table, fvcore_figure
-from profiler.errors import ProfilerError, StoredProfileError, shown
+from profiler.crosschecks.counters.fvcore import fvcore_figure
+from profiler.crosschecks.tables import crosscheck_table
+from profiler.errors import StoredProfileError, shown
 from profiler.excluding import leave_out
 from profiler.files import write_text
 from profiler.formatting import format_table, headline, thousands
@@ -25,10 +25,6 @@ from profiler.records import CounterRecord, Mode, Trace
 from profiler.stored import SCHEMA, SCHEMA_VERSION, read_profile, write_trace
 from profiler.tables.training import training_table
 from profiler.views import VIEWS, apply_views
-
-Ask = Callable[["Profile", tuple[str, ...]], "Profile"]
-"""Asks other counters about the network that a profile was made of."""
-
 
 REPLACED_BY_ATTENTION = frozenset(
     {"Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"}
@@ -44,8 +40,8 @@ class Profile:
     counters said of it; ``convention`` by whose count its headline is, ``views`` by which views its work is sorted
     into kinds. ``method`` is the method that was called; ``part`` the module that was profiled (nothing for the whole
     network), by the first of the ``part_calls`` that the whole network makes of it; ``cache`` how many tokens are in
-    the cache that the network goes on from (0 where it starts without one). ``ask`` is there as long as the
-    network is at hand: a saved profile has none. The tables are pandas data frames made from the records on first use.
+    the cache that the network goes on from (0 where it starts without one). A profile is a value: it does not hold the
+    network. The tables are pandas data frames made from the records on first use.
     """
 
     name: str
@@ -60,7 +56,6 @@ class Profile:
     part: str = ""
     part_calls: int = 0
     cache: int = 0
-    ask: Ask | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def total(self) -> OpCount:
@@ -183,9 +178,9 @@ class Profile:
         return training_table(self.trace)
 
     @cached_property
-    def agreement(self) -> pd.DataFrame:
-        """Layer by layer, what the other counters say against our MACs, and why they differ."""
-        return agreement_table(self.trace, self.counters)
+    def crosscheck(self) -> pd.DataFrame:
+        """Layer by layer, what the other counters report against our MACs, and why they differ."""
+        return crosscheck_table(self.trace, self.counters)
 
     def table(self, name: str, *, depth: int | None = None) -> pd.DataFrame:
         """The table of that name (see ``TABLES``); ``depth`` limits the tree of modules."""
@@ -193,14 +188,14 @@ class Profile:
             return tables.modules_table(self.trace, depth, headline_of(self.convention))
         return TABLES[name](self)
 
-    def by(self, convention: str) -> Profile:
+    def with_convention(self, convention: str) -> Profile:
         """The same profile with the headline of another convention (see ``profiler.conventions``).
 
         Raises :class:`~profiler.errors.ProfilerError` for one that is not known.
         """
         return replace(self, convention=find_convention(convention).name)
 
-    def seen_as(self, *views: str) -> Profile:
+    def with_views(self, *views: str) -> Profile:
         """The same work sorted into kinds by more views (see ``profiler.views``); no count changes.
 
         Raises :class:`~profiler.errors.ProfilerError` for one that is not known.
@@ -222,22 +217,8 @@ class Profile:
         """
         return replace(self, trace=leave_out(self.trace, tuple(dict.fromkeys((*self.exclude, *patterns)))))
 
-    def crosscheck(self, against: Sequence[str] = ("fvcore",)) -> Profile:
-        """The same profile with what the counters named in ``against`` say of the network; see :attr:`agreement`.
-
-        Raises :class:`~profiler.errors.ProfilerError` for a counter that is not known, and for a saved profile,
-        whose network is not at hand.
-        """
-        if self.ask is None:
-            raise ProfilerError(f"{self.name}: a saved profile has no network to count again; profile it anew")
-        return self.ask(self, tuple(against))
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the network, which need not be one that can be pickled."""
-        return {**self.__dict__, "ask": None}
-
     def with_counters(self, *counters: CounterRecord) -> Profile:
-        """The same profile with what other counters said."""
+        """The same profile with what other counters reported, in place of what it had."""
         return replace(self, counters=counters)
 
     def save(self, path: str | Path) -> None:
@@ -307,7 +288,7 @@ TABLES: dict[str, Callable[[Profile], pd.DataFrame]] = {
     "parameters": lambda profile: profile.parameters,
     "uncounted": lambda profile: profile.uncounted,
     "training": lambda profile: profile.training,
-    "crosscheck": lambda profile: profile.agreement,
+    "crosscheck": lambda profile: profile.crosscheck,
 }
 """Every table of a profile by the name that files and configs use."""
 
@@ -345,7 +326,7 @@ def _underivable(profile: Profile) -> Iterator[str]:
     if len(profile.trace.whole.calls) > CHECKED_CALLS:
         return  # reasons are searched for among all calls of a module, which takes long
     try:
-        len(profile.agreement)
+        len(profile.crosscheck)
     except BROKEN as error:
         names = shown([counter.counter for counter in profile.counters])
         yield f"counters: found {names}, expected what agrees with the calls ({type(error).__name__})"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +102,7 @@ def test_saved_and_loaded_profiles_have_equal_tables(tmp_path: Path) -> None:
     assert loaded == profile
     for name in TABLES:
         pd.testing.assert_frame_equal(loaded.table(name), profile.table(name))
-    assert len(profile.agreement) == 3
+    assert len(profile.crosscheck) == 3
 
 
 @pytest.mark.parametrize(
@@ -269,7 +271,7 @@ def test_what_builds_a_network_is_none() -> None:
 
 def test_crosscheck_of_a_large_network_is_skipped_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     """No real copy is made above the limit."""
-    monkeypatch.setattr("profiler.api.BYTES_LIMIT", 10)
+    monkeypatch.setattr("profiler.crosschecking.BYTES_LIMIT", 10)
     (counter,) = profiler.crosscheck(nn.Linear(3, 3), torch.zeros(1, 3)).counters
     assert counter.status == "skipped"
     assert counter.message == "a real copy would take 48 B, above the limit of 10 B"
@@ -301,16 +303,56 @@ def test_public_names_are_what_they_say() -> None:
         _ = profiler.nothing
 
 
-def test_a_profile_can_be_crosschecked_and_pickled() -> None:
-    """As long as its network is at hand; a saved or pickled one says that it has none."""
-    profile = profiler.profile(nn.Linear(3, 3), torch.zeros(1, 3))
-    checked = profile.crosscheck(["fvcore"])
-    assert [counter.status for counter in checked.counters] == ["ok"]
+def test_counters_are_added_to_a_profile(tmp_path: Path) -> None:
+    """To one that was saved too, in place of what they reported before; the profile itself stays as it is."""
+    model, inputs = nn.Linear(3, 3), torch.zeros(1, 3)
+    profile = profiler.profile(model, inputs, name="mine").with_convention("macs")
+    profile.save(tmp_path / "mine.json")
+    checked = profiler.crosscheck(model, inputs, profile=profiler.load_profile(tmp_path / "mine.json"))
+    assert [(record.counter, record.status) for record in checked.counters] == [("fvcore", "ok")]
+    both = profiler.crosscheck(model, inputs, against="torch", profile=checked)
+    again = profiler.crosscheck(model, inputs, against=["fvcore"], profile=both)
+    assert [record.counter for record in both.counters] == ["fvcore", "torch"]
+    assert [record.counter for record in again.counters] == ["torch", "fvcore"]
     assert profile.counters == ()
-    copy = pickle.loads(pickle.dumps(checked))
-    assert copy == checked
-    with pytest.raises(ProfilerError, match="a saved profile has no network"):
-        copy.crosscheck()
+    assert (again.name, again.convention, again.trace) == ("mine", "macs", profile.trace)
+
+
+def test_counters_are_added_to_the_profile_of_a_config(tmp_path: Path) -> None:
+    """By default those that the config names, or fvcore where it names none."""
+    path = tmp_path / "net.yaml"
+    for named, expected in (("[torch, torch-cpu]", ["torch", "torch-cpu"]), ("false", ["fvcore"])):
+        path.write_text(
+            f"model: {{target: 'torch.nn:Linear', kwargs: {{in_features: 3, out_features: 4}}}}\n"
+            f"inputs: [{{shape: [2, 3]}}]\ncrosscheck: {named}\n"
+        )
+        config = profiler.load_config(path)
+        profile = profiler.profile_config(config, crosscheck=False)
+        checked = profiler.crosscheck(config, profile=profile)
+        assert [record.counter for record in checked.counters] == expected
+        assert checked == profiler.crosscheck(config)
+        assert checked.trace is profile.trace
+
+
+def test_an_unknown_counter_is_an_error() -> None:
+    """With the names that there are."""
+    with pytest.raises(ProfilerError, match="counter 'abacus' is not known, expected one of fvcore, torch, "):
+        profiler.crosscheck(nn.Linear(3, 3), torch.zeros(1, 3), against="abacus")
+
+
+def test_a_profile_is_a_value() -> None:
+    """It is pickled whole, whatever its network is, and does not keep the network alive."""
+
+    class Local(nn.Linear):
+        """Cannot be pickled."""
+
+    model = Local(3, 3)
+    checked = profiler.crosscheck(model, torch.zeros(1, 3))
+    assert pickle.loads(pickle.dumps(checked)) == checked
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
 
 
 def test_rewrites_are_reached_from_the_package() -> None:

@@ -26,6 +26,7 @@ LAYERS = (
     ("analysis",),
     ("rewrites",),
     ("subjects",),
+    ("crosschecking",),
     ("render", "api"),
     ("rewriting",),
     ("cli",),
@@ -35,7 +36,8 @@ LAYERS = (
 
 WITHOUT_TORCH = (
     "profiler",
-    "profiler.crosschecks",
+    "profiler.crosschecks.counter",
+    "profiler.crosschecks.tables",
     "profiler.analysis",
     "profiler.analysis.comparison",
     "profiler.catalog",

@@ -16,7 +16,8 @@ from profiler import catalog
 from profiler.cli import cli
 from profiler.config import load_config
 from profiler.conventions import CONVENTIONS
-from profiler.crosschecks.counters import COUNTERS
+from profiler.crosschecks import counters
+from profiler.crosschecks.counter import find_counter
 from profiler.errors import ConfigError
 from profiler.profiles import TABLES
 from profiler.render.formats import FORMATS
@@ -36,7 +37,7 @@ STANDS_FOR: dict[str, Iterable[str]] = {
     "tables": TABLES,
     "conventions": CONVENTIONS,
     "views": VIEWS,
-    "counters": COUNTERS,
+    "counters": [name for name in catalog.counters() if find_counter(name).distribution],
     "commands": cli.list_commands(click.Context(cli)),
 }
 
@@ -93,13 +94,21 @@ def test_the_command_line_takes_these_names_and_no_others(words: list[str], whic
 def test_a_new_file_is_a_new_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Last if no order names it; private modules are no names, and one that is gone is none either."""
     monkeypatch.setattr(catalog, "PACKAGE", tmp_path)
-    folder = tmp_path / "render" / "formats"
+    folder = tmp_path / "shelf"
     folder.mkdir(parents=True)
     for name in ("__init__", "_shared", "a_new", "json", "csv"):
         (folder / f"{name}.py").write_text("raise AssertionError('imported')\n", encoding="utf-8")
     first = ("csv", "markdown", "json")
-    assert catalog.names("profiler.render.formats", first) == ("csv", "json", "a_new")
-    assert catalog.names("profiler.render.formats", first, dash=True) == ("csv", "json", "a-new")
+    assert catalog.names("profiler.shelf", first) == ("csv", "json", "a_new")
+    assert catalog.names("profiler.shelf", first, dash=True) == ("csv", "json", "a-new")
+
+
+def test_a_folder_on_the_path_of_a_package_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of one's own, beside those of the package."""
+    (tmp_path / "of_my_own.py").write_text("raise AssertionError('imported')\n", encoding="utf-8")
+    before = catalog.names("profiler.crosschecks.counters")
+    monkeypatch.setattr(counters, "__path__", [*counters.__path__, str(tmp_path)])
+    assert sorted(catalog.names("profiler.crosschecks.counters")) == sorted((*before, "of_my_own"))
 
 
 def test_a_list_of_names_imports_nothing() -> None:

@@ -20,7 +20,7 @@ from torch import nn
 
 from profiler import load_profile
 from profiler.cli import cli
-from profiler.records import CounterRecord
+from profiler.crosschecks.counter import Reported
 
 ROOT = Path(__file__).parents[1]
 ALEXNET = str(ROOT / "configs" / "alexnet.yaml")
@@ -239,22 +239,22 @@ def test_crosscheck_exits_with_zero_where_all_is_explained() -> None:
 
 def test_crosscheck_exits_with_one_where_something_is_unexplained(monkeypatch: pytest.MonkeyPatch) -> None:
     """A planted error in fvcore's figures is an error in the exit code."""
-    from profiler.crosschecks.counters import COUNTERS, fvcore
+    from profiler.crosschecks.counters import fvcore
 
-    def wrong(model: nn.Module, inputs: object) -> CounterRecord:
-        record = fvcore.count_with_fvcore(model, inputs)
-        first = replace(record.figures[0], figure=record.figures[0].figure + 1)
-        return replace(record, figures=(first, *record.figures[1:]))
+    def wrong(model: nn.Module, inputs: object) -> Reported:
+        reported = fvcore.run(model, inputs)
+        first = replace(reported.figures[0], figure=reported.figures[0].figure + 1)
+        return replace(reported, figures=(first, *reported.figures[1:]))
 
-    monkeypatch.setitem(COUNTERS, "fvcore", wrong)
+    monkeypatch.setattr(fvcore, "COUNTER", replace(fvcore.COUNTER, run=wrong))
     result = run("crosscheck", RESNET18)
     assert result.code == 1
     assert "1 differences are unexplained" in result.err
 
 
 def test_crosscheck_exits_with_one_where_nothing_was_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A skipped cross-check is no agreement."""
-    monkeypatch.setattr("profiler.api.BYTES_LIMIT", 10)
+    """A skipped cross-check compares nothing."""
+    monkeypatch.setattr("profiler.crosschecking.BYTES_LIMIT", 10)
     result = run("crosscheck", RESNET18)
     assert result.code == 1
     assert "nothing to compare with: fvcore skipped" in result.err

@@ -12,7 +12,7 @@ from torch import nn
 import profiler
 from profiler import config
 from profiler.conventions import CONVENTIONS
-from profiler.crosschecks import unexplained
+from profiler.crosschecks.tables import unexplained
 from profiler.errors import ProfilerError
 from profiler.profiles import Profile
 from profiler.render.report import profile_report
@@ -27,16 +27,16 @@ def resnet18() -> Profile:
 
 def test_the_conventions_of_resnet18(resnet18: Profile) -> None:
     """Separate counts, contractions, the published figure, and what fvcore says of the whole network."""
-    headlines = {name: resnet18.by(name).headline for name in CONVENTIONS}
+    headlines = {name: resnet18.with_convention(name).headline for name in CONVENTIONS}
     assert headlines["exact"] == resnet18.total.flops
     assert headlines["macs"] == headlines["torchvision"] == headlines["paper"] == 1814073344
-    assert headlines["fvcore"] == int(resnet18.agreement["figure"].sum()) == 1819065856
-    assert unexplained(resnet18.agreement).empty
+    assert headlines["fvcore"] == int(resnet18.crosscheck["figure"].sum()) == 1819065856
+    assert unexplained(resnet18.crosscheck).empty
 
 
 def test_a_convention_has_a_column_in_every_table(resnet18: Profile) -> None:
     """Its rows add up to the headline; a convention that is a column anyway adds none."""
-    profile = resnet18.by("fvcore")
+    profile = resnet18.with_convention("fvcore")
     assert profile.layers["by_fvcore"].sum() == profile.headline
     assert profile.operations["by_fvcore"].sum() == profile.headline
     assert profile.modules["by_fvcore"].sum() == profile.modules["by_fvcore_total"][0] == profile.headline
@@ -44,15 +44,15 @@ def test_a_convention_has_a_column_in_every_table(resnet18: Profile) -> None:
     assert profile.shares["by_fvcore_share"].sum() == pytest.approx(1)
     assert "by_fvcore" in profiler.compare([profile, resnet18])
     for name in ("exact", "macs"):
-        assert list(resnet18.by(name).layers.columns) == list(resnet18.layers.columns)
+        assert list(resnet18.with_convention(name).layers.columns) == list(resnet18.layers.columns)
 
 
 def test_an_unknown_convention_or_view_is_an_error(resnet18: Profile) -> None:
     """With the nearest known name."""
     with pytest.raises(ProfilerError, match=r"convention 'fvcor' is not known.*did you mean 'fvcore'"):
-        resnet18.by("fvcor")
+        resnet18.with_convention("fvcor")
     with pytest.raises(ProfilerError, match="view 'pointwise' is not known"):
-        resnet18.seen_as("pointwise")
+        resnet18.with_views("pointwise")
 
 
 def test_causal_macs_are_a_second_figure(tmp_path: Path) -> None:
@@ -102,11 +102,11 @@ def test_views_sort_convolutions(layer: nn.Module, kinds: set[str], mode: str) -
     """Pointwise ones as linear, depthwise ones apart, in both directions; counts stay."""
     x = image(2, 4, 7, 7).requires_grad_(mode == "training")
     plain = profiler.profile(layer, x, mode=mode)  # type: ignore[arg-type]
-    seen = plain.seen_as("pointwise_as_linear", "depthwise_apart")
+    seen = plain.with_views("pointwise_as_linear", "depthwise_apart")
     assert {call.kind for call in seen.trace.calls if call.count.macs} == kinds
     assert seen.total == plain.total
     assert seen.views == ("pointwise_as_linear", "depthwise_apart")
-    assert seen.seen_as("depthwise_apart") == seen
+    assert seen.with_views("depthwise_apart") == seen
     assert plain.views == ()
 
 
@@ -118,7 +118,7 @@ def test_convnext_calls_little_of_its_work_convolutions() -> None:
     assert round(100 * shares["conv"], 1) == 6.6
     mobilenet = profiler.profile_config(config.quick_config("torchvision:mobilenet_v2", []), crosscheck=False)
     before = mobilenet.shares.set_index("kind").macs_share
-    after = mobilenet.seen_as("pointwise_as_linear").shares.set_index("kind").macs_share
+    after = mobilenet.with_views("pointwise_as_linear").shares.set_index("kind").macs_share
     assert before["conv"] > 0.99
     assert after["linear"] > 0.85
 
@@ -133,7 +133,7 @@ def test_attention_products_are_apart_from_other_matmuls() -> None:
 
 def test_convention_and_views_are_saved(resnet18: Profile, tmp_path: Path) -> None:
     """And come back with the profile."""
-    profile = resnet18.by("fvcore").seen_as("pointwise_as_linear")
+    profile = resnet18.with_convention("fvcore").with_views("pointwise_as_linear")
     profile.save(tmp_path / "p.json")
     assert profiler.load_profile(tmp_path / "p.json") == profile
 
@@ -173,7 +173,7 @@ def test_the_fvcore_convention_is_what_fvcore_counts(layer: nn.Module, shapes: t
     tensors = tuple(torch.zeros(shape) for shape in shapes)
     checked = profiler.crosscheck(layer.eval(), tensors)
     assert [record.status for record in checked.counters] == ["ok"]
-    assert checked.by("fvcore").headline == sum(figure.figure for figure in checked.counters[0].figures)
+    assert checked.with_convention("fvcore").headline == sum(figure.figure for figure in checked.counters[0].figures)
     assert checked.total.macs > 0
 
 
@@ -181,12 +181,12 @@ def test_attention_counts_unfused_by_the_fvcore_convention() -> None:
     """timm's tables are made with attention that is not fused: 2 heads of 5·5 scores, each 4 + 4 products."""
     attention = function(nn.functional.scaled_dot_product_attention)
     profile = profiler.profile(attention, (image(1, 2, 5, 4),) * 3)
-    assert profile.by("fvcore").headline == 2 * 5 * 5 * (4 + 4)
+    assert profile.with_convention("fvcore").headline == 2 * 5 * 5 * (4 + 4)
 
 
 def test_a_named_padding_survives_being_saved(tmp_path: Path) -> None:
     """The fvcore figure of a loaded profile is that of the saved one."""
     profile = profiler.profile(nn.Conv2d(3, 4, 3, padding="same"), image(1, 3, 5, 5))
     profile.save(tmp_path / "same.json")
-    loaded = profiler.load_profile(tmp_path / "same.json").by("fvcore")
+    loaded = profiler.load_profile(tmp_path / "same.json").with_convention("fvcore")
     assert (loaded.headline, loaded.total.macs) == (0, 4 * 25 * 27)

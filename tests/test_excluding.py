@@ -137,18 +137,18 @@ def test_the_backward_pass_of_what_is_excluded_is_excluded() -> None:
 
 def test_other_counters_are_compared_on_what_is_left() -> None:
     """They ran all of it; the layers that are excluded are not in the comparison."""
-    without = net_profile("aux*").crosscheck(["fvcore", "torch"])
-    assert set(without.agreement.layer) == {"body.0", "head"}
-    assert profiler.unexplained(without.agreement).empty
-    assert without.agreement[without.agreement.counter == "torch"].figure.sum() == BODY + HEAD
+    without = profiler.crosscheck(Net(), X, against=["fvcore", "torch"], profile=net_profile("aux*"))
+    assert set(without.crosscheck.layer) == {"body.0", "head"}
+    assert profiler.unexplained(without.crosscheck).empty
+    assert without.crosscheck[without.crosscheck.counter == "torch"].figure.sum() == BODY + HEAD
 
 
 def test_conventions_and_views_leave_out_the_same() -> None:
     """The headline is without it, whichever; a view sorts what is shown."""
     without = net_profile("aux*")
-    assert without.by("paper").headline == BODY + HEAD
-    assert without.by("fvcore").layers.by_fvcore.sum() == BODY + HEAD + AUX1 + AUX2
-    assert without.seen_as("pointwise_as_linear").trace == without.trace
+    assert without.with_convention("paper").headline == BODY + HEAD
+    assert without.with_convention("fvcore").layers.by_fvcore.sum() == BODY + HEAD + AUX1 + AUX2
+    assert without.with_views("pointwise_as_linear").trace == without.trace
     assert without.excluding("Dropout").exclude == ("aux*", "Dropout")
 
 

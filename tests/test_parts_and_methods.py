@@ -110,10 +110,11 @@ def test_a_method_is_counted_in_training_too() -> None:
 
 def test_other_counters_call_the_method_as_well() -> None:
     """They agree, layer by layer."""
-    profile = profiler.profile(Net(), X, method="encode").crosscheck(["fvcore", "torch"])
+    profile = profiler.profile(Net(), X, method="encode")
+    profile = profiler.crosscheck(Net(), X, against=["fvcore", "torch"], profile=profile)
     assert [counter.status for counter in profile.counters] == ["ok", "ok"]
-    assert profiler.unexplained(profile.agreement).empty
-    assert profile.agreement[profile.agreement.counter == "torch"].figure.sum() == profile.total.macs
+    assert profiler.unexplained(profile.crosscheck).empty
+    assert profile.crosscheck[profile.crosscheck.counter == "torch"].figure.sum() == profile.total.macs
 
 
 @pytest.mark.parametrize(
@@ -231,9 +232,10 @@ def test_a_part_that_is_not_there_or_never_runs_is_an_error(part: str, message: 
 
 def test_other_counters_get_the_part() -> None:
     """With real inputs of the shapes that it is called with."""
-    profile = profiler.profile(Net(), X, part="encoder.block").crosscheck(["fvcore", "torch"])
+    profile = profiler.profile(Net(), X, part="encoder.block")
+    profile = profiler.crosscheck(Net(), X, against=["fvcore", "torch"], profile=profile)
     assert [counter.status for counter in profile.counters] == ["ok", "ok"]
-    assert profiler.unexplained(profile.agreement).empty
+    assert profiler.unexplained(profile.crosscheck).empty
 
 
 def test_a_config_names_method_and_part(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def _headline(profile: Profile, first: Profile) -> list[object]:
     """The figure by the first profile's convention, and its ratio; nothing where that has a column anyway."""
     if headline_of(first.convention) is None:
         return []
-    figure = profile.by(first.convention).headline
+    figure = profile.with_convention(first.convention).headline
     return [figure, quotient(figure, first.headline)]
 
 

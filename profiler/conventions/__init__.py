@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from profiler.crosschecks import fvcore_figure
+from profiler.crosschecks.counters.fvcore import fvcore_figure
 from profiler.errors import ProfilerError, did_you_mean
 from profiler.opcount import COUNT_COLUMNS
 from profiler.records import OpCall

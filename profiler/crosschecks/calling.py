@@ -119,7 +119,7 @@ def failure(error: BaseException) -> str:
 
 
 def installed_version(distribution: str) -> str:
-    """The version of an installed package, without the name of its build (``+cpu``); empty where it is not installed."""
+    """The version of an installed package without the build (``+cpu``); an empty text where it is not installed."""
     try:
         return version(distribution).partition("+")[0]
     except PackageNotFoundError:

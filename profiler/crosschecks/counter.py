@@ -1,4 +1,4 @@
-"""What the profiler knows of another counter, and the counters by name: each is one file in ``crosschecks/counters``."""
+"""What the profiler knows of another counter; each counter is one file in ``crosschecks/counters``, found by name."""
 
 from __future__ import annotations
 

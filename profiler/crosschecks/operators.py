@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from profiler.crosschecks import reasons
 from profiler.crosschecks.evidence import Item, Module
 from profiler.crosschecks.products import ATTENTION, COMPLEX, CONVOLUTIONS, first, products, result
-from profiler.crosschecks.reasons import Part
+from profiler.crosschecks.reasons import Part, Reason
 from profiler.records import OpCall
 
 Rule = Callable[[OpCall], Iterator[Item]]
@@ -40,12 +40,12 @@ def plain(label: str, calls: int = 1) -> Rule:
     return rule
 
 
-def counted(label: str, code: str, about: str, figure: Callable[[OpCall], int]) -> Rule:
+def counted(label: str, reason: Reason, about: str, figure: Callable[[OpCall], int]) -> Rule:
     """Work that is no contraction, counted by ``figure``."""
 
     def rule(call: OpCall) -> Iterator[Item]:
         ours = products(call)
-        yield Item(label, ours, (Part(figure(call) - ours, code, about),))
+        yield Item(label, ours, (Part(figure(call) - ours, reason, about),))
 
     return rule
 

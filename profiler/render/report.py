@@ -11,7 +11,7 @@ import pandas as pd
 from profiler.analysis.comparison import compare, kind_share
 from profiler.analysis.rewriting import disappeared, rewriting_table
 from profiler.conventions import find_convention
-from profiler.crosschecks import agreement_summary, reasons_table
+from profiler.crosschecks.tables import crosscheck_summary, reasons_table
 from profiler.errors import ProfilerError
 from profiler.excluding import optimizer_steps
 from profiler.formatting import bytes_text, engineering, is_missing, ratio_text, share_text, thousands
@@ -152,9 +152,9 @@ def crosscheck_report(profile: Profile) -> Report:
 
     Shown are the layers that differ; the files hold all of them.
     """
-    summary = agreement_summary(profile.trace, profile.counters)
+    summary = crosscheck_summary(profile.trace, profile.counters)
     idle = [] if any(summary["message"]) else ["message"]
-    frame = profile.agreement
+    frame = profile.crosscheck
     different = frame[[bool(difference) for difference in frame["difference"]]]
     tables = (
         ReportTable("counters", SUBJECTS["counters"], summary, summary.drop(columns=idle), tuple(_verdicts(profile))),
@@ -417,7 +417,7 @@ def _verdicts(profile: Profile) -> Iterable[str]:
 
 
 def _verdict(profile: Profile, counter: CounterRecord) -> Iterable[str]:
-    (summary,) = _records(agreement_summary(profile.trace, [counter]))
+    (summary,) = _records(crosscheck_summary(profile.trace, [counter]))
     yield (
         f"{_title(counter)}: {summary['equal']} of {_plural(summary['layers'], 'layer')} equal, "
         f"{summary['explained']} explained, {summary['unexplained']} unexplained."

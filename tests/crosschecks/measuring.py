@@ -18,8 +18,8 @@ from typing import Any
 
 from torch import nn
 
-from profiler.crosschecks.calling import failure, installed_version
-from profiler.crosschecks.counters import COUNTERS, DISTRIBUTIONS
+from profiler import catalog
+from profiler.crosschecks.running import run_counter
 from profiler.models.torchvision_ops import import_torchvision
 from profiler.records import CounterRecord
 from tests.crosschecks.networks import NETWORKS
@@ -38,15 +38,7 @@ def ask(make: Make) -> list[CounterRecord]:
 def _ask_all(make: Make) -> list[dict[str, Any]]:
     model, inputs = make()
     model.eval()
-    return [_in_fork(lambda name=name: asdict(_ask(name, model, inputs))) for name in COUNTERS]  # type: ignore[misc]
-
-
-def _ask(counter: str, model: nn.Module, inputs: Any) -> CounterRecord:
-    try:
-        return COUNTERS[counter](model, inputs)
-    except Exception as error:
-        version = installed_version(DISTRIBUTIONS.get(counter, counter))
-        return CounterRecord(counter, version, "failed", failure(error))
+    return [_in_fork(lambda name=name: asdict(run_counter(name, model, inputs))) for name in catalog.counters()]  # type: ignore[misc]
 
 
 def _in_fork(action: Callable[[], Any]) -> Any:

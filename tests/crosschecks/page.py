@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from profiler import Profile, profile
-from profiler.crosschecks import REASONS, Row, agreement_rows
-from profiler.crosschecks.counters import COUNTERS
+from profiler import Profile, catalog, profile
+from profiler.crosschecks.counter import all_reasons
+from profiler.crosschecks.rows import Row, crosscheck_rows
 from profiler.files import write_text
 from profiler.records import CounterRecord, show_shapes
 from tests.crosschecks.measuring import from_json, subjects
@@ -92,7 +92,7 @@ def read(part: str, names: Iterable[str] | None = None) -> list[Measured]:
     for name, records in from_json(RECORDS[part].read_text(encoding="utf-8")).items():
         if names is None or name in names:
             ours = networks[name].profile() if name in networks else exhibit_profile(name)
-            rows = {record.counter: tuple(agreement_rows(ours.trace, record)) for record in records}
+            rows = {record.counter: tuple(crosscheck_rows(ours.trace, record)) for record in records}
             found.append(Measured(name, ours, {record.counter: record for record in records}, rows))
     return found
 
@@ -133,7 +133,7 @@ def _explained(everything: list[Measured]) -> str:
 def _versions(everything: list[Measured]) -> str:
     versions = {
         counter: {one.records[counter].version for one in everything if one.records[counter].version}
-        for counter in COUNTERS
+        for counter in catalog.counters()
     }
     texts = (f"{counter} {', '.join(sorted(found))}" for counter, found in versions.items())
     return f"Versions: {'; '.join(texts)}.\n"
@@ -141,24 +141,24 @@ def _versions(everything: list[Measured]) -> str:
 
 def museum_table(museum: list[Measured]) -> Iterator[str]:
     """One row an exhibit, and one that says on how many each counter is right."""
-    yield f"| module | exact | {' | '.join(COUNTERS)} |"
-    yield f"|:--|--:|{'--:|' * len(COUNTERS)}"
+    yield f"| module | exact | {' | '.join(catalog.counters())} |"
+    yield f"|:--|--:|{'--:|' * len(catalog.counters())}"
     for one in museum:
         yield museum_row(one)
-    right = (sum(one.figure(counter) == one.macs for one in museum) for counter in COUNTERS)
+    right = (sum(one.figure(counter) == one.macs for one in museum) for counter in catalog.counters())
     yield f"| **right on** | {len(museum)} | {' | '.join(f'**{number}**' for number in right)} |"
 
 
 def museum_row(one: Measured) -> str:
     """What each counter says of one exhibit."""
-    cells = (_cell(one.figure(counter), one.macs) for counter in COUNTERS)
+    cells = (_cell(one.figure(counter), one.macs) for counter in catalog.counters())
     return f"| {one.name} | {one.macs:,} | {' | '.join(cells)} |"
 
 
 def networks_table(networks: list[Measured]) -> Iterator[str]:
     """One row a network."""
-    yield f"| network | input | exact | {' | '.join(COUNTERS)} |"
-    yield f"|:--|:--|--:|{'--:|' * len(COUNTERS)}"
+    yield f"| network | input | exact | {' | '.join(catalog.counters())} |"
+    yield f"|:--|:--|--:|{'--:|' * len(catalog.counters())}"
     for one in networks:
         yield network_row(one)
 
@@ -166,7 +166,7 @@ def networks_table(networks: list[Measured]) -> Iterator[str]:
 def network_row(one: Measured) -> str:
     """What each counter says of one network."""
     cells = []
-    for counter in COUNTERS:
+    for counter in catalog.counters():
         figure = one.figure(counter)
         ratio = "" if figure in (None, one.macs) else f" ({figure / one.macs:.4f})"
         cells.append(_cell(figure, one.macs) + ratio)
@@ -180,17 +180,17 @@ def _cell(figure: int | None, macs: int) -> str:
 
 
 def _reasons(everything: list[Measured]) -> Iterator[str]:
-    """The catalogue, with who gave occasion for each."""
+    """All reasons, with the counters for which each came up."""
     met: dict[str, dict[str, set[str]]] = {}
     for one in everything:
         for counter, rows in one.rows.items():
-            for code in {part.code for row in rows for part in row.parts}:
+            for code in {part.reason.code for row in rows for part in row.parts}:
                 met.setdefault(code, {}).setdefault(counter, set()).add(one.name)
     yield "| reason | what it means | counters |"
     yield "|:--|:--|:--|"
-    for code, reason in REASONS.items():
-        who = ", ".join(f"{counter} {len(names)}" for counter, names in met.get(code, {}).items())
-        yield f"| {code} | {reason.meaning} | {who} |"
+    for reason in all_reasons():
+        who = ", ".join(f"{counter} {len(names)}" for counter, names in met.get(reason.code, {}).items())
+        yield f"| {reason.code} | {reason.meaning} | {who} |"
 
 
 def _failures(everything: list[Measured]) -> Iterator[str]:

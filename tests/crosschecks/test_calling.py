@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 import profiler
+from profiler import catalog
 from profiler.crosschecks.calling import all_by_name, all_by_position, positional_tensors
-from profiler.crosschecks.counters import COUNTERS, IN_OWN_PROCESS
+from profiler.crosschecks.counter import find_counter
 from profiler.crosschecks.process import FromObject, count_in_process
 from profiler.errors import ProfilerError, TraceError
 from profiler.profiles import Profile
@@ -77,6 +78,7 @@ def y() -> torch.Tensor:
 
 BOTH = 3 * 4 * 5 + 3 * 6 * 5
 STEP = 3 * 4 * 4
+IN_OWN_PROCESS = [name for name in catalog.counters() if find_counter(name).own_process]
 CALLS: list[Any] = [
     pytest.param(KeywordOnly, lambda: ((x(),), {"y": y()}), BOTH, id="positional and keyword"),
     pytest.param(KeywordOnly, lambda: {"x": x(), "y": y(), "scale": 2.0}, BOTH, id="keyword"),
@@ -87,7 +89,7 @@ CALLS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("counter", [name for name in COUNTERS if name not in IN_OWN_PROCESS])
+@pytest.mark.parametrize("counter", [name for name in catalog.counters() if name not in IN_OWN_PROCESS])
 @pytest.mark.parametrize(("network", "inputs", "layers"), CALLS)
 def test_counters_in_this_process(
     counter: str, network: type[nn.Module], inputs: Callable[[], Any], layers: int

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from profiler.crosschecks import CONVENTIONS, REASONS, Row, agreement_rows
-from profiler.crosschecks.counters import COUNTERS, DISTRIBUTIONS, IN_OWN_PROCESS, ON_META
+from profiler import catalog
+from profiler.crosschecks.counter import all_reasons
 from profiler.crosschecks.products import FORMULAS
+from profiler.crosschecks.reasons import BELOW
+from profiler.crosschecks.rows import Row, crosscheck_rows
 from profiler.opcount import OpCount, Term
 from profiler.records import CounterFigure, CounterRecord, Trace
 from tests.changed_calls import changed
@@ -25,13 +27,7 @@ def museum() -> dict[str, page.Measured]:
     return {one.name: one for one in page.read("museum")}
 
 
-def test_counters_have_one_name_everywhere() -> None:
-    """Where they are run, and where their conventions are; the catalog's own test holds them to its names."""
-    assert set(CONVENTIONS) == set(COUNTERS)
-    assert {*IN_OWN_PROCESS, *ON_META, *DISTRIBUTIONS} <= set(COUNTERS)
-
-
-@pytest.mark.parametrize("counter", COUNTERS)
+@pytest.mark.parametrize("counter", catalog.counters())
 def test_every_difference_has_a_reason(counter: str, museum: dict[str, page.Measured]) -> None:
     """Layer by layer, on every exhibit that the counter did not fail on."""
     rows = [row for one in museum.values() for row in one.rows[counter]]
@@ -41,7 +37,7 @@ def test_every_difference_has_a_reason(counter: str, museum: dict[str, page.Meas
 
 
 @pytest.mark.parametrize("error", [1, -1])
-@pytest.mark.parametrize("counter", COUNTERS)
+@pytest.mark.parametrize("counter", catalog.counters())
 def test_one_more_or_less_in_any_figure_is_unexplained(
     counter: str, error: int, museum: dict[str, page.Measured]
 ) -> None:
@@ -52,7 +48,7 @@ def test_one_more_or_less_in_any_figure_is_unexplained(
         for place, figure in enumerate(record.figures):
             wrong = replace(figure, figure=figure.figure + error)
             figures = (*record.figures[:place], wrong, *record.figures[place + 1 :])
-            rows = list(agreement_rows(one.profile.trace, replace(record, figures=figures)))
+            rows = list(crosscheck_rows(one.profile.trace, replace(record, figures=figures)))
             if different(rows) < different(one.rows[counter]):  # the error made it ours
                 met += 1
                 continue
@@ -68,7 +64,7 @@ def different(rows: Iterable[Row]) -> int:
 
 
 @pytest.mark.parametrize("error", [1, -1])
-@pytest.mark.parametrize("counter", COUNTERS)
+@pytest.mark.parametrize("counter", catalog.counters())
 def test_one_more_or_less_in_any_of_our_rules_is_unexplained(
     counter: str, error: int, museum: dict[str, page.Measured]
 ) -> None:
@@ -82,7 +78,7 @@ def test_one_more_or_less_in_any_of_our_rules_is_unexplained(
             if call.op in FORMULAS and call.count.macs:
                 wrong = changed(call, terms=(*call.terms, Term("error", (1,), OpCount(macs=error))))
                 calls = (*trace.calls[:place], wrong, *trace.calls[place + 1 :])
-                assert off(agreement_rows(replace(trace, calls=calls), record)) == [-error], (one.name, call.op)
+                assert off(crosscheck_rows(replace(trace, calls=calls), record)) == [-error], (one.name, call.op)
                 planted += 1
     assert planted > 50
 
@@ -100,14 +96,18 @@ def test_one_more_or_less_in_an_einsum_is_seen_by_torch(error: int, museum: dict
     wrong = changed(call, terms=(*call.terms, Term("error", (1,), OpCount(macs=error))))
     trace = replace(one.profile.trace, calls=(wrong,))
     for counter in ("torch", "torch-cpu", "torchprofile", "fvcore"):
-        (row,) = agreement_rows(trace, one.records[counter])
+        (row,) = crosscheck_rows(trace, one.records[counter])
         assert not row.explained
 
 
 def test_every_reason_has_an_occasion(museum: dict[str, page.Measured]) -> None:
-    """Nothing is in the catalogue that no exhibit shows, but for what only networks have."""
-    met = {part.code for one in museum.values() for rows in one.rows.values() for row in rows for part in row.parts}
-    assert set(REASONS) - met == {"below"}
+    """No reason is listed that no exhibit shows, but for what only networks have; and each has a code of its own."""
+    met = {part.reason for one in museum.values() for rows in one.rows.values() for row in rows for part in row.parts}
+    listed = all_reasons()
+    assert set(listed) - met == {BELOW}
+    assert met <= set(listed)
+    assert len({reason.code for reason in listed}) == len(listed)
+    assert all(reason.meaning.endswith(".") and reason.text for reason in listed)
 
 
 def test_parts_add_up(museum: dict[str, page.Measured]) -> None:
@@ -130,7 +130,7 @@ def test_an_exhibit_that_no_counter_gets_right() -> None:
     """A shared layer: some count it twice, one four times."""
     (one,) = page.read("museum", ["shared"])
     assert one.macs == 2 * (2 * 5 * 8 * 8)
-    figures = {counter: one.figure(counter) for counter in COUNTERS}
+    figures = {counter: one.figure(counter) for counter in catalog.counters()}
     assert figures["calflops"] == 2 * one.macs
     assert figures["thop"] == 4 * one.macs
 
@@ -139,7 +139,7 @@ def test_a_record_from_nowhere_is_unexplained() -> None:
     """A figure for a module and an operation that we have nothing of."""
     (one,) = page.read("museum", ["linear"])
     record = CounterRecord("torch", "2", "ok", figures=(CounterFigure("ghost", "aten::mm", 7),))
-    rows = {row.layer: row for row in agreement_rows(one.profile.trace, record)}
+    rows = {row.layer: row for row in crosscheck_rows(one.profile.trace, record)}
     assert not rows["ghost"].explained
     assert (rows["ghost"].unexplained, rows[""].explained) == (7, False)
 
@@ -150,8 +150,8 @@ def test_museum_profiles_are_complete() -> None:
 
 
 def test_traces_without_the_counter_stay() -> None:
-    """Agreement changes nothing in the records that it reads."""
+    """A cross-check changes nothing in the records that it reads."""
     (one,) = page.read("museum", ["residual block"])
     before: Trace = one.profile.trace
-    list(agreement_rows(before, one.records["ptflops"]))
+    list(crosscheck_rows(before, one.records["ptflops"]))
     assert before == page.exhibit_profile("residual block").trace

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from profiler.crosschecks.counters import COUNTERS
+from profiler import catalog
 from tests.crosschecks import page
 from tests.crosschecks.measuring import from_json, to_json
 from tests.crosschecks.networks import NETWORKS
@@ -53,7 +53,7 @@ def test_at_least_fifteen_networks() -> None:
     records = from_json(page.RECORDS["networks"].read_text(encoding="utf-8"))
     assert list(records) == [network.name for network in NETWORKS]
     assert len(records) >= 15
-    assert all([record.counter for record in said] == list(COUNTERS) for said in records.values())
+    assert all([record.counter for record in said] == list(catalog.counters()) for said in records.values())
 
 
 @pytest.mark.exhaustive

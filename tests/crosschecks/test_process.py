@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import nn
 
 import profiler
+from profiler import catalog
 from profiler.crosschecks.calling import installed_version
-from profiler.crosschecks.counters import COUNTERS, DISTRIBUTIONS
+from profiler.crosschecks.counter import find_counter
 from profiler.crosschecks.process import FromFunction, FromObject, count_in_process
 
 pytestmark = pytest.mark.slow  # each test starts processes
@@ -71,7 +72,7 @@ def test_nothing_is_patched_here() -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
     checked = profiler.crosscheck(model, torch.zeros(2, 3), against=["ptflops", "calflops"])
     assert [record.status for record in checked.counters] == ["ok", "ok"]
-    assert profiler.unexplained(checked.agreement).empty
+    assert profiler.unexplained(checked.crosscheck).empty
     assert before == (F.relu, torch.matmul, F.linear, torch.Tensor.matmul)
     assert "ptflops" not in sys.modules
 
@@ -82,12 +83,12 @@ def test_a_config_is_sent_as_it_is() -> None:
     checked = profiler.crosscheck(config, against=["torch", "torchinfo"])
     figures = {record.counter: sum(figure.figure for figure in record.figures) for record in checked.counters}
     assert figures == {"torch": checked.total.macs, "torchinfo": 714_682_664}
-    assert profiler.unexplained(checked.agreement).empty
+    assert profiler.unexplained(checked.crosscheck).empty
 
 
 def test_a_long_run_can_be_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """fvcore runs here unless the network is large; then it has the limit of the others."""
-    monkeypatch.setattr("profiler.api.LONG_RUN", 0)
+    monkeypatch.setattr("profiler.crosschecking.LONG_RUN", 0)
     monkeypatch.setattr("profiler.crosschecks.process.TIME_LIMIT", 0.2)
     model, inputs = nn.Sequential(nn.Linear(3, 4), nn.ReLU()), torch.zeros(2, 3)
     (record,) = profiler.crosscheck(model, inputs).counters
@@ -100,14 +101,14 @@ def test_a_large_network_that_cannot_be_sent_is_counted_here(monkeypatch: pytest
     class Local(nn.Linear):
         pass
 
-    monkeypatch.setattr("profiler.api.LONG_RUN", 0)
+    monkeypatch.setattr("profiler.crosschecking.LONG_RUN", 0)
     first, second = profiler.crosscheck(Local(2, 2), torch.zeros(1, 2), against=["fvcore", "thop"]).counters
     assert (first.status, second.status) == ("ok", "skipped")
 
 
 def test_versions_are_known() -> None:
     """All counters are installed where the tests run."""
-    assert all(installed_version(DISTRIBUTIONS.get(name, name)) for name in COUNTERS)
+    assert all(installed_version(find_counter(name).distribution) for name in catalog.counters())
 
 
 NET = "from torch import nn\n\n\ndef Net():\n    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())\n"
@@ -134,7 +135,7 @@ def test_modules_beside_the_caller_can_be_imported(tmp_path: Path) -> None:
         "import torch, profiler, mine\n"
         "checked = profiler.crosscheck(mine.Mine(3, 4), torch.rand(2, 3), against=['thop'])\n"
         "assert [record.status for record in checked.counters] == ['ok'], checked.counters\n"
-        "assert profiler.unexplained(checked.agreement).empty\n"
+        "assert profiler.unexplained(checked.crosscheck).empty\n"
     )
     command = [sys.executable, "-W", "ignore", str(tmp_path / "script.py")]
     ended = subprocess.run(command, cwd=tmp_path.parent, capture_output=True, text=True, check=False)
@@ -151,4 +152,4 @@ def test_keys_that_are_numbers_reach_the_counters_process(tmp_path: Path) -> Non
     )
     checked = profiler.crosscheck(profiler.load_config(tmp_path / "net.yaml"), against=["thop"])
     assert [record.status for record in checked.counters] == ["ok"]
-    assert checked.agreement["figure"].tolist() == [2 * 3 * 4]
+    assert checked.crosscheck["figure"].tolist() == [2 * 3 * 4]

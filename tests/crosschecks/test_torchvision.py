@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from profiler import Profile, profile
-from profiler.crosschecks import agreement_rows, fvcore_figure
-from profiler.crosschecks.counters.fvcore import count_with_fvcore
-from profiler.crosschecks.flop_counter_mode import count_with_torch, count_with_torch_on_cpu
+from profiler.crosschecks.counters.fvcore import fvcore_figure
+from profiler.crosschecks.rows import crosscheck_rows
+from profiler.crosschecks.running import run_counter
 from profiler.models.building import build_model, build_real_model
 from profiler.models.targets import list_targets
 from profiler.records import CounterRecord
@@ -40,7 +40,7 @@ def asked(target: str) -> tuple[Profile, nn.Module, tuple[Any, ...]]:
 def check(result: Profile, record: CounterRecord) -> None:
     """Every difference is the sum of named parts."""
     assert record.status == "ok", record.message
-    rows = list(agreement_rows(result.trace, record))
+    rows = list(crosscheck_rows(result.trace, record))
     assert [row for row in rows if not row.explained] == []
     parts = sum(part.amount for row in rows for part in row.parts)
     assert said(record) - result.total.macs == parts
@@ -64,7 +64,7 @@ def test_fvcore(target: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         result, model, inputs = asked(target)
-        record = count_with_fvcore(model, inputs)
+        record = run_counter("fvcore", model, inputs)
     check(result, record)
     if is_convolutional(target):
         assert said(record) == sum(fvcore_figure(call) for call in result.trace.calls)
@@ -77,8 +77,8 @@ def test_torch(target: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         result, model, inputs = asked(target)
-        on_meta = count_with_torch(model, inputs)
-        on_cpu = count_with_torch_on_cpu(model, inputs)
+        on_meta = run_counter("torch", model, inputs)
+        on_cpu = run_counter("torch-cpu", model, inputs)
     assert said(on_meta) == result.total.macs
     check(result, on_meta)
     check(result, on_cpu)

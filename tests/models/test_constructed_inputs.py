@@ -81,8 +81,8 @@ def test_other_counters_get_the_inputs_too(tmp_path: Path) -> None:
     asked = config(tmp_path, "{from: 'net.py:one', kwargs: {batch: 5}}", "crosscheck: [fvcore, torchinfo]")
     profile = profiler.profile_config(asked)
     assert [counter.status for counter in profile.counters] == ["ok", "ok"]
-    assert profile.agreement.figure.tolist()[0] == 5 * 4 * 6
-    assert profiler.unexplained(profile.agreement).empty
+    assert profile.crosscheck.figure.tolist()[0] == 5 * 4 * 6
+    assert profiler.unexplained(profile.crosscheck).empty
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def _counted(row: Row, form: str, change: Callable[[nn.Module], nn.Module]) -> R
         settings = getattr(network, "default_cfg", {})
         image = torch.empty(1, settings.get("input_size", (3,))[0], row.size, row.size, device="meta")
         found = profiler.profile(network, image)
-    return replace(row, form=form, figure=found.by("fvcore").headline, parameters=found.parameters_total)
+    return replace(row, form=form, figure=found.with_convention("fvcore").headline, parameters=found.parameters_total)
 
 
 def _as_it_is(network: nn.Module) -> nn.Module:

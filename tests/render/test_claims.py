@@ -50,8 +50,8 @@ SAMPLES: dict[str, Any] = {
     "resnet18": lambda: saved("resnet18"),
     "vgg16": lambda: saved("vgg16"),
     "transformer_training": lambda: saved("transformer_training"),
-    "resnet18 by fvcore": lambda: saved("resnet18").by("fvcore"),
-    "alexnet by macs": lambda: nets.alexnet().by("macs"),
+    "resnet18 by fvcore": lambda: saved("resnet18").with_convention("fvcore"),
+    "alexnet by macs": lambda: nets.alexnet().with_convention("macs"),
     "alexnet": nets.alexnet,
     "partial": nets.partial,
     "nothing": nets.nothing,
@@ -221,7 +221,7 @@ def test_a_comparison_keeps_its_headline_at_any_width() -> None:
     for width in (40, 60, 80):
         lines = view(comparison_report(profiles), width).splitlines()
         assert any(re.match("  network .*FLOPs", line) for line in lines)
-        lines = view(comparison_report([profile.by("paper") for profile in profiles]), width).splitlines()
+        lines = view(comparison_report([profile.with_convention("paper") for profile in profiles]), width).splitlines()
         assert any(re.match("  network .*by paper", line) for line in lines)
 
 

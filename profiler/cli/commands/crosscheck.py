@@ -26,7 +26,7 @@ from profiler.cli.sources import profile_all, read_sources
 @what_to_profile
 def command(source: str, against: tuple[str, ...] | None, to: Delivery, what: WhatToProfile) -> None:
     from profiler.config import DEFAULT_COUNTERS
-    from profiler.crosschecks import unexplained
+    from profiler.crosschecks.tables import unexplained
     from profiler.render import crosscheck_report
 
     to.check()
@@ -36,7 +36,7 @@ def command(source: str, against: tuple[str, ...] | None, to: Delivery, what: Wh
         found = found.against(asked, "against")
     (profile,) = profile_all([found], quiet=to.quiet)
     to.report(crosscheck_report(profile), profile.name)
-    open_rows = unexplained(profile.agreement)
+    open_rows = unexplained(profile.crosscheck)
     if len(open_rows):
         fail(f"{profile.name}: {len(open_rows)} differences are unexplained")
     if not any(counter.status == "ok" for counter in profile.counters):

@@ -168,7 +168,10 @@ RULES: Mapping[str, Rule] = {
     },
     **dict.fromkeys(CELLS, _cell),
     "aten::lstm": _lstm,
-    **{op: counted(op, reasons.ELEMENTWISE, "multiplications, 1 a result", results(1)) for op in ("aten::mul", "aten::mul_")},
+    **{
+        op: counted(op, reasons.ELEMENTWISE, "multiplications, 1 a result", results(1))
+        for op in ("aten::mul", "aten::mul_")
+    },
     **{
         f"aten::{name}_norm": counted(
             f"aten::{name}_norm", reasons.NORM, f"{name} norm, 1 an element with affine", _scale_an_element
