@@ -111,7 +111,8 @@ class Seen:
 
     def of(self, profile: Profile) -> Profile:
         """The profile by the convention and the views of the command line, on top of its own."""
-        return (profile if self.convention is None else profile.with_convention(self.convention)).with_views(*self.views)
+        shown = profile if self.convention is None else profile.with_convention(self.convention)
+        return shown.with_views(*self.views)
 
 
 _VIEWS_HELP = {

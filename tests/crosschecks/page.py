@@ -62,7 +62,7 @@ are those for which it came up here, with the number of exhibits and networks.
 
 @dataclass(frozen=True)
 class Measured:
-    """One exhibit or network: our count of it, and what every counter said, with the rows of their agreement."""
+    """One exhibit or network: our count of it, and what every counter said, with the rows of the cross-check."""
 
     name: str
     profile: Profile
