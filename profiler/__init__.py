@@ -18,20 +18,58 @@ if TYPE_CHECKING:
     from profiler.api import crosscheck, profile, profile_config
     from profiler.config import Config, load_config
     from profiler.crosschecks.tables import unexplained
-    from profiler.errors import ProfilerError
+    from profiler.errors import (
+        ConfigError,
+        DataDependentError,
+        NeedsDataError,
+        OutputError,
+        ProfilerError,
+        RuleError,
+        StoredProfileError,
+        TargetError,
+        TraceError,
+        UncountedError,
+    )
     from profiler.models.torchvision_ops import import_torchvision
     from profiler.opcount import OpCount, Term, contraction, each
     from profiler.profiles import Profile, load_profile
+    from profiler.records import (
+        CounterFigure,
+        CounterRecord,
+        Excluded,
+        ModuleRecord,
+        OpCall,
+        ParameterRecord,
+        Trace,
+        Unseen,
+    )
     from profiler.rules import free, rule, rules_replaced
     from profiler.signatures import TensorSpec
 
 _HOMES = {
     "Config": "profiler.config",
+    "ConfigError": "profiler.errors",
+    "CounterFigure": "profiler.records",
+    "CounterRecord": "profiler.records",
+    "DataDependentError": "profiler.errors",
+    "Excluded": "profiler.records",
+    "ModuleRecord": "profiler.records",
+    "NeedsDataError": "profiler.errors",
+    "OpCall": "profiler.records",
     "OpCount": "profiler.opcount",
+    "OutputError": "profiler.errors",
+    "ParameterRecord": "profiler.records",
     "Profile": "profiler.profiles",
     "ProfilerError": "profiler.errors",
-    "TensorSpec": "profiler.records",
+    "RuleError": "profiler.errors",
+    "StoredProfileError": "profiler.errors",
+    "TargetError": "profiler.errors",
+    "TensorSpec": "profiler.signatures",
     "Term": "profiler.opcount",
+    "Trace": "profiler.records",
+    "TraceError": "profiler.errors",
+    "UncountedError": "profiler.errors",
+    "Unseen": "profiler.records",
     "compare": "profiler.analysis.comparison",
     "contraction": "profiler.opcount",
     "crosscheck": "profiler.api",
@@ -49,11 +87,28 @@ _HOMES = {
 
 __all__ = [
     "Config",
+    "ConfigError",
+    "CounterFigure",
+    "CounterRecord",
+    "DataDependentError",
+    "Excluded",
+    "ModuleRecord",
+    "NeedsDataError",
+    "OpCall",
     "OpCount",
+    "OutputError",
+    "ParameterRecord",
     "Profile",
     "ProfilerError",
+    "RuleError",
+    "StoredProfileError",
+    "TargetError",
     "TensorSpec",
     "Term",
+    "Trace",
+    "TraceError",
+    "UncountedError",
+    "Unseen",
     "compare",
     "contraction",
     "crosscheck",

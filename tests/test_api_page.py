@@ -1,0 +1,69 @@
+"""docs/api.md has every public name, its signature as it is, and no other."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import profiler
+from profiler import ProfilerError, Trace, errors, records
+
+PAGE = (Path(__file__).parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
+HEADINGS = re.findall(r"^### `(\w+)(\(.*\))?`$", PAGE, re.MULTILINE)
+SUBPACKAGES = ("rewrites",)
+
+
+def signature(name: str) -> str:
+    """The parameters of a public name with their defaults, without types."""
+    found = inspect.signature(getattr(profiler, name))
+    bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in found.parameters.values()]
+    return str(found.replace(parameters=bare, return_annotation=inspect.Signature.empty))
+
+
+def section(name: str) -> str:
+    """What the page says under a name."""
+    start = re.search(rf"^### `{name}\b.*$", PAGE, re.MULTILINE)
+    assert start is not None
+    return re.split(r"^##", PAGE[start.end() :], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def test_every_public_name_is_on_the_page_and_no_other() -> None:
+    """Each once."""
+    assert sorted(name for name, _ in HEADINGS) == sorted(profiler.__all__)
+
+
+@pytest.mark.parametrize(("name", "written"), [heading for heading in HEADINGS if heading[1]])
+def test_signatures_are_those_of_the_code(name: str, written: str) -> None:
+    """All parameters, in their order, with their defaults."""
+    assert written == signature(name)
+
+
+def test_every_function_has_its_signature() -> None:
+    """Classes that nobody needs to make may go without."""
+    without = [name for name, written in HEADINGS if not written]
+    assert [name for name in without if not isinstance(getattr(profiler, name), type)] == []
+
+
+def test_every_attribute_of_a_profile_is_on_the_page() -> None:
+    """Fields, tables and methods."""
+    public = {name for name in dir(profiler.Profile) if not name.startswith("_")}
+    public |= set(profiler.Profile.__dataclass_fields__)
+    assert public - set(re.findall(r"`(\w+)", section("Profile"))) == set()
+
+
+def test_errors_and_records_are_public() -> None:
+    """All errors; the records that a trace or a profile leads to."""
+    raised = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, ProfilerError)}
+    assert raised <= set(profiler.__all__)
+    leads_to = {name for name in vars(records) if re.search(rf"\b{name}\b", repr(Trace.__annotations__))}
+    kinds = {name for name in leads_to if isinstance(getattr(records, name), type)} - {"Any"}
+    assert {"OpCall", "ModuleRecord", "ParameterRecord"} <= kinds <= set(profiler.__all__)
+
+
+def test_what_is_not_public_is_not_reached_by_accident() -> None:
+    """The names come from where ``__init__`` says, and only subpackages beside them."""
+    assert set(profiler._HOMES) == set(profiler.__all__)
+    assert all(inspect.ismodule(getattr(profiler, name)) for name in SUBPACKAGES)
