@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from profiler.opcount import OpCount, Term, contraction, each
     from profiler.profiles import Profile, load_profile
     from profiler.records import (
+        Answer,
         CounterFigure,
         CounterRecord,
+        Event,
         Excluded,
         ModuleRecord,
         OpCall,
@@ -44,14 +46,16 @@ if TYPE_CHECKING:
         Unseen,
     )
     from profiler.rules import free, rule, rules_replaced
-    from profiler.signatures import TensorSpec
+    from profiler.signatures import Signature, TensorSpec
 
 _HOMES = {
+    "Answer": "profiler.records",
     "Config": "profiler.config",
     "ConfigError": "profiler.errors",
     "CounterFigure": "profiler.records",
     "CounterRecord": "profiler.records",
     "DataDependentError": "profiler.errors",
+    "Event": "profiler.records",
     "Excluded": "profiler.records",
     "ModuleRecord": "profiler.records",
     "NeedsDataError": "profiler.errors",
@@ -62,6 +66,7 @@ _HOMES = {
     "Profile": "profiler.profiles",
     "ProfilerError": "profiler.errors",
     "RuleError": "profiler.errors",
+    "Signature": "profiler.signatures",
     "StoredProfileError": "profiler.errors",
     "TargetError": "profiler.errors",
     "TensorSpec": "profiler.signatures",
@@ -86,11 +91,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "Answer",
     "Config",
     "ConfigError",
     "CounterFigure",
     "CounterRecord",
     "DataDependentError",
+    "Event",
     "Excluded",
     "ModuleRecord",
     "NeedsDataError",
@@ -101,6 +108,7 @@ __all__ = [
     "Profile",
     "ProfilerError",
     "RuleError",
+    "Signature",
     "StoredProfileError",
     "TargetError",
     "TensorSpec",
