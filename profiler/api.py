@@ -116,10 +116,10 @@ def crosscheck(
 ) -> Profile:
     """The profile of a network with what the counters named in ``against`` report of it.
 
-    ``model`` is a network, with its ``inputs`` or ``input_size`` as for :func:`profile`, or a config.  ``against`` is by default the
-    config's ``crosscheck``, or fvcore.  The comparison is the profile's ``crosscheck`` table, one row a layer and
-    counter: our MACs, the counter's figure, the difference, and the reason; ``profiler.unexplained(table)`` gives the
-    rows that have none.  A counter that fails or is skipped says so in the profile's ``counters``.
+    ``model`` is a network, with its ``inputs`` or ``input_size`` as for :func:`profile`, or a config.  ``against`` is
+    by default the config's ``crosscheck``, or fvcore.  The comparison is the profile's ``crosscheck`` table, one row a
+    layer and counter: our MACs, the counter's figure, the difference, and the reason; ``profiler.unexplained(table)``
+    gives the rows that have none.  A counter that fails or is skipped says so in the profile's ``counters``.
 
     ``profile`` is one that was made of this network and these inputs, to which the counters are added: they call its
     ``method`` and run its ``part``.  Raises :class:`~profiler.errors.ProfilerError` for a counter that is not known.

@@ -20,7 +20,8 @@ def signature(name: str) -> str:
     """The parameters of a public name with their defaults, without types."""
     found = inspect.signature(getattr(profiler, name))
     bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in found.parameters.values()]
-    return str(found.replace(parameters=bare, return_annotation=inspect.Signature.empty))
+    text = str(found.replace(parameters=bare, return_annotation=inspect.Signature.empty))
+    return re.sub(r"<object object at \w+>", "…", text)  # the default of what may be left out
 
 
 def section(name: str) -> str:
