@@ -18,8 +18,8 @@ import pytest
 from click.testing import CliRunner
 from torch import nn
 
-from profiler import load_profile
-from profiler.cli import cli
+from profiler import catalog, load_profile
+from profiler.cli import cli, commands
 from profiler.crosschecks.counter import Reported
 
 ROOT = Path(__file__).parents[1]
@@ -410,6 +410,27 @@ def test_a_command_is_loaded_when_it_is_called() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.splitlines()[-1] == "[] ['profiler.cli.commands.models']"
+
+
+def test_a_new_command_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is listed last with the first line of its docstring, is called by its name, and has ``--debug``."""
+    (tmp_path / "a_greeting.py").write_text(
+        '"""Greet.\n\nWith more words.\n"""\n'
+        "import click\nfrom profiler.cli.delivery import print_document\nfrom profiler.cli.ending import Command\n"
+        "@click.command(cls=Command, help=__doc__)\n@click.argument('name')\n"
+        "def command(name):\n    print('apart')\n    print_document(f'Hello {name}\\n')\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(commands, "__path__", [*commands.__path__, str(tmp_path)])
+    catalog.commands.cache_clear()
+    try:
+        listed = run("--help").out
+        result = run("a-greeting", "you", "--debug")
+    finally:
+        catalog.commands.cache_clear()
+    assert [line.split() for line in listed.splitlines() if "a-greeting" in line] == [["a-greeting", "Greet."]]
+    assert (result.code, result.out, result.err) == (0, "Hello you\n", "apart\n")
+    sys.modules.pop("profiler.cli.commands.a_greeting")
 
 
 def test_the_list_of_commands_has_the_first_line_of_each() -> None:

@@ -31,7 +31,7 @@ def given_inputs(model: nn.Module, inputs: Any, input_size: object) -> Any:
     """
     if input_size is None:
         if inputs is ABSENT:
-            raise ProfilerError(f"profile needs what the network is called with: inputs, or {EXAMPLE}")
+            raise ProfilerError(f"found no inputs, expected what the network is called with, or {EXAMPLE}")
         return inputs
     if inputs is not ABSENT:
         raise ProfilerError("input_size: found inputs beside it, expected one of the two")
