@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import pkgutil
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 PACKAGE = Path(__file__).parent
 
@@ -30,27 +32,41 @@ def names(package: str, first: tuple[str, ...] = (), *, dash: bool = False) -> t
 
 
 @functools.cache
+def extension(package: str, name: str, attribute: str) -> Any:
+    """What the module of that name in ``package`` defines as ``attribute``; the module is imported."""
+    return getattr(import_module(f"{package}.{name}"), attribute)
+
+
+@functools.cache
 def formats() -> tuple[str, ...]:
     """The file formats that a report is written in."""
     return names("profiler.render.formats", ("csv", "markdown", "json"))
 
 
 @functools.cache
+def measures() -> tuple[str, ...]:
+    """The figures that tables show."""
+    first = ("parameters", "multiplies", "adds", "divides", "comparisons", "transcendentals", "macs", "flops")
+    return names("profiler.measures", first)
+
+
+@functools.cache
 def tables() -> tuple[str, ...]:
     """The tables of a profile."""
-    return ("layers", "shares", "modules", "operations", "parameters", "uncounted", "training", "crosscheck")
+    first = ("shares", "layers", "modules", "operations", "parameters", "uncounted", "training", "crosscheck")
+    return names("profiler.tables", first)
 
 
 @functools.cache
 def conventions() -> tuple[str, ...]:
     """The conventions by which a headline is counted."""
-    return ("exact", "macs", "torchvision", "fvcore", "paper")
+    return names("profiler.conventions", ("exact", "macs", "torchvision", "fvcore", "paper"))
 
 
 @functools.cache
 def views() -> tuple[str, ...]:
     """The views by which work is sorted into kinds."""
-    return ("pointwise_as_linear", "depthwise_apart")
+    return names("profiler.views", ("pointwise_as_linear", "depthwise_apart"))
 
 
 @functools.cache

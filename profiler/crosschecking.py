@@ -14,7 +14,7 @@ from profiler.models.real_copies import BYTES_LIMIT
 from profiler.profiles import Profile
 from profiler.records import CounterRecord
 from profiler.subjects import Subject, packed
-from profiler.tables import total_count
+from profiler.tabulate import total_count
 from profiler.tracing.depth import room_for_deep_networks
 from profiler.tracing.state import kept_state
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from profiler.opcount import COUNT_COLUMNS
 from profiler.records import show_shapes
+from profiler.schema import Table
 
 if TYPE_CHECKING:
     from profiler.profiles import Profile
@@ -129,34 +129,34 @@ def headline(profile: Profile) -> str:
     return f"input {show_shapes(profile.input_shapes)} · {figures} · {profile.status} · {profile.mode}"
 
 
-FORMATS_BY_SUFFIX: dict[str, Callable[[Any], str]] = {
+FORMATS_BY_UNIT: dict[str, Callable[[Any], str]] = {
     "share": share_text,
     "ratio": ratio_text,
     "bytes": bytes_text,
     "difference": signed,
 }
-"""How the values of a column are written whose name ends so; of any other the type decides."""
+"""How the values of a column of that unit are written; of any other their type decides."""
 
 
 def format_table(
-    frame: pd.DataFrame, integer: Callable[[int | None], str] = thousands, *, missing: str = UNKNOWN
+    table: Table, integer: Callable[[int | None], str] = thousands, *, missing: str = UNKNOWN
 ) -> pd.DataFrame:
-    """The table as text, each column formatted by its name and the type of its values.
+    """The table as text, each column formatted by its unit and the type of its values.
 
     Integers are written by ``integer``.  A count in a row whose status is ``partial`` is a lower bound and
     is marked ``≥``.
     """
-    bounds = (frame["status"] == "partial").tolist() if "status" in frame else [False] * len(frame)
+    status = table.of_unit("status")
+    bounds = [False] * len(table) if status is None else [text == "partial" for text in table[status.name]]
     columns = {}
-    for name in frame.columns:
-        write = FORMATS_BY_SUFFIX.get(name.rpartition("_")[2])
-        texts = [_cell(value, write, integer, missing) for value in frame[name].tolist()]
-        if name.removesuffix("_total") in COUNT_COLUMNS:
-            texts = [
-                f"≥{text}" if bound and text != missing else text for text, bound in zip(texts, bounds, strict=True)
-            ]
-        columns[name] = pd.Series(texts, index=frame.index, dtype="object")
-    return pd.DataFrame(columns, index=frame.index, columns=frame.columns)
+    for column in table.columns:
+        write = FORMATS_BY_UNIT.get(column.unit)
+        texts = [_cell(value, write, integer, missing) for value in table[column.name].tolist()]
+        if column.bound:
+            known = [bound and text not in (missing, "") for text, bound in zip(texts, bounds, strict=True)]
+            texts = [f"≥{text}" if bound else text for text, bound in zip(texts, known, strict=True)]
+        columns[column.name] = pd.Series(texts, index=table.frame.index, dtype="object")
+    return pd.DataFrame(columns, index=table.frame.index, columns=table.frame.columns)
 
 
 def _cell(value: Any, write: Callable[[Any], str] | None, integer: Callable[[int | None], str], missing: str) -> str:
@@ -165,7 +165,7 @@ def _cell(value: Any, write: Callable[[Any], str] | None, integer: Callable[[int
     if isinstance(value, bool):
         return "yes" if value else "no"
     if write is not None:
-        return write(value)
+        return write(value) if isinstance(value, int | float) else str(value)
     if isinstance(value, int):
         return integer(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -8,23 +8,25 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from profiler import tables
+from profiler import catalog
 from profiler.conventions import find_convention, headline_of
 from profiler.crosschecks.counters.fvcore import fvcore_figure
-from profiler.crosschecks.tables import crosscheck_table
-from profiler.errors import StoredProfileError, shown
+from profiler.errors import ProfilerError, StoredProfileError, shown
 from profiler.excluding import leave_out
 from profiler.files import write_text
 from profiler.formatting import format_table, headline, thousands
+from profiler.measures import find_measure
 from profiler.opcount import OpCount
 from profiler.printable import visible
 from profiler.records import CounterRecord, Mode, Trace
+from profiler.schema import Table
 from profiler.stored import SCHEMA, SCHEMA_VERSION, read_profile, write_trace
-from profiler.tables.training import training_table
-from profiler.views import VIEWS, apply_views
+from profiler.tabulate import Work, total_count
+from profiler.views import apply_views, find_view
 
 REPLACED_BY_ATTENTION = frozenset(
     {"Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"}
@@ -60,7 +62,7 @@ class Profile:
     @cached_property
     def total(self) -> OpCount:
         """The counts of the whole network; see :attr:`complete`."""
-        return tables.total_count(self.trace)
+        return total_count(self.trace)
 
     @cached_property
     def parameters_total(self) -> int:
@@ -87,22 +89,24 @@ class Profile:
         """Whether every operation was either counted or is known to be free, and no other work was noticed."""
         return not self.trace.unseen and all(call.status != "uncounted" for call in self.trace.calls)
 
+    def figure(self, name: str) -> int:
+        """The figure of that name (see ``profiler.measures``), of the whole network."""
+        return self.work.figure(name)
+
     @cached_property
     def headline(self) -> int:
         """The one figure of the network by its :attr:`convention`."""
-        figure = find_convention(self.convention).figure
-        return sum(figure(call) for call in self.trace.calls)
+        return self.work.figures.sum(find_convention(self.convention).measure, self.work.whole)
 
-    @cached_property
+    @property
     def macs_on_padding(self) -> int:
         """How many of the MACs have a padded zero as operand."""
-        return sum(call.macs_on_padding for call in self.trace.calls)
+        return self.figure("macs_on_padding")
 
     @property
     def causal_macs(self) -> int | None:
         """The MACs of inference without those of scores that causal masks hide; nothing where no mask is causal."""
-        masked = sum(term.masked for call in self.trace.calls for term in call.terms)
-        return self.total.macs - masked if masked and self.mode == "inference" else None
+        return None if find_measure("causal_macs").words(self) is None else self.figure("causal_macs")
 
     @property
     def status(self) -> str:
@@ -136,57 +140,74 @@ class Profile:
         )
 
     @cached_property
-    def layers(self) -> pd.DataFrame:
-        """One row for each module that ran operations itself."""
-        return tables.layers_table(self.trace, headline_of(self.convention))
+    def work(self) -> Work:
+        return Work(self.trace, headline_of(self.convention), self.counters)
 
     @cached_property
+    def _tables(self) -> dict[str, Table]:
+        return {}
+
+    def tabulated(self, name: str, *, depth: int | None = None) -> Table:
+        """The table of that name with its schema; ``depth`` limits the tree of modules.
+
+        Raises :class:`~profiler.errors.ProfilerError` for a name that is no table.
+        """
+        names = catalog.tables()
+        if name not in names:
+            raise ProfilerError(f"table {name!r} is not known, expected one of {', '.join(names)}")
+        make: Callable[..., Table] = catalog.extension("profiler.tables", name, "table")
+        if depth is not None and name == "modules":
+            return make(self.work, depth)
+        if name not in self._tables:
+            self._tables[name] = make(self.work)
+        return self._tables[name]
+
+    def table(self, name: str, *, depth: int | None = None) -> pd.DataFrame:
+        """The table of that name as a data frame, see :meth:`tabulated`."""
+        return self.tabulated(name, depth=depth).frame
+
+    @property
+    def layers(self) -> pd.DataFrame:
+        """One row for each module that ran operations itself."""
+        return self.table("layers")
+
+    @property
     def shares(self) -> pd.DataFrame:
         """Layers, parameters and counts by kind of work, with shares as fractions of one.
 
         The table ``shares``, also that in files, has a last row ``total`` besides, so its columns add up to twice that.
         """
-        return self._shares_and_total.iloc[: -1 if self.trace.excluded is None else -2]
+        return self.table("shares").iloc[: -1 if self.trace.excluded is None else -2]
 
-    @cached_property
-    def _shares_and_total(self) -> pd.DataFrame:
-        return tables.shares_table(self.trace, headline_of(self.convention))
-
-    @cached_property
+    @property
     def modules(self) -> pd.DataFrame:
         """The tree of modules, self and total."""
-        return tables.modules_table(self.trace, None, headline_of(self.convention))
+        return self.table("modules")
 
-    @cached_property
+    @property
     def operations(self) -> pd.DataFrame:
         """One row for each operation."""
-        return tables.operations_table(self.trace, headline_of(self.convention))
+        return self.table("operations")
 
-    @cached_property
+    @property
     def parameters(self) -> pd.DataFrame:
         """One row for each parameter, ties once."""
-        return tables.parameters_table(self.trace)
+        return self.table("parameters")
 
-    @cached_property
+    @property
     def uncounted(self) -> pd.DataFrame:
         """The operations without a rule."""
-        return tables.uncounted_table(self.trace)
+        return self.table("uncounted")
 
-    @cached_property
+    @property
     def training(self) -> pd.DataFrame:
         """What a training step costs, layer by layer: forward, recompute, input and weight gradients, optimizer."""
-        return training_table(self.trace)
+        return self.table("training")
 
-    @cached_property
+    @property
     def crosscheck(self) -> pd.DataFrame:
         """Layer by layer, what the other counters report against our MACs, and why they differ."""
-        return crosscheck_table(self.trace, self.counters)
-
-    def table(self, name: str, *, depth: int | None = None) -> pd.DataFrame:
-        """The table of that name (see ``TABLES``); ``depth`` limits the tree of modules."""
-        if name == "modules" and depth is not None:
-            return tables.modules_table(self.trace, depth, headline_of(self.convention))
-        return TABLES[name](self)
+        return self.table("crosscheck")
 
     def with_convention(self, convention: str) -> Profile:
         """The same profile with the headline of another convention (see ``profiler.conventions``).
@@ -216,6 +237,10 @@ class Profile:
         have them in a row of their own.  Raises :class:`~profiler.errors.ProfilerError` for one that names nothing.
         """
         return replace(self, trace=leave_out(self.trace, tuple(dict.fromkeys((*self.exclude, *patterns)))))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the figures, which are known by the identity of calls."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("work", "_tables")}
 
     def with_counters(self, *counters: CounterRecord) -> Profile:
         """The same profile with what other counters reported, in place of what it had."""
@@ -268,29 +293,11 @@ class Profile:
     def _repr_html_(self) -> str:
         """The headline and the shares, as a notebook shows them."""
         heading = f"<b>{html.escape(self.name)}</b>: {html.escape(headline(self))}"
-        shown = format_table(self.table("shares")).drop(columns=["adds", "adds_share"])
-        shown.columns = pd.Index([_notebook_heading(str(name)) for name in shown.columns])
-        table = shown.to_html(index=False, border=0, justify="right")
-        return f'<p>{heading}</p><div style="text-align: right; overflow-x: auto">{table}</div>'
-
-
-def _notebook_heading(column: str) -> str:
-    if column.endswith("_share"):
-        return "share"
-    return {"macs": "MACs", "flops": "FLOPs"}.get(column, column.replace("_", " "))
-
-
-TABLES: dict[str, Callable[[Profile], pd.DataFrame]] = {
-    "shares": lambda profile: profile._shares_and_total,
-    "layers": lambda profile: profile.layers,
-    "modules": lambda profile: profile.modules,
-    "operations": lambda profile: profile.operations,
-    "parameters": lambda profile: profile.parameters,
-    "uncounted": lambda profile: profile.uncounted,
-    "training": lambda profile: profile.training,
-    "crosscheck": lambda profile: profile.crosscheck,
-}
-"""Every table of a profile by the name that files and configs use."""
+        table = self.tabulated("shares").without(["adds", "adds_share"])
+        shown = format_table(table)
+        shown.columns = pd.Index([column.heading for column in table.columns])
+        text = shown.to_html(index=False, border=0, justify="right")
+        return f'<p>{heading}</p><div style="text-align: right; overflow-x: auto">{text}</div>'
 
 
 def load_profile(path: str | Path) -> Profile:
@@ -318,8 +325,8 @@ def _underivable(profile: Profile) -> Iterator[str]:
     for number, call in enumerate(profile.trace.whole.calls):
         try:
             fvcore_figure(call)
-            for view in VIEWS.values():
-                view(call)
+            for view in catalog.views():
+                find_view(view)(call)
         except BROKEN:
             shapes = shown([list(spec.shape) for spec in call.inputs])
             yield f"calls.{number}.inputs: found {shapes} for {shown(call.op)}, expected the tensors that it takes"

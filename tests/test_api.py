@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 import profiler
+from profiler import catalog
 from profiler.errors import ProfilerError, UncountedError
 from profiler.models.zoo import AlexNet
-from profiler.profiles import TABLES
 from profiler.records import Mode
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -100,7 +100,7 @@ def test_saved_and_loaded_profiles_have_equal_tables(tmp_path: Path) -> None:
     profile.save(tmp_path / "profile.json")
     loaded = profiler.load_profile(tmp_path / "profile.json")
     assert loaded == profile
-    for name in TABLES:
+    for name in catalog.tables():
         pd.testing.assert_frame_equal(loaded.table(name), profile.table(name))
     assert len(profile.crosscheck) == 3
 

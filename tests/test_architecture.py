@@ -13,15 +13,17 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "profiler"
 
 LAYERS = (
-    ("catalog", "errors", "opcount", "printable", "schema"),
-    ("signatures",),
+    ("catalog", "columns", "errors", "opcount", "printable"),
+    ("schema", "signatures"),
     ("records", "files", "streams"),
     ("config", "rules", "formatting", "excluding"),
-    ("pricing", "tables"),
+    ("measures", "pricing"),
     ("models", "tracing"),
     ("traces", "coverage"),
     ("crosschecks",),
     ("conventions", "views", "stored"),
+    ("tabulate",),
+    ("tables",),
     ("profiles",),
     ("analysis",),
     ("rewrites",),
@@ -47,6 +49,7 @@ WITHOUT_TORCH = (
     "profiler.conventions",
     "profiler.files",
     "profiler.formatting",
+    "profiler.measures",
     "profiler.opcount",
     "profiler.pricing",
     "profiler.printable",
@@ -57,7 +60,9 @@ WITHOUT_TORCH = (
     "profiler.signatures",
     "profiler.stored",
     "profiler.streams",
-    "profiler.tables",
+    "profiler.tables.crosscheck",
+    "profiler.tables.layers",
+    "profiler.tabulate",
     "profiler.views",
 )
 

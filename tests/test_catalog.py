@@ -15,16 +15,17 @@ import yaml
 from profiler import catalog
 from profiler.cli import cli
 from profiler.config import load_config
-from profiler.conventions import CONVENTIONS
+from profiler.conventions import find_convention
 from profiler.crosschecks import counters
 from profiler.crosschecks.counter import find_counter
 from profiler.errors import ConfigError
-from profiler.profiles import TABLES
-from profiler.render.formats import FORMATS
-from profiler.views import VIEWS
+from profiler.measures import measures
+from profiler.render.formats import find_format
+from profiler.views import find_view
 
 LISTS: dict[str, Callable[[], tuple[str, ...]]] = {
     "formats": catalog.formats,
+    "measures": catalog.measures,
     "tables": catalog.tables,
     "conventions": catalog.conventions,
     "views": catalog.views,
@@ -33,10 +34,11 @@ LISTS: dict[str, Callable[[], tuple[str, ...]]] = {
 }
 
 STANDS_FOR: dict[str, Iterable[str]] = {
-    "formats": FORMATS,
-    "tables": TABLES,
-    "conventions": CONVENTIONS,
-    "views": VIEWS,
+    "formats": [name for name in catalog.formats() if callable(find_format(name))],
+    "measures": [measure.name for measure in measures()],
+    "tables": [name for name in catalog.tables() if callable(catalog.extension("profiler.tables", name, "table"))],
+    "conventions": [find_convention(name).name for name in catalog.conventions()],
+    "views": [name for name in catalog.views() if callable(find_view(name))],
     "counters": [name for name in catalog.counters() if find_counter(name).distribution],
     "commands": cli.list_commands(click.Context(cli)),
 }

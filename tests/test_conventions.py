@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 import profiler
-from profiler import config
-from profiler.conventions import CONVENTIONS
+from profiler import catalog, config
 from profiler.crosschecks.tables import unexplained
 from profiler.errors import ProfilerError
 from profiler.profiles import Profile
@@ -27,7 +26,7 @@ def resnet18() -> Profile:
 
 def test_the_conventions_of_resnet18(resnet18: Profile) -> None:
     """Separate counts, contractions, the published figure, and what fvcore says of the whole network."""
-    headlines = {name: resnet18.with_convention(name).headline for name in CONVENTIONS}
+    headlines = {name: resnet18.with_convention(name).headline for name in catalog.conventions()}
     assert headlines["exact"] == resnet18.total.flops
     assert headlines["macs"] == headlines["torchvision"] == headlines["paper"] == 1814073344
     assert headlines["fvcore"] == int(resnet18.crosscheck["figure"].sum()) == 1819065856

@@ -11,12 +11,12 @@ from click.testing import CliRunner
 from torch import nn
 
 import profiler
+from profiler import catalog
 from profiler.cli import cli
 from profiler.errors import ConfigError, ProfilerError, StoredProfileError
 from profiler.opcount import COUNT_COLUMNS
 from profiler.records import EXCLUDED
 from profiler.render import comparison_report, profile_report, render_files
-from profiler.render.formats import FORMATS
 
 
 class Net(nn.Module):
@@ -195,7 +195,7 @@ class Odd(nn.Module):
 def test_every_format_says_what_is_left_out() -> None:
     """The row, the note, and the name of the total; a comparison says it too."""
     without = net_profile("aux*")
-    files = render_files(profile_report(without), tuple(FORMATS))
+    files = render_files(profile_report(without), catalog.formats())
     assert files["layers.csv"].splitlines()[-1].startswith("(excluded),,excluded,")
     assert files["shares.csv"].splitlines()[-1].startswith("excluded,3,35,")
     summary = files["summary.md"]

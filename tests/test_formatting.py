@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from profiler.columns import Column
 from profiler.formatting import (
     bytes_text,
     engineering,
@@ -20,6 +21,7 @@ from profiler.formatting import (
     signed,
     thousands,
 )
+from profiler.schema import Table
 from tests import sample_profiles
 
 MULTIPLES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
@@ -112,19 +114,18 @@ def test_exact_figures() -> None:
 
 
 def test_table_columns() -> None:
-    """A column's name and type say how its values are written; what is missing is unknown and not 0."""
-    frame = pd.DataFrame(
-        {
-            "layer": ["a", "b"],
-            "multiplies": pd.Series([2**70, None], dtype="object"),
-            "macs_share": pd.Series([0.5, None], dtype="object"),
-            "flops_ratio": [1.0, 2.0],
-            "bytes": [2048, 1],
-            "difference": [0, 5],
-            "trainable": [True, False],
-        }
+    """A column's unit and type say how its values are written; what is missing is unknown and not 0."""
+    columns = (
+        Column("layer", "name"),
+        Column("multiplies", "count"),
+        Column("macs_share", "share"),
+        Column("flops_ratio", "ratio"),
+        Column("bytes", "bytes"),
+        Column("difference", "difference"),
+        Column("trainable", "flag"),
     )
-    assert format_table(frame).to_dict("list") == {
+    rows = [("a", 2**70, 0.5, 1.0, 2048, 0, True), ("b", None, None, 2.0, 1, 5, False)]
+    assert format_table(Table.of("layers", "Layers", columns, rows)).to_dict("list") == {
         "layer": ["a", "b"],
         "multiplies": ["1,180,591,620,717,411,303,424", "unknown"],
         "macs_share": ["50.00 %", "unknown"],
@@ -137,8 +138,10 @@ def test_table_columns() -> None:
 
 def test_lower_bounds_are_marked() -> None:
     """In a partial row a count is a lower bound; parameters are not."""
-    frame = pd.DataFrame({"parameters": [5, 5], "macs_total": [7, 7], "status": ["complete", "partial"]})
-    assert format_table(frame)[["parameters", "macs_total"]].to_numpy().tolist() == [["5", "7"], ["5", "≥7"]]
+    columns = (Column("parameters", "count"), Column("macs", "count", bound=True), Column("status", "status"))
+    table = Table.of("layers", "Layers", columns, [(5, 7, "complete"), (5, 7, "partial"), (5, None, "partial")])
+    texts = format_table(table)[["parameters", "macs"]].to_numpy().tolist()
+    assert texts == [["5", "7"], ["5", "≥7"], ["5", "unknown"]]
 
 
 def test_numeric_columns() -> None:

@@ -8,11 +8,12 @@ import torch
 from torch import nn
 
 import profiler
-from profiler import tables
 from profiler.formatting import format_table
 from profiler.opcount import COUNT_COLUMNS, contraction, each
 from profiler.records import ModuleRecord, OpCall, ParameterRecord, Trace
 from profiler.signatures import TensorSpec
+from profiler.tables import layers, modules, operations, parameters, shares, uncounted
+from profiler.tabulate import Work, total_count
 
 
 def call(module: str, kind: str, *terms: object, op: str = "aten::x", status: str = "counted") -> OpCall:
@@ -59,8 +60,11 @@ def column(table: pd.DataFrame, key: str, name: str) -> dict[str, object]:
 
 def test_layers_are_the_modules_that_ran_operations(trace: Trace) -> None:
     """One row each, in the order in which they ran, with the kind of the costliest operation."""
-    table = tables.layers_table(trace)
-    assert tuple(table.columns) == tables.LAYERS_COLUMNS
+    table = layers.table(Work(trace)).frame
+    assert tuple(table.columns) == (
+        "layer", "type", "kind", "calls", "input_shape", "output_shape", "parameters", "parameters_share",
+        *COUNT_COLUMNS[:-1], "macs_share", "flops", "flops_share", "formula", "macs_on_padding", "status",
+    )  # fmt: skip
     assert column(table, "layer", "kind") == {"block.conv": "conv", "block.odd": "uncounted", "head": "linear"}
     assert column(table, "layer", "macs") == {"block.conv": 2 * 8 * 9, "block.odd": None, "head": 2 * 5 * 8}
     assert column(table, "layer", "adds")["block.conv"] == 2 * 8 * (9 - 1) + 2 * 8
@@ -69,26 +73,27 @@ def test_layers_are_the_modules_that_ran_operations(trace: Trace) -> None:
 
 def test_formulas_are_written_as_by_hand(trace: Trace) -> None:
     """The product of a contraction, and how many times what for the rest."""
-    formulas = column(tables.layers_table(trace), "layer", "formula")
+    formulas = column(layers.table(Work(trace)).frame, "layer", "formula")
     assert formulas == {"block.conv": "(3·3)·(2·8)", "block.odd": "", "head": "8·(2·5) + 2·5 comparisons"}
 
 
 def test_equal_terms_are_collected() -> None:
     """A layer that runs the same product three times says so."""
     calls = [call("a", "linear", contraction((4,), (3,)))] * 3
-    assert tables.formula(calls) == "3 × [3·4]"
+    assert layers.formula(calls) == "3 × [3·4]"
 
 
 def test_long_formulas_are_cut_and_say_so() -> None:
     """After some terms the rest is counted."""
     calls = [call("a", "elementwise", each((size,), "add", adds=1)) for size in range(2, 13)]
-    assert tables.formula(calls).endswith(" + … (3 more)")
+    assert layers.formula(calls).endswith(" + … (3 more)")
 
 
 def test_shares_are_sums_by_kind_with_a_total(trace: Trace) -> None:
     """Convolutions and linear layers come first, fractions of one add up, and unused parameters have a row."""
-    table = tables.shares_table(trace)
-    assert tuple(table.columns) == tables.SHARES_COLUMNS
+    table = shares.table(Work(trace)).frame
+    figures = ("parameters", "multiplies", "adds", "macs", "flops")
+    assert tuple(table.columns) == ("kind", "layers", *(f"{name}{end}" for name in figures for end in ("", "_share")))
     assert list(table["kind"]) == ["conv", "linear", "activation", "movement", "uncounted", "unused", "total"]
     multiplies = column(table, "kind", "multiplies")
     assert multiplies == {
@@ -102,7 +107,7 @@ def test_shares_are_sums_by_kind_with_a_total(trace: Trace) -> None:
 
 def test_self_adds_up_to_total(trace: Trace) -> None:
     """The root's total is the sum of what every module did itself, in every column."""
-    table = tables.modules_table(trace)
+    table = modules.table(Work(trace)).frame
     for name in COUNT_COLUMNS:
         assert sum(value for value in table[name] if value is not None) == table[f"{name}_total"][0]
     assert list(table["status"]) == ["partial", "partial", "complete", "partial", "complete", "complete"]
@@ -110,7 +115,7 @@ def test_self_adds_up_to_total(trace: Trace) -> None:
 
 def test_what_a_depth_limit_hides_stays_in_the_totals(trace: Trace) -> None:
     """Rows go, numbers do not."""
-    full, cut = tables.modules_table(trace), tables.modules_table(trace, 1)
+    full, cut = modules.table(Work(trace)).frame, modules.table(Work(trace), 1).frame
     assert list(cut["module"]) == ["(root)", "block", "head", "aux"]
     totals = column(full, "module", "macs_total")
     assert all(totals[module] == value for module, value in column(cut, "module", "macs_total").items())
@@ -118,16 +123,16 @@ def test_what_a_depth_limit_hides_stays_in_the_totals(trace: Trace) -> None:
 
 def test_unknown_is_never_zero(trace: Trace) -> None:
     """An operation without a rule has no counts, and is listed with the elements that it touched."""
-    operations = tables.operations_table(trace)
-    assert operations["status"].iloc[0] == "uncounted"
-    assert operations["flops"][0] is None
-    assert tables.uncounted_table(trace).to_dict("records") == [
+    found = operations.table(Work(trace)).frame
+    assert found["status"].iloc[0] == "uncounted"
+    assert found["flops"][0] is None
+    assert uncounted.table(Work(trace)).frame.to_dict("records") == [
         {
             "op": "lib::odd",
             "calls": 1,
             "elements": 2 * 3 + 2 * 3,
             "bound": 2 * (2 * 3) * (2 * 3),
-            "bound_share": 72 / (72 + tables.total_count(trace).flops),
+            "bound_share": 72 / (72 + total_count(trace).flops),
             "modules": "block.odd",
         }
     ]
@@ -137,26 +142,26 @@ def test_sums_beyond_64_bits_are_exact() -> None:
     """Counts are Python integers where a machine integer could overflow."""
     huge = each((2**62,), "add", adds=1)
     trace = Trace((call("a", "elementwise", huge), call("b", "elementwise", huge)), (ModuleRecord("", "Net", 1),), ())
-    table = tables.layers_table(trace)
+    table = layers.table(Work(trace)).frame
     assert table["adds"].dtype == object
     assert sum(table["adds"]) == 2**63
-    assert tables.shares_table(trace)["adds"].iloc[-1] == 2**63
+    assert shares.table(Work(trace)).frame["adds"].iloc[-1] == 2**63
 
 
 def test_ordinary_counts_are_integers() -> None:
     """So that a data frame of them can be sorted, summed and drawn."""
     trace = Trace((call("a", "elementwise", each((5,), "add", adds=1)),), (ModuleRecord("", "Net", 1),), ())
-    assert tables.layers_table(trace)["adds"].dtype == "int64"
+    assert layers.table(Work(trace)).frame["adds"].dtype == "int64"
 
 
 def test_buffers_are_not_parameters(trace: Trace) -> None:
     """They have no row in the table of parameters."""
-    assert list(tables.parameters_table(trace)["parameter"]) == ["block.conv.weight", "head.weight", "aux.weight"]
+    assert list(parameters.table(Work(trace)).frame["parameter"]) == ["block.conv.weight", "head.weight", "aux.weight"]
 
 
 def test_empty_tables_keep_their_columns() -> None:
     """A table without rows can still be written and read."""
-    assert tuple(tables.uncounted_table(Trace((), (), ())).columns) == tables.UNCOUNTED_COLUMNS
+    assert list(uncounted.table(Work(Trace((), (), ()))).frame) == [column.name for column in uncounted.COLUMNS]
 
 
 def test_layers_and_modules_say_what_part_of_the_whole_they_are() -> None:
@@ -165,14 +170,14 @@ def test_layers_and_modules_say_what_part_of_the_whole_they_are() -> None:
     profile = profiler.profile(model, torch.zeros(2, 3))
     parameters, macs = 3 * 4 + 4 + 4 * 5, 2 * 3 * 4 + 2 * 4 * 5
     flops = 2 * 2 * 3 * 4 + (2 * 4 * 5 + 2 * 3 * 5)
-    layers = profile.layers.set_index("layer")
-    assert layers.parameters_share.tolist() == [(3 * 4 + 4) / parameters, 0, 4 * 5 / parameters]
-    assert layers.macs_share.tolist() == [2 * 3 * 4 / macs, 0, 2 * 4 * 5 / macs]
-    assert layers.flops_share.tolist() == [2 * 2 * 3 * 4 / flops, 0, (2 * 4 * 5 + 2 * 3 * 5) / flops]
-    modules = profile.modules.set_index("module")
-    assert modules.macs_total_share.tolist() == [1, 2 * 3 * 4 / macs, 0, 2 * 4 * 5 / macs, 2 * 4 * 5 / macs]
-    assert modules.parameters_total_share[["(root)", "2"]].tolist() == [1, 4 * 5 / parameters]
-    assert modules.flops_total_share["2.0"] == layers.flops_share["2.0"]
+    rows = profile.layers.set_index("layer")
+    assert rows.parameters_share.tolist() == [(3 * 4 + 4) / parameters, 0, 4 * 5 / parameters]
+    assert rows.macs_share.tolist() == [2 * 3 * 4 / macs, 0, 2 * 4 * 5 / macs]
+    assert rows.flops_share.tolist() == [2 * 2 * 3 * 4 / flops, 0, (2 * 4 * 5 + 2 * 3 * 5) / flops]
+    tree = profile.modules.set_index("module")
+    assert tree.macs_total_share.tolist() == [1, 2 * 3 * 4 / macs, 0, 2 * 4 * 5 / macs, 2 * 4 * 5 / macs]
+    assert tree.parameters_total_share[["(root)", "2"]].tolist() == [1, 4 * 5 / parameters]
+    assert tree.flops_total_share["2.0"] == rows.flops_share["2.0"]
     nothing = profiler.profile(nn.Flatten(), torch.zeros(2, 3)).layers
     assert nothing[["parameters_share", "macs_share", "flops_share"]].to_numpy().tolist() == [[0.0, 0.0, 0.0]]
 
@@ -180,7 +185,7 @@ def test_layers_and_modules_say_what_part_of_the_whole_they_are() -> None:
 def test_a_share_is_never_rounded_to_none_or_all_of_it() -> None:
     """Where the terminal and Markdown show it: a small layer beside a large one."""
     profile = profiler.profile(nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 40000), nn.ReLU()), torch.zeros(1, 1))
-    shown = format_table(profile.layers).set_index("layer")
+    shown = format_table(profile.tabulated("layers")).set_index("layer")
     assert shown.macs_share.tolist() == ["<0.01 %", ">99.99 %", "0 %"]
     assert shown.parameters_share.tolist() == ["<0.01 %", ">99.99 %", "0 %"]
 

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
-from profiler.conventions import headline_of
+from profiler.columns import FIRST, Column
+from profiler.conventions import find_convention, headline_of
 from profiler.errors import ProfilerError
+from profiler.measures import Measure, find_measure, measures_in
 from profiler.profiles import Profile
 from profiler.records import show_shapes
-from profiler.schema import make_table
+from profiler.schema import Table
+from profiler.tabulate import with_headline
 
-COMPARED_KINDS = ("conv", "linear")
+COMPARED = {"conv": (26, 26), "linear": (5, 6)}
+"""The kinds of which the table gives the shares of parameters and of multiplies, each with its importance."""
+
 COMPARED_FIGURES = ("parameters", "multiplies")
-"""Of these figures, the table gives the shares of the kinds above."""
 
-RATIO_FIGURES = ("parameters", "macs", "flops")
-"""Of these figures, the table gives the ratio to the first network's."""
+RATIOS = {"parameters": 22, "macs": 4, "flops": 21}
+"""The figures of which the table gives the ratio to the first network's, with its importance."""
 
-COMPARISON_COLUMNS = (
-    "network",
-    "input",
-    "parameters",
-    "multiplies",
-    "adds",
-    "macs",
-    "flops",
-    *(f"{kind}_{figure}_share" for figure in COMPARED_FIGURES for kind in COMPARED_KINDS),
-    *(f"{figure}_ratio" for figure in RATIO_FIGURES),
-    "status",
-    "mode",
-)
+PRIORITIES = {"macs": 3, "parameters": 2, "multiplies": 23, "adds": 24}
+"""The importance of figures, where it is not that in other tables."""
 
 
 def compare(profiles: Sequence[Profile]) -> pd.DataFrame:
@@ -43,44 +37,71 @@ def compare(profiles: Sequence[Profile]) -> pd.DataFrame:
     the status is ``partial``, operations without a rule ran: the counts are lower bounds, and shares and ratios
     are those of what could be counted.  Raises :class:`ProfilerError` where there is no profile.
     """
+    return comparison_table(profiles).frame
+
+
+def comparison_table(profiles: Sequence[Profile]) -> Table:
+    """The table that :func:`compare` gives the frame of."""
     if not profiles:
         raise ProfilerError("nothing to compare: expected at least one profile")
-    first = _figures(profiles[0])
-    headline = headline_of(profiles[0].convention)
-    columns = [*COMPARISON_COLUMNS, *((headline.column, f"{headline.column}_ratio") if headline else ())]
-    table = make_table(columns, [[*_row(profile, first), *_headline(profile, profiles[0])] for profile in profiles])
+    columns = _columns(profiles[0])
     if len({profile.name for profile in profiles}) < len(profiles):
-        table.insert(1, "target", [profile.target for profile in profiles])
-    return table
+        columns.insert(1, (Column("target"), lambda profile: profile.target))
+    rows = [[value(profile) for _, value in columns] for profile in profiles]
+    schema = with_headline((column for column, _ in columns), find_convention(profiles[0].convention).column)
+    return Table.of("comparison", "Networks side by side", schema, rows)
 
 
-def _headline(profile: Profile, first: Profile) -> list[object]:
-    """The figure by the first profile's convention, and its ratio; nothing where that has a column anyway."""
-    if headline_of(first.convention) is None:
-        return []
-    figure = profile.with_convention(first.convention).headline
-    return [figure, quotient(figure, first.headline)]
+Cell = Callable[[Profile], object]
 
 
-def _row(profile: Profile, first: dict[str, int]) -> list[object]:
-    figures = _figures(profile)
-    return [
-        profile.name,
-        show_shapes(profile.input_shapes),
-        *figures.values(),
-        *(kind_share(profile, kind, figure) for figure in COMPARED_FIGURES for kind in COMPARED_KINDS),
-        *(quotient(figures[name], first[name]) for name in RATIO_FIGURES),
-        profile.status,
-        profile.mode,
+def _columns(first: Profile) -> list[tuple[Column, Cell]]:
+    """The columns, each with its value for a network."""
+    columns: list[tuple[Column, Cell]] = [
+        (Column("network", "name", FIRST), lambda profile: profile.name),
+        (Column("input", "shape", 25), lambda profile: show_shapes(profile.input_shapes)),
     ]
+    for measure in measures_in("comparison"):
+        column = measure.column()
+        columns.append((replace(column, priority=PRIORITIES.get(column.name, column.priority)), _figure(measure.name)))
+    for place, name in enumerate(COMPARED_FIGURES):
+        for kind, priorities in COMPARED.items():
+            heading = f"{kind}, of {find_measure(name).heading}"
+            columns.append((Column(f"{kind}_{name}_share", "share", priorities[place], heading), _share(kind, name)))
+    for name, priority in RATIOS.items():
+        columns.append((_ratio_column(find_measure(name), priority), _ratio(_figure(name), first)))
+    columns += [
+        (Column("status", "status", 20), lambda profile: profile.status),
+        (Column("mode", priority=27), lambda profile: profile.mode),
+    ]
+    headline = headline_of(first.convention)
+    if headline is not None:
+        columns += [
+            (headline.column(), _headline(first.convention)),
+            (_ratio_column(headline, 50), _ratio(_headline(first.convention), first)),
+        ]
+    return columns
 
 
-def _figures(profile: Profile) -> dict[str, int]:
-    count = profile.total
-    return {
-        "parameters": profile.parameters_total,
-        **{name: getattr(count, name) for name in ("multiplies", "adds", "macs", "flops")},
-    }
+def _ratio_column(measure: Measure, priority: int) -> Column:
+    return Column(f"{measure.name}_ratio", "ratio", priority, f"{measure.heading}, ratio")
+
+
+def _figure(name: str) -> Callable[[Profile], int]:
+    return lambda profile: profile.figure(name)
+
+
+def _headline(convention: str) -> Callable[[Profile], int]:
+    return lambda profile: profile.with_convention(convention).headline
+
+
+def _share(kind: str, figure: str) -> Cell:
+    return lambda profile: kind_share(profile, kind, figure)
+
+
+def _ratio(figure: Callable[[Profile], int], first: Profile) -> Cell:
+    whole = figure(first)
+    return lambda profile: quotient(figure(profile), whole)
 
 
 def kind_share(profile: Profile, kind: str, figure: str) -> float | None:

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-import pandas as pd
-
+from profiler.columns import FIRST, MAIN, Column
+from profiler.measures import HEADLINE as FLOPS
+from profiler.measures import measures_in
 from profiler.profiles import Profile
 from profiler.records import KINDS
-from profiler.schema import make_table
-from profiler.tables import SHARED_FIGURES
+from profiler.schema import Table
 
-REWRITING_COLUMNS = (
-    "kind",
-    *(f"{figure}_{ending}" for figure in SHARED_FIGURES for ending in ("before", "after", "saved")),
-)
+CHANGES = ("before", "after", "saved")
 
 
-def rewriting_table(before: Profile, after: Profile) -> pd.DataFrame:
+def changed_figures() -> tuple[str, ...]:
+    """The figures that are set side by side."""
+    return tuple(measure.name for measure in measures_in("rewriting"))
+
+
+def rewriting_table(before: Profile, after: Profile) -> Table:
     """One row a kind of work and a last row ``total``: each figure before, after, and the difference that it saves.
 
     What is uncounted is missing.
     """
     old, new = (_by_kind(profile) for profile in (before, after))
     kinds = [kind for kind in (*KINDS, "total") if kind in old or kind in new]
-    return make_table(REWRITING_COLUMNS, [[kind, *_cells(old.get(kind, {}), new.get(kind, {}))] for kind in kinds])
+    columns = [Column("kind", priority=FIRST)]
+    for measure in measures_in("rewriting"):
+        priority = measure.priority + (0 if measure.name == FLOPS else MAIN)
+        each = [replace(measure.column(change), priority=priority) for change in CHANGES]
+        columns += [each[0], *(replace(column, of=each[0].name) for column in each[1:])]
+    rows = [[kind, *_cells(old.get(kind, {}), new.get(kind, {}))] for kind in kinds]
+    return Table.of("rewriting", "Before and after, by kind of work", columns, rows)
 
 
 def disappeared(before: Profile, after: Profile) -> tuple[str, ...]:
@@ -37,12 +46,12 @@ def disappeared(before: Profile, after: Profile) -> tuple[str, ...]:
 
 
 def _by_kind(profile: Profile) -> dict[str, dict[str, Any]]:
-    return {str(row["kind"]): {str(k): v for k, v in row.items()} for row in profile.table("shares").to_dict("records")}
+    return {row["kind"]: row for row in profile.tabulated("shares").records()}
 
 
 def _cells(old: dict[str, Any], new: dict[str, Any]) -> list[object]:
     cells: list[object] = []
-    for figure in SHARED_FIGURES:
+    for figure in changed_figures():
         was, now = old.get(figure, 0), new.get(figure, 0)
         cells += [was, now, None if was is None or now is None else was - now]
     return cells

@@ -6,26 +6,38 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from profiler.columns import FIRST, Column
 from profiler.crosschecks.rows import Row, crosscheck_rows
 from profiler.records import ROOT, CounterRecord, Trace
 from profiler.schema import make_table
 
-CROSSCHECK_COLUMNS = ("layer", "type", "counter", "macs", "figure", "difference", "reason", "explained")
-SUMMARY_COLUMNS = (
-    "counter",
-    "version",
-    "status",
-    "macs",
-    "figure",
-    "ratio",
-    "difference",
-    "explained_share",
-    "layers",
-    "equal",
-    "explained",
-    "unexplained",
-    "message",
+CROSSCHECK = (
+    Column("layer", "name", FIRST),
+    Column("type"),
+    Column("counter", priority=1),
+    Column("macs", "count", 3, "MACs", meaning="our MACs"),
+    Column("figure", "count", 4, "their figure", meaning="the counter's, in MACs"),
+    Column("difference", "difference", 2),
+    Column("reason", priority=10, width=20),
+    Column("explained", "flag", meaning="whether the reasons add up to the difference"),
 )
+CROSSCHECK_COLUMNS = tuple(column.name for column in CROSSCHECK)
+SUMMARY = (
+    Column("counter", priority=FIRST),
+    Column("version", priority=24),
+    Column("status"),
+    Column("macs", "count", 1, "MACs", meaning="our MACs"),
+    Column("figure", "count", 2, "their figure", meaning="the counter's, in MACs"),
+    Column("ratio", "ratio", 3),
+    Column("difference", "difference"),
+    Column("explained_share", "share", 4, meaning="part of all differences that has a reason"),
+    Column("layers", "count", 20, meaning="where either has a figure"),
+    Column("equal", "count", 21),
+    Column("explained", "count", 22),
+    Column("unexplained", "count", 23),
+    Column("message", priority=25, width=20),
+)
+SUMMARY_COLUMNS = tuple(column.name for column in SUMMARY)
 REASONS_COLUMNS = ("counter", "code", "reason", "layers", "amount")
 
 

@@ -1,18 +1,23 @@
-"""Reports and how they are written: each renderer is a function from a report to text."""
+"""Reports and how they are written; what is used here is loaded when it is first used."""
 
-from profiler.render.collection import RESERVED_NAMES, collection_files
-from profiler.render.formats import FORMATS, Renderer, csv, json, markdown, render_files, renderer
-from profiler.render.report import (
-    Report,
-    ReportTable,
-    comparison_report,
-    crosscheck_report,
-    profile_report,
-    rewriting_report,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from profiler.render.collection import RESERVED_NAMES, collection_files
+    from profiler.render.formats import Renderer, find_format, render_files
+    from profiler.render.report import (
+        Report,
+        ReportTable,
+        comparison_report,
+        crosscheck_report,
+        profile_report,
+        rewriting_report,
+    )
 
 __all__ = [
-    "FORMATS",
     "RESERVED_NAMES",
     "Renderer",
     "Report",
@@ -20,11 +25,21 @@ __all__ = [
     "collection_files",
     "comparison_report",
     "crosscheck_report",
-    "csv",
-    "json",
-    "markdown",
+    "find_format",
     "profile_report",
     "render_files",
-    "renderer",
     "rewriting_report",
 ]
+
+_HOMES = {
+    **dict.fromkeys(("RESERVED_NAMES", "collection_files"), "collection"),
+    **dict.fromkeys(("Renderer", "find_format", "render_files"), "formats"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'report')}"), name)
+    globals()[name] = value
+    return value

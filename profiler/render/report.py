@@ -8,19 +8,21 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from profiler.analysis.comparison import compare, kind_share
+from profiler import catalog
+from profiler.analysis.comparison import comparison_table, kind_share
 from profiler.analysis.rewriting import disappeared, rewriting_table
 from profiler.conventions import find_convention
 from profiler.crosschecks.tables import crosscheck_summary, reasons_table
 from profiler.errors import ProfilerError
 from profiler.excluding import optimizer_steps
 from profiler.formatting import bytes_text, engineering, is_missing, ratio_text, share_text, thousands
-from profiler.opcount import COUNT_COLUMNS, SCALAR_OPERATIONS
-from profiler.profiles import TABLES, Profile
+from profiler.measures import HEADLINE, measures, measures_in
+from profiler.profiles import Profile
 from profiler.records import ROOT, CounterRecord, show_shapes
-from profiler.schema import make_table
-from profiler.tables import PARTS_SHOWN
-from profiler.tables.training import PARTS
+from profiler.schema import Table
+from profiler.tables import modules, training
+from profiler.tables.crosscheck import summary as counters_table
+from profiler.tabulate import with_headline
 
 ROWS_SHOWN = 40
 """How many layers a summary lists before it keeps to the costliest."""
@@ -35,21 +37,6 @@ HOW_COUNTED = (
     "only (conv, linear, matmul, attention, recurrent). FLOPs = multiplies + adds + divides + transcendentals of all "
     "operations; comparisons are listed apart."
 )
-
-SUBJECTS: Mapping[str, str] = {
-    "shares": "Shares by kind of work",
-    "layers": "Layers",
-    "modules": "Modules",
-    "operations": "Operations",
-    "parameters": "Parameters, shared ones once",
-    "uncounted": "Not counted: operations without a rule",
-    "training": "Training: forward, recompute, gradients for inputs and for weights, optimizer",
-    "counters": "Other counters: our MACs, their figure, and how much of the difference has a reason",
-    "crosscheck": "Cross-check: our MACs against the figures of other counters",
-    "comparison": "Networks side by side",
-    "rewriting": "Before and after, by kind of work",
-}
-"""What each table is about; the figures that it shows are added to its heading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +61,34 @@ class Note:
     kind: Literal["warning", "finding", "remark", "method"]
 
 
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What part of one figure each of two kinds of work has, as fractions of one."""
+
+    label: str
+    parts: Mapping[str, float]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ReportTable:
-    """One table: ``frame`` whole, as files hold it, and ``shown``, what a summary or a terminal shows of it.
+    """One table: ``table`` whole, as files hold it, and ``shown``, what a summary or a terminal shows of it.
 
-    Where ``shown`` is missing, the table is in its file only.  ``subject`` is its heading without the figures,
-    which each renderer adds for the columns that it has room for.
+    Where ``shown`` is missing, the table is in its file only.  ``busy_only`` says that a terminal may leave out rows
+    that have nothing but 0 in the columns for which it has room.
     """
 
-    name: str
-    subject: str
-    frame: pd.DataFrame
-    shown: pd.DataFrame | None = None
+    table: Table
+    shown: Table | None = None
     notes: tuple[str, ...] = ()
+    busy_only: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.table.name
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        return self.table.frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +100,7 @@ class Report:
     notes: tuple[Note, ...]
     tables: tuple[ReportTable, ...]
     profile: Profile | None = None
+    bars: tuple[Bar, ...] = ()
 
 
 def profile_report(profile: Profile, tables: Sequence[str] | None = None, depth: int | None = None) -> Report:
@@ -107,10 +110,11 @@ def profile_report(profile: Profile, tables: Sequence[str] | None = None, depth:
     cross-check is left out where no other counter was asked.  Raises :class:`ProfilerError` for a name that is
     no table.
     """
+    known = catalog.tables()
     for name in tables or ():
-        if name not in TABLES:
-            raise ProfilerError(f"table {name!r} is not known, expected one of {', '.join(TABLES)}")
-    names = tuple(name for name in TABLES if tables is None or name in tables)
+        if name not in known:
+            raise ProfilerError(f"table {name!r} is not known, expected one of {', '.join(known)}")
+    names = tuple(name for name in known if tables is None or name in tables)
     if profile.mode != "training":
         names = tuple(name for name in names if name != "training")
     if not profile.counters:
@@ -121,6 +125,7 @@ def profile_report(profile: Profile, tables: Sequence[str] | None = None, depth:
         notes=tuple(_notes(profile)),
         tables=tuple(_table(profile, name, depth) for name in names),
         profile=profile,
+        bars=tuple(_bars(profile)) if "shares" in names else (),
     )
 
 
@@ -133,7 +138,7 @@ def rewriting_report(before: Profile, after: Profile, findings: Sequence[str], l
     notes = [Note(finding, "finding") for finding in findings]
     notes += [Note(f"Work that disappeared: {_some(gone)} ({_plural(len(gone), 'layer')}).", "remark")] if gone else []
     notes += [Note(f"Left: {reason}", "remark") for reason in left]
-    frame = rewriting_table(before, after)
+    table = rewriting_table(before, after)
     networks = comparison_report([before, after]).tables[0]
     return Report(
         title=before.name,
@@ -143,7 +148,7 @@ def rewriting_report(before: Profile, after: Profile, findings: Sequence[str], l
             if fact.label in ("target", "part", "method", "cache", "input", "mode", "status")
         ),
         notes=(*notes, Note(HOW_COUNTED, "method")),
-        tables=(replace(networks, notes=()), ReportTable("rewriting", SUBJECTS["rewriting"], frame, frame)),
+        tables=(replace(networks, notes=()), ReportTable(table, table)),
     )
 
 
@@ -152,13 +157,13 @@ def crosscheck_report(profile: Profile) -> Report:
 
     Shown are the layers that differ; the files hold all of them.
     """
-    summary = crosscheck_summary(profile.trace, profile.counters)
+    summary = counters_table(profile.work)
     idle = [] if any(summary["message"]) else ["message"]
-    frame = profile.crosscheck
-    different = frame[[bool(difference) for difference in frame["difference"]]]
+    table = profile.tabulated("crosscheck")
+    different = table.where([bool(difference) for difference in table["difference"]])
     tables = (
-        ReportTable("counters", SUBJECTS["counters"], summary, summary.drop(columns=idle), tuple(_verdicts(profile))),
-        ReportTable("crosscheck", SUBJECTS["crosscheck"], frame, different if len(different) else None),
+        ReportTable(summary, summary.without(idle), tuple(_verdicts(profile))),
+        ReportTable(table, different if len(different) else None),
     )
     facts = tuple(
         fact
@@ -170,7 +175,7 @@ def crosscheck_report(profile: Profile) -> Report:
 
 def comparison_report(profiles: Sequence[Profile]) -> Report:
     """The report that sets several networks side by side; ratios are to the first."""
-    frame = compare(profiles)
+    table = comparison_table(profiles)
     mixed = len({profile.mode for profile in profiles}) > 1
     partial = any(not profile.complete for profile in profiles)
     hidden = [*([] if mixed else ["mode"]), *([] if partial else ["status"])]
@@ -180,8 +185,8 @@ def comparison_report(profiles: Sequence[Profile]) -> Report:
             notes.insert(0, Note(f"{profile.name}: {_excluded(profile)}", "warning"))
         if not profile.complete:
             notes.insert(0, Note(f"{profile.name}: {_partial(profile)}", "warning"))
-    table = ReportTable("comparison", SUBJECTS["comparison"], frame, frame.drop(columns=hidden))
-    return Report(f"Comparison of {_plural(len(profiles), 'network')}", (), tuple(notes), (table,))
+    shown = ReportTable(table, table.without(hidden))
+    return Report(f"Comparison of {_plural(len(profiles), 'network')}", (), tuple(notes), (shown,))
 
 
 def _facts(profile: Profile) -> Iterable[Fact]:
@@ -204,26 +209,19 @@ def _facts(profile: Profile) -> Iterable[Fact]:
     if profile.buffers_total:
         yield _figure("buffers", profile.buffers_total, "elements, not in the parameters")
     least = "" if profile.complete else "≥"
-    count = profile.total
-    parts = [name for name in SCALAR_OPERATIONS if name in ("multiplies", "adds") or getattr(count, name)]
-    for name in parts:
-        yield _figure(name, getattr(count, name), "not in the FLOPs" if name == "comparisons" else "", least)
-    yield _figure("MACs", count.macs, "multiply–accumulate pairs of contractions", least)
-    if profile.macs_on_padding:
-        share = share_text(profile.macs_on_padding / count.macs)
-        yield _figure("on padding zeros", profile.macs_on_padding, f"{share} of the MACs", least)
-    if profile.causal_macs is not None:
-        yield _figure("causal MACs", profile.causal_macs, "without the scores that causal masks hide", least)
-    yield _figure("FLOPs", count.flops, " + ".join(name for name in parts if name != "comparisons"), least)
+    for measure in sorted(measures(), key=lambda measure: measure.name == HEADLINE):  # the sum comes last
+        words = measure.words(profile)
+        if measure.figure is not None and words is not None:
+            yield _figure(measure.label or measure.heading, profile.figure(measure.name), words, least)
     yield from _headline(profile)
 
 
 def _headline(profile: Profile) -> Iterable[Fact]:
     """The figure by the convention that was asked for, where it is not one of those above."""
-    if profile.convention != "exact":
+    convention = find_convention(profile.convention)
+    if convention.column != HEADLINE:
         least = "" if profile.complete else "≥"
-        meaning = find_convention(profile.convention).meaning
-        yield _figure(f"by {profile.convention}", profile.headline, meaning, least)
+        yield _figure(f"by {convention.name}", profile.headline, convention.meaning, least)
 
 
 def _figure(label: str, number: int, aside: str = "", least: str = "") -> Fact:
@@ -232,7 +230,7 @@ def _figure(label: str, number: int, aside: str = "", least: str = "") -> Fact:
 
 
 def _partial(profile: Profile) -> str:
-    rows = _records(profile.uncounted)
+    rows = profile.tabulated("uncounted").records()
     reasons = [f"{item.module or ROOT}: {item.reason}" for item in profile.trace.unseen]
     if rows:
         operations = _some(f"{row['op']} ({_plural(row['calls'], 'call')})" for row in rows)
@@ -245,7 +243,7 @@ def _excluded(profile: Profile) -> str:
     excluded = profile.trace.excluded
     if excluded is None:
         return "Nothing was excluded."
-    rows = _records(profile.table("shares"))
+    rows = profile.tabulated("shares").records()
     row = rows[-1]
     steps = any(call.phase == "optimizer" for call in excluded.whole.calls) and not optimizer_steps(excluded.whole)
     kept = "; the optimizer's steps could not be told apart, and are all in the totals" if steps else ""
@@ -310,65 +308,67 @@ def _plural(number: int, noun: str) -> str:
 
 
 def _table(profile: Profile, name: str, depth: int | None) -> ReportTable:
-    frame = profile.table(name)
-    shown: pd.DataFrame | None = None
+    table = profile.tabulated(name)
+    shown: Table | None = None
     notes: tuple[str, ...] = ()
     if name == "shares":
-        shown = frame
+        shown = _ranked(table, profile)
     elif name == "layers" and depth is None:
         shown, notes = _shown_layers(profile)
     elif name == "modules" and depth is not None:
         shown, notes = _shown_modules(profile, depth)
-    elif name == "uncounted" and len(frame):
-        shown = frame
+    elif name == "uncounted" and len(table):
+        shown = table
     elif name == "training":
-        shown, notes = _shown_training(frame)
+        shown, notes = _shown_training(table)
     elif name == "crosscheck":
         notes = tuple(_verdicts(profile))
-        left = [not explained for explained in frame["explained"]]
-        shown = frame[left] if any(left) else None
-    return ReportTable(name, SUBJECTS[name], frame, shown, notes)
+        left = [not explained for explained in table["explained"]]
+        shown = table.where(left) if any(left) else None
+    return ReportTable(table, shown, notes, busy_only=name == "layers")
 
 
-def _shown_training(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _ranked(table: Table, profile: Profile) -> Table:
+    """The table with the headline of the profile as its most important figure."""
+    return replace(table, columns=with_headline(table.columns, find_convention(profile.convention).column))
+
+
+def _bars(profile: Profile) -> Iterable[Bar]:
+    """Convolutions against linear layers, in parameters and in multiplies, where the network has both."""
+    kinds, figures = ("conv", "linear"), ("parameters", "multiplies")
+    shares = {figure: {kind: kind_share(profile, kind, figure) or 0.0 for kind in kinds} for figure in figures}
+    if all(share for parts in shares.values() for share in parts.values()):
+        yield from (Bar(figure, parts) for figure, parts in shares.items())
+
+
+def _shown_training(table: Table) -> tuple[Table, tuple[str, ...]]:
     """The parts of the whole step, and how the backward pass compares with the forward."""
-    total = next(row for row in reversed(_records(frame)) if row["layer"] == "total")
-    rows = [
-        (part.replace("_", " "), total.get(f"{part}_macs", 0), total[f"{part}_flops"])
-        for part in PARTS
-        if total[f"{part}_flops"]
-    ]
-    ratio = total["backward_forward_ratio"]
+    ratio = next(row["backward_forward_ratio"] for row in reversed(table.records()) if row["layer"] == "total")
     note = () if is_missing(ratio) else (f"The backward pass has {ratio_text(ratio)} the MACs of the forward pass.",)
-    return make_table(("part", "macs", "flops"), rows), note
+    return training.step(table), note
 
 
-def _shown_modules(profile: Profile, depth: int) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The tree down to ``depth``, each module with the figures of all below it, under their plain names."""
-    frame = profile.table("modules", depth=depth)
-    headline = [find_convention(profile.convention).column]
-    figures = dict.fromkeys(name for name in ("parameters", *COUNT_COLUMNS, *headline) if name not in _idle(profile))
-    totals = [name for figure in figures for name in (f"{figure}_total", f"{figure}_total_share") if name in frame]
-    shown = frame[["module", "type", "depth", "calls", *totals, *([] if profile.complete else ["status"])]]
-    hidden = len(profile.modules) - len(frame)
+def _shown_modules(profile: Profile, depth: int) -> tuple[Table, tuple[str, ...]]:
+    """The tree down to ``depth``, each module with the figures of all below it."""
+    table = _ranked(modules.tree(profile.work, depth), profile)
+    hidden = len(profile.modules) - len(table)
     note = "Each module's figures are those of all below it"
     note += f", {_plural(hidden, 'module')} further down too." if hidden else "."
-    return shown.rename(columns={name: name.replace("_total", "") for name in totals}), (note,)
+    return table.without([*_idle(profile), *(["status"] if profile.complete else [])]), (note,)
 
 
 def _idle(profile: Profile) -> list[str]:
-    """The scalar operations that need no column, since the network does none of them."""
-    return [name for name in ("divides", "comparisons", "transcendentals") if not getattr(profile.total, name)]
+    """The figures that need no column, since the network has none of them."""
+    return [measure.name for measure in measures() if not measure.always and not profile.figure(measure.name)]
 
 
-def _shown_layers(profile: Profile) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _shown_layers(profile: Profile) -> tuple[Table, tuple[str, ...]]:
     """The layers that cost or hold something, the costliest where they are many, and the network's own row."""
-    frame = profile.layers
-    rows = _records(frame)
+    table = _ranked(profile.tabulated("layers"), profile)
+    figures = measures_in("layers")
+    rows = table.records()
     excluded = [rows.pop()] if profile.exclude else []
-    kept = [
-        row for row in rows if row["status"] == "partial" or any(row[name] for name in ("parameters", *COUNT_COLUMNS))
-    ]
+    kept = [row for row in rows if row["status"] == "partial" or any(row[measure.name] for measure in figures)]
     notes = []
     if len(kept) < len(rows):
         notes.append(f"Left out: {_plural(len(rows) - len(kept), 'layer')} without parameters whose work is free.")
@@ -379,27 +379,22 @@ def _shown_layers(profile: Profile) -> tuple[pd.DataFrame, tuple[str, ...]]:
         part = share_text(flops / profile.total.flops) if profile.total.flops else "none"
         notes.append(f"The {ROWS_SHOWN} costliest of {every} layers by FLOPs, with {part} of them.")
     if rows:
-        counts = {name: getattr(profile.total, name) for name in COUNT_COLUMNS}
-        name = WITHOUT_EXCLUDED if excluded else WHOLE_NETWORK
-        whole = {"layer": name, "parameters": profile.parameters_total, "status": profile.status}
-        column = find_convention(profile.convention).column
-        figures = {"macs_on_padding": profile.macs_on_padding, column: profile.headline}
-        shares = {f"{name}_share": float(bool({**whole, **counts}[name])) for name in PARTS_SHOWN}
-        kept.append({**dict.fromkeys(frame.columns, ""), **whole, **counts, **figures, **shares})
+        whole: dict[str, Any] = dict.fromkeys(table, "")
+        whole |= {"layer": WITHOUT_EXCLUDED if excluded else WHOLE_NETWORK, "status": profile.status}
+        whole[find_convention(profile.convention).column] = profile.headline
+        for measure in figures:
+            whole[measure.name] = profile.figure(measure.name)
+            if table.name in measure.shares:
+                whole[f"{measure.name}_share"] = float(bool(whole[measure.name]))
+        kept.append(whole)
     kept += excluded
     idle = set(_idle(profile))
     if all(row["calls"] in (0, 1, "") for row in kept):
         idle.add("calls")
     if profile.complete:
         idle.add("status")
-    if not profile.macs_on_padding:
-        idle.add("macs_on_padding")
-    columns = [name for name in frame.columns if name not in idle]
-    return make_table(columns, ([row[name] for name in columns] for row in kept)), tuple(notes)
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+    shown = Table.of(table.name, table.subject, table.columns, ([row[name] for name in table] for row in kept))
+    return shown.without(idle), tuple(notes)
 
 
 def _rank(row: Mapping[str, Any]) -> tuple[bool, int, int]:
@@ -417,12 +412,12 @@ def _verdicts(profile: Profile) -> Iterable[str]:
 
 
 def _verdict(profile: Profile, counter: CounterRecord) -> Iterable[str]:
-    (summary,) = _records(crosscheck_summary(profile.trace, [counter]))
+    (summary,) = crosscheck_summary(profile.trace, [counter]).to_dict("records")
     yield (
         f"{_title(counter)}: {summary['equal']} of {_plural(summary['layers'], 'layer')} equal, "
         f"{summary['explained']} explained, {summary['unexplained']} unexplained."
     )
-    for row in _records(reasons_table(profile.trace, [counter])):
+    for row in reasons_table(profile.trace, [counter]).to_dict("records"):
         yield f"{row['reason']}: {row['amount']:+,} in {_plural(row['layers'], 'layer')}"
 
 

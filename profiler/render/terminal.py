@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import pandas as pd
 from rich.box import SIMPLE_HEAD, Box
 from rich.cells import cell_len
 from rich.console import Console, Group, JustifyMethod, RenderableType
@@ -17,14 +16,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from profiler.analysis.comparison import kind_share
-from profiler.conventions import find_convention
+from profiler.columns import Column
 from profiler.formatting import is_numeric_column, share_text
 from profiler.printable import in_ascii, visible
-from profiler.profiles import Profile
-from profiler.render.fitting import GAP, Fitted, fit, fit_busy_rows, layout_of, two_line_heading
-from profiler.render.headings import BEFORE_AND_AFTER, heading, title
-from profiler.render.report import TOTALS, Fact, Report, ReportTable
+from profiler.render.fitting import GAP, Fitted, fit, fit_busy_rows, two_line_heading
+from profiler.render.report import TOTALS, Bar, Fact, Report, ReportTable
+from profiler.schema import Table as Data
 
 INDENT = 2
 
@@ -90,12 +87,10 @@ class _Screen:
             yield _indented(self.text(note.text, style=style))
         if notes:
             yield Text()
-        if report.profile is not None and any(table.name == "shares" for table in report.tables):
-            yield from self.bars(report.profile)
-        convention = report.profile.convention if report.profile else "exact"
+        yield from self.bars(report.bars)
         for table in report.tables:
             if table.shown is not None or table.notes:
-                yield from self.section(table, find_convention(convention).column)
+                yield from self.section(table)
                 yield Text()
         for note in report.notes:
             if note.kind == "method":
@@ -149,48 +144,48 @@ class _Screen:
         if left_out:
             yield _indented(Text(f"No room for {_listed(left_out)}.", style="dim"))
 
-    def bars(self, profile: Profile) -> Iterator[RenderableType]:
-        """Convolutions against linear layers, in parameters and in multiplies, where the network has both."""
-        kinds = {"conv": ("█", "cyan"), "linear": ("▒", "magenta")}
-        figures = ("parameters", "multiplies")
-        shares = {(figure, kind): kind_share(profile, kind, figure) or 0.0 for figure in figures for kind in kinds}
-        legends = {figure: [f"{kind} {share_text(shares[figure, kind])}" for kind in kinds] for figure in figures}
-        beside = max(map(len, figures)) + max(len("  ".join(texts)) for texts in legends.values()) + 2 * GAP
+    def bars(self, bars: Sequence[Bar]) -> Iterator[RenderableType]:
+        """A line for each figure, of which every part has at least one cell."""
+        looks = (("█", "cyan"), ("▒", "magenta"))
+        legends = [[f"{name} {share_text(share)}" for name, share in bar.parts.items()] for bar in bars]
+        label = max((len(bar.label) for bar in bars), default=0)
+        beside = label + max((len("  ".join(texts)) for texts in legends), default=0) + 2 * GAP
         cells = min(BAR_CELLS, self.inner - beside)
-        if not all(shares.values()) or cells < BAR_CELLS // 4:
+        if not bars or cells < BAR_CELLS // 4:
             return
-        for figure in figures:
-            line = Text(f"{figure:<{max(map(len, figures)) + GAP}}")
+        for bar, legend in zip(bars, legends, strict=True):
+            line = Text(f"{bar.label:<{label + GAP}}")
             filled = 0
-            for later, (kind, (character, style)) in zip((1, 0), kinds.items(), strict=True):
-                part = min(cells - filled - later, max(1, round(shares[figure, kind] * cells)))
+            for later, (share, (character, style)) in zip(
+                (1, 0), zip(bar.parts.values(), looks, strict=True), strict=True
+            ):
+                part = min(cells - filled - later, max(1, round(share * cells)))
                 line.append(self.spelled(character) * part, style=style)
                 filled += part
             line.append(("." if self.ascii_only else "·") * (cells - filled), style="dim")
-            for (_, style), text in zip(kinds.values(), legends[figure], strict=True):
+            for (_, style), text in zip(looks, legend, strict=True):
                 line.append("  ").append(text, style=style)
             yield _indented(line)
         yield Text()
 
-    def section(self, table: ReportTable, headline: str) -> Iterator[RenderableType]:
+    def section(self, table: ReportTable) -> Iterator[RenderableType]:
         """The table's heading with the figures that have room, the table, and its notes."""
         notes = list(table.notes)
         if table.shown is None:
-            yield self.text(title(table.subject, ()), style="bold")
+            yield self.text(table.table.title(()), style="bold")
         else:
-            frame = as_tree(table.shown) if table.name == "modules" else table.shown
-            layout = layout_of(table.name, frame, headline)
-            if table.name == "layers":
-                fitted, idle = fit_busy_rows(frame, layout, self.inner, self.spelled)
+            data = as_tree(table.shown)
+            if table.busy_only:
+                fitted, idle = fit_busy_rows(data, self.inner, self.spelled)
                 if idle:
-                    text = f"Left out at this width: {idle} of the layers, with nothing but 0 in these columns."
+                    text = f"Left out at this width: {idle} of the {table.name}, with nothing but 0 in these columns."
                     notes.insert(0, text)
             else:
-                fitted = fit(frame, layout, self.inner, self.spelled)
+                fitted = fit(data, self.inner, self.spelled)
             if fitted.without_room:
-                names = _listed(_column_names(fitted.without_room))
+                names = _listed(_names(fitted.without_room, data))
                 notes.append(f"No room for {names}; --output writes all columns.")
-            yield self.text(title(table.subject, fitted.columns), style="bold")
+            yield self.text(data.title(fitted.names), style="bold")
             yield _indented(self.grid(fitted))
         for note in notes:
             yield _indented(self.text(note, style="dim"))
@@ -199,13 +194,13 @@ class _Screen:
         grid = Table(
             box=ASCII_HEAD if self.ascii_only else SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
         )
-        for name in fitted.columns:
-            side: JustifyMethod = "right" if is_numeric_column(fitted.frame, name) else "left"
-            if name == fitted.wrapped:
-                grid.add_column(two_line_heading(name), max_width=fitted.wrapped_width)
+        for column in fitted.columns:
+            side: JustifyMethod = "right" if is_numeric_column(fitted.table.frame, column.name) else "left"
+            if column.width and column.unit != "formula":
+                grid.add_column(two_line_heading(column), max_width=fitted.widths[column.name])
             else:
-                grid.add_column(two_line_heading(name), justify=side, no_wrap=True, overflow="fold")
-        rows = list(zip(*(fitted.texts[name].tolist() for name in fitted.columns), strict=True))
+                grid.add_column(two_line_heading(column), justify=side, no_wrap=True, overflow="fold")
+        rows = list(zip(*(fitted.texts[name].tolist() for name in fitted.names), strict=True))
         for number, row in enumerate(rows):
             last = number >= len(rows) - 2 and row[0] in TOTALS
             if last and number:
@@ -218,17 +213,16 @@ def _indented(block: RenderableType) -> RenderableType:
     return Padding(block, (0, 0, 0, INDENT))
 
 
-def _column_names(columns: Sequence[str]) -> list[str]:
+def _names(columns: Sequence[Column], table: Data) -> list[str]:
     """What columns that are not shown are called: a figure once, also where its share or its change is missing too."""
     names: dict[str, None] = {}
+    missing = {column.name for column in columns}
     for column in columns:
-        figure, _, ending = column.rpartition("_")
-        if ending in BEFORE_AND_AFTER or (ending == "share" and figure in columns):
-            names[heading(figure)] = None
-        elif ending == "share" and heading(column) == "share":
-            names[f"share of {heading(figure)}"] = None
+        if column.of and (column.of in missing or column.heading == "share"):
+            of = table.column(column.of).label
+            names[of if column.of in missing else f"share of {of}"] = None
         else:
-            names[heading(column).replace(",", "")] = None
+            names[column.label] = None
     return list(names)
 
 
@@ -242,12 +236,16 @@ def _styled(text: str) -> Text:
     return Text(text, style="dim" if quiet else "yellow" if text.startswith(("≥", ">=", "unknown", "partial")) else "")
 
 
-def as_tree(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table of modules with each name's last part only, set under its parent."""
-    depths = frame["depth"].tolist()
+def as_tree(table: Data) -> Data:
+    """The table with each name's last part only, set under its parent, where it says how deep its rows are."""
+    depth_column = table.of_unit("depth")
+    if depth_column is None:
+        return table
+    first = table.columns[0].name
+    depths = table[depth_column.name].tolist()
     open_levels: list[bool] = []
     names = []
-    for number, (depth, name) in enumerate(zip(depths, frame["module"].tolist(), strict=True)):
+    for number, (depth, name) in enumerate(zip(depths, table[first].tolist(), strict=True)):
         later = next((other for other in depths[number + 1 :] if other <= depth), -1)
         has_sibling = later == depth
         del open_levels[depth:]
@@ -255,4 +253,4 @@ def as_tree(frame: pd.DataFrame) -> pd.DataFrame:
         guides = "".join("│  " if level else "   " for level in open_levels[1:-1])
         branch = ("├─ " if has_sibling else "└─ ") if depth else ""
         names.append(guides + branch + (name.rpartition(".")[2] if depth else name))
-    return frame.assign(module=pd.Series(names, index=frame.index, dtype="object"))
+    return table.with_values(first, names)

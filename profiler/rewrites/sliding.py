@@ -11,18 +11,18 @@ from typing import Any
 
 import pandas as pd
 
+from profiler.analysis.rewriting import changed_figures
 from profiler.errors import ProfilerError
 from profiler.opcount import COUNT_COLUMNS
 from profiler.profiles import Profile
 from profiler.records import ROOT, show_shape, show_shapes
 from profiler.schema import make_table
-from profiler.tables import SHARED_FIGURES
 
 CHANGED_COLUMNS = (
     "layer",
     "type_before",
     "type_after",
-    *(f"{figure}_{ending}" for figure in SHARED_FIGURES for ending in ("before", "after", "saved")),
+    *(f"{figure}_{ending}" for figure in changed_figures() for ending in ("before", "after", "saved")),
 )
 
 SLIDING_FIGURES = ("multiplies", "flops")
@@ -138,7 +138,7 @@ def _totals(profile: Profile) -> Figures:
 
 def _before_and_after(old: Figures, new: Figures) -> list[int | None]:
     cells: list[int | None] = []
-    for name in SHARED_FIGURES:
+    for name in changed_figures():
         was, now = old.get(name, 0), new.get(name, 0)
         cells += [was, now, None if was is None or now is None else was - now]
     return cells

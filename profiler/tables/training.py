@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import pandas as pd
-
+from profiler.columns import FIRST, Column
+from profiler.measures import HEADLINE, find_measure
 from profiler.opcount import ZERO, OpCount, Term
-from profiler.records import EXCLUDED, ROOT, OpCall, Trace
-from profiler.schema import make_table
+from profiler.records import EXCLUDED, ROOT, OpCall
+from profiler.schema import Table
+from profiler.tabulate import Work
 
 PARTS = ("forward", "recompute", "input_gradient", "weight_gradient", "optimizer")
 """The parts of a training step, in the order of the table."""
 
-TRAINING_COLUMNS = (
-    "layer",
-    "type",
-    *(f"{part}_macs" for part in PARTS[:-1]),
-    "backward_forward_ratio",
-    *(f"{part}_flops" for part in PARTS),
+COLUMNS = (
+    Column("layer", "name", FIRST),
+    Column("type"),
+    *(Column(f"{part}_macs", "count", heading=f"{part.replace('_', ' ')} MACs") for part in PARTS[:-1]),
+    Column("backward_forward_ratio", "ratio"),
+    *(Column(f"{part}_flops", "count", heading=f"{part.replace('_', ' ')} FLOPs") for part in PARTS),
 )
+
+SUBJECT = "Training: forward, recompute, gradients for inputs and for weights, optimizer"
 
 OF_WEIGHTS = ("weight gradient", "bias gradient")
 """What the rules of operators that give several gradients at once call those of parameters."""
@@ -65,11 +68,12 @@ class _Split:
         ]
 
 
-def training_table(trace: Trace) -> pd.DataFrame:
+def table(work: Work) -> Table:
     """One row for each module that did arithmetic itself, and a row ``total`` after them.
 
     ``backward_forward_ratio`` is that of the MACs, without what was recomputed: 2 where both gradients are needed.
     """
+    trace = work.trace
     types = {record.name: record.type for record in trace.modules}
     calls: dict[str, list[OpCall]] = {}
     for call in trace.calls:
@@ -87,4 +91,16 @@ def training_table(trace: Trace) -> pd.DataFrame:
         left_out = _Split()
         left_out.add(trace.excluded.calls)
         rows.append([EXCLUDED, "", *left_out.row()])
-    return make_table(TRAINING_COLUMNS, rows)
+    return Table.of("training", SUBJECT, COLUMNS, rows)
+
+
+def step(whole: Table) -> Table:
+    """The parts of the whole step that cost something, from the table of its layers."""
+    total = next(row for row in reversed(whole.records()) if row["layer"] == "total")
+    columns = (Column("part", priority=FIRST), *(find_measure(name).column() for name in ("macs", HEADLINE)))
+    rows = [
+        (part.replace("_", " "), total.get(f"{part}_macs", 0), total[f"{part}_flops"])
+        for part in PARTS
+        if total[f"{part}_flops"]
+    ]
+    return Table.of("training", SUBJECT, columns, rows)

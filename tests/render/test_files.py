@@ -11,12 +11,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from profiler import catalog
+from profiler.columns import Column
 from profiler.errors import ProfilerError
 from profiler.formatting import format_table
-from profiler.profiles import TABLES, Profile, load_profile
-from profiler.render import FORMATS, comparison_report, profile_report, render_files, renderer
+from profiler.profiles import Profile, load_profile
+from profiler.render import comparison_report, find_format, profile_report, render_files
 from profiler.render.formats.csv import csv_text
 from profiler.render.formats.markdown import escape, markdown_table
+from profiler.render.report import ReportTable
+from profiler.schema import Table
 from tests import sample_profiles as nets
 from tests.render.samples import REPORTS, checked, doubtful
 
@@ -27,21 +31,21 @@ def split(line: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", REPORTS)
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", catalog.formats())
 def test_every_format_renders_every_report(name: str, format: str) -> None:
     """Each file has text, ends in one newline and has no carriage returns; rendering twice gives the same."""
-    files = FORMATS[format](REPORTS[name])
+    files = find_format(format)(REPORTS[name])
     assert files
     for text in files.values():
         assert text.endswith("\n")
         assert "\r" not in text
-    assert files == FORMATS[format](REPORTS[name])
+    assert files == find_format(format)(REPORTS[name])
 
 
 def test_file_names() -> None:
     """One file a table in CSV and Markdown, the summary, the profile."""
     files = render_files(REPORTS["alexnet"], ["csv", "markdown", "json"])
-    tables = [f"{name}.{end}" for end in ("csv", "md") for name in TABLES if name != "training"]
+    tables = [f"{name}.{end}" for end in ("csv", "md") for name in catalog.tables() if name != "training"]
     assert sorted(files) == sorted([*tables, "summary.md", "profile.json"])
 
 
@@ -49,14 +53,6 @@ def test_unknown_format() -> None:
     """A format that is not there is refused with those that are."""
     with pytest.raises(ProfilerError, match=r"'xml'.*csv, "):
         render_files(REPORTS["alexnet"], ["xml"])
-
-
-def test_a_format_is_registered_once() -> None:
-    """A second renderer of the same name is an error, and the first one stays."""
-    before = dict(FORMATS)
-    with pytest.raises(ProfilerError, match="'csv' is registered already"):
-        renderer("csv")(lambda report: {})
-    assert before == FORMATS
 
 
 @pytest.mark.parametrize("profile", [checked(nets.alexnet()), doubtful(), nets.wide(2**70), nets.nothing()])
@@ -75,7 +71,7 @@ def test_csv_reads_back(profile: Profile) -> None:
 
 def test_csv_is_plain() -> None:
     """Integers are plain digits and shares fractions with every digit."""
-    lines = FORMATS["csv"](REPORTS["alexnet"])["shares.csv"].splitlines()
+    lines = find_format("csv")(REPORTS["alexnet"])["shares.csv"].splitlines()
     assert lines[1].startswith("conv,5,2469696,0.04042000077249347,655566528,0.9179180935542394,")
     assert lines[-1] == "total,21,61100840,1.0,714188480,1.0,714188480,1.0,714188480,1.0,1428386176,1.0"
 
@@ -87,25 +83,25 @@ def test_unknown_is_an_empty_csv_cell() -> None:
 
 
 @pytest.mark.parametrize("table", REPORTS["alexnet"].tables + REPORTS["partial"].tables, ids=lambda table: table.name)
-def test_markdown_has_the_tables_cells(table: object) -> None:
+def test_markdown_has_the_tables_cells(table: ReportTable) -> None:
     """Each row of the pipe table holds the formatted row, whatever is escaped or set as code."""
-    frame = table.frame  # type: ignore[attr-defined]
-    lines = markdown_table(frame).splitlines()
+    lines = markdown_table(table.table).splitlines()
     rows = [[re.sub(r"\\(.)", r"\1", cell.strip("`")) for cell in split(line)] for line in lines[2:]]
-    assert rows == format_table(frame).to_numpy().tolist()
+    assert rows == format_table(table.table).to_numpy().tolist()
 
 
 def test_markdown_aligns_figures_right() -> None:
     """Figures are set to the right, names to the left."""
-    marks = split(markdown_table(nets.small().shares).splitlines()[1])
+    marks = split(markdown_table(nets.small().tabulated("shares")).splitlines()[1])
     assert [mark[0] == ":" for mark in marks] == [True] + [False] * 11
     assert [mark[-1] == ":" for mark in marks] == [False] + [True] * 11
 
 
 def test_markdown_escapes() -> None:
     """A pipe in a name or a shape does not end its cell, and a name is not taken for markup or a number."""
-    frame = pd.DataFrame({"layer": ["a|b", "1e5"], "input_shape": ["2×3 | 4×5", "*_x_* <b>"]})
-    lines = markdown_table(frame).splitlines()
+    columns = (Column("layer", "name"), Column("input_shape", "shape"))
+    table = Table.of("layers", "Layers", columns, [("a|b", "2×3 | 4×5"), ("1e5", "*_x_* <b>")])
+    lines = markdown_table(table).splitlines()
     assert split(lines[2]) == ["`a\\|b`", "2×3 \\| 4×5"]
     assert split(lines[3]) == ["`1e5`", "\\*\\_x\\_\\* \\<b>"]
     assert escape("in_features <0.01 %\nnext") == "in_features <0.01 % next"
@@ -114,20 +110,20 @@ def test_markdown_escapes() -> None:
 @pytest.mark.parametrize("name", REPORTS)
 def test_macs_are_never_called_flops(name: str) -> None:
     """No heading or sentence joins the two words as one figure."""
-    text = "\n".join(FORMATS["markdown"](REPORTS[name]).values())
+    text = "\n".join(find_format("markdown")(REPORTS[name]).values())
     assert not re.search(r"MACs? ?\(FLOPs|FLOPs? ?\(MACs|MACs/FLOPs|FLOPs/MACs", text)
 
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_summary(name: str, golden: Callable[[str, str], None]) -> None:
     """The whole summary, as a person has looked at it."""
-    golden(f"render/{name}/summary.md", FORMATS["markdown"](REPORTS[name])["summary.md"])
+    golden(f"render/{name}/summary.md", find_format("markdown")(REPORTS[name])["summary.md"])
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", catalog.formats())
 def test_files_of_a_partial_profile(format: str, golden: Callable[[str, str], None]) -> None:
     """Every file of a small profile that has all there can be: unknowns, differences, idle modules."""
-    for file, text in FORMATS[format](REPORTS["partial"]).items():
+    for file, text in find_format(format)(REPORTS["partial"]).items():
         golden(f"render/partial/{file}", text)
 
 
@@ -135,15 +131,15 @@ def test_json_is_the_saved_profile(tmp_path: Path) -> None:
     """profile.json, loaded, gives equal tables."""
     profile = doubtful()
     path = tmp_path / "profile.json"
-    path.write_text(FORMATS["json"](profile_report(profile))["profile.json"], encoding="utf-8")
+    path.write_text(find_format("json")(profile_report(profile))["profile.json"], encoding="utf-8")
     back = load_profile(path)
-    for name in TABLES:
+    for name in catalog.tables():
         pd.testing.assert_frame_equal(back.table(name), profile.table(name))
 
 
 def test_json_of_a_comparison() -> None:
     """A comparison is a list of rows; what is missing is null."""
-    (text,) = FORMATS["json"](comparison_report([nets.nothing(), nets.small()])).values()
+    (text,) = find_format("json")(comparison_report([nets.nothing(), nets.small()])).values()
     rows = json.loads(text)
     assert [row["network"] for row in rows] == ["nothing", "small"]
     assert rows[1]["macs"] == 5_328

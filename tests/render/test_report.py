@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from profiler import catalog
 from profiler.errors import ProfilerError
-from profiler.profiles import TABLES
 from profiler.render import Report, ReportTable, comparison_report, crosscheck_report, profile_report
-from profiler.render.headings import title
 from profiler.render.report import ROWS_SHOWN, WHOLE_NETWORK, conv_against_linear
 from tests import sample_profiles as nets
 from tests.render.samples import checked, doubtful
@@ -39,7 +38,7 @@ def test_no_lesson_without_both() -> None:
 
 def test_tables_are_those_asked_for() -> None:
     """By default all that there is something for; else those named; the shares come first."""
-    inference = [name for name in TABLES if name != "training"]
+    inference = [name for name in catalog.tables() if name != "training"]
     every = [name for name in inference if name != "crosscheck"]
     assert [table.name for table in profile_report(nets.small()).tables] == every
     assert [table.name for table in profile_report(checked(nets.small())).tables] == inference
@@ -197,6 +196,7 @@ def test_comparison_report() -> None:
 
 def test_titles_name_the_figures() -> None:
     """A heading lists the figures of its columns, MACs and FLOPs by their own names."""
-    assert title("Layers", ["layer", "macs", "flops_total"]) == "Layers: MACs and FLOPs"
-    assert title("Layers", ["layer", "macs"]) == "Layers: MACs"
-    assert title("Layers", ["layer"]) == "Layers"
+    modules = nets.small().tabulated("modules")
+    assert modules.title(["module", "macs", "flops_total"]) == "Modules: MACs and FLOPs"
+    assert modules.title(["module", "macs", "macs_total"]) == "Modules: MACs"
+    assert modules.title(["module"]) == "Modules"

@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from profiler.records import Mode, Trace
-from profiler.tables import parameters_table, shares_table
+from profiler.tables import parameters, shares
+from profiler.tabulate import Work
 from profiler.traces import trace
 from profiler.views import apply_views
 from tests.museum import LARGE, MUSEUM
@@ -112,10 +113,11 @@ def test_embeddings_of_a_language_model(tied: bool, mode: Mode) -> None:
     result = trace(Model(tied), WORDS, mode)
     expected = {"words.weight": "linear" if tied else "embedding", "places.weight": "embedding"}
     assert kinds(result) == expected | ({} if tied else {"head.weight": "linear"})
-    assert dict(zip(*(parameters_table(result)[key] for key in ("parameter", "kind")), strict=True)) == kinds(result)
-    shares = shares_table(result).set_index("kind")["parameters"]
-    assert shares["embedding"] == 5 * 8 + (0 if tied else 10 * 8)
-    assert shares["linear"] == 10 * 8
+    table = parameters.table(Work(result))
+    assert dict(zip(table["parameter"], table["kind"], strict=True)) == kinds(result)
+    by_kind = shares.table(Work(result)).frame.set_index("kind")["parameters"]
+    assert by_kind["embedding"] == 5 * 8 + (0 if tied else 10 * 8)
+    assert by_kind["linear"] == 10 * 8
 
 
 @pytest.mark.parametrize("mode", MODES)

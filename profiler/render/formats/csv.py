@@ -9,12 +9,10 @@ from typing import Any
 import pandas as pd
 
 from profiler.formatting import is_missing
-from profiler.render.formats import renderer
 from profiler.render.report import Report
 
 
-@renderer("csv")
-def render_csv(report: Report) -> dict[str, str]:
+def render(report: Report) -> dict[str, str]:
     """``{table}.csv`` for each table, whole; lines end in ``\\n``."""
     return {f"{table.name}.csv": csv_text(table.frame) for table in report.tables}
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 
 from profiler.formatting import is_missing
-from profiler.render.formats import renderer
 from profiler.render.report import Report
 
 
-@renderer("json")
-def render_json(report: Report) -> dict[str, str]:
+def render(report: Report) -> dict[str, str]:
     """``profile.json``, which ``load_profile`` reads back; ``{table}.json`` where the report is about several."""
     if report.profile is not None:
         return {"profile.json": report.profile.to_json()}

@@ -5,20 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-import pandas as pd
 from tabulate import tabulate
 
+from profiler.columns import SUMMARIES
 from profiler.formatting import format_table, is_numeric_column
 from profiler.printable import visible
-from profiler.render.formats import renderer
-from profiler.render.headings import heading, title
 from profiler.render.report import TOTALS, Fact, Note, Report, ReportTable
-
-NAMES = ("layer", "module", "op", "parameter", "names", "modules", "network")
-"""The columns of identifiers, which are set as code."""
-
-LEFT_TO_THE_FILE = {"layers": ("type",), "modules": ("depth",)}
-"""The columns that a summary leaves out."""
+from profiler.schema import Table
 
 SPECIAL = re.compile(
     r"""
@@ -36,8 +29,7 @@ NUMBERED = re.compile(r"^(\d+)([.)])(?=\s|$)")
 """What would begin a numbered list."""
 
 
-@renderer("markdown")
-def render_markdown(report: Report) -> dict[str, str]:
+def render(report: Report) -> dict[str, str]:
     """``{table}.md`` for each table, whole, and ``summary.md``."""
     files = {f"{table.name}.md": _table_file(report, table) for table in report.tables}
     return {**files, "summary.md": summary(report)}
@@ -52,26 +44,30 @@ def summary(report: Report) -> str:
     blocks += [_note(note) for note in report.notes if note.kind != "warning"]
     for table in report.tables:
         if table.shown is not None or table.notes:
-            blocks.append(f"## {escape(title(table.subject, [] if table.shown is None else table.shown.columns))}")
+            blocks.append(f"## {escape(table.table.title(()) if table.shown is None else _title(table.shown))}")
         if table.shown is not None:
-            left = list(LEFT_TO_THE_FILE.get(table.name, ()))
-            blocks.append(markdown_table(table.shown.drop(columns=left)))
+            left = [column.name for column in table.shown.columns if column.priority >= SUMMARIES]
+            blocks.append(markdown_table(table.shown.without(left)))
         if table.notes:
             blocks.append("\n".join(f"- {escape(note)}" for note in table.notes))
     return "\n\n".join(blocks) + "\n"
 
 
-def markdown_table(frame: pd.DataFrame) -> str:
+def _title(table: Table) -> str:
+    return table.title(list(table))
+
+
+def markdown_table(table: Table) -> str:
     """The table as a pipe table: figures with thousands separators set to the right, identifiers as code."""
-    texts = format_table(frame)
-    numeric = [is_numeric_column(frame, name) for name in frame.columns]
-    codes = [name in NAMES and not number for name, number in zip(frame.columns, numeric, strict=True)]
+    texts = format_table(table)
+    numeric = [is_numeric_column(table.frame, name) for name in table]
+    codes = [column.unit == "name" for column in table.columns]
     rows = [
         [_code(text) if code else escape(text) for text, code in zip(row, codes, strict=True)]
-        for row in zip(*(texts[name].tolist() for name in texts.columns), strict=True)
+        for row in zip(*(texts[name].tolist() for name in table), strict=True)
     ]
     aligned = ["right" if number else "left" for number in numeric]
-    headings = [escape(heading(name)) for name in frame.columns]
+    headings = [escape(column.heading) for column in table.columns]
     return tabulate(rows, headings, tablefmt="pipe", disable_numparse=True, colalign=aligned if rows else None)
 
 
@@ -88,9 +84,9 @@ def _code(text: str) -> str:
 
 
 def _table_file(report: Report, table: ReportTable) -> str:
-    blocks = [f"# {escape(report.title)} · {escape(title(table.subject, table.frame.columns))}"]
+    blocks = [f"# {escape(report.title)} · {escape(_title(table.table))}"]
     blocks += [f"> **Note.** {escape(note.text)}" for note in report.notes if note.kind == "warning"]
-    blocks.append(markdown_table(table.frame) if len(table.frame) else "None.")
+    blocks.append(markdown_table(table.table) if len(table.table) else "None.")
     return "\n\n".join(blocks) + "\n"
 
 

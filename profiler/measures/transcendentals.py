@@ -1,0 +1,11 @@
+"""The number of transcendentals."""
+
+from profiler.measures import Measure
+
+MEASURE = Measure(
+    "transcendentals",
+    "transcendentals",
+    "square roots, exponentials, logarithms, sines and their like",
+    lambda call: call.count.transcendentals,
+    priority=29,
+)

@@ -1,0 +1,98 @@
+"""What each module that ran operations did itself, in the order in which they first ran."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from profiler.columns import FIRST, HEADLINE, SUMMARIES, Column
+from profiler.opcount import Term
+from profiler.records import EXCLUDED, ROOT, ModuleRecord, OpCall, show_shapes
+from profiler.schema import Table
+from profiler.tabulate import Grouping, Work, calls_of_excluded, left_out, tabulate
+
+FORMULA_LEAST = 24
+"""How many cells of a formula are shown at least; with fewer it is left out."""
+
+GROUPING = Grouping(
+    "layers",
+    "Layers",
+    first=(
+        Column("layer", "name", FIRST),
+        Column("type", priority=SUMMARIES, meaning="class of the module"),
+        Column("kind", priority=3, meaning="kind of the costliest work that it does"),
+        Column("calls", "count", 27, meaning="how often it ran"),
+        Column("input_shape", "shape", 30),
+        Column("output_shape", "shape", 23),
+    ),
+    behind_flops=(Column("formula", "formula", 5, width=FORMULA_LEAST, meaning="what the calls cost"),),
+    last=(Column("status", "status", HEADLINE + 1, meaning="partial where work has no rule or was not seen"),),
+)
+
+TERMS_SHOWN = 8
+"""How many different terms a layer's formula shows before the rest is only counted."""
+
+
+def table(work: Work) -> Table:
+    """One row for each module that ran operations itself; what is excluded has a last row."""
+    trace = work.trace
+    modules = {record.name: record for record in trace.modules}
+    groups = [group for name, group in work.by_module().items() if name in work.kinds]
+    for group in groups:
+        name = group.calls[0].module
+        record = modules.get(name, ModuleRecord(name, "", 0))
+        group.cells = {
+            "layer": name or ROOT,
+            "type": record.type,
+            "kind": work.kinds[name],
+            "calls": record.calls,
+            "input_shape": _show_calls(record.input_shapes),
+            "output_shape": _show_calls(record.output_shapes),
+            "formula": formula(group.calls),
+            "status": group.status,
+        }
+    if trace.excluded is not None:
+        rest = left_out(trace, layer=EXCLUDED, kind="excluded", calls=calls_of_excluded(trace))
+        rest.cells |= {**dict.fromkeys(("type", "input_shape", "output_shape", "formula"), ""), "status": rest.status}
+        groups.append(rest)
+    return tabulate(GROUPING, groups, work)
+
+
+def _show_calls(shapes: tuple[tuple[tuple[int, ...], ...], ...]) -> str:
+    """The shapes of a module's tensors; those of calls that differ are set apart by a bar."""
+    return " | ".join(show_shapes(call) for call in shapes)
+
+
+def formula(calls: Iterable[OpCall]) -> str:
+    """What the calls cost, as one would write it by hand.
+
+    The product of a contraction stands for its macs, without the adds of a bias.  Work on equally many results is
+    put together within a call, and equal terms of several calls are collected.
+    """
+    texts: dict[str, int] = {}
+    hidden = 0
+    for call in calls:
+        for term in _terms_shown(call):
+            if term.formula in texts or len(texts) < TERMS_SHOWN:
+                texts[term.formula] = texts.get(term.formula, 0) + 1
+            else:
+                hidden += 1
+    parts = [text if times == 1 else f"{times} × [{text}]" for text, times in texts.items()]
+    return " + ".join(parts) + (f" + … ({hidden} more)" if hidden else "")
+
+
+def _terms_shown(call: OpCall) -> list[Term]:
+    contracts = any(term.contracted for term in call.terms)
+    shown: list[Term] = []
+    together: dict[tuple[int, ...], int] = {}
+    for term in call.terms:
+        if not term.one or (contracts and term.what == "bias"):
+            continue
+        if term.contracted or term.how_many not in together:
+            if not term.contracted:
+                together[term.how_many] = len(shown)
+            shown.append(term)
+        else:
+            place = together[term.how_many]
+            shown[place] = replace(shown[place], one=shown[place].one + term.one)
+    return shown

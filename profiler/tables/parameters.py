@@ -1,0 +1,46 @@
+"""The parameters of a network, shared ones once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from profiler.columns import FIRST, Column
+from profiler.records import EXCLUDED, ROOT, show_shape
+from profiler.schema import Table
+from profiler.tabulate import Work
+
+COLUMNS = (
+    Column("parameter", "name", FIRST),
+    Column("module", "name", 3),
+    Column("kind", priority=4, meaning="kind of the costliest operation that reads it"),
+    Column("shape", "shape", 5),
+    Column("dtype", priority=6),
+    Column("parameters", "count", 1, figure="parameters", meaning="how many elements it has"),
+    Column("bytes", "bytes", 2, figure="bytes"),
+    Column("trainable", "flag", 7, meaning="whether it requires a gradient"),
+    Column("names", "name", 8, width=20, meaning="every name that reaches it"),
+)
+
+
+def table(work: Work) -> Table:
+    """One row for each parameter, however many names it has; buffers are not in it."""
+    rows: list[tuple[Any, ...]] = [
+        (
+            record.names[0],
+            record.module or ROOT,
+            record.use,
+            show_shape(record.shape),
+            record.dtype,
+            record.size,
+            record.bytes,
+            record.trainable,
+            "; ".join(record.names),
+        )
+        for record in work.trace.parameters
+        if not record.buffer
+    ]
+    if work.trace.excluded is not None:
+        held = [record for record in work.trace.excluded.parameters if not record.buffer]
+        size, stored = sum(record.size for record in held), sum(record.bytes for record in held)
+        rows.append((EXCLUDED, "", "excluded", "", "", size, stored, None, f"{len(held)} parameters"))
+    return Table.of("parameters", "Parameters, shared ones once", COLUMNS, rows)

@@ -1,0 +1,38 @@
+"""Layers, parameters and counts by kind of work, each with its share of the whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from profiler.columns import FIRST, Column
+from profiler.records import KINDS
+from profiler.schema import Table
+from profiler.tabulate import Group, Grouping, Work, grouped, left_out, tabulate
+
+GROUPING = Grouping(
+    "shares", "Shares by kind of work", first=(Column("kind", priority=FIRST), Column("layers", "count", 10))
+)
+
+
+def table(work: Work) -> Table:
+    """One row for each kind of work, and a row ``total`` after them; shares are fractions of one.
+
+    What was excluded is not in the total and stands behind it, in a last row ``excluded`` of its own.
+    """
+    trace = work.trace
+    layers = Counter(work.kinds.values())
+    groups = grouped(trace.calls, lambda call: call.kind)
+    for record in trace.parameters:
+        if not record.buffer:
+            groups.setdefault(record.use, Group()).parameters.append(record)
+    rows = [groups[kind] for kind in KINDS if kind in groups]
+    for kind, group in groups.items():
+        group.cells = {"kind": kind, "layers": layers[kind]}
+        group.known = kind != "uncounted"
+    rows.append(Group({"kind": "total", "layers": layers.total()}, parts=[work.whole], known=True))
+    if trace.excluded is not None:
+        working = {call.module for call in trace.excluded.calls if call.module}
+        rest = left_out(trace, kind="excluded", layers=len(working))
+        rest.known = True
+        rows.append(rest)
+    return tabulate(GROUPING, rows, work)

@@ -1,0 +1,42 @@
+"""The operations without a rule."""
+
+from __future__ import annotations
+
+from profiler.columns import FIRST, Column
+from profiler.measures import HEADLINE
+from profiler.records import ROOT, OpCall
+from profiler.schema import Table
+from profiler.tabulate import Work, grouped
+
+COLUMNS = (
+    Column("op", "name", FIRST),
+    Column("calls", "count", 1),
+    Column("elements", "count", 2, meaning="elements of the tensors that it touched"),
+    Column("bound", "count", 9, meaning="FLOPs of a dense contraction of its tensors"),
+    Column("bound_share", "share", 9, of="bound", meaning="part of the bound and all that was counted together"),
+    Column("modules", "name", 10, width=20, meaning="the modules that ran it"),
+)
+
+
+def table(work: Work) -> Table:
+    """The operations without a rule: calls, elements of the tensors they touched, and the modules that ran them.
+
+    ``bound`` says what they could be worth: the FLOPs of a dense contraction that multiplies and adds each element
+    of the largest operand into each result.  No linear operation costs more; one that iterates could.
+    ``bound_share`` is its part of the bound and all that was counted together.
+    """
+    unknown = [call for call in work.trace.calls if call.status == "uncounted"]
+    counted = work.figure(HEADLINE)
+    rows = []
+    for op, group in sorted(grouped(unknown, lambda call: call.op).items()):
+        elements = sum(spec.size for call in group.calls for spec in (*call.inputs, *call.outputs))
+        bound = sum(map(_dense_bound, group.calls))
+        names = dict.fromkeys(call.module or ROOT for call in group.calls)
+        share = bound / (bound + counted) if bound else 0.0
+        rows.append((op, len(group.calls), elements, bound, share, "; ".join(names)))
+    return Table.of("uncounted", "Not counted: operations without a rule", COLUMNS, rows)
+
+
+def _dense_bound(call: OpCall) -> int:
+    """2 FLOPs for each pair of a result and an element of the largest operand."""
+    return 2 * sum(spec.size for spec in call.outputs) * max((spec.size for spec in call.inputs), default=1)
