@@ -30,6 +30,8 @@ LOOKUPS = frozenset(
 
 Shape = tuple[int, ...]
 
+NO_VALUES = "the values of a tensor are known in a real run only, to a rule that names it in its reads"
+
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
@@ -69,10 +71,10 @@ class TensorSpec:
     def values(self) -> Any:
         """The numbers in a real tensor as nested lists, for a rule whose cost depends on them.
 
-        Raises DataDependentError where there are none, as on the meta device, and for a rule that does not say by
-        ``reads`` that it asks for them.
+        Raises DataDependentError where there are none, as on the meta device, and for a rule that does not name the
+        argument in its ``reads``.
         """
-        raise DataDependentError("the values of a tensor are known in a real run only")
+        raise DataDependentError(NO_VALUES)
 
     @property
     def positions(self) -> tuple[Shape, ...]:
@@ -129,7 +131,7 @@ class DetailedSpec(TensorSpec):
     @property
     def values(self) -> Any:
         if self.numbers is None:
-            raise DataDependentError("the values of a tensor are known in a real run only")
+            raise DataDependentError(NO_VALUES)
         return self.numbers.nested
 
     @property

@@ -33,14 +33,15 @@ KindRule = Callable[..., str]
 class Entry:
     """What is known of one operation.  ``cost`` is ``None`` for one that is known to be free.
 
-    ``reads`` names the arguments, or ``out``, of which the rule asks for the values.
+    ``reads`` names the arguments, or ``out``, of which the rule asks for the values; where it is missing, it may ask
+    for those of all integers.
     """
 
     op: str
     kind: str | KindRule | None
     cost: CostRule | None
     integers: bool = False
-    reads: tuple[str, ...] = ()
+    reads: tuple[str, ...] | None = ()
 
     def apply(self, *args: Any, out: Any, **kwargs: Any) -> tuple[str, tuple[Term, ...]]:
         """The kind and the terms of one call; without a kind, contractions are ``matmul``, any other elementwise."""
@@ -54,6 +55,9 @@ class Entry:
             return "matmul" if any(term.contracted for term in terms) else "elementwise", terms
         return self.kind if isinstance(self.kind, str) else self.kind(*args, out=out, **kwargs), terms
 
+
+INTEGERS: frozenset[int | str] = frozenset({"integers"})
+"""In place of names: a rule may ask for the values of all arguments that are integers or truth values."""
 
 _REPLACED: ContextVar[Mapping[str, Entry]] = ContextVar("rules replaced", default=MappingProxyType({}))
 """What :func:`rules_replaced` put in the place of registered entries, in this thread (or task) only."""
@@ -94,11 +98,14 @@ class Registry:
     def read_by(self, op: str) -> frozenset[int | str]:
         """Of which arguments of ``op`` the values are asked for: their places, their names, and ``out``.
 
-        Of results that are integers or truth values, if ``out`` is among them.
+        Of results that are integers or truth values, if ``out`` is among them.  ``INTEGERS`` alone stands for all that
+        are integers or truth values.
         """
         entry = self.find(op)
-        if entry is None or not entry.reads or entry.cost is None:
+        if entry is None or entry.cost is None or entry.reads == ():
             return frozenset()
+        if entry.reads is None:
+            return INTEGERS
         places = {name: place for place, name in enumerate(inspect.signature(entry.cost).parameters)}
         return frozenset((*entry.reads, *(places[name] for name in entry.reads if name != "out")))
 
@@ -137,7 +144,7 @@ def rule(
     *ops: str,
     kind: str | KindRule | None = None,
     integers: bool = False,
-    reads: Sequence[str] = (),
+    reads: Sequence[str] | None = None,
     replace: bool = False,
 ) -> Callable[[AnyCostRule], AnyCostRule]:
     """Register the decorated function as the rule of ``ops``, each named with its namespace (``mylib::gated``).
@@ -146,8 +153,9 @@ def rule(
     :class:`~profiler.records.TensorSpec`, and the result (a spec, or a tuple of them) as ``out``; it returns
     terms.  ``kind`` is one of ``KINDS`` or a function of the same arguments; without it, work that contracts is
     ``matmul`` and any other ``elementwise``.  Work on integers and booleans is free unless ``integers`` says that
-    it counts.  ``reads`` names those of the function's parameters whose ``values`` it asks for (lengths, boxes); they
-    are there in a real run, and on meta where they follow from constants.
+    it counts.  ``reads`` names those of the function's parameters whose ``values`` it asks for (lengths, boxes), and
+    ``out`` for results that are integers; without it those of integers and truth values are there.  Values are known in
+    a real run, and on meta where they follow from constants.
 
     An operation that has a rule keeps it, and :class:`~profiler.errors.RuleError` is raised, except that a function
     replaces one of the same module and the same name (a notebook's cell that is run again).  ``replace=True`` puts
@@ -160,9 +168,13 @@ def rule(
             _check_takes_out(op, cost)
             if callable(kind):
                 _check_takes_out(op, kind)
-        _check_reads(ops[0], cost, reads)
+        if isinstance(reads, str):
+            raise RuleError(f"the rule of {ops[0]}: found reads={reads!r}, expected a list of names: reads=[{reads!r}]")
+        own = str(getattr(cost, "__module__", "")).startswith("profiler.rules.")
+        names = (() if own else None) if reads is None else tuple(reads)
+        _check_reads(ops[0], cost, names or ())
         for op in ops:
-            REGISTRY.add(Entry(op, kind, cost, integers, tuple(reads)), replace=replace)
+            REGISTRY.add(Entry(op, kind, cost, integers, names), replace=replace)
         return cost
 
     return register
@@ -193,7 +205,7 @@ def rules_replaced(rules: Mapping[str, CostRule | None]) -> Iterator[None]:
             entries[op] = Entry(op, "movement", None)
             continue
         _check_takes_out(op, cost)
-        entries[op] = _in_place_of(REGISTRY.find(op), Entry(op, None, cost))
+        entries[op] = _in_place_of(REGISTRY.find(op), Entry(op, None, cost, reads=None))
     before = _REPLACED.set(MappingProxyType({**_REPLACED.get(), **entries}))
     try:
         yield
@@ -254,8 +266,6 @@ def _check_takes_out(op: str, function: Any) -> None:
 
 def _check_reads(op: str, function: Any, reads: Sequence[str]) -> None:
     """Raise :class:`RuleError` for a name among ``reads`` that is no parameter of ``function``."""
-    if isinstance(reads, str):
-        raise RuleError(f"the rule of {op}: reads is {reads!r}, expected a list of names, such as reads=[{reads!r}]")
     known = inspect.signature(function).parameters if reads else {}
     for name in reads:
         if name not in known:

@@ -24,7 +24,10 @@ class Operators(Protocol):
         """Whether it is recorded whole, also where it is made of others."""
 
     def read_by(self, op: str) -> frozenset[int | str]:
-        """Of which arguments the values are kept: their places and names, and ``out`` for results that are integers."""
+        """Of which arguments the values are kept: their places and names, and ``out`` for results that are integers.
+
+        ``integers`` alone stands for all arguments that are integers or truth values, as far as they are few.
+        """
 
     def keeps_zeros(self, op: str, operands: int) -> bool:
         """Whether zeros in one of so many tensors that it reads may be in what it makes."""
@@ -94,12 +97,13 @@ class Describer:
         """The arguments of a call; ``names`` are those of the positional ones, ``read`` whose values are kept."""
         types: list[type] = []
         named = []
+        integers = "integers" in read
         for place, value in enumerate(args):
             name = names[place] if place < len(names) else str(place)
-            named.append((name, self.value(value, types, keep=place in read)))
+            named.append((name, self.value(value, types, keep=place in read, integers=integers)))
         for name, value in kwargs.items():
             if name != "out":
-                named.append((name, self.value(value, types, keep=name in read)))
+                named.append((name, self.value(value, types, keep=name in read, integers=integers)))
         return Described(tuple(named), len(args), types)
 
     def result(self, value: Any, types: list[type], *, keep: bool) -> Value:
@@ -110,10 +114,13 @@ class Describer:
             return tuple([self.result(item, types, keep=keep) for item in value])
         return self.value(value, types)
 
-    def value(self, leaf: Any, types: list[type], *, keep: bool = False) -> Value:
-        """One argument, or a result; the types of numbers that could be equal are appended to ``types``."""
+    def value(self, leaf: Any, types: list[type], *, keep: bool = False, integers: bool = False) -> Value:
+        """One argument, or a result; the types of numbers that could be equal are appended to ``types``.
+
+        The values of tensors are kept if ``keep`` says so, and of few ``integers`` likewise.
+        """
         if isinstance(leaf, torch.Tensor):
-            return self.spec(leaf, keep=keep)
+            return self.spec(leaf, keep=keep or (integers and _are_few_integers(leaf)))
         kind = type(leaf)
         if leaf is None or kind is int or kind is str:
             return leaf
@@ -121,7 +128,7 @@ class Describer:
             types.append(kind)
             return leaf
         if isinstance(leaf, (list, tuple)):
-            return tuple([self.value(item, types, keep=keep) for item in leaf])
+            return tuple([self.value(item, types, keep=keep, integers=integers) for item in leaf])
         return self._other(leaf)
 
     def _other(self, leaf: Any) -> Value:
@@ -169,6 +176,14 @@ class Describer:
             numbers=_numbers(real) if keep and real is not None and stored is None else None,
             places=_numbers(_positions(real)) if stored is not None and real is not None else None,
         )
+
+
+FEW = 2**16
+"""Of more integers than this the values are kept only where a rule names them."""
+
+
+def _are_few_integers(tensor: torch.Tensor) -> bool:
+    return not (tensor.is_floating_point() or tensor.is_complex()) and tensor.numel() <= FEW
 
 
 def _parts(tensor: torch.Tensor) -> tuple[Shape, ...] | None:

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 import profiler
+import profiler.traces
 from profiler.errors import RuleError
 from profiler.rules import REGISTRY
 
@@ -244,3 +245,41 @@ def test_what_is_no_term_is_an_error_of_the_rule(given: Any) -> None:
     assert call.op == "aten::relu"
     assert call.reason.startswith("its rule failed on 2×3: TypeError: ")
     assert (profile.status, profile.total.macs) == ("partial", 2 * 3 * 5)
+
+
+@pytest.mark.parametrize(("reads", "there"), [(None, False), (["x"], True), (["n"], False)])
+def test_a_rule_gets_the_values_that_it_names(reads: list[str] | None, there: bool) -> None:
+    """Floating-point values only where they are named; integers always, unless others are named."""
+    seen: list[Any] = []
+
+    def cost(x: Any, n: Any, *, out: Any) -> list[profiler.Term]:
+        for operand in (x, n):
+            try:
+                seen.append(operand.values)
+            except profiler.errors.DataDependentError as error:
+                seen.append(str(error))
+        return [profiler.each(out.shape, "own", multiplies=1)]
+
+    profiler.rule("aten::mul", reads=reads, replace=True)(cost)
+    real = profiler.traces.trace_for_real(Times(), (torch.tensor([0.5, 2.0]), torch.tensor([3, 4])), reason="test")
+    assert real.calls[0].count.multiplies == 2
+    assert (seen[0] == [0.5, 2.0]) == there
+    assert (seen[1] == [3, 4]) == (reads != ["x"])
+    assert there or "to a rule that names it in its reads" in seen[0]
+
+
+class Times(nn.Module):
+    """A floating-point tensor times integers."""
+
+    def forward(self, x: torch.Tensor, n: torch.Tensor) -> torch.Tensor:
+        return x * n
+
+
+def test_names_of_what_a_rule_reads_are_checked() -> None:
+    """One that is no parameter would never be found."""
+    with pytest.raises(
+        RuleError, match="reads names 'boxes', expected one of x, more, out, options"
+    ):
+        profiler.rule(OP, reads=["boxes"])(costs(1))
+    with pytest.raises(RuleError, match=r"found reads='x', expected a list of names: reads=\['x'\]"):
+        profiler.rule(OP, reads="x")(costs(1))
