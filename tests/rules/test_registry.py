@@ -277,9 +277,7 @@ class Times(nn.Module):
 
 def test_names_of_what_a_rule_reads_are_checked() -> None:
     """One that is no parameter would never be found."""
-    with pytest.raises(
-        RuleError, match="reads names 'boxes', expected one of x, more, out, options"
-    ):
+    with pytest.raises(RuleError, match="reads names 'boxes', expected one of x, more, out, options"):
         profiler.rule(OP, reads=["boxes"])(costs(1))
     with pytest.raises(RuleError, match=r"found reads='x', expected a list of names: reads=\['x'\]"):
         profiler.rule(OP, reads="x")(costs(1))
