@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 import pandas as pd
 import pytest
+from click.shell_completion import BashComplete
 from click.testing import CliRunner
 from torch import nn
 
@@ -410,6 +411,20 @@ def test_a_command_is_loaded_when_it_is_called() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.splitlines()[-1] == "[] ['profiler.cli.commands.models']"
+
+
+@pytest.mark.parametrize(
+    ("words", "found"), [("profiler re", {"rewrite", "report"}), ("profiler compare --str", {"--strict"})]
+)
+def test_a_shell_completes_commands_and_options(words: str, found: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As click does it; a wrong command before the cursor is no error there."""
+    number = str(words.count(" "))
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", number)
+    completion = BashComplete(cli, {}, "profiler", "_PROFILER_COMPLETE").complete()
+    assert {line.split(",")[1] for line in completion.splitlines()} == found
+    monkeypatch.setenv("COMP_WORDS", "profiler wrong --str")
+    assert BashComplete(cli, {}, "profiler", "_PROFILER_COMPLETE").complete() is not None
 
 
 def test_a_new_command_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if not name.startswith("-") and name not in catalog.commands():
+        if not (ctx.resilient_parsing or name.startswith("-") or name in catalog.commands()):
             ctx.fail(f"no such command {shown(name)}{did_you_mean(name, catalog.commands())}")
         return super().resolve_command(ctx, args)
 
