@@ -40,7 +40,7 @@ def extension(package: str, name: str, attribute: str) -> Any:
 @functools.cache
 def formats() -> tuple[str, ...]:
     """The file formats that a report is written in."""
-    return names("profiler.render.formats", ("csv", "markdown", "json"))
+    return names("profiler.render.formats", ("csv", "markdown", "json", "summary"))
 
 
 @functools.cache
@@ -79,5 +79,5 @@ def counters() -> tuple[str, ...]:
 @functools.cache
 def commands() -> tuple[str, ...]:
     """The commands, in the order in which a newcomer needs them."""
-    first = ("profile", "compare", "crosscheck", "rewrite", "report", "models", "operators")
+    first = ("profile", "compare", "crosscheck", "rewrite", "report", "reprice", "models", "operators")
     return names("profiler.cli.commands", first, dash=True)

@@ -48,8 +48,8 @@ def price(recording: Recording, registry: Registry) -> Trace:
 def price_again(trace: Trace, registry: Registry) -> Trace:
     """The same calls, none of them excluded, priced by the rules in ``registry``.
 
-    An answer stays what it is where not all that a rule may read was saved: the values that it depends on, and the
-    arguments that earlier versions of the profiler did not save.
+    An answer stays what it is where not all that a rule may read was saved (earlier versions of the profiler saved the
+    tensors alone), and where no rule is registered any more for what had one.
     """
     recording = Recording(
         trace.signatures,
@@ -64,8 +64,11 @@ def price_again(trace: Trace, registry: Registry) -> Trace:
 
 
 def _again(signature: Signature, old: Answer, registry: Registry) -> Answer:
-    new = answer(signature, registry) if signature.whole else old
-    return old if new.data_dependent and not old.data_dependent else new
+    if not signature.whole:
+        return old
+    new = answer(signature, registry)
+    lost = new.data_dependent or new.reason == NO_RULE
+    return old if lost and old.status != "uncounted" else new
 
 
 def answer(signature: Signature, registry: Registry) -> Answer:

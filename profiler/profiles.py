@@ -238,6 +238,20 @@ class Profile:
         """
         return replace(self, trace=leave_out(self.trace, tuple(dict.fromkeys((*self.exclude, *patterns)))))
 
+    def priced_again(self) -> Profile:
+        """The same calls priced by the rules that are registered now, such as those of a newer version.
+
+        An answer stays what it is where the profile does not hold all that a rule may read, and where there is no rule
+        any more for what had one.
+        """
+        from profiler.pricing import price_again  # a profile that is only shown does without the rules
+        from profiler.rules import REGISTRY
+
+        if not self.trace.whole.signatures:
+            return self
+        priced = apply_views(price_again(self.trace.whole, REGISTRY.seen_from_here()), self.views)
+        return replace(self, trace=leave_out(priced, self.exclude))
+
     def __getstate__(self) -> dict[str, Any]:
         """Without the figures, which are known by the identity of calls."""
         return {name: value for name, value in self.__dict__.items() if name not in ("work", "_tables")}
@@ -300,16 +314,17 @@ class Profile:
         return f'<p>{heading}</p><div style="text-align: right; overflow-x: auto">{text}</div>'
 
 
-def load_profile(path: str | Path) -> Profile:
+def load_profile(path: str | Path, *, reprice: bool = False) -> Profile:
     """The profile that :meth:`Profile.save` wrote to ``path``; every table is equal to the saved one's.
 
+    With ``reprice`` its calls are priced by the rules that are registered now; see :meth:`Profile.priced_again`.
     Raises :class:`~profiler.errors.StoredProfileError` where the file cannot be read, is no profile of this schema
     version, or says what cannot be.
     """
     profile = Profile(**read_profile(Path(path)))
     for problem in _underivable(profile):
         raise StoredProfileError(f"{path}: {problem}")
-    return profile
+    return profile.priced_again() if reprice else profile
 
 
 BROKEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)

@@ -53,7 +53,7 @@ def test_a_short_file_is_filled_in_with_defaults(tmp_path: Path) -> None:
     assert config.model.kwargs == {}
     assert config.inputs == (InputSpec(shape=(1, 3, 224, 224)),)
     assert (config.mode, config.dtype, config.crosscheck) == ("inference", "float32", ())
-    assert (config.report.formats, config.report.tables) == (catalog.formats(), catalog.tables())
+    assert (config.report.formats, config.report.tables) == (None, catalog.tables())
 
 
 def test_inputs_may_be_left_to_the_target(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ BAD_CONTENT = [
     ),
     (GOOD + "crosscheck: [fvcor]", "crosscheck.0: found 'fvcor', expected a counter (fvcore, torch, torch-cpu, "),
     (GOOD + "report: {formats: csv}", "report.formats: found 'csv', expected a list"),
-    (GOOD + "report: {formats: [csv, xls]}", "report.formats.1: found 'xls', expected a format (csv, markdown, json)"),
+    (GOOD + "report: {formats: [csv, xls]}", "report.formats.1: found 'xls', expected a format (csv, markdown, json, summary)"),
     (GOOD + "report: {tables: [layer]}", "report.tables.0: found 'layer', expected a table (shares, layers, "),
     ("model: {target: 'a:b'}\ninputs: 1x3", "inputs: found '1x3', expected a list (positional arguments), a mapping"),
     (

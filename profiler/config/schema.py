@@ -80,11 +80,12 @@ class CacheSection(Section):
 
 
 class ReportSection(Section):
-    """What is written: the formats, and the tables in them."""
+    """What is written: the formats, those that a command writes anyway where they are missing, and the tables."""
 
-    formats: Annotated[
-        tuple[Format, ...], BeforeValidator(as_tuple), AfterValidator(at_least_one), AfterValidator(unique)
-    ] = catalog.formats()
+    formats: (
+        Annotated[tuple[Format, ...], BeforeValidator(as_tuple), AfterValidator(at_least_one), AfterValidator(unique)]
+        | None
+    ) = None
     tables: Annotated[
         tuple[Table, ...], BeforeValidator(as_tuple), AfterValidator(at_least_one), AfterValidator(unique)
     ] = catalog.tables()

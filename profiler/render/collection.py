@@ -40,13 +40,13 @@ def collection_files(wanted: Sequence[Wanted], rewritings: Sequence[Report] = ()
         if places.count(place) > 1:
             raise ProfilerError(f"name: {profile.name!r} is taken in the folder of reports; give the network another")
     files = {INDEX: _index(profiles)}
-    for name, text in render_files(comparison_report(profiles), ("csv", "markdown")).items():
+    for name, text in render_files(comparison_report(profiles), ("csv", "summary")).items():
         files[f"{COMPARISON}/{name}"] = text
     for profile, formats, tables in wanted:
         for name, text in render_files(profile_report(profile, tables), tuple(formats)).items():
             files[f"{profile.name}/{name}"] = text
     for report in rewritings:
-        for name, text in render_files(report, ("csv", "markdown")).items():
+        for name, text in render_files(report, ("csv", "summary")).items():
             files[f"{report.title}/rewriting/{name}"] = text
     return files
 

@@ -15,6 +15,7 @@ COLUMNS = (
     Column("bound", "count", 9, meaning="FLOPs of a dense contraction of its tensors"),
     Column("bound_share", "share", 9, of="bound", meaning="part of the bound and all that was counted together"),
     Column("modules", "name", 10, width=20, meaning="the modules that ran it"),
+    Column("reason", "text", 20, width=20, meaning="why it is not counted"),
 )
 
 
@@ -23,7 +24,8 @@ def table(work: Work) -> Table:
 
     ``bound`` says what they could be worth: the FLOPs of a dense contraction that multiplies and adds each element
     of the largest operand into each result.  No linear operation costs more; one that iterates could.
-    ``bound_share`` is its part of the bound and all that was counted together.
+    ``bound_share`` is its part of the bound and all that was counted together.  ``reason`` says why they are not
+    counted: there is no rule, or the rule cannot say, or failed.
     """
     unknown = [call for call in work.trace.calls if call.status == "uncounted"]
     counted = work.figure(HEADLINE)
@@ -33,7 +35,8 @@ def table(work: Work) -> Table:
         bound = sum(map(_dense_bound, group.calls))
         names = dict.fromkeys(call.module or ROOT for call in group.calls)
         share = bound / (bound + counted) if bound else 0.0
-        rows.append((op, len(group.calls), elements, bound, share, "; ".join(names)))
+        reasons = dict.fromkeys(call.reason for call in group.calls if call.reason)
+        rows.append((op, len(group.calls), elements, bound, share, "; ".join(names), "; ".join(reasons)))
     return Table.of("uncounted", "Not counted: operations without a rule", COLUMNS, rows)
 
 

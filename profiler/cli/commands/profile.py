@@ -101,7 +101,7 @@ def _write(output: Path, source: Source, profile: Profile, formats: Sequence[str
 
     wanted = None if source.config is None else source.config.report
     report = profile_report(profile, None if wanted is None else wanted.tables, depth)
-    files = render_files(report, tuple(formats or (catalog.formats() if wanted is None else wanted.formats)))
+    files = render_files(report, tuple(formats or (wanted and wanted.formats) or catalog.formats()))
     # What an earlier run left of a cross-check would not be of this profile.
     stale = () if profile.counters else (f"{profile.name}/crosscheck.csv", f"{profile.name}/crosscheck.md")
     remove_leftovers(output / profile.name)

@@ -1,4 +1,7 @@
-"""Write the tables of several networks, their comparison, and an index page that sums them up."""
+"""Write the tables of several networks, their comparison, and an index page that sums them up.
+
+Of each network, every table is written as CSV, with a summary in Markdown; report.formats in a config asks for others.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from profiler import catalog
 from profiler.cli.delivery import check_folder, check_names
 from profiler.cli.ending import Command, fail
 from profiler.cli.options import WhatToProfile, quiet, sources
@@ -45,11 +47,15 @@ def command(sources: tuple[str, ...], output: Path, check: bool, quiet: bool) ->
         complain(f"{output}: {len(files)} files")
 
 
+FORMATS = ("csv", "summary")
+"""What is written of a network whose config asks for no formats: every table once, and the page that a reader opens."""
+
+
 def _wanted(source: Source) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
-    """The formats and tables that a config asks for; all of them for a saved profile."""
+    """The formats and tables that a config asks for; all tables for a saved profile."""
     if source.config is None:
-        return catalog.formats(), None
-    return source.config.report.formats, source.config.report.tables
+        return FORMATS, None
+    return source.config.report.formats or FORMATS, source.config.report.tables
 
 
 def _rewritings(sources: Sequence[Source]) -> list[Report]:
