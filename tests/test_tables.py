@@ -134,7 +134,7 @@ def test_unknown_is_never_zero(trace: Trace) -> None:
             "bound": 2 * (2 * 3) * (2 * 3),
             "bound_share": 72 / (72 + total_count(trace).flops),
             "modules": "block.odd",
-                "reason": "",
+            "reason": "",
         }
     ]
 
