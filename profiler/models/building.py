@@ -24,6 +24,7 @@ from profiler.models.refusals import next_step, refusal
 from profiler.models.targets import find_builder
 from profiler.models.torchvision_ops import with_operators
 from profiler.tracing.causal_bias import is_causal_bias
+from profiler.tracing.failures import FunctionFailures
 
 Placement = Callable[[], AbstractContextManager[Any]]
 
@@ -126,12 +127,12 @@ def _first_that_works(builder: Callable[..., Any], kwargs: Mapping[str, Any], pl
     """``builder(**kwargs)`` under the first of ``placements`` that the meta device does not stop."""
     *tries, last = placements
     for placement in tries:
+        failures = FunctionFailures()
         try:
-            with placement():
+            with failures, placement():
                 return builder(**copy.deepcopy(dict(kwargs)))
         except FOREIGN_ERRORS as error:
-            # torch names the device, in one spelling or another, wherever data was asked of a meta tensor.
-            if "meta" not in str(error).lower():
+            if not failures.on_meta(error):
                 raise
     with last():
         return builder(**copy.deepcopy(dict(kwargs)))

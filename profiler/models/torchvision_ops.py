@@ -23,6 +23,7 @@ import torch
 
 from profiler.errors import TargetError
 from profiler.models.torchvision_kernels import KERNELS
+from profiler.tracing.failures import raised_by_statement
 
 SCHEMAS = (
     "_cuda_version() -> int",
@@ -62,7 +63,7 @@ SCHEMAS = (
 T = TypeVar("T")
 
 MISSING_OPERATOR = "operator torchvision::nms does not exist"
-"""What the plain import says when torchvision's library did not load."""
+"""All that torch says during the plain import when torchvision's library did not load."""
 
 _lock = threading.Lock()
 
@@ -107,7 +108,7 @@ def with_operators(action: Callable[[], T]) -> T:
 
 def _for_want_of_operators(error: BaseException | None) -> bool:
     while error is not None:
-        if MISSING_OPERATOR in str(error):
+        if isinstance(error, RuntimeError) and str(error) == MISSING_OPERATOR and not raised_by_statement(error):
             return True
         error = error.__cause__ or error.__context__
     return False

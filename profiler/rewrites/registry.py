@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -73,12 +74,12 @@ def rewrite(model: nn.Module, name: str, inputs: Inputs | None = None, **options
         )
     if not isinstance(model, nn.Module):
         raise ProfilerError(f"{name} expects a torch.nn.Module, not {type(model).__name__}")
+    made_by = REWRITES[name]
     try:
-        return REWRITES[name](without_compiler(model), inputs, **options)
+        inspect.signature(made_by).bind(model, inputs, **options)
     except TypeError as error:
-        if "unexpected keyword argument" not in str(error):
-            raise
         raise ProfilerError(f"rewrite {name}: {error}") from error
+    return made_by(without_compiler(model), inputs, **options)
 
 
 def apply_rewrites(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 from torch.amp import autocast_mode
+from torch.overrides import TorchFunctionMode
 
 from profiler.tracing.private import is_higher_order
 from profiler.tracing.tensors import collect, map_arguments
@@ -25,6 +27,9 @@ NO_AUTOCAST_ON_META = frozenset(
     {"unknown device type for autocast in get_autocast_dispatch_key_from_device_type", "unsupported scalarType"}
 )
 """All that torch says where it is asked for the state of autocast on the meta device, which has none."""
+
+_RAISE = dis.opmap["RAISE_VARARGS"]
+"""The instruction of Python's ``raise`` statement."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +79,40 @@ def for_lack_of_data(error: BaseException, op: OpFailure | None, function: Funct
     return False
 
 
+class FunctionFailures(TorchFunctionMode):
+    """While it is active, notes which errors functions of torch raise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._noted: list[FunctionFailure] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        try:
+            return func(*args, **(kwargs or {}))
+        except Exception as error:
+            self._noted.append(FunctionFailure(error, func, args))
+            raise
+
+    def on_meta(self, error: BaseException) -> bool:
+        """Whether torch raised ``error``, or one that led to it, on meta tensors or for what it does not implement."""
+        noted = {id(failure.error): failure for failure in self._noted}
+        for cause in _causes(error):
+            failure = noted.get(id(cause))
+            if failure is not None and (failure.on_meta or isinstance(cause, NotImplementedError)):
+                return True
+            if _raised_for_meta(cause):
+                return True
+        return False
+
+
+def raised_by_statement(error: BaseException) -> bool:
+    """Whether a ``raise`` statement of Python code raised it, and not a function that is written in C."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback is not None and traceback.tb_frame.f_code.co_code[traceback.tb_lasti] == _RAISE
+
+
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """The error, and those from which it was raised."""
     cause: BaseException | None = error
@@ -92,7 +131,10 @@ def _raised_for_meta(error: BaseException) -> bool:
     module = None if traceback is None else traceback.tb_frame.f_globals.get("__name__")
     if isinstance(error, NotImplementedError):
         return module == torch.storage.__name__
-    return str(error) in NO_AUTOCAST_ON_META or (isinstance(error, RuntimeError) and module == autocast_mode.__name__)
+    if not isinstance(error, RuntimeError):
+        return False
+    asked = str(error) in NO_AUTOCAST_ON_META and not raised_by_statement(error)
+    return asked or module == autocast_mode.__name__
 
 
 def _works_on_cpu(failure: OpFailure) -> bool:
