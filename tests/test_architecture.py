@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+
+import profiler
 
 PACKAGE = Path(__file__).parents[1] / "profiler"
 
@@ -197,3 +200,24 @@ def test_only_tracing_and_building_use_dispatch_modes() -> None:
         if "DispatchMode" in (text := path.read_text(encoding="utf-8")) or "TorchFunctionMode" in text
     }
     assert users == {"tracing", "models"}
+
+
+def test_the_page_names_every_part() -> None:
+    """docs/architecture.md lists the parts of the package from the ground up, each once."""
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("## The parts, from the ground up")[2].partition("## ")[0]
+    rows = re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
+    named = [name for row in rows for name in re.findall("`([a-z]+)`", row)]
+    assert sorted(named) == sorted({part_of(path) for path in PACKAGE.rglob("*.py")} - {"__main__", "__init__"})
+    levels = [level(name) for name in named]
+    assert levels == sorted(levels)
+
+
+def test_the_numbers_on_the_page_are_true() -> None:
+    """ResNet-50 has so many events and signatures."""
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    found = re.search(r"ResNet-50 in inference has (\d+) events and (\d+) signatures", page)
+    assert found is not None
+    models = profiler.import_torchvision().models
+    trace = profiler.profile(models.resnet50(), input_size=(1, 3, 224, 224)).trace
+    assert (str(len(trace.calls)), str(len(trace.signatures))) == found.groups()
