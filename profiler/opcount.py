@@ -81,16 +81,13 @@ class Term:
 
     ``contracted`` holds the sizes that a contraction sums over; their product is K, and ``one`` is then
     K multiplies, K − 1 adds and K macs.  It is empty for every other kind of work.  ``what`` says what is
-    counted, in a word or two.  ``on_padding`` says how many of all the macs have a padded zero as operand, ``masked``
-    how many make or use a score that a causal mask hides.
+    counted, in a word or two.
     """
 
     what: str
     how_many: tuple[int, ...]
     one: OpCount
     contracted: tuple[int, ...] = ()
-    on_padding: int = 0
-    masked: int = 0
 
     @property
     def count(self) -> OpCount:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from math import prod
 
 from profiler.errors import FOREIGN_ERRORS, DataDependentError, UncountedError
 from profiler.opcount import Term
@@ -25,7 +23,7 @@ from profiler.records import (
     show_shapes,
 )
 from profiler.rules.registry import Entry, Registry
-from profiler.signatures import LOOKUPS, DetailedSpec, Shape, Signature, TensorSpec, Value, map_value, specs_in
+from profiler.signatures import LOOKUPS, DetailedSpec, Shape, Signature, parts_of, specs_in
 
 FREE = Answer("movement", "free")
 
@@ -113,35 +111,17 @@ def _of_each_part(entry: Entry, signature: Signature, nested: Sequence[DetailedS
             raise UncountedError("there is no rule for what gathers tensors that differ in more than one size")
         return _of(entry, signature)
     kind, terms = "movement", list[Term]()
-    for place in range(len(nested[0].parts or ())):
-        part = partial(_part, place)
-        args = tuple(map_value(value, part) for value in signature.args)
-        kwargs = {name: map_value(value, part) for name, value in signature.kwargs.items()}
-        kind, more = entry.apply(*args, out=map_value(signature.result, part), **kwargs)
+    for part in parts_of(signature):
+        kind, more = _of(entry, part)
         terms.extend(more)
     return kind, tuple(terms)
-
-
-def _part(place: int, leaf: Value) -> Value:
-    if not (isinstance(leaf, DetailedSpec) and leaf.nested and leaf.parts is not None):
-        return leaf
-    return TensorSpec(leaf.parts[place], leaf.dtype, leaf.parameter)
 
 
 def _for_all_samples(terms: tuple[Term, ...], samples: Shape) -> tuple[Term, ...]:
     """The terms are one sample's; the same for as many samples as ``vmap`` maps over."""
     if not samples:
         return terms
-    many = prod(samples)
-    return tuple(
-        replace(
-            term,
-            how_many=(*samples, *term.how_many),
-            on_padding=term.on_padding * many,
-            masked=term.masked * many,
-        )
-        for term in terms
-    )
+    return tuple(replace(term, how_many=(*samples, *term.how_many)) for term in terms)
 
 
 def _assemble(recording: Recording, answers: Sequence[Answer]) -> Trace:

@@ -87,7 +87,8 @@ class Answer:
     """What a rule says of one signature.
 
     ``kind`` is ``"movement"`` for what is free and ``"uncounted"`` for what has no rule or whose rule cannot say;
-    ``reason`` says why then.  ``data_dependent`` is true where the reason is that no values were known.
+    ``reason`` says why then.  ``data_dependent`` is true where the reason is that no values were known.  ``figures``
+    are those that a file of an earlier version holds and that do not follow from its signature, as pairs.
     """
 
     kind: str
@@ -95,6 +96,7 @@ class Answer:
     terms: tuple[Term, ...] = ()
     reason: str = ""
     data_dependent: bool = False
+    figures: tuple[tuple[str, int], ...] = ()
     count: OpCount = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -177,11 +179,6 @@ class OpCall:
     def count(self) -> OpCount:
         """What the call costs; nothing where it is uncounted."""
         return self.answer.count
-
-    @property
-    def macs_on_padding(self) -> int:
-        """How many of its macs have a padded zero as operand."""
-        return sum(term.on_padding for term in self.terms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ saved profile can be priced again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from math import prod
 from typing import Any, Literal
 
@@ -239,3 +239,21 @@ class Signature:
         """The signature of an operation of which the tensors alone are known."""
         arguments = tuple((str(number), spec) for number, spec in enumerate(inputs))
         return cls(op, arguments, outputs, len(arguments), overload, whole=False)
+
+
+def parts_of(signature: Signature) -> Iterator[Signature]:
+    """The work on each of the tensors that nested ones hold, one signature each; of no nested ones, itself."""
+    nested = next((spec for spec in signature.specs if isinstance(spec, DetailedSpec) and spec.nested), None)
+    if nested is None:
+        yield signature
+        return
+    for place in range(len(nested.parts or ())):
+        part = partial(_part, place)
+        arguments = tuple((name, map_value(value, part)) for name, value in signature.arguments)
+        yield replace(signature, arguments=arguments, result=map_value(signature.result, part))
+
+
+def _part(place: int, leaf: Value) -> Value:
+    if not (isinstance(leaf, DetailedSpec) and leaf.nested and leaf.parts is not None):
+        return leaf
+    return TensorSpec(leaf.parts[place], leaf.dtype, leaf.parameter)

@@ -50,9 +50,10 @@ def rich_calls() -> list[OpCall]:
     packed = Packed("LinearPackedParamsBase", TensorSpec((4, 3), "qint8", True), TensorSpec((4,)))
     plain = (None, True, 1, 1.0, -0.5, math.inf, complex(1, -math.inf), "same", (2, (3, known)), Opaque("function"))
     arguments = (("input", known), *((f"of {type(value).__name__} {value!s:.9}", value) for value in plain))
-    terms = (replace(contraction((3, 7), (4,)), on_padding=12, masked=7), each((3,), "more", adds=1))
+    terms = (contraction((3, 7), (4,)), each((3,), "more", adds=1))
     signature = Signature("mylib::rich", (*arguments, ("weights", packed)), (known, None), 3, samples=(5,))
     counted = Answer("conv", "counted", terms)
+    counted = replace(counted, figures=(("macs_on_padding", 12), ("hidden_macs", 7)))
     unknown = Answer("uncounted", "uncounted", reason="its values are not known", data_dependent=True)
     one = Event(0, "", 1, "forward", "attention", parameters=("conv.weight",), reads=(0, 1), makes=(2,))
     two = Event(0, "", 1, "backward", blanks=(3,), writes=(1,), reads=(1, 3))
@@ -139,7 +140,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert load_profile(tmp_path / "p.json").to_json() == TEXT
 
 
-def test_a_profile_of_version_1_is_loaded() -> None:
+def test_a_profile_of_version_1_is_loaded(tmp_path: Path) -> None:
     """Its counts, kinds and shapes are there; the other arguments of its operations are missing, not made up."""
     profile = load_profile(Path(__file__).parent / "golden" / "stored" / "version_1.json")
     assert profile.total.macs == (conv := 2 * 4 * 36 * 2 * 9) * 2 + (linear := 2 * 3 * 4 * 36) * 3
@@ -150,9 +151,12 @@ def test_a_profile_of_version_1_is_loaded() -> None:
         ("head.weight", "head.bias"), "linear"
     )
     assert not any(signature.whole for signature in profile.trace.signatures)
+    assert profile.macs_on_padding == 2 * 2 * 4 * ((6 * 3) ** 2 - (6 * 3 - 2) ** 2)
     again = json.loads(profile.to_json())
     assert again["version"] == 2
     assert {item["whole"] for item in again["signatures"]} == {False}
+    (tmp_path / "p.json").write_text(profile.to_json(), encoding="utf-8")
+    assert load_profile(tmp_path / "p.json").macs_on_padding == profile.macs_on_padding
 
 
 NAME = "expected a name that can be a folder's"
@@ -168,6 +172,20 @@ def bare(key: str) -> dict[str, Any]:
     """The signature of the first call, without its arguments or its result."""
     empty: dict[str, Any] = {"arguments": {}, "positional": 0} if key == "arguments" else {"result": []}
     return {**DATA["signatures"][0], **empty}
+
+
+def strided(stride: Any) -> dict[str, Any]:
+    """The signature of the first call, a convolution, with its arguments by name and such a stride."""
+    image, weight = list(DATA["signatures"][0]["arguments"].values())[:2]
+    arguments = {"input": image, "weight": weight, "stride": stride}
+    (result,) = DATA["signatures"][0]["result"]
+    return {**DATA["signatures"][0], "arguments": arguments, "positional": 2, "result": result, "whole": True}
+
+
+def test_a_stride_that_fits_is_loaded(tmp_path: Path) -> None:
+    """What the edits below say of other strides is due to them alone."""
+    (tmp_path / "p.json").write_text(edited("signatures.0", strided([1, 1])), encoding="utf-8")
+    load_profile(tmp_path / "p.json")
 
 
 EDITS: list[tuple[str, Any, str]] = [
@@ -272,8 +290,10 @@ EDITS: list[tuple[str, Any, str]] = [
     ("signatures.0.answer.terms.0.one.adds", 2**128 + 1, "expected an integer of at most"),
     ("signatures.0.answer.terms.0.one.adds", 2**127, "found more than 2^128 operations"),
     ("signatures.0.answer.terms.0.one.flops", 3, "unknown key"),
-    ("signatures.0.answer.terms.0.on_padding", 4 * 36 * 27 + 1, "expected no more than its macs (3888)"),
-    ("signatures.0.answer.terms.0.masked", 10**9, "expected no more than its macs (3888)"),
+    ("signatures.0.answer.terms.0.on_padding", 3, "unknown key"),
+    ("signatures.0.answer.figures", {"macs_on_padding": 4 * 36 * 27 + 1}, "expected no more than its macs (3888)"),
+    ("signatures.0", strided([0, 1]), "signatures.0.arguments: found what 'aten::conv2d' does not take"),
+    ("signatures.0", strided([1, 1, 1]), "signatures.0.arguments: found what 'aten::conv2d' does not take"),
     ("signatures.0", bare("arguments"), "calls.0.inputs: found [] for 'aten::conv2d', expected the tensors that it"),
     ("signatures.0", bare("result"), "expected the tensors that it takes"),
     ("counters.0.counter", "mine", "expected a counter (fvcore, "),

@@ -10,9 +10,7 @@ only fills in −∞, which is free.  Dropout multiplies each weight by its mask
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import pairwise
-from math import prod
 from typing import Any
 
 from profiler.errors import UncountedError
@@ -39,44 +37,23 @@ def attention_terms(
     mask: TensorSpec | None = None,
     dropout: float = 0.0,
     scale: float | None = None,
-    hidden: int = 0,
 ) -> Iterator[Term]:
-    """``rows`` queries (batch, heads, L_q) of size d_k, ``keys`` = L_k keys, values of size d_v.
-
-    ``hidden`` is how many of all scores a causal mask hides.
-    """
+    """``rows`` queries (batch, heads, L_q) of size d_k, ``keys`` = L_k keys, values of size d_v."""
     scores = (*rows, keys)
-    yield replace(contraction(scores, (d_k,), "scores"), masked=hidden * d_k)
+    yield contraction(scores, (d_k,), "scores")
     yield from scale_by(scale, d_k, scores)
-    yield from weighted_values(rows, keys, d_v, mask, dropout, hidden)
+    yield from weighted_values(rows, keys, d_v, mask, dropout)
 
 
-def hidden_scores(rows: Sizes, keys: int) -> int:
-    """How many scores a causal mask hides: query i, counted from 1, sees the first i keys and no other."""
-    *batch, queries = rows
-    met = queries if queries < keys else keys
-    seen = met * (met + 1) // 2 + (queries - met) * keys
-    return prod(batch) * (queries * keys - seen)
-
-
-def hidden_scores_from_below(rows: Sizes, keys: int) -> int:
-    """The same where the mask is aligned at the end: the last query sees all keys, the one before it one fewer."""
-    *batch, queries = rows
-    met = queries if queries < keys else keys
-    return prod(batch) * ((queries - met) * keys + met * (met - 1) // 2)
-
-
-def weighted_values(
-    rows: Sizes, keys: int, d_v: int, mask: TensorSpec | None, dropout: float, hidden: int = 0
-) -> Iterator[Term]:
-    """All that follows the scaled scores, of which a causal mask hides so many."""
+def weighted_values(rows: Sizes, keys: int, d_v: int, mask: TensorSpec | None, dropout: float) -> Iterator[Term]:
+    """All that follows the scaled scores."""
     scores = (*rows, keys)
     if mask is not None and mask.is_arithmetic:
         yield each(scores, "mask", adds=1)
     yield Term("softmax rows", rows, softmax_of(keys))
     if dropout > 0:
         yield each(scores, "dropout", multiplies=2)
-    yield replace(contraction((*rows, d_v), (keys,), "weighted values"), masked=hidden * d_v)
+    yield contraction((*rows, d_v), (keys,), "weighted values")
 
 
 @rule(
@@ -95,20 +72,12 @@ def scaled_dot_product_attention(
     is_causal: bool = False,
     *_: Any,
     scale: float | None = None,
-    causal_lower_right: bool = False,
     out: Any,
     **__: Any,
 ) -> Iterator[Term]:
-    """(*, H, L_q, d_k), (*, H or fewer, L_k, d_k), (*, H or fewer, L_k, d_v) → (*, H, L_q, d_v).
-
-    ``causal_lower_right`` stands for the mask of that name in ``torch.nn.attention.bias``.
-    """
+    """(*, H, L_q, d_k), (*, H or fewer, L_k, d_k), (*, H or fewer, L_k, d_v) → (*, H, L_q, d_v)."""
     rows, keys = first(out).shape[:-1], key.shape[-2]
-    d_k, d_v = query.shape[-1], value.shape[-1]
-    hidden = hidden_scores(rows, keys) if is_causal else 0
-    if causal_lower_right:
-        hidden = hidden_scores_from_below(rows, keys)
-    yield from attention_terms(rows, keys, d_k, d_v, attn_mask, dropout_p, scale, hidden)
+    yield from attention_terms(rows, keys, query.shape[-1], value.shape[-1], attn_mask, dropout_p, scale)
 
 
 @rule("aten::_scaled_dot_product_flash_attention", kind="attention")

@@ -7,7 +7,6 @@ operands.  Source of the shapes: the operator documentation of ``torch.nn.functi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -34,57 +33,8 @@ def conv(
     out: TensorSpec,
 ) -> Iterator[Term]:
     """(N, C_in, *in) or (C_in, *in), (C_out, C_in/groups, *kernel) → (N, C_out, *out) or (C_out, *out)."""
-    term = summed_products(out.shape, weight.shape[1:], out)
-    on_image = _macs_on_image(input, weight, stride, padding, dilation, out)
-    yield replace(term, on_padding=term.count.macs - on_image)
+    yield summed_products(out.shape, weight.shape[1:], out)
     yield from bias_terms(bias, weight.shape[1:], out)
-
-
-def _macs_on_image(
-    input: TensorSpec, weight: TensorSpec, stride: Sizes, padding: Sizes | str, dilation: Sizes, out: TensorSpec
-) -> int:
-    """How many macs of a convolution have an element of the image as operand, and not a padded zero.
-
-    Zeros are padded by the convolution, or were put around its input before (``input.zeros``), around channels and
-    the batch as well.
-    """
-    kernel = weight.shape[2:]
-    dims = len(kernel)
-    groups = input.shape[-dims - 1] // weight.shape[1] if weight.shape[1] else 1
-    sizes, zeros = _without_zeros(input), input.zeros or ((0, 0),) * len(input.shape)
-    results = out.shape[-dims - 1] // groups  # a channel of the input meets those of its group
-    macs = prod(sizes[:-dims]) * results * (4 if out.is_complex else 1)
-    strides, dilations = expand(stride, dims), expand(dilation, dims)
-    if isinstance(padding, str):
-        whole = tuple(step * (taps - 1) for step, taps in zip(dilations, kernel, strict=True))
-        paddings = tuple(zeros // 2 for zeros in whole) if padding == "same" else (0,) * dims
-    else:
-        paddings = expand(padding, dims)
-    for size, places, taps, jump, front, step, (before, _) in zip(
-        sizes[-dims:], out.shape[-dims:], kernel, strides, paddings, dilations, zeros[-dims:], strict=True
-    ):
-        macs = macs * _meetings(size, places, taps, jump, front + before, step)
-    return macs
-
-
-def _without_zeros(input: TensorSpec) -> tuple[int, ...]:
-    """The shape of the image in a tensor that may have zeros around it."""
-    if not input.zeros:
-        return input.shape
-    return tuple(size - sum(zeros) for size, zeros in zip(input.shape, input.zeros, strict=True))
-
-
-def _meetings(size: int, results: int, taps: int, jump: int, front: int, step: int) -> int:
-    """How often a tap of the kernel meets one of ``size`` elements, along one dimension with ``front`` zeros in front.
-
-    Tap t meets an element for the outputs o with 0 ≤ o·jump − front + t·step < size.
-    """
-    met = 0
-    for tap in range(taps):
-        first = max(0, -((tap * step - front) // jump))
-        last = min(results - 1, (size - 1 + front - tap * step) // jump)
-        met = met + max(0, last - first + 1)
-    return met
 
 
 @rule("aten::mkldnn_convolution", "aten::_nnpack_spatial_convolution", "aten::_mps_convolution", kind="conv")
@@ -176,12 +126,7 @@ def conv_tbc(
     self: TensorSpec, weight: TensorSpec, bias: TensorSpec, pad: int = 0, *, out: TensorSpec
 ) -> Iterator[Term]:
     """(time, N, C_in), (kernel, C_in, C_out) → (time, N, C_out)."""
-    term = summed_products(out.shape, weight.shape[:2], out)
-    before = self.zeros[0][0] if self.zeros else 0
-    time, *rest = _without_zeros(self)
-    met = _meetings(time, out.shape[0], weight.shape[0], 1, pad + before, 1)
-    on_image = met * prod(rest) * weight.shape[2] * (4 if out.is_complex else 1)
-    yield replace(term, on_padding=term.count.macs - on_image)
+    yield summed_products(out.shape, weight.shape[:2], out)
     yield from bias_terms(bias, weight.shape[:2], out)
 
 
@@ -231,8 +176,7 @@ def conv_transpose(
     contracted = (*weight.shape[1:], *parts)
     k = prod(contracted)
     # The products spread from an input element instead of meeting in an output, so each of the K is added.
-    on_padding = k * prod(parts) * (input.size - prod(_without_zeros(input)))
-    yield Term("products", (*input.shape, *parts), OpCount(multiplies=k, adds=k, macs=k), contracted, on_padding)
+    yield Term("products", (*input.shape, *parts), OpCount(multiplies=k, adds=k, macs=k), contracted)
     if bias is None and weight.shape[0] > 0:
         reached = _reached_outputs(input, weight, stride, padding, dilation, out)
         yield each((*reached, *parts), "first products", adds=-1)

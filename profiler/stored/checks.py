@@ -7,9 +7,10 @@ from itertools import chain
 from math import prod
 from operator import attrgetter
 
-from profiler.errors import shown
+from profiler.errors import FOREIGN_ERRORS, shown
+from profiler.measures import measures
 from profiler.opcount import SCALAR_OPERATIONS, Term
-from profiler.records import Answer, CounterRecord, Trace
+from profiler.records import Answer, CounterRecord, OpCall, Trace
 from profiler.stored.values import COUNT_LIMIT
 
 
@@ -27,8 +28,11 @@ def contradictions(trace: Trace, counters: Sequence[CounterRecord]) -> Iterator[
     for number, (signature, answer) in enumerate(zip(trace.signatures, trace.answers, strict=True)):
         if signature.positional > len(signature.arguments):
             yield f"signatures.{number}.positional: found {signature.positional}, expected no more than its arguments"
-        for problem in chain(_wrong_status(answer), _wrong_terms(answer)):
+        for problem in chain(_wrong_status(answer), _wrong_terms(answer), _wrong_figures(answer)):
             yield f"signatures.{number}.answer.{problem}"
+    for number, call in {call.event.signature: call for call in trace.calls}.items():
+        if not _has_figures(call):
+            yield f"signatures.{number}.arguments: found what {shown(call.op)} does not take, {AS_IT_TAKES}"
     names = {record.names[0] for record in trace.parameters}
     for number, call in enumerate(trace.calls):
         if call.module not in modules:
@@ -52,6 +56,17 @@ def contradictions(trace: Trace, counters: Sequence[CounterRecord]) -> Iterator[
             yield f"counters.{number}.counter: found {shown(name)} again, expected each counter once"
 
 
+def _has_figures(call: OpCall) -> bool:
+    """Whether every figure of a call can be computed from what the file says of it."""
+    try:
+        for measure in measures():
+            if measure.figure is not None:
+                measure.figure(call)
+    except FOREIGN_ERRORS:
+        return False
+    return True
+
+
 def _wrong_modules(trace: Trace) -> Iterator[str]:
     if trace.modules[0].name:
         yield f"modules.0.name: found {shown(trace.modules[0].name)}, expected '', the network itself"
@@ -65,6 +80,7 @@ def _wrong_modules(trace: Trace) -> Iterator[str]:
             yield f"modules.{number}.first_name: found {shown(record.first_name)}, expected one of the modules"
 
 
+AS_IT_TAKES = "expected the arguments of its schema"
 NEITHER = "expected uncounted in both or neither"
 
 
@@ -74,6 +90,12 @@ def _wrong_status(answer: Answer) -> Iterator[str]:
         yield f"terms: found {found}, expected {'at least one' if answer.status == 'counted' else 'none'}"
     if (answer.kind == "uncounted") != (answer.status == "uncounted"):
         yield f"kind: found {shown(answer.kind)} where the status is {answer.status}, {NEITHER}"
+
+
+def _wrong_figures(answer: Answer) -> Iterator[str]:
+    for name, figure in answer.figures:
+        if figure > answer.count.macs:
+            yield f"figures.{name}: found {figure}, expected no more than its macs ({answer.count.macs})"
 
 
 def _wrong_terms(answer: Answer) -> Iterator[str]:
@@ -102,8 +124,3 @@ def _wrong_term(term: Term, figures: tuple[int, ...]) -> Iterator[str]:
         yield f".one.macs: found {one.macs}, expected no more than its multiplies ({one.multiplies})"
     if term.contracted and one.macs % max(1, prod(term.contracted)):
         yield f".one.macs: found {one.macs}, expected a multiple of what is contracted ({prod(term.contracted)})"
-    macs = results * one.macs
-    if term.on_padding > macs:
-        yield f".on_padding: found {term.on_padding}, expected no more than its macs ({macs})"
-    if term.masked > macs:
-        yield f".masked: found {term.masked}, expected no more than its macs ({macs})"

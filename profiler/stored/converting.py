@@ -43,7 +43,16 @@ def trace_of_version_1(found: Item) -> Trace:
         signature = Signature.of_tensors(
             item["op"], tuple(item["inputs"]), tuple(item["outputs"]), item.get("overload", "")
         )
-        answer = Answer(item["kind"], item["status"], tuple(map(_term, item["terms"])))
+        figures = {
+            "macs_on_padding": sum(term.get("on_padding", 0) for term in item["terms"]),
+            "hidden_macs": sum(term.get("masked", 0) for term in item["terms"]),
+        }
+        answer = Answer(
+            item["kind"],
+            item["status"],
+            tuple(map(_term, item["terms"])),
+            figures=tuple((name, figure) for name, figure in figures.items() if figure),
+        )
         number = numbers.setdefault((signature, answer), len(numbers))
         event = Event(number, item["module"], item["module_call"], item["phase"])
         calls.append(OpCall(event, signature, answer, answer.kind))
@@ -86,6 +95,7 @@ def _answer(item: Item) -> Answer:
         tuple(map(_term, item["terms"])),
         item.get("reason", ""),
         item.get("data_dependent", False),
+        tuple(item.get("figures", {}).items()),
     )
 
 
@@ -110,8 +120,6 @@ def _term(item: Item) -> Term:
         how_many=tuple(item["how_many"]),
         one=OpCount(**item["one"]),
         contracted=tuple(item.get("contracted", ())),
-        on_padding=item.get("on_padding", 0),
-        masked=item.get("masked", 0),
     )
 
 
@@ -164,6 +172,8 @@ def _write_signature(signature: Signature, answer: Answer) -> dict[str, Any]:
         said["reason"] = answer.reason
     if answer.data_dependent:
         said["data_dependent"] = True
+    if answer.figures:
+        said["figures"] = dict(answer.figures)
     return {**item, "answer": said}
 
 
@@ -172,10 +182,6 @@ def _write_term(term: Term) -> dict[str, Any]:
     item: dict[str, Any] = {"what": term.what, "how_many": list(term.how_many), "one": one}
     if term.contracted:
         item["contracted"] = list(term.contracted)
-    if term.on_padding:
-        item["on_padding"] = term.on_padding
-    if term.masked:
-        item["masked"] = term.masked
     return item
 
 

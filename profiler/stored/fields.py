@@ -107,6 +107,10 @@ class _Term(TypedDict):
     how_many: Sizes
     one: _OpCount
     contracted: NotRequired[Sizes]
+
+
+@_strict
+class _TermOfVersion1(_Term):
     on_padding: NotRequired[Count]
     masked: NotRequired[Count]
 
@@ -118,6 +122,7 @@ class _Answer(TypedDict):
     terms: Listed[_Term]
     reason: NotRequired[str]
     data_dependent: NotRequired[bool]
+    figures: NotRequired[dict[str, Count]]
 
 
 @_strict
@@ -159,7 +164,7 @@ class _CallOfVersion1(TypedDict):
     phase: Phase
     inputs: Listed[Spec]
     outputs: Listed[Spec]
-    terms: Listed[_Term]
+    terms: Listed[_TermOfVersion1]
     overload: NotRequired[str]
 
 

@@ -8,7 +8,10 @@ from typing import Any
 import torch
 
 from profiler.opcount import OpCount, Term, total
+from profiler.pricing import answer
+from profiler.records import Event, OpCall
 from profiler.rules import REGISTRY
+from profiler.signatures import Signature
 from tests.rules.recorded import calls_of
 
 
@@ -17,6 +20,29 @@ def terms_of(op: str, *args: Any, out: Any, **kwargs: Any) -> tuple[Term, ...]:
     entry = REGISTRY.find(op if "::" in op else f"aten::{op}")
     assert entry is not None, f"{op} is not registered"
     return tuple(entry.cost(*args, out=out, **kwargs)) if entry.cost else ()
+
+
+def call_of(op: str, *args: Any, out: Any, **kwargs: Any) -> OpCall:
+    """A call of ``aten::op`` (or of an operator named in full), its arguments named by the operator's schema."""
+    op = op if "::" in op else f"aten::{op}"
+    signature = signature_of(op, *args, out=out, **kwargs)
+    answered = answer(signature, REGISTRY)
+    return OpCall(Event(0, "", 1, "forward"), signature, answered, answered.kind)
+
+
+def signature_of(op: str, *args: Any, out: Any, **kwargs: Any) -> Signature:
+    """The signature that tracing would record for these arguments."""
+    namespace, name = op.split("::")
+    packet = getattr(getattr(torch.ops, namespace), name)
+    schemas = [[each.name for each in getattr(packet, overload)._schema.arguments] for overload in packet.overloads()]
+    names = next(names for names in schemas if len(args) <= len(names) and set(names).issuperset(kwargs))
+    named = (*zip(names, map(frozen, args), strict=False), *((name, frozen(value)) for name, value in kwargs.items()))
+    return Signature(op, named, frozen(out), len(args))
+
+
+def frozen(value: Any) -> Any:
+    """The value with tuples for the lists in it."""
+    return tuple(map(frozen, value)) if isinstance(value, list | tuple) else value
 
 
 def count_of(op: str, *args: Any, out: Any, **kwargs: Any) -> OpCount:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product as positions
 from typing import Any
 
@@ -12,12 +13,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from profiler.measures.macs_on_padding import WITH_PADDING, macs_on_padding
 from profiler.opcount import OpCount, total
-from profiler.signatures import TensorSpec
+from profiler.rules import REGISTRY
+from profiler.signatures import DetailedSpec, TensorSpec
 from tests.rules.counting import Tally, assert_counted, spec
 from tests.rules.counting import total as summed
-from tests.rules.registered import assert_same_in_both_spellings, count_of, terms_of
+from tests.rules.registered import assert_same_in_both_spellings, call_of, count_of, terms_of
 from tests.rules.tensors import specs, values
+
+
+def on_padding(op: str, *args: Any, out: Any) -> int:
+    """The MACs on padding of one call."""
+    return macs_on_padding(call_of(op, *args, out=out))
 
 
 def macs(number: int, adds: int) -> OpCount:
@@ -471,12 +479,11 @@ def test_macs_on_padding_by_position(
     )
     x, w, y = spec(2, 2 * channels, length), spec(6, channels, kernel), spec(2, 6, results)
     arguments = ("conv1d", x, w, None, [stride], [pad], [dilation], 2)
-    (term,) = terms_of(*arguments, out=y)
-    assert term.on_padding == 2 * 6 * channels * outside
+    assert on_padding(*arguments, out=y) == 2 * 6 * channels * outside
     x, w, y = (spec(*each.shape, each.shape[-1]) for each in (x, w, y))
-    (term,) = terms_of("conv2d", x, w, None, [stride] * 2, [pad] * 2, [dilation] * 2, 2, out=y)
+    found = on_padding("conv2d", x, w, None, [stride] * 2, [pad] * 2, [dilation] * 2, 2, out=y)
     inside = kernel * results - outside
-    assert term.on_padding == 2 * 6 * channels * ((kernel * results) ** 2 - inside**2)
+    assert found == 2 * 6 * channels * ((kernel * results) ** 2 - inside**2)
 
 
 def test_every_spelling_knows_the_padding() -> None:
@@ -484,7 +491,7 @@ def test_every_spelling_knows_the_padding() -> None:
     x, w, b, y = spec(2, 4, 9, 9), spec(6, 4, 3, 3), spec(6), spec(2, 6, 5, 5)
     s, p, d = [2, 2], [1, 1], [1, 1]
     found = {
-        op: terms_of(op, x, w, *arguments, out=y)[0].on_padding
+        op: on_padding(op, x, w, *arguments, out=y)
         for op, arguments in {
             "conv2d": (b, s, p, d),
             "_convolution_mode": (b, s, "same", d),
@@ -498,17 +505,56 @@ def test_every_spelling_knows_the_padding() -> None:
     }
     # Of 5 positions with 3 taps each, the first and the last lose a tap to padding.
     assert set(found.values()) == {2 * 6 * 4 * (15**2 - 13**2)}
-    assert terms_of("conv2d", x, w, b, [1, 1], "valid", out=spec(2, 6, 7, 7))[0].on_padding == 0
+    assert on_padding("conv2d", x, w, b, [1, 1], "valid", out=spec(2, 6, 7, 7)) == 0
 
 
 def test_same_padding_of_an_even_kernel() -> None:
     """The odd zero goes behind."""
-    (term,) = terms_of("conv1d", spec(1, 1, 5), spec(1, 1, 4), None, [1], "same", [1], out=spec(1, 1, 5))
-    assert term.on_padding == 1 + 0 + 0 + 1 + 2
+    found = on_padding("conv1d", spec(1, 1, 5), spec(1, 1, 4), None, [1], "same", [1], out=spec(1, 1, 5))
+    assert found == 1 + 0 + 0 + 1 + 2
 
 
 def test_complex_convolutions_on_padding() -> None:
     """A complex product is four."""
     x, w, y = (TensorSpec(shape, "complex64") for shape in ((1, 1, 5), (1, 1, 3), (1, 1, 5)))
-    (term,) = terms_of("conv1d", x, w, None, [1], [1], out=y)
-    assert term.on_padding == 4 * 2
+    assert on_padding("conv1d", x, w, None, [1], [1], out=y) == 4 * 2
+
+
+def test_zeros_around_the_input_of_every_form() -> None:
+    """Of a transposed convolution, of one over time, and of the gradient of an input, they are operands as well."""
+    x = DetailedSpec((2, 4, 5), zeros=((0, 0), (0, 0), (1, 1)))
+    assert on_padding("conv_transpose1d", x, spec(4, 6, 3), out=spec(2, 6, 7)) == 2 * (2 * 4) * (6 * 3)
+    arguments: tuple[Any, ...] = (spec(2, 6, 5), spec(6, 4, 3), None, [1], [1], [1], False, [0], 1)
+    grad = DetailedSpec((2, 6, 5), zeros=((0, 0), (0, 0), (1, 1)))
+    for mask in ([True, True, False], [True, False, False], [False, True, True]):
+        found = on_padding("convolution_backward", grad, *arguments, mask, out=(x, spec(6, 4, 3), spec(6)))
+        assert found == (2 * (2 * 6) * (4 * 3) if mask[0] else 0)
+    x = DetailedSpec((5, 2, 4), zeros=((1, 1), (0, 0), (0, 0)))
+    assert on_padding("conv_tbc", x, spec(3, 4, 6), spec(6), 0, out=spec(3, 2, 6)) == 2 * (2 * 4 * 6)
+
+
+def test_samples_have_their_padding() -> None:
+    """What ``vmap`` maps over pads as often."""
+    call = call_of("conv1d", spec(1, 1, 5), spec(1, 1, 3), None, [1], [1], out=spec(1, 1, 5))
+    (term,) = call.terms
+    answer = replace(call.answer, terms=(replace(term, how_many=(7, *term.how_many)),))
+    assert macs_on_padding(replace(call, signature=replace(call.signature, samples=(7,)), answer=answer)) == 7 * 2
+
+
+def test_a_rule_that_counts_otherwise_has_no_padding() -> None:
+    """Of the macs of another definition it is not known which ones meet a zero."""
+    call = call_of("conv1d", spec(1, 1, 5), spec(1, 1, 3), None, [1], [1], out=spec(1, 1, 5))
+    assert macs_on_padding(call) == 2
+    assert macs_on_padding(replace(call, answer=replace(call.answer, terms=call.terms * 2))) == 0
+
+
+def test_every_convolution_knows_its_padding() -> None:
+    """Whatever has a rule for a dense convolution is known to the figure; of the others the reason is given."""
+    without = {
+        *("torchvision::deform_conv2d", "torchvision::_deform_conv2d_backward"),  # which samples are zeros is data
+        "aten::mps_convolution_transpose_backward",  # a gradient that is not spread
+    }
+    convolutions = {
+        entry.op for entry in REGISTRY if entry.kind == "conv" and entry.op.startswith(("aten::", "torchvision::"))
+    }
+    assert convolutions - without == WITH_PADDING

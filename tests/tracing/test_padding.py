@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from profiler.measures.macs_on_padding import macs_on_padding
 from profiler.records import Mode, Trace
 from profiler.traces import trace, trace_for_real
 from tests.museum import Calls
@@ -19,7 +20,7 @@ MODES: tuple[Mode, Mode] = ("inference", "training")
 
 def on_padding(result: Trace) -> list[int]:
     """For each convolution of the forward pass, how many of its MACs are on padded zeros."""
-    return [call.macs_on_padding for call in result.calls if call.phase == "forward" and call.kind == "conv"]
+    return [macs_on_padding(call) for call in result.calls if call.phase == "forward" and call.kind == "conv"]
 
 
 def image(*shape: int) -> torch.Tensor:
