@@ -1,0 +1,468 @@
+"""What pricing makes of a recording: answers, kinds, what parameters are used for, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from profiler.errors import UncountedError
+from profiler.opcount import OpCount, Term, contraction, each
+from profiler.pricing import FREE, NO_RULE, answer, kind_of_gradient, price, price_again
+from profiler.records import FILLED_OUTSIDE, Answer, Event, ParameterRecord, Recording, Trace, Unseen
+from profiler.rules.registry import CostRule, Entry, Registry
+from profiler.signatures import DetailedSpec, Signature, TensorSpec, Value
+
+X, W, Y = TensorSpec((2, 3)), TensorSpec((4, 3), parameter=True), TensorSpec((2, 4))
+INDEX = TensorSpec((2, 3), "int64")
+
+
+def product(x: TensorSpec, w: TensorSpec, *, out: TensorSpec) -> list[Term]:
+    """(…, k) · (m, k) → (…, m)."""
+    return [contraction(out.shape, (w.shape[-1],))]
+
+
+def an_add_each(*args: Any, out: TensorSpec, **kwargs: Any) -> list[Term]:
+    """One add for each result."""
+    return [each(out.shape, "sum", adds=1)]
+
+
+def a_comparison_each(x: TensorSpec, *, out: TensorSpec) -> list[Term]:
+    """One comparison for each value."""
+    return [each(x.shape, "max", comparisons=1)]
+
+
+def nothing(*args: Any, out: Value) -> list[Term]:
+    """A call that turns out to cost nothing."""
+    return []
+
+
+def by_values(x: TensorSpec, *, out: TensorSpec) -> list[Term]:
+    """As many adds as the values say."""
+    return [each((sum(x.values),), "sum", adds=1)]
+
+
+def refusing(*args: Any, out: Value) -> list[Term]:
+    """A rule that cannot say."""
+    raise UncountedError("only for even sizes")
+
+
+def broken(x: TensorSpec, *, out: TensorSpec) -> list[Term]:
+    """A rule with a mistake in it."""
+    return [each((x.shape[7],), "sum", adds=1)]
+
+
+RULES: dict[str, tuple[str, CostRule | None]] = {
+    **{f"test::{kind}": (kind, product) for kind in ("conv", "linear", "matmul", "attention")},
+    "test::norm": ("norm", an_add_each),
+    "test::relu": ("activation", a_comparison_each),
+    "test::max": ("pool", a_comparison_each),
+    "test::nothing": ("norm", nothing),
+    "test::by_values": ("reduction", by_values),
+    "test::refusing": ("norm", refusing),
+    "test::broken": ("norm", broken),
+    "test::view": ("movement", None),
+    "aten::add": ("elementwise", an_add_each),
+    "aten::mul": ("elementwise", an_add_each),
+    "aten::index": ("movement", None),
+    "aten::embedding_renorm_": ("norm", an_add_each),
+    "sparse::add": ("elementwise", lambda x, other, *, out: [each((x.stored,), "sum", adds=1)]),
+}
+
+
+def registry(**more: Entry) -> Registry:
+    """The rules above."""
+    made = Registry()
+    for op, (kind, cost) in RULES.items():
+        made.add(Entry(op, kind, cost))
+    for entry in more.values():
+        made.add(entry)
+    return made
+
+
+REGISTRY = registry()
+
+
+def signature(op: str, *args: Value, out: Value = Y, **fields: Any) -> Signature:
+    """The signature of a call with these arguments, all by position."""
+    return Signature(op, tuple((str(place), value) for place, value in enumerate(args)), out, len(args), **fields)
+
+
+def recording(calls: Iterable[tuple[Signature, dict[str, Any]]], **fields: Any) -> Recording:
+    """The recording of calls, each a signature and the fields of its event; ``part_of`` is a signature too."""
+    numbers: dict[Signature, int] = {}
+    events = []
+    for made, about in calls:
+        about = {"module": "", "module_call": 1, "phase": "forward", **about}
+        if "part_of" in about:
+            about["part_of"] = numbers.setdefault(about["part_of"], len(numbers))
+        events.append(Event(numbers.setdefault(made, len(numbers)), **about))
+    return Recording(tuple(numbers), tuple(events), **{"modules": (), "parameters": (), **fields})
+
+
+def priced(*calls: tuple[Signature, dict[str, Any]], **fields: Any) -> Trace:
+    """The trace of these calls by the rules above."""
+    return price(recording(calls, **fields), REGISTRY)
+
+
+def kinds(*calls: tuple[Signature, dict[str, Any]]) -> list[str]:
+    """The kinds of these calls."""
+    return [call.kind for call in priced(*calls).calls]
+
+
+# What a rule says of a signature
+
+
+def test_a_signature_is_priced_once() -> None:
+    """However many calls have it; each call has its answer."""
+    asked: list[TensorSpec] = []
+
+    def asking(x: TensorSpec, *, out: TensorSpec) -> list[Term]:
+        asked.append(x)
+        return an_add_each(x, out=out)
+
+    rules = registry(asking=Entry("test::asking", "norm", asking))
+    one, other = signature("test::asking", X, out=X), signature("test::asking", Y, out=Y)
+    trace = price(recording([(one, {}), (other, {}), (one, {}), (one, {})]), rules)
+    assert asked == [X, Y]
+    assert [call.count.adds for call in trace.calls] == [2 * 3, 2 * 4, 2 * 3, 2 * 3]
+    assert (trace.signatures, [found.count.adds for found in trace.answers]) == ((one, other), [2 * 3, 2 * 4])
+
+
+def test_an_operation_without_a_rule_is_uncounted() -> None:
+    """It is not free, and its cost depends on nothing that a real run would know."""
+    assert answer(signature("test::unknown", X, out=X), REGISTRY) == Answer("uncounted", "uncounted", reason=NO_RULE)
+
+
+def test_what_moves_data_is_free() -> None:
+    """So is work on integers, and what has no terms."""
+    assert answer(signature("test::view", X, out=X), REGISTRY) == FREE
+    assert answer(signature("test::norm", INDEX, out=INDEX), REGISTRY) == FREE
+    assert answer(signature("test::nothing", X, out=X), REGISTRY) == FREE
+
+
+def test_work_on_integers_counts_where_the_rule_says_so() -> None:
+    """Elsewhere one tensor of floating point, among arguments or results, makes it count."""
+    rules = registry(sorting=Entry("test::sorting", "sort", an_add_each, integers=True))
+    assert answer(signature("test::sorting", INDEX, out=INDEX), rules).count == OpCount(adds=2 * 3)
+    assert answer(signature("test::norm", INDEX, X, out=INDEX), REGISTRY).count == OpCount(adds=2 * 3)
+    assert answer(signature("test::norm", INDEX, out=X), REGISTRY).count == OpCount(adds=2 * 3)
+
+
+def test_a_rule_that_refuses_says_why() -> None:
+    """A real run would not help."""
+    assert answer(signature("test::refusing", X), REGISTRY) == Answer(
+        "uncounted", "uncounted", reason="only for even sizes"
+    )
+
+
+def test_a_rule_that_needs_values_depends_on_data() -> None:
+    """And one that refuses for another reason does not, so that a real run follows for the first alone."""
+    calls = [(signature(f"test::{name}", X, out=X), {}) for name in ("by_values", "refusing", "by_values")]
+    trace = priced(*calls)
+    assert [found.data_dependent for found in trace.answers] == [True, False]
+    assert trace.data_dependent == ("test::by_values",)
+
+
+def test_a_mistake_in_a_rule_does_not_end_the_pricing() -> None:
+    """The answer names the shapes and the error; the other calls are counted."""
+    failed, counted = priced((signature("test::broken", X, W), {}), (signature("test::norm", X), {})).calls
+    assert (failed.status, failed.kind, failed.answer.data_dependent) == ("uncounted", "uncounted", False)
+    assert failed.reason.startswith("its rule failed on 2×3, 4×3: TypeError: ")
+    assert counted.status == "counted"
+    (failed,) = priced((signature("test::broken", X), {})).calls
+    assert failed.reason == "its rule failed on 2×3: IndexError: tuple index out of range"
+
+
+def test_an_interrupt_ends_the_pricing() -> None:
+    """It is no mistake of a rule."""
+
+    def interrupted(x: TensorSpec, *, out: TensorSpec) -> list[Term]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        answer(signature("test::slow", X), registry(slow=Entry("test::slow", "norm", interrupted)))
+
+
+def test_sparse_operands_have_rules_of_their_own() -> None:
+    """A dense rule does not count them, and what moves dense data moves sparse data."""
+    sparse = TensorSpec((10, 10), stored=3, layout="sparse_coo")
+    assert answer(signature("aten::add", sparse, sparse, out=sparse), REGISTRY).count == OpCount(adds=3)
+    assert answer(signature("aten::mul", sparse, sparse, out=sparse), REGISTRY).reason == NO_RULE
+    assert answer(signature("aten::mul", X, X, out=sparse), REGISTRY).reason == NO_RULE
+    assert answer(signature("aten::index", sparse, out=sparse), REGISTRY) == FREE
+    assert answer(signature("aten::add", X, X, out=X), REGISTRY).count == OpCount(adds=2 * 3)
+
+
+def test_a_rule_for_sparse_operands_alone_is_found() -> None:
+    """Where dense operands have none."""
+    rules = registry(only=Entry("sparse::only", "norm", an_add_each))
+    assert answer(signature("aten::only", TensorSpec((5,), stored=2), out=X), rules).count == OpCount(adds=2 * 3)
+    assert answer(signature("aten::only", X, out=X), rules).reason == NO_RULE
+
+
+def test_what_vmap_maps_over_multiplies_the_terms() -> None:
+    """The counts, and how many MACs are on padding or masked; the sizes come first in the formula."""
+
+    def padded(x: TensorSpec, w: TensorSpec, *, out: TensorSpec) -> list[Term]:
+        return [replace(contraction(out.shape, (3,)), on_padding=2, masked=1)]
+
+    rules = registry(padded=Entry("test::padded", "conv", padded))
+    one, many = (signature("test::padded", X, W, samples=samples) for samples in ((), (5, 7)))
+    (term,) = answer(many, rules).terms
+    assert (term.how_many, term.on_padding, term.masked) == ((5, 7, 2, 4), 2 * 5 * 7, 5 * 7)
+    assert answer(many, rules).count == answer(one, rules).count * (5 * 7)
+    assert answer(one, rules).terms == tuple(padded(X, W, out=Y))
+
+
+# Nested tensors
+
+
+def nested(*parts: tuple[int, ...], known: bool = True) -> DetailedSpec:
+    """A nested tensor that holds tensors of these shapes, each a batch of one."""
+    rows = sum(part[1] for part in parts)
+    return DetailedSpec((rows, *parts[0][2:]), nested=True, parts=parts if known else None)
+
+
+def test_work_on_nested_tensors_is_that_on_each_of_their_parts() -> None:
+    """Arguments by position and by name alike; a dense one among them is the same for each part."""
+    x, y = nested((1, 5, 3), (1, 2, 3)), nested((1, 5, 4), (1, 2, 4))
+    found = answer(signature("test::linear", x, W, out=y), REGISTRY)
+    assert [term.how_many for term in found.terms] == [(1, 5, 4), (1, 2, 4)]
+    assert (found.kind, found.count.macs) == ("linear", (5 + 2) * 4 * 3)
+    for positional in (0, 1):
+        made = Signature("test::relu", (("x", x),), x, positional)
+        assert answer(made, REGISTRY).count == OpCount(comparisons=(5 + 2) * 3)
+
+
+def test_a_nested_parameter_stays_one_in_its_parts() -> None:
+    """A rule is given dtype and all."""
+    given: list[TensorSpec] = []
+
+    def looking(x: TensorSpec, *, out: TensorSpec) -> list[Term]:
+        given.append(x)
+        return an_add_each(x, out=out)
+
+    x = replace(nested((1, 5, 3)), dtype="float16", parameter=True)
+    answer(signature("test::looking", x, out=x), registry(looking=Entry("test::looking", "norm", looking)))
+    assert given == [TensorSpec((1, 5, 3), "float16", parameter=True)]
+
+
+def test_a_result_that_is_not_nested_is_made_of_all_parts() -> None:
+    """The rule is asked once, for all parts one after the other."""
+    found = answer(signature("test::norm", nested((1, 5, 3), (1, 2, 3)), out=W), REGISTRY)
+    assert [term.how_many for term in found.terms] == [(4, 3)]
+
+
+def test_parts_that_differ_in_two_sizes_are_not_gathered() -> None:
+    """There is no shape of all of them; where the result is nested too, each is counted."""
+    x = nested((1, 5, 3), (1, 2, 4))
+    assert "more than one size" in answer(signature("test::norm", x, out=W), REGISTRY).reason
+    assert answer(signature("test::norm", x, out=x), REGISTRY).count == OpCount(adds=5 * 3 + 2 * 4)
+
+
+def test_unknown_lengths_depend_on_data() -> None:
+    """A jagged tensor on meta does not say them."""
+    x = nested((1, 5, 3), known=False)
+    found = answer(signature("test::norm", x, out=x), REGISTRY)
+    assert (found.status, found.data_dependent) == ("uncounted", True)
+    assert answer(signature("test::view", x, out=x), REGISTRY) == FREE
+    mixed = answer(signature("test::norm", nested((1, 5, 3)), x, out=X), REGISTRY)
+    assert mixed.data_dependent
+
+
+# The kind of a call
+
+
+LINEAR, ATTENTION, NORM = (signature(f"test::{kind}", X, W) for kind in ("linear", "attention", "norm"))
+VIEW, UNKNOWN, RELU = (signature(f"test::{name}", X, out=X) for name in ("view", "unknown", "relu"))
+SUM, SUM_IN_PLACE, SCALE = (signature(op, X, X, out=X) for op in ("aten::add", "aten::add_", "aten::mul"))
+
+
+def test_a_function_gives_its_kind_to_its_parts() -> None:
+    """But to none that is free or uncounted, and a projection within attention stays a linear layer."""
+    within = {"within": "attention"}
+    calls = [(made, within) for made in (LINEAR, NORM, VIEW, UNKNOWN)]
+    assert kinds(*calls) == ["linear", "attention", "movement", "uncounted"]
+    assert kinds((LINEAR, {"within": "recurrent"})) == ["recurrent"]
+
+
+def test_a_part_of_an_operation_has_that_ones_kind() -> None:
+    """Unless the operation has none, since its rule does not count it; free parts stay free."""
+    assert kinds((SUM, {"part_of": ATTENTION}), (VIEW, {"part_of": ATTENTION})) == ["attention", "movement"]
+    assert kinds((SUM, {"part_of": UNKNOWN}), (SUM, {"part_of": VIEW})) == ["elementwise", "elementwise"]
+    assert kinds((SUM, {"part_of": LINEAR, "within": "attention"})) == ["linear"]
+
+
+def test_a_gradient_has_the_kind_of_what_it_is_of() -> None:
+    """Its own where that is free, uncounted, or not known."""
+    backward = {"phase": "backward"}
+    assert kinds(
+        (RELU, {}),
+        (VIEW, {}),
+        (UNKNOWN, {}),
+        (SCALE, {**backward, "source": 0}),
+        (SCALE, {**backward, "source": 1}),
+        (SCALE, {**backward, "source": 2}),
+        (SCALE, backward),
+        (VIEW, {**backward, "source": 0}),
+    ) == ["activation", "movement", "uncounted", "activation", "elementwise", "elementwise", "elementwise", "movement"]
+
+
+def test_only_in_the_backward_pass_a_source_gives_its_kind() -> None:
+    """A forward operation that runs again has its own."""
+    assert kinds((RELU, {}), (SCALE, {"phase": "recompute", "source": 0})) == ["activation", "elementwise"]
+
+
+def test_a_gradient_has_the_kind_that_the_place_of_its_source_gives() -> None:
+    """What the source was within, or a part of."""
+    gradient = {"phase": "backward", "source": 0}
+    assert kinds((NORM, {"within": "attention"}), (SCALE, gradient)) == ["attention"] * 2
+    assert kinds((NORM, {"part_of": ATTENTION}), (SCALE, gradient)) == ["attention"] * 2
+    assert kinds((VIEW, {"part_of": ATTENTION}), (SCALE, gradient)) == ["movement", "attention"]
+    assert kinds((NORM, {"part_of": VIEW}), (SCALE, gradient)) == ["norm", "elementwise"]
+
+
+@pytest.mark.parametrize("op", ["aten::add", "aten::add_"])
+def test_a_sum_of_gradients_is_no_product(op: str) -> None:
+    """The gradients of a tensor that several layers use are added up, which is no work of one of the layers."""
+    assert [kind_of_gradient(op, "elementwise", kind) for kind in ("conv", "linear", "matmul", "attention")] == [
+        "elementwise"
+    ] * 4
+    assert kind_of_gradient(op, "elementwise", "norm") == "norm"
+    assert kind_of_gradient(op, "elementwise", None) == "elementwise"
+    assert kind_of_gradient("aten::mul", "elementwise", "conv") == "conv"
+    made = signature(op, X, X, out=X)
+    assert kinds((LINEAR, {}), (made, {"phase": "backward", "source": 0})) == ["linear", "elementwise"]
+
+
+# What parameters are used for
+
+
+def use(*calls: tuple[Signature, str]) -> str:
+    """The use of a parameter that these calls read, each in its phase."""
+    record = ParameterRecord(("w", "tied"), "", (4, 3), "float32", 4, True)
+    events = [(made, {"phase": phase, "parameters": ("other", "w")}) for made, phase in calls]
+    (found,) = priced(*events, parameters=(record,)).parameters
+    assert replace(found, use="unused") == record
+    return found.use
+
+
+def test_a_parameter_has_the_kind_of_the_costliest_reader() -> None:
+    """By FLOPs, then by comparisons, then what is not free before what is; the first of equals."""
+    assert use((NORM, "forward"), (LINEAR, "forward")) == "linear"
+    assert use((VIEW, "forward"), (RELU, "forward")) == "activation"
+    larger = signature("test::norm", X, out=TensorSpec((1,)))
+    assert use((RELU, "forward"), (larger, "forward")) == "norm"
+    many = signature("test::max", TensorSpec((9, 9)), out=X)
+    assert use((RELU, "forward"), (many, "forward")) == "pool"
+    assert use((VIEW, "forward"), (UNKNOWN, "forward")) == "uncounted"
+    assert use((SUM, "forward"), (signature("test::norm", X, out=X), "forward")) == "elementwise"
+    assert use((VIEW, "forward")) == "movement"
+
+
+def test_only_the_forward_pass_says_what_a_parameter_is_for() -> None:
+    """So that it is the same in both modes."""
+    phases = ("recompute", "backward", "optimizer")
+    assert use((VIEW, "forward"), *((LINEAR, phase) for phase in phases)) == "movement"
+    assert use(*((LINEAR, phase) for phase in phases)) == "unused"
+
+
+def test_what_nothing_reads_is_unused() -> None:
+    """Other parameters' readers do not matter."""
+    record = ParameterRecord(("w",), "", (4, 3), "float32", 4, True)
+    assert priced((LINEAR, {"parameters": ("v",)}), parameters=(record,)).parameters == (record,)
+    assert use() == "unused"
+
+
+def test_a_table_of_which_rows_are_read_is_an_embedding() -> None:
+    """Also where it is moved besides; not where something is computed with all of it."""
+    rows = signature("aten::index", X, out=X)
+    rescaled = signature("aten::embedding_renorm_", X, out=X)
+    assert use((rows, "forward")) == "embedding"
+    assert use((rescaled, "forward"), (VIEW, "forward")) == "embedding"
+    assert use((rows, "forward"), (LINEAR, "forward")) == "linear"
+    assert use((rows, "forward"), (UNKNOWN, "forward")) == "uncounted"
+
+
+# What is missing
+
+
+def unseen(*calls: tuple[Signature, dict[str, Any]], already: Sequence[Unseen] = ()) -> tuple[Unseen, ...]:
+    """What is missing in the trace of these calls."""
+    return priced(*calls, unseen=tuple(already)).unseen
+
+
+def test_arithmetic_on_what_nothing_wrote_is_missed_in_its_module() -> None:
+    """Once for each storage: in the first module whose arithmetic reads it."""
+    a, b = (Unseen(module, FILLED_OUTSIDE) for module in "ab")
+    assert unseen((NORM, {"module": "a", "blanks": (3,)}), (NORM, {"module": "b", "blanks": (3,)})) == (a,)
+    assert unseen((NORM, {"module": "a", "blanks": (3,)}), (NORM, {"module": "b", "blanks": (3, 4)})) == (a, b)
+    assert unseen((NORM, {"module": "a", "blanks": (3, 4)}), (NORM, {"module": "b", "blanks": (4,)})) == (a,)
+    assert unseen((NORM, {"module": "a", "blanks": (3,)}), (NORM, {"module": "a", "blanks": (4,)})) == (a,)
+    assert unseen((NORM, {"module": "a"})) == ()
+
+
+def test_what_moves_unwritten_memory_misses_nothing() -> None:
+    """A view of it, or a copy, is no arithmetic; that which follows is."""
+    assert unseen((VIEW, {"module": "a", "blanks": (3,)})) == ()
+    found = unseen((VIEW, {"module": "a", "blanks": (3,)}), (NORM, {"module": "b", "blanks": (3,)}))
+    assert found == (Unseen("b", FILLED_OUTSIDE),)
+
+
+def test_what_tracing_missed_comes_first_and_once() -> None:
+    """Before what pricing finds."""
+    already = (Unseen("z", "of another reason"), Unseen("a", FILLED_OUTSIDE))
+    calls = [(NORM, {"module": module, "blanks": (number,)}) for number, module in enumerate("ab")]
+    assert unseen(*calls, already=already) == (*already, Unseen("b", FILLED_OUTSIDE))
+
+
+# Pricing again
+
+
+def again(made: Signature, old: Answer) -> Answer:
+    """The answer of a saved call when it is priced again."""
+    (first,) = priced((made, {})).calls
+    trace = Trace((replace(first, answer=old),), (), (), signatures=(made,), answers=(old,))
+    (found,) = price_again(trace, REGISTRY).answers
+    return found
+
+
+OLD = Answer("softmax", "counted", (each((99,), "old", adds=1),))
+
+
+def test_what_was_saved_whole_is_priced_by_the_rules_of_now() -> None:
+    """Also where it had no rule before, or has none now."""
+    assert again(NORM, OLD).count == OpCount(adds=2 * 4)
+    assert again(NORM, Answer("uncounted", "uncounted", reason=NO_RULE)).count == OpCount(adds=2 * 4)
+    assert again(UNKNOWN, OLD).reason == NO_RULE
+
+
+def test_what_earlier_versions_saved_keeps_its_answer() -> None:
+    """Their arguments are not all there."""
+    assert again(replace(NORM, whole=False), OLD) is OLD
+
+
+def test_an_answer_by_values_that_were_not_saved_stays() -> None:
+    """One that had none either is made anew."""
+    made = signature("test::by_values", X, out=X)
+    assert again(made, OLD) is OLD
+    found = again(made, Answer("uncounted", "uncounted", reason="before", data_dependent=True))
+    assert (found.data_dependent, found.reason == "before") == (True, False)
+
+
+def test_pricing_again_with_the_same_rules_changes_nothing() -> None:
+    """Kinds, uses and what is missing included."""
+    record = ParameterRecord(("w",), "", (4, 3), "float32", 4, True)
+    trace = priced(
+        (LINEAR, {"parameters": ("w",), "module": "a"}),
+        (NORM, {"within": "attention", "blanks": (1,)}),
+        (SUM, {"phase": "backward", "source": 0, "part_of": ATTENTION}),
+        (signature("test::by_values", X, out=X), {}),
+        parameters=(record,),
+        real_run="it depends on data",
+        unseen=(Unseen("a", "why"),),
+    )
+    assert price_again(trace, REGISTRY) == trace
