@@ -160,7 +160,9 @@ def test_a_rule_that_refuses_says_why() -> None:
 
 def test_a_rule_that_needs_values_depends_on_data() -> None:
     """And one that refuses for another reason does not, so that a real run follows for the first alone."""
-    calls = [(signature(f"test::{name}", X, out=X), {}) for name in ("by_values", "refusing", "by_values")]
+    calls: list[tuple[Signature, dict[str, Any]]] = [
+        (signature(f"test::{name}", X, out=X), {}) for name in ("by_values", "refusing", "by_values")
+    ]
     trace = priced(*calls)
     assert [found.data_dependent for found in trace.answers] == [True, False]
     assert trace.data_dependent == ("test::by_values",)
@@ -434,10 +436,17 @@ OLD = Answer("softmax", "counted", (each((99,), "old", adds=1),))
 
 
 def test_what_was_saved_whole_is_priced_by_the_rules_of_now() -> None:
-    """Also where it had no rule before, or has none now."""
+    """Also where it had no rule before, or one that failed."""
     assert again(NORM, OLD).count == OpCount(adds=2 * 4)
     assert again(NORM, Answer("uncounted", "uncounted", reason=NO_RULE)).count == OpCount(adds=2 * 4)
-    assert again(UNKNOWN, OLD).reason == NO_RULE
+    assert again(signature("test::refusing", X), OLD).reason == "only for even sizes"
+
+
+def test_an_answer_stays_where_no_rule_is_left() -> None:
+    """A rule of one's own may not be registered today; what was uncounted before says the reason of now."""
+    assert again(UNKNOWN, OLD) is OLD
+    assert again(UNKNOWN, FREE) is FREE
+    assert again(UNKNOWN, Answer("uncounted", "uncounted", reason="its rule failed")).reason == NO_RULE
 
 
 def test_what_earlier_versions_saved_keeps_its_answer() -> None:
