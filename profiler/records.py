@@ -172,6 +172,18 @@ class OpCall:
         return self.answer.reason
 
     @property
+    def moves(self) -> Literal["view", "copy", "nothing"] | None:
+        """What the call does to memory: it makes or writes some (``copy``), shares what it reads, or has no tensors.
+
+        Missing for a call of which the storages are not known, as of a profile of version 1.
+        """
+        if not self.signature.whole:
+            return None
+        if self.event.makes or self.event.writes:
+            return "copy"
+        return "view" if self.outputs else "nothing"
+
+    @property
     def terms(self) -> tuple[Term, ...]:
         return self.answer.terms
 
