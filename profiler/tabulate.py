@@ -24,7 +24,7 @@ class Group:
 
     ``parts`` are further groups that are in it too; ``itself`` is the one of them that a module did itself, where the
     group has all below it.  ``unseen`` says that there was work that is not among the calls, and ``known`` that its
-    counts are shown as they are even where nothing but the unknown is in it.
+    counts are shown as they are even where nothing but the unknown is in it.  ``sums`` are the figures known by now.
     """
 
     cells: dict[str, Any] = field(default_factory=dict)
@@ -34,6 +34,7 @@ class Group:
     itself: Group | None = None
     unseen: bool = False
     known: bool = False
+    sums: dict[str, int] = field(default_factory=dict, init=False)
 
     @cached_property
     def partial(self) -> bool:
@@ -55,11 +56,6 @@ class Group:
         """``"complete"`` or ``"partial"``."""
         return "partial" if self.partial else "complete"
 
-    @cached_property
-    def sums(self) -> dict[str, int]:
-        """The figures of the group that are known by now."""
-        return {}
-
 
 class Figures:
     """The figures of calls and parameters: each is asked for once, however many tables show it."""
@@ -69,10 +65,13 @@ class Figures:
 
     def sum(self, measure: Measure, group: Group) -> int:
         """The figure of all that is in the group."""
-        if measure.name not in group.sums:
-            own = self._held(measure, group.parameters) + self._called(measure, group.calls)
-            group.sums[measure.name] = own + sum(self.sum(measure, part) for part in group.parts)
-        return group.sums[measure.name]
+        found = group.sums.get(measure.name)
+        if found is None:
+            found = self._held(measure, group.parameters) + self._called(measure, group.calls)
+            for part in group.parts:
+                found += self.sum(measure, part)
+            group.sums[measure.name] = found
+        return found
 
     def _held(self, measure: Measure, parameters: list[ParameterRecord]) -> int:
         return 0 if measure.held is None else sum(map(measure.held, parameters))
