@@ -38,7 +38,7 @@ class TensorSpec:
     """What a rule may know of a tensor.
 
     ``parameter`` is true for a parameter, a view of one, and whatever is computed from parameters alone
-    (a cast or normalised weight).  ``stored`` is the number of elements that a sparse tensor holds, missing for a
+    (a cast or normalized weight).  ``stored`` is the number of elements that a sparse tensor holds, missing for a
     dense one, and ``layout`` how it holds them.
     """
 
@@ -59,7 +59,7 @@ class TensorSpec:
 
     @property
     def is_arithmetic(self) -> bool:
-        """Whether work on it is counted: floating-point, complex and quantised tensors, not integers and booleans."""
+        """Whether work on it is counted: floating-point, complex and quantized tensors, not integers and booleans."""
         return self.dtype.startswith(("float", "bfloat", "complex", "qint", "quint"))
 
     @property

@@ -384,7 +384,7 @@ def test_what_a_killed_process_leaves_is_ignored_and_then_removed(folder: Path) 
 
 @NEEDS_POSIX
 def test_a_kill_while_writing_leaves_what_is_known_as_a_leftover(folder: Path) -> None:
-    """The name that is really used is one that is recognised."""
+    """The name that is really used is one that is recognized."""
     code = (
         "import os, signal, sys\nfrom pathlib import Path\nimport profiler.files as files\n"
         "files.os.replace = lambda *places: os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -52,7 +52,7 @@ def build_real_model(
 ) -> nn.Module:
     """The network on the CPU with real tensors, random initial weights replaced by zeros, which is quicker.
 
-    For counters that cannot run on meta; its outputs mean nothing.  With ``random_weights`` it is initialised as
+    For counters that cannot run on meta; its outputs mean nothing.  With ``random_weights`` it is initialized as
     its builder does it, from a fixed seed, for a network whose work depends on its values.  Raises TargetError.
     """
     placement = contextlib.nullcontext if random_weights else _WithoutRandomFills
@@ -144,7 +144,7 @@ def _on_meta() -> AbstractContextManager[Any]:
 
 @contextlib.contextmanager
 def _parameters_on_meta() -> Iterator[None]:
-    """Every parameter that this thread registers with a module is put on meta, before it is initialised."""
+    """Every parameter that this thread registers with a module is put on meta, before it is initialized."""
     thread = threading.get_ident()
 
     def empty(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:

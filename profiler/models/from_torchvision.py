@@ -58,7 +58,7 @@ def without_download(build: Callable[..., nn.Module]) -> Callable[..., nn.Module
 
 
 def _quick_init(build: Callable[..., nn.Module]) -> dict[str, Any]:
-    """GoogLeNet and Inception warn of, and are slow in, an initialisation that nothing here looks at."""
+    """GoogLeNet and Inception warn of, and are slow in, an initialization that nothing here looks at."""
     return {"init_weights": False} if build.__name__ in ("googlenet", "inception_v3") else {}
 
 

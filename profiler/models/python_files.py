@@ -20,7 +20,7 @@ from types import ModuleType
 def load_file(path: Path) -> ModuleType:
     """Run a Python file as a module of its own, once for each text that it has had.
 
-    Its folder is importable while it runs, so that it may import its neighbours.  They are forgotten
+    Its folder is importable while it runs, so that it may import its neighbors.  They are forgotten
     afterwards, since another network's folder may hold others of the same name.  A file in a package that imports
     relatively is run as a part of it.
     """

@@ -74,7 +74,7 @@ def roi_align(
 
 
 def _samples(start: Tensor, bins: Tensor, pooled: int, samples: int, size: int) -> tuple[Tensor, Tensor]:
-    """Positions along one axis as (K, P, 2·samples) pairs of neighbouring pixels, and their weights.
+    """Positions along one axis as (K, P, 2·samples) pairs of neighboring pixels, and their weights.
 
     What lies more than one pixel outside has weight zero; what lies nearer has that of the pixel on the edge.
     """
@@ -211,7 +211,7 @@ def deform_conv2d(
 
 
 def _read(image: Tensor, y: Tensor, x: Tensor, height: int, width: int) -> Tensor:
-    """(N, G, C, H·W) at places (N, G, L) → (N, G, C, L), bilinear, each of the four neighbours zero if outside."""
+    """(N, G, C, H·W) at places (N, G, L) → (N, G, C, L), bilinear, each of the four neighbors zero if outside."""
     result = image.new_zeros(*image.shape[:3], y.shape[2])
     for row in (y.floor(), y.floor() + 1):
         for column in (x.floor(), x.floor() + 1):

@@ -173,7 +173,7 @@ def _spelled(texts: pd.DataFrame, spelled: Spelled) -> pd.DataFrame:
 
 
 def cut_front(text: str, most: int, mark: str = "…") -> str:
-    """The text's last cells: of a dotted name, what tells it from its neighbours."""
+    """The text's last cells: of a dotted name, what tells it from its neighbors."""
     if cell_len(text) <= most:
         return text
     room = most - len(mark)

@@ -43,7 +43,7 @@ TRAILING_BLANKS = re.compile(r" +$", re.MULTILINE)
 
 
 def render_terminal(report: Report, console: Console) -> str:
-    """The report as text for ``console``: its width, and its colours where it has any (``NO_COLOR`` is its matter).
+    """The report as text for ``console``: its width, and its colors where it has any (``NO_COLOR`` is its matter).
 
     Where its encoding is no Unicode one, the text is ASCII.
     """

@@ -43,7 +43,7 @@ def linear_to_convolution(model: nn.Module, input_size: Sequence[int]) -> nn.Mod
     ``input_size`` is the size of one input of ``model``, (C, H, W).  The result maps (N, C, H, W) to (N, K, 1, 1)
     where ``model`` gives (N, K), and a larger image to a larger map.  At ``input_size`` the two are equal.  On larger
     images each place of the map is equal to ``model`` on its window, except where a layer sees beyond the window (a
-    padded convolution sees neighbours instead of zeros): ``left`` in the report of :func:`profiler.rewrites.rewrite`
+    padded convolution sees neighbors instead of zeros): ``left`` in the report of :func:`profiler.rewrites.rewrite`
     names these.  ``model`` is left as it was.  Raises ProfilerError where the network has no such classifier, cannot
     be followed, or would not stay exact.
     """

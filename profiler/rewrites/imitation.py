@@ -22,7 +22,7 @@ def imitate_training(
 ) -> nn.Module:
     """Give ``model`` the look of a trained network, in place and by seeded random numbers; returns it.
 
-    Weights of convolutions and linear layers keep the size that they were initialised with.  In each batch norm γ is
+    Weights of convolutions and linear layers keep the size that they were initialized with.  In each batch norm γ is
     log-normal about 1, β normal with deviation 0.3.  With ``inputs``, the running statistics are those that the
     network really has on them, each channel's off by a few percent, as running averages are; without, they are drawn.
     With ``scores``, the last linear layer is scaled for outputs of that deviation.  The network has to be in eval mode.

@@ -139,7 +139,7 @@ def why_not_local(model: nn.Module, node: fx.Node, shapes: Mapping[fx.Node, Any]
     if node.op == "call_function" and node.target in WINDOW_FUNCTIONS:
         padding = node.args[3] if len(node.args) > 3 else node.kwargs.get("padding", 0)
         plain = _is_zero(padding) and len(node.args) <= 4 and not node.kwargs.get("ceil_mode")
-        return None if plain else f"{name} pads its input: the windows of a larger image have their neighbours there"
+        return None if plain else f"{name} pads its input: the windows of a larger image have their neighbors there"
     return f"{name} is not known to see one window only"
 
 
@@ -153,7 +153,7 @@ def _module(module: nn.Module, pointwise: bool) -> str | None:
         return None if alone else _padded(module.padding)
     if isinstance(module, (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)):
         if module.ceil_mode:
-            return "has windows that reach over the edge: the windows of a larger image have their neighbours there"
+            return "has windows that reach over the edge: the windows of a larger image have their neighbors there"
         if not _is_zero(module.padding):
             return _padded(module.padding)
         return None
@@ -170,4 +170,4 @@ def _is_zero(padding: Any) -> bool:
 
 def _padded(padding: Any) -> str:
     sizes = "×".join(map(str, padding)) if isinstance(padding, (tuple, list)) else padding
-    return f"pads its input by {sizes}: the windows of a larger image have their neighbours there"
+    return f"pads its input by {sizes}: the windows of a larger image have their neighbors there"

@@ -54,8 +54,8 @@ def test_a_file_is_run_once_until_it_changes(tmp_path: Path) -> None:
     assert find_target("net.py:Net", tmp_path) is not first
 
 
-def test_two_files_have_neighbours_of_one_name(tmp_path: Path) -> None:
-    """Each file gets the neighbour from its own folder, and the import path is as it was."""
+def test_two_files_have_neighbors_of_one_name(tmp_path: Path) -> None:
+    """Each file gets the neighbor from its own folder, and the import path is as it was."""
     path = list(sys.path)
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()

@@ -39,7 +39,7 @@ WITHOUT_NORMS = {
     0.5: 1_950_136,
     0.35: 1_663_048,
 }
-"""MobileNetV2's parameters by width, without those of its batch normalisations."""
+"""MobileNetV2's parameters by width, without those of its batch normalizations."""
 
 MOBILENETS = Table(
     "MobileNet",
@@ -138,12 +138,12 @@ EFFICIENTNETS = Table(
     ),
     note="The authors' later code counts with TensorFlow's profiler and halves its result (`num_params_flops` in "
     f"{github('google/automl', 'efficientnetv2/utils.py')}). It also sees products, sums, biases and means of single "
-    "values, and nothing of a fused batch normalisation. B0 to B3 all print as published by that count.\n\n"
+    "values, and nothing of a fused batch normalization. B0 to B3 all print as published by that count.\n\n"
     "From B3 on the figures are not what the code that came with the paper gives. The "
     "[authors' plot](https://github.com/tensorflow/tpu/blob/HEAD/models/official/efficientnet/g3doc/flops.png) has B3 "
     "to B6 at about 1.76, 4.16, 9.95 and 18.5 G; the code, by that count, has 1.85, 4.44, 10.36 and 19.22 G, and "
     "38.01 G for B7. Tried in vain: channels rounded to multiples of 1, 2, 4, 8 or 16; repeats rounded down, up or to "
-    "the nearest; sizes of maps rounded down or not at all; an unscaled stem or head; batch normalisation counted. No "
+    "the nearest; sizes of maps rounded down or not at all; an unscaled stem or head; batch normalization counted. No "
     "image side gives B5 its 9.9 G: up to 448 it has 9.49 G at most, from 449 on 10.32 G or more.\n\n"
     "The parameters are those of the authors' code, B2's too "
     f"({github('google/automl', 'efficientdet/backbone/efficientnet_builder_test.py')}). With the running means and "
@@ -192,7 +192,7 @@ EFFICIENTNETS_V2 = Table(
         )
     ),
     note="Counted as EfficientNet is; by that count all but L print as published, and L would be 56.21 G. With batch "
-    "normalisation as on a TPU, where it is not fused and counts, L would be 56.37 G. Nor are L's parameters those of "
+    "normalization as on a TPU, where it is not fused and counts, L would be 56.37 G. Nor are L's parameters those of "
     "the authors' code, whose test has 119,027,848 with the 512,576 running means and variances of the norms, which "
     f"leaves ours ({github('google/automl', 'efficientnetv2/effnetv2_model_test.py')}).",
 )

@@ -83,7 +83,7 @@ FROZEN = """\
 ### Parameters
 
 The published numbers are those of the networks as they are built for weights: there most backbones have frozen batch
-normalisations, whose scales and shifts are buffers. Built without weights, as here, they are parameters. The
+normalizations, whose scales and shifts are buffers. Built without weights, as here, they are parameters. The
 difference is exactly those.
 """
 

@@ -42,7 +42,7 @@ def tensorflow_count(result: Profile) -> int:
     """Half of what TensorFlow's profiler counts of an EfficientNet in eval mode.
 
     2 for each multiply–accumulate; 1 for each result of a bias, a product (swish has one, its sigmoid is not counted)
-    and a sum, and for each value that a mean is taken of; nothing for fused batch normalisations
+    and a sum, and for each value that a mean is taken of; nothing for fused batch normalizations
     (tensorflow/python/profiler/internal/flops_registry.py).
     """
     return sum(map(_tensorflow_flops, result.trace.calls)) // 2
@@ -60,7 +60,7 @@ def _tensorflow_flops(call: OpCall) -> int:
 
 CUT = Reason("cut, not rounded", rounding=ROUND_DOWN)
 UP = Reason("rounded up", rounding=ROUND_UP)
-NORMS = Reason("the scales and shifts of the batch normalisations are left out", _norms)
+NORMS = Reason("the scales and shifts of the batch normalizations are left out", _norms)
 BIASES = Reason("without biases, for simplicity, as the source says", _biases)
 SCORES = Reason(
     "calflops does not see `torch.baddbmm`, which makes the attention scores",

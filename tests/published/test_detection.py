@@ -174,7 +174,7 @@ def test_the_profile_has_the_parameters_of_the_network_without_weights(network: 
 
 
 def test_what_is_frozen_by_hand() -> None:
-    """A scale and a shift for each channel of each of ResNet-50's normalisations, 26,560 channels."""
+    """A scale and a shift for each channel of each of ResNet-50's normalizations, 26,560 channels."""
     stages = ((64, 3), (128, 4), (256, 6), (512, 3))
     channels = 64 + sum(blocks * (width + width + 4 * width) + 4 * width for width, blocks in stages)
     frozen = {weights.network: frozen_parameters(weights) for weights in WEIGHTS}

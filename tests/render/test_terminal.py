@@ -22,7 +22,7 @@ SAVED = Path(__file__).parents[2] / "reports"
 
 
 def shown(name: str, width: int) -> str:
-    """The report as a terminal of that width without colours shows it."""
+    """The report as a terminal of that width without colors shows it."""
     return render_terminal(REPORTS[name], Console(width=width, color_system=None))
 
 
@@ -45,7 +45,7 @@ def test_fits_and_cuts_nothing(name: str, width: int) -> None:
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_long_names_lose_their_front(width: int) -> None:
-    """A long name keeps its end, which tells it from its neighbours, and the figures stay whole."""
+    """A long name keeps its end, which tells it from its neighbors, and the figures stay whole."""
     net = nets.Network("deep", (1, 4)).linear("model.encoder.layers.17.self_attention.output_projection.dense", 4096)
     text = render_terminal(profile_report(net.profile()), Console(width=width, color_system=None))
     (line,) = [line for line in text.splitlines() if "…" in line]
@@ -131,13 +131,13 @@ def test_bars_show_small_shares(features: int) -> None:
     assert len({len(bar) for bar in found}) == 1
 
 
-def test_colour_is_the_consoles_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A colour terminal gets colours and the same text; NO_COLOR leaves them out."""
+def test_color_is_the_consoles_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A color terminal gets colors and the same text; NO_COLOR leaves them out."""
     plain = shown("alexnet", 80)
     monkeypatch.delenv("NO_COLOR", raising=False)
-    colour = render_terminal(REPORTS["alexnet"], Console(width=80, color_system="standard", force_terminal=True))
-    assert "\x1b[36m" in colour
-    stripped = re.sub(r"\x1b\[[\d;]*m", "", colour)
+    color = render_terminal(REPORTS["alexnet"], Console(width=80, color_system="standard", force_terminal=True))
+    assert "\x1b[36m" in color
+    stripped = re.sub(r"\x1b\[[\d;]*m", "", color)
     assert [line.rstrip() for line in stripped.splitlines()] == plain.splitlines()
     monkeypatch.setenv("NO_COLOR", "1")
     quiet = render_terminal(REPORTS["alexnet"], Console(width=80, color_system="standard", force_terminal=True))

@@ -173,12 +173,12 @@ def test_other_dimensions(dimensions: int) -> None:
 
 
 def test_padding_is_said() -> None:
-    """A padded convolution sees zeros beyond a window, and neighbours in a larger image: equal at the one size only."""
+    """A padded convolution sees zeros beyond a window, and neighbors in a larger image: equal at the one size only."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 8 * 8, 5))
     result = converted(network, 3, 8, 8)
     assert [(left.module, left.reason) for left in result.left] == [
-        ("0", "pads its input by 1×1: the windows of a larger image have their neighbours there")
+        ("0", "pads its input by 1×1: the windows of a larger image have their neighbors there")
     ]
     assert check_equivalence(network, result.model, images(2, 3, 8, 8), EXACT).passed
     assert not check_windows(network, result.model, images(2, 3, 9, 9), (8, 8), 1e-6).passed
