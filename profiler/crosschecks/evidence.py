@@ -1,4 +1,4 @@
-"""What two records say of one module, and what another counter should have said of its calls."""
+"""What two records report of one module, and what another counter should have reported of its calls."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ STATES_LIMIT = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Work of ours with what a counter says of it when it sees it.
+    """Work of ours with what a counter reports of it when it sees it.
 
     ``figure`` is what it says, under ``label``, as that of ``calls`` calls; ``parts`` are the reasons why that is
-    not ``ours``.  ``unseen`` is the reason why it may have said nothing, if there is evidence that it did not see
+    not ``ours``.  ``unseen`` is the reason why it may have reported nothing, if there is evidence that it did not see
     it.  ``times`` says how often it adds up what it says under this label.  An empty label is for work that it says
     nothing of.
     """
@@ -68,7 +68,7 @@ class Module:
 
 @dataclass
 class Context:
-    """What the two records say of the network as a whole: its modules by their first names, in order."""
+    """What the two records report of the network as a whole: its modules by their first names, in order."""
 
     trace: Trace
     counter: CounterRecord
@@ -93,17 +93,17 @@ class Context:
 
 
 Convention = Callable[[Module], Iterable[Item]]
-"""What a counter says of a module's calls, item by item."""
+"""What a counter reports of a module's calls, item by item."""
 
 
-def chosen(items: Sequence[Item], said: int, seen: int | None) -> list[bool] | None:
-    """Which of ``items`` the counter saw, given what it ``said`` of all of them, and of how many calls.
+def chosen(items: Sequence[Item], reported: int, seen: int | None) -> list[bool] | None:
+    """Which of ``items`` the counter saw, given what it ``reported`` of all of them, and of how many calls.
 
-    Items without a reason for not being seen were seen.  ``None`` where no choice gives what it said.
+    Items without a reason for not being seen were seen.  ``None`` where no choice gives what it reported.
     """
-    if sum(item.figure for item in items) == said and seen in (None, sum(item.calls for item in items)):
+    if sum(item.figure for item in items) == reported and seen in (None, sum(item.calls for item in items)):
         return [True] * len(items)
-    if said == 0 and not seen and all(item.unseen is not None for item in items):
+    if reported == 0 and not seen and all(item.unseen is not None for item in items):
         return [False] * len(items)
     states: dict[tuple[int, int], tuple[bool, ...]] = {(0, 0): ()}
     for item in items:
@@ -116,7 +116,7 @@ def chosen(items: Sequence[Item], said: int, seen: int | None) -> list[bool] | N
         states = reached
         if len(states) > STATES_LIMIT:
             return None
-    choice_made = states.get((said, seen or 0))
+    choice_made = states.get((reported, seen or 0))
     return None if choice_made is None else list(choice_made)
 
 
@@ -134,18 +134,18 @@ def explain(items: Sequence[Item], module: Module) -> tuple[list[Part], int]:
             by_label.setdefault(item.label, []).append(item)
     for label in [*by_label, *(label for label in module.reported if label not in by_label)]:
         group = by_label.get(label, [])
-        said = module.reported[label]
+        reported = module.reported[label]
         times = max((item.times for item in group), default=1)
         choice = None
-        if said % times == 0:
+        if reported % times == 0:
             seen = None if module.seen is None else module.seen[label]
-            choice = chosen(group, said // times, seen)
+            choice = chosen(group, reported // times, seen)
         if choice is None:
-            left += abs(said - sum(item.ours for item in group))
+            left += abs(reported - sum(item.ours for item in group))
             continue
         for item, was_seen in zip(group, choice, strict=True):
             parts += item.parts if was_seen else _not_seen(item)
-        parts.append(Part(said - said // times, reasons.PARENTS))
+        parts.append(Part(reported - reported // times, reasons.PARENTS))
     return parts, left
 
 

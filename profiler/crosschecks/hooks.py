@@ -14,7 +14,7 @@ from profiler.records import OpCall
 
 @dataclass(frozen=True, slots=True)
 class HookFigure:
-    """What a hook says of one call of its module: the figure, and what of it has a reason of its own.
+    """What a hook reports of one call of its module: the figure, and what of it has a reason of its own.
 
     The rest of the difference from our products has the reason ``rest``.
     """
@@ -25,7 +25,7 @@ class HookFigure:
 
 
 Hook = Callable[[Sequence[OpCall], Module], HookFigure]
-"""What a hook says of one call of its module, given the operation calls in it."""
+"""What a hook reports of one call of its module, given the operation calls in it."""
 
 DIMENSIONS = (1, 2, 3)
 RECURRENT = tuple(f"aten::{name}{cell}" for name in ("lstm", "gru", "rnn_tanh", "rnn_relu") for cell in ("", "_cell"))
@@ -42,8 +42,8 @@ def elementwise(ops: Sequence[str], reason: Reason, about: str, figure: Callable
 
     def hook(calls: Sequence[OpCall], module: Module) -> HookFigure:
         call = only(calls, *ops)
-        said = 0 if call is None else figure(call)
-        return HookFigure(said, (Part(said, reason, about),))
+        reported = 0 if call is None else figure(call)
+        return HookFigure(reported, (Part(reported, reason, about),))
 
     return hook
 
@@ -105,7 +105,7 @@ def recurrent_figure(cell_work: Mapping[int, int], shapes: Recurrent, weights: i
 
 @dataclass(frozen=True, slots=True)
 class Hooked:
-    """What a hook says of all calls of its module."""
+    """What a hook reports of all calls of its module."""
 
     ours: int
     figure: int
@@ -114,17 +114,17 @@ class Hooked:
 
 
 def hooked(module: Module, hook: Hook) -> Hooked:
-    """What ``hook`` says of all calls of ``module``, with the reasons why that is not our products."""
+    """What ``hook`` reports of all calls of ``module``, with the reasons why that is not our products."""
     ours = figure = 0
     parts: list[Part] = []
     groups = module.by_call()
     for calls in groups:
-        said = hook(calls, module)
+        reported = hook(calls, module)
         here = sum(products(call) for call in calls)
         ours += here
-        figure += said.figure
-        rest = said.figure - here - sum(part.amount for part in said.parts)
-        parts += [*said.parts, Part(rest, *said.rest)]
+        figure += reported.figure
+        rest = reported.figure - here - sum(part.amount for part in reported.parts)
+        parts += [*reported.parts, Part(rest, *reported.rest)]
     return Hooked(ours, figure, merged(parts), len(groups))
 
 

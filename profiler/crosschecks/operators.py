@@ -11,7 +11,7 @@ from profiler.crosschecks.reasons import Part, Reason
 from profiler.records import OpCall
 
 Rule = Callable[[OpCall], Iterator[Item]]
-"""What a counter says of one call."""
+"""What a counter reports of one call."""
 
 FUSED = ("aten::_native_multi_head_attention", "aten::_transformer_encoder_layer_fwd")
 """Kernels that do the work of a module and all below it in one operation."""
@@ -60,10 +60,10 @@ def unbroadcast(label: str) -> Rule:
 
     def rule(call: OpCall) -> Iterator[Item]:
         ours = products(call)
-        said = first(call).size * call.inputs[1].shape[-1]
+        reported = first(call).size * call.inputs[1].shape[-1]
         parts = complex_parts(call, ours)
         seen = ours + sum(part.amount for part in parts)
-        yield Item(label, ours, (*parts, Part(said - seen, reasons.BROADCAST)))
+        yield Item(label, ours, (*parts, Part(reported - seen, reasons.BROADCAST)))
 
     return rule
 
@@ -79,7 +79,7 @@ def results(times: int) -> Callable[[OpCall], int]:
 
 
 def by_rule(rules: Mapping[str, Rule], call: OpCall, module: Module) -> Iterator[Item]:
-    """What the rules say of a call; where they say nothing, the evidence for that."""
+    """What the rules report of a call; where they report nothing, the evidence for that."""
     rule = rules.get(call.op)
     if rule is not None:
         for item in rule(call):

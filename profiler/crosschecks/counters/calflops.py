@@ -102,7 +102,7 @@ RULES = {
 
 
 def convention(module: Module) -> Iterator[Item]:
-    """What calflops says of a module's calls: the MACs of what was called as a function that it patches."""
+    """What calflops reports of a module's calls: the MACs of what was called as a function that it patches."""
     for call in module.calls:
         ours = products(call)
         op = call.op.removeprefix("aten::")
@@ -135,15 +135,15 @@ def _size_of_result(call: OpCall, module: Module, ours: int) -> tuple[Part, ...]
         return ()
     sizes = zip(result(call).shape[-len(weight) + 2 :], weight[2:], strict=True)
     positions = prod(size - (kernel % 2 == 0) for size, kernel in sizes)
-    said = first(call).shape[0] * weight[0] * prod(weight[1:]) * positions
-    return (Part(said - ours, SAME_PADDING),)
+    reported = first(call).shape[0] * weight[0] * prod(weight[1:]) * positions
+    return (Part(reported - ours, SAME_PADDING),)
 
 
 def _groups_twice(call: OpCall, ours: int) -> tuple[Part, ...]:
     weight = call.inputs[1].shape
     groups = result(call).shape[-len(weight) + 1] // weight[1]
-    said = prod(weight[2:]) * weight[0] * (weight[1] // groups) * (first(call).size // weight[0])
-    return (Part(said - ours, GROUPS),)
+    reported = prod(weight[2:]) * weight[0] * (weight[1] // groups) * (first(call).size // weight[0])
+    return (Part(reported - ours, GROUPS),)
 
 
 COUNTER = Counter(

@@ -62,8 +62,8 @@ def _with_calls(op: str, handle: Callable[[Any, Any], Any]) -> Callable[[Any, An
 
     def counted(inputs: Any, outputs: Any) -> Counts[str]:
         figure = handle(inputs, outputs)
-        said = figure if isinstance(figure, Counts) else Counts({op.partition("::")[2]: figure})
-        return said + Counts({f"{CALLS}{name}": 1 for name in said})
+        reported = figure if isinstance(figure, Counts) else Counts({op.partition("::")[2]: figure})
+        return reported + Counts({f"{CALLS}{name}": 1 for name in reported})
 
     return counted
 
@@ -92,7 +92,7 @@ def _figures(
 
 
 def convention(module: Module) -> Iterator[Item]:
-    """What fvcore says of a module's calls."""
+    """What fvcore reports of a module's calls."""
     for call in module.calls:
         if call.op == "aten::einsum":
             yield traced(_einsum(module, call), call, module)

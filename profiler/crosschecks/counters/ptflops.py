@@ -115,13 +115,13 @@ def run(model: nn.Module, inputs: Any) -> Reported:
 def _run(model: nn.Module, given: Any) -> int:
     """The total, in eval mode; ptflops prints what goes wrong and returns nothing."""
     ptflops: Any = import_module("ptflops")
-    said = io.StringIO()
-    with redirect_stdout(said), redirect_stderr(said):
+    reported = io.StringIO()
+    with redirect_stdout(reported), redirect_stderr(reported):
         macs, _ = ptflops.get_model_complexity_info(
             model, (1,), as_strings=False, print_per_layer_stat=False, input_constructor=lambda _: given
         )
     if macs is None:
-        lines = [line for line in said.getvalue().splitlines() if line.startswith("<class")]
+        lines = [line for line in reported.getvalue().splitlines() if line.startswith("<class")]
         raise ProfilerError(lines[0] if lines else "it gave no figure")
     return int(macs)
 
@@ -166,16 +166,16 @@ def _counted_paths(name: str, module: nn.Module, mapping: Mapping[Any, Any]) -> 
 
 
 def convention(module: Module) -> Iterator[Item]:
-    """What ptflops says of a module: its hooks divide by the length of the first input, its patches do not."""
+    """What ptflops reports of a module: its hooks divide by the length of the first input, its patches do not."""
     kind = module.record.type
     below = hooked_above(module)
     if below is not None:
         yield from not_hooked(module)
     elif kind in HOOKS and not module.unsupported[kind]:
-        said = hooked(module, HOOKS[kind])
-        figure = said.figure // module.context.samples
-        parts = merged((*said.parts, Part(figure - said.figure, PER_SAMPLE)))
-        yield Item(kind, said.ours, parts, said.calls, times=module.paths)
+        reported = hooked(module, HOOKS[kind])
+        figure = reported.figure // module.context.samples
+        parts = merged((*reported.parts, Part(figure - reported.figure, PER_SAMPLE)))
+        yield Item(kind, reported.ours, parts, reported.calls, times=module.paths)
         yield from _functions(module, hooked=True)
     else:
         yield from _functions(module, hooked=False)
@@ -203,9 +203,9 @@ def _conv(calls: Sequence[OpCall], module: Module) -> HookFigure:
     at = first(call) if call.op in TRANSPOSED else result(call)
     weight = call.inputs[1].shape
     batch = first(call).shape[0]
-    said = prod(weight[2:]) * into * (out // groups) * batch * prod(at.shape[2:])
+    reported = prod(weight[2:]) * into * (out // groups) * batch * prod(at.shape[2:])
     bias = batch * prod(result(call).shape[1:]) if len(call.inputs) > 2 else 0
-    return HookFigure(said + bias, (Part(bias, reasons.BIAS),), (reasons.UNBATCHED, ""))
+    return HookFigure(reported + bias, (Part(bias, reasons.BIAS),), (reasons.UNBATCHED, ""))
 
 
 def _linear(calls: Sequence[OpCall], module: Module) -> HookFigure:
@@ -333,13 +333,13 @@ FUNCTIONS: Mapping[str, tuple[str, Figure, Reason]] = {
     "aten::mul": ("torch.mul", _elements_out, reasons.ELEMENTWISE),
     "aten::add": ("torch.add", _elements_out, reasons.ELEMENTWISE),
 }
-"""What ptflops says of work that is no product: the function that it patches, the figure, and the reason."""
+"""What ptflops reports of work that is no product: the function that it patches, the figure, and the reason."""
 
 PRODUCTS = ("matmul", "mm", "bmm", "addmm", "baddbmm")
 
 
 def _functions(module: Module, *, hooked: bool) -> Iterator[Item]:
-    """What ptflops' patches say of a module's calls.
+    """What ptflops' patches report of a module's calls.
 
     Where the module is ``hooked`` as well, its products are counted there, and what the patches say comes on top.
     """
@@ -355,8 +355,8 @@ def _functions(module: Module, *, hooked: bool) -> Iterator[Item]:
             label = f"torch.{op}"
             parts = _product(call, ours)
             if hooked:
-                said = ours + sum(part.amount for part in parts)
-                yield Item(label, 0, (Part(said, TWICE, label),), unseen=unseen)
+                reported = ours + sum(part.amount for part in parts)
+                yield Item(label, 0, (Part(reported, TWICE, label),), unseen=unseen)
             else:
                 yield Item(label, ours, parts, unseen=unseen)
         elif ours and not hooked:

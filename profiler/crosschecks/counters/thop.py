@@ -83,13 +83,13 @@ def _layers(
 
 
 def convention(module: Module) -> Iterator[Item]:
-    """What thop says of a module: it hooks it once for each parent, and adds it up once for each."""
+    """What thop reports of a module: it hooks it once for each parent, and adds it up once for each."""
     kind = module.record.type
     if kind in HOOKS and not module.unsupported[kind]:
-        said = hooked(module, HOOKS[kind])
-        again = (said.figure * (module.paths - 1), reasons.PARENTS, "")
-        parts = merged((*said.parts, Part(*again)))
-        yield Item(kind, said.ours, parts, said.calls * module.paths, times=module.paths)
+        reported = hooked(module, HOOKS[kind])
+        again = (reported.figure * (module.paths - 1), reasons.PARENTS, "")
+        parts = merged((*reported.parts, Part(*again)))
+        yield Item(kind, reported.ours, parts, reported.calls * module.paths, times=module.paths)
     else:
         yield from not_hooked(module)
 
@@ -100,9 +100,9 @@ def _conv(calls: Sequence[OpCall], module: Module) -> HookFigure:
         return HookFigure(0)
     weight = call.inputs[1].shape
     _, _, groups = channels(call)
-    said = result(call).size * (first(call).shape[1] // groups) * prod(weight[2:])
+    reported = result(call).size * (first(call).shape[1] // groups) * prod(weight[2:])
     reason = reasons.UNBATCHED if unbatched(call) else reasons.TRANSPOSED
-    return HookFigure(said, rest=(reason, ""))
+    return HookFigure(reported, rest=(reason, ""))
 
 
 def _linear(calls: Sequence[OpCall], module: Module) -> HookFigure:

@@ -27,7 +27,7 @@ def run(model: nn.Module, inputs: Any) -> Reported:
 
 
 def convention(module: Module) -> Iterator[Item]:
-    """What ``FlopCounterMode`` says of a module's calls: every product that it sees, and no other work."""
+    """What ``FlopCounterMode`` reports of a module's calls: every product that it sees, and no other work."""
     for call in module.calls:
         ours = products(call)
         if not ours:

@@ -71,7 +71,7 @@ def run(model: nn.Module, inputs: Any) -> Reported:
 
 
 def convention(module: Module) -> Iterator[Item]:
-    """What torchinfo says of a module without children: its parameters times sizes of its first result."""
+    """What torchinfo reports of a module without children: its parameters times sizes of its first result."""
     kind = module.record.type
     ours = sum(products(call) for call in module.calls)
     if module.unsupported[kind]:
@@ -87,11 +87,11 @@ def convention(module: Module) -> Iterator[Item]:
     shapes = _results(module)
     for shape in shapes:
         for name, record in parameters.items():
-            said = record.size * _times(name, kind, shape)
+            reported = record.size * _times(name, kind, shape)
             if "bias" in name and ours:
-                bias += said
+                bias += reported
             else:
-                weights += said
+                weights += reported
     if ours:
         parts: tuple[Part, ...] = (Part(bias, reasons.BIAS), Part(weights - ours, *_reason(module)))
     else:

@@ -93,7 +93,7 @@ def _does_arithmetic(op: str) -> bool:
 
 
 def convention(module: Module) -> Iterator[Item]:
-    """What torchprofile says of a module's calls."""
+    """What torchprofile reports of a module's calls."""
     muls = 0
     for call in module.calls:
         if call.op == "aten::einsum":
@@ -127,22 +127,22 @@ def _conv(call: OpCall) -> Iterator[Item]:
     weight = call.inputs[1].shape
     channels = result(call).shape[-len(weight) + 1]
     inner = weight[1] if channels == weight[0] else weight[0]
-    said = result(call).size * inner * prod(weight[2:])
+    reported = result(call).size * inner * prod(weight[2:])
     ours = products(call)
     parts = complex_parts(call, ours)
     seen = ours + sum(part.amount for part in parts)
-    yield Item("aten::_convolution", ours, (*parts, Part(said - seen, reasons.TRANSPOSED)))
+    yield Item("aten::_convolution", ours, (*parts, Part(reported - seen, reasons.TRANSPOSED)))
 
 
 def _lstm(call: OpCall) -> Iterator[Item]:
     shapes = recurrent(call)
     layers, size = call.outputs[1].shape[0] // shapes.directions, call.outputs[1].shape[-1]
-    said = 0
+    reported = 0
     for layer in range(layers):
         inputs = first(call).shape[-1] if layer == 0 else size * shapes.directions
-        said += 4 * size * (inputs + size) * shapes.directions * prod(result(call).shape[:2])
+        reported += 4 * size * (inputs + size) * shapes.directions * prod(result(call).shape[:2])
     ours = products(call)
-    yield Item("aten::lstm", ours, (Part(said - ours, reasons.PROJECTION),))
+    yield Item("aten::lstm", ours, (Part(reported - ours, reasons.PROJECTION),))
 
 
 def _cell(call: OpCall) -> Iterator[Item]:
