@@ -6,14 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from profiler import load_profile
 from profiler.columns import Column
 from profiler.formatting import engineering, format_table, thousands
 from profiler.opcount import COUNT_COLUMNS, each
@@ -23,17 +21,11 @@ from profiler.render.fitting import by_importance, fit_busy_rows, idle_rows
 from profiler.render.terminal import as_tree, render_terminal
 from profiler.schema import Table
 from tests import sample_profiles as nets
+from tests.config_profiles import of_config
 
-REPORTS = Path(__file__).parents[2] / "reports"
 WIDTHS = range(40, 201)
 EVERY_WIDTH = ("resnet18", "vgg16", "transformer_training", "branched")
 """The samples that are held to all of them; the others to every ninth."""
-
-
-@cache
-def saved(name: str) -> Profile:
-    """A profile of the repository's reports."""
-    return load_profile(REPORTS / name / "profile.json")
 
 
 def branched() -> Profile:
@@ -47,10 +39,10 @@ def branched() -> Profile:
 
 
 SAMPLES: dict[str, Any] = {
-    "resnet18": lambda: saved("resnet18"),
-    "vgg16": lambda: saved("vgg16"),
-    "transformer_training": lambda: saved("transformer_training"),
-    "resnet18 by fvcore": lambda: saved("resnet18").with_convention("fvcore"),
+    "resnet18": lambda: of_config("resnet18"),
+    "vgg16": lambda: of_config("vgg16"),
+    "transformer_training": lambda: of_config("transformer_training"),
+    "resnet18 by fvcore": lambda: of_config("resnet18").with_convention("fvcore"),
     "alexnet by macs": lambda: nets.alexnet().with_convention("macs"),
     "alexnet": nets.alexnet,
     "partial": nets.partial,

@@ -5,20 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from profiler import load_profile
 from profiler.opcount import each
 from profiler.render import profile_report
 from profiler.render.terminal import as_tree, render_terminal
 from tests import sample_profiles as nets
+from tests.config_profiles import of_config
 from tests.render.samples import REPORTS
-
-SAVED = Path(__file__).parents[2] / "reports"
 
 
 def shown(name: str, width: int) -> str:
@@ -83,7 +80,7 @@ def test_least_important_columns_go_first() -> None:
 def test_the_formula_is_seen() -> None:
     """It is why people come: at 80 columns whole for AlexNet, at 100 for ResNet-50."""
     assert "(3·11·11)·(64·55·55)" in shown("alexnet", 80)
-    resnet = profile_report(load_profile(SAVED / "resnet50" / "profile.json"))
+    resnet = profile_report(of_config("resnet50"))
     text = render_terminal(resnet, Console(width=100, color_system=None))
     assert re.search(r"231,185,920 +\(512·3·3\)·\(512·7·7\)", text)
     assert "…" not in text
