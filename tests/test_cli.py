@@ -414,7 +414,7 @@ def test_a_command_is_loaded_when_it_is_called() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "found"), [("profiler re", {"rewrite", "report"}), ("profiler compare --str", {"--strict"})]
+    ("words", "found"), [("profiler re", {"rewrite", "report", "reprice"}), ("profiler compare --str", {"--strict"})]
 )
 def test_a_shell_completes_commands_and_options(words: str, found: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """As click does it; a wrong command before the cursor is no error there."""
