@@ -17,10 +17,10 @@ PACKAGE = Path(__file__).parent
 
 
 def names(package: str, first: tuple[str, ...] = (), *, dash: bool = False) -> tuple[str, ...]:
-    """The public modules of ``package`` (``"profiler.render.formats"``), whose code is not run.
+    """The public modules of ``package`` (``"profiler.render.formats"``); their code is not run.
 
-    Those of ``first`` come in that order, all others after them in the alphabet's.  With ``dash`` a name has a dash
-    where its file has an underscore.  A folder that was added to the ``__path__`` of ``package`` is read as well.
+    Those of ``first`` come in that order, and all others after them in alphabetical order.  With ``dash`` a name has a
+    dash where its file has an underscore.  A folder that was added to the ``__path__`` of ``package`` is read too.
     """
     folders = [str(PACKAGE.joinpath(*package.split(".")[1:]))]
     if package in sys.modules:

@@ -1,7 +1,7 @@
 """The errors that the profiler raises on purpose.
 
 Each message names the thing, the place and the next step in one line, so that the command line can
-print it as it stands.
+print it unchanged.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 
 FOREIGN_ERRORS = (Exception, SystemExit, GeneratorExit)
-"""What the code of a network may raise that says nothing to the program which profiles it; an interrupt is none."""
+"""What the code of a network may raise without a meaning for the profiler itself; an interrupt is not included."""
 
 
 class ProfilerError(Exception):
-    """Something the user can mend; the message says what and where."""
+    """Something the user can fix; the message says what and where."""
 
 
 class ConfigError(ProfilerError):
-    """A config file that cannot be read or does not hold what it should."""
+    """A config file that cannot be read or has wrong content."""
 
 
 class TargetError(ProfilerError):
@@ -31,19 +31,19 @@ class TraceError(ProfilerError):
 
 
 class NeedsDataError(TraceError):
-    """What a network does depends on its data, so the meta device, which has none, cannot run it."""
+    """What a network does depends on its data, and tensors on the meta device have no data."""
 
 
 class UncountedError(ProfilerError):
-    """An operation that has no rule, met in strict mode, or by a rule that cannot say what a call costs."""
+    """An operation without a rule in strict mode, or a rule that cannot give the cost of a call."""
 
 
 class DataDependentError(UncountedError):
-    """A rule asked for the values of a tensor that has none: on the meta device, the cost cannot be told."""
+    """A rule needs the values of a tensor whose values are not known, such as most tensors on the meta device."""
 
 
 class RuleError(ProfilerError):
-    """A rule that is registered twice, or fails on the shapes it was given."""
+    """A rule that is registered twice, or fails on its arguments."""
 
 
 class StoredProfileError(ProfilerError):
@@ -51,12 +51,12 @@ class StoredProfileError(ProfilerError):
 
 
 class OutputError(ProfilerError):
-    """A result that cannot be written where it was asked for."""
+    """A result that cannot be written to the requested place."""
 
 
 @contextmanager
 def no_exit(what: str) -> Iterator[None]:
-    """Code of others runs inside, which may not end the program: that is raised as a :class:`TraceError` instead."""
+    """Within it, a ``SystemExit`` of foreign code does not end the program; it is raised as a :class:`TraceError`."""
     try:
         yield
     except (SystemExit, GeneratorExit) as error:
@@ -64,7 +64,7 @@ def no_exit(what: str) -> Iterator[None]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``", did you mean 'kwargs'?"`` with the known names nearest to ``name``, or nothing when none is near."""
+    """``", did you mean 'kwargs'?"`` with the known names nearest to ``name``, or nothing if none is near."""
     lowered = {candidate.lower(): candidate for candidate in known}
     near = [lowered[match] for match in difflib.get_close_matches(name[:100].lower(), lowered, n=3)]
     return f", did you mean {' or '.join(map(repr, near))}?" if near else ""
@@ -73,7 +73,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def shown(value: object, length: int = 60) -> str:
     """A value as an error message shows it: on one line, in at most ``length`` characters.
 
-    No more of it is looked at than that takes, however large it is, and however often it holds itself.
+    Only as much of the value is read as is shown, even if it is very large or contains itself.
     """
     if value is None:
         return "nothing"
@@ -89,7 +89,7 @@ def shown(value: object, length: int = 60) -> str:
 
 
 def _pieces(value: object, length: int) -> Iterator[str]:
-    """``repr(value)`` bit by bit, of long strings and numbers no more than ``length`` characters."""
+    """``repr(value)`` piece by piece; long strings and numbers are cut to ``length`` characters."""
     if isinstance(value, (str, bytes)):
         yield repr(value[: length + 1])
     elif type(value) is int and value.bit_length() > 4 * length:

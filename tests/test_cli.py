@@ -297,7 +297,7 @@ BAD: dict[str, tuple[Sequence[str], str]] = {
     "no input": (["torchvision:resnet18:x"], "torchvision:resnet18:x"),
     "bad input": (["torchvision:resnet18", "--input", "1xtwo"], "--input 1xtwo: expected positive sizes"),
     "no profile": (["bad.json"], "bad.json: expected a saved profile"),
-    "one name twice": (["tiny.yaml", "tiny.yaml"], "name: 'tiny' is the name of"),
+    "one name twice": (["tiny.yaml", "tiny.yaml"], "name: 'tiny' is also the name of"),
 }
 
 

@@ -147,8 +147,8 @@ BAD_YAML = [
     (GOOD + "name: !!int ''", "line 3, column 7: found '', expected a value of the type !!int"),
     (GOOD + "name: !!bool x", "line 3, column 7: found 'x', expected a value of the type !!bool"),
     (GOOD + "name: !!timestamp x", "line 3, column 7: found the date 'x', expected it in quotes"),
-    (GOOD + 'name: "\\uD800"', "line 3, column 7: found '\\ud800', expected text without half a surrogate pair"),
-    (GOOD + 'name: "\\UFFFFFFFF"', "found what cannot be read ("),
+    (GOOD + 'name: "\\uD800"', "line 3, column 7: found '\\ud800', expected text without unpaired surrogates"),
+    (GOOD + 'name: "\\UFFFFFFFF"', "found something that cannot be read ("),
     (
         GOOD + "name: 010",
         "line 3, column 7: found '010', which YAML takes as octal; expected a decimal number, or quotes",
@@ -164,14 +164,14 @@ BAD_YAML = [
     (GOOD + "name: {1: a, 1.0: b}", "line 3, column 14: the key 1.0 is given twice"),
     (
         GOOD + "name: " + "[" * 101 + "]" * 101,
-        "line 3, column 107: found more than 100 lists and mappings in each other",
+        "line 3, column 107: found more than 100 nested lists and mappings",
     ),
     (GOOD + "name:\n" + "".join(f"{' ' * n}a:\n" for n in range(1, 150)), "line 103, column 101: found more than 100"),
     (GOOD + "---\na: 1", "line 3, column 1: expected a single document in the stream, but found another document"),
     ("ab: \x00", "line 1, column 5: special characters are not allowed"),
     ("a: 1\nday: 2001-99-99", "line 2, column 6: found the date '2001-99-99', expected it in quotes"),
     ("? [a]\n: 1", "line 1, column 3: while constructing a mapping, found unhashable key"),
-    ("[" * 3000, "line 1, column 102: found more than 100 lists and mappings in each other"),
+    ("[" * 3000, "line 1, column 102: found more than 100 nested lists and mappings"),
     ("- " * 3000, "nested too deeply"),
     (b"\xff\xfea", "not UTF-8 text"),
 ]
@@ -265,7 +265,7 @@ BAD_CONTENT = [
     (one_input("shape: [3], dtype: int8, low: 1.5"), "inputs.0.low: found 1.5, expected an integer"),
     (one_input("shape: [3], values: [1, 2]"), "inputs.0: found 2 values, expected 3 of them for shape [3]"),
     (one_input("shape: [2], values: [1, a]"), "inputs.0.values: found [1, 'a'], expected numbers, or lists of them"),
-    (one_input("shape: [1], dtype: int8, values: [1.5]"), "inputs.0: found values for dtype int8 that are none"),
+    (one_input("shape: [1], dtype: int8, values: [1.5]"), "inputs.0: found values for dtype int8 that are not integers"),
     (one_input("values: [1, a]"), "inputs.0.values: found [1, 'a'], expected numbers, or lists of them"),
     (
         one_input("values: [[1, 2], [3]]"),

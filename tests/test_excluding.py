@@ -223,7 +223,7 @@ def test_configs_and_the_command_line_exclude(tmp_path: Path) -> None:
     assert found.output.splitlines()[-1].startswith("(excluded),")
     for option, value in (("--method", "encode"), ("--part", "body"), ("--inputs-from", "a:b")):
         found = run(cli, ["profile", str(tmp_path / "saved.json"), option, value])
-        assert (found.exit_code, f"{option} goes with a network" in found.output) == (2, True)
+        assert (found.exit_code, f"{option} needs a network" in found.output) == (2, True)
     for option, value in (("--method", "a..b"), ("--part", ""), ("--inputs-from", "a"), ("--exclude", " ")):
         found = run(cli, ["profile", str(path), option, value])
         assert (found.exit_code, f"{option}: found" in found.output) == (2, True), found.output

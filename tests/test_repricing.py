@@ -115,14 +115,15 @@ def test_the_command_says_what_changed(tmp_path: Path) -> None:
     profile = profiler.profile(network(), torch.zeros(1, 2, 6, 6))
     path = saved(profile, tmp_path)
     same = CliRunner().invoke(cli, ["reprice", str(path)])
-    assert (same.exit_code, same.stderr) == (0, "Sequential: every operation costs what it did\n")
+    assert (same.exit_code, same.stderr) == (0, "Sequential: the cost of every operation is unchanged\n")
     assert "Layers:" in same.stdout
     with profiler.rules_replaced({"aten::relu": three_an_element}):
         result = CliRunner().invoke(cli, ["reprice", str(path), str(VERSION_1), "--output", str(tmp_path / "out")])
     assert result.exit_code == 0
     assert f"Sequential: aten::relu: 1 call, 0 FLOPs before, {3 * 4 * 6 * 6} now\n" in result.stderr
     number = len(profiler.load_profile(VERSION_1).trace.signatures)
-    assert f"version_1: {number} of {number} signatures lack arguments: priced as they were\n" in result.stderr
+    assert f"version_1: {number} of {number} signatures were saved without arguments; " in result.stderr
+    assert "their costs are unchanged\n" in result.stderr
     written = profiler.load_profile(tmp_path / "out" / "Sequential" / "profile.json")
     assert written.total.multiplies == profile.total.multiplies + 3 * 4 * 6 * 6
     missing = CliRunner().invoke(cli, ["reprice", str(tmp_path / "none.json")])

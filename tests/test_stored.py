@@ -349,8 +349,8 @@ WHOLE = [
         TEXT.replace('"adds": 26', '"adds": ' + "9" * 4000, 1).encode(),
         "found an integer of about 4001 digits, expected",
     ),
-    (TEXT.replace("mylib::odd", "\\ud800", 1).encode(), "expected text without half a surrogate pair"),
-    (TEXT.replace('"torch"', '"\\udfff"', 1).encode(), "expected text without half a surrogate pair"),
+    (TEXT.replace("mylib::odd", "\\ud800", 1).encode(), "expected text without unpaired surrogates"),
+    (TEXT.replace('"torch"', '"\\udfff"', 1).encode(), "expected text without unpaired surrogates"),
 ]
 
 

@@ -225,7 +225,7 @@ def test_a_picture_of_another_format_is_refused(folder: Path, name: str) -> None
     """In one line and before any work; nothing is written."""
     code, out, err = invoke(folder, "profile", "alexnet.json", "--picture", name)
     assert (code, out) == (2, "")
-    assert err == f"profiler: {name}: --picture: expected a name that ends in .svg, the one format that is written\n"
+    assert err == f"profiler: {name}: --picture: expected a name that ends in .svg, the only supported format\n"
     assert not (folder / name).exists()
 
 
@@ -277,7 +277,7 @@ def test_two_networks_cannot_share_a_folder(folder: Path, names: tuple[str, str]
         (folder / file).write_text(text.replace('"small"', json.dumps(name), 1), encoding="utf-8")
     code, _, err = invoke(folder, command, "a.json", "b.json", "--output", "out")
     assert code == 2
-    assert "they share a folder" in err
+    assert "both would write to the same folder" in err
     assert len(err.splitlines()) == 1
 
 

@@ -19,7 +19,7 @@ __all__ = ["cli", "main"]
 
 
 class _Commands(click.Group):
-    """The commands by the names of their files; a list of them reads the first lines of the files, and runs none."""
+    """The commands, by the names of their files; listing them reads the files and does not import them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(catalog.commands())
@@ -50,7 +50,7 @@ def _module(command: str) -> str:
 
 
 def _first_line(command: str, room: int) -> str:
-    """What a command does, in at most ``room`` characters: the beginning of its file's docstring, which is its help."""
+    """The first line of a command's help, its file's docstring, in at most ``room`` characters."""
     loader: Any = getattr(find_spec(_module(command)), "loader", None)
     text = (loader.get_source(_module(command)) or "").partition('"""')[2].partition('"""')[0]
     return click.Command(command, help=text).get_short_help_str(room)
@@ -67,7 +67,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line, and end with its exit code whatever happens on the way."""
+    """Run the command line, and exit with its exit code in any case."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def _run_command() -> int:
-    """Run the command that was typed; its exit code."""
+    """Run the command and return its exit code."""
     try:
         with stopped_by_signals():
             result = cli.main(prog_name="profiler", standalone_mode=False)
@@ -97,6 +97,6 @@ def _run_command() -> int:
     except OSError as error:
         if error.filename is not None:
             raise
-        # Of the help, which click prints itself.
+        # This happens for the help, which click prints itself.
         complain(f"profiler: standard output: cannot be written: {error.strerror or error}")
         return BAD_INPUT

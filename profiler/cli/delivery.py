@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What ``--output``, ``--format`` and ``--quiet`` say; without ``formats`` files are in all that are ``known``."""
+    """The values of ``--output``, ``--format`` and ``--quiet``; without ``formats``, all ``known`` ones are written."""
 
     output: Path | None
     formats: tuple[str, ...] | None
@@ -27,18 +27,18 @@ class Delivery:
     known: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Raise, before any work, where several formats would be printed, or nothing can be written."""
+        """Raise, before any work, if several formats would be printed, or the output cannot be written."""
         if self.output is None and self.formats is not None and len(self.formats) > 1:
             raise click.UsageError("--format without --output prints one format; give --output to write several")
         check_folder(self.output)
 
     @property
     def printed_format(self) -> str | None:
-        """The one format that is printed in the place of tables for people, if one is."""
+        """The format that is printed in place of the terminal report, if any."""
         return self.formats[0] if self.formats is not None and self.output is None and not self.quiet else None
 
     def report(self, report: Report, folder: str = "") -> None:
-        """Write a report to ``folder`` below the output, or print it: in one format, or for people."""
+        """Write a report to ``folder`` in the output, or print it, in one format or as the terminal report."""
         from profiler.files import write_files
         from profiler.render import render_files
 
@@ -52,18 +52,18 @@ class Delivery:
 
 
 def check_folder(output: Path | None, option: str = "output") -> None:
-    """Raise OutputError, before any work, for a place where nothing can be written."""
+    """Raise OutputError, before any work, if nothing can be written there."""
     if output is None:
         return
     probe = next(folder for folder in (output, *output.absolute().parents) if os.path.lexists(folder))
-    if not os.path.isdir(probe) or not os.access(probe, os.W_OK):  # a loop of links is no folder
-        raise OutputError(f"{output}: --{option}: cannot be written, expected a folder that can")
+    if not os.path.isdir(probe) or not os.access(probe, os.W_OK):  # a loop of links is not a folder
+        raise OutputError(f"{output}: --{option}: cannot be written, expected a writable folder")
 
 
 def check_names(names: Sequence[tuple[str, str]], reserved: Sequence[str] = ()) -> None:
-    """Two networks of one name would write into one folder, on some systems also where only the case differs.
+    """Raise ConfigError if two networks would write to the same folder; some file systems ignore case.
 
-    ``names`` are those of the networks, each with its source.  Raises ConfigError.
+    ``names`` are the names of the networks, each with its source.
     """
     from profiler.errors import ConfigError
     from profiler.files import same_folder
@@ -75,27 +75,29 @@ def check_names(names: Sequence[tuple[str, str]], reserved: Sequence[str] = ()) 
         if key in taken:
             raise ConfigError(
                 f"{source}: name: {name!r} is the name of {taken[key]}, which the report writes itself; "
-                "give the network another one"
+                "give the network another name"
             )
         if key in seen:
-            raise ConfigError(f"{source}: name: {name!r} is the name of {seen[key]} too; they share a folder")
+            raise ConfigError(
+                f"{source}: name: {name!r} is also the name of {seen[key]}; both would write to the same folder"
+            )
         seen[key] = source
 
 
 def main_file(files: Mapping[str, str], table: str = "") -> str:
-    """The one of a report's files that stands for it where one is printed: the whole of it, ``table``, or the last."""
+    """The file of a report that is printed if only one is: the whole report, ``table``, or the last file."""
     by_stem = {PurePosixPath(name).stem: text for name, text in files.items()}
     return next((by_stem[stem] for stem in ("summary", "profile", table) if stem in by_stem), [*files.values()][-1])
 
 
 def print_document(text: str, format_name: str = "") -> None:
-    """Print a document, or a part of one: text that holds nothing which acts on a terminal, or a file's."""
+    """Print a document or a part of one: safe text, or the content of a file in the format ``format_name``."""
     stream: TextIO = click.get_current_context().obj
     write_document(stream, machine_text(stream, text), is_json=format_name == "json")
 
 
 def show(report: Report) -> None:
-    """Print a report as wide as the terminal is; 100 columns where the output is no terminal."""
+    """Print a report as wide as the terminal; 100 columns if the output is not a terminal."""
     from profiler.render.screen import on_screen
 
     stream: TextIO = click.get_current_context().obj

@@ -1,4 +1,4 @@
-"""How a command ends: its exit code, and the one line that says what is wrong."""
+"""How a command ends: its exit code and its one-line error message."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from profiler.streams import ReaderGone, Stopped, complain, document_apart
 
 BAD_INPUT = 2
 NOT_AS_IT_SHOULD_BE = 1
-"""Exit codes: what was asked for cannot be done; it was done and the answer is not the wanted one."""
+"""Exit codes: 1 if a check failed, 2 if the command could not do its work."""
 
 BY_A_SIGNAL = 128
-"""With the signal's number added, the exit code of a command that a signal ended, as shells have it."""
+"""Added to a signal's number, the exit code of a command that the signal ended, as in shells."""
 
 SIGINT, SIGPIPE = 2, 13
 
 
 class Command(click.Command):
-    """A command whose document alone reaches standard output; what networks print goes to standard error.
+    """A command whose document goes to standard output; what networks print goes to standard error.
 
-    It has the option ``--debug``, without which an error that the user can mend is one line.
+    It has the option ``--debug``; without it, an error that the user can fix is one line.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -45,14 +45,14 @@ class Command(click.Command):
 
 
 def fail(message: str, code: int = NOT_AS_IT_SHOULD_BE) -> NoReturn:
-    """Say in one line what is wrong, and end the command with ``code``."""
+    """Print a one-line error message, and end the command with ``code``."""
     complain(f"profiler: {one_line(message)}")
     raise SystemExit(code)
 
 
 @contextlib.contextmanager
 def _errors_in_one_line(debug: bool) -> Iterator[None]:
-    """What the user can mend becomes one line on the error stream, without a traceback unless asked for."""
+    """An error that the user can fix is printed as one line to standard error, with a traceback only if ``debug``."""
     try:
         yield
     except UncountedError as error:
@@ -73,6 +73,6 @@ def _report(error: BaseException, debug: bool, code: int) -> NoReturn:
 
 
 def _stop(stopped: Stopped) -> NoReturn:
-    """Say in one line which signal ended the command, and end it as shells expect."""
+    """Print in one line which signal ended the command, and end it as shells expect."""
     complain("profiler: interrupted" if stopped.number == SIGINT else f"profiler: stopped by {stopped}")
     raise SystemExit(BY_A_SIGNAL + stopped.number)

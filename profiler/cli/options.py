@@ -1,4 +1,4 @@
-"""The options that commands share; those that belong together reach a command as one argument."""
+"""The options that commands share; options that belong together are passed to a command as one argument."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 TABLE_FORMATS = tuple(name for name in catalog.formats() if name != "json")
-"""The formats of what is about several networks; a JSON file is of one."""
+"""The formats of reports on several networks; JSON is the format of a single profile."""
 
 
-# These classes take a type in click's annotations; in click 8.1 they do not when they run.
+# These classes are generic in click's annotations, but not at run time in click 8.1.
 if TYPE_CHECKING:
     _Parameter = click.ParamType[Any]
     _Choice = click.Choice[str]
@@ -52,7 +52,7 @@ class Names(_Parameter):
 
 
 class OneOf(_Choice):
-    """One of some names; the error about another one offers the nearest."""
+    """One of some names; the error about an unknown name offers the nearest."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
         names = list(self.choices)
@@ -62,7 +62,7 @@ class OneOf(_Choice):
 
 
 def _bundled(name: str, make: Callable[..., Any], keys: Sequence[str], options: Sequence[Decorator]) -> Decorator:
-    """Gives a command ``options`` (help shows the last one first) as one argument, ``make`` of their values."""
+    """Pass ``options`` to a command as one argument, ``make`` of their values; the help shows the last option first."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
@@ -79,12 +79,12 @@ def _bundled(name: str, make: Callable[..., Any], keys: Sequence[str], options: 
 
 
 sources = click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
-quiet = click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
-strict = click.option("--strict", is_flag=True, help="Fail where an operation has no rule.")
+quiet = click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
+strict = click.option("--strict", is_flag=True, help="Fail if an operation has no rule.")
 
 
 def delivered(what: str, formats: Sequence[str] = TABLE_FORMATS) -> Decorator:
-    """``--output``, ``--format`` and ``--quiet`` as one argument ``to``; ``what`` is written in these formats."""
+    """``--output``, ``--format`` and ``--quiet`` as one argument ``to``; ``what`` can be written in ``formats``."""
     return _bundled(
         "to",
         functools.partial(Delivery, known=tuple(formats)),
@@ -95,7 +95,7 @@ def delivered(what: str, formats: Sequence[str] = TABLE_FORMATS) -> Decorator:
                 "--format",
                 "formats",
                 type=Names(formats, "a format"),
-                help=f"{', '.join(formats)}: write or print these.",
+                help=f"{', '.join(formats)}: the formats to write or print.",
             ),
             click.option("--output", "-o", type=click.Path(path_type=Path), help=f"Write {what} to this folder."),
         ),
@@ -104,20 +104,20 @@ def delivered(what: str, formats: Sequence[str] = TABLE_FORMATS) -> Decorator:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """By which convention and views profiles are shown."""
+    """The convention and the views by which profiles are shown."""
 
     convention: str | None
     views: tuple[str, ...]
 
     def of(self, profile: Profile) -> Profile:
-        """The profile by the convention and the views of the command line, on top of its own."""
+        """The profile with the convention and the views of the command line added to its own."""
         shown = profile if self.convention is None else profile.with_convention(self.convention)
         return shown.with_views(*self.views)
 
 
 _VIEWS_HELP = {
-    "pointwise_as_linear": "Sort 1×1 convolutions under linear.",
-    "depthwise_apart": "Set convolutions that do not mix channels apart.",
+    "pointwise_as_linear": "Count 1×1 convolutions under linear.",
+    "depthwise_apart": "Give convolutions that do not mix channels a kind of their own.",
 }
 
 seen_as = _bundled(
@@ -132,16 +132,16 @@ seen_as = _bundled(
         click.option(
             "--convention",
             type=OneOf(catalog.conventions()),
-            help="By whose count the headline is; the config's by default, which is exact if it says nothing.",
+            help="The convention of the headline; by default that of the config, or exact.",
         ),
     ),
 )
-"""The options that say how profiles are summed up and sorted into kinds, as one argument ``seen``."""
+"""The options for the headline and the kinds of work, as one argument ``seen``."""
 
 
 @dataclass(frozen=True, slots=True)
 class WhatToProfile:
-    """What was asked for in place of what a config says."""
+    """The options that replace keys of a config."""
 
     shapes: tuple[str, ...] = ()
     inputs_from: str | None = None
@@ -151,11 +151,11 @@ class WhatToProfile:
     cache: int | None = None
 
     def of_network(self, config: Config) -> Config:
-        """The config with these options; those that were not given stay as it says.  Raises ConfigError."""
+        """The config with these options; keys without an option stay.  Raises ConfigError."""
         from profiler.config import with_options
 
         place = self.inputs_from
-        if place is not None:  # from the current folder, wherever the config lies
+        if place is not None:  # relative to the current folder, not to that of the config
             file, colon, name = place.rpartition(":")
             place = f"{Path(file).absolute()}{colon}{name}" if file and Path(file).is_file() else place
         options: dict[str, object] = {
@@ -168,11 +168,11 @@ class WhatToProfile:
         return with_options(config, {key: value for key, value in options.items() if value is not None})
 
     def of_saved(self, profile: Profile) -> Profile:
-        """The saved profile without what is to be excluded.  Raises click's UsageError where more was asked for."""
+        """The saved profile without the excluded modules.  Raises click's UsageError for any other option."""
         asked = {"inputs-from": self.inputs_from, "method": self.method, "part": self.part, "cache": self.cache}
         for option, value in asked.items():
             if value is not None:
-                raise click.UsageError(f"--{option} goes with a network; a saved profile is of one run of it")
+                raise click.UsageError(f"--{option} needs a network; a saved profile describes one finished run")
         return profile.excluding(*self.exclude) if self.exclude else profile
 
 
@@ -185,28 +185,28 @@ what_to_profile = _bundled(
             "--exclude",
             multiple=True,
             metavar="PATTERN",
-            help="Leave out modules by name (aux*) or type (Dropout); totals are without them.",
+            help="Leave modules out of the totals, by name (aux*) or type (Dropout).",
         ),
         click.option(
             "--cache",
             type=click.IntRange(min=1),
             metavar="TOKENS",
-            help="A generative class of transformers goes on from so many tokens, by default with one.",
+            help="The number of tokens in the cache of a generative class of transformers; one more is then processed.",
         ),
         click.option("--part", metavar="MODULE", help="Profile this module alone, such as backbone.layer3."),
-        click.option("--method", metavar="NAME", help="What is called in place of the forward, such as encode."),
+        click.option("--method", metavar="NAME", help="The method to call in place of the forward, such as encode."),
         click.option(
             "--inputs-from",
             metavar="FUNCTION",
-            help="What makes the inputs, given the network: path/to/net.py:make_inputs.",
+            help="The function that makes the inputs from the network: path/to/net.py:make_inputs.",
         ),
         click.option(
             "--input",
             "shapes",
             multiple=True,
             metavar="SHAPE",
-            help="The shape of a target's input, 1x3x224x224 or 1x128:int64; once for each input.",
+            help="The shape of a target's input, 1x3x224x224 or 1x128:int64; repeat it for several inputs.",
         ),
     ),
 )
-"""The options that say what of a network is profiled, and on what, as one argument ``what``."""
+"""The options for what is profiled and on which inputs, as one argument ``what``."""

@@ -1,4 +1,4 @@
-"""What a command is given → profiles: a config, a saved profile, or a target that is named."""
+"""The arguments of a command (configs, saved profiles, targets) → profiles."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source as it was typed, and the config or the saved profile that it stands for."""
+    """An argument as it was typed, and the config or the saved profile that it means."""
 
     typed: str
     config: Config | None = None
@@ -35,17 +35,19 @@ class Source:
         return (self.config or self.saved).name  # type: ignore[union-attr]
 
     def against(self, counters: Sequence[str], option: str) -> Source:
-        """The same source, its network to be counted by ``counters`` as well; ``option`` is what asked for that."""
+        """The same source with ``counters`` to run on its network too; ``option`` is the option that names them."""
         if self.config is None:
-            raise click.UsageError(f"--{option} needs a network; a saved profile holds what its counters reported")
+            raise click.UsageError(
+                f"--{option} needs a network; a saved profile only has the reports of earlier counters"
+            )
         return replace(self, config=self.config.model_copy(update={"crosscheck": tuple(counters)}))
 
     def alone(self) -> Source:
-        """The same source, and no counter is asked; what a saved profile holds stays."""
+        """The same source without counters to run; a saved profile keeps its reports."""
         return self if self.config is None else self.against((), "no-crosscheck")
 
     def profile(self, *, strict: bool = False) -> Profile:
-        """What the network costs, with what the counters of its config report.  Raises ProfilerError."""
+        """The profile of the network, with the reports of the counters in its config.  Raises ProfilerError."""
         if self.config is None:
             assert self.saved is not None
             if strict and not self.saved.complete:
@@ -60,10 +62,10 @@ class Source:
 
 
 def read_sources(typed: Sequence[str], what: WhatToProfile) -> list[Source]:
-    """Read every source before anything is profiled, so that a mistake in the last costs nothing."""
+    """Read every source before anything is profiled, so that an error in the last one is found at once."""
     found = [_read(source, what) for source in typed]
     if what.shapes and not any(_is_target(source) for source in typed):
-        raise click.UsageError("--input goes with a target; a config and a saved profile have their own inputs")
+        raise click.UsageError("--input needs a target; a config and a saved profile have their own inputs")
     return found
 
 
@@ -89,7 +91,7 @@ def _read(source: str, what: WhatToProfile) -> Source:
 
 
 def profile_all(sources: Sequence[Source], *, strict: bool = False, quiet: bool) -> list[Profile]:
-    """The profiles of all sources, with a bar on a terminal unless ``quiet``."""
+    """The profiles of all sources, with a progress bar on a terminal unless ``quiet``."""
     profiles = []
     with _progress(len(sources), quiet) as advance:
         for source in sources:
@@ -100,7 +102,7 @@ def profile_all(sources: Sequence[Source], *, strict: bool = False, quiet: bool)
 
 @contextlib.contextmanager
 def _progress(total: int, quiet: bool) -> Iterator[Callable[[str], None]]:
-    """A bar on the terminal's error stream where there is more than one network to wait for."""
+    """A progress bar on standard error if it is a terminal and there is more than one network."""
     if quiet or total < 2 or not sys.stderr.isatty():
         yield lambda name: None
         return

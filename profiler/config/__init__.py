@@ -1,6 +1,6 @@
-"""Config files: a YAML file → a validated, frozen :class:`Config`; whatever is wrong becomes one line that says where.
+"""Config files: a YAML file → a validated, frozen :class:`Config`, or one line that says what is wrong and where.
 
-Nothing here imports torch: dtypes are names, targets are text, and what they stand for is found out later.
+Nothing here imports torch: dtypes are names and targets are text, which are resolved later.
 """
 
 from profiler.config.inputs import DTYPES, INTEGER_DTYPES, InputsFrom, InputsOfCall, InputSpec, InputValue

@@ -1,4 +1,4 @@
-"""How mistakes in a config are worded: the key, what was found, what was expected, and the nearest known name."""
+"""Messages about errors in a config: the key, what was found, what was expected, and the nearest known name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def known(what: str, names: Sequence[str]) -> AfterValidator:
 
 
 def expected(text: str, **context: str) -> PydanticCustomError:
-    """An error that says what was expected, and ``found=`` what was found where that is not the whole value."""
+    """An error that says what was expected; ``found=`` says what was found if it is not the whole value."""
     return PydanticCustomError("expected", "{text}", {"text": text, **context})
 
 
@@ -39,16 +39,17 @@ EXPECTED = {
     "invalid_key": "a string as key",
     "recursion_loop": "something that does not contain itself",
 }
-"""pydantic's error types, in the words of a config file; its own words serve for the rest."""
+"""pydantic's error types in the terms of a config file; the others keep pydantic's text."""
 
 TAGS = ("<tensor>", "<list>", "<mapping>", "<value>", "<from>", "<call>")
-"""What pydantic puts into the place of an input; not keys of the file."""
+"""What pydantic puts into the location of an input; not keys of the file."""
 
 
 def explain(problem: ErrorDetails, known_keys: Callable[[Sequence[int | str], bool], list[str]]) -> str:
     """One validation error as ``key: found …, expected …``.
 
-    ``known_keys`` says which keys there are at a location, given whether it is in inputs that a function makes.
+    ``known_keys(location, from_function)`` lists the keys at a location; the second argument says whether the location
+    is in inputs that a function makes.
     """
     kind, found = problem["type"], problem["input"]
     location = [part for part in problem["loc"][:-1] if part not in TAGS]

@@ -43,7 +43,7 @@ INTEGER_DTYPES = {
     "uint32": (0, 2**32),
     "uint64": (0, 2**63 - 1),
 }
-"""The integer dtypes, each with the bounds of ``low`` and ``high``: what ``torch.randint`` can draw."""
+"""The integer dtypes with their bounds of ``low`` and ``high``: what ``torch.randint`` can draw."""
 DTYPES = (*FLOATING_DTYPES, "complex64", "complex128", *INTEGER_DTYPES, "bool")
 
 
@@ -74,11 +74,11 @@ def _flat(value: object) -> object:
 
 
 MOST_DIMENSIONS = 64
-"""How many torch's tensors may have."""
+"""The maximum number of dimensions of a torch tensor."""
 
 
 def _shape_of(values: object, depth: int = 0) -> list[int]:
-    """How long nested lists are at each level; those of one level have one length."""
+    """The length of nested lists at each level; all lists of a level have the same length."""
     if not isinstance(values, (list, tuple)):
         return []
     if depth == MOST_DIMENSIONS:
@@ -91,7 +91,7 @@ def _shape_of(values: object, depth: int = 0) -> list[int]:
 
 
 MOST_ELEMENTS = 2**59
-"""How many elements a tensor may have: with 16 bytes each, torch can still count its bytes."""
+"""The maximum number of elements of a tensor: with 16 bytes each, torch can still count its bytes."""
 
 
 def _check_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -108,11 +108,12 @@ FloatingDtype = Annotated[str, known("a floating dtype", FLOATING_DTYPES)]
 
 
 class InputSpec(Section):
-    """One tensor that the network is given.
+    """One tensor among the inputs of the network.
 
-    Without ``dtype`` it has the network's.  Integers are drawn from ``low`` ≤ value < ``high`` (0 and 1 by
-    default) where a real run needs values.  With ``values`` they are these: sizes, lengths and masks that decide what
-    the network does.  Without a ``shape``, the tensor is nested as they are; with one, they may be in one list too.
+    Without ``dtype`` it has the network's.  If a real run needs values, integers are drawn from ``low`` ≤ value <
+    ``high`` (0 and 1 by default).  ``values`` fixes them: sizes, lengths and masks on which the work of the network
+    depends.  Without a ``shape``, the tensor has the shape of the nested ``values``; with one,
+    they may also be a flat list.
     """
 
     shape: Annotated[tuple[Size, ...], FailFast(), BeforeValidator(as_tuple), AfterValidator(_check_shape)]
@@ -129,7 +130,7 @@ class InputSpec(Section):
         try:
             _flat(data["values"])
         except PydanticCustomError:
-            return {**data, "shape": (1,)}  # the error is then that of the key values
+            return {**data, "shape": (1,)}  # the error is then about the key values
         return {**data, "shape": _shape_of(data["values"])}
 
     @model_validator(mode="after")
@@ -137,13 +138,13 @@ class InputSpec(Section):
         if self.values is None:
             return self
         if self.low is not None or self.high is not None:
-            raise expected("either of them", found="values with low or high")
+            raise expected("either values or a range", found="values with low or high")
         if len(self.values) != prod(self.shape):
             raise expected(
                 f"{prod(self.shape)} of them for shape {list(self.shape)}", found=f"{len(self.values)} values"
             )
         if self.dtype in INTEGER_DTYPES and not all(type(value) is int for value in self.values):
-            raise expected("integers", found=f"values for dtype {self.dtype} that are none")
+            raise expected("integers", found=f"values for dtype {self.dtype} that are not integers")
         least, most = self._bounds()
         beyond = next((value for value in self.values if value < least or value > most), None)
         if beyond is not None:
@@ -152,7 +153,7 @@ class InputSpec(Section):
         return self
 
     def _bounds(self) -> tuple[float, float]:
-        """The least and the largest of ``values`` that the dtype can hold; of floating ones, infinity is one."""
+        """The least and the largest value that the dtype can hold; a floating-point dtype can hold infinity."""
         if self.dtype == "bool":
             return 0, 1
         if self.dtype not in INTEGER_DTYPES:
@@ -177,7 +178,7 @@ class InputSpec(Section):
 
     @property
     def integer_range(self) -> tuple[int, int]:
-        """``low`` and ``high``, of which ``high`` itself is never drawn."""
+        """``low`` and ``high``; values are less than ``high``."""
         low = 0 if self.low is None else self.low
         return low, low + 2 if self.high is None else self.high
 
@@ -189,7 +190,7 @@ def _scalar(value: object) -> object:
 
 
 def _only_values(value: Mapping[str, object]) -> bool:
-    """Whether it is a tensor that has its shape from its values, and not a mapping with an input of that name."""
+    """Whether it is a tensor without a shape, and not a mapping with an input called ``values``."""
     known = InputSpec.model_fields
     meant = all(key in known or did_you_mean(str(key), known) for key in value)
     return meant and isinstance(value.get("values"), (bool, int, float, list, tuple))

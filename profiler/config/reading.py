@@ -1,4 +1,4 @@
-"""A YAML file, or what was typed, → a :class:`Config`; whatever is wrong becomes one line that says where."""
+"""A YAML file, or a target on the command line → a :class:`Config`, or one line that says what is wrong and where."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from profiler.files import folder_name
 def load_config(path: str | PathLike[str]) -> Config:
     """The config in the YAML file ``path``.
 
-    Raises ConfigError, whose one line names the file, the key, what was found and what was expected.
+    Raises ConfigError; its one-line message names the file, the key, what was found and what was expected.
     """
     path = Path(path)
     data = read_yaml(path)
@@ -37,8 +37,8 @@ def load_config(path: str | PathLike[str]) -> Config:
 def quick_config(target: str, shapes: Iterable[str]) -> Config:
     """The config of ``target`` with one positional input for each of ``shapes``.
 
-    A shape is written ``1x3x224x224``, with a dtype of its own as ``1x128:int64``.  Without any the inputs are
-    left to the target's source.  Raises ConfigError.
+    A shape is written ``1x3x224x224``, or with a dtype ``1x128:int64``.  Without shapes, the target's source decides
+    the inputs.  Raises ConfigError.
     """
     inputs = [_parse_shape(shape) for shape in shapes] or None
     name = folder_name(target.rpartition(":")[2])
@@ -46,7 +46,7 @@ def quick_config(target: str, shapes: Iterable[str]) -> Config:
 
 
 def with_options(config: Config, options: Mapping[str, Any]) -> Config:
-    """The config with the keys in ``options`` in the place of its own.  Raises ConfigError, which names the option."""
+    """The config with its keys replaced by those in ``options``.  Raises ConfigError, which names the option."""
     if not options:
         return config
     names = {"inputs": "inputs-from"}
@@ -78,7 +78,7 @@ def _validate(data: Mapping[str, Any], where: str) -> Config:
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        # A misspelt key is also a missing one; the first is what helps.
+        # A misspelled key causes a second error about a missing key; only the first error helps.
         problems = sorted(error.errors(include_url=False), key=lambda problem: problem["type"] != "extra_forbidden")
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise ConfigError(f"{where}: {explain(problems[0], known_keys)}{more}") from error

@@ -1,4 +1,4 @@
-"""The schema of a config: its sections, their keys and what each may hold, as frozen pydantic models."""
+"""The schema of a config: its sections, their keys and the allowed values, as frozen pydantic models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from profiler.config.section import Section, as_tuple, at_least_one, unique
 from profiler.files import NAME_EXPECTED, is_folder_name
 
 DEFAULT_COUNTERS = ("fvcore",)
-"""The counters that ``crosscheck: true`` asks."""
+"""The counters that ``crosscheck: true`` runs."""
 
 
 def _counters(value: object) -> object:
@@ -58,7 +58,7 @@ def _check_dotted(name: str) -> str:
 
 def _check_pattern(pattern: str) -> str:
     if not pattern.strip():
-        raise expected("the name of modules, such as aux*, or a type of them, such as Dropout")
+        raise expected("the name of modules, such as aux*, or a type of modules, such as Dropout")
     return pattern
 
 
@@ -67,20 +67,20 @@ DottedName = Annotated[str, AfterValidator(_check_dotted)]
 
 
 class ModelSection(Section):
-    """Which network: the target that names its builder, and what the builder is given."""
+    """Which network: the target that names its builder, and the arguments of the builder."""
 
     target: Annotated[str, AfterValidator(_check_target)]
     kwargs: dict[str, Any] = Field(default_factory=dict)
 
 
 class CacheSection(Section):
-    """The cache that a generative network goes on from: as many tokens as are in it."""
+    """The cache of a generative network: ``length`` is the number of tokens in it."""
 
     length: Size
 
 
 class ReportSection(Section):
-    """What is written: the formats, those that a command writes anyway where they are missing, and the tables."""
+    """What is written: the formats (by default those of the command) and the tables."""
 
     formats: (
         Annotated[tuple[Format, ...], BeforeValidator(as_tuple), AfterValidator(at_least_one), AfterValidator(unique)]
@@ -108,9 +108,9 @@ def _check_tolerance(value: object) -> object:
 
 
 class EquivalenceSection(Section):
-    """How a rewritten network is held to the one before it: on real, seeded inputs.
+    """How a rewritten network is compared with the original, on real, seeded inputs.
 
-    ``measure`` is the figure that ``tolerance`` is held against.
+    ``tolerance`` is the largest allowed value of the figure ``measure``.
     """
 
     tolerance: Annotated[float, BeforeValidator(_check_tolerance)] = 1e-5
@@ -118,12 +118,12 @@ class EquivalenceSection(Section):
 
 
 class Config(Section):
-    """What to profile and how; as the file says it, defaults filled in.
+    """What to profile and how: the content of the file with defaults filled in.
 
-    ``inputs`` is None where the file leaves them to the target's source, which may know them.  ``cache`` is what a
-    generative network goes on from, ``method`` is what is called, and ``part`` the module that is profiled where it is
-    not the whole network; ``exclude`` names the modules that are left out.  ``crosscheck`` holds the names of the
-    counters to check against, none unless the file says so; true in the file means fvcore.
+    ``inputs`` is None if the file does not have them; the target's source may know them.  ``cache`` describes the cache
+    of a generative network, ``method`` is the method to call, and ``part`` names the module to profile if it is not the
+    whole network; ``exclude`` names modules to leave out.  ``crosscheck`` holds the names of the counters to run, by
+    default none; true in the file means fvcore.
     """
 
     name: Annotated[str, AfterValidator(_check_name)]
@@ -157,12 +157,12 @@ class Config(Section):
 
     @property
     def base(self) -> Path:
-        """The folder that a relative ``path/to/net.py`` starts from: the file's own, else the current one."""
+        """The folder that a relative ``path/to/net.py`` starts from: that of the config file, or the current one."""
         return Path.cwd() if self._path is None else self._path.absolute().parent
 
 
 def known_keys(location: Sequence[int | str], from_function: bool) -> list[str]:
-    """The keys that the section which holds ``location`` may have; of inputs from a function those of that."""
+    """The keys that are allowed in the section of ``location``; for inputs from a function, the keys of that form."""
     if from_function:
         return [field.alias or name for name, field in InputsFrom.model_fields.items()]
     sections: dict[str, type[Section]] = {

@@ -12,9 +12,9 @@ T = TypeVar("T")
 
 
 class Section(BaseModel):
-    """A mapping with these keys and no others; frozen, and of the types it says, without conversion."""
+    """A frozen mapping with these keys and no others; values are not converted to the declared types."""
 
-    # Another process is given a config as JSON, where infinity is a value like any other.
+    # A config is passed to another process as JSON, where infinity is a value like any other.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, ser_json_inf_nan="constants")
 
 

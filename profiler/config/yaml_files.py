@@ -1,7 +1,7 @@
-"""A YAML file → plain values: mappings, lists, strings, numbers, true, false and null, and not too many of them.
+"""A YAML file → plain values, within limits: mappings, lists, strings, numbers, true, false and null.
 
-A file is input like any other.  What YAML has beyond these (dates, tags, numbers whose base is easily overlooked,
-what contains itself) is refused with its line and column.
+A config file may come from anywhere.  Other parts of YAML (dates, tags, octal and base-60 numbers, values that
+contain themselves) are refused; the message has the line and column.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from profiler.errors import ConfigError, shown
 from profiler.files import read_bytes
 
 BYTES_LIMIT = 8 * 2**20
-"""Above this many bytes a file is not read."""
+"""A file with more bytes is not read."""
 
 VALUES_LIMIT = 1_000_000
-"""How many values a file may hold, each alias counted as often as it is used."""
+"""The maximum number of values in a file; an alias counts as often as it is used."""
 
 DEPTH_LIMIT = 100
-"""How deep lists and mappings may be nested."""
+"""The maximum depth of nested lists and mappings."""
 
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = {f"{_TAG}{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge")}
@@ -32,9 +32,9 @@ _DIGITS_LIMIT = 4000
 
 
 def read_yaml(path: Path) -> object:
-    """The one document in ``path``; None where it is empty.
+    """The single document in ``path``; None if it is empty.
 
-    Raises ConfigError, whose one line names the file, the place in it and what was expected.
+    Raises ConfigError; its one-line message names the file, the place in it and what was expected.
     """
     text = _read(path)
     try:
@@ -51,8 +51,10 @@ def read_yaml(path: Path) -> object:
     except RecursionError as error:
         raise ConfigError(f"{path}: nested too deeply; expected a config file in YAML") from error
     except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # What PyYAML's scanner lets through, such as "\UFFFFFFFF", a character that there is not.
-        raise ConfigError(f"{path}: found what cannot be read ({_cut(str(error))}), expected valid YAML") from error
+        # PyYAML's scanner does not catch some errors, such as "\UFFFFFFFF", which is not a character.
+        raise ConfigError(
+            f"{path}: found something that cannot be read ({_cut(str(error))}), expected valid YAML"
+        ) from error
 
 
 def _cut(text: str) -> str:
@@ -79,7 +81,7 @@ def _error(node: yaml.Node, problem: str) -> yaml.constructor.ConstructorError:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, held to plain values; every error has its place."""
+    """YAML's safe loader, restricted to plain values; every error has a line and column."""
 
     def get_single_node(self) -> yaml.Node | None:
         node: yaml.Node | None = super().get_single_node()
@@ -88,8 +90,8 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def fetch_flow_collection_start(self, TokenClass: Any) -> None:
-        if self.flow_level > DEPTH_LIMIT:  # its scanner takes a time that grows with the square of the depth
-            problem = f"found more than {DEPTH_LIMIT} lists and mappings in each other, expected no more"
+        if self.flow_level > DEPTH_LIMIT:  # the scanner takes quadratic time in the depth
+            problem = f"found more than {DEPTH_LIMIT} nested lists and mappings, expected no more"
             raise yaml.scanner.ScannerError(None, None, problem, self.get_mark())
         super().fetch_flow_collection_start(TokenClass)
 
@@ -123,7 +125,7 @@ class _Loader(yaml.SafeLoader):
 def _check_scalar(node: yaml.ScalarNode) -> None:
     text: str = node.value
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise _error(node, f"found {shown(text)}, expected text without half a surrogate pair")
+        raise _error(node, f"found {shown(text)}, expected text without unpaired surrogates")
     if node.tag not in (f"{_TAG}int", f"{_TAG}float"):
         return
     if len(text) > _DIGITS_LIMIT:
@@ -134,19 +136,19 @@ def _check_scalar(node: yaml.ScalarNode) -> None:
 
 
 def _count(node: yaml.Node, known: dict[int, int], depth: int) -> int:
-    """How many values a node stands for, each alias as often as it is used.  Raises ConstructorError above limits."""
+    """The number of values in a node; an alias counts as often as it is used.  Raises ConstructorError above limits."""
     if depth > DEPTH_LIMIT:
-        raise _error(node, f"found more than {DEPTH_LIMIT} lists and mappings in each other, expected no more")
+        raise _error(node, f"found more than {DEPTH_LIMIT} nested lists and mappings, expected no more")
     if isinstance(node, yaml.ScalarNode):
         return 1
     if id(node) in known:
         if not known[id(node)]:
             raise _error(node, "found a list or mapping that contains itself, expected one that does not")
         return known[id(node)]
-    known[id(node)] = 0  # until all that it holds is counted
+    known[id(node)] = 0  # until its content is counted
     inner = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
     number = 1 + sum(_count(part, known, depth + 1) for part in inner)
     if number > VALUES_LIMIT:
-        raise _error(node, f"found {number:,} values, aliases written out; expected at most {VALUES_LIMIT:,}")
+        raise _error(node, f"found {number:,} values, after expanding aliases; expected at most {VALUES_LIMIT:,}")
     known[id(node)] = number
     return number

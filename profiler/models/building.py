@@ -34,9 +34,9 @@ def build_model(
 ) -> nn.Module:
     """The network that ``target`` builds from ``kwargs``, on the meta device, its floating tensors of ``dtype``.
 
-    A builder that looks at data cannot run on meta.  It is run on the CPU with its parameters alone on meta,
-    and where even that does not do, wholly on the CPU; the network is moved to meta then.  Nothing is
-    downloaded by the sources; the random state is left as it was.  Raises TargetError.
+    A builder that reads data cannot run on meta.  It is run on the CPU with only its parameters on meta, and if that
+    fails too, wholly on the CPU; the network is then moved to meta.  The sources download nothing, and the random
+    state is not changed.  Raises TargetError.
     """
     network = _build(target, kwargs or {}, base, (_on_meta, _parameters_on_meta, _WithoutRandomFills))
     return _cast(move_to_meta(network), dtype)
@@ -50,31 +50,31 @@ def build_real_model(
     dtype: str = "float32",
     random_weights: bool = False,
 ) -> nn.Module:
-    """The network on the CPU with real tensors, random initial weights replaced by zeros, which is quicker.
+    """The network on the CPU with real tensors; random initial weights are replaced by zeros, which is faster.
 
-    For counters that cannot run on meta; its outputs mean nothing.  With ``random_weights`` it is initialized as
-    its builder does it, from a fixed seed, for a network whose work depends on its values.  Raises TargetError.
+    It is used for counters that cannot run on meta; its outputs are meaningless.  With ``random_weights`` the builder's
+    own initialization is used, from a fixed seed, for a network whose work depends on its values.  Raises TargetError.
     """
     placement = contextlib.nullcontext if random_weights else _WithoutRandomFills
     return _cast(_build(target, kwargs or {}, base, (placement,)), dtype)
 
 
 def move_to_meta(network: nn.Module) -> nn.Module:
-    """Replace every tensor of ``network`` by its meta twin, in place; what was one tensor stays one.
+    """Replace every tensor of ``network`` by its meta copy, in place; a shared tensor stays shared.
 
-    Reaches parameters, buffers, and tensors held as plain attributes, also in lists, tuples and dicts.
+    This includes parameters, buffers, and tensors in plain attributes, also within lists, tuples and dicts.
     Returns ``network``.
     """
-    twins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+    copies: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
     seen: set[int] = set()
 
     def replaced(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
             if value.is_meta or nn.parameter.is_lazy(value) or is_causal_bias(value):
                 return value
-            if id(value) not in twins:
-                twins[id(value)] = value, _meta_twin(value)  # the original stays alive, so that its id does
-            return twins[id(value)][1]
+            if id(value) not in copies:
+                copies[id(value)] = value, _meta_copy(value)  # the original is kept, so that its id is not reused
+            return copies[id(value)][1]
         if type(value) is tuple:
             return tuple(map(replaced, value))
         if isinstance(value, (list, dict)) and id(value) not in seen:
@@ -88,7 +88,7 @@ def move_to_meta(network: nn.Module) -> nn.Module:
     return network
 
 
-def _meta_twin(tensor: torch.Tensor) -> torch.Tensor:
+def _meta_copy(tensor: torch.Tensor) -> torch.Tensor:
     meta = tensor.detach().to("meta")
     if isinstance(tensor, nn.Parameter):
         meta = nn.Parameter(meta, requires_grad=tensor.requires_grad)
@@ -101,7 +101,7 @@ def _build(target: str, kwargs: Mapping[str, Any], base: Path | None, placements
     builder = found.build
     if isinstance(builder, nn.Module):
         if kwargs:
-            raise TargetError(f"target {target}: is a network already, expected no kwargs, found {shown(kwargs)}")
+            raise TargetError(f"target {target}: it is already a network, expected no kwargs, found {shown(kwargs)}")
         return copy.deepcopy(builder)
     try:
         _check_signature(builder, kwargs)
@@ -110,7 +110,7 @@ def _build(target: str, kwargs: Mapping[str, Any], base: Path | None, placements
     except FOREIGN_ERRORS as error:
         raise TargetError(f"target {target}: {refusal(error, kwargs)}{next_step(found, kwargs)}") from error
     if not isinstance(network, nn.Module):
-        raise TargetError(f"target {target}: gave a {type(network).__name__}, expected a torch.nn.Module")
+        raise TargetError(f"target {target}: returned a {type(network).__name__}, expected a torch.nn.Module")
     return network
 
 
@@ -118,13 +118,13 @@ def _check_signature(builder: Callable[..., Any], kwargs: Mapping[str, Any]) -> 
     """Raise TypeError for kwargs that do not fit, before anything is built."""
     try:
         signature = inspect.signature(builder)
-    except ValueError:  # some callables written in C have none
+    except ValueError:  # some callables written in C have no signature
         return
     signature.bind(**kwargs)
 
 
 def _first_that_works(builder: Callable[..., Any], kwargs: Mapping[str, Any], placements: tuple[Placement, ...]) -> Any:
-    """``builder(**kwargs)`` under the first of ``placements`` that the meta device does not stop."""
+    """``builder(**kwargs)`` under the first of ``placements`` in which it does not fail because of the meta device."""
     *tries, last = placements
     for placement in tries:
         failures = FunctionFailures()
@@ -144,15 +144,15 @@ def _on_meta() -> AbstractContextManager[Any]:
 
 @contextlib.contextmanager
 def _parameters_on_meta() -> Iterator[None]:
-    """Every parameter that this thread registers with a module is put on meta, before it is initialized."""
+    """Within it, each parameter that this thread registers with a module is moved to meta before it is initialized."""
     thread = threading.get_ident()
 
     def empty(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
         if parameter is None or parameter.is_meta or nn.parameter.is_lazy(parameter) or threading.get_ident() != thread:
             return
-        # Swapped, not replaced: the constructor may hold the parameter too.  One with views cannot be, and stays.
+        # Swapped, not replaced: the constructor may hold the parameter too.  One with views cannot be swapped.
         with contextlib.suppress(RuntimeError):
-            torch.utils.swap_tensors(parameter, _meta_twin(parameter))  # type: ignore[no-untyped-call]
+            torch.utils.swap_tensors(parameter, _meta_copy(parameter))  # type: ignore[no-untyped-call]
 
     handle = register_module_parameter_registration_hook(empty)
     try:
@@ -162,7 +162,7 @@ def _parameters_on_meta() -> Iterator[None]:
 
 
 class _WithoutRandomFills(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Zeros instead of random numbers: drawing them is most of the time that a large network takes to build."""
+    """Fills with zeros instead of random numbers, which take most of the time to build a large network."""
 
     FILLS = frozenset(
         f"aten::{name}_"
@@ -177,7 +177,7 @@ class _WithoutRandomFills(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @contextlib.contextmanager
 def _random_state_kept() -> Iterator[None]:
-    """torch's random state on the CPU is a fixed one inside, and afterwards what it was."""
+    """Within it, torch's random state on the CPU is a fixed one; the old state is restored at the end."""
     state = torch.get_rng_state()
     torch.default_generator.manual_seed(0)
     try:
@@ -187,7 +187,7 @@ def _random_state_kept() -> Iterator[None]:
 
 
 def _cast(network: nn.Module, dtype: str) -> nn.Module:
-    """The network's floating tensors in ``dtype``, in place; complex ones, which ``to(dtype)`` would cut, stay."""
+    """Convert the floating-point tensors of the network to ``dtype``, in place; complex tensors stay complex."""
     floating: torch.dtype = getattr(torch, dtype)
     network._apply(lambda tensor: tensor.to(floating) if tensor.is_floating_point() else tensor)  # type: ignore[no-untyped-call]
     return network

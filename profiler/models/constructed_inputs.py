@@ -1,4 +1,4 @@
-"""A function that makes a network's inputs, given the network → what the network is called with."""
+"""A function that makes inputs from a network → the inputs of the network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Constructor = Callable[..., Any]
 
 
 def is_constructor(inputs: Any) -> bool:
-    """Whether what is given as inputs makes them: a function, or an object to call that holds no tensors itself."""
+    """Whether ``inputs`` is a function that makes them, or a callable object that contains no tensors."""
     if inspect.isroutine(inputs) or isinstance(inputs, partial):
         return True
     if not callable(inputs) or isinstance(inputs, (torch.Tensor, Mapping, tuple, list)):
@@ -45,7 +45,7 @@ def find_constructor(text: str, base: Path | None = None) -> Constructor:
     except TargetError as error:
         raise TargetError(f"inputs.from: {error}") from error
     if isinstance(found, nn.Module):
-        raise TargetError(f"inputs.from: {text} is a network, expected a function that is given one")
+        raise TargetError(f"inputs.from: {text} is a network, expected a function that takes a network")
     constructor: Constructor = found
     return constructor
 
@@ -53,11 +53,11 @@ def find_constructor(text: str, base: Path | None = None) -> Constructor:
 def construct_inputs(
     constructor: Constructor, network: nn.Module, kwargs: Mapping[str, Any] | None = None, *, name: str = ""
 ) -> Any:
-    """What ``constructor(network, **kwargs)`` returns, called with torch's random numbers from a fixed seed.
+    """The result of ``constructor(network, **kwargs)``, with torch's random numbers from a fixed seed.
 
-    For a network on the meta device it is called with that as the default device.  Where the constructor does not
-    work there, or makes integers, whose values may decide what a network does, it is called without, unless that
-    takes more than ``BYTES_LIMIT``; real tensors may go with a network on meta.  Raises :class:`TargetError`.
+    For a network on the meta device, meta is the default device.  If the constructor fails there, or makes integers
+    (the work of a network may depend on their values), it is called without a default device, unless its tensors would
+    take more than ``BYTES_LIMIT``; a network on meta may have real inputs.  Raises :class:`TargetError`.
     """
     name = name or getattr(constructor, "__qualname__", "") or type(constructor).__name__
     on_meta = any(tensor.is_meta for tensor in (*network.parameters(), *network.buffers()))
@@ -66,7 +66,7 @@ def construct_inputs(
         with fixed_random_state(), placement:
             result = constructor(network, **(kwargs or {}))
         if result is None:
-            raise TargetError(f"inputs from {name}: it returned nothing, expected what the network is called with")
+            raise TargetError(f"inputs from {name}: it returned nothing, expected the inputs of the network")
         return result
 
     try:
@@ -84,7 +84,7 @@ def _for_meta(made: Callable[[AbstractContextManager[Any]], Any]) -> Any:
         result = made(torch.device("meta"))
     except ProfilerError:
         raise
-    except FOREIGN_ERRORS:  # whatever the meta device stops, and what is wrong in any case is raised once more
+    except FOREIGN_ERRORS:  # it fails on meta; any other error is raised again below
         return made(nullcontext())
     found = list(tensors_in(result))
     size = sum(tensor.numel() * tensor.element_size() for tensor in found)

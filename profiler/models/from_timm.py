@@ -31,7 +31,7 @@ def timm_networks(base: Path) -> dict[str, Builder]:
 
 
 def _import_timm() -> Any:
-    import_torchvision()  # timm imports it, and beside some builds of torch that only works like this
+    import_torchvision()  # timm imports it, which fails otherwise with some builds of torch
     return import_extra("timm")
 
 
@@ -42,10 +42,10 @@ def _build(model_name: str, /, **kwargs: Any) -> nn.Module:
 
 
 def _inputs(model_name: str, /, **kwargs: Any) -> tuple[InputValue, ...]:
-    """A batch of one image, of the size that timm's own configuration of the network names."""
+    """A batch of one image, of the size in timm's configuration of the network."""
     known = _import_timm().get_pretrained_cfg(model_name)
     if known is None:
-        raise ValueError("timm does not say what it takes")
+        raise ValueError("timm does not give the size of its inputs")
     channels, height, width = known.input_size
     size = kwargs.get("img_size")
     if size is not None:

@@ -15,10 +15,10 @@ from profiler.models.sources import Builder, refuse_weights, source
 from profiler.models.torchvision_ops import import_torchvision
 
 FRAMES = 16
-"""The length of a video clip; torchvision publishes its video networks' figures for it."""
+"""The length of a video clip for which torchvision publishes the figures of its video networks."""
 
 IMAGE_SIDES = {"ssd300_vgg16": 300, "ssdlite320_mobilenet_v3_large": 320}
-"""Detection networks for images of one size; the others take any, and are given ones of 800 on a side."""
+"""Detection networks for images of a fixed size; the others take any size and get images of 800×800."""
 
 
 @source("torchvision")
@@ -40,10 +40,9 @@ def _family(build: Callable[..., nn.Module]) -> str:
 
 
 def without_download(build: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
-    """A torchvision builder that fetches no weights, neither for the network nor for its backbone.
+    """A torchvision builder that downloads no weights, neither for the network nor for its backbone.
 
-    Asking for weights is an error, since only their shapes could matter here.  Any other callable is
-    returned as it is.
+    Requesting weights is an error, since only shapes matter here.  Any other callable is returned unchanged.
     """
     if not getattr(build, "__module__", "").startswith("torchvision.models") or inspect.isclass(build):
         return build
@@ -58,12 +57,12 @@ def without_download(build: Callable[..., nn.Module]) -> Callable[..., nn.Module
 
 
 def _quick_init(build: Callable[..., nn.Module]) -> dict[str, Any]:
-    """GoogLeNet and Inception warn of, and are slow in, an initialization that nothing here looks at."""
+    """Skip the initialization of GoogLeNet and Inception, which is slow and warns; its values are not used."""
     return {"init_weights": False} if build.__name__ in ("googlenet", "inception_v3") else {}
 
 
 def _inputs(name: str, family: str, **kwargs: Any) -> tuple[InputValue, ...]:
-    """A batch of one, of the size that the network's default weights were tested at."""
+    """A batch of one, of the size at which the network's default weights were tested."""
     if family == "detection":
         side = IMAGE_SIDES.get(name, 800)
         return ((InputSpec(shape=(3, side, side)),),)
@@ -79,8 +78,8 @@ def _inputs(name: str, family: str, **kwargs: Any) -> tuple[InputValue, ...]:
 def image_size(weights: Any, **kwargs: Any) -> tuple[int, int]:
     """Height and width of the images of torchvision's ``weights``: what their transforms crop or resize to.
 
-    A size among the builder's kwargs goes first.  A vision transformer is built for 224 unless told otherwise,
-    whatever its weights were tested at.
+    A size in the builder's kwargs takes precedence.  A vision transformer is built for 224 unless the kwargs say
+    otherwise, even if its weights were tested at another size.
     """
     asked = kwargs.get("image_size") or kwargs.get("input_size")
     if asked is None and type(weights).__name__.startswith("ViT"):

@@ -1,7 +1,7 @@
-"""The source ``transformers:CLASS``: model classes of transformers, built from a configuration and never fetched.
+"""The source ``transformers:CLASS``: model classes of transformers, built from a configuration without downloads.
 
 A network is built as ``{config: {n_layer: 2}, attn_implementation: eager}``, where ``config`` holds the keyword
-arguments of the class's own configuration class, or is the path of a local ``config.json``.
+arguments of its configuration class, or is the path of a local ``config.json``.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from profiler.models.transformers_images import name_image_token, with_image
 from profiler.models.transformers_inputs import inputs_of
 
 ATTENTION = ("sdpa", "eager", "flex_attention")
-"""The attention implementations that need nothing from the hub."""
+"""The attention implementations that download nothing from the hub."""
 
 NETWORKS = r"Model$|For[A-Z]|WithLMHead$"
 ABSTRACT = r"PreTrainedModel|^Pretrained|^BartPretrained"
-"""How model classes are named, and those of them that are bases of others."""
+"""Patterns of the names of model classes, and of those that are only base classes."""
 
 
 @source("transformers")
 def transformers_networks(base: Path) -> dict[str, Builder]:
-    """Every model class that transformers names, by its own index and so without importing any of them."""
+    """Every model class in the index of transformers; none of them is imported."""
     transformers = _import_transformers()
     networks = {}
     for module, names in sorted(transformers._import_structure.items()):
@@ -54,7 +54,7 @@ def transformers_networks(base: Path) -> dict[str, Builder]:
 
 
 def _import_transformers() -> Any:
-    import_torchvision()  # transformers imports it, and beside some builds of torch that only works like this
+    import_torchvision()  # transformers imports it, which fails otherwise with some builds of torch
     return import_extra("transformers")
 
 
@@ -77,18 +77,18 @@ def _configuration(
 ) -> Any:
     """The configuration object of ``model_class``.
 
-    A key that its class does not know is an error in a mapping; a file may hold what other versions wrote.
+    In a mapping, a key that its class does not know is an error; a file may have keys of other versions.
     """
     config_class = getattr(model_class, "config_class", None)
     if config_class is None:
-        raise ValueError(f"{model_class.__name__} has no configuration class of its own; name one of its subclasses")
+        raise ValueError(f"{model_class.__name__} has no configuration class; name one of its subclasses")
     given = _read(base / config) if isinstance(config, str) else dict(config or {})
     attention = attn_implementation or given.pop("attn_implementation", None)
     if attention not in (None, *ATTENTION):
         known = " or ".join(ATTENTION)
-        raise ValueError(f"attn_implementation {attention!r} might be fetched from the hub; take {known}")
+        raise ValueError(f"attn_implementation {attention!r} might be downloaded from the hub; use one of {known}")
     if (place := _named_backbone(given)) is not None:
-        raise ValueError(f"{place} would be looked up on the hub; give backbone_config instead")
+        raise ValueError(f"{place} would be looked up on the hub; use backbone_config instead")
     built = config_class.from_dict(given) if isinstance(config, str) else config_class(**given)
     if attention is not None:
         built._attn_implementation = attention
@@ -106,7 +106,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _named_backbone(config: Mapping[str, Any], place: str = "config") -> str | None:
-    """Where in ``config`` another network is named, other than one of timm's own, which is built without weights."""
+    """The place in ``config`` that names another network, except a network of timm, which is built without weights."""
     if config.get("backbone") and not str(config.get("model_type", "")).startswith("timm_"):
         return f"{place}.backbone"
     inner = (_named_backbone(value, f"{place}.{key}") for key, value in config.items() if isinstance(value, Mapping))
@@ -114,7 +114,7 @@ def _named_backbone(config: Mapping[str, Any], place: str = "config") -> str | N
 
 
 def _check_keys(config_class: Any, given: Mapping[str, Any], built: Any) -> None:
-    """Raise TypeError for a key that the configuration has only put aside; what it understands, it has used."""
+    """Raise TypeError for a key that the configuration only stores as an extra attribute and does not use."""
     known = {field.name for field in fields(config_class)} | set(config_class.attribute_map)
     for key in given:
         if key not in known and key in vars(built) and not hasattr(config_class, key):
@@ -145,7 +145,7 @@ def _completed(
 ) -> Mapping[str, InputValue]:
     model_class = getattr(_import_transformers(), class_name)
     settings = _configuration(model_class, base, config, attn_implementation)
-    given = settings.to_dict() if isinstance(config, str) else config or {}  # a file is taken to be whole
+    given = settings.to_dict() if isinstance(config, str) else config or {}  # a file is assumed to be complete
     return with_image(model_class, settings, given, inputs, ask)
 
 

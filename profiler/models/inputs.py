@@ -1,6 +1,6 @@
 """The inputs of a config → the arguments of the network's forward, on meta or with real values.
 
-Where a config leaves them out, the source of its target may know them.
+If a config has no inputs, the source of its target may know them.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from profiler.tracing.results import result_on_meta
 def default_inputs(
     target: str, kwargs: Mapping[str, Any] | None = None, base: Path | None = None
 ) -> tuple[InputValue, ...] | Mapping[str, InputValue]:
-    """What the network that ``target`` builds from ``kwargs`` is given, as its source knows it.
+    """The inputs of the network that ``target`` builds from ``kwargs``, as its source knows them.
 
-    The form is that of a config's ``inputs``.  Raises TargetError where the source does not know.
+    They have the form of a config's ``inputs``.  Raises TargetError if the source does not know them.
     """
     builder = find_builder(target, base)
     unknown = f"target {target}: its inputs are not known, give their shapes: inputs in a config, or --input"
@@ -44,7 +44,7 @@ def default_inputs(
 
 
 def _asking(target: str, kwargs: Mapping[str, Any] | None, base: Path | None) -> Ask:
-    """Asks the network that ``target`` builds, which is built when it is asked first."""
+    """A function that calls methods of the network that ``target`` builds; it is built at the first call."""
     built = functools.cache(lambda: build_model(target, kwargs, base=base))
 
     def ask(method: str, inputs: Mapping[str, InputValue]) -> Any:
@@ -60,11 +60,11 @@ def build_inputs(
     device: str = "meta",
     seed: int = 0,
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """``inputs`` as (positional arguments, keyword arguments): a tuple gives the first, a mapping the second,
-    ``{args: [...], kwargs: {...}}`` both.
+    """``inputs`` as (positional arguments, keyword arguments): from a tuple, a mapping, or
+    ``{args: [...], kwargs: {...}}`` for both.
 
     A tensor without a dtype has ``dtype``.  On a real device the values are drawn from a generator with
-    ``seed``: floating ones are normally distributed, integers lie in ``low`` ≤ value < ``high``.  Lists,
+    ``seed``: floating-point ones are normally distributed, integers lie in ``low`` ≤ value < ``high``.  Lists,
     mappings and plain values are passed through, with the tensors in them built.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -88,10 +88,10 @@ def build_inputs(
 def _tensor(spec: InputSpec, default_dtype: str, device: str, generator: torch.Generator) -> torch.Tensor:
     name = spec.dtype or default_dtype
     dtype: torch.dtype = getattr(torch, name)
-    if spec.values is not None:  # kept for meta too, where they may decide which way a forward takes
+    if spec.values is not None:  # real even for meta, since branches of a forward may depend on them
         return torch.tensor(spec.values, dtype=dtype).reshape(spec.shape)
     low, high = spec.integer_range
-    if device == "meta" and high == low + 1:  # of one value: it is known as well
+    if device == "meta" and high == low + 1:  # only one value is possible, so it is known
         return torch.full(spec.shape, low, dtype=dtype, device="cpu")
     if device == "meta":
         return torch.empty(spec.shape, dtype=dtype, device="meta")

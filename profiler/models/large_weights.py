@@ -1,7 +1,7 @@
-"""Large weights are kept in files while networks are built and run for real, so that memory holds a part at a time.
+"""Keep large weights in files while networks are built and run on real tensors, so that only parts are in memory.
 
-Two networks that are held to each other, and the copies that are made on the way, would each take the memory of all
-their weights.  What is computed is the same: every result is made from the same numbers, a few outputs at a time.
+Otherwise two networks that are compared, and temporary copies of them, would each need memory for all their weights.
+The results are the same: each is computed from the same numbers, a few outputs at a time.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 LARGE = 2**26
-"""From so many bytes on a tensor is kept in a file."""
+"""A tensor of at least this many bytes is kept in a file."""
 
 PART = 2**26
-"""About so many bytes of a large weight are in memory at a time."""
+"""About this many bytes of a large weight are in memory at a time."""
 
 FILLS = ("aten::uniform_", "aten::normal_", "aten::zero_", "aten::fill_", "aten::random_")
-"""Operations that give every element a value from their other arguments, or from the next random numbers."""
+"""Operations that set every element from their other arguments, or from the next random numbers."""
 
 DRAWN_TOGETHER = 16
-"""torch draws normal numbers in groups of this size, so that parts of a multiple of it get the same numbers."""
+"""torch draws normal numbers in groups of this size, so parts whose sizes are multiples of it get the same numbers."""
 
 DONT_NEED = getattr(mmap, "MADV_DONTNEED", None)
 
@@ -36,11 +36,11 @@ Dispatch = Callable[..., Any]
 
 
 class LargeWeightsInFiles(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Inside, tensors of :data:`LARGE` bytes or more that are made by ``torch.empty``, as layers do it, are in files.
+    """Within it, ``torch.empty``, which layers use, makes tensors of :data:`LARGE` bytes or more in files.
 
-    Layers' weights are filled, copied and multiplied by parts; any other operation works on them whole.  The files
-    have no names, so nothing is left of them when the process ends, however it ends.  Where there is no room on the
-    disk, or the system cannot do it, tensors are where they would be without this.
+    The weights of layers are filled, copied and multiplied in parts; any other operation works on the whole tensor.
+    The files have no names, so the system removes them when the process ends, even after a crash.  If the disk is full,
+    or the system does not support it, tensors are in memory as usual.
     """
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ class LargeWeightsInFiles(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **kwargs) if product is None else product
 
     def _product(self, name: str, args: Any) -> torch.Tensor | None:
-        """The result of a layer with a large weight, some of its outputs at a time; none for any other operation."""
+        """The result of a layer with a large weight, computed a few outputs at a time; None for any other operation."""
         match name, args:
             case "aten::linear", (x, weight, *bias):
                 return self._linear(x, weight, bias[0] if bias else None)
@@ -112,7 +112,7 @@ class LargeWeightsInFiles(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return None
 
     def _linear(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor | None:
-        """x (…, k), weight (m, k) → (…, m), where each row of the weight is in one piece."""
+        """x (…, k), weight (m, k) → (…, m); each row of the weight has to be contiguous."""
         if not weight.is_contiguous():
             return None
         return torch.cat([functional.linear(x, part, piece) for part, piece in self._rows(weight, bias)], -1)
@@ -120,7 +120,7 @@ class LargeWeightsInFiles(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _convolution(
         self, function: Dispatch, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, rest: Any
     ) -> torch.Tensor | None:
-        """x (N, C, …), weight (K, C, …) → (N, K, …), or both without N; not for groups."""
+        """x (N, C, …), weight (K, C, …) → (N, K, …), or both without N; None with groups."""
         if not weight.is_contiguous():
             return None
         results = [function(x, part, piece, *rest) for part, piece in self._rows(weight, bias)]
@@ -129,7 +129,7 @@ class LargeWeightsInFiles(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _rows(
         self, weight: torch.Tensor, bias: torch.Tensor | None
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
-        """Some rows of the weight at a time with their bias; they leave memory when the next ones are asked for."""
+        """A few rows of the weight at a time with their bias; they are released when the next rows are requested."""
         rows = max(1, PART // max(1, weight[0].numel() * weight.element_size()))
         for start in range(0, len(weight), rows):
             part = weight[start : start + rows]
@@ -137,9 +137,9 @@ class LargeWeightsInFiles(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._leave_memory(part)
 
     def _leave_memory(self, tensor: torch.Tensor) -> None:
-        """Let the pages that hold the tensor leave the process's memory; they are read from the file when next used.
+        """Release the pages of the tensor from memory; they are read from the file when they are next used.
 
-        Does nothing for a tensor that is in no file: its pages would be lost.
+        Does nothing for a tensor that is not in a file, since its data would be lost.
         """
         if not self.holds(tensor):
             return
@@ -159,17 +159,17 @@ def _flat_parts(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
 
 
 def _is_ordinary(options: Any) -> bool:
-    """Whether ``torch.empty`` is asked for a plain tensor on the CPU."""
+    """Whether ``options`` of ``torch.empty`` describe a plain tensor on the CPU."""
     device = options.get("device") or torch.get_default_device()
     return torch.device(device).type == "cpu" and not options.get("pin_memory") and not options.get("layout")
 
 
 def _in_file(elements: int, dtype: torch.dtype) -> torch.Tensor | None:
-    """A tensor whose elements are in a file without a name; none where there is no room for it."""
+    """A tensor whose elements are in a file without a name; None if the disk is full."""
     if DONT_NEED is None or not hasattr(os, "posix_fallocate"):
         return None
     with contextlib.suppress(OSError), tempfile.NamedTemporaryFile(prefix="profiler-weights-") as file:
-        # Without room, writing to the mapped file would end the process; so the room is taken now.
+        # On a full disk, writing to the mapped file would kill the process; so the space is allocated now.
         os.posix_fallocate(file.fileno(), 0, elements * dtype.itemsize)
         tensor: torch.Tensor = torch.from_file(file.name, shared=True, size=elements, dtype=dtype)
         return tensor

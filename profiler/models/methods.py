@@ -1,4 +1,4 @@
-"""A network and the name of one of its methods → the network such that calling it calls the method."""
+"""A network and the name of one of its methods → a module whose call calls the method."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from profiler.errors import TraceError, did_you_mean
 
 
 def calling(model: nn.Module, method: str) -> nn.Module:
-    """``model`` such that ``model(...)`` calls the method of that name, a dotted path from the module.
+    """A module whose call calls the method of ``model`` at the dotted path ``method``.
 
-    What comes back shares everything with ``model``, which stays as it is: its submodules and parameters are the
-    same.  Where the method itself calls its module (as ``generate`` does), that is the module's own forward.
-    Raises :class:`TraceError` where there is no such method.
+    It shares all submodules and parameters with ``model``, which is not changed.  If the method itself calls its module
+    (as ``generate`` does), that call runs the module's own forward.  Raises :class:`TraceError` if there is no such
+    method.
     """
     if method in ("forward", "__call__"):
         return model
@@ -24,7 +24,7 @@ def calling(model: nn.Module, method: str) -> nn.Module:
     owner = submodule(model, path, "method")
     if isinstance(owner, torch.jit.ScriptModule) or isinstance(model, torch.jit.ScriptModule):
         raise TraceError(
-            f"method {method}: found a scripted module, expected one in Python: only its forward is counted"
+            f"method {method}: found a scripted module, expected one in Python: its other methods are not seen"
         )
     if name == "__call__":
         name = "forward"
@@ -39,12 +39,12 @@ def calling(model: nn.Module, method: str) -> nn.Module:
 
 
 def _is_method(value: Any) -> bool:
-    """Whether it can be called and is no class and no module."""
+    """Whether it is callable, and neither a class nor a module."""
     return callable(value) and not isinstance(value, (type, nn.Module))
 
 
 def submodule(model: nn.Module, path: str, what: str) -> nn.Module:
-    """The module at the dotted ``path``.  Raises :class:`TraceError`, which offers near names."""
+    """The module at the dotted ``path``.  Raises :class:`TraceError`, which offers similar names."""
     modules = dict(model.named_modules(remove_duplicate=False))
     if path not in modules:
         hint = did_you_mean(path, modules)
@@ -54,7 +54,7 @@ def submodule(model: nn.Module, path: str, what: str) -> nn.Module:
 
 
 def _view(module: nn.Module) -> nn.Module:
-    """Another module with the same parameters, buffers and submodules; attributes set on one are not on the other."""
+    """Another module with the same parameters, buffers and submodules; later attributes are not shared."""
     view: nn.Module = object.__new__(type(module))
     view.__dict__.update(module.__dict__)
     view.__dict__["_modules"] = dict(module._modules)
@@ -62,7 +62,7 @@ def _view(module: nn.Module) -> nn.Module:
 
 
 def _with_child(model: nn.Module, path: str, child: nn.Module) -> nn.Module:
-    """A view of ``model`` that has ``child`` at ``path``, and calls it when it is called."""
+    """A view of ``model`` with ``child`` at ``path``; calling the view calls ``child``."""
     names = path.split(".")
     root = parent = _view(model)
     for name in names[:-1]:
@@ -75,7 +75,7 @@ def _with_child(model: nn.Module, path: str, child: nn.Module) -> nn.Module:
 
 
 class _Entry:
-    """In the place of a module's forward: calls a method or submodule of it, and the forward while that is running."""
+    """Replaces a module's forward: calls a method or submodule, and the original forward while that is running."""
 
     def __init__(self, module: nn.Module, name: str) -> None:
         self.module = module

@@ -1,4 +1,4 @@
-"""A network that somebody holds → what it is called: by its builder where it tells, else by its class."""
+"""A network → its name: that of its builder if it is known, or else of its class."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from profiler.tracing.scripts import script_type
 
 
 def called(model: nn.Module) -> tuple[str, str]:
-    """Its name, and the target that says what it is: the module and class of its code.
+    """The name of a network, and its target: the module and class of its code.
 
-    What ``torch.compile`` wrapped goes by the network inside, a scripted module by the class that it was made from,
-    and a network of timm by the name of the function that built it.
+    A network wrapped by ``torch.compile`` has the name of the network inside, a scripted module that of its original
+    class, and a network of timm that of the function that built it.
     """
     network = without_compiler(model)
     kind = type(network)
@@ -26,7 +26,7 @@ def called(model: nn.Module) -> tuple[str, str]:
 
 
 def _builder(network: nn.Module) -> str | None:
-    """The function that built a network of timm, which its configuration names."""
+    """The name of the function that built a network of timm, from its configuration."""
     settings: Any = vars(network).get("pretrained_cfg") or vars(network).get("default_cfg")
     name = settings.get("architecture") if isinstance(settings, Mapping) else getattr(settings, "architecture", None)
     return name if isinstance(name, str) and name else None

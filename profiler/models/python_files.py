@@ -1,6 +1,6 @@
-"""Python files and modules that a target names → imported modules; what their text says without running it.
+"""Python files and modules that a target names → imported modules, or the classes in their source text.
 
-A file is run as a module of its own, or, where it imports from its own package, as a part of that package.
+A file is run as a separate module, or, if it imports from its own package, as a part of that package.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from types import ModuleType
 
 
 def load_file(path: Path) -> ModuleType:
-    """Run a Python file as a module of its own, once for each text that it has had.
+    """Run a Python file as a separate module, once for each version of its text.
 
-    Its folder is importable while it runs, so that it may import its neighbors.  They are forgotten
-    afterwards, since another network's folder may hold others of the same name.  A file in a package that imports
-    relatively is run as a part of it.
+    Its folder is on the import path while it runs, so that it can import files next to it.  These imports are then
+    removed, since another network's folder may have files of the same name.  A file in a package that uses relative
+    imports is run as a part of the package.
     """
     path = path.resolve()
     text = path.read_bytes()
     if (path.parent / "__init__.py").is_file() and _imports_relatively(text):
         return _load_in_package(path, text)
     name = f"{path.stem}_{hashlib.sha256(str(path).encode() + text).hexdigest()[:12]}"
-    if name in sys.modules:  # once only: what it registers, such as a rule, can be registered once
+    if name in sys.modules:  # run once: it may register rules, which can be registered once
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None:
         raise ImportError(f"{path.name} is not a Python file")
     code = compile(text, str(path), "exec")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
+    sys.modules[name] = module  # dataclasses look up their module
     try:
         with _importable(path.parent):
             exec(code, vars(module))
@@ -48,7 +48,7 @@ def load_file(path: Path) -> ModuleType:
 
 @contextlib.contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """Modules in ``folder`` can be imported inside; those that only this made importable are forgotten."""
+    """Within it, modules in ``folder`` can be imported; they are removed from ``sys.modules`` at the end."""
     before = set(sys.modules)
     sys.path.insert(0, str(folder))
     try:
@@ -64,9 +64,9 @@ def _importable(folder: Path) -> Iterator[None]:
 
 
 def _is_ordinary(name: str) -> bool:
-    """Whether ``import name`` would find what is imported under that name now."""
+    """Whether ``import name`` would find the module that is imported under that name now."""
     imported = getattr(sys.modules[name], "__spec__", None)
-    if imported is None:  # made by hand, not found anywhere
+    if imported is None:  # created by a program, not found on the path
         return True
     specs = (finder.find_spec(name, None) for finder in sys.meta_path)
     found = next((spec for spec in specs if spec is not None), None)
@@ -78,7 +78,7 @@ def _place(spec: ModuleSpec) -> tuple[str | None, list[str]]:
 
 
 def _load_in_package(path: Path, text: bytes) -> ModuleType:
-    """Run a file as a part of its package, under a name of the package's own, once for each text that it has had."""
+    """Run a file as a part of its package, under a unique name of the package, once for each version of its text."""
     root = path.parent
     while (root.parent / "__init__.py").is_file():
         root = root.parent
@@ -103,20 +103,20 @@ def _load_in_package(path: Path, text: bytes) -> ModuleType:
 
 
 def _imports_relatively(text: bytes) -> bool:
-    """Whether there is a ``from . import …`` anywhere in the text; a text that is no Python has none."""
+    """Whether there is a ``from . import …`` anywhere in the text; false if the text is not Python."""
     with contextlib.suppress(SyntaxError, ValueError):
         return any(isinstance(node, ast.ImportFrom) and node.level for node in ast.walk(ast.parse(text)))
     return False
 
 
 _from_current_folder: dict[str, Path] = {}
-"""The top-level modules that were imported from what was the current folder then."""
+"""The top-level modules that were imported from the folder that was then the current one."""
 
 
 def import_named(name: str) -> ModuleType:
-    """The module of that name; one in the current folder comes first, as with ``python -m``.
+    """The module of that name; the current folder is searched first, as with ``python -m``.
 
-    The folder is on the path while the module is imported, and only where it has one of that name.
+    The folder is on the path while the module is imported, and only if it contains a module of that name.
     """
     top, folder = name.partition(".")[0], Path.cwd()
     if not ((folder / f"{top}.py").is_file() or (folder / top).is_dir()):
@@ -142,7 +142,7 @@ def _forget(top: str) -> None:
 
 
 def classes_in(path: Path) -> list[str]:
-    """The classes at the top of a Python file, in order, from its text alone; none where it is no Python."""
+    """The top-level classes of a Python file, in order, from its text alone; none if it is not Python."""
     with contextlib.suppress(SyntaxError, ValueError, OSError, RecursionError, MemoryError):
         return [node.name for node in ast.parse(path.read_bytes()).body if isinstance(node, ast.ClassDef)]
     return []

@@ -1,4 +1,4 @@
-"""What a constructor raised, and where → a message: what failed, the place in its library, and the next step."""
+"""An exception of a constructor → a message: what failed, the place in its library, and the next step."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from profiler.models.sources import Builder
 
 OURS = Path(profiler.__file__).parent
 BELOW = Path(torch.__file__).parent
-"""What a constructor of a network is built on, so that the place of a failure is not there."""
+"""Libraries that constructors use; they are not named as the place of a failure."""
 
 STANDARD = Path(textwrap.__file__).parent
 """The folder of the standard library."""
 
 LONGEST = 2000
-"""No message quotes more characters of another."""
+"""The maximum number of characters that one message quotes of another."""
 
 
 def refusal(error: BaseException, kwargs: Mapping[str, Any]) -> str:
-    """``error``, raised when a network was built from ``kwargs``, as a part of a message.
+    """``error``, raised while a network was built from ``kwargs``, as a part of a message.
 
-    What we refuse ourselves, kwargs that do not fit a signature among it, is refused; anything else failed in a place.
+    Errors of the profiler, such as kwargs that do not fit a signature, are worded as refusals; others name a place.
     """
     items = ", ".join(f"{shown(key)[1:-1]}={shown(value)}" for key, value in kwargs.items())
     given = textwrap.shorten(items, 200) or "no kwargs"
@@ -43,7 +43,7 @@ def refusal(error: BaseException, kwargs: Mapping[str, Any]) -> str:
 
 
 def _place(error: BaseException) -> str | None:
-    """The innermost line of the network's own library that was running, or None where the error is ours."""
+    """The innermost line of the network's own library that was running, or None if the profiler raised the error."""
     lines = [(frame.f_code, line) for frame, line in walk_tb(error.__traceback__)]
     if not lines or _file(lines[-1][0]).is_relative_to(OURS):
         return None
@@ -64,16 +64,16 @@ def _file(code: CodeType) -> Path:
 
 
 def next_step(found: Builder, kwargs: Mapping[str, Any]) -> str:
-    """What the source of a network advises, after a semicolon, or nothing."""
+    """The advice of the source of a network, after a semicolon, or nothing."""
     if found.advice is None:
         return ""
     try:
         advice = found.advice(**kwargs)
-    except FOREIGN_ERRORS:  # it may not know such kwargs either
+    except FOREIGN_ERRORS:  # the source may fail on these kwargs too
         return ""
     return f"; {advice}" if advice else ""
 
 
 def with_next_step(error: TraceError, found: Builder, kwargs: Mapping[str, Any]) -> TraceError:
-    """The same error of a network that was built and cannot run, with what its source advises."""
+    """The same error about a network that was built and cannot run, with the advice of its source."""
     return type(error)(f"{error}{next_step(found, kwargs)}")

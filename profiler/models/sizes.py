@@ -1,4 +1,4 @@
-"""Sizes, as ``input_size`` gives them, → inputs on meta; and the hint where sizes stand in the place of inputs."""
+"""The sizes in ``input_size`` → inputs on meta; and a hint if sizes are given in place of inputs."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ EXAMPLE = "input_size=(1, 3, 224, 224)"
 EXPECTED = "a size such as (1, 3, 224, 224), batch included, or a list of sizes for several inputs"
 
 ABSENT: Any = object()
-"""Stands for inputs that were not given; ``None`` is an argument like any other."""
+"""Marks inputs that were not given; ``None`` is a valid argument."""
 
 
 def given_inputs(model: nn.Module, inputs: Any, input_size: object) -> Any:
-    """The inputs as they were given, or those that ``input_size`` describes.
+    """The given inputs, or those that ``input_size`` describes.
 
-    A size is a sequence of positive integers; a list or tuple of sizes makes several inputs.  Each is a floating
-    tensor on meta, in the dtype of the network's first floating parameter.  Raises ProfilerError where there is
-    neither, or both, or something that is no size.
+    A size is a sequence of positive integers; a list or tuple of sizes makes several inputs.  Each input is a
+    floating-point tensor on meta, with the dtype of the network's first floating-point parameter.  Raises ProfilerError
+    if neither or both are given, or for an invalid size.
     """
     if input_size is None:
         if inputs is ABSENT:
-            raise ProfilerError(f"found no inputs, expected what the network is called with, or {EXAMPLE}")
+            raise ProfilerError(f"found no inputs, expected the inputs of the network, or {EXAMPLE}")
         return inputs
     if inputs is not ABSENT:
-        raise ProfilerError("input_size: found inputs beside it, expected one of the two")
+        raise ProfilerError("input_size: found inputs too, expected one of the two")
     dtype = _floating_dtype(model)
     return tuple(torch.empty(size, dtype=dtype, device="meta") for size in _sizes(input_size))
 
@@ -61,18 +61,18 @@ def _size(value: tuple[Any, ...] | list[Any], whole: object) -> tuple[int, ...]:
 
 
 def _positive(value: object) -> int | None:
-    """A positive integer of any type that is one (numpy's too, no truth value); nothing for anything else."""
+    """A positive integer of any integer type (numpy's too, but not a bool); None for anything else."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         return None
     try:
         number = operator.index(value)
-    except (TypeError, ValueError, RuntimeError):  # a tensor or an array that is no one integer
+    except (TypeError, ValueError, RuntimeError):  # a tensor or an array that is not a single integer
         return None
     return number if number > 0 else None
 
 
 def _floating_dtype(model: nn.Module) -> torch.dtype:
-    """The dtype of the first parameter that arithmetic is done in; torch's default where there is none."""
+    """The dtype of the first floating-point parameter; torch's default if there is none."""
     usual = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
     found = (parameter.dtype for parameter in model.parameters() if parameter.dtype in usual)
     return next(found, torch.get_default_dtype())
@@ -80,7 +80,7 @@ def _floating_dtype(model: nn.Module) -> torch.dtype:
 
 @contextmanager
 def sizes_hinted(model: nn.Module, inputs: Any) -> Iterator[None]:
-    """Where the network refuses sizes that stand in the place of tensors, or no inputs at all, the error says so."""
+    """If the network fails because sizes were given in place of tensors, or no inputs at all, the error says so."""
     try:
         yield
     except TraceError as error:
@@ -106,7 +106,7 @@ def _takes_something(model: nn.Module) -> bool:
     """Whether the forward cannot be called without arguments."""
     try:
         signature = inspect.signature(model.forward)
-    except (TypeError, ValueError):  # a callable whose signature is not known
+    except (TypeError, ValueError):  # a callable without a known signature
         return False
     try:
         signature.bind()

@@ -1,7 +1,7 @@
 """Model sources: functions that list the networks which can be named as ``source:name``.
 
 A source is registered with :func:`source` under the word before the colon, and returns all its networks
-by name.  It is called only when a target asks for it, so it may import what it needs.
+by name.  It is called only when a target uses it, so it may import what it needs.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from profiler.config import InputValue
 from profiler.errors import TargetError
 
 DefaultInputs = Callable[..., tuple[InputValue, ...] | Mapping[str, InputValue]]
-"""``inputs(**kwargs)``: what the network that is built from ``kwargs`` is given, positional or by keyword."""
+"""``inputs(**kwargs)``: the inputs of the network that is built from ``kwargs``, positional or by keyword."""
 
 
 Ask = Callable[[str, Mapping[str, InputValue]], Any]
-"""``ask(method, inputs)``: what that method of the built network gives for ``inputs``, on the meta device.
+"""``ask(method, inputs)``: the result of that method of the built network for ``inputs``, on the meta device.
 
-Raises TraceError where the network refuses them.
+Raises TraceError if the network refuses them.
 """
 
 CompletedInputs = Callable[..., tuple[InputValue, ...] | Mapping[str, InputValue]]
-"""``completed(inputs, ask, **kwargs)``: ``inputs`` with those that only the built network can say the size of."""
+"""``completed(inputs, ask, **kwargs)``: ``inputs`` with those whose size only the built network knows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Builder:
     """One network of a source: the family it is listed under, the function that builds it, and its usual inputs.
 
-    ``inputs`` raises ValueError, or is None, where they are not known; ``completed`` adds what the network is asked
-    for.  ``advice(**kwargs)`` is the next step where the network cannot be built or run, or nothing.
+    ``inputs`` raises ValueError, or is None, if they are not known; ``completed`` adds inputs whose size the built
+    network tells.  ``advice(**kwargs)`` is the next step if the network cannot be built or run, or empty.
     """
 
     family: str
@@ -69,7 +69,7 @@ def source(name: str) -> Callable[[Source], Source]:
 
 
 def import_extra(package: str) -> ModuleType:
-    """The optional ``package``.  Raises TargetError, which says how to install it, where it is missing."""
+    """The optional ``package``.  Raises TargetError, which says how to install it, if it is missing."""
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
@@ -80,7 +80,7 @@ def import_extra(package: str) -> ModuleType:
 
 
 def refuse_weights(kwargs: Mapping[str, Any], *keys: str) -> dict[str, Any]:
-    """``kwargs`` without ``keys``, which ask for trained weights.  Raises ValueError where one does ask."""
+    """``kwargs`` without ``keys``, which request trained weights.  Raises ValueError if one of them does."""
     for key in keys:
         if kwargs.get(key):
             raise ValueError(f"{key} would be downloaded, and their values change no count; leave {key} out")

@@ -1,6 +1,6 @@
-"""A target, the text that names a network, → what builds it.
+"""A target, which is the text that names a network → its builder.
 
-``source:name`` asks a registered source (``torchvision:resnet50``), ``path/to/net.py:Net`` loads a file,
+``source:name`` is looked up in a registered source (``torchvision:resnet50``), ``path/to/net.py:Net`` loads a file,
 and ``package.module:Net`` imports a module.  The last two run the code that they name.
 """
 
@@ -22,7 +22,7 @@ from profiler.models.sources import SOURCES, Builder
 from profiler.models.torchvision_ops import with_operators
 
 # isort: split
-# These register themselves, and are listed after torchvision's.
+# These register themselves, and come after torchvision in lists.
 from profiler.models import from_timm, from_transformers  # noqa: F401
 
 
@@ -37,9 +37,9 @@ class KnownTarget:
 def list_targets(pattern: str | None = None) -> list[KnownTarget]:
     """Every target with a known name, those of the zoo first; with ``pattern``, those that match it.
 
-    A source whose package is not installed has none.
-    A pattern with ``*``, ``?`` or ``[`` has to match a whole target or the name after its colon; any other
-    matches anywhere in a target or its family.  Upper and lower case are the same.
+    A source whose package is not installed has no targets.
+    A pattern with ``*``, ``?`` or ``[`` has to match a whole target or the name after its colon; any other pattern
+    matches anywhere in a target or its family.  Case is ignored.
     """
     known = [KnownTarget(f"{zoo.__name__}:{name}", "zoo") for name in zoo.__all__]
     for source, networks in SOURCES.items():
@@ -64,7 +64,7 @@ def _matches(entry: KnownTarget, pattern: str) -> bool:
 
 
 def find_builder(target: str, base: Path | None = None) -> Builder:
-    """What ``target`` names: a function or class that builds a network, or a network, as a :class:`Builder`.
+    """The function, class or network that ``target`` names, as a :class:`Builder`.
 
     A relative ``path/to/net.py`` starts from ``base`` (default: the current folder), and so does a path among
     the kwargs of a source's network.  Raises TargetError, which offers the nearest known names.
@@ -87,7 +87,7 @@ def find_builder(target: str, base: Path | None = None) -> Builder:
 
 
 def expected_for(text: str, base: Path | None = None) -> str:
-    """What to write in the place of ``text``, which names no target: the classes of a file, or the nearest known."""
+    """What to write in place of ``text``, which is not a target: the classes of a file, or the nearest known name."""
     path = (base or Path.cwd()) / text
     if text.endswith(".py"):
         if not path.is_file():
@@ -102,11 +102,11 @@ def expected_for(text: str, base: Path | None = None) -> str:
 
 
 SHOWN_CLASSES = 10
-"""As many classes of a file are listed in a message."""
+"""The maximum number of classes of a file that a message lists."""
 
 
 def reason(error: BaseException) -> str:
-    """An exception as part of a one-line message: its type and the first line of what it says."""
+    """An exception as a part of a one-line message: its type and the first line of its text."""
     lines = str(error).strip().splitlines() or [""]
     text = lines[0] if len(lines[0]) <= 300 else f"{lines[0][:297]}..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

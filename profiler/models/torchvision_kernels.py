@@ -1,8 +1,8 @@
 """torchvision's region operators and deformable convolution on real CPU tensors, in plain torch, forward only.
 
-For a torchvision whose own library cannot load: with them a detection network runs for real.  They follow the
-operators' definitions, as torchvision's documentation and the papers that it names give them.  A region is a
-row (index in the batch, x1, y1, x2, y2).
+If torchvision's compiled library cannot be loaded, these let a detection network run on real tensors.  They follow the
+definitions in torchvision's documentation and in the papers that it cites.  A region is a row (index in the batch,
+x1, y1, x2, y2).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 def nms(dets: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     """Boxes (N, 4) as x1, y1, x2, y2, scores (N,) → indices of the kept boxes, the best first.
 
-    The best box that is left is kept, and every box whose overlap with it is above the threshold goes.
+    Repeatedly keeps the best remaining box, and removes every box whose overlap with it is above the threshold.
     """
     x1, y1, x2, y2 = dets.unbind(1)
     areas = (x2 - x1) * (y2 - y1)
@@ -44,7 +44,7 @@ def roi_align(
 ) -> Tensor:
     """(N, C, H, W), (K, 5) → (K, C, P_h, P_w): each bin is the mean of s·s bilinear samples, s = sampling_ratio.
 
-    Where s is not positive, a bin of h by w pixels has ⌈h⌉·⌈w⌉ samples.  ``aligned`` shifts the pixels by half of
+    If s is not positive, a bin of h by w pixels has ⌈h⌉·⌈w⌉ samples.  ``aligned`` shifts the pixels by half of
     one; without it a region is at least one pixel wide and high.
     """
     _, channels, height, width = input.shape
@@ -76,7 +76,7 @@ def roi_align(
 def _samples(start: Tensor, bins: Tensor, pooled: int, samples: int, size: int) -> tuple[Tensor, Tensor]:
     """Positions along one axis as (K, P, 2·samples) pairs of neighboring pixels, and their weights.
 
-    What lies more than one pixel outside has weight zero; what lies nearer has that of the pixel on the edge.
+    A sample more than one pixel outside has weight zero; a nearer one takes the value of the pixel on the edge.
     """
     steps = torch.arange(pooled * samples, dtype=bins.dtype).view(pooled, samples)
     inner = (steps % samples + 0.5) / samples + torch.arange(pooled, dtype=bins.dtype)[:, None]
@@ -93,7 +93,7 @@ def _samples(start: Tensor, bins: Tensor, pooled: int, samples: int, size: int) 
 def ps_roi_align(
     input: Tensor, rois: Tensor, spatial_scale: float, pooled_height: int, pooled_width: int, sampling_ratio: int
 ) -> tuple[Tensor, Tensor]:
-    """(N, C·P_h·P_w, H, W), (K, 5) → (K, C, P_h, P_w): an aligned roi_align, each bin from a channel of its own.
+    """(N, C·P_h·P_w, H, W), (K, 5) → (K, C, P_h, P_w): an aligned roi_align, each bin from a different channel.
 
     The second result says which channel that is.
     """
@@ -137,7 +137,7 @@ def roi_pool(
 def ps_roi_pool(
     input: Tensor, rois: Tensor, spatial_scale: float, pooled_height: int, pooled_width: int
 ) -> tuple[Tensor, Tensor]:
-    """(N, C·P_h·P_w, H, W), (K, 5) → (K, C, P_h, P_w): the mean of each bin, from a channel of its own.
+    """(N, C·P_h·P_w, H, W), (K, 5) → (K, C, P_h, P_w): the mean of each bin, each from a different channel.
 
     The second result says which channel that is.  An empty bin gives 0.  The bins end before the last row and
     column, as torchvision's own do.
@@ -186,9 +186,9 @@ def deform_conv2d(
 ) -> Tensor:
     """(N, C, H, W), (O, C/groups, h, w), offsets (N, 2·G·h·w, H', W') → (N, O, H', W').
 
-    A convolution whose every tap reads the image at its usual place plus an offset of its own (y before x),
-    by bilinear interpolation with zeros outside; the channels of one of the G offset groups share theirs.  With
-    ``use_mask`` what is read is multiplied by a mask (N, G·h·w, H', W').
+    A convolution in which each tap reads the image at its usual place plus an offset (y before x), by bilinear
+    interpolation with zeros outside; the channels of each of the G offset groups share their offsets.  With
+    ``use_mask`` the samples are multiplied by a mask (N, G·h·w, H', W').
     """
     batch, channels, height, width = input.shape
     out_channels, _, high, wide = weight.shape

@@ -1,6 +1,6 @@
-"""torchvision beside any build of torch: its compiled operators are declared where its library cannot load.
+"""torchvision with any build of torch: its compiled operators are declared if its library cannot be loaded.
 
-The torchvision wheel is linked against CUDA.  Beside a CPU-only torch its library does not load, its
+The torchvision wheel is linked against CUDA.  With a CPU-only torch its library does not load, its
 operators (nms, roi_align, deform_conv2d, …) do not exist, and ``import torchvision`` itself fails; whatever
 imports torchvision, such as transformers, fails with it.  To build networks and trace them on the meta
 device the operators' names and shapes are enough; those that detection networks call get plain-torch kernels
@@ -63,7 +63,7 @@ SCHEMAS = (
 T = TypeVar("T")
 
 MISSING_OPERATOR = "operator torchvision::nms does not exist"
-"""All that torch says during the plain import when torchvision's library did not load."""
+"""The message of torch during the plain import if torchvision's library did not load."""
 
 _lock = threading.Lock()
 
@@ -71,10 +71,10 @@ _lock = threading.Lock()
 def import_torchvision() -> ModuleType:
     """torchvision, with its operators declared if its own library cannot load.
 
-    A torchvision that imports by itself is left as it is.  Otherwise the operators are declared with
+    A torchvision that can be imported is not changed.  Otherwise the operators are declared with
     torchvision's own shape functions and gradients, so that they run on meta tensors; on real CPU tensors the
     kernels of :mod:`profiler.models.torchvision_kernels` run, and other operators raise
-    ``NotImplementedError``.  Raises TargetError where torchvision is not installed.
+    ``NotImplementedError``.  Raises TargetError if torchvision is not installed.
     """
     with _lock:
         try:
@@ -84,7 +84,7 @@ def import_torchvision() -> ModuleType:
                 raise
             raise TargetError("torchvision is not installed; install it with: pip install torchvision") from error
         except RuntimeError:
-            # Any other failure (a CUDA mismatch, say) happens with the operators in place and is not ours to mend.
+            # Any other failure (such as a CUDA mismatch) happens with the operators in place and cannot be fixed here.
             if hasattr(torch.ops.torchvision, "nms"):
                 raise
         _forget_half_imported()
@@ -93,20 +93,20 @@ def import_torchvision() -> ModuleType:
 
 
 def with_operators(action: Callable[[], T]) -> T:
-    """``action()``; once more, with torchvision imported first, if it failed for want of its operators.
+    """``action()``; if it fails because torchvision's operators are missing, import torchvision and call it again.
 
-    For code that is not known to import torchvision: what does not need it does not wait for it.
+    For code that may or may not import torchvision, whose import takes time.
     """
     try:
         return action()
     except Exception as error:
-        if not _for_want_of_operators(error):
+        if not _lacks_operators(error):
             raise
     import_torchvision()
     return action()
 
 
-def _for_want_of_operators(error: BaseException | None) -> bool:
+def _lacks_operators(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, RuntimeError) and str(error) == MISSING_OPERATOR and not raised_by_statement(error):
             return True
@@ -132,7 +132,7 @@ def _declare_operators() -> torch.library.Library:
 
 
 def _no_cuda() -> int:
-    """What torchvision's library answers when it is built without CUDA; asked for during the import."""
+    """The version that torchvision's library returns if it is built without CUDA; the import reads it."""
     return -1
 
 
@@ -142,11 +142,11 @@ def _box_iou_rotated_shape(boxes1: torch.Tensor, boxes2: torch.Tensor) -> torch.
 
 
 def _import_as_if_loaded() -> ModuleType:
-    """Import torchvision with ``torchvision.extension._has_ops`` answering true.
+    """Import torchvision with ``torchvision.extension._has_ops`` returning true.
 
-    That answer decides whether torchvision registers its shape functions and gradients, and whether its
-    layers raise when they are called.  It has to change after ``torchvision.extension`` has looked for the
-    library and before the rest of the package asks, so the package is made first and executed last.
+    Its result decides whether torchvision registers its shape functions and gradients, and whether its layers raise
+    when they are called.  It has to be replaced after ``torchvision.extension`` has looked for the library and before
+    the rest of the package calls it, so the package is created first and executed last.
     """
     spec = importlib.util.find_spec("torchvision")
     assert spec is not None

@@ -1,4 +1,4 @@
-"""A generative network of transformers → what it is called with for the tokens that follow a cache of some length."""
+"""A generative network of transformers → its inputs for the tokens that follow a cache of a given length."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from profiler.tracing import Inputs, call_arguments
 from profiler.tracing.results import result_on_meta
 
 CACHES = ("past_key_values", "cache_params", "state")
-"""What networks call the cache that they return and take: of keys and values, of states, and RWKV's."""
+"""The names of the cache that networks return and take: of keys and values, of states, and RWKV's."""
 
 ENCODED = {"encoder_last_hidden_state": "encoder_outputs"}
-"""What an encoder–decoder returns of its encoder, and the argument that spares it another run of it."""
+"""The encoder's result in the output of an encoder–decoder, and the argument for it that avoids another run."""
 
 TEXTS = ("decoder_input_ids", "input_ids")
-"""What a network calls the text that it goes on from: the first of them that it is given."""
+"""The names of the text that a network continues: the first of them among its inputs."""
 
 MASKS = ("attention_mask", "decoder_attention_mask")
 
 
 def continued(network: nn.Module, inputs: Inputs, length: int) -> dict[str, Any]:
-    """The keyword arguments of a call that goes on from a cache of ``length`` tokens.
+    """The keyword arguments of a call that continues after a cache of ``length`` tokens.
 
-    The cache is the network's own: what it returns for a text of ``length`` tokens, on meta where the network is.  So
-    it has the form of the network's class: grouped queries, sliding windows, states, latent keys, or the keys of an
-    encoder.  The tokens of the call are those of ``inputs`` (batch, tokens).  Raises :class:`TargetError` where the
-    network has no cache, and :class:`TraceError` where it cannot run on the text.
+    The cache is the one that the network returns for a text of ``length`` tokens, on the device of the network.  So it
+    has the form of the network's class: grouped queries, sliding windows, states, latent keys, or the keys of an
+    encoder.  The tokens of the call are those of ``inputs`` (batch, tokens).  Raises :class:`TargetError` if the
+    network has no cache, and :class:`TraceError` if it cannot run on the text.
     """
     name = _text_name(network)
     arguments, options = call_arguments(inputs)
@@ -42,7 +42,7 @@ def continued(network: nn.Module, inputs: Inputs, length: int) -> dict[str, Any]
     tokens = options.get(name)
     if not isinstance(tokens, torch.Tensor) or tokens.dim() != 2:
         raise TargetError(f"cache: expected an input {name} of shape (batch, tokens) for {type(network).__name__}")
-    # Only an encoder is given something beside the text: what a text alone is masked with has another length.
+    # Only an encoder gets inputs besides the text: the mask of a text alone would have the wrong length.
     encoder = {} if name == "input_ids" else {key: options[key] for key in options if key not in (name, MASKS[1])}
     text = torch.ones(tokens.shape[0], length, dtype=tokens.dtype, device="cpu")
     result = _result(network, {**encoder, name: text, "use_cache": True})
@@ -57,7 +57,7 @@ def continued(network: nn.Module, inputs: Inputs, length: int) -> dict[str, Any]
 
 
 def of_one_token(specs: Any) -> Any:
-    """Inputs by name as a config has them, with a text of one token: that is what a step of generation is given."""
+    """Inputs by name as in a config, with a text of one token: the inputs of one step of generation."""
     if not isinstance(specs, Mapping):
         return specs
     name = next((key for key in TEXTS if key in specs), None)

@@ -1,4 +1,4 @@
-"""What to do where a network of transformers cannot be built, or run, as it is configured."""
+"""What to do if a network of transformers cannot be built or run with its configuration."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ NEEDS: Mapping[str, Mapping[str, Any]] = {
     "qwen3_vl_moe": {"vision_config": {"out_hidden_size": 2048}},
     "reformer": {"is_decoder": True},
 }
-"""Families whose default configuration transformers itself cannot run, and the keys that it lacks.
+"""Families whose default configuration transformers itself cannot run, and the missing keys.
 
-The values are those of a published network, or fit the default values beside them.
+The values are those of a published network, or are consistent with the default values of other keys.
 """
 
 NEEDS_FOR_IMAGE: Mapping[str, Mapping[str, Any]] = {
     "gemma3": {"vision_config": {"image_size": 896, "patch_size": 14}},
 }
-"""Families whose default configuration runs on a text alone and takes no image, and the keys that it lacks."""
+"""Families whose default configuration runs on a text alone and takes no image, and the missing keys."""
 
 
 def advice_for_image(model_type: str) -> str:
-    """The next step where a network of the family ``model_type`` takes no image as it is configured by default."""
+    """The next step if a network of the family ``model_type`` takes no image with its default configuration."""
     return (
         f"transformers itself cannot run an image with the default configuration of {model_type}; keys that make it "
         f"run: kwargs: {{config: {_flow(NEEDS_FOR_IMAGE[model_type])}}}; for a text alone, give its shape: inputs in "
@@ -44,7 +44,7 @@ def advice_for_image(model_type: str) -> str:
 
 
 def advice_for(model_type: str, config: Mapping[str, Any] | str | None) -> str:
-    """The next step where a network of the family ``model_type`` failed as ``config`` has it, or nothing."""
+    """The next step if a network of the family ``model_type`` failed with ``config``, or nothing."""
     if isinstance(config, str):
         return ""
     needed = NEEDS.get(model_type, {})
@@ -63,7 +63,7 @@ def advice_for(model_type: str, config: Mapping[str, Any] | str | None) -> str:
 
 
 def _flow(value: Any) -> str:
-    """A value as YAML has it on one line."""
+    """A value in YAML on one line."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_key(key)}: {_flow(item)}" for key, item in value.items()) + "}"
     return str(value).lower() if isinstance(value, bool) else str(value)

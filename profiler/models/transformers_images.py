@@ -1,7 +1,7 @@
-"""A vision–language class and its configuration → an image, and the text that holds as many tokens of it as it makes.
+"""A vision–language class and its configuration → an image, and a text with the number of image tokens that it makes.
 
-Processors make images of many forms. Which of them a network takes, and how many tokens it makes of one, the network
-itself is asked: by its method ``get_image_features``, on the meta device.
+Processors produce images in many forms.  The network's method ``get_image_features``, run on the meta device, shows
+which form the network takes, and how many tokens it makes of an image.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from profiler.models.transformers_inputs import INPUTS, TOKENS, channels
 from profiler.models.transformers_sizes import first, image_size, part
 
 IMAGE = 448
-"""Height and width of an image where nothing says it, as for networks that take images of any size."""
+"""The default height and width of an image, for example for networks that take images of any size."""
 
 TILES = 5
-"""The tiles of an image that is cut up: a network's smallest grid, of two by two, and the image as a whole."""
+"""The number of tiles of an image that is cut up: the smallest grid, two by two, and the whole image."""
 
 OTHERWISE = ("glm_image", "idefics", "mllama")
-"""Networks whose text holds no tokens of an image: they look at it otherwise, or take it as codes."""
+"""Networks whose text contains no image tokens: they read the image in another way, or take it as codes."""
 
 PREFIXED = ("paligemma",)
-"""Networks that tell by the types of tokens what is asked, image and text, from an answer; elsewhere, an image."""
+"""Networks whose token types separate question (image, text) and answer; elsewhere, token types mark an image."""
 
 Form = dict[str, InputSpec]
-"""The inputs that one image is made into, by name."""
+"""The inputs for one image, by name."""
 
 
 def name_image_token(settings: Any, given: Collection[str]) -> None:
-    """Let the last ordinary token of the vocabulary stand for an image where no usable one is configured.
+    """Use the last ordinary token of the vocabulary as the image token if no usable one is configured.
 
-    A default configuration may leave it open, or name one beyond its default vocabulary, which only the meta device
-    takes.  One that is among the keys ``given`` stays.
+    A default configuration may not set it, or set one outside its default vocabulary, which only works on the meta
+    device.  A token among the keys ``given`` stays.
     """
     token = getattr(settings, "image_token_id", 0)
     vocabulary = getattr(settings.get_text_config(), "vocab_size", None)
@@ -53,10 +53,10 @@ def name_image_token(settings: Any, given: Collection[str]) -> None:
 def with_image(
     model_class: Any, settings: Any, given: Collection[str], inputs: Mapping[str, InputValue], ask: Ask
 ) -> Mapping[str, InputValue]:
-    """``inputs`` with an image, and its tokens before those of the text, where a text of the class may hold images.
+    """``inputs`` with an image, and its tokens before those of the text, if a text of the class may contain images.
 
-    They stay as they are for any other class, and where no form of an image is known that the network takes.  Raises
-    TargetError where it takes none because the configuration lacks keys that are known, not among those ``given``.
+    They are unchanged for any other class, and if the network accepts no known form of an image.  Raises TargetError
+    if the network accepts none because known keys are missing in its configuration and in ``given``.
     """
     taken = inspect.signature(model_class.forward).parameters
     text = inputs.get("input_ids")
@@ -71,7 +71,7 @@ def with_image(
             continue
         try:
             count = _tokens_of(ask(method, form), settings)
-        except TraceError:  # not in this form
+        except TraceError:  # the network does not accept this form
             continue
         return {**inputs, **_text_of(settings, taken, token, count), **form}
     if not set(NEEDS_FOR_IMAGE.get(settings.model_type, {})) <= set(given):
@@ -80,8 +80,8 @@ def with_image(
 
 
 def _tokens_of(features: Any, settings: Any) -> int:
-    """How many tokens of a text the features of an image take the place of."""
-    if hasattr(settings, "num_query_tokens"):  # whatever the size of the image
+    """The number of tokens of a text that the features of an image replace."""
+    if hasattr(settings, "num_query_tokens"):  # independent of the size of the image
         return int(settings.num_query_tokens)
     found = getattr(features, "pooler_output", features)
     tensors = found if isinstance(found, (list, tuple)) else [found]
@@ -106,7 +106,7 @@ def _text_of(settings: Any, taken: Mapping[str, Any], token: int, count: int) ->
 
 
 def _last_ordinary_token(settings: Any, highest: int) -> int:
-    """The last token up to ``highest`` that a configuration gives no meaning of its own."""
+    """The last token up to ``highest`` without a special meaning in the configuration."""
     special = set(_special_tokens(settings.to_dict()))
     return next((token for token in range(highest, -1, -1) if token not in special), highest)
 
@@ -126,7 +126,7 @@ def _integers(shape: tuple[int, ...], values: list[int]) -> InputSpec:
 
 
 def _forms(settings: Any) -> Iterator[Form]:
-    """The forms of an image, those with most beside it first."""
+    """The forms of an image, those with the most additional inputs first."""
     vision = part(settings, "vision_config")
     try:
         height, width = image_size(settings)
@@ -147,7 +147,7 @@ def _forms(settings: Any) -> Iterator[Form]:
     for beside in (of_size, {}):
         for shape in images:
             yield {"pixel_values": InputSpec(shape=shape), **beside}
-    token = patch * _side(first(settings, "scale_factor") or 1)  # the side of what becomes one token
+    token = patch * _side(first(settings, "scale_factor") or 1)  # the side of the area that becomes one token
     for high, wide in ((height, width), (min(height, IMAGE), min(width, IMAGE))):
         for sides in dict.fromkeys(((high, wide), (high - high % token, wide - wide % token))):
             if all(sides):
@@ -155,12 +155,12 @@ def _forms(settings: Any) -> Iterator[Form]:
 
 
 def _bytes_of_one(shape: tuple[int, ...]) -> InputSpec:
-    """Pixels as bytes that are all 1, known on the meta device too: some networks leave out images of zeros."""
+    """Pixels as bytes that are all 1, with known values on the meta device: some networks skip images of zeros."""
     return InputSpec(shape=shape, dtype="uint8", low=1, high=2)
 
 
 def _patches(vision: Any, grid: int, depth: int, patch: int) -> Iterator[Form]:
-    """An image cut into ``grid`` × ``grid`` patches, as many as the network takes, with their number beside them."""
+    """An image cut into ``grid`` × ``grid`` patches, and their number as a second input."""
     area, count = patch * patch, grid * grid
     thw = {"image_grid_thw": _integers((1, 3), [1, grid, grid])}
     merge = {"image_merge_sizes": _integers((1,), [_side(first(vision, "spatial_merge_size", "merge_size") or 2)])}

@@ -1,6 +1,6 @@
-"""What a model class of transformers is given: a batch of one, by its configuration and the processor paired with it.
+"""The inputs of a model class of transformers: a batch of one, from its configuration and its processor.
 
-What those leave open, the length of a text and of a clip, is a constant here; a sound lasts a second.
+The lengths of a text and of a clip, which are open there, are constants here; a sound lasts a second.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from profiler.config import InputSpec, InputValue
 from profiler.models.transformers_sizes import first, image_size, part, patches_shape, sound_shape
 
 TOKENS = 128
-"""The length of a text, where the configuration allows that much."""
+"""The length of a text, if the configuration allows it."""
 
 FRAMES = 16
-"""The length of a clip, where the configuration does not say it."""
+"""The length of a clip, if the configuration does not give it."""
 
 CHOICES = 4
 """The number of answers that a network chooses from."""
 
 REGIONS = 36
-"""The number of regions that a detector has found in an image, for a network that is given those."""
+"""The number of regions that a detector has found in an image, for a network that takes such regions."""
 
 CODE_POINTS = 0x110000
 """The vocabulary of networks that read the characters of Unicode."""
@@ -41,14 +41,14 @@ ALSO = {
     "udop": ("bbox",),
     "vilt": ("pixel_values",),
 }
-"""Inputs that the forward of a network declares optional and cannot do without, or its vision tower cannot."""
+"""Inputs that are declared optional and that the forward or the vision tower needs."""
 
 
 def inputs_of(model_class: Any, settings: Any) -> dict[str, InputValue]:
-    """The inputs of ``model_class`` as ``settings`` configure it, by the names that its forward has for them.
+    """The inputs of ``model_class`` with the configuration ``settings``, by the parameter names of its forward.
 
-    These are its main input, what its forward cannot do without, what a text is compared with, and the text that
-    a decoder goes on from.  Raises ValueError where nothing says the size of one.
+    These are its main input, the required inputs of its forward, an input with which a text is compared, and the text
+    that a decoder continues.  Raises ValueError if the size of one is not known.
     """
     taken = {name: value for name, value in inspect.signature(model_class.forward).parameters.items() if name != "self"}
     of_class = OF_CLASS.get(model_class.__name__, {})
@@ -77,7 +77,7 @@ def _needed(model_class: Any, settings: Any, taken: Mapping[str, inspect.Paramet
     if not required and not any(name in taken for name in names):
         names = [name for name in taken if name in INPUTS][:1]
         if not names:
-            raise ValueError(f"forward takes no {main}, and nothing else that is known")
+            raise ValueError(f"forward takes no {main}, and no other known input")
     if "input_ids" in names and _compares(settings):
         names += [name for name in ("pixel_values", "input_features") if hasattr(settings, CONFIGURED_BY[name])]
     if settings.is_encoder_decoder:
@@ -87,14 +87,14 @@ def _needed(model_class: Any, settings: Any, taken: Mapping[str, inspect.Paramet
 
 
 CONFIGURED_BY = {"pixel_values": "vision_config", "input_features": "audio_config"}
-"""The nested configuration of the part of a network that an input goes to."""
+"""The nested configuration of the part of a network that reads an input."""
 
 PLACEHOLDERS = ("image_token_id", "image_token_index", "audio_token_id", "audio_token_index")
-"""What a configuration names the tokens by which a text may hold images or sounds."""
+"""The names in a configuration of the tokens for images or sounds in a text."""
 
 
 def _compares(settings: Any) -> bool:
-    """Whether a text is compared with something; where it may hold that instead, a text alone will do."""
+    """Whether a text is compared with another input, and cannot contain images or sounds itself."""
     return hasattr(settings, "text_config") and not any(hasattr(settings, token) for token in PLACEHOLDERS)
 
 
@@ -123,7 +123,7 @@ def _length(text: Any) -> int:
 
 
 def _read_part(settings: Any) -> Any:
-    """The configuration of the part that reads a text, where another one may write it."""
+    """The configuration of the part that reads a text, if another part writes it."""
     if settings.is_encoder_decoder:
         settings = part(settings, "text_encoder", "text_config", "encoder_config", "encoder")
     return settings.get_text_config()
@@ -142,7 +142,7 @@ TOKENS_OF_SOUND: Mapping[str, Callable[[Any, int], tuple[int, ...]]] = {
     "musicgen_decoder": lambda sound, length: (sound.num_codebooks, length),
     "musicgen_melody_decoder": lambda sound, length: (sound.num_codebooks, length),
 }
-"""Networks whose tokens are of several codebooks, as a last size or as so many sequences."""
+"""Networks whose tokens come from several codebooks, as a last dimension or as several sequences."""
 
 
 def _image(settings: Any) -> InputSpec:
@@ -161,7 +161,7 @@ IMAGES_OF_A_TEXT: Mapping[str, Callable[[Any], tuple[int, ...]]] = {
     "mllama": lambda vision: (1, vision.max_num_tiles),
     "mllama_vision_model": lambda vision: (1, vision.max_num_tiles),
 }
-"""Networks that look at the images of a text by cross-attention: how many they are given, and in how many tiles."""
+"""Networks that read the images of a text by cross-attention: the number of images and of tiles."""
 
 
 def _tiles(settings: Any) -> int:
@@ -169,13 +169,13 @@ def _tiles(settings: Any) -> int:
 
 
 def _form_of_tiles(settings: Any) -> InputSpec:
-    """The number of the last form that an image may have, which is of all the tiles; 0 is that of padding."""
+    """The number of the last form of an image, which has all tiles; 0 is padding."""
     number = len(part(settings, "vision_config").supported_aspect_ratios)
     return InputSpec(shape=(1, 1), dtype="int64", low=number, high=number + 1)
 
 
 def _ones(*shape: int) -> InputSpec:
-    """A mask that leaves nothing out."""
+    """A mask of ones."""
     return InputSpec(shape=(1, *shape), dtype="int64", low=1, high=2)
 
 
@@ -191,7 +191,7 @@ def _clip(settings: Any) -> InputSpec:
 
 
 def channels(settings: Any) -> int:
-    """How many channels an image has."""
+    """The number of channels of an image."""
     return first(settings, "num_channels", "in_channels", "in_chans") or 3
 
 
@@ -206,16 +206,16 @@ def _speech(settings: Any) -> InputSpec:
 
 
 def _past(settings: Any, *channels: int) -> InputSpec:
-    """The past of a time series, back to its earliest lag."""
+    """The past values of a time series, back to the earliest lag."""
     lags = max(getattr(settings, "lags_sequence", None) or (0,))
     if settings.context_length is None:
-        raise ValueError(f"{type(settings).__name__} has no context_length; give it one in config")
+        raise ValueError(f"{type(settings).__name__} has no context_length; set it in config")
     return _floats(settings.context_length + lags, *channels)
 
 
 def _past_features(settings: Any) -> InputSpec:
     if not settings.num_time_features:
-        raise ValueError(f"{type(settings).__name__} has no num_time_features; give it some in config")
+        raise ValueError(f"{type(settings).__name__} has no num_time_features; set it in config")
     return _past(settings, settings.num_time_features)
 
 
@@ -259,11 +259,11 @@ INPUTS: Mapping[str, Callable[[Any], InputValue]] = {
     "returns_to_go": lambda settings: _floats(TOKENS, 1),
     "timesteps": lambda settings: _integers(TOKENS, high=settings.max_ep_len),
 }
-"""Every input that is known, by its name: what makes it from a configuration."""
+"""Every known input by its name, with the function that makes it from a configuration."""
 
 OF_CLASS: Mapping[str, Mapping[str, Callable[[Any], InputValue]]] = {
     "SpeechT5Model": dict.fromkeys(
         ("input_values", "decoder_input_values"), lambda settings: _floats(TOKENS, settings.hidden_size)
     ),
 }
-"""Classes that are given other things by these names: here, what the layers before the encoder and decoder make."""
+"""Classes that take something else by these names: the results of the layers before the encoder and decoder."""

@@ -1,4 +1,4 @@
-"""Sizes of images and sounds for a configuration of transformers: by itself, or by the processor paired with it."""
+"""Sizes of images and sounds for a configuration of transformers: from itself, or from its processor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 SAMPLING_RATE = 16_000
-"""Samples in a second of sound, where neither the configuration nor a processor says another number."""
+"""Samples in a second of sound, if neither the configuration nor a processor gives another number."""
 
 IMAGE_SIZES: Mapping[str, int | tuple[int, int]] = {
     "cvt": 224,
@@ -25,30 +25,30 @@ IMAGE_SIZES: Mapping[str, int | tuple[int, int]] = {
     "rf_detr": 560,
     "rt_detr_v2": 640,
 }
-"""Networks for images of any size, by the size that they were published for.
+"""Networks for images of any size, with the size that they were published for.
 
-They have no processor of their own; some are lent ConvNeXt's, whose 384 is what ConvNeXt was fine-tuned for.
+They have no processor; transformers gives some of them ConvNeXt's, whose 384 is what ConvNeXt was fine-tuned for.
 """
 
 EXTRACTORS = {
     "moonshine_streaming": "Wav2Vec2FeatureExtractor",
     "wav2vec2-bert": "SeamlessM4TFeatureExtractor",
 }
-"""Networks that transformers pairs with no feature extractor, or with another than that of their documentation."""
+"""Networks whose feature extractor in transformers is missing, or differs from that of their documentation."""
 
 
 def part(settings: Any, *names: str) -> Any:
-    """The first of the nested configurations ``names`` that there is, or ``settings``."""
+    """The first of the nested configurations ``names`` that exists, or ``settings``."""
     return next((inner for name in names if hasattr(inner := getattr(settings, name, None), "to_dict")), settings)
 
 
 def first(settings: Any, *names: str) -> Any:
-    """The first of the attributes ``names`` that is there and is not None, or None."""
+    """The first of the attributes ``names`` that exists and is not None, or None."""
     return next((value for name in names if (value := getattr(settings, name, None)) is not None), None)
 
 
 def image_size(settings: Any) -> tuple[int, int]:
-    """Height and width of the images that a network for images is given.  Raises ValueError where nothing says it."""
+    """Height and width of the images of a network.  Raises ValueError if they are not known."""
     inner = part(settings, "vision_config", "encoder")
     size = first(inner, "image_size") or IMAGE_SIZES.get(inner.model_type) or _processed_size(settings, inner)
     if size is None:
@@ -60,27 +60,27 @@ def image_size(settings: Any) -> tuple[int, int]:
 
 
 def _processed_size(*settings: Any) -> Any:
-    """The size that the network's image processor crops to, or makes of a square image."""
+    """The size to which the network's image processor crops, or resizes a square image."""
     processor = _processor("image_processing_auto", "IMAGE_PROCESSOR_MAPPING_NAMES", *settings)
     size = first(processor, "crop_size" if first(processor, "do_center_crop") else "size")
     if not isinstance(size, Mapping) or "height" in size:
         return size
     if "max_height" in size:
         return size["max_height"], size["max_width"]
-    # An image that is cut into as many patches as it takes has limits on the number of its pixels instead.
+    # A processor that cuts an image into as many patches as needed limits the number of pixels instead.
     return None if first(processor, "merge_size") else size.get("shortest_edge", size.get("longest_edge"))
 
 
 def patches_shape(settings: Any) -> tuple[int, int]:
-    """How many patches an image is cut into at most, and the size of one with its row and column before it."""
+    """The maximum number of patches of an image, and the size of a patch with its row and column in front."""
     processor = _processor("image_processing_auto", "IMAGE_PROCESSOR_MAPPING_NAMES", settings)
     return processor.max_patches, 2 + part(settings, "vision_config").patch_embed_hidden_size
 
 
 def sound_shape(name: str, settings: Any) -> tuple[int, ...]:
-    """The shape of the input ``name``, which is made of a second of sound or holds its samples.
+    """The shape of the input ``name``, which is computed from a second of sound or contains its samples.
 
-    Raises ValueError where nothing says it.
+    Raises ValueError if it is not known.
     """
     inner = part(settings, "audio_config", "audio_encoder_config", "encoder_config", "encoder")
     rate = first(inner, "sampling_rate") or SAMPLING_RATE
@@ -88,7 +88,7 @@ def sound_shape(name: str, settings: Any) -> tuple[int, ...]:
         return 1, rate
     if name == "input_values" and hasattr(inner, "audio_channels"):
         return 1, inner.audio_channels, rate
-    if hasattr(inner, "max_source_positions") and hasattr(inner, "num_mel_bins"):  # layers that halve a full length
+    if hasattr(inner, "max_source_positions") and hasattr(inner, "num_mel_bins"):  # layers that halve the full length
         return 1, inner.num_mel_bins, 2 * inner.max_source_positions
     extractor = _processor("feature_extraction_auto", "FEATURE_EXTRACTOR_MAPPING_NAMES", settings, inner)
     if extractor is None:
@@ -97,7 +97,7 @@ def sound_shape(name: str, settings: Any) -> tuple[int, ...]:
 
 
 def _extracted_shape(name: str, extractor_class: Any, settings: Any) -> tuple[int, ...]:
-    """The shape of what a feature extractor makes of a second of silence."""
+    """The shape of the result of a feature extractor for a second of silence."""
     options = {
         "feature_size": first(settings, "num_mel_bins", "input_feat_per_channel"),
         "num_mel_bins": first(settings, "num_mel_bins"),

@@ -117,7 +117,7 @@ def _parse(path: Path) -> dict[str, Any]:
         for place, value in _strings(data, ()):
             if _is_broken(value):
                 raise StoredProfileError(
-                    f"{path}: {place[:200]}: found {shown(value)}, expected text without half a surrogate pair"
+                    f"{path}: {place[:200]}: found {shown(value)}, expected text without unpaired surrogates"
                 )
     return data
 

@@ -186,7 +186,7 @@ def test_a_network_may_be_the_target(tmp_path: Path) -> None:
     real: Any = build_real_model("net.py:network", base=tmp_path)
     assert real.weight.any()
     with pytest.raises(
-        TargetError, match=r"^target net.py:network: is a network already, expected no kwargs, found \{'w"
+        TargetError, match=r"^target net.py:network: it is already a network, expected no kwargs, found \{'w"
     ):
         build_model("net.py:network", {"width": 3}, base=tmp_path)
 

@@ -268,7 +268,7 @@ def test_what_is_not_known_is_asked_for(target: str, message: str) -> None:
         (
             "transformers:DetrModel",
             {"config": {"backbone": "someone/something"}},
-            r"config\.backbone would be looked up on the hub; give backbone_config instead",
+            r"config\.backbone would be looked up on the hub; use backbone_config instead",
         ),
     ],
 )

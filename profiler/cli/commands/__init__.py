@@ -1,1 +1,1 @@
-"""The commands, a file each: its docstring is the command's help, and ``command`` is what click calls."""
+"""The commands, one file each: its docstring is the help, and ``command`` is what click calls."""

@@ -1,4 +1,4 @@
-"""Set networks side by side, with ratios to the first."""
+"""Compare networks side by side, with ratios to the first."""
 
 from __future__ import annotations
 

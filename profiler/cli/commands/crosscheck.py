@@ -1,7 +1,7 @@
 """Compare the MACs of each layer with other counters' figures; every difference has a reason.
 
-Runs the counters of the config, or fvcore.  Exits with 1 where a difference is unexplained, or where no counter
-could be run; one that fails or takes too long is reported as that.
+Runs the counters of the config, or fvcore.  Exits with 1 if a difference is unexplained, or if no counter could be
+run; a counter that fails or takes too long is reported.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from profiler.cli.sources import profile_all, read_sources
 @click.option(
     "--against",
     type=Names(catalog.counters(), "a counter"),
-    help="Which counters to run: fvcore, torch, thop, …",
+    help="The counters to run: fvcore, torch, thop, …",
 )
 @delivered("the comparison", catalog.formats())
 @what_to_profile
@@ -40,5 +40,5 @@ def command(source: str, against: tuple[str, ...] | None, to: Delivery, what: Wh
     if len(open_rows):
         fail(f"{profile.name}: {len(open_rows)} differences are unexplained")
     if not any(counter.status == "ok" for counter in profile.counters):
-        reasons = "; ".join(f"{c.counter} {c.status}: {c.message}" for c in profile.counters) or "none was run"
+        reasons = "; ".join(f"{c.counter} {c.status}: {c.message}" for c in profile.counters) or "no counter was run"
         fail(f"{profile.name}: nothing to compare with: {reasons}")

@@ -1,4 +1,4 @@
-"""List what can be named as a target; with PATTERN (resnet*, segmentation) those that match."""
+"""List the targets that can be named; with PATTERN (resnet*, segmentation), those that match."""
 
 from __future__ import annotations
 

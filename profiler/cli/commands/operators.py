@@ -1,6 +1,6 @@
 """List the operators of this torch: ruled, free, composite or uncounted.
 
-A composite operator is made of others, which are counted in its place.  PATTERN is a part of the name.
+A composite operator is made of others, which are counted in its place.  PATTERN is a part of the operator's name.
 """
 
 from __future__ import annotations

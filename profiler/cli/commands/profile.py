@@ -1,9 +1,9 @@
 """Profile networks: what each layer costs.
 
-With --output, every table goes to a folder of the network's name, in the formats asked for.  With --format
-alone, that one format is printed instead of the tables for people: of several networks, json is a list, and csv
-one table whose first column is the network.  Other counters, some of which run the network for real, are asked where
-a config or --crosscheck says so.
+With --output, every table is written to a folder with the network's name, in the requested formats.  With --format
+alone, that format is printed instead of the terminal report: with several networks, json is a list, and csv is one
+table whose first column is the network.  Other counters, some of which run the network on real tensors, are run only
+if a config or --crosscheck names them.
 """
 
 from __future__ import annotations
@@ -36,13 +36,11 @@ if TYPE_CHECKING:
     "--crosscheck",
     "counters",
     type=Names(catalog.counters(), "a counter"),
-    help="Ask these counters as well: fvcore, torch, thop, …",
+    help="Run these counters too: fvcore, torch, thop, …",
 )
-@click.option("--no-crosscheck", is_flag=True, help="Do not ask the counters that a config names.")
+@click.option("--no-crosscheck", is_flag=True, help="Do not run the counters that a config names.")
 @seen_as
-@click.option(
-    "--picture", type=click.Path(path_type=Path), help="Save what the terminal shows as an SVG picture (.svg)."
-)
+@click.option("--picture", type=click.Path(path_type=Path), help="Save the terminal report as an SVG picture (.svg).")
 @what_to_profile
 def command(
     sources: tuple[str, ...],
@@ -58,7 +56,7 @@ def command(
     to.check()
     _check_picture(picture)
     if counters is not None and no_crosscheck:
-        raise click.UsageError("--crosscheck and --no-crosscheck say the opposite; give one of them")
+        raise click.UsageError("--crosscheck and --no-crosscheck contradict each other; give one of them")
     found = read_sources(sources, what)
     if counters is not None:
         found = [source.against(counters, "crosscheck") for source in found]
@@ -84,25 +82,25 @@ def command(
 
 
 def _check_picture(path: Path | None) -> None:
-    """Raise, before any work, for a picture of a format that is not written."""
+    """Raise, before any work, for a picture in a format that is not supported."""
     if path is None:
         return
     if path.suffix.lower() != ".svg":
-        raise OutputError(f"{path}: --picture: expected a name that ends in .svg, the one format that is written")
+        raise OutputError(f"{path}: --picture: expected a name that ends in .svg, the only supported format")
     if os.path.isdir(path):
-        raise OutputError(f"{path}: --picture: cannot be written: is a folder")
+        raise OutputError(f"{path}: --picture: cannot be written: it is a folder")
     check_folder(path.parent)
 
 
 def _write(output: Path, source: Source, profile: Profile, formats: Sequence[str] | None, depth: int | None) -> None:
-    """Write a profile's tables, those of its config in the config's formats unless others are asked for."""
+    """Write a profile's tables: those that its config names, in ``formats`` or those of the config."""
     from profiler.files import remove_leftovers, write_files
     from profiler.render import profile_report, render_files
 
     wanted = None if source.config is None else source.config.report
     report = profile_report(profile, None if wanted is None else wanted.tables, depth)
     files = render_files(report, tuple(formats or (wanted and wanted.formats) or catalog.formats()))
-    # What an earlier run left of a cross-check would not be of this profile.
+    # Files of an earlier cross-check do not belong to this profile.
     stale = () if profile.counters else (f"{profile.name}/crosscheck.csv", f"{profile.name}/crosscheck.md")
     remove_leftovers(output / profile.name)
     write_files(output, {f"{profile.name}/{name}": text for name, text in files.items()}, stale=stale)
@@ -117,7 +115,7 @@ def _draw(path: Path, profiles: Sequence[Profile], depth: int | None) -> None:
 
 
 def _as_format(profiles: Sequence[Profile], name: str, depth: int | None) -> str:
-    """One format of profiles as one document: the layers as CSV, the summary as Markdown, the profile as JSON."""
+    """Profiles as one document in one format: the layers as CSV, the summary as Markdown, the profile as JSON."""
     from profiler.render import profile_report, render_files
 
     if name == "csv" and len(profiles) > 1:

@@ -1,6 +1,6 @@
-"""Write the tables of several networks, their comparison, and an index page that sums them up.
+"""Write the tables of several networks, their comparison, and an index page.
 
-Of each network, every table is written as CSV, with a summary in Markdown; report.formats in a config asks for others.
+For each network, every table is written as CSV, with a summary in Markdown; report.formats in a config names others.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command(cls=Command, help=__doc__)
 @sources
 @click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="The folder to write.")
-@click.option("--check", is_flag=True, help="Write nothing; exit with 1 where the folder is not up to date.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if the folder is not up to date.")
 @quiet
 def command(sources: tuple[str, ...], output: Path, check: bool, quiet: bool) -> None:
     from profiler.files import remove_leftovers, write_files
@@ -48,18 +48,18 @@ def command(sources: tuple[str, ...], output: Path, check: bool, quiet: bool) ->
 
 
 FORMATS = ("csv", "summary")
-"""What is written of a network whose config asks for no formats: every table once, and the page that a reader opens."""
+"""The formats for a network whose config names none: every table once, and a summary to read."""
 
 
 def _wanted(source: Source) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
-    """The formats and tables that a config asks for; all tables for a saved profile."""
+    """The formats and tables that a config names; all tables for a saved profile."""
     if source.config is None:
         return FORMATS, None
     return source.config.report.formats or FORMATS, source.config.report.tables
 
 
 def _rewritings(sources: Sequence[Source]) -> list[Report]:
-    """The reports on the configs that have rewrites; without measured differences, which depend on the machine."""
+    """The reports on the configs with rewrites, without measured differences, which depend on the machine."""
     reports = []
     for source in sources:
         if source.config is not None and source.config.rewrites:
@@ -72,7 +72,7 @@ def _rewritings(sources: Sequence[Source]) -> list[Report]:
 
 
 def _stale(output: Path, files: Mapping[str, str]) -> list[str]:
-    """The files that are not as they would be made now, and those that would not be made any more."""
+    """The files that are out of date or missing, and those that are no longer made."""
     from profiler.files import is_leftover
 
     there = {

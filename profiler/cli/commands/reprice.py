@@ -1,6 +1,6 @@
-"""Price saved profiles again by the rules of this version, and say what costs something else.
+"""Compute the costs of saved profiles by the rules of this version, and list what changed.
 
-The networks are not needed, and nothing runs.  With --output, the profiles are written to a folder each.
+The networks are not needed, and nothing runs.  With --output, each profile is written to a folder.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def command(saved: tuple[Path, ...], to: Delivery) -> None:
 
 
 def changes(before: Profile, after: Profile) -> list[str]:
-    """What costs something else, an operator a line; one line where nothing does."""
+    """One line for each operator whose cost changed, or a single line if none did."""
     counts: dict[str, list[int]] = {}
     for old, new in zip(before.trace.whole.calls, after.trace.whole.calls, strict=True):
         if old.answer != new.answer:
@@ -50,7 +50,8 @@ def changes(before: Profile, after: Profile) -> list[str]:
         f"{op}: {calls} {'call' if calls == 1 else 'calls'}, {old:,} FLOPs before, {new:,} now"
         for op, (calls, old, new) in counts.items()
     ]
-    kept = sum(not signature.whole for signature in before.trace.whole.signatures)
+    signatures = before.trace.whole.signatures
+    kept = sum(not signature.whole for signature in signatures)
     if kept:
-        lines.append(f"{kept} of {len(before.trace.whole.signatures)} signatures lack arguments: priced as they were")
-    return lines or ["every operation costs what it did"]
+        lines.append(f"{kept} of {len(signatures)} signatures were saved without arguments; their costs are unchanged")
+    return lines or ["the cost of every operation is unchanged"]

@@ -1,6 +1,6 @@
 """Profile a network before and after its config's rewrites, and check that they are equivalent.
 
-Exits with 1 where the largest difference on real, seeded tensors is above the config's tolerance.
+Exits with 1 if the largest difference on real, seeded tensors is above the config's tolerance.
 """
 
 from __future__ import annotations
