@@ -265,7 +265,10 @@ BAD_CONTENT = [
     (one_input("shape: [3], dtype: int8, low: 1.5"), "inputs.0.low: found 1.5, expected an integer"),
     (one_input("shape: [3], values: [1, 2]"), "inputs.0: found 2 values, expected 3 of them for shape [3]"),
     (one_input("shape: [2], values: [1, a]"), "inputs.0.values: found [1, 'a'], expected numbers, or lists of them"),
-    (one_input("shape: [1], dtype: int8, values: [1.5]"), "inputs.0: found values for dtype int8 that are not integers"),
+    (
+        one_input("shape: [1], dtype: int8, values: [1.5]"),
+        "inputs.0: found values for dtype int8 that are not integers",
+    ),
     (one_input("values: [1, a]"), "inputs.0.values: found [1, 'a'], expected numbers, or lists of them"),
     (
         one_input("values: [[1, 2], [3]]"),

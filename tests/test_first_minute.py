@@ -143,7 +143,7 @@ def test_no_inputs_are_told() -> None:
             TraceError, match=r"^inputs: found none, expected tensors or input_size=\(1, 3, 224, 224\) \(module"
         ):
             profiler.profile(CONVOLUTION, nothing)
-    with pytest.raises(ProfilerError, match="found inputs beside it"):
+    with pytest.raises(ProfilerError, match="found inputs too"):
         profiler.profile(CONVOLUTION, torch.zeros(1, 3, 8, 8), input_size=(1, 3, 8, 8))
 
 

@@ -235,5 +235,8 @@ def test_no_mutation_of_thousands_is_profiled_with_a_traceback(tmp_path: Path, t
 def test_what_is_nested_too_deeply_is_refused_at_once(tmp_path: Path, deep: str) -> None:
     """The scanner does not go on below the depth that is allowed."""
     start = time.process_time()
-    assert "nested too deeply" in (message := told(tmp_path, f"model:\n  {deep}")) or "more than 100 nested lists" in message
+    assert (
+        "nested too deeply" in (message := told(tmp_path, f"model:\n  {deep}"))
+        or "more than 100 nested lists" in message
+    )
     assert time.process_time() - start < 1

@@ -219,7 +219,7 @@ def test_a_moved_lstm_runs() -> None:
         ("profiler.models.zoo:AlexNet", {"num_classes": "a"}, "refuses num_classes='a': TypeError: "),
         ("profiler.models.zoo:AlexNet", {"num_classes": -1}, "refuses num_classes=-1: RuntimeError: "),
         ("torch.nn:Linear", {}, "refuses no kwargs: TypeError: missing a required argument: 'in_features'"),
-        ("os:getcwd", {}, "gave a str, expected a torch.nn.Module"),
+        ("os:getcwd", {}, "returned a str, expected a torch.nn.Module"),
         ("sys:exit", {}, "refuses no kwargs: SystemExit"),
     ],
 )

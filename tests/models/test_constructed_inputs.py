@@ -88,7 +88,7 @@ def test_other_counters_get_the_inputs_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        ("{from: 'net.py:nothing'}", r"inputs from net\.py:nothing: it returned nothing, expected what"),
+        ("{from: 'net.py:nothing'}", r"inputs from net\.py:nothing: it returned nothing, expected the inputs"),
         ("{from: 'net.py:wrong'}", r"inputs from net\.py:wrong: it raised ValueError: no such shape$"),
         ("{from: 'net.py:one', kwargs: {bach: 5}}", r"inputs from net\.py:one: it raised TypeError: .*'bach'"),
         ("{from: 'net.py:on'}", r"inputs\.from: target net\.py:on: .* has no 'on', did you mean 'one'"),

@@ -258,7 +258,7 @@ def test_what_is_not_known_is_asked_for(target: str, message: str) -> None:
         (
             "transformers:GPT2Model",
             {"attn_implementation": "kernels-community/flash-attn"},
-            "might be fetched from the hub; take sdpa or eager or flex_attention",
+            "might be downloaded from the hub; use one of sdpa or eager or flex_attention",
         ),
         (
             "transformers:GPT2Model",
