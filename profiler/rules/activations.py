@@ -10,13 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from profiler.opcount import OpCount, Term, each
-from profiler.rules.costs import SIGMOID, first
+from profiler.rules.costs import LOG_SIGMOID, SIGMOID, first
 from profiler.rules.elementwise import per_element
 from profiler.rules.registry import rule
 from profiler.signatures import TensorSpec
-
-LOG_SIGMOID = OpCount(adds=1, divides=1, transcendentals=2)
-"""log(1 / (1 + e⁻ˣ))."""
 
 PER_ELEMENT = {
     "relu": OpCount(comparisons=1),

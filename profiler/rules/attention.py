@@ -15,9 +15,8 @@ from typing import Any
 
 from profiler.errors import UncountedError
 from profiler.opcount import Term, contraction, each
-from profiler.rules.costs import first
+from profiler.rules.costs import first, softmax_of
 from profiler.rules.registry import rule
-from profiler.rules.softmax import softmax_of
 from profiler.signatures import TensorSpec
 
 Sizes = tuple[int, ...]

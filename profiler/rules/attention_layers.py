@@ -8,8 +8,8 @@ from typing import Any
 from profiler.opcount import Term, contraction, each
 from profiler.rules.activations import gelu
 from profiler.rules.attention import attention_terms, weighted_values
-from profiler.rules.contractions import RELU, linear
-from profiler.rules.costs import mean_of
+from profiler.rules.contractions import linear
+from profiler.rules.costs import RELU, mean_of
 from profiler.rules.normalization import layer_norm
 from profiler.rules.registry import rule
 from profiler.signatures import TensorSpec

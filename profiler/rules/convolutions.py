@@ -1,4 +1,4 @@
-"""Convolutions, transposed and deformable ones, and their gradients.
+"""Convolutions and transposed ones.
 
 A result that sums K products costs K multiplies and K − 1 adds; a bias adds 1.  Padded zeros count as
 operands.  Source of the shapes: the operator documentation of ``torch.nn.functional``.
@@ -11,10 +11,9 @@ from math import prod
 from typing import Any
 
 from profiler.opcount import OpCount, Term, each
-from profiler.rules.contractions import RELU, bias_terms, scale_terms, summed_products
-from profiler.rules.costs import addition, expand, sum_of
+from profiler.rules.costs import RELU, addition, expand
 from profiler.rules.registry import rule
-from profiler.rules.resampling import LINEAR_TAPS, interpolation_of
+from profiler.rules.terms import bias_terms, scale_terms, summed_products
 from profiler.signatures import TensorSpec
 
 Sizes = Sequence[int] | int
@@ -258,57 +257,3 @@ def _reached_positions(size: int, kernel: int, out: int, stride: int, padding: i
         return min(out, (size - 1) * stride + kernel - padding)
     positions = {i * stride + j * dilation - padding for i in range(size) for j in range(kernel)}
     return sum(1 for position in positions if 0 <= position < out)
-
-
-@rule("aten::convolution_backward", "aten::convolution_backward_overrideable", kind="conv")
-def convolution_backward(
-    grad_output: TensorSpec, input: TensorSpec, weight: TensorSpec, *args: Any, out: Any
-) -> Iterator[Term]:
-    """The gradients for input, weight and bias that ``output_mask`` asks for; each costs the layer's macs.
-
-    The input's gradient is the transposed convolution of ``grad_output`` (of a transposed convolution it is
-    the plain one), a weight's sums over the batch and over all positions of the smaller map, and the
-    bias's is a sum.
-    """
-    stride, padding, dilation, transposed, output_padding, groups, mask = args[-7:]
-    if mask[0]:
-        if transposed:
-            yield summed_products(input.shape, weight.shape[1:], input, "input gradient")
-        else:
-            yield from conv_transpose(
-                grad_output, weight, None, stride, padding, output_padding, groups, dilation, out=input
-            )
-    batch, _, *positions = (input if transposed else grad_output).shape
-    if mask[1]:
-        yield summed_products(weight.shape, (batch, *positions), weight, "weight gradient")
-    if mask[2]:
-        batch, channels, *positions = grad_output.shape
-        yield Term("bias gradient", (channels,), sum_of(prod((batch, *positions)), grad_output))
-
-
-@rule("torchvision::deform_conv2d", kind="conv")
-def deform_conv2d(
-    input: TensorSpec,
-    weight: TensorSpec,
-    offset: TensorSpec,
-    mask: TensorSpec,
-    bias: TensorSpec,
-    *args: Any,
-    out: TensorSpec,
-) -> Iterator[Term]:
-    """(N, C_in, H, W), (C_out, C_in/groups, *kernel), (N, 2·offset_groups·∏ kernel, *out) → (N, C_out, *out).
-
-    For each offset: its two coordinates are added to their place on the grid (2 adds) and split into
-    weights t and 1 − t (4 adds).  For each channel there: a bilinear sample, which blends along one
-    dimension twice and along the other once (6 multiplies, 3 adds), times the mask where there is one.
-    Then as :func:`conv`; torchvision makes up zeros for a missing bias, so one is always added.
-    """
-    *_, use_mask = args
-    batch, channels = input.shape[:2]
-    samples = (batch, channels, *weight.shape[2:], *out.shape[-2:])
-    yield each((offset.size // 2,), "positions", adds=6)
-    yield Term("bilinear samples", samples, interpolation_of(LINEAR_TAPS, 2))
-    if use_mask:
-        yield each(samples, "mask", multiplies=1)
-    yield summed_products(out.shape, weight.shape[1:], out)  # of samples: how many are of padded zeros is data
-    yield from bias_terms(bias, weight.shape[1:], out)

@@ -20,6 +20,15 @@ Dims = int | Sequence[int] | None
 SIGMOID = OpCount(adds=1, divides=1, transcendentals=1)
 """1 / (1 + e⁻ˣ)."""
 
+LOG_SIGMOID = OpCount(adds=1, divides=1, transcendentals=2)
+"""log(1 / (1 + e⁻ˣ))."""
+
+RELU = OpCount(comparisons=1)
+GELU = OpCount(multiplies=3, adds=1, transcendentals=1)
+
+LINEAR_TAPS, CUBIC_TAPS, LANCZOS_TAPS = 2, 4, 6
+"""How many neighbours a one-dimensional interpolation weighs."""
+
 
 def split_sizes(shape: Sequence[int], dims: Dims) -> tuple[Sizes, Sizes]:
     """The sizes that stay and those along ``dims``; no dimension, or an empty list, means all of them."""
@@ -122,3 +131,53 @@ def ceil_log2(k: int) -> int:
     while 2**depth < k:
         depth += 1
     return depth
+
+
+def softmax_of(k: int) -> OpCount:
+    """A row of k: the largest, k subtractions, k exps, their sum, k divides."""
+    return largest_of(k) + OpCount(adds=k, transcendentals=k, divides=k) + sum_of(k)
+
+
+def log_softmax_of(k: int) -> OpCount:
+    """A row of k: x − max − log Σ exp(x − max)."""
+    return logsumexp_of(k) - OpCount(adds=1) + OpCount(adds=k) if k > 0 else OpCount()
+
+
+def logsumexp_of(k: int) -> OpCount:
+    """A row of k: max + log Σ exp(x − max)."""
+    return largest_of(k) + OpCount(adds=k + 1, transcendentals=k + 1) + sum_of(k) if k > 0 else OpCount()
+
+
+def norm_of(k: int, p: float, item: TensorSpec) -> OpCount:
+    """The p-norm of k values: (Σ |x|ᵖ)^(1/p); p = ±∞ is an extreme, p = 0 counts what differs from zero."""
+    modulus = OpCount(multiplies=2, adds=1, transcendentals=1) * k if is_complex(item) else OpCount()
+    if p == float("inf") or p == -float("inf"):
+        return modulus + largest_of(k)
+    if p == 0:
+        return OpCount(comparisons=2 * k if is_complex(item) else k) + sum_of(k)
+    if p == 2 and is_complex(item):
+        return OpCount(multiplies=2, adds=1) * k + sum_of(k) + OpCount(transcendentals=1)
+    root = OpCount(transcendentals=int(p != 1))
+    return modulus + power(1.0, p) * k + sum_of(k) + root
+
+
+def broadcast(a: Sequence[int], b: Sequence[int]) -> Sizes:
+    """The shape of an element-by-element result of shapes ``a`` and ``b``."""
+    longer, shorter = (a, b) if len(a) >= len(b) else (b, a)
+    start = len(longer) - len(shorter)
+    overlap = tuple(y if x == 1 else x for x, y in zip(longer[start:], shorter, strict=True))
+    return (*longer[:start], *overlap)
+
+
+def interpolation_of(taps: int, dims: int) -> OpCount:
+    """One interpolated value: 1 + t + … + t^(dims − 1) one-dimensional interpolations of t taps."""
+    nested = 0
+    for _ in range(dims):
+        nested = nested * taps + 1
+    return weighted_sum_of(taps) * nested
+
+
+def spread_of(taps: int, dims: int) -> OpCount:
+    """One gradient weighed along one dimension after the other, and added at all tapsᵈⁱᵐˢ places."""
+    places = prod((taps,) * dims)
+    return OpCount(multiplies=interpolation_of(taps, dims).multiplies, adds=places)

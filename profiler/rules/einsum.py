@@ -14,9 +14,9 @@ from math import prod
 from typing import Any
 
 from profiler.opcount import Term, total
-from profiler.rules.contractions import factors_kind, linear_or_matmul, summed_products
 from profiler.rules.costs import product, sum_of
 from profiler.rules.registry import rule
+from profiler.rules.terms import factors_kind, linear_or_matmul, summed_products
 from profiler.signatures import TensorSpec
 
 Index = str | int

@@ -7,12 +7,10 @@ there already, each of them costs one operation.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import Any
 
 from profiler.opcount import OpCount, Term, each
-from profiler.rules.costs import Sizes, addition, first, product, require_real
-from profiler.rules.reductions import norm_of
+from profiler.rules.costs import Sizes, addition, broadcast, first, norm_of, product, require_real
 from profiler.rules.registry import rule
 from profiler.signatures import TensorSpec
 
@@ -110,14 +108,6 @@ def indexed_sizes(shape: Sequence[int], indices: Sequence[TensorSpec | None]) ->
     return (*picked, *kept, *remaining)
 
 
-def broadcast(a: Sequence[int], b: Sequence[int]) -> Sizes:
-    """The shape of an element-by-element result of shapes ``a`` and ``b``."""
-    longer, shorter = (a, b) if len(a) >= len(b) else (b, a)
-    start = len(longer) - len(shorter)
-    overlap = tuple(y if x == 1 else x for x, y in zip(longer[start:], shorter, strict=True))
-    return (*longer[:start], *overlap)
-
-
 @rule("aten::index_put", "aten::_unsafe_index_put", "aten::_index_put_impl", kind=accumulation_kind)
 def index_put(
     input: TensorSpec,
@@ -209,46 +199,3 @@ def bincount(input: TensorSpec, weights: TensorSpec | None = None, *_: Any, out:
     """(N) of integers, weights (N) → (bins): one add for each weight; without weights only integers are counted up."""
     if weights is not None:
         yield each(weights.shape, "sums", adds=1)
-
-
-@rule("aten::segment_reduce", kind="reduction", reads=("lengths", "offsets"))
-def segment_reduce(
-    data: TensorSpec,
-    reduce: str,
-    *,
-    lengths: TensorSpec | None = None,
-    offsets: TensorSpec | None = None,
-    initial: Any = None,
-    out: TensorSpec,
-    **_: Any,
-) -> Iterator[Term]:
-    """(*, L, †), lengths (*, S) or offsets (*, S + 1) → (*, S, †): the values of each segment, one after the other.
-
-    A segment of k values is combined by k − 1 operations, or k with an initial value, and a mean of at least one
-    value is divided.
-    """
-    of_segments = _segment_lengths(lengths, offsets)
-    axis = len(lengths.shape if lengths is not None else offsets.shape if offsets is not None else ()) - 1
-    values = data.shape[axis + 1 :]
-    filled = [length for length in of_segments if length > 0]
-    combinations = sum(filled) - (len(filled) if initial is None else 0)
-    require_real("aten::segment_reduce", [data])
-    yield Term(reduce, (combinations, *values), COMBINING.get(reduce, OpCount(adds=1)))
-    if reduce == "mean":
-        yield each((len(filled), *values), "means", divides=1)
-
-
-def _segment_lengths(lengths: TensorSpec | None, offsets: TensorSpec | None) -> list[int]:
-    """The length of every segment, of all rows one after the other."""
-    if lengths is not None:
-        return [length for row in _rows(lengths) for length in row]
-    assert offsets is not None
-    return [end - start for row in _rows(offsets) for start, end in pairwise(row)]
-
-
-def _rows(indices: TensorSpec) -> list[list[int]]:
-    """The values of (*, L) as rows."""
-    rows = [indices.values]
-    for _ in indices.shape[:-1]:
-        rows = [row for nested in rows for row in nested]
-    return rows

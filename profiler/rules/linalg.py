@@ -1,4 +1,4 @@
-"""Factorisations, solutions of linear systems, determinants and distances.
+"""Factorisations, solutions of linear systems and determinants.
 
 Each is counted by the direct textbook algorithm that its docstring names, of real numbers.  Eigenvalues and singular
 values are found by iterating until they are good enough, and a matrix exponential takes as many products as the norm
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from profiler.opcount import ZERO, OpCount, Term
-from profiler.rules.costs import first, largest_of, power, require_real, sum_of
+from profiler.rules.costs import first, require_real, sum_of
 from profiler.rules.registry import free, rule
 from profiler.signatures import TensorSpec
 
@@ -254,37 +254,3 @@ def cross(self: TensorSpec, other: TensorSpec, *_: Any, out: TensorSpec, **__: A
     """(*, 3), (*, 3) → (*, 3): each component is a difference of two products."""
     require_real("aten::linalg_cross", [out])
     yield Term("components", out.shape, OpCount(multiplies=2, adds=1))
-
-
-def distance_of(m: int, p: float) -> OpCount:
-    """The p-norm of the difference of two points with m coordinates.
-
-    p = 2 squares and takes a root; 0 counts the coordinates that differ, 1 adds their distances and ∞ takes
-    the largest, all without powers or roots; any other p takes m powers and a root of its own.
-    """
-    if m == 0:
-        return ZERO
-    if p == 0:
-        return OpCount(comparisons=m) + sum_of(m)
-    if p == float("inf"):
-        return OpCount(adds=m) + largest_of(m)
-    root = OpCount(transcendentals=0 if p == 1 else 1)
-    return OpCount(adds=m) + power(None, p) * m + sum_of(m) + root
-
-
-@rule("aten::cdist", "aten::_cdist_forward", kind="reduction")
-def cdist(x1: TensorSpec, x2: TensorSpec, p: float = 2, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
-    """(*, P, m), (*, R, m) → (*, P, R), by the definition, also where a kernel uses a matrix product."""
-    yield Term("distances", out.shape, distance_of(x1.shape[-1], p))
-
-
-@rule("aten::_euclidean_dist", kind="reduction")
-def euclidean_dist(x1: TensorSpec, x2: TensorSpec, *, out: TensorSpec) -> Iterator[Term]:
-    """As :func:`cdist` with p = 2."""
-    yield from cdist(x1, x2, out=out)
-
-
-@rule("aten::pdist", "aten::_pdist_forward", kind="reduction")
-def pdist(self: TensorSpec, p: float = 2, *, out: TensorSpec) -> Iterator[Term]:
-    """(n, m) → (n·(n − 1)/2,): the distance of each pair."""
-    yield Term("distances", out.shape, distance_of(self.shape[-1], p))

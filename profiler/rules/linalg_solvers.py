@@ -12,10 +12,10 @@ from typing import Any
 
 from profiler.errors import UncountedError
 from profiler.opcount import OpCount, Term
-from profiler.rules.contractions import linear_or_matmul, summed_products
 from profiler.rules.costs import require_real, size_of, weighted_sum_of
 from profiler.rules.linalg import falling, householder_of, triangular_solution_of
 from profiler.rules.registry import rule
+from profiler.rules.terms import linear_or_matmul, summed_products
 from profiler.signatures import TensorSpec
 
 SINGULAR_VALUES = ("gelsd", "gelss")

@@ -10,12 +10,19 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from profiler.opcount import OpCount, Term, each
-from profiler.rules.activations import LOG_SIGMOID
-from profiler.rules.costs import Sizes, addition, mean_of, size_of, sum_of
-from profiler.rules.indexing import broadcast
-from profiler.rules.reductions import norm_of
+from profiler.rules.costs import (
+    LOG_SIGMOID,
+    Sizes,
+    addition,
+    broadcast,
+    log_softmax_of,
+    logsumexp_of,
+    mean_of,
+    norm_of,
+    size_of,
+    sum_of,
+)
 from profiler.rules.registry import rule
-from profiler.rules.softmax import log_softmax_of, logsumexp_of
 from profiler.signatures import TensorSpec
 
 NONE, MEAN, SUM = 0, 1, 2

@@ -9,10 +9,10 @@ from profiler.opcount import OpCount, Term, each
 from profiler.rules.costs import (
     Dims,
     addition,
-    is_complex,
     largest_of,
+    logsumexp_of,
     mean_of,
-    power,
+    norm_of,
     product,
     require_real,
     size_of,
@@ -21,7 +21,6 @@ from profiler.rules.costs import (
     variance_of,
 )
 from profiler.rules.registry import rule
-from profiler.rules.softmax import logsumexp_of
 from profiler.signatures import TensorSpec
 
 
@@ -125,19 +124,6 @@ def var_mean(input: TensorSpec, dim: Any = None, *_: Any, out: Any, **__: Any) -
 def std_mean(input: TensorSpec, dim: Any = None, *_: Any, out: Any, **__: Any) -> Iterator[Term]:
     """(*, L) → two of (*): the deviation, whose definition computes the mean."""
     return std(input, dim, out=out[0])
-
-
-def norm_of(k: int, p: float, item: TensorSpec) -> OpCount:
-    """The p-norm of k values: (Σ |x|ᵖ)^(1/p); p = ±∞ is an extreme, p = 0 counts what differs from zero."""
-    modulus = OpCount(multiplies=2, adds=1, transcendentals=1) * k if is_complex(item) else OpCount()
-    if p == float("inf") or p == -float("inf"):
-        return modulus + largest_of(k)
-    if p == 0:
-        return OpCount(comparisons=2 * k if is_complex(item) else k) + sum_of(k)
-    if p == 2 and is_complex(item):
-        return OpCount(multiplies=2, adds=1) * k + sum_of(k) + OpCount(transcendentals=1)
-    root = OpCount(transcendentals=int(p != 1))
-    return modulus + power(1.0, p) * k + sum_of(k) + root
 
 
 @rule("aten::linalg_vector_norm", "aten::norm", "aten::native_norm", kind="reduction")

@@ -13,20 +13,9 @@ from fractions import Fraction
 from typing import Any
 
 from profiler.opcount import OpCount, Term, each
-from profiler.rules.costs import weighted_sum_of
+from profiler.rules.costs import CUBIC_TAPS, LANCZOS_TAPS, LINEAR_TAPS, interpolation_of
 from profiler.rules.registry import rule
 from profiler.signatures import TensorSpec
-
-LINEAR_TAPS, CUBIC_TAPS, LANCZOS_TAPS = 2, 4, 6
-"""How many neighbours a one-dimensional interpolation weighs."""
-
-
-def interpolation_of(taps: int, dims: int) -> OpCount:
-    """One interpolated value: 1 + t + … + t^(dims − 1) one-dimensional interpolations of t taps."""
-    nested = 0
-    for _ in range(dims):
-        nested = nested * taps + 1
-    return weighted_sum_of(taps) * nested
 
 
 @rule("aten::upsample_linear1d", kind="resample")

@@ -5,25 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from profiler.opcount import OpCount, Term
-from profiler.rules.costs import largest_of, split_sizes, sum_of
+from profiler.opcount import Term
+from profiler.rules.costs import log_softmax_of, softmax_of, split_sizes
 from profiler.rules.registry import rule
 from profiler.signatures import TensorSpec
-
-
-def softmax_of(k: int) -> OpCount:
-    """A row of k: the largest, k subtractions, k exps, their sum, k divides."""
-    return largest_of(k) + OpCount(adds=k, transcendentals=k, divides=k) + sum_of(k)
-
-
-def log_softmax_of(k: int) -> OpCount:
-    """A row of k: x − max − log Σ exp(x − max)."""
-    return logsumexp_of(k) - OpCount(adds=1) + OpCount(adds=k) if k > 0 else OpCount()
-
-
-def logsumexp_of(k: int) -> OpCount:
-    """A row of k: max + log Σ exp(x − max)."""
-    return largest_of(k) + OpCount(adds=k + 1, transcendentals=k + 1) + sum_of(k) if k > 0 else OpCount()
 
 
 @rule(

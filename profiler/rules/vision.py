@@ -16,10 +16,8 @@ from itertools import chain
 
 from profiler.errors import UncountedError
 from profiler.opcount import OpCount, Term, each
-from profiler.rules.backward_windows import spread_of
-from profiler.rules.costs import largest_of, mean_of
+from profiler.rules.costs import LINEAR_TAPS, interpolation_of, largest_of, mean_of, spread_of
 from profiler.rules.registry import rule
-from profiler.rules.resampling import LINEAR_TAPS, interpolation_of
 from profiler.signatures import TensorSpec
 
 Grids = Counter[tuple[int, int]]

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from profiler.errors import DataDependentError
 from profiler.opcount import OpCount
-from profiler.rules.indexing import broadcast, indexed_sizes
+from profiler.rules.costs import broadcast
+from profiler.rules.indexing import indexed_sizes
 from profiler.signatures import TensorSpec
 from tests.rules.counting import Counting, Tally, assert_counted, maximum, product, spec, sqrt, total
 from tests.rules.real_tensors import real, recorded

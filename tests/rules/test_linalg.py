@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from profiler.errors import UncountedError
 from profiler.opcount import OpCount
-from profiler.rules.linalg import distance_of
+from profiler.rules.distances import distance_of
 from tests.rules.counting import Counting, Tally, assert_counted, log, maximum, product, spec, sqrt, transcendental
 from tests.rules.counting import total as summed
 from tests.rules.registered import assert_same_in_both_spellings, count_of, terms_of

@@ -281,3 +281,26 @@ def test_names_of_what_a_rule_reads_are_checked() -> None:
         profiler.rule(OP, reads=["boxes"])(costs(1))
     with pytest.raises(RuleError, match=r"found reads='x', expected a list of names: reads=\['x'\]"):
         profiler.rule(OP, reads="x")(costs(1))
+
+
+def test_no_module_has_to_be_imported_before_another() -> None:
+    """Imported the other way round, the families register the same operations."""
+    code = (
+        "import pkgutil\n"
+        "walk = pkgutil.walk_packages\n"
+        "pkgutil.walk_packages = lambda *given: reversed(list(walk(*given)))\n"
+        "from profiler.rules import REGISTRY\n"
+        "print(*sorted(entry.op for entry in REGISTRY))\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert len(found) > 1000
+    families = (
+        "aten::",
+        "higher_order::",
+        "profiler::",
+        "quantized::",
+        "semi_structured::",
+        "sparse::",
+        "torchvision::",
+    )
+    assert {entry.op for entry in REGISTRY if entry.op.startswith(families)} == set(found)

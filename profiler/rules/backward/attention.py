@@ -17,7 +17,7 @@ from typing import Any
 from profiler.errors import UncountedError
 from profiler.opcount import Term, contraction, each
 from profiler.rules.attention import scale_by
-from profiler.rules.backward_activations import softmax_backward
+from profiler.rules.backward.softmax import softmax_backward
 from profiler.rules.registry import rule
 from profiler.signatures import TensorSpec
 

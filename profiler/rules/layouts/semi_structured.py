@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from profiler.opcount import OpCount, Term, contraction, each
-from profiler.rules.contractions import (
-    RELU,
+from profiler.rules.costs import RELU, SIGMOID
+from profiler.rules.reductions import truths
+from profiler.rules.registry import free, rule
+from profiler.rules.terms import (
     Scalar,
     added_product_kind,
     added_product_terms,
@@ -20,9 +22,6 @@ from profiler.rules.contractions import (
     factors_kind,
     linear_or_matmul,
 )
-from profiler.rules.costs import SIGMOID
-from profiler.rules.reductions import truths
-from profiler.rules.registry import free, rule
 from profiler.signatures import TensorSpec
 
 ACTIVATIONS = {"relu": RELU, "silu": SIGMOID + OpCount(multiplies=1)}

@@ -15,11 +15,11 @@ from profiler.errors import UncountedError
 from profiler.opcount import OpCount
 from profiler.signatures import TensorSpec
 from profiler.traces import trace, trace_for_real
+from tests.rules.backward.test_attention import backward_of, drawn, fresh
+from tests.rules.backward.test_contractions import Matrix, multiply, transposed
 from tests.rules.counting import Counting, Tally, assert_counted, spec, total
 from tests.rules.registered import count_of, terms_of
 from tests.rules.tensors import specs, values
-from tests.rules.test_backward_attention import backward_of, drawn, fresh
-from tests.rules.test_backward_products import Matrix, multiply, transposed
 
 STEPS, BATCH, INPUTS, HIDDEN = 3, 2, 5, 4
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from profiler.errors import UncountedError
 from profiler.opcount import OpCount, Term, contraction, each
-from profiler.rules.backward_activations import PER_ELEMENT
+from profiler.rules.backward.activations import PER_ELEMENT
 from profiler.rules.costs import sum_of
 from profiler.rules.recurrent import GATES, KERNEL_MODES, Cell
 from profiler.rules.registry import rule

@@ -14,17 +14,12 @@ from typing import Any
 
 from profiler.errors import UncountedError
 from profiler.opcount import OpCount, Term, each
-from profiler.rules import activations, elementwise, reductions
-from profiler.rules.contractions import Scalar, scale_terms
-from profiler.rules.costs import addition, product, quotient
-from profiler.rules.reductions import norm_of, truths
+from profiler.rules.costs import addition, log_softmax_of, norm_of, product, quotient, softmax_of
+from profiler.rules.layouts.sparse import coalesced, places_of, stored_in
+from profiler.rules.reductions import truths
 from profiler.rules.registry import REGISTRY, CostRule, rule
-from profiler.rules.softmax import log_softmax_of, softmax_of
-from profiler.rules.sparse import coalesced, places_of, stored_in
+from profiler.rules.terms import Scalar, scale_terms
 from profiler.signatures import TensorSpec
-
-_FAMILIES = (activations, elementwise, reductions)
-"""Their rules have to be registered before they are looked up here."""
 
 KEEP_ZERO = (
     *("abs", "absolute", "asin", "asinh", "atan", "atanh", "arcsin", "arcsinh", "arctan", "arctanh"),
@@ -44,16 +39,16 @@ def duplicates(before: int, after: int, item: TensorSpec) -> Iterator[Term]:
 
 def on_stored(op: str) -> CostRule:
     """The rule of the dense ``aten::op``, for the stored elements; those that share a place are added up first."""
-    entry = REGISTRY.find(f"aten::{op}")
-    assert entry is not None
-    assert entry.cost is not None
-    dense = entry.cost
 
     def cost(input: TensorSpec, *args: Any, out: TensorSpec, **kwargs: Any) -> Iterator[Term]:
+        entry = REGISTRY.find(f"aten::{op}")
+        if entry is None:
+            raise UncountedError(f"aten::{op} has no rule, and neither has what a sparse tensor stores")
         stored = stored_in(out)
         yield from duplicates(stored_in(input), stored, input)
         values = replace(_plain(input), shape=(stored,))
-        yield from dense(values, *args, out=replace(_plain(out), shape=(stored,)), **kwargs)
+        _, terms = entry.apply(values, *args, out=replace(_plain(out), shape=(stored,)), **kwargs)
+        yield from terms
 
     return cost
 

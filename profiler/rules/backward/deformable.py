@@ -11,11 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from profiler.opcount import OpCount, Term, contraction, each
-from profiler.rules.backward_windows import spread_of
-from profiler.rules.contractions import summed_products
-from profiler.rules.costs import sum_of, weighted_sum_of
+from profiler.rules.costs import LINEAR_TAPS, interpolation_of, spread_of, sum_of, weighted_sum_of
 from profiler.rules.registry import rule
-from profiler.rules.resampling import LINEAR_TAPS, interpolation_of
+from profiler.rules.terms import summed_products
 from profiler.signatures import TensorSpec
 
 AXES = 2

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from profiler.opcount import OpCount
-from profiler.rules.backward_activations import PER_ELEMENT
+from profiler.rules.backward.activations import PER_ELEMENT
 from tests.rules.counting import Counting, Tally, assert_counted, erf, exp, log, sigmoid, spec, tanh, total
 from tests.rules.registered import count_of, terms_of
 from tests.rules.tensors import values

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from profiler.opcount import OpCount, Term, each
+from profiler.rules.costs import logsumexp_of
 from profiler.rules.losses import MEAN
 from profiler.rules.registry import CostRule, rule
-from profiler.rules.softmax import logsumexp_of
 from profiler.signatures import TensorSpec
 
 PER_ELEMENT = {

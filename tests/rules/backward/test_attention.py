@@ -16,11 +16,11 @@ from profiler.opcount import ZERO, OpCount
 from profiler.records import Trace
 from profiler.signatures import TensorSpec
 from profiler.traces import trace, trace_for_real
+from tests.rules.backward.test_contractions import Matrix, assert_same, into, multiply, transposed
 from tests.rules.counting import Tally, assert_counted, spec, total
 from tests.rules.real_tensors import real
 from tests.rules.registered import count_of, terms_of
 from tests.rules.tensors import values
-from tests.rules.test_backward_products import Matrix, assert_same, into, multiply, transposed
 
 FUSED = "aten::_scaled_dot_product_flash_attention_for_cpu_backward"
 

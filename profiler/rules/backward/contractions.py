@@ -1,4 +1,4 @@
-"""Gradients of linear layers, matrix products and convolutions in the spellings of single devices and layouts.
+"""Gradients of linear layers and matrix products.
 
 With y = x·wᵀ + b and the gradient g of y, x has g·w, w has gᵀ·x, and b the sum of g over the rows.
 """
@@ -10,10 +10,9 @@ from math import prod
 from typing import Any
 
 from profiler.opcount import OpCount, Term, each
-from profiler.rules.contractions import factors_kind, summed_products
-from profiler.rules.convolutions import convolution_backward
 from profiler.rules.costs import sum_of
 from profiler.rules.registry import rule
+from profiler.rules.terms import factors_kind, summed_products
 from profiler.signatures import TensorSpec
 
 Sizes = int | Sequence[int]
@@ -76,59 +75,3 @@ def matmul_backward(
         if wanted:
             yield Term(f"gradient of the {what}", grad.shape, products, (k,))
             yield each(factor.shape, "first products", adds=-1)
-
-
-@rule("aten::_slow_conv2d_backward", kind="conv")
-def slow_conv2d_backward(
-    grad_output: TensorSpec,
-    self: TensorSpec,
-    weight: TensorSpec,
-    kernel_size: Sizes,
-    stride: Sizes,
-    padding: Sizes,
-    output_mask: Mask = ALL,
-    *,
-    out: Any,
-    **_: Any,
-) -> Iterator[Term]:
-    """(N, C_in, *in), (C_out, C_in, *kernel) → gradients of input, weight and bias."""
-    how = (stride, padding, (1, 1), False, (0, 0), 1)
-    return convolution_backward(grad_output, self, weight, *how, output_mask, out=out)
-
-
-@rule("aten::mps_convolution_backward", kind="conv")
-def mps_convolution_backward(
-    self: TensorSpec,
-    grad_output: TensorSpec,
-    weight: TensorSpec,
-    padding: Sizes,
-    stride: Sizes,
-    dilation: Sizes,
-    groups: int,
-    output_mask: Mask,
-    *,
-    out: Any,
-) -> Iterator[Term]:
-    """(N, C_in, *in), (C_out, C_in/groups, *kernel) → gradients of input, weight and bias."""
-    how = (stride, padding, dilation, False, 0, groups)
-    return convolution_backward(grad_output, self, weight, *how, output_mask, out=out)
-
-
-@rule("aten::mps_convolution_transpose_backward", kind="conv")
-def mps_convolution_transpose_backward(
-    self: TensorSpec,
-    grad_output: TensorSpec,
-    weight: TensorSpec,
-    padding: Sizes,
-    output_padding: Sizes,
-    stride: Sizes,
-    dilation: Sizes,
-    groups: int,
-    output_mask: Sequence[bool],
-    *,
-    out: Any,
-) -> Iterator[Term]:
-    """(N, C_in, *in), (C_in, C_out/groups, *kernel) → gradients of input and weight."""
-    how = (stride, padding, dilation, True, output_padding, groups)
-    mask = (*output_mask, False)
-    return convolution_backward(grad_output, self, weight, *how, mask, out=out)

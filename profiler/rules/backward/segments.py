@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any
 
 from profiler.errors import UncountedError
 from profiler.opcount import Term, each
 from profiler.rules.registry import rule
+from profiler.rules.segments import segment_lengths
 from profiler.signatures import TensorSpec
 
 
@@ -34,19 +34,8 @@ def segment_reduce_backward(
         raise UncountedError("aten::_segment_reduce_backward has no rule for products")
     if reduce == "sum":
         return
-    of_segments = _lengths(lengths, offsets)
+    of_segments = segment_lengths(lengths, offsets)
     values = data.shape[len((lengths or offsets or data).shape) :]
     if reduce in ("min", "max"):
         yield each((sum(of_segments), *values), "values", comparisons=1)
     yield each((sum(length > 0 for length in of_segments), *values), "segments", divides=1)
-
-
-def _lengths(lengths: TensorSpec | None, offsets: TensorSpec | None) -> list[int]:
-    """The lengths of all segments, those of one row after those of the other."""
-    given = lengths or offsets
-    rows = [given.values] if given is not None else []
-    for _ in given.shape[:-1] if given is not None else ():
-        rows = [row for group in rows for row in group]
-    if lengths is not None:
-        return [length for row in rows for length in row]
-    return [end - start for row in rows for start, end in pairwise(row)]

@@ -1,4 +1,4 @@
-"""Gradients of activations, softmax and dropout, as autograd runs them; g is the gradient of the result.
+"""Gradients of activations and dropout, as autograd runs them; g is the gradient of the result.
 
 As forward, a piecewise derivative is counted dense: every element pays for the test and for each branch.
 """
@@ -6,10 +6,9 @@ As forward, a piecewise derivative is counted dense: every element pays for the 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from profiler.opcount import OpCount, Term, each
-from profiler.rules.costs import SIGMOID, split_sizes, sum_of
+from profiler.rules.costs import SIGMOID
 from profiler.rules.elementwise import per_element
 from profiler.rules.registry import rule
 from profiler.signatures import TensorSpec
@@ -126,52 +125,7 @@ def glu_backward_jvp(
     yield Term("halves", grad_glu.shape, SIGMOID + OpCount(multiplies=9, adds=4))
 
 
-@rule(
-    "aten::_fake_quantize_learnable_per_tensor_affine_backward",
-    "aten::_fake_quantize_learnable_per_channel_affine_backward",
-    kind="elementwise",
-)
-def learnable_fake_quantize_backward(
-    grad: TensorSpec, input: TensorSpec, scale: TensorSpec, *args: Any, out: Any
-) -> Iterator[Term]:
-    """Gradients of the input, and of scales s and zero points z, one for each channel or one for all.
-
-    With t = x/s and c = round(t) + z held between the bounds, the input has g inside of them.  A scale has
-    Σ g·(c − z − t), without t outside of the bounds, and a zero point −s·Σ g there; both are multiplied by a factor.
-    """
-    grad_factor = args[-1] if isinstance(args[-1], float) else 1.0
-    one = OpCount(divides=1, adds=1, comparisons=2) + OpCount(multiplies=1)
-    yield Term("input", input.shape, one)
-    channels, m = scale.shape, input.size // scale.size if scale.size else 0
-    yield Term("scales", input.shape, OpCount(adds=2, multiplies=1))
-    yield Term("sums", channels, sum_of(m) * 2 + OpCount(multiplies=1))
-    if grad_factor != 1:
-        yield each(channels, "factor", multiplies=2)
-
-
 @rule("aten::logit_backward", kind="elementwise")
 def logit_backward(grad: TensorSpec, input: TensorSpec, eps: float | None = None, *, out: TensorSpec) -> Iterator[Term]:
     """g/(x·(1 − x)), where eps is given only for x between eps and 1 − eps."""
     yield each(out.shape, "logit", multiplies=1, adds=1, divides=1, comparisons=0 if eps is None else 2)
-
-
-@rule("aten::_softmax_backward_data", kind="softmax")
-def softmax_backward(grad: TensorSpec, output: TensorSpec, dim: int, *_: Any, out: TensorSpec) -> Iterator[Term]:
-    """Rows of k: y·(g − Σ g·y)."""
-    rows, (k,) = split_sizes(output.shape or (1,), dim)
-    yield Term("softmax rows", rows, OpCount(multiplies=2 * k, adds=k) + sum_of(k))
-
-
-@rule("aten::_masked_softmax_backward", kind="softmax")
-def masked_softmax_backward(
-    grad: TensorSpec, output: TensorSpec, mask: TensorSpec, dim: int | None = None, *, out: TensorSpec
-) -> Iterator[Term]:
-    """As softmax; dense."""
-    return softmax_backward(grad, output, -1 if dim is None else dim, out=out)
-
-
-@rule("aten::_log_softmax_backward_data", kind="softmax")
-def log_softmax_backward(grad: TensorSpec, output: TensorSpec, dim: int, *_: Any, out: TensorSpec) -> Iterator[Term]:
-    """Rows of k: g − exp(y)·Σ g."""
-    rows, (k,) = split_sizes(output.shape or (1,), dim)
-    yield Term("log-softmax rows", rows, OpCount(multiplies=k, adds=k, transcendentals=k) + sum_of(k))

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from profiler.opcount import OpCount, Term, contraction, each
-from profiler.rules.contractions import bias_terms, factors_kind
+from profiler.rules.layouts.semi_structured import fused_activation
 from profiler.rules.registry import free, rule
-from profiler.rules.sparse_semi_structured import fused_activation
+from profiler.rules.terms import bias_terms, factors_kind
 from profiler.signatures import TensorSpec
 
 free("aten::_convert_weight_to_int4pack", "aten::_convert_weight_to_int4pack_for_cpu")

@@ -15,15 +15,9 @@ from math import prod
 
 from profiler.errors import UncountedError
 from profiler.opcount import OpCount, Term, each
-from profiler.rules.contractions import (
-    Scalar,
-    added_product_kind,
-    bias_terms,
-    factors_kind,
-    scale_terms,
-)
 from profiler.rules.costs import addition, mean_of, product
 from profiler.rules.registry import rule
+from profiler.rules.terms import Scalar, added_product_kind, bias_terms, factors_kind, scale_terms
 from profiler.signatures import TensorSpec
 
 Place = tuple[int, ...]

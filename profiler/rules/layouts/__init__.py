@@ -1,0 +1,1 @@
+"""What is stored otherwise than densely in floats: sparse, quantized and scaled tensors."""
