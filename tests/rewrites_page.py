@@ -10,8 +10,8 @@ import profiler
 from profiler.models.building import build_model
 from profiler.profiles import Profile
 from profiler.rewrites import linear_to_convolution, rewrite
-from profiler.rewrites.proofs import BATCH, ROUNDING_BOUNDS
-from profiler.rewrites.sliding import sliding_sizes, sliding_table
+from tests.rewrites.proofs import BATCH, ROUNDING_BOUNDS
+from tests.rewrites.sliding import sliding_sizes, sliding_table
 from tests.training_page import table
 
 PAGE = Path(__file__).parents[1] / "docs" / "rewrites.md"

@@ -3,7 +3,6 @@
 from profiler.rewrites.converting import linear_to_convolution
 from profiler.rewrites.equivalence import Equivalence, check_equivalence, check_windows
 from profiler.rewrites.folding import fold_batchnorm
-from profiler.rewrites.images import cifar10_images, generated_images
 from profiler.rewrites.imitation import imitate_training
 from profiler.rewrites.registry import REWRITES, Change, Left, Rewritten, apply_rewrites, register, rewrite
 from profiler.rewrites.reparameterizing import reparameterize
@@ -17,9 +16,7 @@ __all__ = [
     "apply_rewrites",
     "check_equivalence",
     "check_windows",
-    "cifar10_images",
     "fold_batchnorm",
-    "generated_images",
     "imitate_training",
     "linear_to_convolution",
     "register",

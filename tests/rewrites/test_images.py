@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from profiler.errors import ProfilerError
-from profiler.rewrites import cifar10_images, generated_images, imitate_training
-from profiler.rewrites.images import CIFAR10_FILES, DEVIATION, MEAN
+from profiler.rewrites import imitate_training
+from tests.rewrites.images import CIFAR10_FILES, DEVIATION, MEAN, cifar10_images, generated_images
 
 
 def test_generated_images() -> None:

@@ -8,8 +8,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from profiler.models.zoo import SmallNet
-from profiler.rewrites import check_equivalence, fold_batchnorm, generated_images
-from profiler.rewrites.proofs import BATCH, ROUNDING_BOUNDS, TOLERANCE, rounding_table, trained_small_net
+from profiler.rewrites import check_equivalence, fold_batchnorm
+from tests.rewrites.images import generated_images
+from tests.rewrites.proofs import BATCH, ROUNDING_BOUNDS, TOLERANCE, rounding_table, trained_small_net
 
 
 @pytest.mark.slow

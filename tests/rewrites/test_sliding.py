@@ -13,8 +13,8 @@ from profiler.errors import ProfilerError
 from profiler.models.zoo import Net1, Net2
 from profiler.profiles import Profile
 from profiler.rewrites import fold_batchnorm
-from profiler.rewrites.sliding import changed_layers, sliding_sizes, sliding_table, window_count
 from tests import sample_profiles
+from tests.rewrites.sliding import changed_layers, sliding_sizes, sliding_table, window_count
 
 
 def profiled(model: nn.Module, *shape: int) -> Profile:

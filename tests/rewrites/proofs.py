@@ -9,9 +9,9 @@ from torch import nn
 from profiler.models.zoo import SmallNet
 from profiler.rewrites.equivalence import check_equivalence, in_float64
 from profiler.rewrites.folding import fold_batchnorm
-from profiler.rewrites.images import generated_images
 from profiler.rewrites.imitation import imitate_training
 from profiler.schema import make_table
+from tests.rewrites.images import generated_images
 
 BATCH = 100
 TOLERANCE = 1e-8
