@@ -1,11 +1,11 @@
-"""Static FLOP and parameter profiler for PyTorch: what a network costs, where, and why that number is right.
+"""Static FLOP and parameter profiler for PyTorch: what a network costs, where, and why the number is right.
 
     import profiler
     profile = profiler.profile(model, torch.empty(1, 3, 224, 224, device="meta"))
     print(profile.total.macs, profile.parameters_total)
     profile.layers  # a pandas data frame
 
-The functions that need torch load it when they are first used; reading and comparing saved profiles does not.
+Functions that need torch import it when they are first used; reading and comparing saved profiles does not need it.
 """
 
 from __future__ import annotations

@@ -41,28 +41,26 @@ def profile(
     part: str | None = None,
     exclude: Sequence[str] | str = (),
 ) -> Profile:
-    """What one call of ``model`` on ``inputs`` costs, layer by layer.
+    """The profile of one call of ``model`` on ``inputs``: its cost, layer by layer.
 
     ``inputs`` is a tensor, a tuple or list of positional arguments, a mapping of keyword arguments, or both as
     ``(args, kwargs)``, a tuple of exactly a tuple or list and a dict with names as keys; anything else (a packed
-    sequence, an object of one's own) is the one argument.  It may be a function that is given ``model`` and returns
-    one of them, too.  Only shapes and dtypes matter, and the values of integers; tensors may be on meta.
-    ``input_size`` in their place is the size of a floating input, ``(1, 3, 224, 224)``, batch included, or a list of
-    sizes for several.
+    sequence, any other object) is the only argument.  It may also be a function that takes ``model`` and returns one of
+    these.  Only shapes and dtypes matter, and the values of integers; tensors may be on meta.  ``input_size``, in place
+    of ``inputs``, is the size of a floating-point input, ``(1, 3, 224, 224)``, batch included, or a list of sizes.
 
-    The network is not run on data: a copy of it is traced on the meta device, on copies of the inputs, and both come
-    back exactly as they were.  Only where what it does depends on its data (``.item()``, ``nonzero``) is a copy run
-    on the CPU, on copies of the inputs or on seeded random ones; the report says so.
+    The network is not run on data: a copy of it is traced on the meta device, on copies of the inputs; the originals
+    are not changed.  Only if its work depends on its data (``.item()``, ``nonzero``), a copy is run on the CPU, on
+    copies of the inputs or on seeded random ones; the report says so.
 
     ``mode="inference"`` counts a forward pass in eval mode; ``"training"`` a forward pass in train mode and the
     backward pass that autograd runs, and a step of ``optimizer`` (``"sgd"``, ``"momentum"``, ``"adam"``,
-    ``"adamw"``) where one is named.  ``method`` is what is called in place of the forward, a dotted path from the
-    module (``"encode"``).  ``part`` profiles that module alone (``"backbone.layer3"``), on what the whole network calls
-    it with first.  ``exclude`` leaves out modules by name (``"aux*"``) or type: see :meth:`Profile.excluding`.
+    ``"adamw"``) if one is named.  ``method`` is called in place of the forward; it is a dotted path from the module
+    (``"encode"``).  ``part`` profiles that module alone (``"backbone.layer3"``), on the inputs of its first call in the
+    whole network.  ``exclude`` leaves out modules by name (``"aux*"``) or type: see :meth:`Profile.excluding`.
 
-    With ``strict`` an operation without a rule raises
-    :class:`~profiler.errors.UncountedError`.  Raises :class:`~profiler.errors.TraceError` where the network
-    refuses its inputs; the message names the module and the shapes.
+    With ``strict`` an operation without a rule raises :class:`~profiler.errors.UncountedError`.  Raises
+    :class:`~profiler.errors.TraceError` if the network refuses its inputs; the message names the module and the shapes.
     """
     _check_network(model)
     if mode not in ("inference", "training"):
@@ -92,14 +90,14 @@ def _check_network(model: Any) -> None:
 
 
 def _to_be_called(builder: Any) -> str:
-    """What to do with a class or function that was given in the place of the network that it builds."""
+    """The next step if a class or function was given in place of the network that it builds."""
     return f"; call it first: {builder.__name__}(…)" if isinstance(builder, type | FunctionType) else ""
 
 
 def profile_config(config: Config, *, strict: bool = False, crosscheck: bool = True) -> Profile:
-    """What the network of ``config`` costs; with ``crosscheck``, what the counters that it names report as well.
+    """The profile of the network of ``config``; with ``crosscheck``, also the reports of the counters that it names.
 
-    Raises as :func:`profile` does, and :class:`~profiler.errors.TargetError` where the network cannot be built.
+    Raises the errors of :func:`profile`, and :class:`~profiler.errors.TargetError` if the network cannot be built.
     """
     subject = configured(config)
     result = _profile_configured(config, subject, strict)
@@ -114,15 +112,17 @@ def crosscheck(
     against: Sequence[str] | str | None = None,
     profile: Profile | None = None,
 ) -> Profile:
-    """The profile of a network with what the counters named in ``against`` report of it.
+    """The profile of a network with the reports of the counters named in ``against``.
 
     ``model`` is a network, with its ``inputs`` or ``input_size`` as for :func:`profile`, or a config.  ``against`` is
-    by default the config's ``crosscheck``, or fvcore.  The comparison is the profile's ``crosscheck`` table, one row a
-    layer and counter: our MACs, the counter's figure, the difference, and the reason; ``profiler.unexplained(table)``
-    gives the rows that have none.  A counter that fails or is skipped says so in the profile's ``counters``.
+    by default the config's ``crosscheck``, or fvcore.  The comparison is the profile's ``crosscheck`` table, with one
+    row for each layer and counter: our MACs, the counter's figure, the difference, and the reason;
+    ``profiler.unexplained(table)`` returns the rows without a reason.  If a counter fails or is skipped, the profile's
+    ``counters`` say so.
 
-    ``profile`` is one that was made of this network and these inputs, to which the counters are added: they call its
-    ``method`` and run its ``part``.  Raises :class:`~profiler.errors.ProfilerError` for a counter that is not known.
+    ``profile`` is an existing profile of this network and these inputs, to which the reports are added: the counters
+    call its ``method`` and run its ``part``.  Raises :class:`~profiler.errors.ProfilerError` for a counter that is not
+    known.
     """
     names = (against,) if isinstance(against, str) else against
     if isinstance(model, Config):
@@ -168,7 +168,7 @@ def _checked(result: Profile, strict: bool) -> Profile:
 @room_for_deep_networks()
 @unaffected_by_caller()
 def _trace(subject: Subject, mode: Mode, optimizer: str | None) -> Trace:
-    """The trace on meta; where the network, or what one of its operations costs, needs data, that of a real run."""
+    """The trace on meta, or of a real run if the network, or the cost of one of its operations, depends on data."""
     model, inputs = subject.static()
     size = real_size(model)
     too_large = f"a real run would take {bytes_text(size)}, above the limit of {bytes_text(BYTES_LIMIT)}"
@@ -188,7 +188,7 @@ def _trace(subject: Subject, mode: Mode, optimizer: str | None) -> Trace:
 
 
 def check_complete(result: Profile) -> None:
-    """Raise :class:`UncountedError` where an operation without a rule ran."""
+    """Raise :class:`UncountedError` if the profile is partial."""
     if result.complete:
         return
     table = result.uncounted
@@ -203,7 +203,7 @@ def check_complete(result: Profile) -> None:
 
 
 def _environment() -> Mapping[str, str]:
-    # Without the local part: the build of torch ("+cpu") makes no difference to a count.
+    # Without the local part of the version: the build of torch ("+cpu") does not affect counts.
     return {"profiler": _version("static-flop-profiler"), "torch": torch.__version__.partition("+")[0]}
 
 

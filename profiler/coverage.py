@@ -13,8 +13,8 @@ from profiler.tracing.private import operators
 class Coverage:
     """What is known of one operator.
 
-    ``"ruled"`` has a rule, ``"free"`` is known to be free, ``"composite"`` has neither and is made of other operators,
-    which are counted in its place; ``"uncounted"`` is none of these.
+    A ``"ruled"`` operator has a rule, and a ``"free"`` one is known to be free.  A ``"composite"`` one has neither and
+    is made of other operators, which are counted in its place.  All others are ``"uncounted"``.
     """
 
     op: str
@@ -23,14 +23,14 @@ class Coverage:
 
 
 def coverage(namespace: str = "aten") -> list[Coverage]:
-    """Every operator of a namespace, in alphabetical order; in-place variants go with their base operator."""
+    """Every operator of a namespace, in alphabetical order; in-place variants of listed ones are left out."""
     known = operators(namespace)
     names = sorted(name for name in known if not (name.endswith("_") and name[:-1] in known))
     return [_coverage(name, known[name]) for name in names]
 
 
 def _coverage(op: str, composite: bool) -> Coverage:
-    entry = REGISTRY.find(op) or REGISTRY.find(op.replace("aten::", "sparse::"))  # some are for sparse operands only
+    entry = REGISTRY.find(op) or REGISTRY.find(op.replace("aten::", "sparse::"))  # or a rule for sparse operands
     if entry is None:
         return Coverage(op, "composite" if composite else "uncounted", "")
     if entry.cost is None:

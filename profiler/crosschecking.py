@@ -1,4 +1,4 @@
-"""A profile and the network that it was made of → the same profile with what other counters report of the network."""
+"""A profile and its network → the same profile with the reports of other counters on the network."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from profiler.tracing.depth import room_for_deep_networks
 from profiler.tracing.state import kept_state
 
 MACS_LIMIT = 500 * 10**9
-"""Above this many MACs no counter is run that would run the network for real."""
+"""Above this many MACs, counters that run the network on real tensors are skipped."""
 
 LONG_RUN = 20 * 10**9
-"""Above this many MACs a counter runs in a process of its own, so that it can be given up."""
+"""Above this many MACs, a counter runs in a separate process, so that it can be stopped."""
 
 
-@no_exit("the network, when it was made for a counter,")
+@no_exit("the network, when it was built for a counter,")
 @room_for_deep_networks()
 def add_counters(profile: Profile, counters: Sequence[str], subject: Subject) -> Profile:
-    """``profile`` with what the counters of these names report of ``subject``, in place of what they reported before.
+    """``profile`` with the reports of these counters on ``subject``, which replace their earlier reports.
 
-    Raises :class:`~profiler.errors.ProfilerError` for a counter that is not known; one that is not run, or that
-    fails, has a record that says so.
+    Raises :class:`~profiler.errors.ProfilerError` for a counter that is not known; a counter that is skipped or
+    fails has a record that says so.
     """
     names = tuple(dict.fromkeys(counters))
     for name in names:
@@ -57,7 +57,7 @@ def _record(name: str, profile: Profile, subject: Subject) -> CounterRecord:
 
 
 def _source(subject: Subject) -> Source:
-    """How another process gets the network: from the config if there is one, else as it is."""
+    """How another process gets the network: from the config if there is one, else as a pickle."""
     if subject.config is None:
         model, inputs = subject.real(False)
         return FromObject(model.eval(), inputs)
@@ -66,7 +66,7 @@ def _source(subject: Subject) -> Source:
 
 
 def _reason_to_skip(profile: Profile, *, for_real: bool) -> str:
-    """Why the network is not run once more, or not ``for_real``, if it should not be."""
+    """Why the network should not be run again, or not ``for_real``; None if it may."""
     size = sum(record.bytes for record in profile.trace.whole.parameters)
     macs = total_count(profile.trace.whole).macs
     if profile.trace.real_run:

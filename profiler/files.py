@@ -1,4 +1,4 @@
-"""Reading files within bounds, and writing them whole: to a temporary name beside the place, then moved there."""
+"""Reading files of limited size, and writing files atomically: to a temporary name in the same folder, then moved."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from profiler.errors import OutputError
 from profiler.printable import INVISIBLE
 
 NAME_EXPECTED = (
-    "a name that can be a folder's: not empty, at most 255 bytes, without / \\ : * ? \" < > | and control characters, "
-    "no dot or space at its end, no device of Windows"
+    'a name for a folder: not empty, at most 255 bytes, without / \\ : * ? " < > | and control characters, '
+    "no dot or space at its end, not a device name of Windows"
 )
 """What :func:`is_folder_name` accepts, for messages."""
 
@@ -28,16 +28,16 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9]) *(\..*)?", re.IGNORE
 _NAME_BYTES = 255
 
 _TEMPORARY = re.compile(r"\..*\.([0-9]{1,10})\.[A-Za-z0-9_]+\.tmp", re.DOTALL)
-"""The name of a temporary file: that of the file in the making, the process that writes it, a random part."""
+"""The name of a temporary file: that of the final file, the process that writes it, a random part."""
 
 _LONGEST_BEGINNING = 40
-"""So many characters of a file's name are in that of its temporary file, which has to be a name as well."""
+"""How many characters of a file's name are in the name of its temporary file, which has a maximum length too."""
 
 
 def is_folder_name(name: str) -> bool:
-    """Whether a folder can have this name on any system, and leads nowhere else: no separators, no ``..``.
+    """Whether a folder can have this name on any system; it contains no separators and is not ``..``.
 
-    Characters that control a terminal or the direction of writing, and halves of surrogate pairs, are in no name.
+    Characters that control a terminal or the direction of writing, and unpaired surrogates, are not allowed.
     """
     return (
         bool(name.strip())
@@ -49,7 +49,7 @@ def is_folder_name(name: str) -> bool:
 
 
 def folder_name(text: str) -> str:
-    """``text`` as the name of a folder: what a name cannot hold becomes ``_``."""
+    """``text`` as the name of a folder: characters that are not allowed become ``_``."""
     name = _NOT_IN_NAMES.sub("_", text).rstrip(". ")
     if _DEVICES.fullmatch(name):
         name = f"_{name}"
@@ -59,9 +59,9 @@ def folder_name(text: str) -> str:
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
-    """What is in the file ``path``, of at most ``limit`` bytes; a pipe that nobody writes to reads as empty.
+    """The content of the file ``path``, of at most ``limit`` bytes; a pipe without a writer is empty.
 
-    Raises OSError, also where there is more.
+    Raises OSError, also if the file is larger.
     """
     unblocked = getattr(os, "O_NONBLOCK", 0)  # opening a pipe without a writer would wait for one
     handle = os.open(path, os.O_RDONLY | unblocked | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
@@ -78,14 +78,14 @@ def read_bytes(path: Path, limit: int) -> bytes:
 
 
 def same_folder(name: str) -> str:
-    """A text that is equal for names which are one folder on some system: letters' case, ways to write an accent."""
+    """A key that is equal for names of the same folder on some systems, which ignore case or normalize accents."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def write_files(folder: Path, files: Mapping[str, str], *, stale: Iterable[str] = ()) -> None:
     """Write every text to its path inside ``folder``, and remove those of ``stale``.
 
-    Nothing is written outside of ``folder``: a path that a link, or ``..``, leads out of it is refused before the
+    Nothing is written outside of ``folder``: a path that leads out of it by a link or ``..`` is refused before the
     first file is written.  Raises :class:`OutputError`.
     """
     stale = tuple(stale)
@@ -111,11 +111,11 @@ def _check_inside(folder: Path, path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` (UTF-8), making its folders; a crash leaves the old file or none, never half of one.
+    """Write ``text`` to ``path`` (UTF-8) and create its folders; a crash never leaves a part of it.
 
-    Half of a surrogate pair, which UTF-8 does not have, is written as JSON's escape for it.
+    An unpaired surrogate, which UTF-8 cannot encode, is written as its JSON escape.
 
-    Raises :class:`OutputError` where the place cannot be written.
+    Raises :class:`OutputError` if the file cannot be written.
     """
     temporary: str | None = None
     try:
@@ -135,18 +135,18 @@ def write_text(path: Path, text: str) -> None:
 
 
 def is_leftover(path: Path) -> bool:
-    """Whether this is the temporary file of a process that was killed while it wrote."""
+    """Whether this is a temporary file of a process that was killed while writing."""
     found = _TEMPORARY.fullmatch(path.name)
     return found is not None and not _is_alive(int(found[1]))
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files that killed processes have left below ``folder``; one that cannot be removed stays."""
+    """Remove the temporary files of killed processes in ``folder``; files that cannot be removed stay."""
     _remove_those_left(folder.rglob(".*.tmp"))
 
 
 def _remove_leftovers_of(path: Path) -> None:
-    """The same for those of one file alone."""
+    """The same for the temporary files of one file."""
     _remove_those_left(path.parent.glob(f".{glob.escape(path.name[:_LONGEST_BEGINNING])}.*.tmp"))
 
 
@@ -161,8 +161,8 @@ def _remove_those_left(paths: Iterable[Path]) -> None:
 def temporary_folder(purpose: str, longest: float) -> Iterator[Path]:
     """An empty folder that is removed at the end.
 
-    Those for the same purpose that killed processes of this user have left are removed first: they are older than
-    ``longest``, the most seconds for which one is needed.
+    Folders for the same purpose of killed processes of this user are removed first: those older than ``longest``, the
+    maximum number of seconds for which such a folder is needed.
     """
     for path in Path(tempfile.gettempdir()).glob(f"profiler-{purpose}-*"):
         with contextlib.suppress(OSError):
@@ -174,7 +174,7 @@ def temporary_folder(purpose: str, longest: float) -> Iterator[Path]:
 
 
 def _is_alive(process: int) -> bool:
-    """Whether the process is there; where that cannot be asked, it is taken to be."""
+    """Whether the process exists; true if that cannot be found out."""
     if os.name != "posix":
         return True
     try:

@@ -1,7 +1,7 @@
-"""Text that others chose (names, messages) → text that a terminal, an XML file and an ASCII stream can show.
+"""Untrusted text (names, messages) → text that is safe for a terminal, an XML file and an ASCII stream.
 
-Names of modules, targets and messages may hold characters that move a terminal's cursor, turn the direction of
-writing around, or are forbidden in XML.  They are shown as escapes, ``\\x1b``, so that a reader sees what is there.
+Names of modules, targets and messages may contain characters that move a terminal's cursor, reverse the direction of
+writing, or are forbidden in XML.  They are shown as escapes (``\\x1b``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ DIRECTIONS = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 """The characters that change the direction in which text is written."""
 
 INVISIBLE = re.compile(f"[\x00-\x1f\x7f-\x9f{DIRECTIONS}\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
-"""Control characters (C0, C1), directions, separators of lines, halves of surrogate pairs, and what XML forbids."""
+"""Control characters (C0, C1), directions, line separators, unpaired surrogates, and what XML forbids."""
 
 ASCII = {
     "×": "x",
@@ -36,13 +36,13 @@ ASCII = {
     "⌋": ")",
     "−": "-",
 }
-"""How the signs that the profiler itself writes are spelled where only ASCII can be shown."""
+"""How the signs that the profiler writes are spelled in ASCII."""
 
 
 def visible(text: str, keep: str = "") -> str:
-    """``text`` with an escape (``\\x1b``, ``\\u202e``) for each character that is not to reach a terminal.
+    """``text`` with an escape (``\\x1b``, ``\\u202e``) for each character that is unsafe on a terminal.
 
-    Those in ``keep``, such as a line feed, stay.
+    The characters in ``keep``, such as a line feed, stay.
     """
     return INVISIBLE.sub(lambda match: match[0] if match[0] in keep else _escape(match[0]), text)
 
@@ -55,12 +55,12 @@ def in_ascii(text: str) -> str:
 
 
 def json_in_ascii(text: str) -> str:
-    """The JSON document ``text`` in ASCII, every other character as the escape that JSON has for it."""
+    """The JSON document ``text`` in ASCII, with JSON escapes for all other characters."""
     return re.sub(r"[^\x00-\x7e]", lambda match: _json_escape(match[0]), text)
 
 
 def one_line(text: str) -> str:
-    """``text`` on one line, its blanks single, for a message."""
+    """``text`` on one line, with single spaces, for a message."""
     return visible(" ".join(text.split()))
 
 

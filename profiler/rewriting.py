@@ -1,4 +1,4 @@
-"""A config with rewrites → the network's profiles before and after, what was changed, and whether it is equivalent."""
+"""A config with rewrites → profiles before and after, what changed, and whether the networks are equivalent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from profiler.subjects import configured
 
 @dataclass(frozen=True, slots=True)
 class Rewriting:
-    """What a config's rewrites do to its network."""
+    """The effect of a config's rewrites on its network."""
 
     before: Profile
     after: Profile
@@ -23,7 +23,7 @@ class Rewriting:
     equivalence: Equivalence
 
     def findings(self) -> tuple[str, ...]:
-        """What each rewrite did, and whether the network is still the same function."""
+        """What each rewrite changed, and whether the network still computes the same function."""
         done = [f"{step.rewrite}: {_plural(len(step.changes), 'module')} changed." for step in self.steps]
         return (*done, self.verdict())
 
@@ -35,7 +35,7 @@ class Rewriting:
         return (*self.findings()[:-1], f"The {measure} difference in {found.dtype} is {word} {found.tolerance:.3g}.")
 
     def verdict(self) -> str:
-        """Whether the two networks agree, by how much they differ, and what was allowed."""
+        """Whether the two networks agree, how much they differ, and how much is allowed."""
         found = self.equivalence
         measure = found.measure.replace("_", " ")
         word = "Equivalent" if found.passed else "Not equivalent"
@@ -46,7 +46,7 @@ class Rewriting:
         )
 
     def reasons_left(self) -> tuple[str, ...]:
-        """Why modules were left as they were, those with one reason together."""
+        """Why modules were not changed, grouped by reason."""
         reasons: dict[str, list[str]] = {}
         for step in self.steps:
             for left in step.left:
@@ -62,10 +62,10 @@ def _plural(number: int, noun: str) -> str:
 
 
 def rewrite_config(config: Config) -> Rewriting:
-    """Profile the network of ``config`` before and after its rewrites, and hold the two to each other on real tensors.
+    """Profile the network of ``config`` before and after its rewrites, and compare both on real tensors.
 
     The real network has seeded random weights, and batch norms like a trained network's.  Raises
-    :class:`~profiler.errors.ConfigError` where the config has no rewrites, and as ``profile_config`` does.
+    :class:`~profiler.errors.ConfigError` if the config has no rewrites, and the errors of ``profile_config``.
     """
     if not config.rewrites:
         raise ConfigError(f"{config.path or config.name}: rewrites: missing, expected a list such as [fold_batchnorm]")

@@ -1,7 +1,7 @@
-"""What a command prints and what a network prints, kept apart; and what ends a command from outside.
+"""Separate the output of a command from what networks print; and handle signals that end a command.
 
-Standard output holds the command's own document and nothing else.  While a command runs, what anything else writes
-there, through Python or straight to the file descriptor, goes to standard error.
+Standard output holds the command's document and nothing else.  While a command runs, all other output to it, through
+Python or directly to the file descriptor, goes to standard error.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ STANDARD_OUTPUT = 1
 STANDARD_ERROR = 2
 
 DEFAULT_WIDTH = 100
-"""The columns of output that is no terminal."""
+"""The number of columns of output that is not a terminal."""
 
 HEIGHT = 25
-"""The lines of a terminal as far as anything depends on them; given, so that its size is not asked for twice."""
+"""The number of lines of a terminal, which does not matter; it is given to avoid a second query of the size."""
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asked the process to end; ``number`` is the signal's.  Nothing that a network raises is one."""
+    """A signal to end the process; ``number`` is the number of the signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -38,15 +38,15 @@ class Stopped(KeyboardInterrupt):
 
 
 class ReaderGone(BaseException):
-    """Who read the document has closed the pipe: there is nobody left to write for, which is no error."""
+    """The reader of the document has closed the pipe; this is not an error."""
 
 
 @contextlib.contextmanager
 def document_apart() -> Iterator[TextIO]:
-    """Yields the stream of standard output for the document; everything else that is printed goes to standard error.
+    """Yield a stream to standard output for the document; everything else that is printed goes to standard error.
 
-    Where ``sys.stdout`` is not the process's own standard output (in a notebook, under a test) only what Python
-    prints is redirected.
+    If ``sys.stdout`` is not the standard output of the process (in a notebook, in a test), only what Python prints is
+    redirected.
     """
     stream = sys.stdout
     if stream is None:  # closed by the caller: >&-
@@ -66,7 +66,7 @@ def document_apart() -> Iterator[TextIO]:
 
 
 def send_the_rest_to_stderr() -> None:
-    """From here on nothing reaches standard output any more: what runs when the interpreter ends may print."""
+    """Redirect standard output to standard error for good: code that runs at the end of the interpreter may print."""
     if sys.stdout is None:  # closed by the caller
         return
     with contextlib.suppress(OSError, ValueError):
@@ -76,13 +76,13 @@ def send_the_rest_to_stderr() -> None:
 
 
 def _redirect_descriptor(stream: TextIO) -> TextIO | None:
-    """A stream on a copy of standard output's descriptor, which itself leads to standard error from now on."""
+    """A stream on a copy of standard output's descriptor; the descriptor itself then leads to standard error."""
     try:
         if stream.fileno() != STANDARD_OUTPUT:
             return None
         _flush_c_streams()
         kept = os.dup(STANDARD_OUTPUT)
-    except (OSError, ValueError):  # no descriptor at all
+    except (OSError, ValueError):  # no descriptor
         return None
     try:
         os.dup2(STANDARD_ERROR, STANDARD_OUTPUT)
@@ -92,13 +92,13 @@ def _redirect_descriptor(stream: TextIO) -> TextIO | None:
 
 
 def _flush_c_streams() -> None:
-    """What C code has printed and the C library holds back would else come out at the end, in the document."""
+    """Flush the buffers of the C library, so that output of C code does not appear later in the document."""
     with contextlib.suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).fflush(None)
 
 
 def _forget_unwritten(stream: TextIO) -> None:
-    """Let a stream whose reader is gone be closed without another complaint."""
+    """Close a stream without an error message, although its reader has closed the pipe."""
     try:
         stream.flush()
     except OSError:
@@ -107,11 +107,11 @@ def _forget_unwritten(stream: TextIO) -> None:
 
 
 def write_document(stream: TextIO, text: str, *, is_json: bool = False) -> None:
-    """Write ``text`` to the document and flush it, so that a failure is known here.
+    """Write ``text`` to the document and flush it, so that failures are raised here.
 
-    Where the stream can hold ASCII only, signs are spelled out; a terminal gets no character that acts on it, but
-    for the colors of a report that was rendered for it.  Raises :class:`OutputError` where it cannot be written,
-    BrokenPipeError where the reader has gone.
+    If the stream can only encode ASCII, signs are spelled out.  Control characters are escaped on a terminal, except
+    for the colors of a report that was rendered for it.  Raises :class:`OutputError` if it cannot be written,
+    BrokenPipeError if the reader has closed the pipe.
     """
     if not _holds_unicode(stream):
         text = json_in_ascii(text) if is_json else in_ascii(text)
@@ -125,12 +125,12 @@ def write_document(stream: TextIO, text: str, *, is_json: bool = False) -> None:
 
 
 def machine_text(stream: TextIO, text: str) -> str:
-    """A file's text for ``stream``: as it is, but without characters that act on a terminal where it is one."""
+    """The content of a file for ``stream``: unchanged, but without control characters on a terminal."""
     return visible(text, keep="\n") if stream.isatty() else text
 
 
 def complain(message: str) -> None:
-    """Print a line or more on standard error, in characters that it can hold and that act on no terminal."""
+    """Print one or more lines to standard error, with escapes for control characters and what it cannot encode."""
     stream = sys.stderr
     if stream is None:
         return
@@ -145,7 +145,7 @@ def _holds_unicode(stream: TextIO) -> bool:
 
 
 def screen_width(stream: TextIO, otherwise: int = DEFAULT_WIDTH) -> int:
-    """``COLUMNS`` where it is a positive number, else the terminal's columns, else 100 or what is given."""
+    """``COLUMNS`` if it is a positive number, else the columns of the terminal, else ``otherwise``."""
     told = os.environ.get("COLUMNS", "")
     if told.isascii() and told.isdigit() and int(told[:9]):
         return int(told[:9])
@@ -157,13 +157,13 @@ def screen_width(stream: TextIO, otherwise: int = DEFAULT_WIDTH) -> int:
 
 @contextlib.contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP raise :class:`Stopped` inside, so that temporary files are removed on the way out.
+    """Within it, SIGINT, SIGTERM and SIGHUP raise :class:`Stopped`, so that temporary files are removed.
 
-    A signal that the caller has told us to ignore (``nohup``) stays ignored.
+    A signal that the calling process ignores (``nohup``) stays ignored.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)  # a second one does not stop the clearing up
+        signal.signal(number, signal.SIG_IGN)  # a second signal does not interrupt the cleanup
         raise Stopped(number)
 
     before = {}

@@ -1,4 +1,4 @@
-"""What is profiled: a network with its inputs, to be traced on meta and made real where need be."""
+"""What is profiled: a network with its inputs, on meta or, if necessary, with real tensors."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ from profiler.tracing.recorded_calls import RecordedCalls, record_calls
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A network to profile with its inputs: to be traced on meta, and made with real tensors where need be.
+    """A network to profile with its inputs: functions that make both, on meta or with real tensors.
 
-    ``real`` is told whether the values of the weights matter.  ``config`` is what it was made from, if it was.
+    ``real`` takes whether the values of the weights matter.  ``config`` is the config that it was made from, if any.
     """
 
     static: Callable[[], tuple[nn.Module, Inputs]]
     real: Callable[[bool], tuple[nn.Module, Inputs]]
     config: Config | None = None
     part_calls: Callable[[], int] = lambda: 0
-    """How often the whole network calls the part that is profiled; 0 where that is the whole network."""
+    """How often the whole network calls the profiled part; 0 if the whole network is profiled."""
 
 
 def given(model: nn.Module, inputs: Any, method: str = "forward") -> Subject:
-    """A network that the caller holds, with its inputs or with a function that makes them."""
+    """A network object, with its inputs or with a function that makes them."""
     if is_constructor(inputs):
         inputs = construct_inputs(inputs, model)
     model = calling(without_compiler(model), method)
@@ -58,7 +58,7 @@ def given(model: nn.Module, inputs: Any, method: str = "forward") -> Subject:
 
 
 def configured(config: Config) -> Subject:
-    """The network that a config names, with its rewrites done."""
+    """The network that a config names, with its rewrites applied."""
     model = config.model
     specs = config.inputs if config.inputs is not None else default_inputs(model.target, model.kwargs, config.base)
     if config.cache is not None and config.inputs is None:
@@ -97,7 +97,7 @@ def configured(config: Config) -> Subject:
 
 @contextmanager
 def next_step_told(config: Config) -> Iterator[None]:
-    """A network that cannot run is reported with what the source of its target advises."""
+    """Within it, the error about a network that cannot run has the advice of the target's source."""
     try:
         yield
     except TraceError as error:
@@ -105,9 +105,9 @@ def next_step_told(config: Config) -> Iterator[None]:
 
 
 def part_of(whole: Subject, part: str, mode: Mode) -> Subject:
-    """A module of a network, with what the network calls it with first.
+    """A module of a network, with the inputs of its first call.
 
-    Its inputs are recorded from a run of the whole network: on meta, or for real where it cannot run there.
+    The inputs are recorded in a run of the whole network: on meta, or on real tensors if it cannot run there.
     """
 
     @functools.cache
@@ -145,12 +145,12 @@ def _recorded_for_real(
 
 
 def packed(config: Config) -> str:
-    """A config as text for another process: a pickle, since JSON would turn the keys of kwargs into strings."""
+    """A config as text for another process: a pickle, because JSON would convert the keys of kwargs to strings."""
     return base64.b85encode(pickle.dumps(config)).decode("ascii")
 
 
 def real_network(text: str, base: str) -> tuple[nn.Module, Inputs]:
-    """The network and the inputs that a :func:`packed` config names, for another process; and its folder."""
+    """The network and the inputs that a :func:`packed` config names, in another process; ``base`` is its folder."""
     known: Config = pickle.loads(base64.b85decode(text))
     known._path = Path(base) / "config.yaml"
     return configured(known).real(False)

@@ -11,9 +11,9 @@ from profiler.tracing import Inputs, record, record_for_real
 
 
 def trace(model: nn.Module, inputs: Inputs, mode: Mode = "inference", optimizer: str | None = None) -> Trace:
-    """What one call of ``model`` on ``inputs`` costs, by a run of a copy on the meta device.
+    """The trace of one call of ``model`` on ``inputs``, from a run of a copy on the meta device.
 
-    See :func:`profiler.tracing.record`, also for what it raises.
+    See :func:`profiler.tracing.record`, also for its errors.
     """
     rules = REGISTRY.seen_from_here()
     return price(record(model, inputs, mode, optimizer, operators=rules), rules)
@@ -22,6 +22,6 @@ def trace(model: nn.Module, inputs: Inputs, mode: Mode = "inference", optimizer:
 def trace_for_real(
     model: nn.Module, inputs: Inputs, mode: Mode = "inference", optimizer: str | None = None, *, reason: str
 ) -> Trace:
-    """The same by a run of a copy with its real tensors; see :func:`profiler.tracing.record_for_real`."""
+    """The same from a run of a copy on real tensors; see :func:`profiler.tracing.record_for_real`."""
     rules = REGISTRY.seen_from_here()
     return price(record_for_real(model, inputs, mode, optimizer, operators=rules, reason=reason), rules)

@@ -210,9 +210,9 @@ BAD_CONTENT = [
     ("model: {target: 'a:b', kwargs: {1: 2}}\ninputs: []", "model.kwargs.1: found 1, expected a string as key"),
     (GOOD + "name:", "name: found nothing, expected a string"),
     (GOOD + "name: 3", "name: found 3, expected a string"),
-    (GOOD + "name: a/b", "name: found 'a/b', expected a name that can be a folder's"),
-    (GOOD + "name: '..'", "name: found '..', expected a name that can be a folder's"),
-    (GOOD + "name: ' '", "name: found ' ', expected a name that can be a folder's"),
+    (GOOD + "name: a/b", "name: found 'a/b', expected a name for a folder"),
+    (GOOD + "name: '..'", "name: found '..', expected a name for a folder"),
+    (GOOD + "name: ' '", "name: found ' ', expected a name for a folder"),
     (GOOD + "mode: trainig", "mode: found 'trainig', expected 'inference' or 'training', did you mean 'training'?"),
     (GOOD + "mode: no", "mode: found false, expected 'inference' or 'training'"),
     (GOOD + "dtype: flot16", "dtype: found 'flot16', expected a floating dtype (float16, bfloat16, "),
@@ -320,8 +320,8 @@ BAD_CONTENT = [
     (GOOD + "<tensor>: 1", "<tensor>: unknown key"),
     (GOOD + '"a\\e[2J": 1', "a\\x1b[2J: unknown key"),
     (GOOD + f"{'x' * 100}: 1", f"{'x' * 100}: unknown key"),
-    (GOOD + "name: ../../evil", "name: found '../../evil', expected a name that can be a folder's"),
-    (GOOD + 'name: "a\\0b"', "name: found 'a\\x00b', expected a name that can be a folder's"),
+    (GOOD + "name: ../../evil", "name: found '../../evil', expected a name for a folder"),
+    (GOOD + 'name: "a\\0b"', "name: found 'a\\x00b', expected a name for a folder"),
     (one_input("shape: [1], dtype: int8, low: 1, values: [1]"), "inputs.0: found values with low or high, expected"),
 ]
 

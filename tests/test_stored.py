@@ -159,7 +159,7 @@ def test_a_profile_of_version_1_is_loaded(tmp_path: Path) -> None:
     assert load_profile(tmp_path / "p.json").macs_on_padding == profile.macs_on_padding
 
 
-NAME = "expected a name that can be a folder's"
+NAME = "expected a name for a folder"
 NOT_STRINGS: tuple[Any, ...] = (None, 5, ["a"], {}, True)
 COUNT = "expected an integer of at least 0"
 RICH = f"signatures.{len(DATA['signatures']) - 2}"

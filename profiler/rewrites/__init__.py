@@ -1,4 +1,4 @@
-"""Rewrites: a network → an equivalent network that costs something else, and the check that it is equivalent."""
+"""Rewrites: a network → an equivalent network with another cost, and a check that it is equivalent."""
 
 from profiler.rewrites.converting import linear_to_convolution
 from profiler.rewrites.equivalence import Equivalence, check_equivalence, check_windows

@@ -1,7 +1,7 @@
 """Linear → convolution: the classifier after a flatten becomes convolutions, so that the network slides over an image.
 
 A linear layer on a flattened (C, h, w) map is a convolution with an h×w kernel at one place; every linear layer after
-it is a 1×1 convolution.  The network then gives a map of scores, 1×1 at the size it was made for.  Source: P. Sermanet
+it is a 1×1 convolution.  The network then returns a map of scores, 1×1 at its original input size.  Source: P. Sermanet
 et al., "OverFeat", 2013, arXiv:1312.6229, section 3.5.
 """
 
@@ -27,7 +27,7 @@ from profiler.tracing.objects import tensors_in
 
 NAME = "linear_to_convolution"
 BATCH = 2
-"""Of the shapes that are propagated: more than one, so that it is not taken for a size that may be left out."""
+"""The batch size for shape propagation: more than one, so that it is not confused with a dimension of size 1."""
 
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 BATCH_NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
@@ -38,13 +38,13 @@ Sizes = tuple[int, ...]
 
 
 def linear_to_convolution(model: nn.Module, input_size: Sequence[int]) -> nn.Module:
-    """A network without flattening that gives at each window of an image what ``model`` gives for the window alone.
+    """A network without flattening that computes, for each window of an image, what ``model`` computes for the window.
 
-    ``input_size`` is the size of one input of ``model``, (C, H, W).  The result maps (N, C, H, W) to (N, K, 1, 1)
-    where ``model`` gives (N, K), and a larger image to a larger map.  At ``input_size`` the two are equal.  On larger
-    images each place of the map is equal to ``model`` on its window, except where a layer sees beyond the window (a
-    padded convolution sees neighbors instead of zeros): ``left`` in the report of :func:`profiler.rewrites.rewrite`
-    names these.  ``model`` is left as it was.  Raises ProfilerError where the network has no such classifier, cannot
+    ``input_size`` is the size of one input of ``model``, (C, H, W).  The result maps (N, C, H, W) to (N, K, 1, 1) if
+    ``model`` returns (N, K), and a larger image to a larger map.  At ``input_size`` the two are equal.  On larger
+    images each place of the map is equal to ``model`` on its window, except if a layer reads beyond the window (a
+    padded convolution reads neighbors instead of zeros): ``left`` in the report of :func:`profiler.rewrites.rewrite`
+    names these layers.  ``model`` is not changed.  Raises ProfilerError if the network has no such classifier, cannot
     be followed, or would not stay exact.
     """
     return rewrite(model, NAME, input_size=input_size).model
@@ -54,25 +54,25 @@ def linear_to_convolution(model: nn.Module, input_size: Sequence[int]) -> nn.Mod
 def converted(model: nn.Module, inputs: Inputs | None = None, *, input_size: Sequence[int] | None = None) -> Rewritten:
     """The network with its classifier as convolutions, and the report; see :func:`linear_to_convolution`.
 
-    Without ``input_size`` it is that of ``inputs``.
+    By default ``input_size`` is the size of ``inputs``.
     """
     size = _one_input(inputs, input_size)
-    twin = copied(model, NAME)
-    _check_hooks(twin)
-    following = follow(twin)
+    copy = copied(model, NAME)
+    _check_hooks(copy)
+    following = follow(copy)
     if "" in following.unfollowed:
         raise ProfilerError(f"{NAME}: {type(model).__name__} cannot be followed: {following.unfollowed['']}")
     (followed,) = following.graphs
-    types = {name or ROOT: described(module) for name, module in twin.named_modules()}
-    conversion = _Conversion(twin, followed.graph, _shapes(twin, followed.graph, size))
+    types = {name or ROOT: described(module) for name, module in copy.named_modules()}
+    conversion = _Conversion(copy, followed.graph, _shapes(copy, followed.graph, size))
     left = conversion.convert()
     graph = followed.graph
     graph.eliminate_dead_code()
     graph.lint()
-    result = fx.GraphModule(twin, graph, class_name=type(model).__name__)
+    result = fx.GraphModule(copy, graph, class_name=type(model).__name__)
     for name, module in result.named_modules():
-        module.training = twin.get_submodule(name).training
-    return Rewritten(NAME, result, (*conversion.changes, *_dropped(twin, result, types)), left)
+        module.training = copy.get_submodule(name).training
+    return Rewritten(NAME, result, (*conversion.changes, *_dropped(copy, result, types)), left)
 
 
 def _one_input(inputs: Inputs | None, input_size: Sequence[int] | None) -> Sizes:
@@ -91,14 +91,14 @@ def _one_input(inputs: Inputs | None, input_size: Sequence[int] | None) -> Sizes
 
 
 def _check_hooks(model: nn.Module) -> None:
-    """The result calls layers and not the modules that hold them, so hooks of these would be lost."""
+    """Raise for hooks of modules that hold layers: the result calls only the layers, so these hooks would be lost."""
     for name, module in model.named_modules():
         if module._forward_hooks or module._forward_pre_hooks:
             raise ProfilerError(f"{NAME}: {name or ROOT} has forward hooks, which would be lost; remove them first")
 
 
 def _shapes(model: nn.Module, graph: fx.Graph, size: Sizes) -> dict[fx.Node, Sizes]:
-    """The shape that each node's tensor has on a batch of inputs of ``size``."""
+    """The shape of each node's tensor for a batch of inputs of ``size``."""
     shapes: dict[fx.Node, Sizes] = {}
 
     class Shapes(fx.Interpreter):
@@ -121,22 +121,22 @@ def _shapes(model: nn.Module, graph: fx.Graph, size: Sizes) -> dict[fx.Node, Siz
     return shapes
 
 
-def _dropped(twin: nn.Module, result: nn.Module, types: dict[str, str]) -> list[Change]:
-    """Layers with parameters that the network held and never called."""
+def _dropped(copy: nn.Module, result: nn.Module, types: dict[str, str]) -> list[Change]:
+    """Layers with parameters that the network holds and never calls."""
     kept = {name for name, _ in result.named_modules()}
     return [
         Change(name, types[name], "left out, since it never runs")
-        for name, module in twin.named_modules()
+        for name, module in copy.named_modules()
         if name and name not in kept and any(True for _ in module._parameters.values())
     ]
 
 
 @dataclass(frozen=True, slots=True)
 class _Flat:
-    """What a flat (N, features) tensor is in the new network: a map (N, C, *places).
+    """The map (N, C, *places) in the new network that replaces a flat (N, features) tensor.
 
-    ``kernel`` is what the map measures at the size that the network was made for; the next linear layer gets a
-    kernel of this size with ``dilation`` between its places.
+    ``kernel`` is the size of the map at the original input size; the next linear layer gets a kernel of this size with
+    ``dilation`` between its places.
     """
 
     channels: int
@@ -167,7 +167,7 @@ class _Conversion:
     shared: dict[str, str] = field(default_factory=dict)
 
     def convert(self) -> tuple[Left, ...]:
-        """Make every flatten vanish, and whatever comes after it work on maps; what keeps windows from being exact."""
+        """Remove every flatten and make later layers work on maps; returns the layers that prevent exact windows."""
         self.shared = layers_that_share(self.model)
         linear = False
         for node in list(self.graph.nodes):
@@ -186,7 +186,7 @@ class _Conversion:
         return left
 
     def _left(self) -> tuple[Left, ...]:
-        """The layers before the classifier because of which a place of the map is not exactly its window's result."""
+        """The layers before the classifier for which a place of the map is not exactly the result for its window."""
         found: dict[str, Left] = {}
         before: dict[fx.Node, None] = dict.fromkeys((*self.flattens, *self.pools))
         for node in reversed(list(self.graph.nodes)):
@@ -203,7 +203,7 @@ class _Conversion:
         return tuple(reversed(found.values()))
 
     def _is_flatten(self, node: fx.Node) -> bool:
-        """Whether the node makes (N, C·places) of (N, C, *places), by whatever name, or the mean of (N, C, *places)."""
+        """Whether the node flattens (N, C, *places) to (N, C·places), or takes its mean over places."""
         source = node.args[0] if node.args else None
         if not isinstance(source, fx.Node) or source not in self.shapes or node not in self.shapes:
             return False
@@ -217,7 +217,7 @@ class _Conversion:
         return node_text(node) in ("flatten", "view", "reshape") and result[1] == _product(shape[1:])
 
     def _start(self, node: fx.Node) -> None:
-        """Note which map stands for the flattened one; the flatten itself goes when all is converted."""
+        """Record the map that replaces the flattened one; the flatten itself is removed at the end."""
         source = node.args[0]
         assert isinstance(source, fx.Node)
         channels, *places = self.shapes[source][1:]
@@ -236,7 +236,7 @@ class _Conversion:
             self.changes.append(Change(name, described(self.model.get_submodule(name)), "left out"))
 
     def _pool_before(self, node: fx.Node) -> fx.Node | None:
-        """The adaptive pool whose result comes to ``node`` through nothing but work on single values."""
+        """The adaptive pool whose result reaches ``node`` through pointwise operations only."""
         while len(node.users) == 1:
             if _adaptive(self.model, node):
                 return node
@@ -246,7 +246,7 @@ class _Conversion:
         return None
 
     def _replace_pool(self, node: fx.Node) -> Sizes:
-        """Put a pool with fixed windows in the place of an adaptive one; the dilation of what reads it then."""
+        """Replace an adaptive pool by a pool with fixed windows; returns the dilation of the layer that reads it."""
         source = node.args[0]
         assert isinstance(source, fx.Node)
         before, after = self.shapes[source][2:], self.shapes[node][2:]
@@ -292,7 +292,7 @@ class _Conversion:
         return node
 
     def _carry(self, node: fx.Node) -> bool:
-        """Make ``node``, which is given what was flat, work on a map; whether it is a linear layer."""
+        """Make ``node``, whose input was flat, work on a map; returns whether it is a linear layer."""
         value = next(self.flat[source] for source in node.all_input_nodes if source in self.flat)
         if node.op == "output" or _is_shape(node):
             return False
@@ -365,7 +365,7 @@ class _Conversion:
 
 
 def _adaptive(model: nn.Module, node: fx.Node) -> str:
-    """``"avg"`` or ``"max"`` where the node is an adaptive pool, else nothing."""
+    """``"avg"`` or ``"max"`` if the node is an adaptive pool, else empty."""
     if node.op == "call_module":
         return POOLS.get(type(model.get_submodule(str(node.target))), "")
     if node.op == "call_function":
@@ -375,7 +375,7 @@ def _adaptive(model: nn.Module, node: fx.Node) -> str:
 
 
 def _is_shape(node: fx.Node) -> bool:
-    """Whether the node asks for a size, which goes nowhere once the flatten is out."""
+    """Whether the node reads a size, which is not used any more without the flatten."""
     return node_text(node) in ("size", "getattr", "getitem") and not node.users
 
 

@@ -1,4 +1,4 @@
-"""Two networks and inputs → how far apart their outputs are, in the dtype that they run in and in float64."""
+"""Two networks and inputs → the difference of their outputs, in their own dtype and in float64."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ MEASURES: tuple[Measure, ...] = ("largest_absolute", "largest_relative", "larges
 
 @dataclass(frozen=True, slots=True)
 class Equivalence:
-    """How far apart two networks' outputs are, and whether that is within the tolerance.
+    """The difference of two networks' outputs, and whether it is within the tolerance.
 
     ``largest_absolute`` is the largest difference of two values, and ``largest_output`` the largest magnitude of an
     output of the first network.  ``largest_squared`` is the largest squared difference of a batch: the sum of the
     squared differences over all values of its outputs, which is the squared Euclidean distance of the two outputs.
-    ``mean_squared`` is the mean over all values of all batches.  Differences are taken in float64.  The tolerance is
-    held against ``measure``.  A value that is no finite number is a difference that no tolerance allows.
+    ``mean_squared`` is the mean over all values of all batches.  Differences are computed in float64.  The figure
+    ``measure`` is compared with the tolerance.  A value that is not finite exceeds any tolerance.
     """
 
     dtype: str
@@ -47,12 +47,12 @@ class Equivalence:
 
     @property
     def largest_relative(self) -> float:
-        """The largest difference as a part of the largest output."""
+        """The largest difference as a fraction of the largest output."""
         return self.largest_absolute / self.largest_output if self.largest_output else self.largest_absolute
 
     @property
     def difference(self) -> float:
-        """The figure that the tolerance is held against."""
+        """The figure that is compared with the tolerance."""
         figure: float = getattr(self, self.measure)
         return figure
 
@@ -71,11 +71,11 @@ def check_equivalence(
     measure: Measure = "largest_squared",
     batch: int | None = None,
 ) -> Equivalence:
-    """Run both networks on ``inputs`` (real tensors) and hold their difference to ``tolerance``.
+    """Run both networks on ``inputs`` (real tensors) and compare their difference with ``tolerance``.
 
     With ``batch``, the tensors among the inputs are cut into batches of that size along their first dimension.
-    Outputs have the same shape, or one has further dimensions of size 1 at the end (a class score as a 1×1 map).
-    Raises ProfilerError where a network is in training mode or on meta, or the outputs cannot be compared.
+    Outputs have the same shape, or one has additional dimensions of size 1 at the end (a class score as a 1×1 map).
+    Raises ProfilerError if a network is in training mode or on meta, or the outputs cannot be compared.
     """
     if measure not in MEASURES:
         raise ProfilerError(f"measure {measure!r} is not known, expected one of {', '.join(MEASURES)}")
@@ -153,7 +153,7 @@ def _batches(inputs: Inputs, size: int | None) -> Iterator[Any]:
 
 
 class _Differences:
-    """What the differences of several batches come to."""
+    """The accumulated differences of several batches."""
 
     def __init__(self) -> None:
         self.dtype = ""
@@ -165,7 +165,7 @@ class _Differences:
         self.squared: list[float] = []
 
     def add(self, before: list[torch.Tensor], after: list[torch.Tensor]) -> None:
-        """The outputs of one batch."""
+        """Add the outputs of one batch."""
         if len(before) != len(after) or not before:
             raise ProfilerError(f"the networks give {len(before)} and {len(after)} tensors, which cannot be compared")
         squared = 0.0
@@ -185,7 +185,7 @@ class _Differences:
         self.sum += squared
 
     def result(self, measure: Measure, tolerance: float) -> Equivalence:
-        """What they come to, held against ``tolerance``."""
+        """The result, compared with ``tolerance``."""
         if not self.values:
             raise ProfilerError("there are no outputs to compare")
         return Equivalence(
@@ -202,7 +202,7 @@ class _Differences:
 
 
 def _largest(values: list[float]) -> float:
-    """The largest value; not a number if any of them is none, which ``max`` would overlook."""
+    """The largest value; NaN if any of them is NaN, which ``max`` would ignore."""
     return torch.tensor(values, dtype=torch.float64).max().item()
 
 

@@ -1,4 +1,4 @@
-"""Batch-norm folding: a batch norm that directly follows a convolution or linear layer goes into its weights.
+"""Batch-norm folding: a batch norm that directly follows a convolution or linear layer is merged into its weights.
 
 A batch norm in eval mode is γ·(y − μ)/√(σ² + ε) + β for each channel, which is linear in y, so that
 w' = w·γ/√(σ² + ε) and b' = (b − μ)·γ/√(σ² + ε) + β give the same result.  Source: the definition in S. Ioffe and
@@ -42,22 +42,23 @@ RANKS: tuple[tuple[type[nn.Module], frozenset[int]], ...] = (
     (nn.BatchNorm3d, frozenset({5})),
     (nn.SyncBatchNorm, frozenset({2, 3, 4, 5})),
 )
-"""How many dimensions the input of a batch norm may have; its channels are always dimension 1."""
+"""The numbers of dimensions of the input of a batch norm; its channels are always dimension 1."""
 
 
 def fold_batchnorm(model: nn.Module, inputs: Inputs | None = None) -> nn.Module:
     """A network that computes what ``model`` does in eval mode, without the batch norms that could be folded.
 
     Each is replaced by an ``nn.Identity`` of the same name, and the layer before it has new weights, computed in
-    float64 and rounded once to its dtype, and a bias.  ``model`` is left as it was.  It may be on meta.  What is left
-    and why: :func:`profiler.rewrites.rewrite`.  Raises ProfilerError for a network in training mode.
+    float64 and rounded once to its dtype, and a bias.  ``model`` is not changed.  It may be on meta.
+    :func:`profiler.rewrites.rewrite` also reports which batch norms remain and why.  Raises ProfilerError for a network
+    in training mode.
     """
     return rewrite(model, "fold_batchnorm", inputs).model
 
 
 @dataclass(frozen=True, slots=True)
 class _Fold:
-    """One batch norm to fold: into which layer, past which batch norms that are folded before it."""
+    """One batch norm to fold: the layer, and the batch norms between them that are folded first."""
 
     norm: str
     layer: str
@@ -77,11 +78,11 @@ def folded(model: nn.Module, inputs: Inputs | None = None) -> Rewritten:
     meta = copy_to_meta(model)
     following = follow(meta, inputs)
     plan, left = _plan(meta, following)
-    twin = copied(model, "fold_batchnorm")
+    copy = copied(model, "fold_batchnorm")
     changes: list[Change] = []
     done: set[str] = set()
     for fold in plan:
-        norm, layer = twin.get_submodule(fold.norm), twin.get_submodule(fold.layer)
+        norm, layer = copy.get_submodule(fold.norm), copy.get_submodule(fold.layer)
         assert isinstance(norm, _BatchNorm)
         assert isinstance(layer, _ConvNd | nn.Linear)
         if not done.issuperset(fold.past):
@@ -92,23 +93,23 @@ def folded(model: nn.Module, inputs: Inputs | None = None) -> Rewritten:
         else:
             done.add(fold.norm)
             changes.append(Change(fold.norm, described(norm), f"Identity(), folded into {fold.layer}"))
-            replace_module(twin, fold.norm, nn.Identity() if fold.rank_is_known else FoldedBatchNorm(fold.rank))
+            replace_module(copy, fold.norm, nn.Identity() if fold.rank_is_known else FoldedBatchNorm(fold.rank))
     names = dict(meta.named_modules())
     functions = _batch_norms_as_functions(following)
     kept = [Left(name or ROOT, type(names[name]).__name__, reason) for name, reason in (*left.items(), *functions)]
     order = {name or ROOT: place for place, name in enumerate(names)}
-    return Rewritten("fold_batchnorm", twin, tuple(changes), tuple(sorted(kept, key=lambda item: order[item.module])))
+    return Rewritten("fold_batchnorm", copy, tuple(changes), tuple(sorted(kept, key=lambda item: order[item.module])))
 
 
 class FoldedBatchNorm(nn.Identity):
-    """Where a batch norm was whose input has the channels in dimension 1 only if it has ``rank`` dimensions."""
+    """Replaces a batch norm whose input has the channels in dimension 1 only if it has ``rank`` dimensions."""
 
     def __init__(self, rank: int) -> None:
         super().__init__()
         self.rank = rank
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """The input itself, if it has as many dimensions as the folding took for granted."""
+        """The input itself; raises if it does not have ``rank`` dimensions."""
         torch._assert(  # type: ignore[no-untyped-call]  # which torch.fx can follow
             input.dim() == self.rank,
             f"this batch norm was folded for inputs of {self.rank} dimensions; fold it with the network's inputs given",
@@ -153,7 +154,7 @@ def _plan(model: nn.Module, following: Following) -> tuple[list[_Fold], dict[str
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What is known of the network when a batch norm is judged."""
+    """The facts about the network that decide whether a batch norm can be folded."""
 
     model: nn.Module
     shared: Mapping[str, str]
@@ -179,7 +180,7 @@ class _View:
         layer_name = followed.full_name(source.target)
         layer = self.model.get_submodule(layer_name)
         if not isinstance(layer, _ConvNd | nn.Linear):
-            return f"follows {layer_name} ({type(layer).__name__}), which is no convolution or linear layer"
+            return f"follows {layer_name} ({type(layer).__name__}), which is not a convolution or linear layer"
         reason = self._reason_against(layer_name, layer)
         return (
             f"follows {layer_name}, which {reason}"
@@ -188,7 +189,7 @@ class _View:
         )
 
     def _reason_against(self, name: str, module: nn.Module) -> str | None:
-        """Why a module's call cannot be taken for the computation of its class, once."""
+        """Why a module's call is not the usual computation of its class, done once; None if it is."""
         if self.calls[name] > 1:
             return f"is called {self.calls[name]} times"
         if name in self.shared and not isinstance(module, _BatchNorm):
@@ -202,12 +203,12 @@ class _View:
     def _source(
         self, node: fx.Node, followed: Followed, plan: Mapping[str, _Fold]
     ) -> tuple[fx.Node | None, tuple[str, ...], str]:
-        """The call of a layer whose result goes to ``node`` and nowhere else, or the reason why there is none."""
+        """The call of a layer whose result is used by ``node`` only, or the reason why there is none."""
         past: list[str] = []
         while True:
             source = node.args[0] if node.args else next(iter(node.kwargs.values()), None)
             if not isinstance(source, fx.Node):
-                return None, (), "is given no tensor that can be followed"
+                return None, (), "has an input that cannot be followed"
             if source.op != "call_module":
                 return None, (), f"follows {node_text(source)}, not a convolution or linear layer"
             name = followed.full_name(source.target)
@@ -231,12 +232,12 @@ class _View:
         if rank not in allowed or (seen is not None and seen != {rank}):
             return f"follows {layer_name}, whose channels are not the dimension that it normalizes"
         if norm.num_features != channels:
-            return f"follows {layer_name}, which gives {channels} channels and not {norm.num_features}"
+            return f"follows {layer_name}, which has {channels} output channels and not {norm.num_features}"
         known = seen is not None or allowed == {rank} or (rank == 2 and self._is_flat(source))
         return _Fold(name, layer_name, rank, past, known)
 
     def _is_flat(self, node: fx.Node) -> bool:
-        """Whether the linear layer that ``node`` calls is given what was flattened to (N, features)."""
+        """Whether the input of the linear layer that ``node`` calls was flattened to (N, features)."""
         before = node.args[0] if node.args else None
         while isinstance(before, fx.Node):
             module = self.model.get_submodule(str(before.target)) if before.op == "call_module" else None
@@ -251,7 +252,7 @@ class _View:
 
 
 def _uses(node: fx.Node) -> int:
-    """How many times the result of ``node`` is an argument."""
+    """How many times the result of ``node`` is used as an argument."""
     uses = 0
 
     def count(argument: fx.Node) -> fx.Node:
@@ -265,14 +266,14 @@ def _uses(node: fx.Node) -> int:
 
 
 def _does_nothing(module: nn.Module) -> bool:
-    """Whether the module gives back what it is given."""
+    """Whether the module returns its input."""
     if own_ways(module):
         return False
     return type(module) is nn.Identity or (type(module) is nn.Dropout and not module.training)
 
 
 def _fold_into(layer: Layer, norm: _BatchNorm) -> bool:
-    """Give ``layer`` the weights and bias of itself and ``norm`` together; whether they are finite numbers.
+    """Give ``layer`` the combined weights and bias of itself and ``norm``; returns whether they are finite.
 
     Weights (out, in/groups, *kernel), transposed (in, out/groups, *kernel), linear (out, in); norm (out,).
     """
@@ -301,7 +302,7 @@ def _scaled(layer: Layer, scale: torch.Tensor) -> torch.Tensor:
     """The weights in float64, those of each output channel multiplied by its ``scale``."""
     weight = layer.weight.double()
     if isinstance(layer, _ConvTransposeNd):
-        # Each group of inputs has output channels of its own, in the order of the groups.
+        # Each group of inputs has separate output channels, in the order of the groups.
         groups = weight.reshape(layer.groups, -1, *weight.shape[1:])
         factors = scale.view(layer.groups, 1, -1, *[1] * len(layer.kernel_size))
         return (groups * factors).flatten(0, 1)
@@ -309,10 +310,10 @@ def _scaled(layer: Layer, scale: torch.Tensor) -> torch.Tensor:
 
 
 def _batch_norms_as_functions(following: Following) -> list[tuple[str, str]]:
-    """The batch norms that are no modules, by the module whose forward calls them."""
+    """Calls of batch norm as a function, by the module whose forward calls it."""
     functions: tuple[Any, ...] = (F.batch_norm, torch.batch_norm)
     return [
-        (node_module(node, followed.root), "calls batch_norm as a function, with statistics that are no layer's own")
+        (node_module(node, followed.root), "calls batch_norm as a function, with statistics that belong to no layer")
         for followed in following.graphs
         for node in followed.graph.nodes
         if node.op == "call_function" and node.target in functions

@@ -1,8 +1,8 @@
-"""A network → the graph of the calls that its data goes through, and why any part of it cannot be followed.
+"""A network → the graph of its calls, and the reasons why parts of it cannot be followed.
 
-The graph comes from ``torch.fx``, whose symbolic values go through ``forward`` in place of tensors.  A value of that
-kind cannot decide a branch, so a module that looks at its data is kept in one piece.  Where the network's inputs are
-known, it is run on the meta device as well: a graph that calls other layers than that run is not believed.
+The graph comes from ``torch.fx``, which passes symbolic values through ``forward`` in place of tensors.  A symbolic
+value cannot decide a branch, so a module whose branches depend on data is kept as one node.  If the network's inputs
+are known, it is also run on the meta device: a graph that calls other layers than that run is rejected.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ class Followed:
     graph: fx.Graph
 
     def full_name(self, target: Any) -> str:
-        """The name in the network of the module that a node calls."""
+        """The full name of the module that a node calls."""
         return f"{self.root}.{target}" if self.root else str(target)
 
 
 @dataclass(slots=True)
 class Following:
-    """The graphs that could be followed, the modules that could not with the reason, and what a run on meta showed."""
+    """The graphs, the modules that could not be followed with the reasons, and the result of a run on meta."""
 
     graphs: list[Followed] = field(default_factory=list)
     unfollowed: dict[str, str] = field(default_factory=dict)
     ranks: dict[str, set[int]] | None = None
 
     def reason(self, name: str) -> str | None:
-        """Why the module ``name`` cannot be followed, if it is in a part that cannot."""
+        """Why the module ``name`` cannot be followed; None if it can."""
         prefix = name
         while True:
             if prefix in self.unfollowed:
@@ -57,11 +57,11 @@ class Following:
 
 
 def follow(model: nn.Module, inputs: Inputs | None = None) -> Following:
-    """How data goes through ``model`` when it is called as ``inputs`` say, or with its required arguments alone.
+    """The data flow through ``model`` when it is called with ``inputs``, or with its required arguments alone.
 
-    The network is best a copy on meta: nothing of it is changed, but a forward may store what it sees.  With
-    ``inputs`` the network has to be on meta.  A module below one that cannot be followed is followed by itself where
-    the run shows that all below it is called from its own forward.
+    The network should be a copy on meta: it is not changed, but a forward may store values.  With ``inputs`` the
+    network has to be on meta.  If a module cannot be followed, a module inside it is followed separately if the run
+    shows that everything below that one is called from its own forward.
     """
     run = None if inputs is None else _watched(model, inputs)
     result = Following(ranks=None if run is None else run.ranks)
@@ -70,12 +70,12 @@ def follow(model: nn.Module, inputs: Inputs | None = None) -> Following:
 
 
 def is_layer(module: nn.Module) -> bool:
-    """Whether the graph holds a call of ``module`` as one node, instead of what its forward does."""
+    """Whether a call of ``module`` is one node of the graph, instead of the nodes of its forward."""
     if isinstance(module, nn.Sequential):
         return False
     if type(module).__module__.startswith(("torch.nn", "torch.ao.nn")):
         return True
-    # A subclass that computes what its base does.
+    # A subclass with the computation of its base.
     layers = (_ConvNd, nn.Linear, _BatchNorm)
     base: Any = next((base for base in type(module).__mro__ if base.__module__.startswith("torch.nn")), nn.Module)
     return (
@@ -86,7 +86,7 @@ def is_layer(module: nn.Module) -> bool:
 
 
 class _Tracer(fx.Tracer):
-    """torch.fx's tracer, which keeps in one piece what cannot be followed instead of giving up."""
+    """torch.fx's tracer; it keeps a module that cannot be followed as one node instead of failing."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class _Tracer(fx.Tracer):
         return is_layer(m)
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, fx.Proxy]) -> Any:
-        # Without the cache, which would keep nodes that are taken out again.
+        # Without the cache, which would keep nodes that are removed again.
         return super().getattr(attr, attr_val, {})
 
     def call_module(self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -121,7 +121,7 @@ def _one_line(error: BaseException) -> str:
 
 @dataclass(slots=True)
 class _Call:
-    """One call of a module: the names of the modules that were running, itself last, and its arguments."""
+    """One call of a module: the names of the running modules, itself last, and its arguments."""
 
     stack: tuple[str, ...]
     args: tuple[Any, ...]
@@ -131,14 +131,14 @@ class _Call:
 
 @dataclass(slots=True)
 class _Run:
-    """What a run on meta showed: the calls, and the numbers of dimensions of what went into each module."""
+    """The result of a run on meta: the calls, and the numbers of dimensions of the inputs of each module."""
 
     calls: list[_Call] = field(default_factory=list)
     ranks: dict[str, set[int]] = field(default_factory=dict)
 
 
 def _watched(model: nn.Module, inputs: Inputs) -> _Run | None:
-    """One run of ``model``, or None where the meta device cannot run it."""
+    """One run of ``model``, or None if it cannot run on meta."""
     run = _Run()
     running: list[_Call] = []
     handles = []
@@ -174,7 +174,7 @@ def _watched(model: nn.Module, inputs: Inputs) -> _Run | None:
 
 
 def _follow_below(module: nn.Module, name: str, run: _Run | None, result: Following) -> None:
-    """Follow ``module``; what cannot be followed below it is gone into where a run shows that this is sound."""
+    """Follow ``module``; modules below it that cannot be followed are entered if a run shows that this is correct."""
     calls = [] if run is None else [call for call in run.calls if call.stack[-1] == name]
     graph, unfollowed = _traced(module, calls)
     reason = None if graph is None else _disagreement(module, name, graph, unfollowed, calls)
@@ -190,7 +190,7 @@ def _follow_below(module: nn.Module, name: str, run: _Run | None, result: Follow
         return
     for outer in opaque:
         if any(outer != other and (not other or outer.startswith(f"{other}.")) for other in opaque):
-            continue  # gone into with the one that holds it
+            continue  # entered with the module that holds it
         whole = module if outer == name else module.get_submodule(outer[len(name) + 1 if name else 0 :])
         for below, child in _called_inside(whole, outer, run):
             result.unfollowed.pop(below, None)
@@ -198,7 +198,7 @@ def _follow_below(module: nn.Module, name: str, run: _Run | None, result: Follow
 
 
 def _called_inside(module: nn.Module, name: str, run: _Run) -> Iterator[tuple[str, nn.Module]]:
-    """The modules nearest below ``module`` that are called, and that call all below them themselves."""
+    """The nearest modules below ``module`` that are called, and that call everything below them themselves."""
     for child_name, child in module.named_children():
         full = f"{name}.{child_name}" if name else child_name
         below = [call for call in run.calls if call.stack[-1].startswith(f"{full}.")]
@@ -222,7 +222,7 @@ def _traced(module: nn.Module, calls: list[_Call]) -> tuple[fx.Graph | None, dic
 
 
 def _concrete(module: nn.Module, calls: list[_Call]) -> dict[str, Any]:
-    """The arguments that are no tensors: as they were in the first call, else those that have a default."""
+    """The arguments that are not tensors: those of the first call, or those that have a default."""
     signature = inspect.signature(type(module).forward)
     named = [
         parameter for parameter in signature.parameters.values() if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
@@ -238,7 +238,7 @@ def _concrete(module: nn.Module, calls: list[_Call]) -> dict[str, Any]:
 def _disagreement(
     module: nn.Module, name: str, graph: fx.Graph, unfollowed: Mapping[str, str], calls: list[_Call]
 ) -> str | None:
-    """In what the run called other layers than the graph, if it did."""
+    """The difference between the layers that the run and the graph call, if there is one."""
     modules = dict(module.named_modules())
     followed = [str(node.target) for node in graph.nodes if node.op == "call_module"]
     nodes = set(followed)
@@ -252,15 +252,15 @@ def _disagreement(
                 seen.append(local)
         if seen != followed:
             pairs = zip([*seen, "nothing more"], [*followed, "nothing more"], strict=False)
-            ran, said = next((pair for pair in pairs if pair[0] != pair[1]), ("other layers", "fewer"))
-            return f"the graph calls {said} where the network calls {ran}"
+            ran, found = next((pair for pair in pairs if pair[0] != pair[1]), ("other layers", "fewer"))
+            return f"the graph calls {found} where the network calls {ran}"
     return None
 
 
 def layers_that_share(model: nn.Module) -> dict[str, str]:
-    """For each module that is held under several names, or holds a parameter that another holds too, how it is shared.
+    """How modules are shared: under several names, or by a parameter that another module also has.
 
-    Under the first name of the module.
+    The keys are the first names of the modules.
     """
     names: dict[int, list[str]] = {}
     holders: dict[int, list[str]] = {}
@@ -280,7 +280,7 @@ def layers_that_share(model: nn.Module) -> dict[str, str]:
 
 
 def own_ways(module: nn.Module) -> str | None:
-    """What a module does besides the computation of its class, if anything: hooks, a parametrized weight."""
+    """What a module has besides the usual computation of its class, if anything: hooks, a parametrized weight."""
     if module._forward_hooks or module._forward_pre_hooks:
         return "has forward hooks"
     if nn.utils.parametrize.is_parametrized(module):
@@ -288,7 +288,7 @@ def own_ways(module: nn.Module) -> str | None:
     if "forward" in vars(module):
         return "has a forward that was set on the instance"
     if not is_layer(module):
-        return f"is a {type(module).__name__} with a forward of its own"
+        return f"is a {type(module).__name__} with an overridden forward"
     tensors = (*module._parameters.values(), *module._buffers.values())
     if any(tensor is not None and nn.parameter.is_lazy(tensor) for tensor in tensors):
         return "is lazy and has no shape yet"
@@ -303,7 +303,7 @@ def node_module(node: fx.Node, root: str = "") -> str:
 
 
 def node_text(node: fx.Node) -> str:
-    """``node`` as a reader knows it: the module's name, or the function's or method's."""
+    """``node`` for a reader: the name of the module, function or method."""
     if node.op == "call_module":
         return str(node.target)
     if node.op == "placeholder":

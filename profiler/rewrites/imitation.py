@@ -1,6 +1,6 @@
 """A freshly built network → one with weights and running statistics like a trained network's.
 
-A fresh batch norm does next to nothing (mean 0, variance 1, γ 1, β 0), so folding it proves next to nothing.
+A new batch norm does almost nothing (mean 0, variance 1, γ 1, β 0), so folding it would prove almost nothing.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from profiler.tracing import Inputs, call_arguments
 
 LEAST_VARIANCE = 1e-2
-"""The least variance that is taken over from data, as a part of the mean variance of the channels."""
+"""The smallest variance that is taken from data, as a fraction of the mean variance of the channels."""
 
 
 def imitate_training(
     model: nn.Module, inputs: Inputs | None = None, *, seed: int = 0, scores: float = 0.0
 ) -> nn.Module:
-    """Give ``model`` the look of a trained network, in place and by seeded random numbers; returns it.
+    """Make the weights of ``model`` similar to a trained network's, in place, by seeded random numbers; returns it.
 
-    Weights of convolutions and linear layers keep the size that they were initialized with.  In each batch norm γ is
-    log-normal about 1, β normal with deviation 0.3.  With ``inputs``, the running statistics are those that the
-    network really has on them, each channel's off by a few percent, as running averages are; without, they are drawn.
+    Weights of convolutions and linear layers keep the scale of their initialization.  In each batch norm γ is
+    log-normal around 1, and β is normal with deviation 0.3.  With ``inputs``, the running statistics are those of the
+    network on them, with an error of a few percent in each channel, like running averages; without, they are random.
     With ``scores``, the last linear layer is scaled for outputs of that deviation.  The network has to be in eval mode.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -51,7 +51,7 @@ def imitate_training(
 
 
 def _measure(model: nn.Module, norms: list[_BatchNorm], inputs: Inputs, generator: torch.Generator) -> None:
-    """Run the network once; each batch norm takes the statistics of what comes in, before it uses them."""
+    """Run the network once; each batch norm takes the statistics of its input before it uses them."""
 
     def take(norm: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
         assert isinstance(norm, _BatchNorm)
@@ -75,7 +75,7 @@ def _measure(model: nn.Module, norms: list[_BatchNorm], inputs: Inputs, generato
 
 
 def _scale_scores(model: nn.Module, inputs: Inputs, deviation: float) -> None:
-    """Scale the last linear layer so that what it gives has this deviation."""
+    """Scale the last linear layer so that its outputs have this deviation."""
     last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
     seen: list[torch.Tensor] = []
     handle = last.register_forward_hook(lambda module, arguments, output: seen.append(output))

@@ -1,4 +1,4 @@
-"""Which nodes of a graph work on each value by itself, and which see no further than a window."""
+"""Which nodes of a graph are pointwise, and which only read a window."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ POOLS: dict[type[nn.Module], str] = {
     nn.AdaptiveMaxPool2d: "max",
     nn.AdaptiveMaxPool3d: "max",
 }
-"""The adaptive pools, and what they take of a window."""
+"""The adaptive pools, and what they compute of a window."""
 
 POINTWISE_MODULES: tuple[type[nn.Module], ...] = (
     nn.Identity,
@@ -104,7 +104,7 @@ FREE = ("size", "getattr", "getitem", "dim", "_assert", "eq")
 
 
 def is_pointwise(model: nn.Module, node: fx.Node) -> bool:
-    """Whether the node computes each value of its result from the values at the same place alone."""
+    """Whether the node computes each value of its result only from the values at the same place."""
     if node.op == "call_module":
         module = model.get_submodule(str(node.target))
         return type(module) in POINTWISE_MODULES and own_ways(module) is None
@@ -128,7 +128,7 @@ def acts_alone(model: nn.Module, node: fx.Node) -> bool:
 
 
 def why_not_local(model: nn.Module, node: fx.Node, shapes: Mapping[fx.Node, Any]) -> str | None:
-    """Why what the node gives for a window of an image is not a window of what it gives for the image, if it is not."""
+    """Why the node's result for a window of an image is not a window of its result for the image; None if it is."""
     name = node_text(node)
     if node.op in ("placeholder", "get_attr", "output") or (name in FREE and node not in shapes):
         return None
@@ -140,7 +140,7 @@ def why_not_local(model: nn.Module, node: fx.Node, shapes: Mapping[fx.Node, Any]
         padding = node.args[3] if len(node.args) > 3 else node.kwargs.get("padding", 0)
         plain = _is_zero(padding) and len(node.args) <= 4 and not node.kwargs.get("ceil_mode")
         return None if plain else f"{name} pads its input: the windows of a larger image have their neighbors there"
-    return f"{name} is not known to see one window only"
+    return f"{name} is not known to read one window only"
 
 
 def _module(module: nn.Module, pointwise: bool) -> str | None:
@@ -159,7 +159,7 @@ def _module(module: nn.Module, pointwise: bool) -> str | None:
         return None
     if type(module) in POOLS:
         return "pools over the whole map, whatever its size"
-    return "is not known to see one window only"
+    return "is not known to read one window only"
 
 
 def _is_zero(padding: Any) -> bool:

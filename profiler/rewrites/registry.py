@@ -1,4 +1,4 @@
-"""A network → an equivalent network, with what was changed, what was left and why; one registry of such rewrites."""
+"""A network → an equivalent network, with a report of what was changed, what was not and why; the registry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from profiler.tracing.private import without_compiler
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One module that a rewrite changed: its fully qualified name, what it was and what it is now."""
+    """One module that a rewrite changed: its fully qualified name, before and after."""
 
     module: str
     before: str
@@ -26,7 +26,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """One module that a rewrite left as it was, and the reason."""
+    """One module that a rewrite did not change, and the reason."""
 
     module: str
     type: str
@@ -35,7 +35,7 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """What a rewrite gives: the new network and a report of what was done to it."""
+    """The result of a rewrite: the new network and a report of the changes."""
 
     rewrite: str
     model: nn.Module
@@ -44,7 +44,7 @@ class Rewritten:
 
 
 Rewrite = Callable[..., Rewritten]
-"""``rewrite(model, inputs, **options)``: ``inputs`` are what the network is called with, or None if not known."""
+"""``rewrite(model, inputs, **options)``: ``inputs`` are the inputs of the network, or None if they are not known."""
 
 REWRITES: dict[str, Rewrite] = {}
 
@@ -62,11 +62,11 @@ def register(name: str) -> Callable[[Rewrite], Rewrite]:
 
 
 def rewrite(model: nn.Module, name: str, inputs: Inputs | None = None, **options: Any) -> Rewritten:
-    """The network that the rewrite ``name`` makes of ``model``, which is left as it was, and the report.
+    """The network that the rewrite ``name`` makes from ``model``, which is not changed, and the report.
 
-    ``inputs`` are what the network is called with; shapes will do (tensors on meta).  A rewrite can do without
-    them, and does more and checks more with them.  Raises ProfilerError where there is no such rewrite, it refuses
-    its options, or the network cannot be rewritten.
+    ``inputs`` are the inputs of the network; tensors on meta are enough.  They are optional: with them, a rewrite
+    changes and checks more.  Raises ProfilerError if there is no such rewrite, it refuses its options, or the network
+    cannot be rewritten.
     """
     if name not in REWRITES:
         raise ProfilerError(
@@ -85,9 +85,9 @@ def rewrite(model: nn.Module, name: str, inputs: Inputs | None = None, **options
 def apply_rewrites(
     model: nn.Module, steps: Sequence[str | Mapping[str, Mapping[str, Any] | None]], inputs: Inputs | None = None
 ) -> tuple[Rewritten, ...]:
-    """The rewrites ``steps`` one after the other, each on what the one before it gave.
+    """Apply the rewrites ``steps`` one after the other, each to the result of the one before.
 
-    A step is a name or a mapping of one name to its options, as a config has them.
+    A step is a name or a mapping of one name to its options, as in a config.
     """
     results: list[Rewritten] = []
     for step in steps:
@@ -113,7 +113,7 @@ def copied(model: nn.Module, name: str) -> nn.Module:
 
 
 def replace_module(root: nn.Module, name: str, module: nn.Module) -> None:
-    """Put ``module`` where ``root`` holds the module ``name``, in its training mode."""
+    """Replace the module ``name`` of ``root`` by ``module``, with the same training mode."""
     parent, _, last = name.rpartition(".")
     holder = root.get_submodule(parent)
     module.training = holder.get_submodule(last).training
@@ -121,5 +121,5 @@ def replace_module(root: nn.Module, name: str, module: nn.Module) -> None:
 
 
 def described(module: nn.Module) -> str:
-    """``Conv2d(3, 64, kernel_size=(3, 3), stride=(1, 1))``: the type and what it says of itself."""
+    """``Conv2d(3, 64, kernel_size=(3, 3), stride=(1, 1))``: the type and its ``extra_repr``."""
     return f"{type(module).__name__}({module.extra_repr()})"

@@ -1,4 +1,4 @@
-"""Reparameterization: modules that can merge their own branches do so, by the method that they bring.
+"""Reparameterization: modules merge their branches by their own methods.
 
 Networks such as RepVGG are trained with parallel branches and deployed as one convolution.  Their modules have a
 method that merges the branches, in place or as a new module.  Source of the idea: X. Ding et al., "RepVGG: Making
@@ -22,15 +22,15 @@ from profiler.tracing import Inputs
 NAME = "reparameterize"
 
 METHODS = ("fuse", "reparameterize", "switch_to_deploy")
-"""What such methods are called; the first one that a module has is called, without arguments."""
+"""The names of such methods; the first one that a module has is called, without arguments."""
 
 
 def reparameterize(model: nn.Module, inputs: Inputs | None = None) -> nn.Module:
     """A network whose modules have merged their branches, each by its own method; see ``METHODS``.
 
-    A method changes its module in place, or returns the module that takes its place.  ``model`` is left as it was.  It
-    may be on meta.  Raises ProfilerError for a network in training mode, for one without such a module, and where a
-    method raises.  The methods are the network's own, so nothing but the check of equivalence proves them right.
+    A method changes its module in place, or returns a module that replaces it.  ``model`` is not changed.  It may be on
+    meta.  Raises ProfilerError for a network in training mode, for one without such a module, and if a method raises.
+    The methods are the network's own, so only the check of equivalence shows that they are right.
     """
     return rewrite(model, NAME, inputs).model
 
@@ -45,19 +45,19 @@ def reparameterized(model: nn.Module, inputs: Inputs | None = None) -> Rewritten
         )
     merging = _Merging()
     on_meta = any(parameter.is_meta for parameter in model.parameters())
-    # A method makes new layers, which belong where the network is.
+    # A method creates new layers, which belong on the device of the network.
     with torch.no_grad(), torch.device("meta") if on_meta else nullcontext():
         result = merging.run("", copied(model, NAME))
     if not merging.changes:
         raise ProfilerError(
-            f"{NAME}: no module of {type(model).__name__} has something to merge, by a method "
+            f"{NAME}: no module of {type(model).__name__} has something to merge by a method "
             f"{', '.join(f'{name}()' for name in METHODS)}"
         )
     return Rewritten(NAME, result.eval(), tuple(merging.changes), tuple(merging.left))
 
 
 class _Merging:
-    """Walks a network from the outside in, calls the methods, and reports what they did."""
+    """Walks through a network from the outside in, calls the methods, and reports the changes."""
 
     def __init__(self) -> None:
         self.changes: list[Change] = []
@@ -66,10 +66,10 @@ class _Merging:
         self._held: list[nn.Module] = []
 
     def run(self, name: str, module: nn.Module) -> nn.Module:
-        """The module that takes the place of ``module``, with everything below it merged as well."""
+        """The module that replaces ``module``, with everything below it merged too."""
         if id(module) in self._seen:
             return self._seen[id(module)]
-        self._held.append(module)  # so that its id stays its own
+        self._held.append(module)  # kept, so that its id is not reused
         result = self._merged(name, module)
         self._seen[id(module)] = self._seen[id(result)] = result
         for child_name in [name for name, child in result._modules.items() if child is not None]:
@@ -103,13 +103,13 @@ class _Merging:
 
 
 def _needs_arguments(method: Any) -> bool:
-    """Whether it cannot be called without arguments: then it merges something else than the module's branches."""
+    """Whether it cannot be called without arguments: then it is not a merge of the module's branches."""
     kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     parameters = inspect.signature(method).parameters.values()
     return any(one.default is inspect.Parameter.empty and one.kind not in kinds for one in parameters)
 
 
 def _parts(module: nn.Module) -> tuple[Any, ...]:
-    """What a module consists of: types by name, and shapes by name."""
+    """The content of a module: types by name, and shapes by name."""
     types = tuple((name, type(part).__name__) for name, part in module.named_modules())
     return types, tuple((name, tuple(tensor.shape)) for name, tensor in module.named_parameters())

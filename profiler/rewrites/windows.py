@@ -14,9 +14,9 @@ from profiler.records import show_shape
 def sliding_windows(
     images: torch.Tensor, size: Sequence[int], step: int = 1
 ) -> tuple[tuple[int, ...], Iterator[torch.Tensor]]:
-    """How many windows there are along each dimension, and the windows, the last dimension fastest.
+    """The number of windows along each dimension, and the windows, with the last dimension fastest.
 
-    (N, C, *image) → windows (N, C, *size), ``step`` apart.  Raises ProfilerError where the image is smaller.
+    (N, C, *image) → windows (N, C, *size), ``step`` apart.  Raises ProfilerError if the image is smaller.
     """
     image = tuple(images.shape[-len(size) :])
     if any(whole < part for whole, part in zip(image, size, strict=True)):

@@ -18,13 +18,13 @@ CIFAR10_SHAPE = (3, 32, 32)
 CIFAR10_FILES = ("test_batch", *(f"data_batch_{number}" for number in range(1, 6)))
 
 MEAN, DEVIATION = 0.47, 0.25
-"""By which pixels between 0 and 1 are normalized; about those of CIFAR-10, one figure for all channels."""
+"""The mean and deviation by which pixels between 0 and 1 are normalized: about those of CIFAR-10, for all channels."""
 
 
 def generated_images(count: int, shape: Sequence[int] = CIFAR10_SHAPE, seed: int = 0) -> torch.Tensor:
-    """(count, channels, height, width): normalized 8-bit images, smooth as photographs are, the same for each seed.
+    """(count, channels, height, width): normalized 8-bit images, smooth like photographs, determined by the seed.
 
-    Each is noise on grids from 2×2 up to a fraction of its size, the finer the weaker, brought to 0 … 255.
+    Each is a sum of noise on grids from 2×2 up to a fraction of its size, weaker on finer grids, scaled to 0 … 255.
     """
     channels, height, width = shape
     generator = torch.Generator().manual_seed(seed)
@@ -59,7 +59,7 @@ def _normalized(pixels: torch.Tensor) -> torch.Tensor:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Reads arrays and plain values, and refuses whatever else a pickle could make Python run."""
+    """Reads arrays and plain values only; a pickle could otherwise run any code."""
 
     _RECONSTRUCT: Any = np.empty(0).__reduce__()[0]
 
@@ -72,7 +72,7 @@ class _ArraysOnly(pickle.Unpickler):
         }
         if name in allowed and module.partition(".")[0] in ("numpy", "_codecs"):
             return allowed[name]
-        raise pickle.UnpicklingError(f"it holds {module}.{name}, expected arrays only")
+        raise pickle.UnpicklingError(f"it contains {module}.{name}, expected arrays only")
 
 
 def _cifar10_batch(path: Path) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The proof for the course's small network: how far folding moves its outputs, and how much of that is rounding."""
+"""The proof for the course's small network: how much folding changes its outputs, and how much of that is rounding."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.rewrites.images import generated_images
 
 BATCH = 100
 TOLERANCE = 1e-8
-"""Of the largest squared difference of a batch of 100, in float32.  Rounding grows with the square of the scores."""
+"""The bound of the largest squared difference of a batch of 100 in float32; rounding grows with the squared scores."""
 
 SCORES = 2.5
 
@@ -26,9 +26,9 @@ ROUNDING_BOUNDS = {
     "arithmetic of the original in float32": TOLERANCE,
     "arithmetic of the folded in float32": TOLERANCE,
 }
-"""What :func:`rounding_table` compares, and the promised bound of each largest squared difference.
+"""The comparisons of :func:`rounding_table`, with the bound of each largest squared difference.
 
-The bounds leave room: a rounding error depends on the processor and on its number of threads.
+The bounds have a margin: rounding errors depend on the processor and on the number of threads.
 """
 
 ROUNDING_COLUMNS = ("compared", "largest_output", "largest_absolute", "largest_squared", "mean_squared")
@@ -37,7 +37,7 @@ ROUNDING_COLUMNS = ("compared", "largest_output", "largest_absolute", "largest_s
 def trained_small_net(seed: int = 0, width: int = 16, hidden: int = 1024) -> SmallNet:
     """A SmallNet in eval mode whose weights and running statistics are like a trained network's.
 
-    Its scores have a deviation of ``SCORES`` before the last ReLU, which gives largest scores of about 20.
+    Its scores have a deviation of ``SCORES`` before the last ReLU; the largest scores are then about 20.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -47,9 +47,9 @@ def trained_small_net(seed: int = 0, width: int = 16, hidden: int = 1024) -> Sma
 
 
 def rounding_table(before: nn.Module, images: torch.Tensor, batch: int = BATCH) -> pd.DataFrame:
-    """Where the difference between a float32 network and its folded form comes from, a row for each comparison.
+    """The sources of the difference between a float32 network and its folded form, one row for each comparison.
 
-    In order: the two as they are used; folding itself, all in float64; the folded weights rounded to float32, all
+    In order: both networks in float32; folding alone, all in float64; the folded weights rounded to float32, everything
     else in float64; the arithmetic of the original in float32; that of the folded network in float32.  Columns as in
     :class:`~profiler.rewrites.equivalence.Equivalence`.
     """
@@ -73,7 +73,7 @@ def rounding_table(before: nn.Module, images: torch.Tensor, batch: int = BATCH) 
 
 
 class _Widened(nn.Module):
-    """A float32 network that takes float64 inputs which float32 holds exactly."""
+    """A float32 network that takes float64 inputs which are exact in float32."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

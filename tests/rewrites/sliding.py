@@ -1,6 +1,6 @@
-"""Profiles of a network on one window and of its convolutional form on an image → what one pass over it saves.
+"""Profiles of a network on one window and of its convolutional form on an image → the savings of one pass.
 
-Also which layers a rewrite changed.  Nothing here needs torch: profiles → tables.
+Also the layers that a rewrite changed.  Nothing here needs torch.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ Figures = dict[str, int | None]
 def changed_layers(before: Profile, after: Profile) -> pd.DataFrame:
     """One row for each layer whose type or figures a rewrite changed, in the order in which they run.
 
-    A layer that does no work any more has zeros after, and the type of what is in its place, if anything is.  What
-    is uncounted is missing.
+    A layer without work after the rewrite has zeros there, and the type of its replacement, if there is one.  Uncounted
+    figures are missing.
     """
     olds, news = _by_layer(before), _by_layer(after)
     types_before, types_after = _types(before), _types(after)
@@ -67,9 +67,9 @@ def changed_layers(before: Profile, after: Profile) -> pd.DataFrame:
 def sliding_table(window: Profile, image: Profile) -> pd.DataFrame:
     """One row for each layer, the total last: the network on one window, on all windows, and one pass over the image.
 
-    ``window`` is the profile of the network on one window, ``image`` that of its convolutional form on the whole
-    image; the number of windows is the size of the map that it gives.  ``ratio`` is all windows over one pass, missing
-    where the pass does no such work.  What is uncounted is missing.
+    ``window`` is the profile of the network on one window, ``image`` that of its convolutional form on the whole image;
+    the number of windows is the size of the resulting map.  ``ratio`` is all windows over one pass; it is missing if
+    the pass does no such work.  Uncounted figures are missing.
     """
     windows = window_count(window, image)
     olds, news = _by_layer(window), _by_layer(image)
@@ -88,7 +88,7 @@ def sliding_table(window: Profile, image: Profile) -> pd.DataFrame:
 
 
 def sliding_sizes(window: Profile, images: Sequence[Profile]) -> pd.DataFrame:
-    """One row for each image: how many windows it has, what they cost one by one, and what one pass costs."""
+    """One row for each image: its number of windows, their cost one by one, and the cost of one pass."""
     rows = []
     for image in images:
         windows = window_count(window, image)
@@ -99,9 +99,9 @@ def sliding_sizes(window: Profile, images: Sequence[Profile]) -> pd.DataFrame:
 
 
 def window_count(window: Profile, image: Profile) -> int:
-    """How many windows of the one network's input the other network's map of scores is for.
+    """The number of windows of ``window``'s input in the image, from the map of scores of ``image``.
 
-    Raises ProfilerError where the outputs are not (N, K) and (N, K, *places).
+    Raises ProfilerError if the outputs are not (N, K) and (N, K, *places).
     """
     scores, places = _output_shape(window), _output_shape(image)
     if len(scores) != 2 or len(places) < 3 or places[:2] != scores:
@@ -124,7 +124,7 @@ def _by_layer(profile: Profile) -> dict[str, Figures]:
 
 
 def _known(value: Any) -> int | None:
-    """An exact count, or nothing where it is missing, in whichever way pandas says so."""
+    """An exact count, or None for any of pandas' missing values."""
     return value if isinstance(value, int) else None
 
 

@@ -279,7 +279,7 @@ LEFT: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
     "after an activation": (
         lambda: nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU(), nn.BatchNorm2d(3)),
         "2",
-        "follows 1 (ReLU), which is no convolution",
+        "follows 1 (ReLU), which is not a convolution",
     ),
     "other dimension": (
         lambda: nn.Sequential(nn.Linear(8, 8), nn.BatchNorm2d(3)),
