@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from profiler.errors import OutputError
-from profiler.files import folder_name, is_folder_name, read_bytes, write_files
+from profiler.files import folder_name, is_folder_name, read_bytes, write_files, write_text
 
 BAD_NAMES = (
     "", " ", ".", "..", "...", "../../evil", "/etc", "a/b", "a\\b", "C:", "C:\\x", "a*", "a?", 'a"', "<a>", "a|b",
@@ -122,3 +125,31 @@ def test_an_endless_file_is_given_up() -> None:
     """At the limit."""
     with pytest.raises(OSError, match="larger than 1,000 bytes"):
         read_bytes(Path("/dev/zero"), 1000)
+
+
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    """Inside, what is made has none of these permissions."""
+    before = os.umask(mask)
+    try:
+        yield
+        assert os.umask(mask) == mask, "the process's own umask has changed"
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are those of POSIX")
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600), (0o002, 0o664), (0, 0o666)])
+@pytest.mark.parametrize("before", [None, 0o600, 0o444, 0o755])
+def test_a_written_file_has_the_permissions_of_a_new_one(
+    tmp_path: Path, mask: int, mode: int, before: int | None
+) -> None:
+    """Those that the umask leaves, also where a file is replaced, whatever that one's were; none may be run."""
+    path = tmp_path / "a.txt"
+    if before is not None:
+        path.write_text("old")
+        path.chmod(before)
+    with umask(mask):
+        write_text(path, "new")
+    assert (stat.S_IMODE(path.stat().st_mode), path.read_text()) == (mode, "new")
+    assert list(tmp_path.iterdir()) == [path]

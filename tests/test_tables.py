@@ -71,6 +71,35 @@ def test_layers_are_the_modules_that_ran_operations(trace: Trace) -> None:
     assert column(table, "layer", "input_shape")["block.conv"] == "2×3×9×9"
 
 
+def kind_of_layer(*work: OpCall) -> str:
+    """The kind of a layer that did this work."""
+    return Work(Trace(work, (), ())).kinds["a"]
+
+
+def test_the_kind_of_a_layer_is_that_of_its_costliest_work() -> None:
+    """By the FLOPs of all work of a kind, then by comparisons, then by what is uncounted; the first of equals."""
+    linear, norm = call("a", "linear", contraction((2,), (8,))), call("a", "norm", each((2,), "sum", adds=9))
+    activation, pool = (
+        call("a", kind, each((2,), "max", comparisons=many)) for kind, many in (("activation", 99), ("pool", 98))
+    )
+    moved, odd = call("a", "movement", status="free"), call("a", "uncounted", status="uncounted")
+    assert kind_of_layer(norm, linear) == kind_of_layer(linear, norm) == "linear"
+    assert kind_of_layer(norm, linear, norm) == "norm"
+    assert kind_of_layer(activation, norm) == kind_of_layer(norm, activation) == "norm"
+    assert kind_of_layer(pool, activation) == kind_of_layer(activation, pool) == "activation"
+    assert kind_of_layer(moved, odd) == kind_of_layer(odd, moved) == "uncounted"
+    assert kind_of_layer(moved, moved, odd) == "uncounted"
+    assert kind_of_layer(odd, pool) == "pool"
+
+
+def test_of_equally_costly_kinds_a_layer_has_the_first() -> None:
+    """The one that ran first, whatever its name."""
+    conv, linear = (call("a", kind, contraction((2,), (8,))) for kind in ("conv", "linear"))
+    assert (kind_of_layer(conv, linear), kind_of_layer(linear, conv)) == ("conv", "linear")
+    empty, moved = call("a", "loss"), call("a", "movement", status="free")
+    assert (kind_of_layer(empty, moved), kind_of_layer(moved, empty)) == ("loss", "movement")
+
+
 def test_formulas_are_written_as_by_hand(trace: Trace) -> None:
     """The product of a contraction, and how many times what for the rest."""
     formulas = column(layers.table(Work(trace)).frame, "layer", "formula")

@@ -50,7 +50,7 @@ class EveryOperator:
 class Described:
     """The arguments of one call as values, pairs of name and value, ``positional`` of them given by position.
 
-    ``types`` are those of the numbers among them that could be equal though they are not the same (1 and True).
+    ``types`` are those of the numbers among them, in order: 1, True and 1.0 are equal and yet not the same.
     """
 
     arguments: tuple[tuple[str, Value], ...]
@@ -115,16 +115,16 @@ class Describer:
         return self.value(value, types)
 
     def value(self, leaf: Any, types: list[type], *, keep: bool = False, integers: bool = False) -> Value:
-        """One argument, or a result; the types of numbers that could be equal are appended to ``types``.
+        """One argument, or a result; the types of numbers are appended to ``types``.
 
         The values of tensors are kept if ``keep`` says so, and of few ``integers`` likewise.
         """
         if isinstance(leaf, torch.Tensor):
             return self.spec(leaf, keep=keep or (integers and _are_few_integers(leaf)))
         kind = type(leaf)
-        if leaf is None or kind is int or kind is str:
+        if leaf is None or kind is str:
             return leaf
-        if kind in (bool, float, complex):
+        if kind in (int, bool, float, complex):
             types.append(kind)
             return leaf
         if isinstance(leaf, (list, tuple)):
@@ -204,7 +204,7 @@ def _numbers(tensor: torch.Tensor) -> Numbers | None:
     kind: Literal["d", "?", "q"] = "d" if tensor.is_floating_point() else "?" if tensor.dtype == torch.bool else "q"
     wide = {"d": torch.float64, "?": torch.bool, "q": torch.int64}[kind]
     with without_modes():
-        return Numbers(kind, tuple(tensor.shape), tensor.detach().to(wide).contiguous().numpy().tobytes())
+        return Numbers(kind, tuple(tensor.shape), tensor.detach().to(wide).numpy().tobytes())
 
 
 def samples_of(tensors: Sequence[torch.Tensor]) -> Shape:

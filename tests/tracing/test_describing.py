@@ -1,0 +1,282 @@
+"""Arguments and results of torch → values of a signature: what makes two calls different, and what does not."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import pytest
+import torch
+
+from profiler.signatures import DetailedSpec, Numbers, Opaque, Signature, TensorSpec
+from profiler.tracing.describing import FEW, Describer, EveryOperator, Signatures
+
+NOTHING: frozenset[int | str] = frozenset()
+INTEGERS: frozenset[int | str] = frozenset({"integers"})
+
+
+def describer(**known: Any) -> Describer:
+    """Of tensors that are no parameters, without zeros around them, whose values are their own."""
+    return Describer(
+        known.get("is_parameter", lambda tensor: False),
+        known.get("zeros", lambda tensor: ()),
+        known.get("values_of", lambda tensor: None if tensor.is_meta else tensor),
+    )
+
+
+def value(leaf: Any, *, keep: bool = False, integers: bool = False) -> Any:
+    """One argument as a value."""
+    return describer().value(leaf, [], keep=keep, integers=integers)
+
+
+def signature(signatures: Signatures, *args: Any, **kwargs: Any) -> Signature:
+    """The signature of a call with these arguments."""
+    described = describer().arguments(("self", "other"), args, kwargs, NOTHING)
+    return signatures.of("test::op", "", described, None, ())
+
+
+# When calls have one signature
+
+
+@pytest.mark.parametrize(("one", "other"), [(1, True), (1, 1.0), (True, 1.0), (0, False), (1.0, 1 + 0j), (0, 0.0)])
+@pytest.mark.parametrize("nested", [False, True])
+def test_numbers_that_are_equal_but_not_the_same_differ(one: Any, other: Any, nested: bool) -> None:
+    """As arguments, in lists and by name: a rule may ask whether a number is a truth value."""
+    signatures = Signatures()
+    first, second = ([one], [other]) if nested else (one, other)
+    for found, expected in [
+        (signature(signatures, first), one),
+        (signature(signatures, second), other),
+        (signature(signatures, other=first), one),
+        (signature(signatures, other=second), other),
+    ]:
+        ((_, kept),) = found.arguments
+        kept = kept[0] if nested else kept
+        assert (type(kept), kept) == (type(expected), expected)
+    assert len(signatures.known) == 4
+
+
+def test_the_types_of_several_numbers_are_told_apart_by_place() -> None:
+    """(1, True) and (True, 1) are equal as tuples."""
+    signatures = Signatures()
+    calls = [(1, True), (True, 1), (True, 1.0), (1.0, True), (1, 1)]
+    found = [signature(signatures, *call) for call in calls]
+    assert [tuple(each for _, each in made.arguments) for made in found] == calls
+    assert [[type(each) for _, each in made.arguments] for made in found] == [list(map(type, call)) for call in calls]
+
+
+def test_results_that_are_equal_but_not_the_same_differ() -> None:
+    """A result may be a number."""
+    signatures = Signatures()
+    kept = []
+    for result in (1, True, 1.0):
+        described = describer().arguments((), (), {}, NOTHING)
+        made = describer().result(result, described.types, keep=False)
+        kept.append(signatures.of("test::op", "", described, made, ()).result)
+    assert [type(each) for each in kept] == [int, bool, float]
+
+
+def test_equal_calls_have_one_signature() -> None:
+    """The very same object, whichever tensors they were on."""
+    signatures = Signatures()
+    one, other = (signature(signatures, torch.zeros(2, 3), 1, alpha=1.0) for _ in range(2))
+    assert one is other
+
+
+def test_whatever_a_rule_may_see_makes_signatures_differ() -> None:
+    """Operator, overload, names, how many are by position, result, samples."""
+    signatures = Signatures()
+    one = describer().arguments(("self",), (1,), {}, NOTHING)
+    by_name = describer().arguments((), (), {"self": 1}, NOTHING)
+    renamed = describer().arguments(("input",), (1,), {}, NOTHING)
+    calls: list[tuple[str, str, Any, Any, tuple[int, ...]]] = [
+        ("test::op", "", one, None, ()),
+        ("test::other", "", one, None, ()),
+        ("test::op", "padding", one, None, ()),
+        ("test::op", "", by_name, None, ()),
+        ("test::op", "", renamed, None, ()),
+        ("test::op", "", one, TensorSpec((2,)), ()),
+        ("test::op", "", one, None, (5,)),
+    ]
+    assert len({id(signatures.of(*call)) for call in calls}) == len(calls)
+
+
+# Arguments
+
+
+def test_arguments_are_named_by_the_schema() -> None:
+    """By their place where it has no name for them; those given by name come behind."""
+    described = describer().arguments(("self", "dim"), (1, 2, 3), {"keepdim": True}, NOTHING)
+    assert described.arguments == (("self", 1), ("dim", 2), ("2", 3), ("keepdim", True))
+    assert (described.positional, described.types) == (3, [int, int, int, bool])
+
+
+def test_where_a_result_is_written_is_no_argument() -> None:
+    """``out=`` names a place, and makes no other operation of it."""
+    signatures = Signatures()
+    x = torch.zeros(2)
+    assert signature(signatures, x, out=torch.zeros(2)) is signature(signatures, x)
+
+
+def test_types_and_layouts_are_texts() -> None:
+    """Without torch's prefix; a device is nothing, as is what was not given."""
+    given = [torch.float16, torch.strided, torch.sparse_csr, torch.channels_last, torch.device("meta"), None, "mean"]
+    assert [value(each) for each in given] == ["float16", "strided", "sparse_csr", "channels_last", None, None, "mean"]
+
+
+def test_lists_are_tuples_all_the_way() -> None:
+    """So that a signature can be hashed."""
+    found = value([1, (2, [torch.zeros(3)]), "a"])
+    assert found == (1, (2, (TensorSpec((3,)),)), "a")
+    hash(found)
+
+
+class Reduction(enum.IntEnum):
+    """An enumeration, as kernels take them."""
+
+    MEAN = 1
+
+
+class Half(float):
+    """A number of a library's own type."""
+
+
+def test_numbers_of_other_classes_are_plain_numbers() -> None:
+    """A saved profile holds no classes of others."""
+    assert [(type(found), found) for found in map(value, (Reduction.MEAN, Half(0.5)))] == [(int, 1), (float, 0.5)]
+
+
+def test_of_any_other_object_the_class_is_known() -> None:
+    """A generator, a function."""
+    assert value(torch.Generator()) == Opaque("Generator")
+    assert value(signature) == Opaque("function")
+
+
+# Tensors
+
+
+def test_a_tensor_is_its_shape_and_type() -> None:
+    """And whether it is a parameter; equal ones are one object."""
+    x, w = torch.zeros(2, 3, dtype=torch.float64), torch.zeros(4)
+    made = describer(is_parameter=lambda tensor: tensor is w)
+    assert made.spec(x) == TensorSpec((2, 3), "float64")
+    assert made.spec(w) == TensorSpec((4,), "float32", parameter=True)
+    assert made.spec(torch.zeros(4)) == TensorSpec((4,))
+    assert made.spec(x) is made.spec(torch.ones(2, 3, dtype=torch.float64))
+
+
+def test_zeros_are_around_operands_alone() -> None:
+    """Those around a result are no work of the operation that gives it."""
+    made = describer(zeros=lambda tensor: ((1, 1),))
+    x = torch.zeros(3)
+    assert made.spec(x) == DetailedSpec((3,), zeros=((1, 1),))
+    assert made.result(x, [], keep=False) == TensorSpec((3,))
+    assert made.result([x, (x, None)], [], keep=False) == (TensorSpec((3,)), (TensorSpec((3,)), None))
+
+
+def test_stored_elements_are_counted() -> None:
+    """With their positions, which rules read, and without their values."""
+    x = torch.eye(3).to_sparse()
+    spec = describer().spec(x, keep=True)
+    assert isinstance(spec, DetailedSpec)
+    assert (spec.stored, spec.layout, spec.numbers) == (3, "sparse_coo", None)
+    assert spec.positions == ((0, 1, 2), (0, 1, 2))
+    assert describer().spec(x) == spec
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors is in prototype stage")
+def test_parts_of_nested_tensors() -> None:
+    """Each as a batch of one."""
+    spec = describer().spec(torch.nested.nested_tensor([torch.zeros(2, 5), torch.zeros(3, 5)]))
+    assert isinstance(spec, DetailedSpec)
+    assert (spec.nested, spec.parts, spec.layout) == (True, ((1, 2, 5), (1, 3, 5)), "strided")
+
+
+# Values
+
+
+def kept(spec: Any) -> Any:
+    """The values that a spec holds; None where it holds none."""
+    return spec.values if isinstance(spec, DetailedSpec) and spec.numbers is not None else None
+
+
+WHOLE, BROKEN, TRUTHS = torch.tensor([[3, 4]]), torch.tensor([0.5, 1.5]), torch.tensor([True, False])
+
+
+@pytest.mark.parametrize(("tensor", "numbers"), [(WHOLE, [[3, 4]]), (BROKEN, [0.5, 1.5]), (TRUTHS, [True, False])])
+def test_values_are_kept_only_where_they_are_read(tensor: torch.Tensor, numbers: list[Any]) -> None:
+    """By place or by name, of whichever type, in lists too; they make a signature differ."""
+    names = ("self", "other")
+    for read in (NOTHING, frozenset({1}), frozenset({0}), frozenset({"self"}), frozenset({"by_name"})):
+        first, second, third = (
+            spec for _, spec in describer().arguments(names, (tensor, [tensor]), {"by_name": tensor}, read).arguments
+        )
+        assert kept(first) == (numbers if 0 in read else None)
+        assert kept(second[0]) == (numbers if 1 in read else None)
+        assert kept(third) == (numbers if "by_name" in read else None)
+
+
+def test_values_that_differ_make_signatures_differ() -> None:
+    """Where they are read; elsewhere they do not matter."""
+    signatures = Signatures()
+    found = [
+        signatures.of("test::op", "", describer().arguments(("self",), (torch.tensor(number),), {}, read), None, ())
+        for read in (NOTHING, frozenset({0}))
+        for number in (1, 2)
+    ]
+    assert found[0] is found[1]
+    assert found[2] != found[3]
+
+
+def test_of_integers_few_values_are_kept() -> None:
+    """For a rule that does not name what it reads: of truth values too, and in lists; of many, or of floats, none."""
+    many = torch.zeros(FEW + 1, dtype=torch.int64)
+    given = (WHOLE, BROKEN, TRUTHS, many, [WHOLE])
+    found = [spec for _, spec in describer().arguments((), given, {"by_name": WHOLE}, INTEGERS).arguments]
+    assert [*map(kept, found[:4]), kept(found[4][0]), kept(found[5])] == [
+        *([[3, 4]], None, [True, False], None),
+        *([[3, 4]], [[3, 4]]),
+    ]
+    assert kept(value(many[:FEW], integers=True)) == [0] * FEW
+    assert kept(value(many, keep=True)) == [0] * (FEW + 1)
+
+
+def test_of_results_the_values_of_integers_are_kept() -> None:
+    """If they are read at all; floating ones cost the same whatever they are."""
+    results = [WHOLE, (TRUTHS, BROKEN), torch.zeros(1, dtype=torch.complex64)]
+    whole, (truths, broken), complexes = describer().result(results, [], keep=True)
+    assert [kept(spec) for spec in (whole, truths, broken, complexes)] == [[[3, 4]], [True, False], None, None]
+    assert kept(describer().result(WHOLE, [], keep=False)) is None
+
+
+def test_values_that_nobody_knows_are_missing() -> None:
+    """On meta; where they are known they are those of another tensor."""
+    on_meta = torch.empty(2, device="meta", dtype=torch.int64)
+    assert describer().spec(on_meta, keep=True) == DetailedSpec((2,), "int64")
+    made = describer(values_of=lambda tensor: torch.tensor([7, 8]))
+    assert kept(made.spec(on_meta, keep=True)) == [7, 8]
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
+def test_numbers_that_python_does_not_hold_are_missing() -> None:
+    """Complex and quantized ones; half precision becomes double, integers are of 64 bits."""
+    quantized = torch.quantize_per_tensor(BROKEN, 0.5, 0, torch.qint8)
+    for tensor in (torch.zeros(2, dtype=torch.complex64), quantized):
+        assert kept(describer().spec(tensor, keep=True)) is None
+    for tensor, numbers in [
+        (BROKEN.half(), Numbers("d", (2,), torch.tensor([0.5, 1.5], dtype=torch.float64).numpy().tobytes())),
+        (WHOLE.to(torch.int8).T, Numbers("q", (2, 1), torch.tensor([3, 4]).numpy().tobytes())),
+        (TRUTHS, Numbers("?", (2,), b"\x01\x00")),
+    ]:
+        spec = describer().spec(tensor, keep=True)
+        assert isinstance(spec, DetailedSpec)
+        assert spec.numbers == numbers
+
+
+def test_where_nobody_asks_for_costs_everything_is_whole_and_no_values_are_kept() -> None:
+    """A run that only looks at inputs."""
+    every = EveryOperator()
+    assert (every.is_known("any::op"), every.read_by("any::op"), every.keeps_zeros("any::op", 1)) == (
+        *(True, NOTHING),
+        False,
+    )

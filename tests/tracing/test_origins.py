@@ -1,0 +1,185 @@
+"""Where tensors come from: parameters, inputs, or neither, told by memory that may be freed and used anew."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+import torch
+from torch import nn
+
+from profiler.rules import REGISTRY
+from profiler.tracing.origins import Origins, storage_of
+from profiler.tracing.recorder import OpRecorder
+from profiler.tracing.scope import ModuleScope
+
+
+def tensor() -> torch.Tensor:
+    """Real memory of its own."""
+    return torch.zeros(3)
+
+
+class Numbered:
+    """Origins by storages that the test numbers itself: a number that is used twice is memory that was freed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.numbers: dict[int, int] = {}
+        self.kept: list[torch.Tensor] = []
+        self.origins = Origins()
+        monkeypatch.setattr("profiler.tracing.origins.storage_of", lambda tensor: self.numbers[id(tensor)])
+
+    def at(self, number: int) -> torch.Tensor:
+        """A new tensor in the storage of that number."""
+        made = tensor()
+        self.kept.append(made)
+        self.numbers[id(made)] = number
+        return made
+
+    def said_of(self, made: torch.Tensor) -> tuple[bool, bool, list[str]]:
+        """Whether it is made of parameters, whether of inputs, and of which parameters."""
+        return self.origins.is_parameter(made), self.origins.is_activation(made), self.origins.parameters_read([made])
+
+
+@pytest.fixture
+def numbered(monkeypatch: pytest.MonkeyPatch) -> Numbered:
+    """Origins of a parameter ``w`` in storage 1 and an input in storage 2."""
+    made = Numbered(monkeypatch)
+    made.origins.add_parameter("w", made.at(1))
+    made.origins.add_activation(made.at(2))
+    return made
+
+
+Said = tuple[bool, bool, list[str]]
+
+OF_W: Said = (True, False, ["w"])
+OF_X: Said = (False, True, [])
+NEITHER: Said = (False, False, [])
+
+
+def test_what_is_made_of_parameters_alone_is_a_parameter(numbered: Numbered) -> None:
+    """With constants besides; an input among the operands makes it an activation."""
+    w, x, constant = numbered.at(1), numbered.at(2), numbered.at(3)
+    for number, (inputs, expected) in enumerate([([w, constant], OF_W), ([w, x], OF_X), ([constant], NEITHER)]):
+        made = numbered.at(10 + number)
+        numbered.origins.follow("aten::mul", inputs, [made])
+        assert numbered.said_of(made) == expected
+
+
+@pytest.mark.parametrize("before", [1, 2, 3])
+@pytest.mark.parametrize(("after", "expected"), [(1, OF_W), (2, OF_X), (3, NEITHER), (None, NEITHER)])
+def test_memory_that_was_freed_is_forgotten(numbered: Numbered, before: int, after: int | None, expected: Said) -> None:
+    """A result in the storage of an earlier one is what its own operands make it."""
+    numbered.origins.follow("aten::mul", [numbered.at(before)], [numbered.at(10)])
+    anew = numbered.at(10)
+    numbered.origins.follow("aten::mul", [] if after is None else [numbered.at(after)], [anew])
+    assert numbered.said_of(anew) == expected
+
+
+def test_freed_memory_has_a_new_number(numbered: Numbered) -> None:
+    """A view and a tensor that is written to keep theirs."""
+    first = numbered.origins.new_numbers_of([numbered.at(10)], [numbered.at(1)])
+    assert numbered.origins.numbers_of([numbered.at(10), numbered.at(10)]) == first
+    assert numbered.origins.new_numbers_of([numbered.at(10)], [numbered.at(10)]) == ()
+    anew = numbered.origins.new_numbers_of([numbered.at(10), numbered.at(11)], [numbered.at(1)])
+    assert numbered.origins.numbers_of([numbered.at(10), numbered.at(11)]) == anew
+    assert len({*first, *anew}) == 3
+
+
+def test_no_other_tensor_is_taken_for_a_freed_one() -> None:
+    """In a real run, in which the memory of what is made of a parameter is used again at once."""
+    origins, w, x = Origins(), tensor(), tensor()
+    origins.add_parameter("w", w)
+    origins.add_activation(x)
+    recorder = OpRecorder(REGISTRY, ModuleScope(nn.Identity()), origins, None)
+    seen: list[int] = []
+    with recorder:
+        for _ in range(20):
+            made = w * 2.0
+            seen.append(storage_of(made))
+            assert origins.is_parameter(made)
+            del made
+            made = x * 2.0
+            seen.append(storage_of(made))
+            assert (origins.is_activation(made), origins.is_parameter(made)) == (True, False)
+            del made
+            made = torch.rand(3)
+            seen.append(storage_of(made))
+            assert (origins.is_activation(made), origins.is_parameter(made)) == (False, False)
+            del made
+    assert len(set(seen)) < len(seen), "no memory was used again, so this test shows nothing"
+    numbers = [number for call in recorder.calls for number in call.makes]
+    assert len(numbers) == len(set(numbers)) == len(seen)
+
+
+def test_the_memory_of_parameters_and_inputs_is_held() -> None:
+    """So that nothing else gets its identity, also when the network lets go of it."""
+    origins, others = Origins(), []
+    for add in (lambda made: origins.add_parameter("w", made), origins.add_activation):
+        add(tensor())
+        gc.collect()
+        others += [tensor() for _ in range(100)]
+        assert not any(origins.is_parameter(other) or origins.is_activation(other) for other in others)
+
+
+def test_memory_on_meta_is_held() -> None:
+    """It costs nothing, and whatever was seen stays told apart."""
+    origins = Origins()
+    for _ in range(50):
+        made = torch.empty(3, device="meta")
+        assert origins.follow("aten::view", [made], [made]) == [made]
+        del made
+
+
+def test_a_view_of_a_parameter_is_one(numbered: Numbered) -> None:
+    """And so is one that is written to with constants; written to with an input it is an activation."""
+    numbered.origins.follow("aten::view", [numbered.at(1)], [numbered.at(1)])
+    numbered.origins.follow("aten::add_", [numbered.at(1), numbered.at(3)], [numbered.at(1)])
+    assert numbered.said_of(numbered.at(1)) == OF_W
+    numbered.origins.follow("aten::add_", [numbered.at(1), numbered.at(2)], [numbered.at(1)])
+    assert numbered.said_of(numbered.at(1)) == (False, True, ["w"])
+
+
+def test_a_view_of_an_input_is_one(numbered: Numbered) -> None:
+    """A parameter that is written to it does not change that."""
+    numbered.origins.follow("aten::add_", [numbered.at(2), numbered.at(1)], [numbered.at(2)])
+    assert numbered.said_of(numbered.at(2)) == OF_X
+
+
+def test_rows_of_a_table_are_not_the_table(numbered: Numbered) -> None:
+    """What reads them reads no parameter by name, though they are made of one."""
+    rows = numbered.at(10)
+    numbered.origins.follow("aten::embedding", [numbered.at(1)], [rows])
+    assert numbered.said_of(rows) == (True, False, [])
+
+
+def test_parameters_are_named_once(numbered: Numbered) -> None:
+    """In the order in which they are read, through whatever they went."""
+    numbered.origins.add_parameter("v", numbered.at(4))
+    both = numbered.at(10)
+    numbered.origins.follow("aten::mul", [numbered.at(4), numbered.at(1)], [both])
+    assert numbered.origins.parameters_read([both]) == ["v", "w"]
+    assert numbered.origins.parameters_read([numbered.at(1), both, numbered.at(2)]) == ["w", "v"]
+
+
+def test_a_meta_copy_takes_the_place_of_its_tensor(numbered: Numbered) -> None:
+    """Of a parameter, of an input, and of neither."""
+    for number, expected in [(1, OF_W), (2, OF_X), (3, NEITHER)]:
+        copied = numbered.at(10 + number)
+        numbered.origins.stand_in(numbered.at(number), copied)
+        assert numbered.said_of(copied) == expected
+    numbered.origins.follow("aten::add_", [numbered.at(1), numbered.at(2)], [numbered.at(1)])
+    numbered.origins.stand_in(numbered.at(1), numbered.at(14))
+    assert numbered.said_of(numbered.at(14)) == (False, True, ["w"])
+
+
+def test_a_parameter_of_no_module_is_one_without_a_name() -> None:
+    """One that a forward makes, or takes from elsewhere."""
+    origins, made = Origins(), nn.Parameter(tensor())
+    assert (origins.is_parameter(made), origins.parameters_read([made])) == (True, [])
+
+
+def test_what_was_not_seen_before_is_told(numbered: Numbered) -> None:
+    """Operands that nothing has made; results are seen from then on."""
+    unknown, made = numbered.at(20), numbered.at(21)
+    assert numbered.origins.follow("aten::mul", [numbered.at(1), unknown], [made]) == [unknown]
+    assert numbered.origins.follow("aten::mul", [made], []) == []
