@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from profiler.models.torchvision_ops import import_torchvision
     from profiler.opcount import OpCount, Term, contraction, each
     from profiler.profiles import Profile, load_profile
+    from profiler.recordings import CodeRecording, record
     from profiler.records import (
         Answer,
         CounterFigure,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Answer": "profiler.records",
+    "CodeRecording": "profiler.recordings",
     "Config": "profiler.config",
     "ConfigError": "profiler.errors",
     "CounterFigure": "profiler.records",
@@ -85,6 +87,7 @@ _HOMES = {
     "load_profile": "profiler.profiles",
     "profile": "profiler.api",
     "profile_config": "profiler.api",
+    "record": "profiler.recordings",
     "rule": "profiler.rules",
     "rules_replaced": "profiler.rules",
     "unexplained": "profiler.crosschecks.tables",
@@ -92,6 +95,7 @@ _HOMES = {
 
 __all__ = [
     "Answer",
+    "CodeRecording",
     "Config",
     "ConfigError",
     "CounterFigure",
@@ -127,6 +131,7 @@ __all__ = [
     "load_profile",
     "profile",
     "profile_config",
+    "record",
     "rule",
     "rules_replaced",
     "unexplained",

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from types import FunctionType
 from typing import Any
 
-import torch
 from torch import nn
 
 from profiler.config import DEFAULT_COUNTERS, Config
 from profiler.crosschecking import add_counters
+from profiler.environment import environment
 from profiler.errors import NeedsDataError, ProfilerError, TraceError, UncountedError, no_exit
 from profiler.files import NAME_EXPECTED, folder_name, is_folder_name
 from profiler.formatting import bytes_text
@@ -22,14 +21,15 @@ from profiler.models.real_copies import BYTES_LIMIT, real_size
 from profiler.models.sizes import ABSENT, given_inputs, sizes_hinted
 from profiler.profiles import Profile
 from profiler.records import ROOT, Mode, Trace
-from profiler.subjects import Subject, configured, given, next_step_told, part_of
+from profiler.subjects import Subject, called_code, configured, given, network_and_inputs, next_step_told, part_of
 from profiler.traces import trace, trace_for_real
 from profiler.tracing import Inputs, unaffected_by_caller
+from profiler.tracing.callables import CallableNetwork
 from profiler.tracing.depth import room_for_deep_networks
 
 
 def profile(
-    model: nn.Module,
+    model: nn.Module | Callable[..., Any],
     inputs: Inputs | Constructor = ABSENT,
     *,
     input_size: Sequence[int] | Sequence[Sequence[int]] | None = None,
@@ -59,10 +59,22 @@ def profile(
     (``"encode"``).  ``part`` profiles that module alone (``"backbone.layer3"``), on the inputs of its first call in the
     whole network.  ``exclude`` leaves out modules by name (``"aux*"``) or type: see :meth:`Profile.excluding`.
 
+    ``model`` may be anything else that can be called: a function, a method, a partial, an object; a training step, a
+    loss, ``network.generate``.  Its code runs as it is, on copies of all that it reaches: the networks and optimizers
+    in its closure and its arguments, in what it is bound to and in the globals that it names.  Networks stay in the
+    modes that they are in, and what belongs to the backward pass or to an optimizer follows from what runs: ``mode``,
+    ``optimizer``, ``method`` and ``part`` are for networks.
+
     With ``strict`` an operation without a rule raises :class:`~profiler.errors.UncountedError`.  Raises
     :class:`~profiler.errors.TraceError` if the network refuses its inputs; the message names the module and the shapes.
     """
-    _check_network(model)
+    if not isinstance(model, nn.Module):
+        for option, given_here, default in (("mode", mode, "inference"), ("method", method, "forward")):
+            _check_of_network(option, given_here, default)
+        _check_of_network("optimizer", optimizer, None)
+        _check_of_network("part", part, None)
+        model, inputs = network_and_inputs(model, inputs, input_size)
+        input_size = None
     if mode not in ("inference", "training"):
         raise ProfilerError(f"mode: found {mode!r}, expected 'inference' or 'training'")
     if optimizer is not None and mode != "training":
@@ -74,19 +86,28 @@ def profile(
     with sizes_hinted(model, inputs):
         subject = _subject(model, inputs, method, part, mode)
         result = _profile(subject, name or folder_name(known), target, mode, optimizer)
+    if isinstance(model, CallableNetwork):
+        result = replace(result, mode=result.trace.mode)
     result = replace(result, method=method, part=part or "")
     result = result.excluding(*((exclude,) if isinstance(exclude, str) else exclude))
     return _checked(result, strict)
 
 
+def _check_of_network(option: str, given_here: object, default: object) -> None:
+    if given_here != default:
+        raise ProfilerError(f"{option}: found {given_here!r} for a callable, expected it for a torch.nn.Module only")
+
+
 def _subject(model: nn.Module, inputs: Inputs | Constructor, method: str, part: str | None, mode: Mode) -> Subject:
+    if isinstance(model, CallableNetwork):
+        return called_code(model, inputs)
     subject = given(model, inputs, method)
     return part_of(subject, part, mode) if part else subject
 
 
 def _check_network(model: Any) -> None:
     if not isinstance(model, nn.Module):
-        raise ProfilerError(f"profile expects a torch.nn.Module, not {type(model).__name__}{_to_be_called(model)}")
+        raise ProfilerError(f"a cross-check needs a torch.nn.Module, not {type(model).__name__}{_to_be_called(model)}")
 
 
 def _to_be_called(builder: Any) -> str:
@@ -155,7 +176,7 @@ def _profile_configured(config: Config, subject: Subject, strict: bool) -> Profi
 
 def _profile(subject: Subject, name: str, target: str, mode: Mode, optimizer: str | None) -> Profile:
     traced = _trace(subject, mode, optimizer)
-    return Profile(name, target, mode, traced, _environment(), part_calls=subject.part_calls())
+    return Profile(name, target, mode, traced, environment(), part_calls=subject.part_calls())
 
 
 def _checked(result: Profile, strict: bool) -> Profile:
@@ -200,15 +221,3 @@ def check_complete(result: Profile) -> None:
         )
         reasons.insert(0, f"{len(table)} operations have no rule: {ops}")
     raise UncountedError(f"{result.name}: strict mode: {'; '.join(reasons)}")
-
-
-def _environment() -> Mapping[str, str]:
-    # Without the local part of the version: the build of torch ("+cpu") does not affect counts.
-    return {"profiler": _version("static-flop-profiler"), "torch": torch.__version__.partition("+")[0]}
-
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "unknown"

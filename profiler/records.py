@@ -296,6 +296,10 @@ FILLED_OUTSIDE = "its forward reads memory that no operation has written: what d
 """The reason of what is unseen where arithmetic reads memory that no operation wrote to."""
 
 
+WHILE_IT_RAN = "recorded while the code ran"
+"""Why a recording of code is of a real run: it is of the code's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unseen:
     """Work of ``module`` that is not among the calls, and why it is not: counts are lower bounds then."""
@@ -350,6 +354,11 @@ class Trace:
         )
         signatures = tuple(call.signature for call in calls)
         return replace(self, calls=calls, signatures=signatures, answers=tuple(call.answer for call in calls))
+
+    @property
+    def mode(self) -> Mode:
+        """The mode of code that says by itself what it does: ``"training"`` where a backward pass was recorded."""
+        return "training" if any(call.phase == "backward" for call in self.calls) else "inference"
 
     @property
     def whole(self) -> Trace:

@@ -22,11 +22,14 @@ from profiler.models.inputs import build_inputs, default_inputs
 from profiler.models.methods import calling, submodule
 from profiler.models.real_copies import BYTES_LIMIT, real_copy, real_inputs, real_size
 from profiler.models.refusals import with_next_step
+from profiler.models.sizes import ABSENT, given_inputs
 from profiler.models.targets import find_builder
 from profiler.models.transformers_caches import continued, of_one_token
 from profiler.records import Mode
 from profiler.rewrites import apply_rewrites
 from profiler.tracing import Inputs
+from profiler.tracing.callables import CallableNetwork, check_arguments, network_of
+from profiler.tracing.objects import tensors_in
 from profiler.tracing.private import without_compiler
 from profiler.tracing.recorded_calls import RecordedCalls, record_calls
 
@@ -55,6 +58,28 @@ def given(model: nn.Module, inputs: Any, method: str = "forward") -> Subject:
         return real_copy(model, random_weights=values_matter), real_inputs(inputs)
 
     return Subject(lambda: (model, inputs), real)
+
+
+def network_and_inputs(call: Callable[..., Any], inputs: Any, input_size: object) -> tuple[nn.Module, Any]:
+    """The network that calls ``call``, and what it is called with; see :func:`network_of`."""
+    network = network_of(call)
+    inputs = () if inputs is ABSENT and input_size is None else given_inputs(network, inputs, input_size)
+    if is_constructor(inputs):
+        inputs = construct_inputs(inputs, network)
+    check_arguments(call, inputs)
+    return network_of(call, inputs), inputs
+
+
+def called_code(network: CallableNetwork, inputs: Any) -> Subject:
+    """A callable, with its arguments: each run copies it together with them."""
+
+    def real(values_matter: bool) -> tuple[nn.Module, Inputs]:
+        if not any(tensor.is_meta for tensor in tensors_in(inputs)):
+            return network, inputs
+        made = real_inputs(inputs)
+        return network_of(network.call, made), made
+
+    return Subject(lambda: (network, inputs), real)
 
 
 def configured(config: Config) -> Subject:

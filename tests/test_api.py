@@ -264,9 +264,9 @@ def test_what_builds_a_network_is_none() -> None:
         return nn.Linear(4, 4)
 
     with pytest.raises(ProfilerError, match=r"call it first: net\("):
-        profiler.profile(net, torch.zeros(1, 4))  # type: ignore[arg-type]
+        profiler.profile(net, torch.zeros(1, 4))
     with pytest.raises(ProfilerError, match=r"call it first: Linear\("):
-        profiler.profile(nn.Linear, torch.zeros(1, 4))  # type: ignore[arg-type]
+        profiler.profile(nn.Linear, torch.zeros(1, 4))
 
 
 def test_crosscheck_of_a_large_network_is_skipped_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from profiler.tracing.callables import CallableNetwork, name_of, target_of
 from profiler.tracing.private import without_compiler
 from profiler.tracing.scripts import script_type
 
@@ -16,8 +17,10 @@ def called(model: nn.Module) -> tuple[str, str]:
     """The name of a network, and its target: the module and class of its code.
 
     A network wrapped by ``torch.compile`` has the name of the network inside, a scripted module that of its original
-    class, and a network of timm that of the function that built it.
+    class, a network of timm that of the function that built it, and a callable its own.
     """
+    if isinstance(model, CallableNetwork):
+        return name_of(model.call), target_of(model.call)
     network = without_compiler(model)
     kind = type(network)
     if isinstance(network, torch.jit.ScriptModule):

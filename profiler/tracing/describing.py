@@ -204,7 +204,7 @@ def _numbers(tensor: torch.Tensor) -> Numbers | None:
     kind: Literal["d", "?", "q"] = "d" if tensor.is_floating_point() else "?" if tensor.dtype == torch.bool else "q"
     wide = {"d": torch.float64, "?": torch.bool, "q": torch.int64}[kind]
     with without_modes():
-        return Numbers(kind, tuple(tensor.shape), tensor.detach().to(wide).numpy().tobytes())
+        return Numbers(kind, tuple(tensor.shape), tensor.detach().to(wide).cpu().numpy().tobytes())
 
 
 def samples_of(tensors: Sequence[torch.Tensor]) -> Shape:

@@ -7,6 +7,7 @@ arrives as two matrix products and a softmax, an LSTM as linear layers.  This mo
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import FunctionType
 from typing import Any
 
@@ -19,7 +20,13 @@ from profiler.tracing.complex_convolutions import CONVOLUTIONS, convolve_as_real
 from profiler.tracing.devices import MOVES, at_home
 from profiler.tracing.failures import READS_VALUES
 from profiler.tracing.higher_order import CONTROL_FLOW, FLEX_ATTENTION, flex_attention
-from profiler.tracing.private import by_position, is_higher_order, operator_name, transforming
+from profiler.tracing.private import (
+    by_position,
+    function_modes_are_active,
+    is_higher_order,
+    operator_name,
+    transforming,
+)
 from profiler.tracing.recorder import OpRecorder
 from profiler.tracing.unseen import BLANK, READS_NUMBER
 
@@ -111,10 +118,11 @@ TO_DATA = (torch.Tensor.tolist, torch.Tensor.numpy)
 class FunctionWatcher(TorchFunctionMode):
     """Tells the recorder which function is running, and keeps all work on the device ``home``.
 
-    Where operators do not skip autograd, functions have to be recorded as one operation; else they arrive so.
+    Without a home, every function runs as the code called it, wherever that is.  Where operators do not skip autograd,
+    functions have to be recorded as one operation; else they arrive so.
     """
 
-    def __init__(self, recorder: OpRecorder, home: torch.device) -> None:
+    def __init__(self, recorder: OpRecorder, home: torch.device | None) -> None:
         super().__init__()
         self._recorder = recorder
         self._home = home
@@ -127,16 +135,35 @@ class FunctionWatcher(TorchFunctionMode):
         if self._recorder.closed:
             return func(*args, **kwargs)
         try:
+            call = self._call if self._home is not None else partial(self._call_as_it_is, bool(types))
             if self._recorder.claims_nodes:
-                return self._recorder.claiming_nodes(self._call, func, args, kwargs)
-            return self._call(func, args, kwargs)
+                return self._recorder.claiming_nodes(call, func, args, kwargs)
+            return call(func, args, kwargs)
         except Exception as error:
             self._recorder.note_failing_function(error, func, args)
             raise
 
+    def _call_as_it_is(self, overridden: bool, func: Any, args: Any, kwargs: Any) -> Any:
+        """The result of the function itself; ``overridden`` says whether a class of tensors has one of its own."""
+        if func in KINDS_WITHIN and func not in self._running and (overridden or function_modes_are_active()):
+            before, self._recorder.kind_within = self._recorder.kind_within, KINDS_WITHIN[func]
+            try:
+                return func(*args, **kwargs)
+            finally:
+                self._recorder.kind_within = before
+        if is_complex_convolution(func, args, kwargs):
+            return self._as_one(CONVOLUTIONS[func], by_position(CONVOLUTIONS[func], args, kwargs), func, args, kwargs)
+        if func is F.scaled_dot_product_attention and any(map(is_causal_bias, (*args, *kwargs.values()))):
+            return func(*args, **kwargs)
+        if func in FROM_DATA:
+            made = func(*args, **kwargs)
+            self._recorder.note_made_of_data(made)
+            return made
+        return self._call(func, args, kwargs)
+
     def _call(self, func: Any, args: Any, kwargs: Any) -> Any:
         in_parts = transforming() or not self._autograd.skipped
-        if func in MOVES or "device" in kwargs:
+        if self._home is not None and (func in MOVES or "device" in kwargs):
             func, args, kwargs = at_home(self._home, func, args, kwargs)
         if func is F.scaled_dot_product_attention and any(map(is_causal_bias, (*args, *kwargs.values()))):
             with self:
@@ -160,7 +187,7 @@ class FunctionWatcher(TorchFunctionMode):
             return self._with_values(func, args, kwargs)
         if func in TO_DATA:
             self._recorder.note_values_read(func, args[0])
-            known = self._recorder.values_of(args[0])
+            known = self._recorder.values_of(args[0]) if self._home is not None else None
             return func(args[0] if known is None else known, *args[1:], **kwargs)
         if func in READS_VALUES or func in READS_NUMBER:
             self._recorder.note_values_read(func, args[0])

@@ -23,6 +23,7 @@ from profiler.tracing.meta_results import META_RESULTS
 from profiler.tracing.noted import Noted
 from profiler.tracing.origins import Origins, storage_of
 from profiler.tracing.padding import PaddedTensors, is_all_zero
+from profiler.tracing.phases import Phases
 from profiler.tracing.private import (
     TorchDispatchMode,
     argument_names,
@@ -82,7 +83,9 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     Tensors that live elsewhere are turned into meta tensors when they meet one.
 
     While it is ``muted`` nothing is recorded, since the operations are parts of one that will be; ``kind_within``
-    is the kind of work that a running function says its parts are.
+    is the kind of work that a running function says its parts are.  ``phases`` tells the phases of code; without it
+    ``in_backward`` and ``in_optimizer`` do.  With ``as_it_is`` every operation runs as the code called it, whatever
+    device its tensors are on.
     """
 
     supports_higher_order_operators = True
@@ -95,8 +98,12 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         graph: BackwardScope | None,
         autograd: Autograd | None = None,
         unseen: UnseenWork | None = None,
+        phases: Phases | None = None,
+        *,
+        as_it_is: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.as_it_is = as_it_is
         self.autograd = autograd or Autograd(may_skip=False)
         self.unseen = unseen or UnseenWork(scope.model, (), origins)
         self.calls: list[Noted] = []
@@ -115,6 +122,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._scope = scope
         self._origins = origins
         self._graph = graph
+        self._phases = phases
         self._divisions: list[tuple[AbstractContextManager[Any], Callable[[Any], None]]] = []
         self._known: dict[Any, _Known] = {}
         self._meta_twins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
@@ -178,7 +186,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         inputs: list[torch.Tensor] = []
         collect((args, kwargs), inputs)
         devices = {tensor.is_meta for tensor in inputs}
-        if True in devices:
+        if True in devices and not self.as_it_is:
             self.met_meta = True
             mixed = len(devices) > 1 and known.name not in TAKES_SIZES
             args, kwargs, inputs = self._move(args, kwargs, inputs, mixed=mixed)
@@ -229,7 +237,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _run(self, func: Any, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], on_meta: bool) -> Any:
         """The result of an operation; of one on values that are known the true one."""
-        if not on_meta and (inputs or kwargs.get("device") != META):
+        if self.as_it_is or (not on_meta and (inputs or kwargs.get("device") != META)):
             return func(*args, **kwargs)
         if known.name.startswith("higher_order::"):
             return func(*args, **kwargs)
@@ -394,7 +402,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         collect(result, outputs)
         if self.muted:
             self._follow(known, args, kwargs, inputs, outputs)
-            if self._graph is not None and self._runs_forward():
+            if self._graph is not None and self._makes_nodes():
                 self._graph.note(self._scope.current, None)
             return None
         described = self._describer.arguments(known.names, args, kwargs, known.read)
@@ -416,7 +424,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._origins.numbers_of(written),
             self._origins.new_numbers_of(outputs, inputs),
         )
-        if self._graph is not None and self._runs_forward():
+        if self._graph is not None and self._makes_nodes():
             self._graph.note(place, event)
         self.calls.append(event)
         return event
@@ -424,7 +432,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _signature(
         self, known: _Known, described: Described, result: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]
     ) -> Signature:
-        given = without_unasked(known.name, result) if self.in_backward else result
+        given = without_unasked(known.name, result) if self._phase() == "backward" else result
         samples = samples_of((*inputs, *outputs)) if transforming() else ()
         value = self._describer.result(given, described.types, keep="out" in known.read)
         return self._signatures.of(known.name, known.overload, described, value, samples)
@@ -434,7 +442,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> None:
         """Note where the results of an operation come from, and whether they have zeros around them."""
         unknown = self._origins.follow(known.name, inputs, outputs)
-        if unknown and not self.in_optimizer:
+        if unknown and self._phase() != "optimizer":
             self.unseen.check_origins(self._scope.current[0], known.name, unknown)
         self.unseen.made(inputs, outputs)
         if outputs:
@@ -451,18 +459,31 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return is_all_zero(values)
         return False if of_data or self._origins.is_parameter(tensor) else None
 
-    def _runs_forward(self) -> bool:
-        """Whether the operation that runs now is one of a forward pass, or of one that is run again."""
-        return not self.in_optimizer and (not self.in_backward or bool(self._scope.stack))
+    def _phase(self) -> Phase:
+        """That of the operation that runs now."""
+        if self._phases is not None:
+            return self._phases.now(self._scope.stack)
+        if self.in_optimizer:
+            return "optimizer"
+        if not self.in_backward:
+            return "forward"
+        return "recompute" if self._scope.stack else "backward"
+
+    def _makes_nodes(self) -> bool:
+        """Whether the operation that runs now is one of a forward pass, or is differentiated itself."""
+        phase = self._phase()
+        again = phase == "backward" and self._phases is not None and torch.is_grad_enabled()
+        return again or phase in ("forward", "recompute")
 
     def _where(self) -> tuple[Phase, Place, Noted | None]:
         """The phase and the place of the operation that runs now, and the event that it is the gradient of."""
-        if self.in_optimizer:
-            return "optimizer", ("", 1), None
-        if self._graph is None or self._runs_forward():
-            return "recompute" if self.in_backward else "forward", self._scope.current, None
+        phase = self._phase()
+        if phase == "optimizer":
+            return phase, ("", 1), None
+        if self._graph is None or phase != "backward":
+            return phase, self._scope.current, None
         source = self._graph.current()
-        return "backward", source.place, source.event
+        return phase, source.place, source.event
 
 
 def _as_on_meta(func: Any, args: Any, kwargs: Any, twins: Any) -> Any:

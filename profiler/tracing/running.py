@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from torch import nn
 from profiler.errors import FOREIGN_ERRORS, NeedsDataError, ProfilerError, TraceError
 from profiler.records import ROOT, Mode, Recording, show_shapes
 from profiler.tracing.backward import BackwardScope
+from profiler.tracing.callables import CallableNetwork, CallCopy, check_not_lazy
 from profiler.tracing.calls import Inputs, call_arguments
 from profiler.tracing.causal_bias import causal_bias_traceable
 from profiler.tracing.copying import copy_to_meta, deep_copy, has_lazy_parts, to_meta
@@ -22,12 +23,13 @@ from profiler.tracing.failures import for_lack_of_data
 from profiler.tracing.functions import FunctionWatcher
 from profiler.tracing.gradients import Autograd, lacks_graph
 from profiler.tracing.noted import Noted, recording_of
-from profiler.tracing.object_copies import InputCopy, SharedMemory
+from profiler.tracing.object_copies import Change, InputCopy, SharedMemory
 from profiler.tracing.objects import returned_tensors, tensors_in
 from profiler.tracing.optimizers import make_optimizer
 from profiler.tracing.origins import Origins, storage_of
 from profiler.tracing.packed import packed_tensors
 from profiler.tracing.parameters import parameter_records
+from profiler.tracing.phases import Phases
 from profiler.tracing.private import flex_attention_traceable, without_compiler
 from profiler.tracing.recorder import OpRecorder
 from profiler.tracing.scope import ModuleScope
@@ -44,13 +46,15 @@ from profiler.tracing.values import LARGEST
 class Attempt:
     """One way of running a network: copies of it and of its inputs, which the run may change as it likes.
 
-    ``values`` are inputs on meta, each with the integers that it was given as.
+    ``values`` are inputs on meta, each with the integers that it was given as; ``reached`` are tensors that a callable
+    reaches, and that are not its arguments.
     """
 
     network: nn.Module
     arguments: tuple[Any, ...]
     options: dict[str, Any]
     values: Sequence[tuple[torch.Tensor, torch.Tensor]] = ()
+    reached: Sequence[torch.Tensor] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,8 @@ def record(
     In ``"inference"`` the copy is in eval mode and no gradients are kept.  In ``"training"`` it is in train
     mode and the backward pass that autograd runs from all floating-point results is recorded as well, and then,
     where one is named, a step of the optimizer (see ``OPTIMIZERS``) as it is from its second step on.
+    A :class:`CallableNetwork` runs as its code says, whatever ``mode`` is: its modules stay in the modes that they are
+    in, and what is of which phase follows from what runs.
     ``prepare`` is given each copy before it runs, and may change it.
     Raises :class:`TraceError` where the network runs nothing, cannot be copied, or refuses its inputs, and
     :class:`NeedsDataError` where the meta device cannot run it.
@@ -87,7 +93,7 @@ def record(
     model = without_compiler(model)
     if any(tensor.layout in SPARSE for tensor in (*model.parameters(), *model.buffers())):
         raise NeedsDataError(f"{type(model).__name__} holds sparse tensors, whose elements the meta device has not")
-    return _record(lambda: _attempt_on_meta(model, inputs), mode, optimizer, operators, prepare)
+    return _record(lambda: _attempt_on_meta(model, inputs), _mode(model, mode), optimizer, operators, prepare)
 
 
 def record_for_real(
@@ -105,19 +111,51 @@ def record_for_real(
     What is counted then depends on the values; random numbers are drawn from a fixed seed.
     """
     model = without_compiler(model)
-    recorded = _record(lambda: _attempt_for_real(model, inputs), mode, optimizer, operators, prepare)
+    recorded = _record(lambda: _attempt_for_real(model, inputs), _mode(model, mode), optimizer, operators, prepare)
     return replace(recorded, real_run=reason)
+
+
+def _mode(model: nn.Module, mode: Mode) -> Mode | None:
+    """The mode to run in; none for a callable, whose code says what it does."""
+    return None if isinstance(model, CallableNetwork) else mode
 
 
 def _attempt_on_meta(model: nn.Module, inputs: Inputs) -> Attempt:
     memo: dict[int, Any] = {}
+    if isinstance(model, CallableNetwork):
+        check_not_lazy(model)
+        memo[id(model.call)] = model.call
     network = copy_to_meta(model, memo)
-    copied = InputCopy(call_arguments(inputs), _meta_input, memo)
-    arguments, options = copied.result
+    (arguments, options), copied = _copied_with(model, network, inputs, _meta_input, memo)
     values = [(new, tensor.detach()) for tensor, new in copied.tensors if _may_be_known(tensor, new)]
     memory = SharedMemory(tensor for _, tensor in values)
     known = [(new, memory.placed(tensor, tensor.cpu().clone())) for new, tensor in values]
-    return Attempt(network, arguments, options, known)
+    return Attempt(network, arguments, options, known, _reached(network, copied))
+
+
+def _copied_with(
+    model: nn.Module, network: nn.Module, inputs: Inputs, change: Change, memo: dict[int, Any]
+) -> tuple[tuple[tuple[Any, ...], dict[str, Any]], InputCopy]:
+    """Copies of the arguments of ``model``, whose copy is ``network``.
+
+    One that calls something is given a copy of that to call instead, and the gradients that there are.
+    """
+    if not isinstance(network, CallableNetwork):
+        copied = InputCopy(call_arguments(inputs), change, memo)
+        return copied.result, copied
+    memo.pop(id(network.call), None)
+    copied = CallCopy((call_arguments(inputs), network.call), change, memo)
+    arguments, network.__dict__["call"] = copied.result
+    for parameter, new in zip(model.parameters(), network.parameters(), strict=True):
+        copied.copy_gradient(parameter, new)
+    return arguments, copied
+
+
+def _reached(network: nn.Module, copied: InputCopy) -> list[torch.Tensor]:
+    """The tensors that a callable reaches and that are data: no leaves that a gradient is computed for."""
+    if not isinstance(network, CallableNetwork):
+        return []
+    return [new for _, new in copied.tensors if not new.requires_grad]
 
 
 def _may_be_known(tensor: torch.Tensor, new: torch.Tensor) -> bool:
@@ -128,38 +166,46 @@ def _may_be_known(tensor: torch.Tensor, new: torch.Tensor) -> bool:
 
 def _attempt_for_real(model: nn.Module, inputs: Inputs) -> Attempt:
     memo: dict[int, Any] = {}
+    if isinstance(model, CallableNetwork):
+        check_not_lazy(model)
+        memo[id(model.call)] = model.call
     network = deep_copy(model, memo)
-    arguments, options = InputCopy(call_arguments(inputs), _real_input, memo).result
-    return Attempt(network, arguments, options)
+    if isinstance(network, CallableNetwork):
+        network.cpu()
+    (arguments, options), copied = _copied_with(model, network, inputs, _real_input, memo)
+    return Attempt(network, arguments, options, reached=_reached(network, copied))
 
 
 @unaffected_by_caller()
 def _record(
     make: Callable[[], Attempt],
-    mode: Mode,
+    mode: Mode | None,
     optimizer: str | None,
     operators: Operators,
     prepare: Callable[[nn.Module], None] | None = None,
 ) -> Recording:
     """The recording of the first way of running that the network allows; ``make`` gives each copies of its own."""
+    gradients: Callable[[], AbstractContextManager[Any]] = torch.no_grad
 
     def fresh() -> Attempt:
         attempt = make()
-        attempt.network.train(mode == "training")
+        if mode is not None:
+            attempt.network.train(mode == "training")
         if prepare is not None:
             prepare(attempt.network)
         return attempt
 
     if mode == "training":
         return _record_run(fresh, partial(_run_training, optimizer, operators))
-    gradients: Callable[[], AbstractContextManager[Any]] = torch.no_grad
+    if mode is None:
+        gradients = nullcontext
     may_skip = True
     while True:
         autograd = Autograd(may_skip=may_skip)
         try:
             result = _record_run(fresh, partial(_run_inference, gradients, autograd, operators))
         except _GraphError:
-            if gradients is torch.enable_grad:
+            if gradients is not torch.no_grad:
                 raise
             gradients = torch.enable_grad  # the network cannot run without gradients
         except TraceError:
@@ -189,7 +235,7 @@ def _record_run(make: Callable[[], Attempt], run: Run) -> Recording:
         origins.add_packed(packed)
     for buffer in twin.buffers():
         origins.know(buffer, storage_of(buffer))
-    for tensor in tensors_in((attempt.arguments, attempt.options)):
+    for tensor in (*tensors_in((attempt.arguments, attempt.options)), *attempt.reached):
         if not origins.is_parameter(tensor):
             origins.add_activation(tensor)
     with flex_attention_traceable(), causal_bias_traceable(), as_written(twin):
@@ -227,26 +273,36 @@ def _run_inference(
     origins: Origins,
 ) -> Recorded:
     twin = attempt.network
-    scope, recorder = _recording(attempt, operators, origins, None, autograd)
+    phases = Phases() if isinstance(twin, CallableNetwork) else None
+    graph = None if phases is None else BackwardScope()
+    scope, recorder = _recording(attempt, operators, origins, graph, autograd, phases)
     home = _home(twin, recorder)
     threads = RunInThreads(scope, recorder, home)
     watcher = FunctionWatcher(recorder, home)
-    with gradients(), _explained(twin, scope, recorder, threads), threads.followed(), autograd, watcher, recorder:
+    steps = nullcontext() if phases is None else phases.followed()
+    explained = _explained(twin, scope, recorder, threads)
+    with gradients(), explained, threads.followed(), steps, autograd, watcher, recorder:
         twin(*attempt.arguments, **attempt.options)
     return Recorded(scope, recorder, threads.calls)
 
 
 def _recording(
-    attempt: Attempt, operators: Operators, origins: Origins, graph: BackwardScope | None, autograd: Autograd
+    attempt: Attempt,
+    operators: Operators,
+    origins: Origins,
+    graph: BackwardScope | None,
+    autograd: Autograd,
+    phases: Phases | None = None,
 ) -> tuple[ModuleScope, OpRecorder]:
     """Hooks on the network and a recorder that knows its inputs."""
     scope = ModuleScope(attempt.network)
     unseen = UnseenWork(attempt.network, (attempt.arguments, attempt.options), origins)
-    recorder = OpRecorder(operators, scope, origins, graph, autograd, unseen)
+    recorder = OpRecorder(operators, scope, origins, graph, autograd, unseen, phases)
     scope.on_result = recorder.note_result
     for tensor, real in attempt.values:
         recorder.note_values(tensor, real)
-    recorder.met_meta = any(tensor.is_meta for tensor in tensors_in((attempt.arguments, attempt.options)))
+    given = (*tensors_in((attempt.arguments, attempt.options)), *attempt.reached)
+    recorder.met_meta = any(tensor.is_meta for tensor in given)
     return scope, recorder
 
 
@@ -297,7 +353,7 @@ def _meta_input(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _real_input(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().clone().requires_grad_(tensor.requires_grad)
+    return tensor.detach().cpu().clone().requires_grad_(tensor.requires_grad)
 
 
 @contextmanager

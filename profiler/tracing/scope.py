@@ -18,6 +18,7 @@ from torch import nn
 from profiler.errors import FOREIGN_ERRORS
 from profiler.records import ModuleRecord
 from profiler.tracing.packed import holds_for_layer
+from profiler.tracing.private import node_that_runs
 from profiler.tracing.scripts import constants_of, script_roots, script_type
 from profiler.tracing.tensors import shapes_in
 
@@ -26,12 +27,16 @@ Shapes = tuple[tuple[int, ...], ...]
 
 @dataclass(slots=True)
 class Running:
-    """A module that is running now, under the name by which it was reached, in its n-th call."""
+    """A module that is running now, under the name by which it was reached, in its n-th call.
+
+    ``node`` is the node of autograd that called it, in a forward pass that is computed again.
+    """
 
     name: str
     call: int
     module: nn.Module
     inputs: Shapes = ()
+    node: Any = None
 
 
 @dataclass(slots=True)
@@ -255,7 +260,7 @@ class ModuleScope:
         seen.calls += 1
         shapes = shapes_in(inputs)
         seen.inputs.setdefault(shapes)
-        self.stack.append(Running(name, seen.calls, self._modules[name], shapes))
+        self.stack.append(Running(name, seen.calls, self._modules[name], shapes, node_that_runs()))
 
     def leave(self, module: nn.Module, output: Any) -> None:
         """The module is through, or has raised."""

@@ -41,7 +41,7 @@ _NOTHING = nullcontext()
 class RunInThreads:
     """One run of a network, with all the threads that take part in it."""
 
-    def __init__(self, scope: ModuleScope, recorder: OpRecorder, home: torch.device) -> None:
+    def __init__(self, scope: ModuleScope, recorder: OpRecorder, home: torch.device | None) -> None:
         self._scope = scope
         self._recorders = [recorder]
         self._home = home
@@ -108,6 +108,10 @@ class RunInThreads:
 
         return followed
 
+    def includes_this_thread(self) -> bool:
+        """Whether the running thread takes part in the run."""
+        return _here.run is self
+
     def in_this_thread(self) -> AbstractContextManager[None]:
         """The running thread, which may be of no run, calls a module of the network."""
         return _NOTHING if _here.run is self or self._is_over else self._taken_in()
@@ -142,7 +146,7 @@ class RunInThreads:
 
 
 def _lacks_data(error: BaseException, recorder: OpRecorder) -> bool:
-    return for_lack_of_data(error, recorder.failure, recorder.function_failure)
+    return not recorder.as_it_is and for_lack_of_data(error, recorder.failure, recorder.function_failure)
 
 
 def _follows_now() -> RunInThreads | None:

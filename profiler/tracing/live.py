@@ -1,0 +1,206 @@
+"""Code of a person's own, recorded while it runs, on the person's own objects: nothing that it does is changed.
+
+Modules are found by torch's global hooks.  The outermost ones are named after their classes, those below them as they
+are named there.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.nn.parameter import is_lazy
+
+from profiler.records import WHILE_IT_RAN, Recording
+from profiler.tracing.backward import BackwardScope
+from profiler.tracing.causal_bias import causal_bias_traceable
+from profiler.tracing.describing import Operators
+from profiler.tracing.functions import FunctionWatcher
+from profiler.tracing.gradients import Autograd
+from profiler.tracing.noted import recording_of
+from profiler.tracing.objects import tensors_in
+from profiler.tracing.origins import Origins, storage_of
+from profiler.tracing.packed import packed_tensors
+from profiler.tracing.parameters import parameter_records
+from profiler.tracing.phases import Phases
+from profiler.tracing.private import flex_attention_traceable, node_that_runs
+from profiler.tracing.recorder import OpRecorder
+from profiler.tracing.scope import ModuleScope
+from profiler.tracing.scripts import script_type
+from profiler.tracing.threads import RunInThreads
+from profiler.tracing.transforms import physical
+from profiler.tracing.unseen import UnseenWork
+
+
+class Code(nn.Module):
+    """Stands for the code that is recorded: its children are the outermost modules that this called."""
+
+
+class _Autograd(Autograd):
+    """Leaves to the code whether operators skip autograd."""
+
+    def __enter__(self) -> _Autograd:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def follow(self) -> None:
+        return
+
+    def in_other_thread(self) -> Autograd:
+        return self
+
+
+class _Unseen(UnseenWork):
+    """What code does with values outside of modules is its own affair: it reads a loss, and prints it."""
+
+    def note(self, module: str, reason: str) -> None:
+        if module:
+            super().note(module, reason)
+
+
+class _Origins(Origins):
+    """Knows parameters by name when an operation meets them, whatever memory they are in by then.
+
+    Any other tensor that nothing recorded has made is data.  What is known of memory is forgotten when it is freed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: dict[int, str] = {}
+        self._alive: dict[int, Any] = {}
+
+    def parameters_read(self, inputs: list[torch.Tensor]) -> list[str]:
+        self._meet(inputs)
+        return super().parameters_read(inputs)
+
+    def follow(self, op: str, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> list[torch.Tensor]:
+        self._meet(inputs)
+        return super().follow(op, inputs, outputs)
+
+    def know(self, tensor: torch.Tensor, storage: int) -> None:
+        super().know(tensor, storage)
+        with suppress(RuntimeError, NotImplementedError):  # a tensor without memory
+            memory = physical(tensor).untyped_storage()
+            if id(memory) == storage:
+                self._alive[storage] = weakref.ref(memory, lambda _: self._forget(storage))
+
+    def _meet(self, tensors: list[torch.Tensor]) -> None:
+        for tensor in tensors:
+            storage = storage_of(tensor)
+            if isinstance(tensor, nn.Parameter) and id(tensor) in self.names:
+                if storage not in self._roots:
+                    self.know(tensor, storage)
+                    self._parameters.add(storage)
+                    self._roots[storage] = (self.names[id(tensor)],)
+            elif storage not in self.known and not isinstance(tensor, nn.Parameter):
+                self.know(tensor, storage)
+                self._activations.add(storage)
+
+    def _forget(self, storage: int) -> None:
+        self._parameters.discard(storage)
+        self._activations.discard(storage)
+        for known in (self.known, self._roots, self._numbers, self._alive):
+            known.pop(storage, None)
+
+
+class _LiveScope(ModuleScope):
+    """Modules are taken in when they run; ``is_ours`` says whether a thread is of the recorded code."""
+
+    def __init__(self, origins: _Origins) -> None:
+        super().__init__(Code())
+        self._origins = origins
+        self._numbers: Counter[str] = Counter()
+        self.is_ours: Callable[[], bool] = lambda: True
+        self._seen[""].calls = 1
+
+    def _attach(self, module: nn.Module) -> None:
+        """Global hooks tell of its calls."""
+
+    def begin(self, module: nn.Module, args: Any) -> None:
+        """A module is called, and what is outermost taken in."""
+        if not self.is_ours():
+            return
+        if not self.knows(module) and not self.stack:
+            self._take_in(module)
+        self.enter(module, args)
+
+    def end(self, module: nn.Module, args: Any, output: Any) -> None:
+        """The module is through, or has raised; those that it called and that never came to an end are too."""
+        if not self.is_ours():
+            return
+        if any(running.module is module for running in self.stack):
+            while self.stack[-1].module is not module:
+                self.stack.pop()
+            self.leave(module, output)
+
+    def _take_in(self, module: nn.Module) -> None:
+        kind = script_type(module)
+        self._numbers[kind] += 1
+        name = kind if self._numbers[kind] == 1 else f"{kind}_{self._numbers[kind]}"
+        self.model._modules[name] = module
+        for inner, found in module.named_modules(prefix=name, remove_duplicate=False):
+            self._names[id(found)].append(inner)
+            self._modules[inner] = found
+        for inner, parameter in module.named_parameters(prefix=name):
+            self._origins.names.setdefault(id(parameter), inner)
+        for packed in packed_tensors(module):
+            self._origins.add_packed(packed)
+        for tensor in (*module.buffers(), *tensors_in([vars(part) for part in module.modules()])):
+            if not (is_lazy(tensor) or isinstance(tensor, nn.Parameter)):
+                self._origins.know(tensor, storage_of(tensor))
+
+
+class LiveRun:
+    """Records what runs between ``start`` and ``stop``, in this thread and in those that it starts."""
+
+    def __init__(self, operators: Operators) -> None:
+        origins = _Origins()
+        self._scope = _LiveScope(origins)
+        phases = Phases(self._is_ours)
+        graph = BackwardScope()
+        graph.note(("", 1), None)  # whatever made nodes before
+        unseen = _Unseen(self._scope.model, (), origins)
+        autograd = _Autograd(may_skip=False)
+        self._recorder = OpRecorder(operators, self._scope, origins, graph, autograd, unseen, phases, as_it_is=True)
+        self._scope.on_result = self._recorder.note_result
+        self._scope.is_ours = self._is_ours
+        self._threads = RunInThreads(self._scope, self._recorder, None)
+        self._phases = phases
+        self._stack = ExitStack()
+
+    def _is_ours(self) -> bool:
+        """Whether this thread is of the recorded code; autograd runs nodes in threads of its own."""
+        return self._threads.includes_this_thread() or (
+            node_that_runs() is not None and threading.current_thread().__class__ is threading._DummyThread
+        )
+
+    def start(self) -> None:
+        with ExitStack() as stack:
+            stack.enter_context(flex_attention_traceable())
+            stack.enter_context(causal_bias_traceable())
+            stack.enter_context(self._threads.followed())
+            stack.enter_context(self._phases.followed())
+            stack.callback(register_module_forward_pre_hook(self._scope.begin).remove)
+            stack.callback(register_module_forward_hook(self._scope.end, always_call=True).remove)
+            stack.enter_context(FunctionWatcher(self._recorder, None))
+            stack.enter_context(self._recorder)
+            self._stack = stack.pop_all()
+
+    def stop(self) -> Recording:
+        self._stack.close()
+        self._recorder.close()
+        scope = self._scope
+        made = recording_of(
+            self._threads.calls, scope.modules(), parameter_records(scope.model), self._recorder.unseen.notes
+        )
+        return replace(made, real_run=WHILE_IT_RAN)

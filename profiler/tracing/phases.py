@@ -1,0 +1,106 @@
+"""Which phase the operation that runs now is of, told by what torch runs at the moment and not by a mode.
+
+An operation while a node of autograd runs is of the backward pass, unless a module was called by that node: a forward
+pass is computed again then.  What an optimizer's step runs is the optimizer's, but for the closure that it may call.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from types import CodeType, FrameType, MethodType
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+from profiler.records import Phase
+from profiler.tracing.private import node_that_runs
+from profiler.tracing.reaching import call_method
+from profiler.tracing.scope import Running
+
+
+@dataclass(slots=True)
+class _Step:
+    """An optimizer's step that is running: the frame of its call, and the code of the closure that it was given."""
+
+    frame: FrameType
+    closure: CodeType | None
+
+
+class _Steps(threading.local):
+    """The steps that run in a thread, one within the other."""
+
+    def __init__(self) -> None:
+        self.running: list[_Step] = []
+
+
+class Phases:
+    """Tells the phase of each operation of code that runs as it is; ``is_ours`` says whether a thread is of the run."""
+
+    def __init__(self, is_ours: Callable[[], bool] = lambda: True) -> None:
+        self._steps = _Steps()
+        self._is_ours = is_ours
+
+    @contextmanager
+    def followed(self) -> Iterator[None]:
+        """Inside, the steps of all optimizers are noticed."""
+        before, after = (
+            register_optimizer_step_pre_hook(self._begin),
+            register_optimizer_step_post_hook(self._end),
+        )
+        try:
+            yield
+        finally:
+            before.remove()
+            after.remove()
+
+    def _begin(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if self._is_ours():
+            given = (*args[1:], *kwargs.values())
+            closure = next((code for value in given if (code := _code_of(value)) is not None), None)
+            self._steps.running.append(_Step(sys._getframe(1), closure))
+
+    def _end(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        frame = sys._getframe(1)
+        while any(step.frame is frame for step in self._steps.running):
+            self._steps.running.pop()
+
+    def now(self, stack: Sequence[Running]) -> Phase:
+        """The phase of the operation that runs now, in the innermost of the modules of ``stack``."""
+        node = node_that_runs()
+        called_by = stack[-1].node if stack else None
+        if node is not None and node is not called_by:
+            return "backward"
+        if called_by is not None:
+            return "recompute"
+        return "optimizer" if self._steps.running and self._in_step() else "forward"
+
+    def _in_step(self) -> bool:
+        """Whether a step itself runs the operation; one that was left by an error is forgotten."""
+        steps = self._steps.running
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            for place in range(len(steps) - 1, -1, -1):
+                if frame.f_code is steps[place].closure:
+                    return False
+                if frame is steps[place].frame:
+                    del steps[place + 1 :]
+                    return True
+            frame = frame.f_back
+        steps.clear()
+        return False
+
+
+def _code_of(value: Any) -> CodeType | None:
+    """The code that runs when a closure is called."""
+    while isinstance(value, (partial, MethodType)):
+        value = value.func if isinstance(value, partial) else value.__func__
+    code = getattr(value, "__code__", None)
+    if code is None:
+        code = getattr(call_method(value), "__code__", None)
+    return code if isinstance(code, CodeType) else None

@@ -1,0 +1,511 @@
+"""Anything that can be called is profiled: by what it runs, on copies of all that it reaches."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.func import functional_call, grad, vmap
+from torch.utils.checkpoint import checkpoint
+
+import profiler
+from profiler.errors import ProfilerError, TraceError
+from profiler.profiles import Profile
+
+B, I, H, C = 5, 4, 8, 3  # noqa: E741
+FORWARD = B * I * H + B * H * C
+BACKWARD = B * I * H + 2 * B * H * C
+"""MACs: the input of the first layer needs no gradient."""
+PARAMETERS = I * H + H + H * C + C
+LOSS_ADDS = B * (C + C - 1) + (B - 1)
+"""The forward of cross entropy: a maximum is subtracted, exponentials are summed, then the mean of B."""
+
+NET = nn.Sequential(nn.Linear(I, H), nn.ReLU(), nn.Linear(H, C))
+X = torch.ones(B, I)
+Y = torch.zeros(B, dtype=torch.int64)
+
+
+def loss_of_global(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """A loss of a network that it names."""
+    return F.cross_entropy(NET(x), y)
+
+
+def calls_another(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """A function that calls one which names a network."""
+    return loss_of_global(x, y)
+
+
+class Trainer:
+    """Holds a network and its optimizer."""
+
+    def __init__(self, make: Callable[..., torch.optim.Optimizer] = torch.optim.SGD, **options: Any) -> None:
+        self.net = network()
+        self.optimizer = make(self.net.parameters(), lr=0.1, **options)
+        self.steps = 0
+
+    def step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        self.steps += 1
+        self.optimizer.zero_grad()
+        loss = F.cross_entropy(self.net(x), y)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return loss
+
+    def loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(self.net(x), y)
+
+    def __call__(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self.step(x, y)
+
+    @staticmethod
+    def static(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(NET(x), y)
+
+
+class NamesGlobals:
+    """Its methods name a network, and a function that does."""
+
+    def __call__(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self.inner(x, y)
+
+    def inner(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return loss_of_global(x, y)
+
+
+def network() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(I, H), nn.ReLU(), nn.Linear(H, C))
+
+
+def loss_of_argument(net: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return F.cross_entropy(net(x), y)
+
+
+def closure() -> Callable[..., Any]:
+    net = network()
+
+    def loss_of_closure(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(net(x), y)
+
+    return loss_of_closure
+
+
+def default() -> Callable[..., Any]:
+    def loss_of_default(x: torch.Tensor, y: torch.Tensor, net: nn.Module = network()) -> torch.Tensor:  # noqa: B008
+        return F.cross_entropy(net(x), y)
+
+    return loss_of_default
+
+
+def wrapped() -> Callable[..., Any]:
+    function = closure()
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+LOSSES: dict[str, tuple[Callable[[], Any], str, str]] = {
+    "global": (lambda: loss_of_global, "loss_of_global", "NET"),
+    "global of another": (lambda: calls_another, "calls_another", "NET"),
+    "closure": (closure, "loss_of_closure", "net"),
+    "default": (default, "loss_of_default", "net"),
+    "wrapped": (wrapped, "loss_of_closure", "net"),
+    "method": (lambda: Trainer().loss, "loss", "self.net"),
+    "static method": (lambda: Trainer.static, "static", "NET"),
+    "object": (NamesGlobals, "NamesGlobals", "NET"),
+    "partial": (lambda: functools.partial(loss_of_argument, network()), "loss_of_argument", "net"),
+    "partial by name": (lambda: functools.partial(loss_of_argument, net=network()), "loss_of_argument", "net"),
+    "partial of partial": (
+        lambda: functools.partial(functools.partial(loss_of_argument, network())),
+        "loss_of_argument",
+        "net",
+    ),
+    "lambda": (lambda: lambda x, y: loss_of_global(x, y), "lambda", "NET"),
+    "cached": (lambda: functools.lru_cache(loss_of_global), "loss_of_global", "NET"),
+    "decorated by torch": (lambda: torch.enable_grad()(loss_of_global), "loss_of_global", "NET"),
+}
+
+
+@pytest.mark.parametrize("case", [*LOSSES, pytest.param("compiled", marks=pytest.mark.slow)])
+def test_every_form_of_callable_counts_the_same(case: str) -> None:
+    """The network's own count and that of the loss, in rows that read as the code does."""
+    make, name, prefix = LOSSES[case if case in LOSSES else "global"]
+    call = make() if case in LOSSES else torch.compile(make())
+    inputs: Any = {"x": X, "y": Y} if "name" in case else (X, Y)
+    profile = profiler.profile(call, inputs)
+    alone = profiler.profile(network(), X)
+    loss = profiler.profile(F.cross_entropy, (torch.ones(B, C), Y))
+    assert profile.name == name
+    assert profile.mode == "inference"
+    assert profile.complete
+    assert profile.total == alone.total + loss.total
+    assert profile.total.macs == FORWARD
+    assert profile.parameters_total == PARAMETERS
+    layers = [layer for layer in profile.layers["layer"] if layer != "(root)"]
+    assert layers == [f"{prefix}.{number}" for number in range(3)]
+    assert not profile.trace.real_run
+
+
+def gradient_of_loss(z: torch.Tensor) -> None:
+    F.cross_entropy(z, Y).backward()  # type: ignore[no-untyped-call]
+
+
+def step_of(net: nn.Module, optimizer: torch.optim.Optimizer) -> Callable[..., torch.Tensor]:
+    def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(net(x), y)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        return loss
+
+    return step
+
+
+def parts(profile: Profile) -> dict[str, int]:
+    """The FLOPs of each part of a training step."""
+    total = profile.training.set_index("layer").loc["total"]
+    return {str(name): int(total[name]) for name in total.index if str(name).endswith("_flops")}
+
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "sgd": torch.optim.SGD,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_training_step_is_the_networks_and_the_loss_and_the_optimizer(name: str) -> None:
+    """Part by part the counts of the network in training mode, and those of the loss with its gradient."""
+    net = network()
+    profile = profiler.profile(step_of(net, OPTIMIZERS[name](net.parameters(), lr=0.1)), (X, Y))
+    trained = profiler.profile(net, X, mode="training", optimizer=name)
+    loss = profiler.profile(gradient_of_loss, torch.ones(B, C, requires_grad=True))
+    assert profile.mode == "training"
+    assert profile.complete
+    assert profile.total.macs == FORWARD + BACKWARD
+    assert profile.total == trained.total + loss.total
+    theirs, of_loss = parts(trained), parts(loss)
+    assert parts(profile) == {part: theirs[part] + of_loss[part] for part in theirs}
+    assert parts(profile)["optimizer_flops"] > 0
+    assert of_loss["optimizer_flops"] == 0
+
+
+def test_the_step_that_is_counted_is_the_next_one() -> None:
+    """Momentum's first step makes its state of the gradient, and the second one adds to it."""
+    trainer = Trainer(momentum=0.9)
+    first = parts(profiler.profile(trainer.step, (X, Y)))["optimizer_flops"]
+    trainer.step(X, Y)
+    second = parts(profiler.profile(trainer.step, (X, Y)))["optimizer_flops"]
+    assert first == 2 * PARAMETERS
+    assert second == 4 * PARAMETERS
+
+
+def test_adams_second_step_needs_no_real_run() -> None:
+    """How many steps were made is a number that the copy keeps."""
+    trainer = Trainer(torch.optim.Adam)
+    trainer.step(X, Y)
+    profile = profiler.profile(trainer.step, (X, Y))
+    assert not profile.trace.real_run
+    assert profile.total == profiler.profile(Trainer(torch.optim.Adam).step, (X, Y)).total
+
+
+def test_gradients_are_accumulated() -> None:
+    """The second backward pass adds each gradient to that of the first."""
+    net = network()
+
+    def once(x: torch.Tensor, y: torch.Tensor) -> None:
+        F.cross_entropy(net(x), y).backward()  # type: ignore[no-untyped-call]
+
+    def twice(x: torch.Tensor, y: torch.Tensor) -> None:
+        once(x, y)
+        once(x, y)
+
+    one, two = profiler.profile(once, (X, Y)).total, profiler.profile(twice, (X, Y)).total
+    assert two.adds == 2 * one.adds + PARAMETERS
+    assert (two.multiplies, two.macs) == (2 * one.multiplies, 2 * one.macs)
+    net[0].weight.grad = torch.zeros(H, I)
+    assert profiler.profile(once, (X, Y)).total.adds == one.adds + I * H
+
+
+def test_functions_of_tensors_need_no_module() -> None:
+    """A plain function, a built-in one, and one of torch.func."""
+    a, b = torch.ones(3, 4), torch.ones(4, 5)
+    assert profiler.profile(lambda a, b: (a @ b).sum(), (a, b)).total.macs == 3 * 4 * 5
+    assert profiler.profile(torch.matmul, (a, b)).total.macs == 3 * 4 * 5
+    assert profiler.profile(torch.Tensor.matmul, (a, b)).total.adds == 3 * 5 * (4 - 1)
+    assert profiler.profile(vmap(torch.dot), (a, a)).total.macs == 3 * 4
+
+
+def test_data_may_be_in_the_closure() -> None:
+    """A step that takes nothing reads its batch from where it is."""
+    net = network()
+    weights = torch.ones(I, I)
+    profile = profiler.profile(lambda: net(X @ weights))
+    assert profile.total.macs == FORWARD + B * I * I
+    assert set(profile.parameters["kind"]) == {"linear"}
+
+
+def test_torch_func_counts_both_passes() -> None:
+    """The gradient of a functional call, with parameters as an argument or from the closure."""
+    net = network()
+    parameters = dict(net.named_parameters())
+
+    def loss(parameters: Any, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(functional_call(net, parameters, (x,)), y)
+
+    expected = profiler.profile(lambda x, y: loss(parameters, x, y).backward(), (X, Y))  # type: ignore[no-untyped-call]
+    for call, inputs in (
+        (lambda x, y: grad(loss)(parameters, x, y), (X, Y)),
+        (grad(loss), (parameters, X, Y)),
+    ):
+        profile = profiler.profile(call, inputs)
+        assert profile.total == expected.total
+        assert profile.total.macs == FORWARD + BACKWARD
+        assert profile.parameters_total == PARAMETERS
+
+
+def test_a_loop_of_calls_counts_each() -> None:
+    """The module's calls are numbered, and its parameters counted once."""
+    layer = nn.Linear(I, I)
+
+    def loop(x: torch.Tensor, times: int) -> torch.Tensor:
+        for _ in range(times):
+            x = layer(x)
+        return x
+
+    profile = profiler.profile(loop, (X, 7))
+    assert profile.total.macs == 7 * B * I * I
+    assert profile.parameters_total == I * I + I
+    (row,) = profile.layers.to_dict("records")
+    assert (row["layer"], row["calls"]) == ("layer", 7)
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_what_is_computed_again_is_recompute(reentrant: bool) -> None:
+    """Activation checkpointing runs its part a second time; the newer kind as far as something of it is needed."""
+    net = network()
+
+    def step(x: torch.Tensor) -> None:
+        checkpoint(net, x, use_reentrant=reentrant).sum().backward()
+
+    profile = profiler.profile(step, X.clone().requires_grad_())
+    total = profile.training.set_index("layer").loc["total"]
+    assert total["forward_macs"] == FORWARD
+    assert total["recompute_macs"] == (FORWARD if reentrant else B * I * H)
+    assert total["input_gradient_macs"] + total["weight_gradient_macs"] == 2 * FORWARD
+
+
+def test_a_gradient_penalty_is_backward_twice() -> None:
+    """A derivative that is differentiated itself is no forward pass."""
+    layer = nn.Linear(I, H, bias=False)
+
+    def penalty(x: torch.Tensor) -> None:
+        (gradient,) = torch.autograd.grad(layer(x).square().sum(), x, create_graph=True)
+        gradient.square().sum().backward()  # type: ignore[no-untyped-call]
+
+    profile = profiler.profile(penalty, X.clone().requires_grad_())
+    phases = [call.phase for call in profile.trace.calls if call.count.macs]
+    assert phases[0] == "forward"
+    assert set(phases[1:]) == {"backward"}
+    assert profile.total.macs == len(phases) * B * I * H
+
+
+def test_an_optimizers_closure_is_no_optimizer() -> None:
+    """What a step calls to compute the loss again is forward and backward."""
+    net = nn.Linear(I, 1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss: torch.Tensor = (net(X) - 1).square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    def step() -> None:
+        optimizer.step(closure)
+
+    profile = profiler.profile(step)
+    assert parts(profile)["optimizer_flops"] == 2 * (I + 1)
+    assert parts(profile)["forward_flops"] == B * 2 * I + B * (1 + 1) + (B - 1)
+    assert {call.phase for call in profile.trace.calls if call.count.macs} == {"forward", "backward"}
+
+
+def test_a_step_that_raises_ends_there() -> None:
+    """What the code does after it has caught the error is no optimizer's."""
+    net = nn.Linear(I, H)
+
+    class Fails(torch.optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            super().step(closure)
+            raise ValueError("no")
+
+    optimizer = Fails(net.parameters(), lr=0.1)
+
+    def step(x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            try:
+                optimizer.step()
+            except ValueError:
+                return x * 3
+        return x
+
+    profile = profiler.profile(step, X)
+    assert [call.phase for call in profile.trace.calls if call.count.multiplies] == ["forward"]
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_modules_stay_in_their_modes(train: bool) -> None:
+    """Dropout is work in train mode alone, and batch norm's statistics are."""
+    net = nn.Sequential(nn.Linear(I, H), nn.BatchNorm1d(H), nn.Dropout()).train(train)
+    profile = profiler.profile(lambda x: net(x), X)
+    expected = profiler.profile(net, X, mode="training" if train else "inference")
+    forward = sum(call.count.flops for call in expected.trace.calls if call.phase == "forward")
+    assert profile.total.flops == forward
+
+
+def test_one_object_stays_one() -> None:
+    """A tie between modules, a network in a list and in the closure, an optimizer's parameters."""
+    first, second = nn.Linear(I, I, bias=False), nn.Linear(I, I, bias=False)
+    second.weight = first.weight
+    layers = [first, second]
+    profile = profiler.profile(lambda x: layers[1](first(x)), X)
+    assert profile.parameters_total == I * I
+    assert profile.total.macs == 2 * B * I * I
+    assert len(profile.parameters) == 1
+
+
+def test_two_of_one_name_have_two() -> None:
+    """What two functions call by one name is told apart."""
+    one, two = closure(), closure()
+    profile = profiler.profile(lambda x, y: one(x, y) + two(x, y), (X, Y))
+    assert profile.parameters_total == 2 * PARAMETERS
+    assert set(profile.layers["layer"]) >= {"net.0", "net_2.0"}
+
+
+async def asynchronous() -> None:
+    """Nothing runs when it is called."""
+
+
+def generates() -> Iterator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize(
+    ("call", "inputs", "message"),
+    [
+        (asynchronous, (), "asynchronous makes a coroutine"),
+        (generates, (), "generates makes a generator"),
+        (functools.partial(asynchronous), (), "asynchronous makes a coroutine"),
+        (nn.Linear, (), r"found a class; call it first: Linear\("),
+        (Trainer, (), r"found a class; call it first: Trainer\("),
+        (network, (X,), r"call it first: network\("),
+        (loss_of_global, (X,), "does not take the inputs: missing a required argument: 'y'"),
+        (3, (), "expects a torch.nn.Module or something to call, not int"),
+        ("net", (), "expects a torch.nn.Module or something to call, not str"),
+    ],
+)
+def test_what_cannot_be_called_once_is_refused(call: Any, inputs: Any, message: str) -> None:
+    """In one line that says what to do."""
+    with pytest.raises(ProfilerError, match=message) as caught:
+        profiler.profile(call, inputs)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "option", [{"mode": "training"}, {"optimizer": "sgd"}, {"method": "generate"}, {"part": "net"}]
+)
+def test_options_of_networks_are_refused(option: Any) -> None:
+    """A callable says itself what it does."""
+    with pytest.raises(ProfilerError, match="for a callable, expected it for a torch"):
+        profiler.profile(loss_of_global, (X, Y), **option)
+
+
+def test_what_cannot_be_copied_is_refused() -> None:
+    """A generator would be advanced, and a module inside of an object without a copy changed."""
+    batches = (X for _ in range(3))
+    net = network()
+    with pytest.raises(TraceError, match=r"reaches the generator .*, which cannot be copied"):
+        profiler.profile(lambda: net(next(batches)))
+
+    class Closed:
+        def __init__(self) -> None:
+            self.net = net
+
+        def __reduce_ex__(self, protocol: Any) -> Any:
+            raise TypeError("no")
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
+        def __del__(self) -> None:
+            """Something outside ends with it."""
+
+    closed = Closed()
+    with pytest.raises(TraceError, match="reaches a module in a Closed, which cannot be copied"):
+        profiler.profile(lambda: closed.net(X))
+
+
+def test_lazy_modules_are_refused() -> None:
+    """A callable runs once, and not before that to find shapes."""
+    net = nn.LazyLinear(3)
+    with pytest.raises(TraceError, match=r"net.weight has no shape yet: call its module once"):
+        profiler.profile(lambda: net(X))
+
+
+def test_the_input_may_be_a_size_or_a_function() -> None:
+    """As for networks."""
+    net = network()
+    assert profiler.profile(lambda x: net(x), input_size=(B, I)).total.macs == FORWARD
+    assert profiler.profile(lambda x, n: net(x), lambda _: (X, 3)).total.macs == FORWARD
+
+
+def test_an_error_names_the_callable_and_the_module() -> None:
+    """And the message of what was raised."""
+    net = network()
+
+    def fails(x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(net(x.T))
+
+    with pytest.raises(TraceError, match=r"module net.0 \(Linear\) on 4×5 raised RuntimeError"):
+        profiler.profile(fails, X)
+
+    def raises(x: torch.Tensor) -> None:
+        raise ValueError("upgrade your checkpoint")
+
+    with pytest.raises(TraceError, match=r"module \(root\) \(raises\) on 5×4 raised ValueError: upgrade"):
+        profiler.profile(raises, X)
+
+
+def test_excluding_and_saving_work(tmp_path: Any) -> None:
+    """A profile of a callable is a profile."""
+    net = network()
+    profile = profiler.profile(step_of(net, torch.optim.SGD(net.parameters())), (X, Y), exclude="net.2", name="mine")
+    assert profile.total.macs == 2 * B * I * H
+    profile.save(tmp_path / "p.json")
+    assert profiler.load_profile(tmp_path / "p.json") == profile
+    assert profile.target == "tests.test_callables:step_of.<locals>.step"
+
+
+def test_data_makes_a_real_run() -> None:
+    """On copies of the real tensors; the report says why."""
+    net = network()
+
+    def step(x: torch.Tensor) -> torch.Tensor:
+        while x.sum() > 1:
+            x = net(x).sum() * x / 1000
+        return x
+
+    ones = {name: torch.full_like(tensor, 0.1) for name, tensor in net.state_dict().items()}
+    net.load_state_dict(ones)
+    profile = profiler.profile(step, X)
+    assert "needs data" in profile.trace.real_run
+    assert profile.total.macs > 0
+    assert profile.total.macs % FORWARD == 0
