@@ -162,7 +162,7 @@ def test_strict_mode_fails_on_unknown_operations(odd: nn.Module) -> None:
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        ((len, torch.zeros(1)), {}, "expects a torch.nn.Module"),
+        (("net", torch.zeros(1)), {}, "expects a torch.nn.Module or something to call, not str"),
         ((nn.Linear(1, 1), torch.zeros(1)), {"mode": "traning"}, "expected 'inference' or 'training'"),
     ],
 )

@@ -18,7 +18,7 @@ from profiler.excluding import optimizer_steps
 from profiler.formatting import bytes_text, engineering, is_missing, ratio_text, share_text, thousands
 from profiler.measures import HEADLINE, measures, measures_in
 from profiler.profiles import Profile
-from profiler.records import ROOT, CounterRecord, show_shapes
+from profiler.records import ROOT, WHILE_IT_RAN, CounterRecord, show_shapes
 from profiler.schema import Table
 from profiler.tables import modules, training
 from profiler.tables.crosscheck import summary as counters_table
@@ -260,7 +260,9 @@ def _notes(profile: Profile) -> Iterable[Note]:
         yield Note(f"Partial: {_partial(profile)}", "warning")
     if profile.exclude:
         yield Note(_excluded(profile), "warning")
-    if profile.trace.real_run:
+    if profile.trace.real_run == WHILE_IT_RAN:
+        yield Note(f"{WHILE_IT_RAN.capitalize()}. With other data it may cost more or less.", "remark")
+    elif profile.trace.real_run:
         yield Note(
             f"Counted on a real run on the CPU, with seeded inputs where none were given: {profile.trace.real_run}. "
             "Other data may cost more or less.",

@@ -242,7 +242,8 @@ def _record_run(make: Callable[[], Attempt], run: Run) -> Recording:
         recorded = run(attempt, origins)
     if not recorded.calls:
         raise TraceError(
-            f"{type(twin).__name__} ran no operation at all: there is nothing to count in an empty network"
+            f"{type(twin).__name__} ran no operation at all: there is nothing to count"
+            + ("" if isinstance(twin, CallableNetwork) else " in an empty network")
             + "".join(f"; {note.module or ROOT}: {note.reason}" for note in recorded.recorder.unseen.notes)
         )
     return recording_of(
