@@ -7,14 +7,12 @@ are named there.
 from __future__ import annotations
 
 import threading
-import weakref
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.nn.parameter import is_lazy
@@ -22,12 +20,13 @@ from torch.nn.parameter import is_lazy
 from profiler.records import WHILE_IT_RAN, Recording
 from profiler.tracing.backward import BackwardScope
 from profiler.tracing.causal_bias import causal_bias_traceable
+from profiler.tracing.code_origins import LiveOrigins
 from profiler.tracing.describing import Operators
 from profiler.tracing.functions import FunctionWatcher
 from profiler.tracing.gradients import Autograd
 from profiler.tracing.noted import recording_of
 from profiler.tracing.objects import tensors_in
-from profiler.tracing.origins import Origins, storage_of
+from profiler.tracing.origins import storage_of
 from profiler.tracing.packed import packed_tensors
 from profiler.tracing.parameters import parameter_records
 from profiler.tracing.phases import Phases
@@ -36,7 +35,6 @@ from profiler.tracing.recorder import OpRecorder
 from profiler.tracing.scope import ModuleScope
 from profiler.tracing.scripts import script_type
 from profiler.tracing.threads import RunInThreads
-from profiler.tracing.transforms import physical
 from profiler.tracing.unseen import UnseenWork
 
 
@@ -68,55 +66,10 @@ class _Unseen(UnseenWork):
             super().note(module, reason)
 
 
-class _Origins(Origins):
-    """Knows parameters by name when an operation meets them, whatever memory they are in by then.
-
-    Any other tensor that nothing recorded has made is data.  What is known of memory is forgotten when it is freed.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: dict[int, str] = {}
-        self._alive: dict[int, Any] = {}
-
-    def parameters_read(self, inputs: list[torch.Tensor]) -> list[str]:
-        self._meet(inputs)
-        return super().parameters_read(inputs)
-
-    def follow(self, op: str, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> list[torch.Tensor]:
-        self._meet(inputs)
-        return super().follow(op, inputs, outputs)
-
-    def know(self, tensor: torch.Tensor, storage: int) -> None:
-        super().know(tensor, storage)
-        with suppress(RuntimeError, NotImplementedError):  # a tensor without memory
-            memory = physical(tensor).untyped_storage()
-            if id(memory) == storage:
-                self._alive[storage] = weakref.ref(memory, lambda _: self._forget(storage))
-
-    def _meet(self, tensors: list[torch.Tensor]) -> None:
-        for tensor in tensors:
-            storage = storage_of(tensor)
-            if isinstance(tensor, nn.Parameter) and id(tensor) in self.names:
-                if storage not in self._roots:
-                    self.know(tensor, storage)
-                    self._parameters.add(storage)
-                    self._roots[storage] = (self.names[id(tensor)],)
-            elif storage not in self.known and not isinstance(tensor, nn.Parameter):
-                self.know(tensor, storage)
-                self._activations.add(storage)
-
-    def _forget(self, storage: int) -> None:
-        self._parameters.discard(storage)
-        self._activations.discard(storage)
-        for known in (self.known, self._roots, self._numbers, self._alive):
-            known.pop(storage, None)
-
-
 class _LiveScope(ModuleScope):
     """Modules are taken in when they run; ``is_ours`` says whether a thread is of the recorded code."""
 
-    def __init__(self, origins: _Origins) -> None:
+    def __init__(self, origins: LiveOrigins) -> None:
         super().__init__(Code())
         self._origins = origins
         self._numbers: Counter[str] = Counter()
@@ -152,7 +105,7 @@ class _LiveScope(ModuleScope):
             self._names[id(found)].append(inner)
             self._modules[inner] = found
         for inner, parameter in module.named_parameters(prefix=name):
-            self._origins.names.setdefault(id(parameter), inner)
+            self._origins.add_parameter(inner, parameter)
         for packed in packed_tensors(module):
             self._origins.add_packed(packed)
         for tensor in (*module.buffers(), *tensors_in([vars(part) for part in module.modules()])):
@@ -164,7 +117,7 @@ class LiveRun:
     """Records what runs between ``start`` and ``stop``, in this thread and in those that it starts."""
 
     def __init__(self, operators: Operators) -> None:
-        origins = _Origins()
+        origins = LiveOrigins()
         self._scope = _LiveScope(origins)
         phases = Phases(self._is_ours)
         graph = BackwardScope()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from profiler.records import ParameterRecord
 from profiler.tracing.packed import PackedTensor, packed_tensors
@@ -17,7 +18,7 @@ def parameter_records(model: nn.Module) -> tuple[ParameterRecord, ...]:
     """Every parameter, then the weights in packed quantized layers, then every buffer, in the order of the modules.
 
     A tensor that several modules or names share is one record; the first module that holds it owns it.  What a frozen
-    script holds as constants are its parameters.
+    script holds as constants are its parameters.  One that has no shape yet is left out.
     """
     return (
         *_records([*model.named_parameters(remove_duplicate=False), *frozen_weights(model)], buffer=False),
@@ -30,6 +31,8 @@ def _records(named: Sequence[tuple[str, torch.Tensor]], *, buffer: bool) -> list
     names: dict[int, list[str]] = {}
     tensors = {}
     for name, tensor in named:
+        if is_lazy(tensor):
+            continue
         names.setdefault(id(tensor), []).append(name)
         tensors[id(tensor)] = tensor
     return [

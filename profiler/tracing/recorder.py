@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from profiler.errors import FOREIGN_ERRORS
 from profiler.records import Phase
@@ -164,6 +165,8 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.autograd.close()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if self.as_it_is and any(issubclass(kind, (UninitializedParameter, UninitializedBuffer)) for kind in types):
+            return func(*args, **(kwargs or {}))  # it gets its shape, which is no work
         if not PLAIN.issuperset(types):
             # A tensor that is made of others (a jagged one): it runs its operations on those, which come here.
             return NotImplemented

@@ -17,6 +17,7 @@ from profiler.tracing.backward import BackwardScope
 from profiler.tracing.callables import CallableNetwork, CallCopy, check_not_lazy
 from profiler.tracing.calls import Inputs, call_arguments
 from profiler.tracing.causal_bias import causal_bias_traceable
+from profiler.tracing.code_origins import CodeOrigins
 from profiler.tracing.copying import copy_to_meta, deep_copy, has_lazy_parts, to_meta
 from profiler.tracing.describing import Operators
 from profiler.tracing.failures import for_lack_of_data
@@ -228,7 +229,7 @@ def _record_run(make: Callable[[], Attempt], run: Run) -> Recording:
     if has_lazy_parts(twin):
         _make_lazy_parts(attempt)
         attempt = replace(make(), network=twin)  # what the first run did to its inputs is of no matter
-    origins = Origins()
+    origins = CodeOrigins() if isinstance(twin, CallableNetwork) else Origins()
     for name, parameter in (*twin.named_parameters(), *frozen_weights(twin)):
         origins.add_parameter(name, parameter)
     for packed in packed_tensors(twin):

@@ -1,0 +1,79 @@
+"""Where the tensors of code come from, which changes its parameters as it goes: an optimizer writes to them."""
+
+from __future__ import annotations
+
+import weakref
+from contextlib import suppress
+from typing import Any
+
+import torch
+from torch import nn
+
+from profiler.tracing.origins import Origins, storage_of
+from profiler.tracing.transforms import physical
+
+
+class CodeOrigins(Origins):
+    """Knows parameters by name whenever an operation meets them, whatever is written to them or where they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._names: dict[int, str] = {}
+
+    def add_parameter(self, name: str, tensor: torch.Tensor) -> None:
+        self._names[id(tensor)] = name
+        super().add_parameter(name, tensor)
+
+    def parameters_read(self, inputs: list[torch.Tensor]) -> list[str]:
+        self._meet(inputs)
+        return super().parameters_read(inputs)
+
+    def follow(self, op: str, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> list[torch.Tensor]:
+        self._meet(inputs)
+        return super().follow(op, inputs, outputs)
+
+    def _meet(self, tensors: list[torch.Tensor]) -> None:
+        for tensor in tensors:
+            name = self._names.get(id(tensor)) if isinstance(tensor, nn.Parameter) else None
+            if name is not None:
+                storage = storage_of(tensor)
+                if storage not in self.known:
+                    self.know(tensor, storage)
+                self._roots[storage] = (name,)
+                self._parameters.add(storage)
+                self._activations.discard(storage)
+
+
+class LiveOrigins(CodeOrigins):
+    """Keeps nothing alive: what is known of memory is forgotten when it is freed.
+
+    A tensor that nothing recorded has made is data.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._alive: dict[int, Any] = {}
+
+    def add_parameter(self, name: str, tensor: torch.Tensor) -> None:
+        self._names.setdefault(id(tensor), name)
+
+    def know(self, tensor: torch.Tensor, storage: int) -> None:
+        self.known[storage] = None
+        with suppress(RuntimeError, NotImplementedError):  # a tensor without memory
+            memory = physical(tensor).untyped_storage()
+            if id(memory) == storage:
+                self._alive[storage] = weakref.ref(memory, lambda _: self._forget(storage))
+
+    def _meet(self, tensors: list[torch.Tensor]) -> None:
+        super()._meet(tensors)
+        for tensor in tensors:
+            storage = storage_of(tensor)
+            if storage not in self.known and not isinstance(tensor, nn.Parameter):
+                self.know(tensor, storage)
+                self._activations.add(storage)
+
+    def _forget(self, storage: int) -> None:
+        self._parameters.discard(storage)
+        self._activations.discard(storage)
+        for known in (self.known, self._roots, self._numbers, self._alive):
+            known.pop(storage, None)
