@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from math import prod
+from typing import Literal
 
 SCALAR_OPERATIONS = ("multiplies", "adds", "divides", "comparisons", "transcendentals")
 """The five kinds of scalar operation that are counted apart."""
@@ -75,19 +76,24 @@ class OpCount:
 ZERO = OpCount()
 
 
+Role = Literal["product", "bias", "input gradient", "weight gradient", "bias gradient", "other"]
+"""What a term is for: the products of a contraction, what is added to them, or whose gradient."""
+
+
 @dataclass(frozen=True, slots=True)
 class Term:
     """``how_many`` (a product of sizes) × the cost of ``one``.
 
     ``contracted`` holds the sizes that a contraction sums over; their product is K, and ``one`` is then
     K multiplies, K − 1 adds and K macs.  It is empty for every other kind of work.  ``what`` says what is
-    counted, in a word or two.
+    counted, in a word or two for a reader; ``role`` says what it is for, where that matters to a table.
     """
 
     what: str
     how_many: tuple[int, ...]
     one: OpCount
     contracted: tuple[int, ...] = ()
+    role: Role = "other"
 
     @property
     def count(self) -> OpCount:
@@ -137,14 +143,16 @@ def total(terms: Iterable[Term]) -> OpCount:
     return count
 
 
-def contraction(outputs: Sequence[int], contracted: Sequence[int], what: str = "products") -> Term:
+def contraction(
+    outputs: Sequence[int], contracted: Sequence[int], what: str = "products", role: Role = "product"
+) -> Term:
     """``outputs`` results (a product of sizes), each the sum of ∏ ``contracted`` = K products.
 
     Costs K multiplies and K − 1 adds a result; nothing where K is zero (an empty sum).
     """
     k = prod(contracted)
     one = OpCount(multiplies=k, adds=k - 1, macs=k) if k > 0 else ZERO
-    return Term(what, tuple(outputs), one, tuple(contracted) or (1,))
+    return Term(what, tuple(outputs), one, tuple(contracted) or (1,), role)
 
 
 def each(how_many: Sequence[int], what: str, **one: int) -> Term:

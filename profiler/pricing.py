@@ -92,7 +92,7 @@ def answer(signature: Signature, registry: Registry) -> Answer:
         return Answer("uncounted", "uncounted", reason=reason)
     if not terms:
         return FREE
-    return Answer(kind, "counted", _for_all_samples(terms, signature.samples))
+    return Answer(kind, "counted", _for_all_samples(terms, signature.samples), direction=entry.direction)
 
 
 def _of(entry: Entry, signature: Signature) -> tuple[str, tuple[Term, ...]]:

@@ -23,6 +23,8 @@ EXCLUDED = "(excluded)"
 Status = Literal["counted", "free", "uncounted"]
 Phase = Literal["forward", "recompute", "backward", "optimizer"]
 Mode = Literal["inference", "training"]
+Direction = Literal["forward", "backward"]
+"""Whether an operation is one of its own or gives the gradients of another, whenever it is called."""
 
 KINDS = (
     "conv",
@@ -89,6 +91,7 @@ class Answer:
     ``kind`` is ``"movement"`` for what is free and ``"uncounted"`` for what has no rule or whose rule cannot say;
     ``reason`` says why then.  ``data_dependent`` is true where the reason is that no values were known.  ``figures``
     are those that a file of an earlier version holds and that do not follow from its signature, as pairs.
+    ``direction`` is that of the operator.
     """
 
     kind: str
@@ -97,6 +100,7 @@ class Answer:
     reason: str = ""
     data_dependent: bool = False
     figures: tuple[tuple[str, int], ...] = ()
+    direction: Direction = "forward"
     count: OpCount = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -62,14 +62,14 @@ class Network:
     def conv(self, name: str, channels: int, kernel: int, size: tuple[int, int]) -> Network:
         batch, inputs = self.shape[:2]
         out = (batch, channels, *size)
-        terms = (contraction(out, (inputs, kernel, kernel)), each(out, "bias", adds=1))
+        terms = (contraction(out, (inputs, kernel, kernel)), Term("bias", out, OpCount(adds=1), role="bias"))
         weights = {"weight": (channels, inputs, kernel, kernel), "bias": (channels,)}
         return self.layer(name, "Conv2d", "aten::conv2d", "conv", out, terms, weights)
 
     def linear(self, name: str, features: int) -> Network:
         inputs = prod(self.shape[1:])
         out = (self.shape[0], features)
-        terms = (contraction(out, (inputs,)), each(out, "bias", adds=1))
+        terms = (contraction(out, (inputs,)), Term("bias", out, OpCount(adds=1), role="bias"))
         weights = {"weight": (features, inputs), "bias": (features,)}
         return self.layer(name, "Linear", "aten::linear", "linear", out, terms, weights)
 

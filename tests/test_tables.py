@@ -9,7 +9,7 @@ from torch import nn
 
 import profiler
 from profiler.formatting import format_table
-from profiler.opcount import COUNT_COLUMNS, contraction, each
+from profiler.opcount import COUNT_COLUMNS, OpCount, Term, contraction, each
 from profiler.records import ModuleRecord, OpCall, ParameterRecord, Trace
 from profiler.signatures import TensorSpec
 from profiler.tables import layers, modules, operations, parameters, shares, uncounted
@@ -31,7 +31,7 @@ def trace() -> Trace:
     """A root with a block of a convolution and an unknown operation, and a head that also ran a free one."""
     return Trace(
         calls=(
-            call("block.conv", "conv", contraction((2, 8), (3, 3)), each((2, 8), "bias", adds=1)),
+            call("block.conv", "conv", contraction((2, 8), (3, 3)), Term("bias", (2, 8), OpCount(adds=1), role="bias")),
             call("block.odd", "uncounted", op="lib::odd", status="uncounted"),
             call("head", "movement", status="free"),
             call("head", "linear", contraction((2, 5), (8,))),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from profiler.opcount import Term, contraction, each
+from profiler.opcount import OpCount, Term, contraction, each
 from profiler.rules.activations import gelu
 from profiler.rules.attention import attention_terms, weighted_values
 from profiler.rules.contractions import linear
@@ -65,7 +65,7 @@ def triton_multi_head_attention(*args: Any, out: TensorSpec) -> Iterator[Term]:
 @rule("aten::_transform_bias_rescale_qkv", kind="attention")
 def transform_bias_rescale_qkv(qkv: TensorSpec, qkv_bias: TensorSpec, num_heads: int, *, out: Any) -> Iterator[Term]:
     """(N, L, 3·D), (3·D) → queries, keys and values: the bias of each, and the scale of the queries."""
-    yield each(qkv.shape, "bias", adds=1)
+    yield Term("bias", qkv.shape, OpCount(adds=1), role="bias")
     yield each((*qkv.shape[:-1], qkv.shape[-1] // 3), "scale", multiplies=1)
 
 

@@ -38,7 +38,7 @@ def scaled(shape: Sequence[int], weight: TensorSpec | None, bias: TensorSpec | N
     if weight is not None:
         yield each(shape, "weight", multiplies=1)
     if bias is not None:
-        yield each(shape, "bias", adds=1)
+        yield Term("bias", tuple(shape), OpCount(adds=1), role="bias")
 
 
 def statistics(groups: Sequence[int], m: int) -> Term:

@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from dataclasses import replace as changed
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from profiler.errors import RuleError
 from profiler.opcount import Term
-from profiler.records import KINDS
+from profiler.records import KINDS, Direction
 
 CostRule = Callable[..., Iterable[Term]]
 """``rule(*args, out, **kwargs) -> terms``: the operation's own arguments, tensors given as TensorSpec."""
@@ -34,7 +35,7 @@ class Entry:
     """What is known of one operation.  ``cost`` is ``None`` for one that is known to be free.
 
     ``reads`` names the arguments, or ``out``, of which the rule asks for the values; where it is missing, it may ask
-    for those of all integers.
+    for those of all integers.  ``direction`` says whether it is an operation of its own or the gradient of another.
     """
 
     op: str
@@ -42,6 +43,7 @@ class Entry:
     cost: CostRule | None
     integers: bool = False
     reads: tuple[str, ...] | None = ()
+    direction: Direction = "forward"
 
     def apply(self, *args: Any, out: Any, **kwargs: Any) -> tuple[str, tuple[Term, ...]]:
         """The kind and the terms of one call; without a kind, contractions are ``matmul``, any other elementwise."""
@@ -145,6 +147,7 @@ def rule(
     kind: str | KindRule | None = None,
     integers: bool = False,
     reads: Sequence[str] | None = None,
+    direction: Direction = "forward",
     replace: bool = False,
 ) -> Callable[[AnyCostRule], AnyCostRule]:
     """Register the decorated function as the rule of ``ops``, each named with its namespace (``mylib::gated``).
@@ -155,7 +158,8 @@ def rule(
     ``matmul`` and any other ``elementwise``.  Work on integers and booleans is free unless ``integers`` says that
     it counts.  ``reads`` names those of the function's parameters whose ``values`` it asks for (lengths, boxes), and
     ``out`` for results that are integers; without it those of integers and truth values are there.  Values are known in
-    a real run, and on meta where they follow from constants.
+    a real run, and on meta where they follow from constants.  ``direction`` is ``"backward"`` for an operation that
+    gives the gradients of another.
 
     An operation that has a rule keeps it, and :class:`~profiler.errors.RuleError` is raised, except that a function
     replaces one of the same module and the same name (a notebook's cell that is run again).  ``replace=True`` puts
@@ -174,10 +178,14 @@ def rule(
         names = (() if own else None) if reads is None else tuple(reads)
         _check_reads(ops[0], cost, names or ())
         for op in ops:
-            REGISTRY.add(Entry(op, kind, cost, integers, names), replace=replace)
+            REGISTRY.add(Entry(op, kind, cost, integers, names, direction), replace=replace)
         return cost
 
     return register
+
+
+gradient = partial(rule, direction="backward")
+"""As :func:`rule`, of operations that give the gradients of others."""
 
 
 def free(*ops: str, replace: bool = False) -> None:
@@ -217,7 +225,7 @@ def _in_place_of(known: Entry | None, entry: Entry) -> Entry:
     """``entry`` as it takes the place of what is known: without a kind of its own, of that kind."""
     if known is None or known.cost is None or entry.kind is not None:
         return entry
-    return changed(entry, kind=known.kind, integers=entry.integers or known.integers)
+    return changed(entry, kind=known.kind, integers=entry.integers or known.integers, direction=known.direction)
 
 
 def _same_again(known: Entry, entry: Entry) -> bool:

@@ -164,7 +164,16 @@ def grid_sampler(
     out: TensorSpec,
 ) -> Iterator[Term]:
     """(N, C, *size), (N, *out, d) → (N, C, *out), with d = 2 or 3 coordinates for each point."""
-    dims = grid.shape[-1]
+    yield from sample_positions(grid, interpolation_mode, padding_mode, align_corners)
+    if interpolation_mode != NEAREST:
+        taps = CUBIC_TAPS if interpolation_mode == BICUBIC else LINEAR_TAPS
+        yield Term("interpolations", out.shape, interpolation_of(taps, grid.shape[-1]))
+
+
+def sample_positions(
+    grid: TensorSpec, interpolation_mode: int, padding_mode: int, align_corners: bool
+) -> Iterator[Term]:
+    """Where the points of a grid are among the pixels, and the weights of the pixels around them."""
     position = unnormalised(align_corners)
     if interpolation_mode != BICUBIC:  # the taps of bicubic are kept inside by their indices
         position = position + padded_coordinate(padding_mode)
@@ -174,7 +183,6 @@ def grid_sampler(
     cubic = interpolation_mode == BICUBIC
     # the fraction x − ⌊x⌋, and from it the weights
     yield Term("weights", grid.shape, OpCount(adds=1) + (CUBIC_WEIGHTS if cubic else OpCount(adds=1)))
-    yield Term("interpolations", out.shape, interpolation_of(CUBIC_TAPS if cubic else LINEAR_TAPS, dims))
 
 
 @rule("aten::cudnn_grid_sampler", kind="resample")

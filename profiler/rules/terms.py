@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
-from profiler.opcount import Term, contraction, each
+from profiler.opcount import Role, Term, contraction, each
 from profiler.rules.costs import addition, product
 from profiler.signatures import TensorSpec
 
@@ -32,15 +32,21 @@ def added_product_kind(input: TensorSpec, *factors: Any, out: TensorSpec, **_: A
     return linear_or_matmul(*factors, out=out)
 
 
-def summed_products(outputs: Sequence[int], contracted: Sequence[int], out: TensorSpec, what: str = "products") -> Term:
+def summed_products(
+    outputs: Sequence[int],
+    contracted: Sequence[int],
+    out: TensorSpec,
+    what: str = "products",
+    role: Role = "product",
+) -> Term:
     """``outputs`` results, each the sum of ∏ ``contracted`` products; complex ones where ``out`` is complex.
 
     A complex result of K products is two real ones of 2K products each, so that it costs 4K multiplies,
     4K − 2 adds and 4K macs.
     """
     if out.is_complex:
-        return contraction((*outputs, 2), (*contracted, 2), what)
-    return contraction(outputs, contracted, what)
+        return contraction((*outputs, 2), (*contracted, 2), what, role)
+    return contraction(outputs, contracted, what, role)
 
 
 def scale_terms(outputs: Sequence[int], factor: Scalar, out: TensorSpec, what: str) -> Iterator[Term]:
@@ -52,7 +58,7 @@ def scale_terms(outputs: Sequence[int], factor: Scalar, out: TensorSpec, what: s
 def bias_terms(bias: TensorSpec | None, contracted: Sequence[int], out: TensorSpec) -> Iterator[Term]:
     """One addition a result where there is a bias; none where nothing is summed, since the bias is the result then."""
     if bias is not None and prod(contracted) > 0:
-        yield Term("bias", out.shape, addition(out, out))
+        yield Term("bias", out.shape, addition(out, out), role="bias")
 
 
 def added_product_terms(

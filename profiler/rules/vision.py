@@ -17,7 +17,7 @@ from itertools import chain
 from profiler.errors import UncountedError
 from profiler.opcount import OpCount, Term, each
 from profiler.rules.costs import LINEAR_TAPS, interpolation_of, largest_of, mean_of, spread_of
-from profiler.rules.registry import rule
+from profiler.rules.registry import gradient, rule
 from profiler.signatures import TensorSpec
 
 Grids = Counter[tuple[int, int]]
@@ -123,7 +123,7 @@ def roi_align(
     yield from sampled_bins(grids, out.shape[1:], interpolation_of(LINEAR_TAPS, 2), mean=True)
 
 
-@rule("torchvision::_roi_align_backward", kind="resample", reads=("rois",))
+@gradient("torchvision::_roi_align_backward", kind="resample", reads=("rois",))
 def roi_align_backward(
     grad: TensorSpec,
     rois: TensorSpec,
@@ -160,7 +160,7 @@ def ps_roi_align(
     return roi_align(input, rois, spatial_scale, pooled_height, pooled_width, sampling_ratio, True, out=out[0])
 
 
-@rule("torchvision::_ps_roi_align_backward", kind="resample", reads=("rois",))
+@gradient("torchvision::_ps_roi_align_backward", kind="resample", reads=("rois",))
 def ps_roi_align_backward(
     grad: TensorSpec,
     rois: TensorSpec,
@@ -232,7 +232,7 @@ def roi_pool(
             yield Term("maxima", (number, channels), largest_of(pixels))
 
 
-@rule("torchvision::_roi_pool_backward", kind="pool", reads=("rois", "argmax"))
+@gradient("torchvision::_roi_pool_backward", kind="pool", reads=("rois", "argmax"))
 def roi_pool_backward(
     grad: TensorSpec, rois: TensorSpec, argmax: TensorSpec, *_: float, out: TensorSpec
 ) -> Iterator[Term]:
@@ -263,7 +263,7 @@ def ps_roi_pool(
             yield Term("means", (number, out[0].shape[1]), mean_of(pixels))
 
 
-@rule("torchvision::_ps_roi_pool_backward", kind="pool", reads=("rois",))
+@gradient("torchvision::_ps_roi_pool_backward", kind="pool", reads=("rois",))
 def ps_roi_pool_backward(
     grad: TensorSpec,
     rois: TensorSpec,

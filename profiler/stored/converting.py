@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from profiler.opcount import SCALAR_OPERATIONS, OpCount, Term
+from profiler.opcount import SCALAR_OPERATIONS, OpCount, Role, Term
 from profiler.records import (
     Answer,
     CounterFigure,
@@ -50,8 +50,9 @@ def trace_of_version_1(found: Item) -> Trace:
         answer = Answer(
             item["kind"],
             item["status"],
-            tuple(map(_term, item["terms"])),
+            tuple(replace(term, role=_role_of_version_1(term)) for term in map(_term, item["terms"])),
             figures=tuple((name, figure) for name, figure in figures.items() if figure),
+            direction="backward" if item["op"].endswith("_backward") else "forward",
         )
         number = numbers.setdefault((signature, answer), len(numbers))
         event = Event(number, item["module"], item["module_call"], item["phase"])
@@ -59,6 +60,17 @@ def trace_of_version_1(found: Item) -> Trace:
     return _trace(
         found, tuple(calls), tuple(signature for signature, _ in numbers), tuple(answer for _, answer in numbers)
     )
+
+
+def _role_of_version_1(term: Term) -> Role:
+    """What a term is for: version 1 says it by a word for readers, and by what is contracted."""
+    roles: dict[str, Role] = {
+        "bias": "bias",
+        "input gradient": "input gradient",
+        "weight gradient": "weight gradient",
+        "bias gradient": "bias gradient",
+    }
+    return roles.get(term.what, "product" if term.contracted else "other")
 
 
 def _trace(
@@ -96,6 +108,7 @@ def _answer(item: Item) -> Answer:
         item.get("reason", ""),
         item.get("data_dependent", False),
         tuple(item.get("figures", {}).items()),
+        item.get("direction", "forward"),
     )
 
 
@@ -120,6 +133,7 @@ def _term(item: Item) -> Term:
         how_many=tuple(item["how_many"]),
         one=OpCount(**item["one"]),
         contracted=tuple(item.get("contracted", ())),
+        role=item.get("role", "other"),
     )
 
 
@@ -174,6 +188,8 @@ def _write_signature(signature: Signature, answer: Answer) -> dict[str, Any]:
         said["data_dependent"] = True
     if answer.figures:
         said["figures"] = dict(answer.figures)
+    if answer.direction != "forward":
+        said["direction"] = answer.direction
     return {**item, "answer": said}
 
 
@@ -182,6 +198,8 @@ def _write_term(term: Term) -> dict[str, Any]:
     item: dict[str, Any] = {"what": term.what, "how_many": list(term.how_many), "one": one}
     if term.contracted:
         item["contracted"] = list(term.contracted)
+    if term.role != "other":
+        item["role"] = term.role
     return item
 
 

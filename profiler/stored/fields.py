@@ -22,7 +22,8 @@ from profiler import catalog
 from profiler.config import DottedName
 from profiler.errors import did_you_mean
 from profiler.files import NAME_EXPECTED, is_folder_name
-from profiler.records import KINDS, Mode, Phase, Status
+from profiler.opcount import Role
+from profiler.records import KINDS, Direction, Mode, Phase, Status
 from profiler.signatures import TensorSpec
 from profiler.stored.values import COUNT_LIMIT, SIZE_LIMIT, check_product, expected, read_spec, read_value
 
@@ -107,6 +108,7 @@ class _Term(TypedDict):
     how_many: Sizes
     one: _OpCount
     contracted: NotRequired[Sizes]
+    role: NotRequired[Role]
 
 
 @_strict
@@ -123,6 +125,7 @@ class _Answer(TypedDict):
     reason: NotRequired[str]
     data_dependent: NotRequired[bool]
     figures: NotRequired[dict[str, Count]]
+    direction: NotRequired[Direction]
 
 
 @_strict

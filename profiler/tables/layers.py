@@ -86,7 +86,7 @@ def _terms_shown(call: OpCall) -> list[Term]:
     shown: list[Term] = []
     together: dict[tuple[int, ...], int] = {}
     for term in call.terms:
-        if not term.one or (contracts and term.what == "bias"):
+        if not term.one or (contracts and term.role == "bias"):
             continue
         if term.contracted or term.how_many not in together:
             if not term.contracted:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from profiler.columns import FIRST, Column
 from profiler.measures import HEADLINE, find_measure
-from profiler.opcount import ZERO, OpCount, Term
+from profiler.opcount import ZERO, OpCount, Role, Term
 from profiler.records import EXCLUDED, ROOT, OpCall
 from profiler.schema import Table
 from profiler.tabulate import Work
@@ -25,8 +25,8 @@ COLUMNS = (
 
 SUBJECT = "Training: forward, recompute, gradients for inputs and for weights, optimizer"
 
-OF_WEIGHTS = ("weight gradient", "bias gradient")
-"""What the rules of operators that give several gradients at once call those of parameters."""
+OF_WEIGHTS: tuple[Role, ...] = ("weight gradient", "bias gradient")
+"""Whose gradients are those of parameters, where an operator gives several at once."""
 
 
 def part_of(call: OpCall, term: Term) -> str:
@@ -37,9 +37,9 @@ def part_of(call: OpCall, term: Term) -> str:
     """
     if call.phase != "backward":
         return call.phase
-    if term.what in OF_WEIGHTS:
+    if term.role in OF_WEIGHTS:
         return "weight_gradient"
-    by_rule = call.op.endswith("_backward") or call.kind not in ("linear", "recurrent")
+    by_rule = call.answer.direction == "backward" or call.kind not in ("linear", "recurrent")
     reads_weight = any(spec.parameter for spec in call.inputs)
     contracts = bool(term.contracted) or call.op in ("aten::sum", "aten::add")
     return "input_gradient" if by_rule or reads_weight or not contracts else "weight_gradient"

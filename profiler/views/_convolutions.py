@@ -23,7 +23,7 @@ def convolution_of(call: OpCall) -> Convolution | None:
         return None
     weight = weights[-1].shape
     axis = 1 - len(weight)
-    backward = "backward" in call.op  # (gradient, input, weight)
+    backward = call.answer.direction == "backward"  # (gradient, input, weight)
     channels = call.inputs[1 if backward else 0].shape[axis]
     results = (call.inputs[0] if backward else call.outputs[0]).shape[axis]
     return Convolution(weight[2:], channels, channels * results // (weight[0] * weight[1]))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from profiler.opcount import OpCount, Term, each
 from profiler.rules.costs import SIGMOID
 from profiler.rules.elementwise import per_element
-from profiler.rules.registry import rule
+from profiler.rules.registry import gradient, rule
 from profiler.signatures import TensorSpec
 
 PER_ELEMENT = {
@@ -36,10 +36,10 @@ PER_ELEMENT = {
 
 for _op, _one in PER_ELEMENT.items():
     _kind = "elementwise" if "dropout" in _op or "quantize" in _op else "activation"
-    rule(f"aten::{_op}", kind=_kind)(per_element(_op, _one))
+    gradient(f"aten::{_op}", kind=_kind)(per_element(_op, _one))
 
 
-@rule("aten::gelu_backward", kind="activation")
+@gradient("aten::gelu_backward", kind="activation")
 def gelu_backward(grad: TensorSpec, input: TensorSpec, *, approximate: str = "none", out: TensorSpec) -> Iterator[Term]:
     """g·(Φ(x) + x·φ(x)) with Φ = ½·(1 + erf(x/√2)) and φ = exp(−½·x²)/√(2π); or the derivative of the tanh form.
 
@@ -51,7 +51,7 @@ def gelu_backward(grad: TensorSpec, input: TensorSpec, *, approximate: str = "no
         yield each(out.shape, "gelu", multiplies=7, adds=2, transcendentals=2)
 
 
-@rule("aten::elu_backward", kind="activation")
+@gradient("aten::elu_backward", kind="activation")
 def elu_backward(
     grad: TensorSpec,
     alpha: float,
@@ -71,7 +71,7 @@ def elu_backward(
         yield each(out.shape, "elu", multiplies=multiplies + constant, comparisons=1, transcendentals=1)
 
 
-@rule("aten::softplus_backward", kind="activation")
+@gradient("aten::softplus_backward", kind="activation")
 def softplus_backward(
     grad: TensorSpec, input: TensorSpec, beta: float, threshold: float, *, out: TensorSpec
 ) -> Iterator[Term]:
@@ -79,7 +79,7 @@ def softplus_backward(
     yield each(out.shape, "softplus", multiplies=1 + (beta != 1), adds=1, divides=1, comparisons=1, transcendentals=1)
 
 
-@rule("aten::rrelu_with_noise_backward", kind="activation")
+@gradient("aten::rrelu_with_noise_backward", kind="activation")
 def rrelu_backward(
     grad: TensorSpec,
     input: TensorSpec,
@@ -95,7 +95,7 @@ def rrelu_backward(
     yield each(out.shape, "slopes", multiplies=1, comparisons=0 if training else 1)
 
 
-@rule("aten::glu_backward", kind="activation")
+@gradient("aten::glu_backward", kind="activation")
 def glu_backward(grad: TensorSpec, input: TensorSpec, dim: int, *, out: TensorSpec) -> Iterator[Term]:
     """For halves a and b, with s = sigmoid(b): g·s for a, and (g·s)·a·(1 − s) for b."""
     yield Term("halves", grad.shape, SIGMOID + OpCount(multiplies=3, adds=1))
@@ -125,7 +125,7 @@ def glu_backward_jvp(
     yield Term("halves", grad_glu.shape, SIGMOID + OpCount(multiplies=9, adds=4))
 
 
-@rule("aten::logit_backward", kind="elementwise")
+@gradient("aten::logit_backward", kind="elementwise")
 def logit_backward(grad: TensorSpec, input: TensorSpec, eps: float | None = None, *, out: TensorSpec) -> Iterator[Term]:
     """g/(x·(1 − x)), where eps is given only for x between eps and 1 − eps."""
     yield each(out.shape, "logit", multiplies=1, adds=1, divides=1, comparisons=0 if eps is None else 2)

@@ -18,7 +18,7 @@ from profiler.errors import UncountedError
 from profiler.opcount import Term, contraction, each
 from profiler.rules.attention import scale_by
 from profiler.rules.backward.softmax import softmax_backward
-from profiler.rules.registry import rule
+from profiler.rules.registry import gradient
 from profiler.signatures import TensorSpec
 
 Gradients = Sequence[TensorSpec | None]
@@ -101,7 +101,7 @@ def _require_dense(op: str, *lengths: TensorSpec | None) -> None:
         raise UncountedError(f"{op} has no rule for packed sequences")
 
 
-@rule("aten::_scaled_dot_product_flash_attention_for_cpu_backward", kind="attention")
+@gradient("aten::_scaled_dot_product_flash_attention_for_cpu_backward", kind="attention")
 def flash_attention_for_cpu_backward(
     grad: TensorSpec,
     query: TensorSpec,
@@ -119,7 +119,7 @@ def flash_attention_for_cpu_backward(
     return attention_gradients(query, key, value, dropout_p, scale, out)
 
 
-@rule("aten::_scaled_dot_product_flash_attention_backward", kind="attention")
+@gradient("aten::_scaled_dot_product_flash_attention_backward", kind="attention")
 def flash_attention_backward(
     grad: TensorSpec,
     query: TensorSpec,
@@ -142,7 +142,7 @@ def flash_attention_backward(
     return attention_gradients(query, key, value, dropout_p, scale, out)
 
 
-@rule("aten::_scaled_dot_product_efficient_attention_backward", kind="attention")
+@gradient("aten::_scaled_dot_product_efficient_attention_backward", kind="attention")
 def efficient_attention_backward(
     grad: TensorSpec,
     query: TensorSpec,
@@ -164,7 +164,7 @@ def efficient_attention_backward(
     return attention_gradients(query, key, value, dropout_p, scale, _asked_for(out, grad_input_mask))
 
 
-@rule("aten::_scaled_dot_product_cudnn_attention_backward", "aten::_cudnn_attention_backward", kind="attention")
+@gradient("aten::_scaled_dot_product_cudnn_attention_backward", "aten::_cudnn_attention_backward", kind="attention")
 def cudnn_attention_backward(
     grad: TensorSpec,
     query: TensorSpec,
@@ -193,7 +193,7 @@ def cudnn_attention_backward(
     return attention_gradients(query, key, value, dropout_p, scale, out)
 
 
-@rule("aten::_scaled_dot_product_fused_attention_overrideable_backward", kind="attention")
+@gradient("aten::_scaled_dot_product_fused_attention_overrideable_backward", kind="attention")
 def overrideable_attention_backward(
     grad: TensorSpec,
     query: TensorSpec,
@@ -221,7 +221,7 @@ def overrideable_attention_backward(
     return attention_gradients(query, key, value, dropout_p, scale, _asked_for(out, grad_input_mask))
 
 
-@rule("aten::_flash_attention_backward", kind="attention", reads=("cum_seq_q", "cum_seq_k"))
+@gradient("aten::_flash_attention_backward", kind="attention", reads=("cum_seq_q", "cum_seq_k"))
 def flash_attention_of_rows_backward(
     grad: TensorSpec,
     query: TensorSpec,
@@ -243,7 +243,7 @@ def flash_attention_of_rows_backward(
     return _gradients_of_rows((query, key, value), cum_seq_q, cum_seq_k, dropout_p, scale, out)
 
 
-@rule("aten::_efficient_attention_backward", kind="attention", reads=("cu_seqlens_q", "cu_seqlens_k"))
+@gradient("aten::_efficient_attention_backward", kind="attention", reads=("cu_seqlens_q", "cu_seqlens_k"))
 def efficient_attention_of_rows_backward(
     grad: TensorSpec,
     query: TensorSpec,

@@ -11,7 +11,7 @@ from typing import Any
 
 from profiler.opcount import OpCount, Term, each
 from profiler.rules.costs import sum_of
-from profiler.rules.registry import rule
+from profiler.rules.registry import gradient
 from profiler.rules.terms import factors_kind, summed_products
 from profiler.signatures import TensorSpec
 
@@ -26,14 +26,14 @@ def linear_gradients(input_shape: Sequence[int], grad: TensorSpec, weight: Tenso
     """(*, in), (*, out), (out, in) → gradients of input, weight and bias."""
     rows = grad.shape[:-1]
     if mask[0]:
-        yield summed_products(input_shape, weight.shape[:1], grad, "input gradient")
+        yield summed_products(input_shape, weight.shape[:1], grad, "input gradient", "input gradient")
     if mask[1]:
-        yield summed_products(weight.shape, rows, grad, "weight gradient")
+        yield summed_products(weight.shape, rows, grad, "weight gradient", "weight gradient")
     if mask[2]:
-        yield Term("bias gradient", weight.shape[:1], sum_of(prod(rows), grad))
+        yield Term("bias gradient", weight.shape[:1], sum_of(prod(rows), grad), role="bias gradient")
 
 
-@rule("aten::linear_backward", "aten::mkldnn_linear_backward", kind="linear")
+@gradient("aten::linear_backward", "aten::mkldnn_linear_backward", kind="linear")
 def linear_backward(
     self: TensorSpec, grad_output: TensorSpec, weight: TensorSpec, output_mask: Mask, *, out: Any
 ) -> Iterator[Term]:
@@ -41,7 +41,7 @@ def linear_backward(
     return linear_gradients(self.shape, grad_output, weight, output_mask)
 
 
-@rule("aten::mkldnn_linear_backward_input", kind="linear")
+@gradient("aten::mkldnn_linear_backward_input", kind="linear")
 def linear_backward_input(
     input_size: Sequence[int], grad_output: TensorSpec, weight: TensorSpec, *, out: Any
 ) -> Iterator[Term]:
@@ -49,7 +49,7 @@ def linear_backward_input(
     return linear_gradients(tuple(input_size), grad_output, weight, (True, False, False))
 
 
-@rule("aten::mkldnn_linear_backward_weights", kind="linear")
+@gradient("aten::mkldnn_linear_backward_weights", kind="linear")
 def linear_backward_weights(
     grad_output: TensorSpec, input: TensorSpec, weight: TensorSpec, bias_defined: bool, *, out: Any
 ) -> Iterator[Term]:
@@ -61,7 +61,7 @@ def _factors_kind(grad: TensorSpec, self: TensorSpec, other: TensorSpec, *_: Any
     return factors_kind(self, other, out=grad)
 
 
-@rule("aten::matmul_backward", kind=_factors_kind)
+@gradient("aten::matmul_backward", kind=_factors_kind)
 def matmul_backward(
     grad: TensorSpec, self: TensorSpec, other: TensorSpec, mask: Sequence[bool], *, out: Any
 ) -> Iterator[Term]:

@@ -10,12 +10,12 @@ from profiler.opcount import Term
 from profiler.rules.backward.contractions import ALL, Mask
 from profiler.rules.convolutions import Sizes, conv_transpose
 from profiler.rules.costs import sum_of
-from profiler.rules.registry import rule
+from profiler.rules.registry import gradient
 from profiler.rules.terms import summed_products
 from profiler.signatures import TensorSpec
 
 
-@rule("aten::convolution_backward", "aten::convolution_backward_overrideable", kind="conv")
+@gradient("aten::convolution_backward", "aten::convolution_backward_overrideable", kind="conv")
 def convolution_backward(
     grad_output: TensorSpec, input: TensorSpec, weight: TensorSpec, *args: Any, out: Any
 ) -> Iterator[Term]:
@@ -28,20 +28,20 @@ def convolution_backward(
     stride, padding, dilation, transposed, output_padding, groups, mask = args[-7:]
     if mask[0]:
         if transposed:
-            yield summed_products(input.shape, weight.shape[1:], input, "input gradient")
+            yield summed_products(input.shape, weight.shape[1:], input, "input gradient", "input gradient")
         else:
             yield from conv_transpose(
                 grad_output, weight, None, stride, padding, output_padding, groups, dilation, out=input
             )
     batch, _, *positions = (input if transposed else grad_output).shape
     if mask[1]:
-        yield summed_products(weight.shape, (batch, *positions), weight, "weight gradient")
+        yield summed_products(weight.shape, (batch, *positions), weight, "weight gradient", "weight gradient")
     if mask[2]:
         batch, channels, *positions = grad_output.shape
-        yield Term("bias gradient", (channels,), sum_of(prod((batch, *positions)), grad_output))
+        yield Term("bias gradient", (channels,), sum_of(prod((batch, *positions)), grad_output), role="bias gradient")
 
 
-@rule("aten::_slow_conv2d_backward", kind="conv")
+@gradient("aten::_slow_conv2d_backward", kind="conv")
 def slow_conv2d_backward(
     grad_output: TensorSpec,
     self: TensorSpec,
@@ -59,7 +59,7 @@ def slow_conv2d_backward(
     return convolution_backward(grad_output, self, weight, *how, output_mask, out=out)
 
 
-@rule("aten::mps_convolution_backward", kind="conv")
+@gradient("aten::mps_convolution_backward", kind="conv")
 def mps_convolution_backward(
     self: TensorSpec,
     grad_output: TensorSpec,
@@ -77,7 +77,7 @@ def mps_convolution_backward(
     return convolution_backward(grad_output, self, weight, *how, output_mask, out=out)
 
 
-@rule("aten::mps_convolution_transpose_backward", kind="conv")
+@gradient("aten::mps_convolution_transpose_backward", kind="conv")
 def mps_convolution_transpose_backward(
     self: TensorSpec,
     grad_output: TensorSpec,

@@ -12,7 +12,7 @@ from typing import Any
 
 from profiler.opcount import OpCount, Term, contraction, each
 from profiler.rules.costs import LINEAR_TAPS, interpolation_of, spread_of, sum_of, weighted_sum_of
-from profiler.rules.registry import rule
+from profiler.rules.registry import gradient
 from profiler.rules.terms import summed_products
 from profiler.signatures import TensorSpec
 
@@ -22,7 +22,7 @@ SLOPE = OpCount(adds=LINEAR_TAPS, multiplies=1) + interpolation_of(LINEAR_TAPS, 
 """What a column's gradient gives a coordinate: two differences of neighbours, interpolated, times the gradient."""
 
 
-@rule("torchvision::_deform_conv2d_backward", kind="conv")
+@gradient("torchvision::_deform_conv2d_backward", kind="conv")
 def deform_conv2d_backward(
     grad: TensorSpec,
     input: TensorSpec,
@@ -52,7 +52,7 @@ def deform_conv2d_backward(
     if for_weight:
         if use_mask:
             yield each(columns, "mask", multiplies=1)
-        yield summed_products(weight.shape, (batch, *grad.shape[-2:]), grad, "weight gradient")
+        yield summed_products(weight.shape, (batch, *grad.shape[-2:]), grad, "weight gradient", "weight gradient")
     if for_input or for_offset or for_mask:
         yield contraction(columns, (weight.shape[0] // groups,), "column gradient")
     if use_mask and (for_input or for_offset):
@@ -65,4 +65,9 @@ def deform_conv2d_backward(
     if for_mask:
         yield Term("mask gradient", (batch, offset_groups, *places), weighted_sum_of(shared))
     if for_bias:
-        yield Term("bias gradient", grad.shape[1:2], sum_of(batch * grad.shape[-2] * grad.shape[-1], grad))
+        yield Term(
+            "bias gradient",
+            grad.shape[1:2],
+            sum_of(batch * grad.shape[-2] * grad.shape[-1], grad),
+            role="bias gradient",
+        )

@@ -11,7 +11,7 @@ from math import prod
 
 from profiler.opcount import OpCount, Term
 from profiler.rules.costs import power, require_real, sum_of
-from profiler.rules.registry import rule
+from profiler.rules.registry import gradient
 from profiler.signatures import TensorSpec
 
 DIFFERENCE = OpCount(adds=1)
@@ -34,7 +34,7 @@ def pair_gradient(p: float) -> tuple[OpCount, OpCount]:
     return once, DIFFERENCE + zero_difference + power(1.0, p - 1) + OpCount(multiplies=2)
 
 
-@rule("aten::_cdist_backward", kind="reduction")
+@gradient("aten::_cdist_backward", kind="reduction")
 def cdist_backward(
     grad: TensorSpec, x1: TensorSpec, x2: TensorSpec, p: float, cdist: TensorSpec, *, out: TensorSpec
 ) -> Iterator[Term]:
@@ -48,7 +48,7 @@ def cdist_backward(
     yield Term("sums", out.shape, sum_of(grad.shape[-1]))
 
 
-@rule("aten::_pdist_backward", kind="reduction")
+@gradient("aten::_pdist_backward", kind="reduction")
 def pdist_backward(
     grad: TensorSpec, self: TensorSpec, p: float, pdist: TensorSpec, *, out: TensorSpec
 ) -> Iterator[Term]:

@@ -9,12 +9,12 @@ from typing import Any
 from profiler.opcount import OpCount, Term, each
 from profiler.rules.costs import weighted_sum_of
 from profiler.rules.indexing import MEAN_BAGS, SUM_BAGS
-from profiler.rules.registry import rule
+from profiler.rules.registry import gradient
 from profiler.rules.terms import sent_back
 from profiler.signatures import TensorSpec
 
 
-@rule(
+@gradient(
     *(f"aten::{padding}_pad{dims}d_backward" for padding in ("reflection", "replication") for dims in (1, 2, 3)),
     "aten::unfold_backward",
     kind="reduction",
@@ -24,7 +24,7 @@ def copies_backward(grad: TensorSpec, *_: Any, out: TensorSpec) -> Iterator[Term
     return sent_back(grad)
 
 
-@rule("aten::embedding_dense_backward", kind="reduction")
+@gradient("aten::embedding_dense_backward", kind="reduction")
 def embedding_dense_backward(
     grad: TensorSpec, indices: TensorSpec, num_weights: int, padding_idx: int, scale_grad_by_freq: bool, *, out: Any
 ) -> Iterator[Term]:
@@ -32,7 +32,7 @@ def embedding_dense_backward(
     yield each(grad.shape, "sums", adds=1, divides=int(scale_grad_by_freq))
 
 
-@rule("aten::_embedding_bag_dense_backward", kind="reduction")
+@gradient("aten::_embedding_bag_dense_backward", kind="reduction")
 def embedding_bag_dense_backward(
     grad: TensorSpec,
     indices: TensorSpec,
@@ -58,7 +58,7 @@ def embedding_bag_dense_backward(
     )
 
 
-@rule("aten::_embedding_bag_per_sample_weights_backward", kind="reduction")
+@gradient("aten::_embedding_bag_per_sample_weights_backward", kind="reduction")
 def embedding_bag_weights_backward(
     grad: TensorSpec, weight: TensorSpec, indices: TensorSpec, *_: Any, out: TensorSpec
 ) -> Iterator[Term]:
@@ -66,7 +66,7 @@ def embedding_bag_weights_backward(
     yield Term("products", indices.shape, weighted_sum_of(grad.shape[-1]))
 
 
-@rule("aten::_embedding_bag_backward", kind="reduction")
+@gradient("aten::_embedding_bag_backward", kind="reduction")
 def embedding_bag_backward(
     grad: TensorSpec,
     indices: TensorSpec,
@@ -87,7 +87,7 @@ def embedding_bag_backward(
     return embedding_bag_dense_backward(*bags, per_sample_weights, out=out)
 
 
-@rule("sparse::_embedding_bag_backward", kind="reduction")
+@gradient("sparse::_embedding_bag_backward", kind="reduction")
 def sparse_embedding_bag_backward(*args: Any, out: TensorSpec) -> Iterator[Term]:
     """(B, D) → sparse (V, D), which stores a row for each index: weighted or divided as the dense one, not summed."""
     for term in embedding_bag_backward(*args, out=out):

@@ -11,7 +11,7 @@ from typing import Any
 from profiler.opcount import OpCount, Term, each
 from profiler.rules.costs import logsumexp_of
 from profiler.rules.losses import MEAN
-from profiler.rules.registry import CostRule, rule
+from profiler.rules.registry import CostRule, gradient
 from profiler.signatures import TensorSpec
 
 PER_ELEMENT = {
@@ -39,10 +39,10 @@ def _elementwise(op: str, one: OpCount) -> CostRule:
 
 
 for _op, _one in PER_ELEMENT.items():
-    rule(f"aten::{_op}", kind="loss")(_elementwise(_op, _one))
+    gradient(f"aten::{_op}", kind="loss")(_elementwise(_op, _one))
 
 
-@rule("aten::binary_cross_entropy_backward", kind="loss")
+@gradient("aten::binary_cross_entropy_backward", kind="loss")
 def binary_cross_entropy_backward(
     grad: TensorSpec,
     input: TensorSpec,
@@ -58,7 +58,7 @@ def binary_cross_entropy_backward(
     yield each(out.shape, "cross-entropies", multiplies=2 + weighted, adds=2, divides=1, comparisons=1)
 
 
-@rule("aten::nll_loss_backward", "aten::nll_loss2d_backward", kind="loss")
+@gradient("aten::nll_loss_backward", "aten::nll_loss2d_backward", kind="loss")
 def nll_loss_backward(
     grad: TensorSpec,
     input: TensorSpec,
@@ -74,7 +74,7 @@ def nll_loss_backward(
         yield each(target.shape, "weights", multiplies=1)
 
 
-@rule("aten::multi_margin_loss_backward", kind="loss")
+@gradient("aten::multi_margin_loss_backward", kind="loss")
 def multi_margin_loss_backward(
     grad: TensorSpec,
     input: TensorSpec,
@@ -97,7 +97,7 @@ def multi_margin_loss_backward(
     yield Term("margins", (*samples, classes - 1), one)
 
 
-@rule("aten::multilabel_margin_loss_backward", kind="loss", reads=("target", "is_target"))
+@gradient("aten::multilabel_margin_loss_backward", kind="loss", reads=("target", "is_target"))
 def multilabel_margin_loss_backward(
     grad: TensorSpec, input: TensorSpec, target: TensorSpec, reduction: int, is_target: TensorSpec, *, out: Any
 ) -> Iterator[Term]:
@@ -121,7 +121,7 @@ def _rows(values: Any, dims: int) -> list[list[Any]]:
     return [[values]] if dims == 0 else [values] if dims == 1 else list(values)
 
 
-@rule("aten::_ctc_loss_backward", kind="loss", reads=("input_lengths", "target_lengths"))
+@gradient("aten::_ctc_loss_backward", kind="loss", reads=("input_lengths", "target_lengths"))
 def ctc_loss_backward(
     grad: TensorSpec,
     log_probs: TensorSpec,

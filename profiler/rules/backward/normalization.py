@@ -13,7 +13,7 @@ from typing import Any
 from profiler.opcount import OpCount, Term, each
 from profiler.rules.costs import Sizes, mean_of, sum_of, weighted_sum_of
 from profiler.rules.normalization import INVERSE_DEVIATION, MOVING_AVERAGE
-from profiler.rules.registry import rule
+from profiler.rules.registry import gradient, rule
 from profiler.signatures import TensorSpec
 
 Mask = Sequence[bool]
@@ -60,7 +60,7 @@ def _batch_norm_input_gradient(input: TensorSpec, weight: TensorSpec | None, tra
         yield each(input.shape, "input", multiplies=1)
 
 
-@rule("aten::native_batch_norm_backward", kind="norm")
+@gradient("aten::native_batch_norm_backward", kind="norm")
 def native_batch_norm_backward(
     grad: TensorSpec,
     input: TensorSpec,
@@ -79,7 +79,7 @@ def native_batch_norm_backward(
     return _batch_norm_backward(input, weight, train, output_mask)
 
 
-@rule("aten::batch_norm_backward", kind="norm")
+@gradient("aten::batch_norm_backward", kind="norm")
 def batch_norm_backward(
     grad: TensorSpec,
     input: TensorSpec,
@@ -98,7 +98,7 @@ def batch_norm_backward(
     return _batch_norm_backward(input, weight, update, output_mask)
 
 
-@rule("aten::cudnn_batch_norm_backward", "aten::miopen_batch_norm_backward", kind="norm")
+@gradient("aten::cudnn_batch_norm_backward", "aten::miopen_batch_norm_backward", kind="norm")
 def cudnn_batch_norm_backward(
     input: TensorSpec, grad: TensorSpec, weight: TensorSpec, *_: Any, out: Any
 ) -> Iterator[Term]:
@@ -106,7 +106,7 @@ def cudnn_batch_norm_backward(
     return _batch_norm_backward(input, weight, True)
 
 
-@rule("aten::batch_norm_backward_reduce", kind="norm")
+@gradient("aten::batch_norm_backward_reduce", kind="norm")
 def batch_norm_backward_reduce(
     grad: TensorSpec,
     input: TensorSpec,
@@ -129,7 +129,7 @@ def batch_norm_backward_reduce(
         yield each(channels, "weight", multiplies=1)
 
 
-@rule("aten::batch_norm_backward_elemt", kind="norm")
+@gradient("aten::batch_norm_backward_elemt", kind="norm")
 def batch_norm_backward_elemt(
     grad: TensorSpec,
     input: TensorSpec,
@@ -181,7 +181,7 @@ def _parameter_gradients(parameters: Sizes, k: int, wants_weight: bool, wants_bi
         yield Term("bias", parameters, sum_of(k))
 
 
-@rule("aten::native_layer_norm_backward", kind="norm")
+@gradient("aten::native_layer_norm_backward", kind="norm")
 def native_layer_norm_backward(
     grad: TensorSpec,
     input: TensorSpec,
@@ -205,7 +205,7 @@ def native_layer_norm_backward(
     )
 
 
-@rule("aten::native_group_norm_backward", kind="norm")
+@gradient("aten::native_group_norm_backward", kind="norm")
 def native_group_norm_backward(
     grad: TensorSpec,
     input: TensorSpec,
@@ -225,7 +225,7 @@ def native_group_norm_backward(
     yield from _parameter_gradients((C,), N * HxW, output_mask[1], output_mask[2])
 
 
-@rule("aten::_fused_rms_norm_backward", kind="norm")
+@gradient("aten::_fused_rms_norm_backward", kind="norm")
 def rms_norm_backward(
     grad: TensorSpec,
     input: TensorSpec,
@@ -242,7 +242,7 @@ def rms_norm_backward(
     yield from _parameter_gradients(tuple(normalized_shape), prod(groups), output_mask[1] and weight is not None, False)
 
 
-@rule("aten::_weight_norm_interface_backward", kind="norm")
+@gradient("aten::_weight_norm_interface_backward", kind="norm")
 def weight_norm_backward(
     grad: TensorSpec, v: TensorSpec, g: TensorSpec, norms: TensorSpec, dim: int, *, out: Any
 ) -> Iterator[Term]:

@@ -9,12 +9,12 @@ from typing import Any
 from profiler.opcount import Term, each
 from profiler.rules.costs import expand
 from profiler.rules.pooling import adaptive_window_total
-from profiler.rules.registry import rule
+from profiler.rules.registry import gradient
 from profiler.rules.terms import sent_back
 from profiler.signatures import TensorSpec
 
 
-@rule(
+@gradient(
     "aten::max_pool2d_with_indices_backward",
     "aten::max_pool3d_with_indices_backward",
     "aten::adaptive_max_pool2d_backward",
@@ -31,7 +31,7 @@ def max_pool_backward(grad: TensorSpec, *_: Any, out: TensorSpec) -> Iterator[Te
     return sent_back(grad)
 
 
-@rule("aten::avg_pool2d_backward", kind="pool")
+@gradient("aten::avg_pool2d_backward", kind="pool")
 def avg_pool2d_backward(
     grad: TensorSpec, input: TensorSpec, kernel_size: int | Sequence[int], *_: Any, out: TensorSpec
 ) -> Iterator[Term]:
@@ -39,7 +39,7 @@ def avg_pool2d_backward(
     yield each(grad.shape, "windows", divides=1, adds=prod(expand(kernel_size, 2)))
 
 
-@rule("aten::avg_pool3d_backward", kind="pool")
+@gradient("aten::avg_pool3d_backward", kind="pool")
 def avg_pool3d_backward(
     grad: TensorSpec, input: TensorSpec, kernel_size: int | Sequence[int], *_: Any, out: TensorSpec
 ) -> Iterator[Term]:
@@ -53,13 +53,13 @@ def _adaptive_avg_pool_backward(grad: TensorSpec, input: TensorSpec, dims: int) 
     yield each(grad.shape[:-dims], "planes", divides=prod(windows), adds=places)
 
 
-@rule("aten::_adaptive_avg_pool2d_backward", "aten::mkldnn_adaptive_avg_pool2d_backward", kind="pool")
+@gradient("aten::_adaptive_avg_pool2d_backward", "aten::mkldnn_adaptive_avg_pool2d_backward", kind="pool")
 def adaptive_avg_pool2d_backward(grad: TensorSpec, input: TensorSpec, *, out: TensorSpec) -> Iterator[Term]:
     """Each gradient divided by its true window, to all places of it."""
     return _adaptive_avg_pool_backward(grad, input, 2)
 
 
-@rule("aten::_adaptive_avg_pool3d_backward", "aten::adaptive_avg_pool3d_backward", kind="pool")
+@gradient("aten::_adaptive_avg_pool3d_backward", "aten::adaptive_avg_pool3d_backward", kind="pool")
 def adaptive_avg_pool3d_backward(grad: TensorSpec, input: TensorSpec, *, out: TensorSpec, **_: Any) -> Iterator[Term]:
     """Each gradient divided by its true window, to all places of it."""
     return _adaptive_avg_pool_backward(grad, input, 3)

@@ -7,11 +7,11 @@ from typing import Any
 
 from profiler.opcount import OpCount, Term, each
 from profiler.rules.costs import sum_of
-from profiler.rules.registry import rule
+from profiler.rules.registry import gradient
 from profiler.signatures import TensorSpec
 
 
-@rule(
+@gradient(
     "aten::_fake_quantize_learnable_per_tensor_affine_backward",
     "aten::_fake_quantize_learnable_per_channel_affine_backward",
     kind="elementwise",

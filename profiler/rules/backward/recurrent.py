@@ -19,7 +19,7 @@ from profiler.opcount import OpCount, Term, contraction, each
 from profiler.rules.backward.activations import PER_ELEMENT
 from profiler.rules.costs import sum_of
 from profiler.rules.recurrent import GATES, KERNEL_MODES, Cell
-from profiler.rules.registry import rule
+from profiler.rules.registry import gradient
 from profiler.signatures import TensorSpec
 
 SIGMOID, TANH, RELU = (PER_ELEMENT[f"{name}_backward"] for name in ("sigmoid", "tanh", "threshold"))
@@ -96,7 +96,7 @@ def layer_gradients(layer: Layer, steps: int, batch: int, given: States, wanted:
     if wanted.biases:
         yield Term("bias gradients", (wanted.biases, gates), sum_of(steps * batch))
     if wanted.input:
-        yield contraction((steps, batch, layer.w_ih.shape[1]), (gates,), "input gradient")
+        yield contraction((steps, batch, layer.w_ih.shape[1]), (gates,), "input gradient", "input gradient")
 
 
 def network_gradients(
@@ -133,7 +133,7 @@ def _steps_and_batch(input: TensorSpec, batch_first: bool) -> tuple[int, int]:
     return (second, first) if batch_first else (first, second)
 
 
-@rule("aten::_cudnn_rnn_backward", kind="recurrent")
+@gradient("aten::_cudnn_rnn_backward", kind="recurrent")
 def cudnn_rnn_backward(
     input: TensorSpec,
     weight: Sequence[TensorSpec],
@@ -175,14 +175,14 @@ def cudnn_rnn_backward(
     return network_gradients(layers, steps, batch, dropout if train else 0.0, given, wanted)
 
 
-@rule("aten::miopen_rnn_backward", kind="recurrent")
+@gradient("aten::miopen_rnn_backward", kind="recurrent")
 def miopen_rnn_backward(*args: Any, out: Any) -> Iterator[Term]:
     """As :func:`cudnn_rnn_backward`, whose ``proj_size`` it has not."""
     unprojected: tuple[Any, ...] = (*args[:12], 0, *args[12:])
     return cudnn_rnn_backward(*unprojected, out=out)
 
 
-@rule("aten::mkldnn_rnn_layer_backward", kind="recurrent")
+@gradient("aten::mkldnn_rnn_layer_backward", kind="recurrent")
 def mkldnn_rnn_layer_backward(
     input: TensorSpec,
     weight1: TensorSpec,
@@ -214,7 +214,7 @@ def mkldnn_rnn_layer_backward(
     return layer_gradients(layer, steps, batch, given, wanted)
 
 
-@rule("aten::lstm_mps_backward", kind="recurrent")
+@gradient("aten::lstm_mps_backward", kind="recurrent")
 def lstm_mps_backward(
     grad_y: TensorSpec | None,
     grad_hy: TensorSpec | None,
@@ -242,7 +242,7 @@ def lstm_mps_backward(
     return network_gradients(layers, steps, batch, dropout if train else 0.0, given, wanted)
 
 
-@rule("aten::_thnn_fused_lstm_cell_backward_impl", kind="recurrent")
+@gradient("aten::_thnn_fused_lstm_cell_backward_impl", kind="recurrent")
 def fused_lstm_cell_backward(
     grad_hy: TensorSpec | None,
     grad_cy: TensorSpec | None,
@@ -263,7 +263,7 @@ def fused_lstm_cell_backward(
     yield from _bias_gradients(workspace.shape[-1], cx, has_bias)
 
 
-@rule("aten::_thnn_fused_gru_cell_backward", kind="recurrent")
+@gradient("aten::_thnn_fused_gru_cell_backward", kind="recurrent")
 def fused_gru_cell_backward(grad_hy: TensorSpec, workspace: TensorSpec, has_bias: bool, *, out: Any) -> Iterator[Term]:
     """(N, H) and a workspace (N, 5·H) → gradients of both sums of the gates, of h, and of both biases."""
     yield Term("gates", grad_hy.shape, GRU_OUTPUT)

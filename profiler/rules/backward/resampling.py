@@ -17,13 +17,13 @@ from profiler.rules.costs import (
     sum_of,
     weighted_sum_of,
 )
-from profiler.rules.registry import rule
-from profiler.rules.resampling import BICUBIC, NEAREST, antialiased_taps, grid_sampler, pixel_scales
+from profiler.rules.registry import gradient
+from profiler.rules.resampling import BICUBIC, NEAREST, antialiased_taps, pixel_scales, sample_positions
 from profiler.rules.terms import sent_back
 from profiler.signatures import TensorSpec
 
 
-@rule(
+@gradient(
     *(
         f"aten::{nearest}{dims}d_backward"
         for nearest in ("upsample_nearest", "_upsample_nearest_exact")
@@ -36,25 +36,25 @@ def nearest_backward(grad: TensorSpec, *_: Any, out: TensorSpec) -> Iterator[Ter
     return sent_back(grad)
 
 
-@rule("aten::upsample_linear1d_backward", kind="resample")
+@gradient("aten::upsample_linear1d_backward", kind="resample")
 def upsample_linear1d_backward(grad: TensorSpec, *_: Any, out: TensorSpec) -> Iterator[Term]:
     """Each gradient is spread by the weights it was interpolated with."""
     yield Term("spread", grad.shape, spread_of(LINEAR_TAPS, 1))
 
 
-@rule("aten::upsample_bilinear2d_backward", kind="resample")
+@gradient("aten::upsample_bilinear2d_backward", kind="resample")
 def upsample_bilinear2d_backward(grad: TensorSpec, *_: Any, out: TensorSpec) -> Iterator[Term]:
     """Each gradient is spread by the weights it was interpolated with."""
     yield Term("spread", grad.shape, spread_of(LINEAR_TAPS, 2))
 
 
-@rule("aten::upsample_trilinear3d_backward", kind="resample")
+@gradient("aten::upsample_trilinear3d_backward", kind="resample")
 def upsample_trilinear3d_backward(grad: TensorSpec, *_: Any, out: TensorSpec) -> Iterator[Term]:
     """Each gradient is spread by the weights it was interpolated with."""
     yield Term("spread", grad.shape, spread_of(LINEAR_TAPS, 3))
 
 
-@rule("aten::upsample_bicubic2d_backward", kind="resample")
+@gradient("aten::upsample_bicubic2d_backward", kind="resample")
 def upsample_bicubic2d_backward(grad: TensorSpec, *_: Any, out: TensorSpec) -> Iterator[Term]:
     """Each gradient is spread by the weights it was interpolated with."""
     yield Term("spread", grad.shape, spread_of(CUBIC_TAPS, 2))
@@ -79,10 +79,10 @@ def _antialiased_backward(taps: int) -> Any:
 
 
 for _name, _taps in (("bilinear", LINEAR_TAPS), ("bicubic", CUBIC_TAPS), ("lanczos", LANCZOS_TAPS)):
-    rule(f"aten::_upsample_{_name}2d_aa_backward", kind="resample")(_antialiased_backward(_taps))
+    gradient(f"aten::_upsample_{_name}2d_aa_backward", kind="resample")(_antialiased_backward(_taps))
 
 
-@rule(
+@gradient(
     "aten::grid_sampler_2d_backward",
     "aten::grid_sampler_3d_backward",
     "aten::_grid_sampler_2d_cpu_fallback_backward",
@@ -107,8 +107,7 @@ def grid_sampler_backward(
     """
     if interpolation_mode == BICUBIC:
         raise UncountedError("aten::grid_sampler_2d_backward has no rule for bicubic sampling")
-    forward = grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners, out=grad)
-    yield from (term for term in forward if term.what != "interpolations")
+    yield from sample_positions(grid, interpolation_mode, padding_mode, align_corners)
     dims = grid.shape[-1]
     if output_mask[0]:
         spread = OpCount(adds=1) if interpolation_mode == NEAREST else spread_of(LINEAR_TAPS, dims)
@@ -119,13 +118,13 @@ def grid_sampler_backward(
         yield each(grid.shape, "units", multiplies=1)
 
 
-@rule("aten::cudnn_grid_sampler_backward", kind="resample")
+@gradient("aten::cudnn_grid_sampler_backward", kind="resample")
 def cudnn_grid_sampler_backward(input: TensorSpec, grid: TensorSpec, grad: TensorSpec, *, out: Any) -> Iterator[Term]:
     """grid_sampler with linear interpolation, zeros beyond the edges and aligned corners."""
     return grid_sampler_backward(grad, input, grid, 0, 0, True, out=out)
 
 
-@rule("aten::affine_grid_generator_backward", "aten::cudnn_affine_grid_generator_backward", kind="resample")
+@gradient("aten::affine_grid_generator_backward", "aten::cudnn_affine_grid_generator_backward", kind="resample")
 def affine_grid_generator_backward(grad: TensorSpec, *_: Any, out: TensorSpec) -> Iterator[Term]:
     """(N, *size, d) → (N, d, d + 1): sums over the points of g times a coordinate, and of g for the offset."""
     samples, dims = grad.shape[0], grad.shape[-1]

@@ -7,12 +7,12 @@ from typing import Any
 
 from profiler.errors import UncountedError
 from profiler.opcount import Term, each
-from profiler.rules.registry import rule
+from profiler.rules.registry import gradient
 from profiler.rules.segments import segment_lengths
 from profiler.signatures import TensorSpec
 
 
-@rule("aten::_segment_reduce_backward", kind="reduction", reads=("lengths", "offsets"))
+@gradient("aten::_segment_reduce_backward", kind="reduction", reads=("lengths", "offsets"))
 def segment_reduce_backward(
     grad: TensorSpec,
     output: TensorSpec,

@@ -72,7 +72,7 @@ def _product_terms(packed: Packed, out: TensorSpec, *, relu: bool = False) -> It
     weight, bias = _unpacked(packed)
     yield contraction(out.shape, tuple(weight.shape[1:]))
     if bias is not None:
-        yield each(out.shape, "bias", adds=1)
+        yield Term("bias", out.shape, OpCount(adds=1), role="bias")
     if relu:
         yield each(out.shape, "relu", comparisons=1)
 
@@ -226,4 +226,4 @@ def dynamic_4bit_linear(
         raise UncountedError("_dyn_quant_matmul_4bit: the packed weights do not say whether there is a bias")
     yield contraction(out.shape, (in_features,))
     if bias:
-        yield each(out.shape, "bias", adds=1)
+        yield Term("bias", out.shape, OpCount(adds=1), role="bias")
