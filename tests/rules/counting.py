@@ -29,6 +29,9 @@ from profiler.signatures import TensorSpec
 
 Plain = int | float | complex
 
+FIGURES = (*SCALAR_OPERATIONS, "macs")
+"""What is compared."""
+
 
 class Tally:
     """What was counted so far; every number made by it counts into it."""
@@ -39,11 +42,12 @@ class Tally:
         self.divides = 0
         self.comparisons = 0
         self.transcendentals = 0
+        self.macs = 0
 
     @property
     def count(self) -> OpCount:
-        """The tally as an :class:`OpCount`; what belongs to a contraction is not known here, so macs is 0."""
-        return OpCount(**{kind: getattr(self, kind) for kind in SCALAR_OPERATIONS})
+        """The tally as an :class:`OpCount`; macs are the multiplies of :func:`mac`."""
+        return OpCount(**{kind: getattr(self, kind) for kind in FIGURES})
 
     def number(self, value: Plain) -> Counting:
         return Counting(value, self)
@@ -260,6 +264,14 @@ def total(values: Iterable[Any]) -> Any:
     return sum(values)
 
 
+def mac(a: Counting, b: Counting) -> Counting:
+    """a · b, one of the products that a contraction sums: its multiplies are macs."""
+    before = a.tally.multiplies
+    result = a * b
+    a.tally.macs += a.tally.multiplies - before
+    return result
+
+
 def product(values: Iterable[Any]) -> Any:
     """The product of K numbers by K − 1 multiplies; the int 1 where there are none."""
     return math.prod(values)
@@ -287,11 +299,11 @@ def spec(*shape: int, dtype: str = "float32", parameter: bool = False) -> Tensor
 
 
 def assert_counted(terms: Iterable[Term], tally: Tally) -> None:
-    """Fail unless the terms together cost what was really counted, kind by kind."""
+    """Fail unless the terms together cost what was really counted, kind by kind, macs too."""
     said, done = total_of_terms(terms), tally.count
     wrong = [
         f"{kind}: the rule says {getattr(said, kind)}, {getattr(done, kind)} were done"
-        for kind in SCALAR_OPERATIONS
+        for kind in FIGURES
         if getattr(said, kind) != getattr(done, kind)
     ]
     assert not wrong, "; ".join(wrong)

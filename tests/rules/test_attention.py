@@ -18,7 +18,7 @@ from profiler.measures.causal_macs import hidden_macs
 from profiler.opcount import OpCount, total
 from profiler.signatures import TensorSpec
 from tests.rules import real_tensors
-from tests.rules.counting import Tally, assert_counted, exp, maximum, spec
+from tests.rules.counting import Tally, assert_counted, exp, mac, maximum, spec
 from tests.rules.counting import total as summed
 from tests.rules.registered import call_of, count_of, count_spelled_both_ways, kind_of, terms_of
 from tests.rules.tensors import specs, values
@@ -46,7 +46,7 @@ def attend(q: Any, k: Any, v: Any, mask: Any, hidden: Any, drop: Any, scale: flo
     """softmax(scale·q·kᵀ + mask)·v for one head; ``hidden`` scores become −∞, ``drop`` is mask and scale."""
     result = []
     for i, query in enumerate(q):
-        scores = [summed(a * b for a, b in zip(query, key, strict=True)) for key in k]
+        scores = [summed(mac(a, b) for a, b in zip(query, key, strict=True)) for key in k]
         factor = 1 / math.sqrt(len(query)) if scale is None else scale
         if factor != 1:
             scores = [factor * s for s in scores]
@@ -61,7 +61,7 @@ def attend(q: Any, k: Any, v: Any, mask: Any, hidden: Any, drop: Any, scale: flo
         if drop is not None:
             weights = [(w * keep) * scale_up for w, (keep, scale_up) in zip(weights, drop[i], strict=True)]
         columns = zip(*v, strict=True)
-        result.append([summed(w * x for w, x in zip(weights, column, strict=True)) for column in columns])
+        result.append([summed(mac(w, x) for w, x in zip(weights, column, strict=True)) for column in columns])
     return result
 
 

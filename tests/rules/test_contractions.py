@@ -15,7 +15,7 @@ from torch import nn
 from profiler.opcount import OpCount, total
 from profiler.records import Mode
 from profiler.traces import trace
-from tests.rules.counting import Tally, assert_counted, spec
+from tests.rules.counting import Tally, assert_counted, mac, spec
 from tests.rules.counting import total as summed
 from tests.rules.registered import assert_same_in_both_spellings, count_of, kind_of, terms_of
 from tests.rules.tensors import specs, values
@@ -111,7 +111,7 @@ def test_addmm_costs_what_its_loop_does(n: int, k: int, m: int, alpha: float, be
     c, a, b = (tally.array(*shape, dtype=dtype) for shape in [(n, m), (n, k), (k, m)])
     found: Any = [[0] * m for _ in range(n)]
     for i, j in positions(range(n), range(m)):
-        found[i][j] = alpha * summed(a[i][q] * b[q][j] for q in range(k)) if k else 0
+        found[i][j] = alpha * summed(mac(a[i][q], b[q][j]) for q in range(k)) if k else 0
         if beta != 0:
             found[i][j] += beta * c[i][j]
     torch_dtype = getattr(torch, dtype)
@@ -208,7 +208,7 @@ def test_vecdot_costs_what_its_loop_does(n: int, k: int, dtype: str) -> None:
     """Σ x̄·y of each row, of real and of complex numbers."""
     tally = Tally()
     x, y = tally.array(n, k, dtype=dtype), tally.array(n, k, seed=1, dtype=dtype)
-    found = [summed(a.conjugate() * b for a, b in zip(*rows, strict=True)) for rows in zip(x, y, strict=True)]
+    found = [summed(mac(a.conjugate(), b) for a, b in zip(*rows, strict=True)) for rows in zip(x, y, strict=True)]
     torch_dtype = getattr(torch, dtype)
     tensors = [values(t, torch_dtype).reshape(n, k) for t in (x, y)]
     result = torch.linalg.vecdot(*tensors)
@@ -245,7 +245,7 @@ def test_integer_products_count_as_their_float_form() -> None:
 def bilinear_form(x: Any, w: Any, y: Any) -> Any:
     """xᵀ·W·y, by contracting W with x first."""
     columns = range(len(y))
-    return summed(summed(x[a] * w[a][b] for a in range(len(x))) * y[b] for b in columns)
+    return summed(mac(summed(mac(x[a], w[a][b]) for a in range(len(x))), y[b]) for b in columns)
 
 
 @settings(max_examples=20, deadline=None)

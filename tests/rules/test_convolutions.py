@@ -17,7 +17,7 @@ from profiler.measures.macs_on_padding import WITH_PADDING, macs_on_padding
 from profiler.opcount import OpCount, total
 from profiler.rules import REGISTRY
 from profiler.signatures import DetailedSpec, TensorSpec
-from tests.rules.counting import Tally, assert_counted, spec
+from tests.rules.counting import Tally, assert_counted, mac, spec
 from tests.rules.counting import total as summed
 from tests.rules.registered import assert_same_in_both_spellings, call_of, count_of, terms_of
 from tests.rules.tensors import specs, values
@@ -117,7 +117,7 @@ def convolve(x: Any, w: Any, b: Any, stride: int, pad: int, dilation: int, group
         first = (o // group_out) * group_in
         for position in range(length):
             y = summed(
-                rows[first + c][position * stride + j * dilation] * weights[c][j]
+                mac(rows[first + c][position * stride + j * dilation], weights[c][j])
                 for c in range(group_in)
                 for j in range(kernel)
             )
@@ -175,9 +175,9 @@ def scatter(x: Any, w: Any, b: Any, stride: int, pad: int, extra: int, dilation:
                 for j in range(kernel):
                     position = i * stride + j * dilation - pad
                     if 0 <= position < length:
-                        result[target][position] += value * w[c][o][j]
+                        result[target][position] += mac(value, w[c][o][j])
                     else:
-                        tally.number(0.0) + value * w[c][o][j]
+                        tally.number(0.0) + mac(value, w[c][o][j])
     return [[tally.number(y) if isinstance(y, int) else y for y in row] for row in result]
 
 
@@ -313,8 +313,10 @@ def test_convolution_gradients_cost_what_their_loops_do(
                 [
                     [
                         summed(
-                            grad[n][o][p]
-                            * [*zeros, *xs[n][o // group_out * group_in + c], *zeros][p * stride + j * dilation]
+                            mac(
+                                grad[n][o][p],
+                                [*zeros, *xs[n][o // group_out * group_in + c], *zeros][p * stride + j * dilation],
+                            )
                             for n in range(batch)
                             for p in range(y.shape[2])
                         )
@@ -395,7 +397,7 @@ def deform(x: Any, w: Any, offset: Any, mask: Any, b: Any, kernel: int, tally: T
                 columns[c][t] = value if mask is None else value * mask[g][t][i][j]
         for o, weights in enumerate(w):
             inputs = columns[o // group_out * group_in :][:group_in]
-            products = [inputs[c][t] * weights[c][t] for c, t in positions(range(group_in), range(taps))]
+            products = [mac(inputs[c][t], weights[c][t]) for c, t in positions(range(group_in), range(taps))]
             result[o][i][j] = summed(products) + b[o]
     return result
 

@@ -15,6 +15,7 @@ from tests.rules.counting import (
     erf,
     exp,
     log,
+    mac,
     maximum,
     minimum,
     product,
@@ -149,9 +150,9 @@ def test_arrays_are_nested_reproducible_and_counted_together() -> None:
 
 
 def test_the_check_passes_on_equal_counts() -> None:
-    """Terms that say what was done are accepted, macs left aside."""
+    """Terms that say what was done are accepted."""
     tally, xs = numbers(1.0, 2.0, 3.0)
-    sigmoid(total(x * x for x in xs))
+    sigmoid(total(mac(x, x) for x in xs))
     assert_counted([contraction((1,), (3,)), each((1,), "sigmoid", transcendentals=1, adds=1, divides=1)], tally)
 
 
@@ -165,6 +166,20 @@ def test_the_check_fails_on_a_wrong_value_of_each_kind(kind: str) -> None:
     for wrong in (0, 2):
         with pytest.raises(AssertionError, match=f"{kind}: the rule says {wrong}, 1 were done"):
             assert_counted([each((1,), "all", **{**right, kind: wrong})], tally)
+
+
+@pytest.mark.parametrize("kind", [1.0, 1j])
+def test_products_of_a_contraction_are_macs(kind: complex) -> None:
+    """A real one is one mac, a complex one four; a plain product is none, and the check tells them apart."""
+    tally, xs = numbers(2 * kind, 3 * kind, 4 * kind)
+    assert total(mac(x, x) for x in xs).value == 4 * kind**2 + 9 * kind**2 + 16 * kind**2
+    each_one = 4 if isinstance(kind, complex) else 1
+    assert tally.count.macs == tally.count.multiplies == 3 * each_one
+    plain, (x,) = numbers(2.0)
+    total([x * x, x * x])
+    assert plain.count == OpCount(multiplies=2, adds=1)
+    with pytest.raises(AssertionError, match="macs: the rule says 2, 0 were done"):
+        assert_counted([contraction((1,), (2,))], plain)
 
 
 def test_spec_is_what_a_rule_gets() -> None:

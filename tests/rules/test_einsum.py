@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Sequence
 from itertools import product as positions
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from profiler.opcount import OpCount
 from profiler.rules.einsum import einsum
-from tests.rules.counting import Tally, assert_counted, spec
+from tests.rules.counting import Tally, assert_counted, mac, spec
 from tests.rules.counting import total as summed
 from tests.rules.registered import assert_same_in_both_spellings, count_of, count_spelled_both_ways, kind_of, terms_of
 from tests.rules.tensors import specs, values
@@ -137,10 +138,13 @@ def test_a_pair_costs_what_its_loops_do(
         }
         reduced.append((rest, table))
     contracted = sorted((set(left) & set(right)) - kept)
+    multiply = mac if contracted else operator.mul
     for where in everywhere(sorted(kept)):
         found = summed(
-            left_table[tuple((where | inner)[letter] for letter in left_rest)]
-            * right_table[tuple((where | inner)[letter] for letter in right_rest)]
+            multiply(
+                left_table[tuple((where | inner)[letter] for letter in left_rest)],
+                right_table[tuple((where | inner)[letter] for letter in right_rest)],
+            )
             for (left_rest, left_table), (right_rest, right_table) in [reduced]
             for inner in everywhere(contracted)
         )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from profiler.opcount import OpCount
-from tests.rules.counting import Counting, Tally, assert_counted, maximum, sigmoid, spec, tanh
+from tests.rules.counting import Counting, Tally, assert_counted, mac, maximum, sigmoid, spec, tanh
 from tests.rules.counting import total as summed
 from tests.rules.registered import count_of, count_spelled_both_ways, kind_of, terms_of
 from tests.rules.tensors import specs, values
@@ -23,7 +23,7 @@ CELLS = st.sampled_from(list(GATES))
 
 def times(w: Any, x: Any, b: Any) -> list[Counting]:
     """W·x, plus a bias where there is one."""
-    sums = [summed(a * c for a, c in zip(row, x, strict=True)) for row in w]
+    sums = [summed(mac(a, c) for a, c in zip(row, x, strict=True)) for row in w]
     return sums if b is None else [s + c for s, c in zip(sums, b, strict=True)]
 
 

@@ -17,7 +17,7 @@ from profiler.models.torchvision_kernels import deform_conv2d
 from profiler.models.torchvision_ops import import_torchvision
 from profiler.opcount import OpCount, total
 from profiler.traces import trace
-from tests.rules.counting import Tally, assert_counted, spec
+from tests.rules.counting import Tally, assert_counted, mac, spec
 from tests.rules.counting import total as summed
 from tests.rules.registered import count_of, terms_of
 from tests.rules.tensors import values
@@ -117,7 +117,7 @@ def gradients(
             if not (for_input or for_offset or for_mask):
                 continue
             outputs = range(c // group_in * group_out, (c // group_in + 1) * group_out)
-            column = summed(g[k][i][j] * w[k][c % group_in][t] for k in outputs)
+            column = summed(mac(g[k][i][j], w[k][c % group_in][t]) for k in outputs)
             if for_mask:
                 of_mask.setdefault((o, t, i, j), []).append(column * sample)
             if mask is not None and (for_input or for_offset):
@@ -143,7 +143,7 @@ def gradients(
     places = list(positions(range(out), range(out)))
 
     def column_sum(k: int, c: int, t: int) -> Any:
-        return summed(g[k][i][j] * columns[k // group_out * group_in + c, t, i, j] for i, j in places)
+        return summed(mac(g[k][i][j], columns[k // group_out * group_in + c, t, i, j]) for i, j in places)
 
     return [
         of_x if for_input else None,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiler.opcount import OpCount
-from tests.rules.counting import Tally, assert_counted, spec
+from tests.rules.counting import Tally, assert_counted, mac, spec
 from tests.rules.counting import total as summed
 from tests.rules.registered import count_of, kind_of, terms_of
 
@@ -42,7 +42,7 @@ def test_scaled_products_cost_what_their_loops_do(
         b = [[one * x for x in row] for row in b]
     for i in range(n):
         for j in range(m):
-            y: Any = summed(a[i][q] * b[q][j] for q in range(k))
+            y: Any = summed(mac(a[i][q], b[q][j]) for q in range(k))
             y = y if scales == "block" else one * (one * y)
             y = y + one if bias else y
             y = y * one if result else y

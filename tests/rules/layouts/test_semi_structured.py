@@ -12,7 +12,7 @@ from torch.sparse import semi_structured
 
 from profiler.opcount import OpCount, Term, total
 from profiler.signatures import TensorSpec
-from tests.rules.counting import Tally, assert_counted, maximum, sigmoid, spec
+from tests.rules.counting import Tally, assert_counted, mac, maximum, sigmoid, spec
 from tests.rules.counting import total as summed
 from tests.rules.real_tensors import recorded
 from tests.rules.registered import count_of, kind_of, terms_of
@@ -41,7 +41,7 @@ def test_linear(rows: int, features: int, groups: int, bias: bool, activation: s
     x, b = tally.array(rows, k), tally.array(features, seed=1)
     for row in x:
         for feature in range(features):
-            y = summed(weight * row[place] for place, weight in kept_two_of_four(k, tally, feature))
+            y = summed(mac(weight, row[place]) for place, weight in kept_two_of_four(k, tally, feature))
             y = y + b[feature] if bias else y
             if activation == "relu":
                 maximum(y, 0.0)
@@ -51,7 +51,6 @@ def test_linear(rows: int, features: int, groups: int, bias: bool, activation: s
     options: dict[str, Any] = {"bias": spec(features) if bias else None, "activation": activation}
     found = terms_of("_sparse_semi_structured_linear", spec(rows, k), kept, meta, **options, out=out)
     assert_counted(found, tally)
-    assert total(found).macs == rows * features * k // 2
 
 
 HALF = OpCount(multiplies=32, adds=31, macs=32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from profiler.errors import DataDependentError, UncountedError
 from profiler.opcount import OpCount, total
 from profiler.rules import REGISTRY
 from profiler.signatures import TensorSpec
-from tests.rules.counting import Counting, Tally, assert_counted, maximum
+from tests.rules.counting import Counting, Tally, assert_counted, mac, maximum
 from tests.rules.real_tensors import real, recorded
 from tests.rules.registered import count_of, terms_of
 
@@ -61,7 +62,7 @@ def meet(left: Elements, right: Elements) -> dict[tuple[int, int], Counting]:
     for (i, k), a in left:
         for (other, j), b in right:
             if k == other:
-                result[i, j] = result[i, j] + a * b if (i, j) in result else a * b
+                result[i, j] = result[i, j] + mac(a, b) if (i, j) in result else mac(a, b)
     return result
 
 
@@ -76,7 +77,7 @@ def test_sparse_by_dense(m: int, k: int, n: int, seed: int, layout: torch.layout
     stored = elements(a, tally)
     for (i, q), value in stored:
         for j in range(n):
-            result[i][j] = result[i][j] + value * rows[q][j]
+            result[i][j] = result[i][j] + mac(value, rows[q][j])
     found, terms = recorded(torch.matmul, a, b)
     assert torch.allclose(found, values(result))
     assert_counted(terms, tally)
@@ -197,9 +198,9 @@ def test_sampled_products(m: int, k: int, n: int, beta: float, alpha: float, see
     left, right = numbers(a, tally), numbers(b, tally)
     found = []
     for (i, j), value in elements(mask, tally):
-        result = left[i][0] * right[0][j]
+        result = mac(left[i][0], right[0][j])
         for q in range(1, k):
-            result = result + left[i][q] * right[q][j]
+            result = result + mac(left[i][q], right[q][j])
         if alpha != 1:
             result = alpha * result
         if beta != 0:
@@ -220,10 +221,11 @@ def test_reduced_products(m: int, k: int, n: int, reduce: str, seed: int) -> Non
     a, b = sparse(m, k, seed=seed, layout=torch.sparse_csr), dense(k, n)
     rows = numbers(b, tally)
     found = torch.zeros(m, n, dtype=torch.float64)
+    multiply = mac if reduce in ("sum", "mean") else operator.mul  # an extreme sums nothing
     for i in range(m):
         own = [(place[1], value) for place, value in elements(a, tally) if place[0] == i]
         for j in range(n):
-            products = [value * rows[q][j] for q, value in own]
+            products = [multiply(value, rows[q][j]) for q, value in own]
             if not products:
                 continue
             if reduce in ("sum", "mean"):
