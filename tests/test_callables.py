@@ -253,6 +253,56 @@ def test_data_may_be_in_the_closure() -> None:
     assert set(profile.parameters["kind"]) == {"linear"}
 
 
+HEAD = nn.Sequential(nn.Linear(H, C), nn.BatchNorm1d(C))
+
+
+class NamesHead(nn.Module):
+    """A network whose forward names another one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(I, H)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = HEAD(self.first(x))
+        return result
+
+
+def test_a_network_that_names_another_reaches_it() -> None:
+    """It is found, and it is not the caller's own that runs."""
+    net = NamesHead()
+    before = [tensor.tolist() for tensor in HEAD.state_dict().values()]
+    profile = profiler.profile(lambda x: net(x).sum().backward(), X)
+    assert profile.total.macs == FORWARD + BACKWARD
+    assert profile.parameters_total == PARAMETERS + 2 * C
+    assert set(profile.layers["layer"]) == {"(root)", "net.first", "HEAD.0", "HEAD.1"}
+    assert [tensor.tolist() for tensor in HEAD.state_dict().values()] == before
+    assert HEAD[0].weight.grad is None
+
+
+def test_a_loop_over_a_loader_is_a_callable() -> None:
+    """Two batches, gradients clipped, a schedule that has put a step of its own on the optimizer."""
+    trainer = Trainer(torch.optim.AdamW)
+    schedule = torch.optim.lr_scheduler.StepLR(trainer.optimizer, 1)
+    data = torch.utils.data.TensorDataset(torch.ones(2 * B, I), torch.zeros(2 * B, dtype=torch.int64))
+    loader = torch.utils.data.DataLoader(data, batch_size=B, shuffle=True)
+
+    def epoch() -> None:
+        for x, y in loader:
+            trainer.step(x, y)
+            torch.nn.utils.clip_grad_norm_(trainer.net.parameters(), 1.0)
+            schedule.step()
+
+    profile = profiler.profile(epoch)
+    assert profile.total.macs == 2 * (FORWARD + BACKWARD)
+    assert not profile.trace.real_run
+    assert profile.complete
+    assert schedule.last_epoch == 0
+    assert not trainer.optimizer.state
+    one = parts(profiler.profile(trainer.step, (X, Y)))
+    assert parts(profile)["optimizer_flops"] == 2 * one["optimizer_flops"]
+
+
 def test_torch_func_counts_both_passes() -> None:
     """The gradient of a functional call, with parameters as an argument or from the closure."""
     net = network()
@@ -301,6 +351,22 @@ def test_what_is_computed_again_is_recompute(reentrant: bool) -> None:
     assert total["forward_macs"] == FORWARD
     assert total["recompute_macs"] == (FORWARD if reentrant else B * I * H)
     assert total["input_gradient_macs"] + total["weight_gradient_macs"] == 2 * FORWARD
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_functions_that_are_computed_again_are_recompute(reentrant: bool) -> None:
+    """Checkpointing without any module: the gradients of both products are backward all the same."""
+    w = torch.ones(I, I, requires_grad=True)
+
+    def again(x: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(x @ w) @ w
+
+    def step(x: torch.Tensor) -> None:
+        checkpoint(again, x, use_reentrant=reentrant).sum().backward()
+
+    profile = profiler.profile(step, X.clone().requires_grad_())
+    phases = [call.phase for call in profile.trace.calls if call.count.macs]
+    assert phases == ["forward"] * 2 + ["recompute"] * (1 + reentrant) + ["backward"] * 4
 
 
 def test_a_gradient_penalty_is_backward_twice() -> None:
@@ -509,3 +575,30 @@ def test_data_makes_a_real_run() -> None:
     assert "needs data" in profile.trace.real_run
     assert profile.total.macs > 0
     assert profile.total.macs % FORWARD == 0
+
+
+@pytest.mark.slow
+def test_generate_is_counted_token_by_token() -> None:
+    """Which token comes next is data: a real run of a copy, with the counts of a recording."""
+    transformers = pytest.importorskip("transformers")
+    profiler.import_torchvision()
+    layers, width, vocabulary, prompt, new = 2, 32, 50, 5, 4
+    config = transformers.GPT2Config(
+        n_layer=layers, n_embd=width, n_head=2, vocab_size=vocabulary, n_positions=64, bos_token_id=0, eos_token_id=0
+    )
+    torch.manual_seed(0)
+    net = transformers.GPT2LMHeadModel(config).eval()
+    options = {"max_new_tokens": new, "min_new_tokens": new, "do_sample": False}
+    ids = torch.ones(1, prompt, dtype=torch.int64)
+    before = [tensor.tolist() for tensor in net.state_dict().values()]
+    profile = profiler.profile(net.generate, {"inputs": ids, **options})
+    scores = prompt * prompt + sum(prompt + step for step in range(1, new))
+    linear = (prompt + new - 1) * layers * 12 * width * width + new * width * vocabulary
+    assert profile.total.macs == linear + layers * 2 * scores * width
+    assert "needs data" in profile.trace.real_run
+    assert profile.name == "generate"
+    assert "self.transformer.h.0.attn" in set(profile.layers["layer"])
+    assert [tensor.tolist() for tensor in net.state_dict().values()] == before
+    with profiler.record() as recording:
+        net.generate(ids, **options)
+    assert recording.profile().total == profile.total

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import types
+import weakref
 from abc import ABCMeta
 from collections.abc import Callable
 from typing import Any, cast
@@ -152,6 +153,9 @@ class CallCopy(InputCopy):
             return self._memo[id(value)]
         if isinstance(value, type):
             return self._class(value)
+        if type(value) is weakref.ref:
+            target = value()
+            return value if target is None else weakref.ref(self.copied(target))
         if isinstance(value, (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)):
             raise TraceError(
                 f"the callable reaches the {type(value).__name__} {value.__qualname__}, which cannot be copied: "
@@ -166,7 +170,18 @@ class CallCopy(InputCopy):
             return types.MethodType(self.copied(value.__func__), self.copied(value.__self__))
         if isinstance(value, Optimizer):
             self._keep_numbers(value)
+            new = super()._copy(value)
+            for name, item in vars(value).items():  # a scheduler has put a step of its own there
+                if name not in value.__getstate__():
+                    vars(new)[name] = self.copied(item)
+            return new
         return super()._copy(value)
+
+    def copy_methods(self, module: nn.Module) -> None:
+        """The methods of a module that was copied reach copies too."""
+        kind = self._class(type(module))
+        if kind is not type(module):
+            module.__class__ = kind
 
     def copy_gradient(self, tensor: torch.Tensor, new: torch.Tensor) -> None:
         """``new``, the copy of ``tensor``, gets a copy of what gradient that has."""
@@ -225,7 +240,7 @@ class CallCopy(InputCopy):
         return type(kind)(kind.__name__, (kind,), names)
 
     def _function(self, function: types.FunctionType) -> types.FunctionType:
-        if not function.__closure__ and not is_own(function.__code__):
+        if not (function.__closure__ or is_own(function.__code__) or any(reached_globals(function))):
             return function
         cells = tuple(map(self._cell, function.__closure__ or ()))
         names = self._names(function)
@@ -238,14 +253,14 @@ class CallCopy(InputCopy):
         new.__dict__.update(self.copied(dict(function.__dict__)))
         for cell, copied in zip(function.__closure__ or (), cells, strict=True):
             self._fill(cell, copied)
-        if is_own(function.__code__):
+        if names is not function.__globals__:
             for name, value in reached_globals(function):
                 names[name] = self.copied(value)
         return new
 
     def _names(self, function: types.FunctionType) -> dict[str, Any]:
         """The globals of the copies of all functions of a module: a dictionary of their own."""
-        if not is_own(function.__code__):
+        if not any(reached_globals(function)):
             return function.__globals__
         known = self._globals.get(id(function.__globals__))
         if known is None:

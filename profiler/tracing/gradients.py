@@ -13,21 +13,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.autograd import graph as autograd_graph
 
-from profiler.tracing.private import autograd_is_skipped, forward_derivatives, set_grad_enabled, skip_autograd
+from profiler.tracing.private import (
+    RUNS_BACKWARD,
+    autograd_is_skipped,
+    forward_derivatives,
+    set_grad_enabled,
+    skip_autograd,
+)
 
 DERIVES = frozenset({torch.autograd.grad, torch.Tensor.backward})
 """Functions that run a backward pass."""
 
 _RAISES_WITHOUT_GRAPH = frozenset(
-    function.__code__
-    for function in (
-        torch.autograd.grad,
-        torch.autograd.backward,
-        autograd_graph._engine_run_backward,
-        torch.Tensor.register_hook,
-    )
+    {
+        RUNS_BACKWARD,
+        *(function.__code__ for function in (torch.autograd.grad, torch.autograd.backward, torch.Tensor.register_hook)),
+    }
 )
 """The code that raises where a tensor has no graph behind it."""
 

@@ -30,7 +30,7 @@ from profiler.tracing.origins import storage_of
 from profiler.tracing.packed import packed_tensors
 from profiler.tracing.parameters import parameter_records
 from profiler.tracing.phases import Phases
-from profiler.tracing.private import flex_attention_traceable, node_that_runs
+from profiler.tracing.private import flex_attention_traceable, node_that_runs, without_compiler
 from profiler.tracing.recorder import OpRecorder
 from profiler.tracing.scope import ModuleScope
 from profiler.tracing.scripts import script_type
@@ -81,7 +81,7 @@ class _LiveScope(ModuleScope):
 
     def begin(self, module: nn.Module, args: Any) -> None:
         """A module is called, and what is outermost taken in."""
-        if not self.is_ours():
+        if not self.is_ours() or without_compiler(module) is not module:
             return
         if not self.knows(module) and not self.stack:
             self._take_in(module)

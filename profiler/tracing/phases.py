@@ -1,7 +1,8 @@
 """Which phase the operation that runs now is of, told by what torch runs at the moment and not by a mode.
 
-An operation while a node of autograd runs is of the backward pass, unless a module was called by that node: a forward
-pass is computed again then.  What an optimizer's step runs is the optimizer's, but for the closure that it may call.
+An operation while a node of autograd runs is of the backward pass, unless that node has called a module or runs
+activation checkpointing: a forward pass is computed again then.  What an optimizer's step runs is the optimizer's, but
+for the closure that it may call.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from torch.utils import checkpoint
 
 from profiler.records import Phase
-from profiler.tracing.private import node_that_runs
+from profiler.tracing.private import RUNS_BACKWARD, node_that_runs
 from profiler.tracing.reaching import call_method
 from profiler.tracing.scope import Running
 
@@ -75,7 +77,7 @@ class Phases:
         node = node_that_runs()
         called_by = stack[-1].node if stack else None
         if node is not None and node is not called_by:
-            return "backward"
+            return "recompute" if _computes_again() else "backward"
         if called_by is not None:
             return "recompute"
         return "optimizer" if self._steps.running and self._in_step() else "forward"
@@ -94,6 +96,16 @@ class Phases:
             frame = frame.f_back
         steps.clear()
         return False
+
+
+def _computes_again() -> bool:
+    """Whether activation checkpointing runs what is running, and no backward pass within it."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code is not RUNS_BACKWARD:
+        if frame.f_globals.get("__name__") == checkpoint.__name__:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _code_of(value: Any) -> CodeType | None:

@@ -32,6 +32,14 @@ except ImportError as error:
     ) from error
 
 try:
+    from torch.autograd.graph import _engine_run_backward
+except ImportError as error:
+    raise ImportError(
+        "this torch has no torch.autograd.graph._engine_run_backward, by which backward passes are noticed: "
+        "install a torch release that this profiler was tested with (see constraints.txt)"
+    ) from error
+
+try:
     from torch._C._functorch import (
         get_unwrapped,
         is_batchedtensor,
@@ -66,6 +74,7 @@ except ImportError as error:
     ) from error
 
 __all__ = [
+    "RUNS_BACKWARD",
     "TorchDispatchMode",
     "argument_names",
     "autograd_is_skipped",
@@ -113,6 +122,10 @@ __all__ = [
     "without_modes",
     "written_by",
 ]
+
+
+RUNS_BACKWARD = _engine_run_backward.__code__
+"""The code that runs a backward pass."""
 
 
 def operator_name(func: Any) -> str:

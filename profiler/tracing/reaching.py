@@ -1,7 +1,8 @@
 """What a callable reaches: its closure, its defaults, the globals that its code names, what it is bound to.
 
-Functions of a person's own files are looked into, also those that they call; code of installed packages is not, but for
-what is in its closures: a decorator of a library calls the function that it was given.
+Functions of a person's own files are looked into, also those that they call.  Of code in installed packages it is what
+is in closures (a decorator of a library calls the function that it was given) and modules and optimizers among the
+globals.
 """
 
 from __future__ import annotations
@@ -88,11 +89,12 @@ def attributes_named(code: types.CodeType) -> frozenset[str]:
 
 
 def reached_globals(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
-    """The globals that a function of a person's own names, with their values."""
-    if is_own(function.__code__):
-        for name in sorted(globals_named(function.__code__)):
-            if name in function.__globals__:
-                yield name, function.__globals__[name]
+    """The globals that a function names, with their values; of installed code those that a call would surely change."""
+    own = is_own(function.__code__)
+    for name in sorted(globals_named(function.__code__)):
+        value = function.__globals__.get(name, function)
+        if value is not function and (own or isinstance(value, (nn.Module, Optimizer))):
+            yield name, value
 
 
 def names_objects(function: types.FunctionType) -> bool:
@@ -142,7 +144,7 @@ class Reached:
     def __init__(self, call: Callable[..., Any], args: tuple[Any, ...], options: Mapping[str, Any]) -> None:
         self.found: dict[str, nn.Module | nn.Parameter] = {}
         self._seen: dict[int, Any] = {}
-        self._named: set[str] = set()
+        self._named = {"forward"}
         self._methods: list[tuple[str, str, Any]] = []
         self._visit("self", call)
         for name, value in _by_name(call, args, options):
@@ -166,6 +168,8 @@ class Reached:
         self._seen[id(value)] = value
         if isinstance(value, (nn.Module, nn.Parameter)):
             self.found[self._free(name)] = value
+            for part in value.modules() if isinstance(value, nn.Module) else ():
+                self._visit_class(name, type(part))
         elif isinstance(value, types.FunctionType):
             self._named |= attributes_named(value.__code__)
             for inner, item in _variables(value):

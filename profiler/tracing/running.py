@@ -147,8 +147,11 @@ def _copied_with(
     memo.pop(id(network.call), None)
     copied = CallCopy((call_arguments(inputs), network.call), change, memo)
     arguments, network.__dict__["call"] = copied.result
+    network.__dict__["copies"] = copied  # alive, since some may be reached by weak references alone
     for parameter, new in zip(model.parameters(), network.parameters(), strict=True):
         copied.copy_gradient(parameter, new)
+    for module in network.modules():
+        copied.copy_methods(module)
     return arguments, copied
 
 
