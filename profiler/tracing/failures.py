@@ -12,7 +12,7 @@ import torch
 from torch.amp import autocast_mode
 from torch.overrides import TorchFunctionMode
 
-from profiler.tracing.private import is_higher_order
+from profiler.tracing.private import is_higher_order, places_of_numbers
 from profiler.tracing.tensors import collect, map_arguments
 
 READS_VALUES = frozenset(
@@ -59,6 +59,12 @@ class FunctionFailure:
         collect(self.args, found)
         return any(tensor.is_meta for tensor in found)
 
+    @property
+    def gives_number(self) -> bool:
+        """Whether a meta tensor stands where an operator takes a number, which torch would have read from it."""
+        numbers = [self.args[place] for place in places_of_numbers(self.func) if place < len(self.args)]
+        return any(isinstance(value, torch.Tensor) and value.is_meta and value.numel() == 1 for value in numbers)
+
 
 def for_lack_of_data(error: BaseException, op: OpFailure | None, function: FunctionFailure | None) -> bool:
     """Whether the meta device is what made a run raise ``error``, or an error that led to it.
@@ -72,7 +78,7 @@ def for_lack_of_data(error: BaseException, op: OpFailure | None, function: Funct
             return op.on_meta and (unimplemented or _works_on_cpu(op))
         if function is not None and function.error is cause and function.on_meta:
             func = function.func
-            if func in READS_VALUES or (unimplemented and not is_higher_order(func)):
+            if func in READS_VALUES or (unimplemented and not is_higher_order(func)) or function.gives_number:
                 return True
         if _raised_for_meta(cause):
             return True

@@ -183,6 +183,23 @@ def is_mutable(func: Any) -> bool:
     return schema is not None and bool(schema.is_mutable)
 
 
+NUMBERS = (torch.FloatType, torch.IntType, torch.BoolType, torch.NumberType)
+"""The types of numbers in the schema of an operator."""
+
+
+def places_of_numbers(func: Any) -> frozenset[int]:
+    """The places of arguments for which an operator takes a Python number, in all of its overloads; of others none."""
+    if not isinstance(func, torch._ops.OpOverloadPacket):
+        return frozenset()
+    packet: Any = func
+    schemas = [getattr(packet, overload)._schema for overload in packet.overloads()]
+    places = [
+        {place for place, argument in enumerate(schema.arguments) if isinstance(argument.type, NUMBERS)}
+        for schema in schemas
+    ]
+    return frozenset(set.intersection(*places) if places else ())
+
+
 def argument_names(func: Any) -> tuple[str, ...]:
     """What the operator's schema calls its arguments, in order; nothing for one without a schema."""
     schema = getattr(func, "_schema", None)

@@ -203,3 +203,30 @@ def test_a_packed_network_is_saved_and_loaded(tmp_path: Any) -> None:
     profile = profiler.profile(network, torch.zeros(2, 3, dtype=torch.long))
     profile.save(tmp_path / "packed.json")
     assert held(profiler.load_profile(tmp_path / "packed.json")) == held(profile)
+
+
+class WithBuffers(nn.Module):
+    """A packed operator whose scale and zero point are buffers of one element, as graph mode quantization has them."""
+
+    scale: torch.Tensor
+    zero_point: torch.Tensor
+
+    def __init__(self, op: str) -> None:
+        super().__init__()
+        weight = torch.quantize_per_tensor(torch.ones(4, 3), 0.1, 0, torch.qint8)
+        self.packed = torch.ops.quantized.linear_prepack(weight, torch.zeros(4))
+        self.op = getattr(torch.ops.quantized, op)
+        self.register_buffer("scale", torch.tensor(0.1))
+        self.register_buffer("zero_point", torch.tensor(0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.quantize_per_tensor(x, self.scale, self.zero_point, torch.quint8)
+        result: torch.Tensor = self.op(x, self.packed, self.scale, self.zero_point).dequantize()
+        return result
+
+
+@pytest.mark.parametrize("op", ["linear", "linear_relu"])
+def test_numbers_that_an_operator_reads_from_a_tensor_are_lack_of_data(op: str) -> None:
+    """The meta device does not have them, so the network runs for real and is counted."""
+    profile = profiler.profile(WithBuffers(op), torch.zeros(2, 3))
+    assert (profile.status, profile.total.macs) == ("complete", 2 * 4 * 3)
