@@ -13,6 +13,7 @@ from tests.golden_files import assert_golden
 
 # Seeded, and without a deadline: a busy machine is no failure.
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=25)
+settings.register_profile("quick", settings.get_profile("steady"), max_examples=10)
 settings.register_profile("exhaustive", settings.get_profile("steady"), max_examples=100)
 settings.load_profile("steady")
 
@@ -37,9 +38,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let hypothesis draw more examples where everything is measured again."""
+    """Let hypothesis draw more examples where everything is measured again, and fewer in the quick part."""
     if config.getoption("--exhaustive"):
         settings.load_profile("exhaustive")
+    elif "not slow" in config.getoption("markexpr", ""):
+        settings.load_profile("quick")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -71,6 +71,7 @@ def test_alexnet_shares(alexnet: profiler.Profile) -> None:
     assert alexnet.total.flops == 1311133056 + 117243904
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "macs", "parameters"),
     [
@@ -87,6 +88,7 @@ def test_published_networks(name: str, macs: int, parameters: int) -> None:
     assert (profile.total.macs, profile.parameters_total, profile.status) == (macs, parameters, "complete")
 
 
+@pytest.mark.slow
 def test_real_networks_and_inputs_give_the_same_as_meta_ones(alexnet: profiler.Profile) -> None:
     """Only shapes matter."""
     profile = profiler.profile(AlexNet(), torch.rand(1, 3, 227, 227), name="alexnet")
@@ -214,6 +216,7 @@ class Attending(nn.Module):
         return nn.functional.scaled_dot_product_attention(query, key, value, dropout_p=probability)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["inference", "training"])
 def test_what_attention_replaces_is_not_said_to_never_run(mode: Mode) -> None:
     """The dropout and the identity beside attention; modules elsewhere, and others, are named as before."""
@@ -241,6 +244,7 @@ def test_without_attention_an_idle_dropout_is_named() -> None:
     assert profiler.profile(Idle(), torch.zeros(2, 4)).never_ran == ("dropout", "identity")
 
 
+@pytest.mark.slow
 def test_a_network_goes_by_the_name_of_what_built_it() -> None:
     """By its class; by the one inside a wrapper, or the one it was scripted from; by timm's function."""
     compiled: Any = torch.compile
@@ -340,6 +344,7 @@ def test_an_unknown_counter_is_an_error() -> None:
         profiler.crosscheck(nn.Linear(3, 3), torch.zeros(1, 3), against="abacus")
 
 
+@pytest.mark.slow
 def test_a_profile_is_a_value() -> None:
     """It is pickled whole, whatever its network is, and does not keep the network alive."""
 

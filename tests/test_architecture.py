@@ -181,6 +181,7 @@ def first_with_torch(modules: Sequence[str]) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
+@pytest.mark.slow
 def test_the_reporting_side_never_imports_torch() -> None:
     """Importing it leaves torch alone."""
     assert first_with_torch(WITHOUT_TORCH) == ""
@@ -213,6 +214,7 @@ def test_the_page_names_every_part() -> None:
     assert levels == sorted(levels)
 
 
+@pytest.mark.slow
 def test_the_numbers_on_the_page_are_true() -> None:
     """ResNet-50 has so many events and signatures."""
     page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")

@@ -139,6 +139,7 @@ def written_out(source: str) -> list[tuple[str, int]]:
     return found
 
 
+@pytest.mark.slow
 def test_nothing_else_lists_these_names() -> None:
     """No other module holds all names of one of these lists."""
     package = Path(catalog.__file__).parent

@@ -83,6 +83,7 @@ def test_profile_shows_the_lesson_of_alexnet() -> None:
     assert "fvcore" in result.out
 
 
+@pytest.mark.slow
 def test_eighty_columns_are_enough() -> None:
     """No line is longer than the terminal is wide."""
     for source in (ALEXNET, RESNET18):
@@ -93,6 +94,7 @@ def test_eighty_columns_are_enough() -> None:
 EVERY_TABLE = ("layers", "shares", "modules", "operations", "parameters", "uncounted", "crosscheck")
 
 
+@pytest.mark.slow
 def test_profile_writes_every_table(tmp_path: Path) -> None:
     """CSV with plain digits and full fractions, Markdown, the summary, and a profile that can be loaded."""
     result = run("profile", ALEXNET, "--output", str(tmp_path), "--quiet")
@@ -154,6 +156,7 @@ def counters(*arguments: str) -> list[str]:
     return [record["counter"] for record in json.loads(result.out)["counters"]]
 
 
+@pytest.mark.slow
 def test_no_counter_is_asked_unless_someone_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a target and of a config that names none; nothing of the network is run for real then."""
 
@@ -165,6 +168,7 @@ def test_no_counter_is_asked_unless_someone_says_so(folder: Path, monkeypatch: p
     assert counters("profile", str(folder / "tiny.yaml"), "--format", "json") == []
 
 
+@pytest.mark.slow
 def test_the_command_line_says_which_counters_are_asked(folder: Path) -> None:
     """One or several, in the place of those that a config names, or none."""
     assert counters(*RESNET, "--crosscheck", "fvcore") == ["fvcore"]
@@ -191,6 +195,7 @@ def test_a_wrong_wish_for_counters_is_told(options: list[str], message: str) -> 
     assert message in " ".join(result.err.split())
 
 
+@pytest.mark.slow
 def test_a_saved_profile_is_not_counted_again(folder: Path) -> None:
     """There is no network to count; it can be shown all the same with what it holds."""
     assert run("profile", str(folder / "tiny.yaml"), "-o", str(folder), "-q", "--crosscheck", "torch").code == 0
@@ -216,6 +221,7 @@ def test_a_saved_profile_is_shown_without_torch(tmp_path: Path) -> None:
     assert "alexnet" in result.stdout
 
 
+@pytest.mark.slow
 def test_depth_limits_the_tree_and_keeps_the_totals() -> None:
     """At depth 1 the blocks are shown with all that is in them."""
     result = run("profile", RESNET18, "--depth", "1", "--no-crosscheck")
@@ -223,6 +229,7 @@ def test_depth_limits_the_tree_and_keeps_the_totals() -> None:
     assert "layer4.0" not in result.out
 
 
+@pytest.mark.slow
 def test_compare_sets_networks_side_by_side(folder: Path) -> None:
     """One row a network, with the ratio to the first."""
     result = run("compare", ALEXNET, RESNET18, "--format", "csv")
@@ -231,6 +238,7 @@ def test_compare_sets_networks_side_by_side(folder: Path) -> None:
     assert [row.split(",")[0] for row in rows[1:]] == ["alexnet", "resnet18"]
 
 
+@pytest.mark.slow
 def test_crosscheck_exits_with_zero_where_all_is_explained() -> None:
     """fvcore agrees on every contraction of ResNet-18; its batch norms have their reason."""
     result = run("crosscheck", RESNET18)
@@ -238,6 +246,7 @@ def test_crosscheck_exits_with_zero_where_all_is_explained() -> None:
     assert "counts batch norm" in result.out
 
 
+@pytest.mark.slow
 def test_crosscheck_exits_with_one_where_something_is_unexplained(monkeypatch: pytest.MonkeyPatch) -> None:
     """A planted error in fvcore's figures is an error in the exit code."""
     from profiler.crosschecks.counters import fvcore
@@ -253,6 +262,7 @@ def test_crosscheck_exits_with_one_where_something_is_unexplained(monkeypatch: p
     assert "1 differences are unexplained" in result.err
 
 
+@pytest.mark.slow
 def test_crosscheck_exits_with_one_where_nothing_was_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     """A skipped cross-check compares nothing."""
     monkeypatch.setattr("profiler.crosschecking.BYTES_LIMIT", 10)
@@ -261,6 +271,7 @@ def test_crosscheck_exits_with_one_where_nothing_was_compared(monkeypatch: pytes
     assert "nothing to compare with: fvcore skipped" in result.err
 
 
+@pytest.mark.slow
 def test_report_writes_a_folder_and_checks_it(folder: Path) -> None:
     """An index page, the comparison, and each network's tables; --check sees what is out of date."""
     output = folder / "reports"
@@ -401,6 +412,7 @@ def test_help_does_not_load_torch() -> None:
     assert "crosscheck" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_command_is_loaded_when_it_is_called() -> None:
     """The list of commands loads none of them, a command no other."""
     code = (

@@ -366,6 +366,7 @@ def test_an_unreadable_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
 shapes = st.lists(st.integers(1, 900), min_size=1, max_size=6)
 
 
+@pytest.mark.slow
 @given(shapes)
 def test_a_quick_shape_is_the_shape(sizes: list[int]) -> None:
     """``1x3x224x224`` is read back as written."""
@@ -436,6 +437,7 @@ def as_frozen(value: Any) -> Any:
     return {key: as_frozen(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
+@pytest.mark.slow
 @given(st.lists(plain, max_size=3))
 def test_plain_inputs_come_through(tmp_path_factory: pytest.TempPathFactory, inputs: list[Any]) -> None:
     """Nested lists, mappings and scalars are what the file says, type and all."""
@@ -462,6 +464,7 @@ def test_the_dtypes_are_torchs() -> None:
         assert most in (info.max + 1, 2**63 - 1)
 
 
+@pytest.mark.slow
 def test_configs_are_read_without_torch() -> None:
     """Neither importing the module nor reading a file imports torch."""
     code = """if True:

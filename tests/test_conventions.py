@@ -24,6 +24,7 @@ def resnet18() -> Profile:
     return profiler.profile_config(profiler.load_config(CONFIGS / "resnet18.yaml"))
 
 
+@pytest.mark.slow
 def test_the_conventions_of_resnet18(resnet18: Profile) -> None:
     """Separate counts, contractions, the published figure, and what fvcore says of the whole network."""
     headlines = {name: resnet18.with_convention(name).headline for name in catalog.conventions()}

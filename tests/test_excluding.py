@@ -120,6 +120,7 @@ def test_each_optimizers_steps_are_told_apart(optimizer: str) -> None:
     assert steps[EXCLUDED] == alone.optimizer_flops["total"] > 0
 
 
+@pytest.mark.slow
 def test_the_backward_pass_of_what_is_excluded_is_excluded() -> None:
     """And its parameters' steps of the optimizer; the excluded row stands in the table of training as well."""
     options: dict[str, Any] = {"mode": "training", "optimizer": "adam"}
@@ -192,6 +193,7 @@ class Odd(nn.Module):
         return y
 
 
+@pytest.mark.slow
 def test_every_format_says_what_is_left_out() -> None:
     """The row, the note, and the name of the total; a comparison says it too."""
     without = net_profile("aux*")
@@ -205,6 +207,7 @@ def test_every_format_says_what_is_left_out() -> None:
     assert "4 excluded modules" in render_files(comparison_report([without]), ("markdown",))["summary.md"]
 
 
+@pytest.mark.slow
 def test_configs_and_the_command_line_exclude(tmp_path: Path) -> None:
     """Both; the option also from a saved profile, and beside what a config excludes."""
     path = tmp_path / "net.yaml"

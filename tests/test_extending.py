@@ -136,6 +136,7 @@ def run(folder: Path, package: str, use: str) -> subprocess.CompletedProcess[str
     return subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=root)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", EXTENSIONS)
 def test_one_file_is_enough(what: str, tmp_path: Path) -> None:
     """Put into its package's path, it is in tables, files, headings and the terminal; without it, it is not."""

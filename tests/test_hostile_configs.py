@@ -199,6 +199,7 @@ def profiled(root: Path, text: bytes) -> None:
     assert after - before <= {folder / "out"}
 
 
+@pytest.mark.slow
 @settings(max_examples=50, suppress_health_check=QUIET)
 @given(text=MUTATED)
 def test_no_mutation_of_a_config_gives_a_traceback(tmp_path_factory: pytest.TempPathFactory, text: bytes) -> None:
@@ -206,6 +207,7 @@ def test_no_mutation_of_a_config_gives_a_traceback(tmp_path_factory: pytest.Temp
     read(tmp_path_factory.getbasetemp(), text)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, suppress_health_check=QUIET)
 @given(text=PROFILED)
 def test_no_mutated_config_is_profiled_with_a_traceback(tmp_path: Path, text: bytes) -> None:

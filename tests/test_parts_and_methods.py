@@ -156,6 +156,7 @@ def test_a_view_and_its_model_do_not_share_what_is_set() -> None:
     assert calling(model, "forward") is model
 
 
+@pytest.mark.slow
 def test_a_part_is_profiled_on_what_the_whole_calls_it_with() -> None:
     """By its first call; the report says so, and names are those below the part."""
     profile = profiler.profile(Net(), X, part="encoder.block")

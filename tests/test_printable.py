@@ -74,6 +74,7 @@ def test_a_message_is_one_line() -> None:
     assert one_line("a\nb \r c\x1b[2J") == "a b c\\x1b[2J"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [40, 80, 200])
 @pytest.mark.parametrize("depth", [None, 2])
 def test_a_report_on_hostile_names_is_harmless(width: int, depth: int | None) -> None:

@@ -110,6 +110,7 @@ def test_version_1_stays_what_it_is() -> None:
         assert profiler.load_profile(VERSION_1, reprice=True) == profiler.load_profile(VERSION_1)
 
 
+@pytest.mark.slow
 def test_the_command_says_what_changed(tmp_path: Path) -> None:
     """An operator a line on stderr, the report on stdout, and files where they are asked for."""
     profile = profiler.profile(network(), torch.zeros(1, 2, 6, 6))

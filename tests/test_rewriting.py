@@ -48,6 +48,7 @@ def run(*arguments: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
+@pytest.mark.slow
 def test_rewrite_shows_what_changed_and_what_was_left(config: Path) -> None:
     """The equivalence with its difference, the table before and after, the reasons."""
     code, out, _ = run("rewrite", str(config))
@@ -62,6 +63,7 @@ def test_rewrite_shows_what_changed_and_what_was_left(config: Path) -> None:
     assert norm.split()[-3:] == [f"{2 * (elements + eight_channels):,}", *[f"{elements + eight_channels:,}"] * 2]
 
 
+@pytest.mark.slow
 def test_a_difference_above_the_tolerance_is_an_error(config: Path) -> None:
     """Float32 is not exact: a tolerance that only equality meets is not met."""
     config.write_text(CONFIG + "equivalence: {tolerance: 1.0e-30}\n", encoding="utf-8")
@@ -70,6 +72,7 @@ def test_a_difference_above_the_tolerance_is_an_error(config: Path) -> None:
     assert "Not equivalent in float32" in err
 
 
+@pytest.mark.slow
 def test_rewrite_writes_its_tables(config: Path) -> None:
     """The comparison, before and after, and a summary."""
     output = config.parent / "out"

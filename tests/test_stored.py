@@ -470,6 +470,7 @@ QUICK = settings(max_examples=50, suppress_health_check=list(HealthCheck))
 LONG = settings(max_examples=10_000, suppress_health_check=list(HealthCheck))
 
 
+@pytest.mark.slow
 @QUICK
 @given(text=MUTATED, command=st.sampled_from(COMMANDS))
 def test_no_mutation_gives_a_traceback(

@@ -209,6 +209,7 @@ def test_a_folder_that_is_none_is_told_in_one_line(folder: Path, make: Callable[
     assert line.startswith("profiler: out: --output: cannot be written")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["crosscheck.csv", "layers.csv", "profile.json"])
 def test_a_folder_in_a_files_place_is_told_in_one_line(folder: Path, name: str) -> None:
     """Whether the file would be written or removed."""
@@ -229,6 +230,7 @@ def test_a_picture_of_another_format_is_refused(folder: Path, name: str) -> None
     assert not (folder / name).exists()
 
 
+@pytest.mark.slow
 def test_a_picture_is_written(folder: Path) -> None:
     """SVG, in capital letters too."""
     for name in ("x.svg", "y.SVG"):
@@ -236,6 +238,7 @@ def test_a_picture_is_written(folder: Path) -> None:
         assert (folder / name).read_text(encoding="utf-8").startswith("<svg")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", ["0", "abc", "-1", "1", "1000000000", "", "²", "1e3", "9" * 5000])
 def test_any_number_of_columns_prints(folder: Path, columns: str) -> None:
     """What is no width is as if it was not there; a narrow terminal gets 40 columns."""
@@ -255,6 +258,7 @@ def test_the_width_is_that_of_the_terminal() -> None:
         assert screen_width(io.StringIO()) == 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["comparison", "Comparison", "README.md", "readme.MD"])
 def test_a_network_cannot_take_the_reports_own_places(folder: Path, name: str) -> None:
     """One line that asks for another name; on its own, without a report, the network may be called so."""
@@ -281,6 +285,7 @@ def test_two_networks_cannot_share_a_folder(folder: Path, names: tuple[str, str]
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_names_in_messages_are_escaped(folder: Path) -> None:
     """A file name that would clear the screen does not."""
     for arguments in (("profile", "a\x1b[2Jb.yaml"), ("profile", "x:\x9b2J\u202e"), ("models", "\x1b]0;t\x07")):

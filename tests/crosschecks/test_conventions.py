@@ -118,6 +118,7 @@ def test_parts_add_up(museum: dict[str, page.Measured]) -> None:
                 assert sum(part.amount for part in row.parts) == row.difference
 
 
+@pytest.mark.slow
 def test_figures_are_what_the_counter_prints() -> None:
     """The total of a record is the total that the counter gives itself: nothing is left for the whole network."""
     for one in page.read("museum", ["encoder", "residual block", "shared"]):
@@ -144,6 +145,7 @@ def test_a_record_from_nowhere_is_unexplained() -> None:
     assert (rows["ghost"].unexplained, rows[""].explained) == (7, False)
 
 
+@pytest.mark.slow
 def test_museum_profiles_are_complete() -> None:
     """Every exhibit is counted whole by us."""
     assert all(page.exhibit_profile(name).complete for name in MUSEUM)

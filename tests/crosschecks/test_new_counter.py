@@ -74,6 +74,7 @@ def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*start, *words], cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_new_counter_is_one_file(tmp_path: Path) -> None:
     """A config and the command line take its name; its figures stand in the table, with the reasons that it gives."""
     (tmp_path / "counters").mkdir()

@@ -33,6 +33,7 @@ def text() -> str:
     return page.PAGE.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_page_shows_the_museum(museum: list[page.Measured]) -> None:
     """Each row as the kept records and our count of now make it; at least thirty."""
     assert "\n".join(page.museum_table(museum)) in text(), STALE
@@ -48,6 +49,7 @@ def test_the_page_shows_the_networks(name: str) -> None:
     assert all(row.explained for rows in one.rows.values() for row in rows)
 
 
+@pytest.mark.slow
 def test_at_least_fifteen_networks() -> None:
     """And each was asked of every counter."""
     records = from_json(page.RECORDS["networks"].read_text(encoding="utf-8"))

@@ -269,6 +269,7 @@ print(sorted(heavy & set(sys.modules)))
 """
 
 
+@pytest.mark.slow
 def test_explaining_needs_neither_torch_nor_the_counter() -> None:
     """A stored record of any counter is explained without them."""
     ended = subprocess.run([sys.executable, "-c", EXPLAINING], capture_output=True, text=True, check=True)

@@ -65,6 +65,7 @@ def test_the_seed_decides_and_the_global_state_does_not_move() -> None:
     assert torch.get_rng_state().equal(state)
 
 
+@pytest.mark.slow
 @given(st.sampled_from(sorted(INTEGER_DTYPES)), st.integers(0, 100), st.integers(1, 27))
 def test_integers_lie_between_low_and_high(name: str, low: int, width: int) -> None:
     """``low`` ≤ value < ``high``."""

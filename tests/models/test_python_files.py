@@ -131,6 +131,7 @@ def test_a_file_without_a_class_is_answered_with_its_classes(tmp_path: Path, mon
     assert not Path("ran").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("typed", "meant"), [("alexnet", "torchvision:alexnet"), ("resnet5", "torchvision:resnet50")])
 def test_a_network_without_its_source_is_proposed(typed: str, meant: str) -> None:
     """The nearest known target."""

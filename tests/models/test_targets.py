@@ -87,6 +87,7 @@ def test_a_torchvision_target_fetches_no_weights(monkeypatch: pytest.MonkeyPatch
             build(pretrained=True)
 
 
+@pytest.mark.slow
 def test_every_torchvision_network_is_listed() -> None:
     """All of torchvision's networks by family, after the zoo's."""
     listed = list_targets()
@@ -101,6 +102,7 @@ def test_every_torchvision_network_is_listed() -> None:
     assert sum(family == "classification" for family in families.values()) >= 80
 
 
+@pytest.mark.slow
 def test_a_pattern_chooses() -> None:
     """Part of a target or family, or a glob over the target or its name, in any case."""
     assert {entry.target for entry in list_targets("alexNET")} == {"profiler.models.zoo:AlexNet", "torchvision:alexnet"}

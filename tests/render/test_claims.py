@@ -219,6 +219,7 @@ def test_the_headline_is_there_at_any_width(sample: str, width: int) -> None:
     assert wanted.removesuffix(", total") in printed_table(view(tree, width), "Modules").headings
 
 
+@pytest.mark.slow
 def test_a_comparison_keeps_its_headline_at_any_width() -> None:
     """FLOPs without a convention, its figure with one."""
     profiles = [nets.alexnet(), nets.small(), nets.partial()]
@@ -236,6 +237,7 @@ def shares_behind(shown: Shown, column: Column, table: Table) -> bool:
     return (figure, "share") in pairs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [1, 3])
 def test_the_tree_tells_what_has_no_room(depth: int) -> None:
     """The tree of modules names the columns left out, its figures are the data's."""

@@ -51,6 +51,7 @@ def test_unknown_table() -> None:
         profile_report(nets.small(), ["layer"])
 
 
+@pytest.mark.slow
 def test_frames_are_the_profiles_own() -> None:
     """What goes to files is the whole table, whatever a summary shows of it."""
     profile = checked(nets.alexnet())

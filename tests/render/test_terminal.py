@@ -60,6 +60,7 @@ def test_figures_are_exact_where_they_fit() -> None:
     assert "140.6 M" in next(line for line in short.splitlines() if row in line)
 
 
+@pytest.mark.slow
 def test_least_important_columns_go_first() -> None:
     """Every column of a narrower view is in the wider one, and the layer, its kind and its cost are in all.
 
@@ -77,6 +78,7 @@ def test_least_important_columns_go_first() -> None:
     assert {"layer", "kind", "parameters", "multiplies", "FLOPs"} <= columns(60)
 
 
+@pytest.mark.slow
 def test_the_formula_is_seen() -> None:
     """It is why people come: at 80 columns whole for AlexNet, at 100 for ResNet-50."""
     assert "(3·11·11)·(64·55·55)" in shown("alexnet", 80)
@@ -86,6 +88,7 @@ def test_the_formula_is_seen() -> None:
     assert "…" not in text
 
 
+@pytest.mark.slow
 def test_a_long_formula_loses_its_end() -> None:
     """It is cut where it has no room, and never to less than 24 cells."""
     net = nets.Network("long", (1, 3, 8, 8))
@@ -128,6 +131,7 @@ def test_bars_show_small_shares(features: int) -> None:
     assert len({len(bar) for bar in found}) == 1
 
 
+@pytest.mark.slow
 def test_color_is_the_consoles_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     """A color terminal gets colors and the same text; NO_COLOR leaves them out."""
     plain = shown("alexnet", 80)

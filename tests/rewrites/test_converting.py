@@ -57,6 +57,7 @@ def test_net1_becomes_net2(kwargs: dict[str, Any]) -> None:
     assert check_equivalence(net2, result.model, images(1, 3, 36, 38).float(), 0).passed
 
 
+@pytest.mark.slow
 def test_the_parts_of_net2() -> None:
     """18×18 and 1×1 kernels in place of the linear layers, and as many parameters as before."""
     with torch.device("meta"):

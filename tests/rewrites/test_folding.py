@@ -42,6 +42,7 @@ def reasons(network: nn.Module, inputs: Any = None) -> dict[str, str]:
     return {left.module: left.reason for left in rewrite(network, "fold_batchnorm", inputs).left}
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(foldable_networks())
 def test_random_networks_stay_the_same_function(case: tuple[nn.Sequential, torch.Tensor, int]) -> None:
@@ -55,6 +56,7 @@ def test_random_networks_stay_the_same_function(case: tuple[nn.Sequential, torch
     assert difference(exact, fold_batchnorm(exact), inputs.double()) <= 1e-12
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(foldable_networks())
 def test_a_planted_error_is_seen(case: tuple[nn.Sequential, torch.Tensor, int]) -> None:
@@ -390,6 +392,7 @@ def test_a_linear_layer_on_sequences_is_not_taken_for_one_on_features() -> None:
         after(sequences)
 
 
+@pytest.mark.slow
 def test_meta_networks_are_folded() -> None:
     """The profiles before and after have the same rows, less those of the batch norms."""
     network = build_model("torchvision:resnet18").eval()

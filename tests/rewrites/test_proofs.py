@@ -38,6 +38,7 @@ def test_small_net() -> None:
     assert found.largest_squared > 0
 
 
+@pytest.mark.slow
 def test_an_epsilon_that_is_forgotten_is_seen() -> None:
     """ε = 1e-5 beside running variances about 0.1 is far more than rounding."""
     network = trained_small_net(width=4, hidden=32)
@@ -49,6 +50,7 @@ def test_an_epsilon_that_is_forgotten_is_seen() -> None:
     assert not found.passed
 
 
+@pytest.mark.slow
 def test_rounding_is_told_apart() -> None:
     """Folding alone is exact; rounding the weights costs less than the arithmetic of either network."""
     table = rounding_table(trained_small_net(width=4, hidden=64), generated_images(200))

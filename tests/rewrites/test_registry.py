@@ -20,6 +20,7 @@ def network() -> nn.Module:
     return with_random_statistics(nn.Sequential(*layers))
 
 
+@pytest.mark.slow
 def test_steps_build_on_each_other() -> None:
     """In either order, and the function stays."""
     convert: dict[str, Any] = {"linear_to_convolution": {"input_size": [3, 8, 8]}}

@@ -65,6 +65,7 @@ def attend(q: Any, k: Any, v: Any, mask: Any, hidden: Any, drop: Any, scale: flo
     return result
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     heads=st.integers(1, 2),

@@ -125,6 +125,7 @@ def convolve(x: Any, w: Any, b: Any, stride: int, pad: int, dilation: int, group
     return result
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     groups=st.integers(1, 2),
@@ -181,6 +182,7 @@ def scatter(x: Any, w: Any, b: Any, stride: int, pad: int, extra: int, dilation:
     return [[tally.number(y) if isinstance(y, int) else y for y in row] for row in result]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     groups=st.integers(1, 2),
@@ -268,6 +270,7 @@ def test_complex_convolution_is_four_real_ones() -> None:
     assert count_of("conv_transpose1d", x, w, out=y) == macs(4 * products, 4 * products - 2 * (3 * 7))
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     batch=st.integers(1, 2),

@@ -102,6 +102,7 @@ def test_formula_reads_as_by_hand() -> None:
     assert term.formula == "4·(2·3·5)"
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     left=st.lists(st.sampled_from("abc"), max_size=3, unique=True),
@@ -152,6 +153,7 @@ def test_a_pair_costs_what_its_loops_do(
     assert_counted(terms_of("einsum", equation, specs(tensors), out=specs(expected)), tally)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     terms=st.lists(st.text("abcd", max_size=4), min_size=1, max_size=4),
@@ -201,6 +203,7 @@ def test_tensordot_by_hand() -> None:
     assert broadcast == OpCount(adds=5 * 3) + macs(2 * 5, 0)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(sizes=st.lists(st.integers(1, 3), min_size=3, max_size=6), ends=st.tuples(st.booleans(), st.booleans()))
 def test_a_chain_costs_what_its_products_do(sizes: list[int], ends: tuple[bool, bool]) -> None:

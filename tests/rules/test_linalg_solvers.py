@@ -76,6 +76,7 @@ def apply(made: list[tuple[list[Counting], Counting]], column: list[Counting], *
     return column
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(m=SIZES, n=SIZES, r=st.integers(1, 3), seed=SEEDS)
 def test_least_squares_of_full_rank(m: int, n: int, r: int, seed: int) -> None:
@@ -129,6 +130,7 @@ def pivoted(columns: list[list[Counting]], rcond: float) -> tuple[list[int], lis
     return order, made
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(m=SIZES, n=SIZES, rank=st.integers(1, 4), r=st.integers(1, 2), seed=SEEDS)
 def test_least_squares_of_any_rank(m: int, n: int, rank: int, r: int, seed: int) -> None:
@@ -298,6 +300,7 @@ def solve_ldl(a: Any, pivots: list[int], b: list[list[Counting]]) -> None:
                     z[at] = z[at] - a[i][at] * z[i]
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(n=st.integers(1, 6), r=st.integers(1, 2), seed=SEEDS)
 def test_indefinite_systems(n: int, r: int, seed: int) -> None:

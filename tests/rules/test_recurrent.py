@@ -62,6 +62,7 @@ def draw_weights(tally: Tally, cell: str, size: int, hidden: int, projection: in
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(cell=CELLS, batch=st.integers(1, 2), size=st.integers(0, 3), hidden=st.integers(1, 3), biases=st.booleans())
 def test_cells_cost_what_their_loops_do(cell: str, batch: int, size: int, hidden: int, biases: bool) -> None:
@@ -77,6 +78,7 @@ def test_cells_cost_what_their_loops_do(cell: str, batch: int, size: int, hidden
     assert_counted(terms_of(f"{cell}_cell", *specs(tensors), out=specs(result)), tally)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     cell=CELLS,
@@ -156,6 +158,7 @@ def run_on_meta(module: nn.Module, *shape: int) -> OpCount:
     return count_spelled_both_ways(lambda: module(x))[0]
 
 
+@pytest.mark.slow
 def test_lstm_by_hand() -> None:
     """nn.LSTM(20, 30, 2) on 7 steps of a batch of 3: the second layer takes what the first gives."""
     two_layers = lstm_by_hand(21, 20, 30) + lstm_by_hand(21, 30, 30)
@@ -166,18 +169,21 @@ def test_lstm_by_hand() -> None:
     assert run_on_meta(nn.LSTM(20, 30, device="meta"), 7, 20) == lstm_by_hand(7, 20, 30)
 
 
+@pytest.mark.slow
 def test_both_directions_by_hand() -> None:
     """Each direction costs a layer; the next layer takes both results."""
     network = nn.LSTM(20, 30, 2, bidirectional=True, device="meta")
     assert run_on_meta(network, 7, 3, 20) == lstm_by_hand(21, 20, 30) * 2 + lstm_by_hand(21, 60, 30) * 2
 
 
+@pytest.mark.slow
 def test_projection_by_hand() -> None:
     """A projected state is a product more, and fewer columns for the next step and layer."""
     cost = run_on_meta(nn.LSTM(20, 30, proj_size=5, device="meta"), 7, 3, 20)
     assert cost.macs == 21 * (120 * (20 + 5) + 5 * 30)
 
 
+@pytest.mark.slow
 def test_gru_and_rnn_by_hand() -> None:
     """nn.GRU and nn.RNN of 20 → 30 on 7 steps of a batch of 3."""
     units = 21 * 30
@@ -196,6 +202,7 @@ def test_gru_and_rnn_by_hand() -> None:
     assert run_on_meta(relu, 7, 3, 20) == sums + OpCount(comparisons=units)
 
 
+@pytest.mark.slow
 def test_dropout_acts_between_layers_in_training() -> None:
     """Two multiplies for what each layer but the last gives; none in eval mode or with one layer."""
     network = nn.LSTM(20, 30, 3, dropout=0.5, bidirectional=True, device="meta")

@@ -216,6 +216,7 @@ def test_a_registry_seen_from_here_is_the_same_in_every_thread() -> None:
     assert found == [True, False, True]
 
 
+@pytest.mark.slow
 def test_the_profiler_registers_each_of_its_own_operations_once() -> None:
     """Functions of one name would replace each other in silence; so every registration is looked at."""
     code = """

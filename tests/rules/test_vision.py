@@ -94,6 +94,7 @@ def drawn(corners: list[tuple[int, ...]]) -> torch.Tensor:
     return torch.tensor([[0.0, *(value / 4 for value in box)] for box in corners]).reshape(-1, 5)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(CORNERS, st.integers(1, 3), st.integers(1, 3), st.booleans())
 def test_roi_align_whose_samples_follow_the_boxes(
@@ -179,6 +180,7 @@ def bins_of(tally: Tally, start: Counting, end: Counting, last: int, pooled: int
     return bins
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(CORNERS, st.integers(1, 3), st.integers(1, 3))
 def test_pools_of_regions(corners: list[tuple[int, ...]], height: int, width: int) -> None:

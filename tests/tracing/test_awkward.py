@@ -191,6 +191,7 @@ def test_a_compiled_module_is_traced_as_the_module_it_wraps() -> None:
     assert sum(macs(profiler.profile(inner, torch.zeros(2, 4))).values()) == 32
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_an_exported_module_is_traced() -> None:
     """``torch.export`` gives a graph module without the layers' modules."""
@@ -214,6 +215,7 @@ def test_a_scripted_module_is_counted() -> None:
     assert profile.total.macs == 32
 
 
+@pytest.mark.slow
 def test_threads_do_not_disturb_each_other() -> None:
     """Several threads profile the same network at once."""
     model = nn.Sequential(*(nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.GELU()) for _ in range(5)))

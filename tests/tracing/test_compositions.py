@@ -243,6 +243,7 @@ def compare_random(examples: int) -> None:
     assert compared > examples // 2
 
 
+@pytest.mark.slow
 def test_compositions_cost_what_a_plain_run_adds_up() -> None:
     """Forward and backward, in both modes."""
     compare_random(6)
@@ -277,6 +278,7 @@ def test_a_transform_in_a_thread_costs_what_a_plain_run_adds_up(transform: str) 
     compare(nn.Sequential(network, nn.Linear(WIDTH, 2)), rows(gradient=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", quick("linear", "gram"))
 def test_second_derivatives_of_every_layer_cost_what_a_plain_run_adds_up(layer: str) -> None:
     """And those of many samples, where torch holds the factor 2 as a tensor: training needs third derivatives."""
@@ -295,6 +297,7 @@ class Linearized(nn.Module):
         return linearize(self.inner, x)[1](x)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node")
 @pytest.mark.parametrize("layer", quick("linear", of=("linear", "layers", "attention", "convolution")))
 def test_a_linearized_network_costs_what_a_plain_run_adds_up(layer: str) -> None:

@@ -14,6 +14,7 @@ UNCOUNTED = 22
 """How many ATen operators of the pinned torch have neither a rule nor parts; it may only fall."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.__version__.split("+")[0] != "2.13.0", reason="other releases have other operators")
 def test_the_number_of_uncounted_operators_does_not_grow() -> None:
     """Lower the number above when rules are added."""

@@ -35,6 +35,7 @@ def deepest() -> int:
     return works
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "times"), [("inference", 1), ("training", 2)])
 def test_what_torch_can_run_can_be_profiled(mode: Mode, times: int) -> None:
     """At the very depth where torch itself gives up one level later; the limit is the user's again afterwards."""

@@ -270,6 +270,7 @@ def test_what_depends_on_no_place_is_done_once() -> None:
     assert scored.total - plain.total == OpCount(adds=SCORES, transcendentals=2)
 
 
+@pytest.mark.slow
 def test_a_mask_mod_is_counted_once_for_each_score() -> None:
     """One that compares integers is free; one with a number a head costs what it does to each score."""
 
@@ -284,6 +285,7 @@ def test_a_mask_mod_is_counted_once_for_each_score() -> None:
     assert sloped - causal == SCORES * OpCount(multiplies=1, comparisons=1)
 
 
+@pytest.mark.slow
 def test_the_gradient_of_a_score_mod_is_counted() -> None:
     """One multiply a score for its factor, and the bias's sums: over the batch, the heads, and equal distances."""
     inputs = operands(gradients=True)

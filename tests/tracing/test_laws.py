@@ -64,6 +64,7 @@ def per_sample(profile: Profile) -> OpCount:
     return count
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(networks(), st.integers(2, 5))
 def test_counts_are_linear_in_the_batch(model: nn.Module, batch: int) -> None:
@@ -71,6 +72,7 @@ def test_counts_are_linear_in_the_batch(model: nn.Module, batch: int) -> None:
     assert per_sample(profiled(model, batch)) == batch * per_sample(profiled(model))
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(networks())
 def test_self_adds_up_to_total(model: nn.Module) -> None:
@@ -85,6 +87,7 @@ def test_self_adds_up_to_total(model: nn.Module) -> None:
     assert profile.complete
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(networks())
 def test_renaming_changes_nothing(model: nn.Sequential) -> None:
@@ -96,6 +99,7 @@ def test_renaming_changes_nothing(model: nn.Sequential) -> None:
     assert list(profiled(renamed).layers["macs"]) == list(profiled(model).layers["macs"])
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(networks())
 def test_profiling_twice_gives_the_same(model: nn.Module) -> None:
@@ -105,6 +109,7 @@ def test_profiling_twice_gives_the_same(model: nn.Module) -> None:
     assert list(profiler.compare([first, second])["flops_ratio"]) == [1.0, 1.0]
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(networks(), st.randoms(use_true_random=False), st.sampled_from(["inference", "training"]))
 def test_the_state_is_kept_where_forward_raises_at_a_random_place(model: nn.Module, rng: Any, mode: Any) -> None:
@@ -165,6 +170,7 @@ def test_attention_is_its_two_products(heads: int, queries: int, keys: int, size
     assert profiler.profile(Attention(), (q, k, k)).total.macs == 2 * heads * queries * keys * size
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(networks())
 def test_gradients_on_or_off_make_no_difference_to_contractions(model: nn.Module) -> None:

@@ -410,6 +410,7 @@ def packed() -> PackedSequence:
     return pack_padded_sequence(torch.zeros(3, 6, 4), torch.tensor([6, 4, 2]), batch_first=True)
 
 
+@pytest.mark.slow
 def test_a_packed_sequence_alone_is_one_argument() -> None:
     """12 steps in all, four gates of 5 from 4 inputs and 5 states."""
     lstm = nn.LSTM(4, 5, batch_first=True)

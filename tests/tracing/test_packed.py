@@ -111,6 +111,7 @@ def test_recurrent_cells_by_hand(kind: Any, gates: int) -> None:
     }
 
 
+@pytest.mark.slow
 def test_static_convolutions_and_linear_layers_by_hand() -> None:
     """One to three dimensions, groups included."""
     cases: list[tuple[nn.Module, tuple[int, ...], int, str]] = [

@@ -72,6 +72,7 @@ def macs(profile: profiler.Profile) -> dict[str, int]:
     return {name: value for name, value in zip(layers["layer"], layers["macs"], strict=True) if value}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiled", [scripted, traced, loaded])
 @pytest.mark.parametrize(("mode", "times"), [("inference", (1, 1)), ("training", (2, 3))])
 def test_a_compiled_root_has_the_rows_of_its_submodules(
@@ -183,6 +184,7 @@ def test_a_script_that_needs_data_gets_a_real_run() -> None:
     assert macs(profile) == {"first": 2 * 4 * 4, "second": 2 * 4 * 4}
 
 
+@pytest.mark.slow
 def test_a_script_stays_as_it_is() -> None:
     """Neither its graph nor its tensors nor what it computes change."""
     script = JIT.script(network().eval())
@@ -195,6 +197,7 @@ def test_a_script_stays_as_it_is() -> None:
     assert torch.equal(script(images), before)
 
 
+@pytest.mark.slow
 def test_a_script_that_raises_is_named_with_its_shapes() -> None:
     """The error says which submodule was running."""
     with pytest.raises(TraceError, match=r"module 4.0 \(Linear\) on 2×392 raised RuntimeError in aten::linear"):
@@ -203,6 +206,7 @@ def test_a_script_that_raises_is_named_with_its_shapes() -> None:
         profiler.profile(Within(JIT.script(network())), torch.zeros(2, 3, 9, 9))
 
 
+@pytest.mark.slow
 def test_a_compiled_or_parallel_network_is_counted_as_the_one_inside() -> None:
     """``torch.compile`` and ``DataParallel`` change no count, and neither does a graph module."""
     compiled: Any = torch.compile

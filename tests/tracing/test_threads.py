@@ -254,6 +254,7 @@ def test_parallel_apply_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(macs(real).values()) == 2 * ONE
 
 
+@pytest.mark.slow
 def test_many_threads_at_once_do_not_mix_up_modules() -> None:
     """Each of many layers, of a size of its own, is counted where it is, whatever the threads interleave."""
 
@@ -332,6 +333,7 @@ def test_threads_of_other_work_are_left_alone() -> None:
     assert_nothing_is_left()
 
 
+@pytest.mark.slow
 def test_two_traces_at_once_have_a_thread_of_their_own_each() -> None:
     """Networks that are profiled in several threads do not see each other's threads."""
     with ThreadPoolExecutor(4) as pool:

@@ -411,6 +411,7 @@ def test_a_product_without_sums_under_vmap_multiplies_once() -> None:
     assert profile.total == OpCount(multiplies=3 * 7 * 5, adds=3 * 7 * 5)
 
 
+@pytest.mark.slow
 @MODES
 def test_second_derivatives_are_complete(mode: Mode) -> None:
     """No operator that only asks for the shape of a sum or product with zeros is taken for work."""

@@ -191,6 +191,7 @@ def test_every_simple_gradient_is_tested() -> None:
     assert set(PER_ELEMENT) == set(SIMPLE) | elsewhere
 
 
+@pytest.mark.slow
 @given(st.integers(1, 3), st.integers(1, 4))
 def test_softmax(rows: int, length: int) -> None:
     """y·(g − Σ g·y), and g − exp(y)·Σ g of the logarithm."""
@@ -214,6 +215,7 @@ def halves(size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.T
     return tuple(torch.randn(n, generator=generator, dtype=torch.double) for n in (2 * size, 2 * size, size, size))  # type: ignore[return-value]
 
 
+@pytest.mark.slow
 def test_tangent_of_glu() -> None:
     """da·s + (a·s)·(1 − s)·db, from the result."""
     x, dx, _, _ = halves(3)

@@ -51,6 +51,7 @@ def assert_same(found: list[Any], expected: tuple[torch.Tensor, ...]) -> None:
         assert torch.allclose(values(ours).double(), theirs, atol=1e-5)
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
 def test_linear(n: int, inputs: int, outputs: int) -> None:
@@ -71,6 +72,7 @@ class Attention(nn.Module):
         return torch.softmax(q @ k.transpose(-2, -1), -1) @ v
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
 def test_attention(queries: int, keys: int, size: int, channels: int) -> None:

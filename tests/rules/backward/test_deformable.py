@@ -160,6 +160,7 @@ def gradients(
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     offset_groups=st.integers(1, 2),

@@ -136,6 +136,7 @@ def test_cudnn_and_unfused_cost_the_same(mode: str, options: dict[str, Any]) -> 
     assert count_of("miopen_rnn_backward", *without_projection, out=out) == expected
 
 
+@pytest.mark.slow
 def test_projections() -> None:
     """The hidden state is a product of its own."""
     network = nn.LSTM(INPUTS, HIDDEN, num_layers=2, proj_size=3, bidirectional=True)
@@ -174,6 +175,7 @@ def test_packed_sequences() -> None:
         terms_of("_cudnn_rnn_backward", *arguments, out=out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bias", [True, False])
 def test_the_lstm_of_apple_devices(bias: bool) -> None:
     """All gradients at once."""

@@ -173,6 +173,7 @@ def small_network(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     return F.cross_entropy(F.layer_norm(x, x.shape[1:]), torch.zeros(2, dtype=torch.long, device="meta"))
 
 
+@pytest.mark.slow
 def test_the_backward_pass_of_a_network_is_counted() -> None:
     """What autograd runs for a network of many kinds of layer has rules throughout."""
     x = torch.empty(2, 4, 16, 16, device="meta", requires_grad=True)

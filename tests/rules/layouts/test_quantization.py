@@ -92,6 +92,7 @@ def test_whether_an_observer_is_on_is_data() -> None:
         terms_of("_fused_moving_avg_obs_fq_helper", x, *[switch] * 2, *[spec(1)] * 4, 0.01, 0, 255, 0, out=(x, x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", [nn.LSTM, nn.GRU])
 @pytest.mark.filterwarnings("ignore")
 def test_quantised_recurrent_networks(layer: Callable[..., nn.Module]) -> None:

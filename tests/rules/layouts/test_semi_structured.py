@@ -26,6 +26,7 @@ def kept_two_of_four(k: int, tally: Tally, seed: int) -> list[tuple[int, Any]]:
     return [(place, row[place]) for start in range(0, k, 4) for place in (start, start + 2)]
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(
     rows=SIZES,

@@ -66,6 +66,7 @@ def meet(left: Elements, right: Elements) -> dict[tuple[int, int], Counting]:
     return result
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(m=SIZES, k=SIZES, n=SIZES, seed=st.integers(0, 99), layout=LAYOUTS)
 def test_sparse_by_dense(m: int, k: int, n: int, seed: int, layout: torch.layout) -> None:
@@ -85,6 +86,7 @@ def test_sparse_by_dense(m: int, k: int, n: int, seed: int, layout: torch.layout
     assert_counted(recorded(torch.sparse.mm, a, b)[1], tally)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(m=SIZES, k=SIZES, n=SIZES, seed=st.integers(0, 99), layout=LAYOUTS)
 def test_sparse_by_sparse(m: int, k: int, n: int, seed: int, layout: torch.layout) -> None:
@@ -182,6 +184,7 @@ def test_a_sparse_matrix_on_the_right() -> None:
     assert total(recorded(torch.matmul, torch.ones(5, 2), b)[1]) == OpCount(multiplies=15, adds=15, macs=3 * 5)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(
     m=SIZES,

@@ -85,6 +85,7 @@ def test_powers_scales_and_compressed_layouts() -> None:
     assert counted(lambda x: x.clone().relu_(), x) == OpCount(comparisons=3)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(m=SIZES, n=SIZES, seed=SEEDS, alpha=st.sampled_from([1.0, 2.0]), compressed=st.booleans())
 def test_sums_and_products_of_two(m: int, n: int, seed: int, alpha: float, compressed: bool) -> None:
@@ -122,6 +123,7 @@ def test_what_an_operation_no_longer_knows_is_uncounted() -> None:
         terms_of("sparse::mul", twice, twice, out=twice)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(m=SIZES, n=SIZES, seed=SEEDS)
 def test_duplicates(m: int, n: int, seed: int) -> None:
@@ -145,6 +147,7 @@ def test_layouts_of_tensors_without_duplicates_are_movement() -> None:
     assert counted(lambda x: x.to_sparse_csr(), torch.ones(4, 5)) == OpCount(comparisons=20)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(m=SIZES, n=SIZES, seed=SEEDS, dim=st.sampled_from([None, 0, 1]))
 def test_sums(m: int, n: int, seed: int, dim: int | None) -> None:
@@ -169,6 +172,7 @@ def test_sums(m: int, n: int, seed: int, dim: int | None) -> None:
         assert_counted(recorded(lambda x: torch._sparse_csr_prod(x, [dim], True), compressed)[1], products)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(m=SIZES, n=SIZES, seed=SEEDS, dim=st.sampled_from([0, 1]))
 def test_softmax(m: int, n: int, seed: int, dim: int) -> None:
