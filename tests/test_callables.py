@@ -320,6 +320,8 @@ def test_torch_func_counts_both_passes() -> None:
         assert profile.total == expected.total
         assert profile.total.macs == FORWARD + BACKWARD
         assert profile.parameters_total == PARAMETERS
+        assert profile.layers["flops"].tolist() == expected.layers["flops"].tolist()
+        assert parts(profile) == parts(expected)
 
 
 def test_a_loop_of_calls_counts_each() -> None:

@@ -64,9 +64,15 @@ def nodes_between(before: Iterable[Any], after: Iterable[Any]) -> list[Any]:
 
 
 class BackwardScope:
-    """Remembers, node by node, which forward operation made it."""
+    """Remembers, node by node, which forward operation made it.
+
+    While ``transforming``, an operation makes a node for each transform of ``torch.func`` that differentiates it, and
+    one of its own after them.
+    """
 
     def __init__(self) -> None:
+        self.transforming = False
+        self._noted = last_node_number()
         self._sources: dict[int, Source] = {}
         self._owners: dict[Any, BackwardScope] = {}
         self._gathered: list[int] | None = None
@@ -85,11 +91,13 @@ class BackwardScope:
     def note(self, place: Place, event: Noted | None) -> None:
         """The forward operation that runs now made the last node, unless an earlier one did: it has none then."""
         number = last_node_number()
-        if number in self._sources:
-            return
-        self._sources[number] = Source(place, event)
-        if self._gathered is not None:
-            self._gathered.append(number)
+        first = self._noted + 1 if self.transforming else number
+        self._noted = number
+        for made in range(first, number + 1):
+            if made not in self._sources:
+                self._sources[made] = Source(place, event)
+                if self._gathered is not None:
+                    self._gathered.append(made)
 
     @contextmanager
     def gathering(self, nodes: list[int]) -> Iterator[None]:

@@ -162,7 +162,9 @@ class FunctionWatcher(TorchFunctionMode):
         return self._call(func, args, kwargs)
 
     def _call(self, func: Any, args: Any, kwargs: Any) -> Any:
-        in_parts = transforming() or not self._autograd.skipped
+        in_transform = transforming()
+        self._recorder.note_transforms(in_transform)
+        in_parts = in_transform or not self._autograd.skipped
         if self._home is not None and (func in MOVES or "device" in kwargs):
             func, args, kwargs = at_home(self._home, func, args, kwargs)
         if func is F.scaled_dot_product_attention and any(map(is_causal_bias, (*args, *kwargs.values()))):

@@ -269,6 +269,11 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             args = (args[0], by_positions(args[1], self._values.of), *args[2:])
         return META_RESULTS.get(known.name, func)(*args, **kwargs)
 
+    def note_transforms(self, running: bool) -> None:
+        """Whether a transform of ``torch.func`` runs the function that is called now."""
+        if self._graph is not None:
+            self._graph.transforming = running
+
     def note_failing_function(self, error: BaseException, func: Any, args: Any) -> None:
         """The function of torch raised ``error``; the innermost one that did is noted."""
         if self.function_failure is None or self.function_failure.error is not error:
