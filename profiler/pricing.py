@@ -96,7 +96,7 @@ def answer(signature: Signature, registry: Registry) -> Answer:
 
 
 def _of(entry: Entry, signature: Signature) -> tuple[str, tuple[Term, ...]]:
-    return entry.apply(*signature.args, out=signature.result, **signature.kwargs)
+    return entry.of(signature)
 
 
 def _of_each_part(entry: Entry, signature: Signature, nested: Sequence[DetailedSpec]) -> tuple[str, tuple[Term, ...]]:

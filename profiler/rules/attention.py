@@ -21,6 +21,11 @@ from profiler.signatures import TensorSpec
 
 Sizes = tuple[int, ...]
 
+BIAS = {"attn_bias": "attn_mask"}
+LENGTHS = ("cum_seq_q", "cum_seq_k", "seqused_k")
+EFFICIENT = {"cu_seqlens_q": "cum_seq_q", "cu_seqlens_k": "cum_seq_k", "seqlen_k": "seqused_k", "bias": "attn_mask"}
+"""What other kernels call the parameters of a rule."""
+
 
 def scale_by(scale: float | None, d_k: int, sizes: Sequence[int]) -> Iterator[Term]:
     """The scale, 1/√d_k where none is given, multiplied into numbers of these sizes; nothing where it is 1."""
@@ -55,154 +60,62 @@ def weighted_values(rows: Sizes, keys: int, d_v: int, mask: TensorSpec | None, d
     yield contraction((*rows, d_v), (keys,), "weighted values")
 
 
-@rule(
-    "aten::scaled_dot_product_attention",
-    "aten::_scaled_dot_product_attention_math",
-    "aten::_scaled_dot_product_attention_math_for_mps",
-    "aten::_scaled_dot_product_fused_attention_overrideable",
-    kind="attention",
-)
+@rule("aten::scaled_dot_product_attention", "aten::_scaled_dot_product_attention_math", kind="attention", by_name=True)
+@rule("aten::_scaled_dot_product_attention_math_for_mps", kind="attention", by_name=True)
+@rule("aten::_scaled_dot_product_fused_attention_overrideable", kind="attention", by_name=BIAS)
+@rule("aten::_scaled_dot_product_flash_attention", kind="attention", by_name=True)
+@rule("aten::_scaled_dot_product_flash_attention_for_cpu", kind="attention", by_name=True)
+@rule("aten::_scaled_dot_product_efficient_attention", kind="attention", by_name=BIAS)
+@rule("aten::_scaled_dot_product_cudnn_attention", kind="attention", by_name=BIAS)
+@rule("aten::_triton_scaled_dot_attention", kind="attention", by_name={"q": "query", "k": "key", "v": "value"})
 def scaled_dot_product_attention(
     query: TensorSpec,
     key: TensorSpec,
     value: TensorSpec,
     attn_mask: TensorSpec | None = None,
     dropout_p: float = 0.0,
-    is_causal: bool = False,
-    *_: Any,
     scale: float | None = None,
+    *,
     out: Any,
-    **__: Any,
 ) -> Iterator[Term]:
-    """(*, H, L_q, d_k), (*, H or fewer, L_k, d_k), (*, H or fewer, L_k, d_v) → (*, H, L_q, d_v)."""
+    """(*, H, L_q, d_k), (*, H or fewer, L_k, d_k), (*, H or fewer, L_k, d_v) → (*, H, L_q, d_v).
+
+    The log-sum-exp kept for the backward pass is no extra work.
+    """
     rows, keys = first(out).shape[:-1], key.shape[-2]
     yield from attention_terms(rows, keys, query.shape[-1], value.shape[-1], attn_mask, dropout_p, scale)
 
 
-@rule("aten::_scaled_dot_product_flash_attention", kind="attention")
-def flash_attention(
-    query: TensorSpec, key: TensorSpec, value: TensorSpec, *args: Any, scale: float | None = None, out: Any
-) -> Iterator[Term]:
-    """As :func:`scaled_dot_product_attention`, without a mask; the quantized form has three scales first."""
-    options = args if not args or isinstance(args[0], float | int) else args[3:]
-    yield from scaled_dot_product_attention(query, key, value, None, *options[:2], scale=scale, out=out)
-
-
-@rule("aten::_scaled_dot_product_flash_attention_for_cpu", kind="attention")
-def flash_attention_for_cpu(
-    query: TensorSpec,
-    key: TensorSpec,
-    value: TensorSpec,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    *_: Any,
-    attn_mask: TensorSpec | None = None,
-    scale: float | None = None,
-    out: Any,
-) -> Iterator[Term]:
-    """As :func:`scaled_dot_product_attention`."""
-    yield from scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, out=out)
-
-
-@rule(
-    "aten::_scaled_dot_product_efficient_attention",
-    "aten::_scaled_dot_product_cudnn_attention",
-    kind="attention",
-)
-def efficient_attention(
-    query: TensorSpec,
-    key: TensorSpec,
-    value: TensorSpec,
-    attn_bias: TensorSpec | None,
-    compute_log_sumexp: bool,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    *_: Any,
-    scale: float | None = None,
-    out: Any,
-) -> Iterator[Term]:
-    """As :func:`scaled_dot_product_attention`; the log-sum-exp kept for the backward pass is no extra work."""
-    yield from scaled_dot_product_attention(query, key, value, attn_bias, dropout_p, is_causal, scale=scale, out=out)
-
-
-@rule("aten::_flash_attention_forward", kind="attention", reads=("cum_seq_q", "cum_seq_k", "seqused_k"))
-def flash_attention_forward(
+@rule("aten::_flash_attention_forward", kind="attention", reads=LENGTHS, by_name=True)
+@rule("aten::_flash_attention_forward_no_dropout_inplace", kind="attention", reads=LENGTHS, by_name=True)
+@rule("aten::_efficient_attention_forward", kind="attention", reads=LENGTHS, by_name=EFFICIENT)
+def attention_of_rows(
     query: TensorSpec,
     key: TensorSpec,
     value: TensorSpec,
     cum_seq_q: TensorSpec | None,
     cum_seq_k: TensorSpec | None,
-    max_q: int,
-    max_k: int,
     dropout_p: float,
-    *_: Any,
+    attn_mask: TensorSpec | None = None,
     scale: float | None = None,
     seqused_k: TensorSpec | None = None,
     alibi_slopes: TensorSpec | None = None,
     block_table: TensorSpec | None = None,
+    *,
     out: Any,
-    **__: Any,
 ) -> Iterator[Term]:
-    """(N, L_q, H, d), (N, L_k, H or fewer, d) twice → (N, L_q, H, d); alibi adds slope·distance to each score.
+    """(N, L_q, H, d_k), (N, L_k, H or fewer, d_k), (N, L_k, H or fewer, d_v) → (N, L_q, H, d_v).
 
-    Packed sequences, (Σ L_q, H, d) and the sums of their lengths, are counted by their lengths in a real run; keys in
-    pages raise UncountedError.
+    Alibi adds slope·distance to each score.  Packed sequences, (Σ L_q, H, d) and the sums of their lengths, are counted
+    by their lengths in a real run; keys in pages raise UncountedError.
     """
     if block_table is not None:
-        raise UncountedError("aten::_flash_attention_forward has no rule for keys in pages")
+        raise UncountedError("flash attention has no rule for keys in pages")
     d_k = query.shape[-1]
     for rows, keys in _sequences(query, key, cum_seq_q, cum_seq_k, seqused_k):
         if alibi_slopes is not None:
             yield each((*rows, keys), "alibi", multiplies=1, adds=1)
-        yield from attention_terms(rows, keys, d_k, value.shape[-1], None, dropout_p, scale)
-
-
-@rule(
-    "aten::_flash_attention_forward_no_dropout_inplace",
-    kind="attention",
-    reads=("cum_seq_q", "cum_seq_k", "seqused_k"),
-)
-def flash_attention_forward_inplace(
-    result: TensorSpec,
-    query: TensorSpec,
-    key: TensorSpec,
-    value: TensorSpec,
-    cum_seq_q: TensorSpec | None,
-    cum_seq_k: TensorSpec | None,
-    *args: Any,
-    seqused_k: TensorSpec | None = None,
-    out: Any,
-    **options: Any,
-) -> Iterator[Term]:
-    """As :func:`flash_attention_forward`, into the first argument."""
-    yield from flash_attention_forward(
-        query, key, value, cum_seq_q, cum_seq_k, *args, seqused_k=seqused_k, out=out, **options
-    )
-
-
-@rule("aten::_efficient_attention_forward", kind="attention", reads=("cu_seqlens_q", "cu_seqlens_k", "seqlen_k"))
-def efficient_attention_forward(
-    query: TensorSpec,
-    key: TensorSpec,
-    value: TensorSpec,
-    bias: TensorSpec | None,
-    cu_seqlens_q: TensorSpec | None,
-    cu_seqlens_k: TensorSpec | None,
-    max_seqlen_q: int | None,
-    max_seqlen_k: int | None,
-    dropout_p: float,
-    *_: Any,
-    scale: float | None = None,
-    seqlen_k: TensorSpec | None = None,
-    out: Any,
-    **__: Any,
-) -> Iterator[Term]:
-    """(N, L_q, H, d_k), (N, L_k, H, d_k), (N, L_k, H, d_v) → (N, L_q, H, d_v).
-
-    Packed sequences, N = 1 and the sums of their lengths, are counted by their lengths in a real run.
-    """
-    for rows, keys in _sequences(query, key, cu_seqlens_q, cu_seqlens_k, seqlen_k):
-        yield from attention_terms(rows, keys, query.shape[-1], value.shape[-1], bias, dropout_p, scale)
+        yield from attention_terms(rows, keys, d_k, value.shape[-1], attn_mask, dropout_p, scale)
 
 
 def _sequences(
@@ -229,20 +142,17 @@ def _sequences(
     yield from (((1, heads, length), number) for length, number in zip(queries, keys, strict=True))
 
 
-@rule("aten::_cudnn_attention_forward", kind="attention")
+@rule("aten::_cudnn_attention_forward", kind="attention", by_name=BIAS)
 def cudnn_attention_forward(
     query: TensorSpec,
     key: TensorSpec,
     value: TensorSpec,
-    attn_bias: TensorSpec | None,
+    attn_mask: TensorSpec | None,
     cum_seq_q: TensorSpec | None,
     cum_seq_k: TensorSpec | None,
-    max_q: int,
-    max_k: int,
-    compute_log_sumexp: bool,
     dropout_p: float = 0.0,
-    *_: Any,
     scale: float | None = None,
+    *,
     out: Any,
 ) -> Iterator[Term]:
     """As :func:`scaled_dot_product_attention`.
@@ -251,15 +161,7 @@ def cudnn_attention_forward(
     """
     if cum_seq_q is not None or cum_seq_k is not None:
         raise UncountedError("aten::_cudnn_attention_forward has no rule for packed sequences")
-    yield from scaled_dot_product_attention(query, key, value, attn_bias, dropout_p, scale=scale, out=out)
-
-
-@rule("aten::_triton_scaled_dot_attention", kind="attention")
-def triton_scaled_dot_attention(
-    q: TensorSpec, k: TensorSpec, v: TensorSpec, dropout_p: float = 0.0, *, out: TensorSpec
-) -> Iterator[Term]:
-    """As :func:`scaled_dot_product_attention`."""
-    yield from scaled_dot_product_attention(q, k, v, None, dropout_p, out=out)
+    yield from scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, scale, out=out)
 
 
 @rule("higher_order::flex_attention", kind="attention")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from math import prod
-from typing import Any
 
 from profiler.opcount import OpCount, Term, each
 from profiler.rules.costs import RELU, addition, expand
@@ -20,116 +19,51 @@ Sizes = Sequence[int] | int
 """One size for each spatial dimension, or one for all of them."""
 
 
-@rule("aten::conv1d", "aten::conv2d", "aten::conv3d", "aten::_convolution_mode", kind="conv")
-def conv(
-    input: TensorSpec,
-    weight: TensorSpec,
-    bias: TensorSpec | None = None,
-    stride: Sizes = 1,
-    padding: Sizes | str = 0,
-    dilation: Sizes = 1,
-    *_: Any,
-    out: TensorSpec,
-) -> Iterator[Term]:
+@rule("aten::conv1d", "aten::conv2d", "aten::conv3d", "aten::_convolution_mode", kind="conv", by_name=True)
+@rule("aten::mkldnn_convolution", "aten::_nnpack_spatial_convolution", kind="conv", by_name=True)
+@rule(
+    "aten::_mps_convolution",
+    "aten::miopen_convolution",
+    "aten::miopen_depthwise_convolution",
+    kind="conv",
+    by_name=True,
+)
+@rule("aten::cudnn_convolution", kind="conv", by_name=True)  # its bias is added by an operation of its own
+@rule("aten::thnn_conv2d", "aten::_slow_conv2d_forward", "aten::slow_conv_dilated2d", kind="conv", by_name=True)
+@rule("aten::slow_conv3d", "aten::slow_conv3d_forward", "aten::slow_conv_dilated3d", kind="conv", by_name=True)
+@rule("aten::_conv_depthwise2d", "aten::conv_depthwise3d", kind="conv", by_name=True)
+def conv(input: TensorSpec, weight: TensorSpec, bias: TensorSpec | None = None, *, out: TensorSpec) -> Iterator[Term]:
     """(N, C_in, *in) or (C_in, *in), (C_out, C_in/groups, *kernel) → (N, C_out, *out) or (C_out, *out)."""
     yield summed_products(out.shape, weight.shape[1:], out)
     yield from bias_terms(bias, weight.shape[1:], out)
 
 
-@rule("aten::mkldnn_convolution", "aten::_nnpack_spatial_convolution", "aten::_mps_convolution", kind="conv")
-@rule("aten::miopen_convolution", "aten::miopen_depthwise_convolution", kind="conv")
-def conv_padding_first(
-    input: TensorSpec,
-    weight: TensorSpec,
-    bias: TensorSpec | None,
-    padding: Sizes,
-    stride: Sizes = 1,
-    dilation: Sizes = 1,
-    *_: Any,
-    out: TensorSpec,
-) -> Iterator[Term]:
-    """As :func:`conv`."""
-    yield from conv(input, weight, bias, stride, padding, dilation, out=out)
-
-
-@rule("aten::cudnn_convolution", kind="conv")
-def conv_without_bias(
-    input: TensorSpec,
-    weight: TensorSpec,
-    padding: Sizes = 0,
-    stride: Sizes = 1,
-    dilation: Sizes = 1,
-    *_: Any,
-    out: TensorSpec,
-) -> Iterator[Term]:
-    """As :func:`conv`; the bias is added by an operation of its own."""
-    yield from conv(input, weight, None, stride, padding, dilation, out=out)
-
-
-@rule("aten::thnn_conv2d", "aten::_slow_conv2d_forward", "aten::slow_conv_dilated2d", kind="conv")
-@rule("aten::slow_conv3d", "aten::slow_conv3d_forward", "aten::slow_conv_dilated3d", kind="conv")
-@rule("aten::_conv_depthwise2d", "aten::conv_depthwise3d", kind="conv")
-def conv_of_kernel_size(
-    self: TensorSpec,
-    weight: TensorSpec,
-    kernel_size: Sizes,
-    bias: TensorSpec | None = None,
-    stride: Sizes = 1,
-    padding: Sizes = 0,
-    dilation: Sizes = 1,
-    *_: Any,
-    out: TensorSpec,
-) -> Iterator[Term]:
-    """As :func:`conv`."""
-    yield from conv(self, weight, bias, stride, padding, dilation, out=out)
-
-
-@rule("aten::cudnn_convolution_relu", "aten::miopen_convolution_relu", kind="conv")
-def conv_relu(
-    self: TensorSpec,
-    weight: TensorSpec,
-    bias: TensorSpec | None,
-    stride: Sizes = 1,
-    padding: Sizes = 0,
-    dilation: Sizes = 1,
-    *_: Any,
-    out: TensorSpec,
-) -> Iterator[Term]:
+@rule("aten::cudnn_convolution_relu", "aten::miopen_convolution_relu", kind="conv", by_name=True)
+def conv_relu(input: TensorSpec, weight: TensorSpec, bias: TensorSpec | None, *, out: TensorSpec) -> Iterator[Term]:
     """As :func:`conv`, then relu."""
-    yield from conv(self, weight, bias, stride, padding, dilation, out=out)
+    yield from conv(input, weight, bias, out=out)
     yield Term("relu", out.shape, RELU)
 
 
-@rule("aten::cudnn_convolution_add_relu", "aten::miopen_convolution_add_relu", kind="conv")
+@rule("aten::cudnn_convolution_add_relu", "aten::miopen_convolution_add_relu", kind="conv", by_name=True)
 def conv_add_relu(
-    self: TensorSpec,
-    weight: TensorSpec,
-    z: TensorSpec,
-    alpha: float | None,
-    bias: TensorSpec | None,
-    stride: Sizes = 1,
-    padding: Sizes = 0,
-    dilation: Sizes = 1,
-    *_: Any,
-    out: TensorSpec,
+    input: TensorSpec, weight: TensorSpec, alpha: float | None, bias: TensorSpec | None, *, out: TensorSpec
 ) -> Iterator[Term]:
     """As :func:`conv`, then + alpha·z, then relu."""
-    yield from conv(self, weight, bias, stride, padding, dilation, out=out)
+    yield from conv(input, weight, bias, out=out)
     yield from scale_terms(out.shape, 1 if alpha is None else alpha, out, "alpha")
     yield Term("sums", out.shape, addition(out, out))
     yield Term("relu", out.shape, RELU)
 
 
-@rule("aten::conv_tbc", kind="conv")
-def conv_tbc(
-    self: TensorSpec, weight: TensorSpec, bias: TensorSpec, pad: int = 0, *, out: TensorSpec
-) -> Iterator[Term]:
+@rule("aten::conv_tbc", kind="conv", by_name=True)
+def conv_tbc(weight: TensorSpec, bias: TensorSpec, *, out: TensorSpec) -> Iterator[Term]:
     """(time, N, C_in), (kernel, C_in, C_out) → (time, N, C_out)."""
     yield summed_products(out.shape, weight.shape[:2], out)
     yield from bias_terms(bias, weight.shape[:2], out)
 
 
-@rule("aten::convolution", "aten::_convolution", "aten::convolution_overrideable", kind="conv")
+@rule("aten::convolution", "aten::_convolution", "aten::convolution_overrideable", kind="conv", by_name=True)
 def convolution(
     input: TensorSpec,
     weight: TensorSpec,
@@ -138,26 +72,25 @@ def convolution(
     padding: Sizes,
     dilation: Sizes,
     transposed: bool,
-    output_padding: Sizes,
-    groups: int,
-    *_: Any,
+    *,
     out: TensorSpec,
 ) -> Iterable[Term]:
-    """As :func:`conv`, or :func:`conv_transpose` where ``transposed``; further arguments pick a kernel."""
+    """As :func:`conv`, or :func:`conv_transpose` where ``transposed``."""
     if transposed:
-        return conv_transpose(input, weight, bias, stride, padding, output_padding, groups, dilation, out=out)
-    return conv(input, weight, bias, stride, padding, dilation, out=out)
+        return conv_transpose(input, weight, bias, stride, padding, dilation, out=out)
+    return conv(input, weight, bias, out=out)
 
 
-@rule("aten::conv_transpose1d", "aten::conv_transpose2d", "aten::conv_transpose3d", kind="conv")
+@rule("aten::conv_transpose1d", "aten::conv_transpose2d", "aten::conv_transpose3d", kind="conv", by_name=True)
+@rule("aten::slow_conv_transpose2d", "aten::slow_conv_transpose3d", kind="conv", by_name=True)
+@rule("aten::cudnn_convolution_transpose", "aten::_mps_convolution_transpose", kind="conv", by_name=True)
+@rule("aten::miopen_convolution_transpose", kind="conv", by_name=True)
 def conv_transpose(
     input: TensorSpec,
     weight: TensorSpec,
     bias: TensorSpec | None = None,
     stride: Sizes = 1,
     padding: Sizes = 0,
-    output_padding: Sizes = 0,
-    groups: int = 1,
     dilation: Sizes = 1,
     *,
     out: TensorSpec,
@@ -179,56 +112,6 @@ def conv_transpose(
     if bias is None and weight.shape[0] > 0:
         reached = _reached_outputs(input, weight, stride, padding, dilation, out)
         yield each((*reached, *parts), "first products", adds=-1)
-
-
-@rule("aten::slow_conv_transpose2d", "aten::slow_conv_transpose3d", kind="conv")
-def conv_transpose_of_kernel_size(
-    self: TensorSpec,
-    weight: TensorSpec,
-    kernel_size: Sizes,
-    bias: TensorSpec | None = None,
-    stride: Sizes = 1,
-    padding: Sizes = 0,
-    output_padding: Sizes = 0,
-    dilation: Sizes = 1,
-    *,
-    out: TensorSpec,
-) -> Iterable[Term]:
-    """As :func:`conv_transpose`."""
-    return conv_transpose(self, weight, bias, stride, padding, output_padding, 1, dilation, out=out)
-
-
-@rule("aten::cudnn_convolution_transpose", "aten::_mps_convolution_transpose", kind="conv")
-def conv_transpose_without_bias(
-    self: TensorSpec,
-    weight: TensorSpec,
-    padding: Sizes,
-    output_padding: Sizes,
-    stride: Sizes,
-    dilation: Sizes,
-    groups: int,
-    *_: Any,
-    out: TensorSpec,
-) -> Iterable[Term]:
-    """As :func:`conv_transpose`; the bias is added by an operation of its own."""
-    return conv_transpose(self, weight, None, stride, padding, output_padding, groups, dilation, out=out)
-
-
-@rule("aten::miopen_convolution_transpose", kind="conv")
-def miopen_convolution_transpose(
-    self: TensorSpec,
-    weight: TensorSpec,
-    bias: TensorSpec | None,
-    padding: Sizes,
-    output_padding: Sizes,
-    stride: Sizes,
-    dilation: Sizes,
-    groups: int,
-    *_: Any,
-    out: TensorSpec,
-) -> Iterable[Term]:
-    """As :func:`conv_transpose`."""
-    return conv_transpose(self, weight, bias, stride, padding, output_padding, groups, dilation, out=out)
 
 
 def _reached_outputs(

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from dataclasses import replace as changed
 from functools import partial
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from profiler.errors import RuleError
 from profiler.opcount import Term
 from profiler.records import KINDS, Direction
+from profiler.signatures import Signature
 
 CostRule = Callable[..., Iterable[Term]]
 """``rule(*args, out, **kwargs) -> terms``: the operation's own arguments, tensors given as TensorSpec."""
@@ -36,6 +37,8 @@ class Entry:
 
     ``reads`` names the arguments, or ``out``, of which the rule asks for the values; where it is missing, it may ask
     for those of all integers.  ``direction`` says whether it is an operation of its own or the gradient of another.
+    ``parameters`` says which argument, by its name in the operator's schema, each parameter of the rule is given; where
+    it is missing, arguments are given as the operation was called.
     """
 
     op: str
@@ -44,6 +47,15 @@ class Entry:
     integers: bool = False
     reads: tuple[str, ...] | None = ()
     direction: Direction = "forward"
+    parameters: Mapping[str, str] | None = field(default=None, hash=False)
+
+    def of(self, signature: Signature) -> tuple[str, tuple[Term, ...]]:
+        """The kind and the terms of one call."""
+        if self.parameters is None:
+            return self.apply(*signature.args, out=signature.result, **signature.kwargs)
+        known = self.parameters
+        given = {known[name]: value for name, value in signature.arguments if name in known}
+        return self.apply(out=signature.result, **given)
 
     def apply(self, *args: Any, out: Any, **kwargs: Any) -> tuple[str, tuple[Term, ...]]:
         """The kind and the terms of one call; without a kind, contractions are ``matmul``, any other elementwise."""
@@ -108,6 +120,8 @@ class Registry:
             return frozenset()
         if entry.reads is None:
             return INTEGERS
+        if entry.parameters is not None:
+            return frozenset(name for name, parameter in entry.parameters.items() if parameter in entry.reads)
         places = {name: place for place, name in enumerate(inspect.signature(entry.cost).parameters)}
         return frozenset((*entry.reads, *(places[name] for name in entry.reads if name != "out")))
 
@@ -148,6 +162,7 @@ def rule(
     integers: bool = False,
     reads: Sequence[str] | None = None,
     direction: Direction = "forward",
+    by_name: bool | Mapping[str, str] = False,
     replace: bool = False,
 ) -> Callable[[AnyCostRule], AnyCostRule]:
     """Register the decorated function as the rule of ``ops``, each named with its namespace (``mylib::gated``).
@@ -159,7 +174,9 @@ def rule(
     it counts.  ``reads`` names those of the function's parameters whose ``values`` it asks for (lengths, boxes), and
     ``out`` for results that are integers; without it those of integers and truth values are there.  Values are known in
     a real run, and on meta where they follow from constants.  ``direction`` is ``"backward"`` for an operation that
-    gives the gradients of another.
+    gives the gradients of another.  With ``by_name``, parameters are given the arguments of their names in the
+    operator's schema, in whatever order those come, and no others; a parameter ``input`` is also given ``self``, and
+    a mapping gives further names of the schema and the parameters that they are.
 
     An operation that has a rule keeps it, and :class:`~profiler.errors.RuleError` is raised, except that a function
     replaces one of the same module and the same name (a notebook's cell that is run again).  ``replace=True`` puts
@@ -177,8 +194,9 @@ def rule(
         own = str(getattr(cost, "__module__", "")).startswith("profiler.rules.")
         names = (() if own else None) if reads is None else tuple(reads)
         _check_reads(ops[0], cost, names or ())
+        parameters = _parameters(cost, by_name) if by_name is not False else None
         for op in ops:
-            REGISTRY.add(Entry(op, kind, cost, integers, names, direction), replace=replace)
+            REGISTRY.add(Entry(op, kind, cost, integers, names, direction, parameters), replace=replace)
         return cost
 
     return register
@@ -219,6 +237,20 @@ def rules_replaced(rules: Mapping[str, CostRule | None]) -> Iterator[None]:
         yield
     finally:
         _REPLACED.reset(before)
+
+
+def _parameters(cost: CostRule, by_name: bool | Mapping[str, str]) -> Mapping[str, str]:
+    """Names of arguments in a schema, and the parameters of the rule that are given them.
+
+    Raises :class:`RuleError` for a name of a parameter that the rule does not have.
+    """
+    own = [name for name in inspect.signature(cost).parameters if name != "out"]
+    others = by_name if isinstance(by_name, Mapping) else {}
+    wrong = next((name for name in others.values() if name not in own), None)
+    if wrong is not None:
+        raise RuleError(f"by_name names the parameter {wrong!r}, expected one of {', '.join(own)}")
+    usual = {"self": "input"} if "input" in own and "self" not in own else {}
+    return MappingProxyType({**{name: name for name in own}, **usual, **others})
 
 
 def _in_place_of(known: Entry | None, entry: Entry) -> Entry:

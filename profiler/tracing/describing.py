@@ -100,7 +100,7 @@ class Describer:
         integers = "integers" in read
         for place, value in enumerate(args):
             name = names[place] if place < len(names) else str(place)
-            named.append((name, self.value(value, types, keep=place in read, integers=integers)))
+            named.append((name, self.value(value, types, keep=place in read or name in read, integers=integers)))
         for name, value in kwargs.items():
             if name != "out":
                 named.append((name, self.value(value, types, keep=name in read, integers=integers)))

@@ -17,8 +17,11 @@ from tests.rules.recorded import calls_of
 
 def terms_of(op: str, *args: Any, out: Any, **kwargs: Any) -> tuple[Term, ...]:
     """The terms of ``aten::op`` (or of an operator named in full) for these arguments; none where it is free."""
-    entry = REGISTRY.find(op if "::" in op else f"aten::{op}")
+    op = op if "::" in op else f"aten::{op}"
+    entry = REGISTRY.find(op)
     assert entry is not None, f"{op} is not registered"
+    if entry.parameters is not None:
+        return entry.of(signature_of(op, *args, out=out, **kwargs))[1]
     return tuple(entry.cost(*args, out=out, **kwargs)) if entry.cost else ()
 
 
@@ -34,8 +37,13 @@ def signature_of(op: str, *args: Any, out: Any, **kwargs: Any) -> Signature:
     """The signature that tracing would record for these arguments."""
     namespace, name = op.split("::")
     packet = getattr(getattr(torch.ops, namespace), name)
-    schemas = [[each.name for each in getattr(packet, overload)._schema.arguments] for overload in packet.overloads()]
-    names = next(names for names in schemas if len(args) <= len(names) and set(names).issuperset(kwargs))
+    schemas = [getattr(packet, overload)._schema.arguments for overload in packet.overloads()]
+    names = next(
+        [argument.name for argument in schema]
+        for schema in schemas
+        if len(args) <= sum(not argument.kwarg_only for argument in schema)
+        and {argument.name for argument in schema}.issuperset(kwargs)
+    )
     named = (*zip(names, map(frozen, args), strict=False), *((name, frozen(value)) for name, value in kwargs.items()))
     return Signature(op, named, frozen(out), len(args))
 

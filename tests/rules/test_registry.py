@@ -15,7 +15,10 @@ from torch import nn
 import profiler
 import profiler.traces
 from profiler.errors import RuleError
+from profiler.opcount import OpCount, Term, each, total
 from profiler.rules import REGISTRY
+from profiler.signatures import Signature, TensorSpec
+from tests.rules.recorded import calls_of
 
 OP = "profiler_registry::mix"
 
@@ -305,3 +308,36 @@ def test_no_module_has_to_be_imported_before_another() -> None:
         "torchvision::",
     )
     assert {entry.op for entry in REGISTRY if entry.op.startswith(families)} == set(found)
+
+
+def test_arguments_by_name() -> None:
+    """A rule by name is given what it names, in whatever order the schema has it, ``self`` as input, and no more."""
+
+    def cost(input: TensorSpec, scale: float = 1.0, *, out: Any) -> list[Term]:
+        return [each(input.shape, "scaled", multiplies=1 if scale != 1 else 0, adds=1)]
+
+    profiler.rule(OP, by_name={"alpha": "scale"}, reads=["scale"])(cost)
+    entry = REGISTRY.find(OP)
+    assert entry is not None
+    x = TensorSpec((3, 7))
+    _, terms = entry.of(Signature(OP, (("mode", "fast"), ("alpha", 2.0), ("self", x)), x, 1))
+    assert total(terms) == OpCount(multiplies=3 * 7, adds=3 * 7)
+    _, terms = entry.of(Signature(OP, (("self", x), ("mode", "fast")), x, 2))
+    assert total(terms) == OpCount(adds=3 * 7)
+    assert REGISTRY.read_by(OP) == {"alpha", "scale"}
+    with pytest.raises(RuleError, match="parameter 'size', expected one of input, scale"):
+        profiler.rule(OP, by_name={"alpha": "size"}, replace=True)(cost)
+
+
+def test_a_replacement_is_called_as_ever() -> None:
+    """In the place of a rule by name, a function of a user has the arguments as they were given."""
+    seen: list[tuple[Any, ...]] = []
+
+    def cost(*args: Any, out: Any) -> list[Term]:
+        seen.append(args)
+        return [each(out.shape, "all", adds=1)]
+
+    with profiler.rules_replaced({"aten::convolution": cost}):
+        calls_of(torch.nn.functional.conv1d, torch.ones(1, 2, 5), torch.ones(3, 2, 3), None, 2)
+    assert list(seen[0][:2]) == [TensorSpec((1, 2, 5)), TensorSpec((3, 2, 3))]
+    assert len(seen[0]) == 9

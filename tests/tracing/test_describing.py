@@ -205,13 +205,13 @@ WHOLE, BROKEN, TRUTHS = torch.tensor([[3, 4]]), torch.tensor([0.5, 1.5]), torch.
 
 @pytest.mark.parametrize(("tensor", "numbers"), [(WHOLE, [[3, 4]]), (BROKEN, [0.5, 1.5]), (TRUTHS, [True, False])])
 def test_values_are_kept_only_where_they_are_read(tensor: torch.Tensor, numbers: list[Any]) -> None:
-    """By place or by name, of whichever type, in lists too; they make a signature differ."""
+    """By place or by name, also of what is given by place; of whichever type, in lists too."""
     names = ("self", "other")
     for read in (NOTHING, frozenset({1}), frozenset({0}), frozenset({"self"}), frozenset({"by_name"})):
         first, second, third = (
             spec for _, spec in describer().arguments(names, (tensor, [tensor]), {"by_name": tensor}, read).arguments
         )
-        assert kept(first) == (numbers if 0 in read else None)
+        assert kept(first) == (numbers if read & {0, "self"} else None)
         assert kept(second[0]) == (numbers if 1 in read else None)
         assert kept(third) == (numbers if "by_name" in read else None)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any
 
 from profiler.errors import UncountedError
 from profiler.opcount import Term, contraction, each
@@ -20,6 +19,9 @@ from profiler.rules.attention import scale_by
 from profiler.rules.backward.softmax import softmax_backward
 from profiler.rules.registry import gradient
 from profiler.signatures import TensorSpec
+
+EFFICIENT = {"cu_seqlens_q": "cum_seq_q", "cu_seqlens_k": "cum_seq_k"}
+"""What another kernel calls the parameters of a rule."""
 
 Gradients = Sequence[TensorSpec | None]
 """For query, key and value, and for the bias where the operator gives one."""
@@ -96,181 +98,53 @@ def _asked_for(out: Gradients, mask: Sequence[bool]) -> Gradients:
     return [gradient if wanted else None for gradient, wanted in zip(out, mask, strict=True)]
 
 
-def _require_dense(op: str, *lengths: TensorSpec | None) -> None:
-    if any(length is not None for length in lengths):
-        raise UncountedError(f"{op} has no rule for packed sequences")
-
-
-@gradient("aten::_scaled_dot_product_flash_attention_for_cpu_backward", kind="attention")
-def flash_attention_for_cpu_backward(
-    grad: TensorSpec,
+@gradient("aten::_scaled_dot_product_flash_attention_for_cpu_backward", kind="attention", by_name=True)
+@gradient("aten::_scaled_dot_product_flash_attention_backward", kind="attention", by_name=True)
+@gradient("aten::_scaled_dot_product_efficient_attention_backward", kind="attention", by_name=True)
+@gradient("aten::_scaled_dot_product_cudnn_attention_backward", kind="attention", by_name=True)
+@gradient("aten::_cudnn_attention_backward", kind="attention", by_name=True)
+@gradient("aten::_scaled_dot_product_fused_attention_overrideable_backward", kind="attention", by_name=True)
+def fused_attention_backward(
     query: TensorSpec,
     key: TensorSpec,
     value: TensorSpec,
-    result: TensorSpec,
-    logsumexp: TensorSpec,
     dropout_p: float,
-    *_: Any,
+    grad_input_mask: Sequence[bool] | None = None,
+    cum_seq_q: TensorSpec | None = None,
+    cum_seq_k: TensorSpec | None = None,
     scale: float | None = None,
+    *,
     out: Gradients,
-    **__: Any,
 ) -> Iterator[Term]:
-    """As :func:`attention_gradients`; the mask has no gradient."""
-    return attention_gradients(query, key, value, dropout_p, scale, out)
-
-
-@gradient("aten::_scaled_dot_product_flash_attention_backward", kind="attention")
-def flash_attention_backward(
-    grad: TensorSpec,
-    query: TensorSpec,
-    key: TensorSpec,
-    value: TensorSpec,
-    result: TensorSpec,
-    logsumexp: TensorSpec,
-    cum_seq_q: TensorSpec | None,
-    cum_seq_k: TensorSpec | None,
-    max_q: int,
-    max_k: int,
-    dropout_p: float,
-    *_: Any,
-    scale: float | None = None,
-    out: Gradients,
-    **__: Any,
-) -> Iterator[Term]:
-    """As :func:`attention_gradients`.  Raises UncountedError for packed sequences."""
-    _require_dense("aten::_scaled_dot_product_flash_attention_backward", cum_seq_q, cum_seq_k)
-    return attention_gradients(query, key, value, dropout_p, scale, out)
-
-
-@gradient("aten::_scaled_dot_product_efficient_attention_backward", kind="attention")
-def efficient_attention_backward(
-    grad: TensorSpec,
-    query: TensorSpec,
-    key: TensorSpec,
-    value: TensorSpec,
-    attn_bias: TensorSpec | None,
-    result: TensorSpec,
-    logsumexp: TensorSpec,
-    philox_seed: TensorSpec,
-    philox_offset: TensorSpec,
-    dropout_p: float,
-    grad_input_mask: Sequence[bool],
-    *_: Any,
-    scale: float | None = None,
-    out: Gradients,
-    **__: Any,
-) -> Iterator[Term]:
-    """As :func:`attention_gradients`, for what ``grad_input_mask`` asks for."""
-    return attention_gradients(query, key, value, dropout_p, scale, _asked_for(out, grad_input_mask))
-
-
-@gradient("aten::_scaled_dot_product_cudnn_attention_backward", "aten::_cudnn_attention_backward", kind="attention")
-def cudnn_attention_backward(
-    grad: TensorSpec,
-    query: TensorSpec,
-    key: TensorSpec,
-    value: TensorSpec,
-    result: TensorSpec,
-    logsumexp: TensorSpec,
-    philox_seed: TensorSpec,
-    philox_offset: TensorSpec,
-    attn_bias: TensorSpec | None,
-    cum_seq_q: TensorSpec | None,
-    cum_seq_k: TensorSpec | None,
-    max_q: int,
-    max_k: int,
-    dropout_p: float,
-    *_: Any,
-    scale: float | None = None,
-    out: Gradients,
-    **__: Any,
-) -> Iterator[Term]:
-    """As :func:`attention_gradients`; the bias has none.
+    """As :func:`attention_gradients`, for what ``grad_input_mask`` asks for; a mask has no gradient.
 
     Raises UncountedError for packed sequences.
     """
-    _require_dense("aten::_cudnn_attention_backward", cum_seq_q, cum_seq_k)
-    return attention_gradients(query, key, value, dropout_p, scale, out)
+    if cum_seq_q is not None or cum_seq_k is not None:
+        raise UncountedError("the backward pass of fused attention has no rule for packed sequences")
+    asked_for = out if grad_input_mask is None else _asked_for(out, grad_input_mask)
+    return attention_gradients(query, key, value, dropout_p, scale, asked_for)
 
 
-@gradient("aten::_scaled_dot_product_fused_attention_overrideable_backward", kind="attention")
-def overrideable_attention_backward(
-    grad: TensorSpec,
+@gradient("aten::_flash_attention_backward", kind="attention", reads=("cum_seq_q", "cum_seq_k"), by_name=True)
+@gradient("aten::_efficient_attention_backward", kind="attention", reads=("cum_seq_q", "cum_seq_k"), by_name=EFFICIENT)
+def attention_of_rows_backward(
     query: TensorSpec,
     key: TensorSpec,
     value: TensorSpec,
-    attn_bias: TensorSpec | None,
-    grad_input_mask: Sequence[bool],
-    result: TensorSpec,
-    logsumexp: TensorSpec,
     cum_seq_q: TensorSpec | None,
     cum_seq_k: TensorSpec | None,
-    max_q: int,
-    max_k: int,
     dropout_p: float,
-    *_: Any,
+    bias_requires_grad: bool = False,
     scale: float | None = None,
+    *,
     out: Gradients,
-    **__: Any,
 ) -> Iterator[Term]:
-    """As :func:`attention_gradients`, for what ``grad_input_mask`` asks for.
+    """(N, L_q, H, d_k), (N, L_k, H or fewer, d_k), (N, L_k, H or fewer, d_v) → their gradients, and that of a bias.
 
-    Raises UncountedError for packed sequences.
+    Packed sequences, N = 1, have no rule where a bias has a gradient.
     """
-    _require_dense("aten::_scaled_dot_product_fused_attention_overrideable_backward", cum_seq_q, cum_seq_k)
-    return attention_gradients(query, key, value, dropout_p, scale, _asked_for(out, grad_input_mask))
-
-
-@gradient("aten::_flash_attention_backward", kind="attention", reads=("cum_seq_q", "cum_seq_k"))
-def flash_attention_of_rows_backward(
-    grad: TensorSpec,
-    query: TensorSpec,
-    key: TensorSpec,
-    value: TensorSpec,
-    result: TensorSpec,
-    logsumexp: TensorSpec,
-    cum_seq_q: TensorSpec | None,
-    cum_seq_k: TensorSpec | None,
-    max_q: int,
-    max_k: int,
-    dropout_p: float,
-    *_: Any,
-    scale: float | None = None,
-    out: Gradients,
-    **__: Any,
-) -> Iterator[Term]:
-    """(N, L_q, H, d), (N, L_k, H or fewer, d) twice, or packed sequences → their gradients."""
-    return _gradients_of_rows((query, key, value), cum_seq_q, cum_seq_k, dropout_p, scale, out)
-
-
-@gradient("aten::_efficient_attention_backward", kind="attention", reads=("cu_seqlens_q", "cu_seqlens_k"))
-def efficient_attention_of_rows_backward(
-    grad: TensorSpec,
-    query: TensorSpec,
-    key: TensorSpec,
-    value: TensorSpec,
-    bias: TensorSpec | None,
-    result: TensorSpec,
-    cu_seqlens_q: TensorSpec | None,
-    cu_seqlens_k: TensorSpec | None,
-    max_seqlen_q: int,
-    max_seqlen_k: int,
-    logsumexp: TensorSpec,
-    dropout_p: float,
-    philox_seed: TensorSpec,
-    philox_offset: TensorSpec,
-    custom_mask_type: int,
-    bias_requires_grad: bool,
-    *_: Any,
-    scale: float | None = None,
-    out: Gradients,
-    **__: Any,
-) -> Iterator[Term]:
-    """(N, L_q, H, d_k), (N, L_k, H, d_k), (N, L_k, H, d_v) → their gradients, and the bias's where it asks for one.
-
-    Packed sequences, N = 1, have no rule with such a bias.
-    """
-    if cu_seqlens_q is not None and bias_requires_grad:
-        raise UncountedError("aten::_efficient_attention_backward has no rule for a bias of packed sequences")
-    asked_for = _asked_for(out, (True, True, True, bias_requires_grad))
-    return _gradients_of_rows((query, key, value), cu_seqlens_q, cu_seqlens_k, dropout_p, scale, asked_for)
+    if cum_seq_q is not None and bias_requires_grad:
+        raise UncountedError("the backward pass of attention has no rule for a bias of packed sequences")
+    asked_for = _asked_for((*out, None)[:4], (True, True, True, bias_requires_grad))
+    return _gradients_of_rows((query, key, value), cum_seq_q, cum_seq_k, dropout_p, scale, asked_for)

@@ -174,9 +174,11 @@ def test_sequences_without_a_rule() -> None:
     with pytest.raises(UncountedError, match="nested"):
         terms_of(FUSED, nested, nested, nested, nested, nested, nested, 0.0, False, out=(nested, nested, nested))
     for op in ("_scaled_dot_product_flash_attention_backward", "_scaled_dot_product_cudnn_attention_backward"):
-        before = (q, q, q, q, q, q) if "flash" in op else (q, q, q, q, q, q, None, None, None)
+        flash = "flash" in op
+        before = (q, q, q, q, q, q) if flash else (q, q, q, q, q, q, None, None, None)
+        after = (5, 5, 0.0, False, None, None) if flash else (5, 5, 0.0, False)
         with pytest.raises(UncountedError, match="packed"):
-            terms_of(op, *before, lengths, lengths, 5, 5, 0.0, False, None, None, out=(q, q, q))
+            terms_of(op, *before, lengths, lengths, *after, out=(q, q, q))
 
 
 @settings(max_examples=15, deadline=None)
