@@ -1,4 +1,4 @@
-"""What a renderer may know of a column: how it is called, what its values are, and how important it is."""
+"""What a renderer may know about a column: its name and heading, the unit of its values, and its importance."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Literal
 Unit = Literal[
     "name", "text", "status", "shape", "formula", "depth", "count", "bytes", "share", "ratio", "difference", "flag"
 ]
-"""What the values of a column are; it decides how they are written.
+"""The unit of the values of a column; it decides how they are written.
 
-A ``name`` identifies something in the network.  A ``depth`` says how far below the root the first column's module is.
+A ``name`` identifies something in the network.  A ``depth`` is the depth of the first column's module below the root.
 """
 
 FIRST, HEADLINE, MAIN, SUMMARIES, FILES = 0, 1, 10, 90, 100
@@ -25,10 +25,10 @@ summaries, and those from ``FILES`` on are in files only.
 class Column:
     """One column of a table.
 
-    The smaller its ``priority``, the later a column is left out where room is scarce.  Without a ``heading`` it is
-    headed by its name.  ``figure`` is what the title of the table calls it, if it does.  ``of`` is the column that it
-    belongs to: a share goes with its figure.  A text may be brought down to ``width`` cells (0: it may not).  A
-    ``bound`` is at least so much where the row's status is ``partial``.
+    On a narrow terminal, columns with a large ``priority`` are left out first.  The default ``heading`` is the name.
+    ``figure`` is the name of the column in the title of the table, if it is named there.  ``of`` is the column that it
+    belongs to, such as the figure of a share.  A text may be cut to ``width`` cells (0: it may not be cut).  A
+    ``bound`` is a lower bound if the row's status is ``partial``.
     """
 
     name: str
@@ -46,5 +46,5 @@ class Column:
 
     @property
     def label(self) -> str:
-        """What a sentence calls it."""
+        """Its name in a sentence."""
         return self.figure or self.heading.replace(",", "")

@@ -1,4 +1,4 @@
-"""A trace and patterns → the trace without the modules that they name, whose records are set apart and never lost."""
+"""A trace and patterns → the trace without the modules that match them; the records of these are kept separately."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from profiler.records import Excluded, OpCall, ParameterRecord, Trace
 
 
 def leave_out(trace: Trace, patterns: Sequence[str]) -> Trace:
-    """``trace`` without the modules that one of ``patterns`` names, and without all below them.
+    """``trace`` without the modules that match one of ``patterns``, and without everything below them.
 
-    A pattern names modules by their fully qualified name (``aux*``, as ``fnmatch`` reads it) or by their type
-    (``Dropout``, exactly).  A parameter that a module beside them holds too stays.  What is left out is in
-    ``excluded``; nothing else is changed.  Without patterns the trace is whole.  Raises :class:`ProfilerError` for a
-    pattern that names nothing, and where nothing would be left.
+    A pattern matches modules by their fully qualified name (``aux*``, as in ``fnmatch``) or by their type (``Dropout``,
+    exactly).  A parameter that other modules have too stays.  ``excluded`` has the records of the excluded modules;
+    nothing else is changed.  Without patterns the trace is complete.  Raises :class:`ProfilerError` for a pattern that
+    matches nothing, and if nothing would remain.
     """
     whole = trace.whole
     if not patterns:
@@ -46,7 +46,7 @@ def leave_out(trace: Trace, patterns: Sequence[str]) -> Trace:
 
 
 def _named(whole: Trace, patterns: Sequence[str]) -> frozenset[str]:
-    """The modules that the patterns name, with all below them; never the network itself."""
+    """The modules that match the patterns, with everything below them; never the network itself."""
     below = [record for record in whole.modules if record.name]
     found: set[str] = set()
     for pattern in patterns:
@@ -56,7 +56,7 @@ def _named(whole: Trace, patterns: Sequence[str]) -> frozenset[str]:
         if not named:
             words = pattern.replace("*", "").replace("?", "")
             hint = did_you_mean(words, [*(record.name for record in below), *(record.type for record in below)])
-            raise ProfilerError(f"exclude: {pattern!r} names no module and no type of one{hint}")
+            raise ProfilerError(f"exclude: {pattern!r} matches no module and no type of a module{hint}")
         found |= named
     return frozenset(record.name for record in below if _is_below(record.name, found))
 
@@ -75,7 +75,7 @@ def _only_in(record: ParameterRecord, names: frozenset[str]) -> bool:
 
 
 def _calls_of(whole: Trace, names: frozenset[str]) -> set[int]:
-    """The numbers of the calls that the modules ran, and of the steps that the optimizer makes for their parameters."""
+    """The numbers of the calls that the modules ran, and of the optimizer's steps for their parameters."""
     numbers = {number for number, call in enumerate(whole.calls) if call.module in names}
     for record, steps in optimizer_steps(whole):
         numbers.update(steps if _only_in(record, names) else ())
@@ -85,7 +85,7 @@ def _calls_of(whole: Trace, names: frozenset[str]) -> set[int]:
 def optimizer_steps(whole: Trace) -> Iterable[tuple[ParameterRecord, Sequence[int]]]:
     """The parameters that an optimizer changed, each with the numbers of its calls.
 
-    It steps through them one after the other and does the same for each.  Nothing where that cannot be told.
+    It handles them one after the other and does the same for each.  Empty if the calls cannot be assigned.
     """
     numbers = [number for number, call in enumerate(whole.calls) if call.phase == "optimizer" and call.inputs]
     changed = [record for record in whole.parameters if record.trainable and not record.buffer]

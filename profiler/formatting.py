@@ -1,4 +1,4 @@
-"""Numbers and tables → text for people.  A value that is not known reads ``unknown``, never 0."""
+"""Numbers and tables → text.  An unknown value is written ``unknown``, never 0."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 UNKNOWN = "unknown"
 DIGITS = 4
-"""How many significant digits an abbreviated figure has."""
+"""The number of significant digits of a short figure."""
 
 SI_PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 BINARY_PREFIXES = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 PREFIXED_UNITS = ("FLOPs", "MACs")
-"""The units that are written in one word with their prefix, as the field does: GFLOPs, MMACs."""
+"""The units that are usually joined with their prefix: GFLOPs, MMACs."""
 
 
 def is_missing(value: Any) -> bool:
@@ -55,9 +55,9 @@ def bytes_text(number: int | None) -> str:
 
 
 def _scale(number: int, base: int, prefixes: tuple[str, ...]) -> tuple[str, str]:
-    """The number in the largest unit of which it holds at least one, and that unit's prefix.
+    """The number in the largest unit that does not exceed it, and the prefix of the unit.
 
-    Where rounding would reach the next unit (999,999 is not 1000 k) that one is taken.
+    If rounding reaches the next unit (999,999 is not 1000 k), the next unit is used.
     """
     power = 0
     while power + 1 < len(prefixes) and abs(number) >= base ** (power + 1):
@@ -79,8 +79,8 @@ def _round(value: Decimal) -> Decimal:
 def share_text(share: float | None) -> str:
     """A fraction of one as percent, two decimals: ``95.96 %``.
 
-    Only an exact 0 reads ``0 %`` and only an exact 1 reads ``100 %``; what would be rounded to them reads
-    ``<0.01 %`` or ``>99.99 %``.
+    Only an exact 0 is written ``0 %``, and only an exact 1 ``100 %``; other values that would be rounded to these are
+    written ``<0.01 %`` or ``>99.99 %``.
     """
     if share is None or is_missing(share):
         return UNKNOWN
@@ -95,9 +95,9 @@ def share_text(share: float | None) -> str:
 
 
 def ratio_text(ratio: float | None) -> str:
-    """How many times as much: ``2.27×``.
+    """A ratio as text: ``2.27×``.
 
-    Only an exact 1 reads ``1×``; what would be rounded to it reads ``1.00×``.
+    Only an exact 1 is written ``1×``; other values that would be rounded to it are written ``1.00×``.
     """
     if ratio is None or is_missing(ratio):
         return UNKNOWN
@@ -135,7 +135,7 @@ FORMATS_BY_UNIT: dict[str, Callable[[Any], str]] = {
     "bytes": bytes_text,
     "difference": signed,
 }
-"""How the values of a column of that unit are written; of any other their type decides."""
+"""How the values of a column of that unit are written; for other units their type decides."""
 
 
 def format_table(
@@ -143,8 +143,8 @@ def format_table(
 ) -> pd.DataFrame:
     """The table as text, each column formatted by its unit and the type of its values.
 
-    Integers are written by ``integer``.  A count in a row whose status is ``partial`` is a lower bound and
-    is marked ``≥``.
+    Integers are written by ``integer``.  A count in a row with the status ``partial`` is a lower bound and is marked
+    ``≥``.
     """
     status = table.of_unit("status")
     bounds = [False] * len(table) if status is None else [text == "partial" for text in table[status.name]]
@@ -172,6 +172,6 @@ def _cell(value: Any, write: Callable[[Any], str] | None, integer: Callable[[int
 
 
 def is_numeric_column(frame: pd.DataFrame, name: str) -> bool:
-    """Whether the column holds numbers (and perhaps missing values), so that its text is set to the right."""
+    """Whether the column has numbers (and perhaps missing values), so that its text is right-aligned."""
     known = [value for value in frame[name].tolist() if not is_missing(value)]
     return bool(known) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known)

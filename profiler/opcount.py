@@ -1,8 +1,8 @@
 """Counts of scalar operations, and the terms they are made of.
 
-A :class:`Term` says *how many* results there are and what *one* of them costs.  Counts, MACs and the
-displayed formula are all read off the same terms, so they cannot disagree.  Sizes are used with plain
-arithmetic only, so a symbolic size works wherever an ``int`` does.
+A :class:`Term` says *how many* results there are and what *one* of them costs.  Counts, MACs and the displayed formula
+are computed from the same terms, so they cannot disagree.  Sizes are only used in plain arithmetic, so a symbolic size
+works wherever an ``int`` does.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from math import prod
 from typing import Literal
 
 SCALAR_OPERATIONS = ("multiplies", "adds", "divides", "comparisons", "transcendentals")
-"""The five kinds of scalar operation that are counted apart."""
+"""The five kinds of scalar operations that are counted separately."""
 
 ONE_OF = dict(
     zip(SCALAR_OPERATIONS, ("multiply", "add", "divide", "comparison", "transcendental"), strict=True),
 )
 
 COUNT_COLUMNS = (*SCALAR_OPERATIONS, "macs", "flops")
-"""What every table of counts shows: the five kinds, then the two derived figures."""
+"""The columns of every table of counts: the five kinds, then the two derived figures."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpCount:
-    """How many scalar operations of each kind, as exact integers.
+    """The numbers of scalar operations of each kind, as exact integers.
 
     ``macs`` are the multiply–accumulate pairs of contractions only (convolutions, linear layers, matrix
     products, attention's two products, recurrent gates); their multiplies and adds are in ``multiplies``
-    and ``adds`` as well.
+    and ``adds`` too.
     """
 
     multiplies: int = 0
@@ -85,8 +85,8 @@ class Term:
     """``how_many`` (a product of sizes) × the cost of ``one``.
 
     ``contracted`` holds the sizes that a contraction sums over; their product is K, and ``one`` is then
-    K multiplies, K − 1 adds and K macs.  It is empty for every other kind of work.  ``what`` says what is
-    counted, in a word or two for a reader; ``role`` says what it is for, where that matters to a table.
+    K multiplies, K − 1 adds and K macs.  It is empty for all other work.  ``what`` describes the results in a word or
+    two; ``role`` says what the term is for, if that matters to a table.
     """
 
     what: str
@@ -102,9 +102,9 @@ class Term:
 
     @property
     def formula(self) -> str:
-        """The term as one would write it by hand.
+        """The term as a formula.
 
-        A contraction reads ``(3·11·11)·(64·55·55)``, which is its macs; anything else reads
+        A contraction is written ``(3·11·11)·(64·55·55)``, which is its macs; anything else is written
         ``64·55·55 comparisons``, ``64·27·27 × 8 comparisons`` or ``64·55·55 × (2 multiplies + 1 add)``.
         Sizes of one are left out.
         """
@@ -148,7 +148,7 @@ def contraction(
 ) -> Term:
     """``outputs`` results (a product of sizes), each the sum of ∏ ``contracted`` = K products.
 
-    Costs K multiplies and K − 1 adds a result; nothing where K is zero (an empty sum).
+    Costs K multiplies and K − 1 adds per result; nothing if K is zero (an empty sum).
     """
     k = prod(contracted)
     one = OpCount(multiplies=k, adds=k - 1, macs=k) if k > 0 else ZERO

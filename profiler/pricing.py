@@ -1,7 +1,7 @@
-"""A recording and rules → what each call costs.
+"""A recording and rules → the cost of each call.
 
-Each signature is priced once, however often it ran.  Nothing here knows torch, so a saved profile is priced again as
-well as one that was just recorded.
+Each signature is priced once, even if it ran several times.  Nothing here needs torch, so a saved profile can be priced
+again.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ FREE = Answer("movement", "free")
 NO_RULE = "there is no rule for it"
 
 SUMS_OF_GRADIENTS = frozenset({"aten::add", "aten::add_"})
-"""In the backward pass of what has no sum in its own derivative, that of the gradients from several uses."""
+"""Adds in the backward pass that accumulate the gradients of a tensor used more than once."""
 
 PRODUCTS = ("conv", "linear", "matmul", "attention")
 
 
 def price(recording: Recording, registry: Registry) -> Trace:
-    """What every call of ``recording`` costs by the rules in ``registry``.
+    """The trace of ``recording``: the cost of every call by the rules in ``registry``.
 
-    A rule that fails does not end this: its operation is uncounted, and the answer says how it failed.
+    If a rule fails, its operation is uncounted, and the answer has the error.
     """
     return _assemble(recording, [answer(signature, registry) for signature in recording.signatures])
 
@@ -46,8 +46,8 @@ def price(recording: Recording, registry: Registry) -> Trace:
 def price_again(trace: Trace, registry: Registry) -> Trace:
     """The same calls, none of them excluded, priced by the rules in ``registry``.
 
-    An answer stays what it is where not all that a rule may read was saved (earlier versions of the profiler saved the
-    tensors alone), and where no rule is registered any more for what had one.
+    An answer is kept if not everything that a rule may read was saved (earlier versions of the profiler saved only the
+    tensors), and if a rule is not registered any more.
     """
     recording = Recording(
         trace.signatures,
@@ -70,7 +70,7 @@ def _again(signature: Signature, old: Answer, registry: Registry) -> Answer:
 
 
 def answer(signature: Signature, registry: Registry) -> Answer:
-    """What the rule of an operation says of one call of it."""
+    """The answer for one signature."""
     entry = registry.find(signature.op)
     specs = list(signature.specs)
     if (entry is None or entry.cost is not None) and any(spec.stored is not None for spec in specs):
@@ -100,15 +100,15 @@ def _of(entry: Entry, signature: Signature) -> tuple[str, tuple[Term, ...]]:
 
 
 def _of_each_part(entry: Entry, signature: Signature, nested: Sequence[DetailedSpec]) -> tuple[str, tuple[Term, ...]]:
-    """The work on ``nested`` tensors: that on each of the tensors which they hold.
+    """The work on ``nested`` tensors: the work on each of the contained tensors.
 
-    Where a result is no nested tensor (the gradient of a weight), on all of them, put one after the other.
+    If a result is not a nested tensor (the gradient of a weight), the work on all of them, concatenated.
     """
     if any(spec.parts is None for spec in nested):
-        raise DataDependentError("the lengths of jagged tensors are known in a real run only")
+        raise DataDependentError("the lengths of jagged tensors are only known in a real run")
     if not all(isinstance(spec, DetailedSpec) and spec.nested for spec in specs_in(signature.result)):
         if any(len({shape[2:] for shape in spec.parts or ()}) > 1 for spec in nested):
-            raise UncountedError("there is no rule for what gathers tensors that differ in more than one size")
+            raise UncountedError("there is no rule for gathering tensors that differ in more than one dimension")
         return _of(entry, signature)
     kind, terms = "movement", list[Term]()
     for part in parts_of(signature):
@@ -118,14 +118,14 @@ def _of_each_part(entry: Entry, signature: Signature, nested: Sequence[DetailedS
 
 
 def _for_all_samples(terms: tuple[Term, ...], samples: Shape) -> tuple[Term, ...]:
-    """The terms are one sample's; the same for as many samples as ``vmap`` maps over."""
+    """The terms of one sample, multiplied by the number of samples that ``vmap`` maps over."""
     if not samples:
         return terms
     return tuple(replace(term, how_many=(*samples, *term.how_many)) for term in terms)
 
 
 def _assemble(recording: Recording, answers: Sequence[Answer]) -> Trace:
-    """The trace of a recording whose signatures have these answers."""
+    """The trace of a recording, with these answers for its signatures."""
     kinds = _Kinds(recording, answers)
     calls = tuple(
         OpCall(event, recording.signatures[event.signature], answers[event.signature], kinds.of(number))
@@ -155,7 +155,7 @@ def _assemble(recording: Recording, answers: Sequence[Answer]) -> Trace:
 
 @dataclass(slots=True)
 class _Kinds:
-    """The kinds of all events: what their answers say, and what their places make of it."""
+    """The kinds of all events, from their answers and their call sites."""
 
     recording: Recording
     answers: Sequence[Answer]
@@ -172,7 +172,7 @@ class _Kinds:
         return kind_of_gradient(self.recording.signatures[event.signature].op, kind, self._of_source(event.source))
 
     def _in_place(self, event: Event, answer: Answer) -> str:
-        """The kind of a counted event before its gradients are looked at: what it is a part of, or within, decides."""
+        """The kind of a counted event by the operation or function that it is a part of, without gradients."""
         whole = answer if event.part_of is None else self.answers[event.part_of]
         kind = whole.kind if whole.status == "counted" else answer.kind
         if event.within is None or (event.within == "attention" and kind == "linear"):
@@ -180,16 +180,16 @@ class _Kinds:
         return event.within
 
     def _of_source(self, number: int) -> str | None:
-        """The kind that the gradients of a forward event take over, if they do."""
+        """The kind that the gradients of a forward event get from it, if any."""
         event = self.recording.events[number]
         answer = self.answers[event.signature if event.part_of is None else event.part_of]
         return self._in_place(event, answer) if answer.status == "counted" else None
 
 
 def kind_of_gradient(op: str, kind: str, source: str | None) -> str:
-    """The kind of a backward operation, whose own is ``kind``: that of the forward operation which it comes from.
+    """The kind of a backward operation, from its own ``kind`` and that of its forward operation, ``source``.
 
-    The gradient of what moves data may be a sum: it has no such kind, and what the gradient is its own rule says.
+    ``source`` is None for the gradient of an operation that moves data: then the operation's own kind is used.
     """
     if source is None:
         return kind
@@ -199,8 +199,8 @@ def kind_of_gradient(op: str, kind: str, source: str | None) -> str:
 def with_use(record: ParameterRecord, readers: Iterable[OpCall]) -> ParameterRecord:
     """The record with its kind: that of the costliest operation of the forward pass among its ``readers``.
 
-    A table of which rows are read, and nothing is computed with as a whole, is an ``embedding``.  The backward pass
-    and the optimizer do not matter, so that the kind is the same in both modes.
+    A table whose rows are read, and which is not an operand of arithmetic, is an ``embedding``.  The backward pass and
+    the optimizer are ignored, so that the kind is the same in both modes.
     """
     calls = [call for call in readers if call.phase == "forward"]
     if not calls:

@@ -1,4 +1,4 @@
-"""A :class:`Profile`: the records of one network with the tables made from them, saved as JSON and read back."""
+"""A :class:`Profile`: the records of one network with the tables computed from them; saving and loading as JSON."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ from profiler.views import apply_views, find_view
 REPLACED_BY_ATTENTION = frozenset(
     {"Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"}
 )
-"""Classes of torch whose modules a functional form of attention does without: it is given the probability."""
+"""Classes of torch whose modules functional attention does not call: it takes their probability as an argument."""
 
 
 @dataclass(frozen=True, repr=False)
 class Profile:
     """What one network costs, and where.
 
-    ``target`` says what was profiled, ``environment`` the versions it was traced with, ``counters`` what other
-    counters said of it; ``convention`` by whose count its headline is, ``views`` by which views its work is sorted
-    into kinds. ``method`` is the method that was called; ``part`` the module that was profiled (nothing for the whole
-    network), by the first of the ``part_calls`` that the whole network makes of it; ``cache`` how many tokens are in
-    the cache that the network goes on from (0 where it starts without one). A profile is a value: it does not hold the
-    network. The tables are pandas data frames made from the records on first use.
+    ``target`` says what was profiled, ``environment`` has the versions of the libraries, and ``counters`` the reports
+    of other counters.  ``convention`` is the convention of the headline, ``views`` are those that sort its work into
+    kinds.  ``method`` is the method that was called; ``part`` is the module that was profiled (empty for the whole
+    network), in the first of the ``part_calls`` calls by the whole network; ``cache`` is the number of tokens in the
+    cache (0 without a cache).  A profile is a value: it does not hold the network.  The tables are pandas data frames
+    that are computed from the records on first use.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Profile:
 
     @cached_property
     def parameters_total(self) -> int:
-        """The number of parameters, shared ones once; buffers are not in it."""
+        """The number of parameters; shared ones count once, buffers are not included."""
         return sum(record.size for record in self.trace.parameters if not record.buffer)
 
     @cached_property
@@ -76,7 +76,7 @@ class Profile:
 
     @cached_property
     def parameter_bytes(self) -> int:
-        """What the parameters take in memory, in bytes."""
+        """The size of the parameters in bytes."""
         return sum(record.bytes for record in self.trace.parameters if not record.buffer)
 
     @cached_property
@@ -86,7 +86,7 @@ class Profile:
 
     @cached_property
     def complete(self) -> bool:
-        """Whether every operation was either counted or is known to be free, and no other work was noticed."""
+        """Whether every operation is either counted or known to be free, and no unseen work was noticed."""
         return not self.trace.unseen and all(call.status != "uncounted" for call in self.trace.calls)
 
     def figure(self, name: str) -> int:
@@ -95,22 +95,22 @@ class Profile:
 
     @cached_property
     def headline(self) -> int:
-        """The one figure of the network by its :attr:`convention`."""
+        """The headline figure of the network, by its :attr:`convention`."""
         return self.work.figures.sum(find_convention(self.convention).measure, self.work.whole)
 
     @property
     def macs_on_padding(self) -> int:
-        """How many of the MACs have a padded zero as operand."""
+        """The number of MACs that have a padded zero as operand."""
         return self.figure("macs_on_padding")
 
     @property
     def causal_macs(self) -> int | None:
-        """The MACs of inference without those of scores that causal masks hide; nothing where no mask is causal."""
+        """The MACs of inference without those of scores that causal masks hide; None if no mask is causal."""
         return None if find_measure("causal_macs").words(self) is None else self.figure("causal_macs")
 
     @property
     def status(self) -> str:
-        """``"complete"``, or ``"partial"`` where totals are lower bounds: work has no rule, or was not seen."""
+        """``"complete"``, or ``"partial"`` if totals are lower bounds: work has no rule, or is unseen."""
         return "complete" if self.complete else "partial"
 
     @property
@@ -123,8 +123,7 @@ class Profile:
     def never_ran(self) -> tuple[str, ...]:
         """The modules without children that were never called and whose parameters nothing read.
 
-        Attention does the work of dropouts and identities beside it: those of a module that itself ran attention are
-        not among them.
+        Functional attention does the work of the dropouts and identities in its module, so these are not included.
         """
         read = {record.module for record in self.trace.parameters if record.use != "unused"}
         names = [record.name for record in self.trace.whole.modules]
@@ -150,7 +149,7 @@ class Profile:
     def tabulated(self, name: str, *, depth: int | None = None) -> Table:
         """The table of that name with its schema; ``depth`` limits the tree of modules.
 
-        Raises :class:`~profiler.errors.ProfilerError` for a name that is no table.
+        Raises :class:`~profiler.errors.ProfilerError` for an unknown table.
         """
         names = catalog.tables()
         if name not in names:
@@ -175,7 +174,7 @@ class Profile:
     def shares(self) -> pd.DataFrame:
         """Layers, parameters and counts by kind of work, with shares as fractions of one.
 
-        The table ``shares``, also that in files, has a last row ``total`` besides, so its columns add up to twice that.
+        The table ``shares``, also in files, has an additional last row ``total``.
         """
         return self.table("shares").iloc[: -1 if self.trace.excluded is None else -2]
 
@@ -191,7 +190,7 @@ class Profile:
 
     @property
     def parameters(self) -> pd.DataFrame:
-        """One row for each parameter, ties once."""
+        """One row for each parameter; tied parameters have one row."""
         return self.table("parameters")
 
     @property
@@ -201,25 +200,25 @@ class Profile:
 
     @property
     def training(self) -> pd.DataFrame:
-        """What a training step costs, layer by layer: forward, recompute, input and weight gradients, optimizer."""
+        """The cost of a training step, layer by layer: forward, recompute, input and weight gradients, optimizer."""
         return self.table("training")
 
     @property
     def crosscheck(self) -> pd.DataFrame:
-        """Layer by layer, what the other counters report against our MACs, and why they differ."""
+        """Layer by layer, the reports of other counters, our MACs, and why they differ."""
         return self.table("crosscheck")
 
     def with_convention(self, convention: str) -> Profile:
         """The same profile with the headline of another convention (see ``profiler.conventions``).
 
-        Raises :class:`~profiler.errors.ProfilerError` for one that is not known.
+        Raises :class:`~profiler.errors.ProfilerError` for an unknown name.
         """
         return replace(self, convention=find_convention(convention).name)
 
     def with_views(self, *views: str) -> Profile:
         """The same work sorted into kinds by more views (see ``profiler.views``); no count changes.
 
-        Raises :class:`~profiler.errors.ProfilerError` for one that is not known.
+        Raises :class:`~profiler.errors.ProfilerError` for an unknown name.
         """
         new = tuple(view for view in dict.fromkeys(views) if view not in self.views)
         trace = leave_out(apply_views(self.trace.whole, new), self.exclude)
@@ -227,24 +226,24 @@ class Profile:
 
     @property
     def exclude(self) -> tuple[str, ...]:
-        """The patterns of the modules that were left out; see :meth:`excluding`."""
+        """The patterns of the excluded modules; see :meth:`excluding`."""
         return () if self.trace.excluded is None else self.trace.excluded.patterns
 
     def excluding(self, *patterns: str) -> Profile:
-        """The same profile without the modules that ``patterns`` name, and without all below them.
+        """The same profile without the modules that match ``patterns``, and without everything below them.
 
-        By fully qualified name (``aux*``) or by type (``Dropout``).  Their work and parameters are in no total; tables
-        have them in a row of their own.  Raises :class:`~profiler.errors.ProfilerError` for one that names nothing.
+        Patterns match fully qualified names (``aux*``) or types (``Dropout``).  The work and parameters of these
+        modules are in no total; tables have a separate row for them.  Raises :class:`~profiler.errors.ProfilerError`
+        for a pattern that matches nothing.
         """
         return replace(self, trace=leave_out(self.trace, tuple(dict.fromkeys((*self.exclude, *patterns)))))
 
     def priced_again(self) -> Profile:
-        """The same calls priced by the rules that are registered now, such as those of a newer version.
+        """The same calls with their costs by the rules that are registered now, such as those of a newer version.
 
-        An answer stays what it is where the profile does not hold all that a rule may read, and where there is no rule
-        any more for what had one.
+        An answer is kept if the profile does not have everything that a rule may read, and if a rule no longer exists.
         """
-        from profiler.pricing import price_again  # a profile that is only shown does without the rules
+        from profiler.pricing import price_again  # a profile that is only shown does not need the rules
         from profiler.rules import REGISTRY
 
         if not self.trace.whole.signatures:
@@ -253,22 +252,22 @@ class Profile:
         return replace(self, trace=leave_out(priced, self.exclude))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the figures, which are known by the identity of calls."""
+        """Without the cached figures, whose keys are the ids of calls."""
         return {name: value for name, value in self.__dict__.items() if name not in ("work", "_tables")}
 
     def with_counters(self, *counters: CounterRecord) -> Profile:
-        """The same profile with what other counters reported, in place of what it had."""
+        """The same profile with these reports of other counters, which replace the old ones."""
         return replace(self, counters=counters)
 
     def save(self, path: str | Path) -> None:
         """Write the profile to ``path`` as JSON; :func:`load_profile` reads it back.
 
-        Written to a temporary name and moved.  Raises :class:`OutputError` where that is not possible.
+        It is written to a temporary file and moved.  Raises :class:`OutputError` if that is not possible.
         """
         write_text(Path(path), self.to_json())
 
     def to_json(self) -> str:
-        """The profile as JSON text, one record a line."""
+        """The profile as JSON text, one record per line."""
         head = {
             "schema": SCHEMA,
             "version": SCHEMA_VERSION,
@@ -299,13 +298,13 @@ class Profile:
         return f"<Profile {visible(self.name)}: {counted}, {self.status}, {self.mode}>"
 
     def __str__(self) -> str:
-        """What a terminal shows of the profile, as wide as the terminal is; 80 columns where there is none."""
-        from profiler.render.screen import printed  # what is above is loaded when a profile is printed
+        """The terminal report, as wide as the terminal; 80 columns without a terminal."""
+        from profiler.render.screen import printed  # imported when a profile is printed
 
         return printed(self)
 
     def _repr_html_(self) -> str:
-        """The headline and the shares, as a notebook shows them."""
+        """The headline and the shares, as HTML for a notebook."""
         heading = f"<b>{html.escape(self.name)}</b>: {html.escape(headline(self))}"
         table = self.tabulated("shares").without(["adds", "adds_share"])
         shown = format_table(table)
@@ -317,9 +316,9 @@ class Profile:
 def load_profile(path: str | Path, *, reprice: bool = False) -> Profile:
     """The profile that :meth:`Profile.save` wrote to ``path``; every table is equal to the saved one's.
 
-    With ``reprice`` its calls are priced by the rules that are registered now; see :meth:`Profile.priced_again`.
-    Raises :class:`~profiler.errors.StoredProfileError` where the file cannot be read, is no profile of this schema
-    version, or says what cannot be.
+    With ``reprice`` its costs are computed by the rules that are registered now; see :meth:`Profile.priced_again`.
+    Raises :class:`~profiler.errors.StoredProfileError` if the file cannot be read, is not a profile of a known schema
+    version, or has impossible content.
     """
     profile = Profile(**read_profile(Path(path)))
     for problem in _underivable(profile):
@@ -328,15 +327,15 @@ def load_profile(path: str | Path, *, reprice: bool = False) -> Profile:
 
 
 BROKEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What arithmetic on shapes raises where an operation cannot have them."""
+"""The exceptions of arithmetic on shapes that an operation cannot have."""
 
 
 CHECKED_CALLS = 5000
-"""Up to so many calls the cross-check of a saved profile is derived when it is loaded, to see whether it can be."""
+"""The maximum number of calls for which the cross-check of a saved profile is computed on load, as a check."""
 
 
 def _underivable(profile: Profile) -> Iterator[str]:
-    """What of a profile no table can be made from: shapes that an operation does not have."""
+    """The parts of a profile from which no table can be made: shapes that are impossible for an operation."""
     for number, call in enumerate(profile.trace.whole.calls):
         try:
             fvcore_figure(call)
@@ -346,7 +345,7 @@ def _underivable(profile: Profile) -> Iterator[str]:
             shapes = shown([list(spec.shape) for spec in call.inputs])
             yield f"calls.{number}.inputs: found {shapes} for {shown(call.op)}, expected the tensors that it takes"
     if len(profile.trace.whole.calls) > CHECKED_CALLS:
-        return  # reasons are searched for among all calls of a module, which takes long
+        return  # the search for reasons goes through all calls of a module, which takes long
     try:
         len(profile.crosscheck)
     except BROKEN as error:

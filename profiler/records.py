@@ -1,7 +1,6 @@
-"""The raw records of a trace: what ran where, on which shapes, and what it costs.
+"""The raw records of a trace: what ran where, on which shapes, and its cost.
 
-Everything that is shown later is a group-by of these.  They hold plain Python values only, so the
-reporting side can read a saved profile without torch.
+All tables are group-bys of these.  They only have plain Python values, so a saved profile can be read without torch.
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ from profiler.opcount import OpCount, Term, total
 from profiler.signatures import IN_A_BYTE, Signature, TensorSpec
 
 ROOT = "(root)"
-"""How the network itself, whose fully qualified name is empty, is named in tables."""
+"""The name in tables of the network itself, whose fully qualified name is empty."""
 
 EXCLUDED = "(excluded)"
-"""How the modules that were left out of a profile are named in tables, all in one row."""
+"""The name in tables of the excluded modules, which share one row."""
 
 Status = Literal["counted", "free", "uncounted"]
 Phase = Literal["forward", "recompute", "backward", "optimizer"]
@@ -50,24 +49,24 @@ KINDS = (
 )
 """Every kind of work, in the order in which tables show them.
 
-``depthwise`` is used where convolutions that do not mix channels are set apart; ``movement`` is known to be free;
-``uncounted`` has no rule; ``embedding`` is for parameters of which rows are looked up, ``unused`` for those that no
-operation read.
+``depthwise`` is used by the view that separates convolutions that do not mix channels; ``movement`` is known to be
+free; ``uncounted`` has no rule; ``embedding`` is for parameters whose rows are looked up, ``unused`` for those that no
+operation reads.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One call of one operation: where it ran and what it touched, and nothing about what it costs.
+    """One call of one operation: where it ran and what it touched, without its cost.
 
     ``module`` is the fully qualified name of the innermost module that was running ("" for the network itself) and
     ``module_call`` says during which of its calls, counted from 1.  ``phase`` is ``"recompute"`` for a forward
-    operation that runs again during the backward pass (activation checkpointing).  ``within`` is the kind of work that
-    a running function says its parts are.  ``source`` is the number of the forward event that this is the gradient of.
-    ``part_of`` is the number of the signature of a whole operation whose kind the arithmetic of this one gets.
-    ``parameters`` names the parameters that it reads, or that what it reads is made of.  ``reads``,
-    ``writes`` and ``makes`` are numbers of storages: those of its operands, those that it writes to, and those of its
-    results that are new; ``blanks`` are those it reads that no operation wrote to.
+    operation that runs again during the backward pass (activation checkpointing).  ``within`` is the kind of work of
+    the function that is running, for functions that set the kind of their parts.  ``source`` is the number of the
+    forward event that this is the gradient of.  ``part_of`` is the number of the signature of a larger operation that
+    gives its kind to this one.  ``parameters`` names the parameters that it reads, directly or through tensors computed
+    from them alone.  ``reads``, ``writes`` and ``makes`` are numbers of storages: those of its operands, those that it
+    writes to, and those of its results that are new; ``blanks`` are those that it reads and no operation wrote to.
     """
 
     signature: int
@@ -86,11 +85,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a rule says of one signature.
+    """The answer of the rules for one signature.
 
-    ``kind`` is ``"movement"`` for what is free and ``"uncounted"`` for what has no rule or whose rule cannot say;
-    ``reason`` says why then.  ``data_dependent`` is true where the reason is that no values were known.  ``figures``
-    are those that a file of an earlier version holds and that do not follow from its signature, as pairs.
+    ``kind`` is ``"movement"`` for a free operation, and ``"uncounted"`` for one without a rule or whose rule cannot
+    give the cost; ``reason`` then says why.  ``data_dependent`` is true if the reason is that values were not known.
+    ``figures`` are pairs of figures in a file of an earlier version that do not follow from its signature.
     ``direction`` is that of the operator.
     """
 
@@ -109,10 +108,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class OpCall:
-    """One call of one operation with what it costs: an event, its signature, and the answer to that.
+    """One call of one operation with its cost: an event, its signature, and the answer for the signature.
 
-    ``kind`` is that of the answer, or the one that the call's place gives it (a gradient has the kind of the forward
-    operation that it is of).
+    ``kind`` is that of the answer, or one that depends on the call site (a gradient has the kind of its forward
+    operation).
     """
 
     event: Event
@@ -134,7 +133,7 @@ class OpCall:
         terms: tuple[Term, ...] = (),
         overload: str = "",
     ) -> OpCall:
-        """A call of which the tensors alone are known, not its other arguments."""
+        """A call of which only the tensors are known, not its other arguments."""
         signature = Signature.of_tensors(op, inputs, outputs, overload)
         return cls(Event(0, module, module_call, phase), signature, Answer(kind, status, terms), kind)
 
@@ -193,7 +192,7 @@ class OpCall:
 
     @property
     def count(self) -> OpCount:
-        """What the call costs; nothing where it is uncounted."""
+        """The cost of the call; zero if it is uncounted."""
         return self.answer.count
 
 
@@ -201,9 +200,8 @@ class OpCall:
 class ModuleRecord:
     """One module of the network, under the name by which it is reached.
 
-    ``calls`` is how often it ran under this name (0: it never did).  The shapes are those of the tensors
-    that went in and came out, in the order of its calls, without repetition.  ``first_name`` is the first of
-    the names that reach the same module.
+    ``calls`` is how often it ran under this name (0 if it never ran).  The shapes are those of its inputs and outputs,
+    in the order of its calls, without repetition.  ``first_name`` is the first of the module's names.
     """
 
     name: str
@@ -216,11 +214,11 @@ class ModuleRecord:
 
 @dataclass(frozen=True, slots=True)
 class ParameterRecord:
-    """One parameter or buffer, once per network, with every name that reaches it.
+    """One parameter or buffer, once per network, with all its names.
 
     ``module`` is the first module that holds it; ``names`` are fully qualified, the first one first.
-    ``use`` is its kind: that of the costliest operation of the forward pass that reads it, or what is made of it alone;
-    "embedding" for a table of which rows are looked up, "unused" where nothing reads it.
+    ``use`` is its kind: that of the costliest operation of the forward pass that reads it, directly or through a tensor
+    computed from it alone; "embedding" for a table whose rows are looked up, "unused" if nothing reads it.
     """
 
     names: tuple[str, ...]
@@ -239,13 +237,13 @@ class ParameterRecord:
 
     @property
     def bytes(self) -> int:
-        """How many bytes it takes; several elements of fewer than 8 bits share one."""
+        """The size in bytes; elements of fewer than 8 bits are packed."""
         return -(-self.size * self.itemsize // IN_A_BYTE.get(self.dtype, 1))
 
 
 @dataclass(frozen=True, slots=True)
 class CounterFigure:
-    """What another counter says of one operation type inside one module, its children left out."""
+    """The figure of another counter for one type of operation in one module, without its children."""
 
     module: str
     op: str
@@ -254,12 +252,12 @@ class CounterFigure:
 
 @dataclass(frozen=True, slots=True)
 class CounterRecord:
-    """What another counter said of the same network.
+    """The report of another counter on the same network.
 
-    ``status`` is ``"ok"``, ``"skipped"`` (with the reason in ``message``) or ``"failed"`` (likewise).
-    ``figures`` are in multiply–accumulates: the counter's own divided by ``factor``.  ``seen`` says, for each of
-    them, how many calls it is made of.  ``unsupported`` names, per module, the operations that the counter met and
-    has no rule for, with their calls; ``uncalled`` the modules that it did not see run.
+    ``status`` is ``"ok"``, ``"skipped"`` (with the reason in ``message``) or ``"failed"`` (likewise).  ``figures`` are
+    in multiply–accumulates: the counter's own figures divided by ``factor``.  ``seen`` has the number of calls in each
+    of them.  ``unsupported`` names, per module, the operations for which the counter has no rule, with their calls;
+    ``uncalled`` the modules that it did not see run.
     """
 
     counter: str
@@ -284,9 +282,9 @@ class CounterRecord:
 
 @dataclass(frozen=True, slots=True)
 class Excluded:
-    """What was left out of a trace: by which patterns, the names of the modules, and their records.
+    """The excluded part of a trace: the patterns, the names of the modules, and their records.
 
-    ``whole`` is the trace before that.
+    ``whole`` is the complete trace.
     """
 
     patterns: tuple[str, ...]
@@ -296,17 +294,17 @@ class Excluded:
     whole: Trace
 
 
-FILLED_OUTSIDE = "its forward reads memory that no operation has written: what did is not counted"
-"""The reason of what is unseen where arithmetic reads memory that no operation wrote to."""
+FILLED_OUTSIDE = "its forward reads memory that no operation has written; the work that wrote it is not counted"
+"""The reason for unseen work if arithmetic reads memory that no operation wrote to."""
 
 
 WHILE_IT_RAN = "recorded while the code ran"
-"""Why a recording of code is of a real run: it is of the code's own."""
+"""The ``real_run`` of recorded code."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """Work of ``module`` that is not among the calls, and why it is not: counts are lower bounds then."""
+    """Work of ``module`` that is not among the calls, with the reason: counts are then lower bounds."""
 
     module: str
     reason: str
@@ -314,10 +312,10 @@ class Unseen:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What one run of one network did, before anything of it is priced.
+    """The record of one run of one network, without costs.
 
-    ``parameters`` do not say yet what they are used for.  ``real_run`` is empty for a run on the meta device; for one
-    that had to run on real tensors it says why.  ``unseen`` says what may be missing among the events.
+    The ``use`` of ``parameters`` is not known yet.  ``real_run`` is empty for a run on the meta device; for a run on
+    real tensors it says why.  ``unseen`` says what may be missing among the events.
     """
 
     signatures: tuple[Signature, ...]
@@ -330,12 +328,12 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """All that one run of one network did, with what it costs: a :class:`Recording` that was priced.
+    """The record of one run of one network with its costs: a priced :class:`Recording`.
 
-    ``real_run`` is empty for a trace on the meta device; for one that had to run on real tensors it says why.
-    ``data_dependent`` names the operations that are uncounted because their cost depends on data; ``unseen`` says what
-    else may be missing.  ``excluded`` is what was left out of the other fields, if anything was.  ``signatures`` and
-    their ``answers`` are those of all calls, in the order of the recording.
+    ``real_run`` is empty for a trace on the meta device; for a run on real tensors it says why.  ``data_dependent``
+    names the operations that are uncounted because their cost depends on data; ``unseen`` says what else may be
+    missing.  ``excluded`` has the records of excluded modules, if any.  ``signatures`` and their ``answers`` are those
+    of all calls, in the order of the recording.
     """
 
     calls: tuple[OpCall, ...]
@@ -350,7 +348,7 @@ class Trace:
 
     @property
     def numbered(self) -> Trace:
-        """The same with its signatures listed, also where its calls were made one by one and not recorded."""
+        """The same with its signatures listed, also if its calls were constructed one by one and not recorded."""
         if self.signatures or not self.calls:
             return self
         calls = tuple(
@@ -361,12 +359,12 @@ class Trace:
 
     @property
     def mode(self) -> Mode:
-        """The mode of code that says by itself what it does: ``"training"`` where a backward pass was recorded."""
+        """The mode of recorded code: ``"training"`` if a backward pass was recorded."""
         return "training" if any(call.phase == "backward" for call in self.calls) else "inference"
 
     @property
     def whole(self) -> Trace:
-        """The trace with what was left out of it."""
+        """The trace including what was excluded."""
         return self.excluded.whole if self.excluded is not None else self
 
 
@@ -376,5 +374,5 @@ def show_shape(shape: tuple[int, ...]) -> str:
 
 
 def show_shapes(shapes: tuple[tuple[int, ...], ...]) -> str:
-    """Shapes as they are written everywhere: ``1×3×224×224, 1×10``."""
+    """Shapes as text: ``1×3×224×224, 1×10``."""
     return ", ".join(map(show_shape, shapes)) or "no tensors"

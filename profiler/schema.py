@@ -1,6 +1,6 @@
-"""Rows → tables: a pandas frame whose integers are exact, and beside it a schema that says what each column is.
+"""Rows → tables: a pandas frame with exact integers, and a schema that describes each column.
 
-A column of the frame is ``int64`` where every value and their sum fit, and holds exact Python integers otherwise.
+A column of the frame is ``int64`` if all values and their sum fit, and has exact Python integers otherwise.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ INT64_MAX = 2**63 - 1
 
 
 def make_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> pd.DataFrame:
-    """A table with exactly these columns, whose integers are exact."""
+    """A table with exactly these columns and exact integers."""
     data = list(zip(*rows, strict=True)) or [() for _ in columns]
     return pd.DataFrame({name: column_of(values) for name, values in zip(columns, data, strict=True)})
 
 
 def joined(key: str, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The tables below one another, with a first column ``key`` that says which one a row is of.
+    """The concatenated tables, with a first column ``key`` that names the table of each row.
 
-    A column that a table does not have is missing in its rows.
+    If a table does not have a column, its rows have missing values there.
     """
     columns = list(dict.fromkeys(str(name) for frame in frames.values() for name in frame.columns))
     rows = [
@@ -37,7 +37,7 @@ def joined(key: str, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def column_of(values: Sequence[Any]) -> pd.Series[Any]:
-    """The values as a column of their type, of objects where they have several."""
+    """The values as a column of their type, or of objects if they have several types."""
     if values and all(type(value) is int for value in values):
         fits = sum(abs(value) for value in values) <= INT64_MAX
         return pd.Series(values, dtype="int64" if fits else "object")
@@ -50,7 +50,7 @@ def column_of(values: Sequence[Any]) -> pd.Series[Any]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """A frame of values and the columns that describe it, in the same order; ``subject`` says what it is about."""
+    """A frame of values, and its columns in the same order; ``subject`` is its topic."""
 
     name: str
     subject: str
@@ -73,11 +73,11 @@ class Table:
         return self.frame[name]
 
     def column(self, name: str) -> Column:
-        """What the column of that name is."""
+        """The schema of the column of that name."""
         return next(column for column in self.columns if column.name == name)
 
     def of_unit(self, unit: str) -> Column | None:
-        """The first column of that unit, if there is one."""
+        """The first column of that unit, if any."""
         return next((column for column in self.columns if column.unit == unit), None)
 
     def where(self, kept: Sequence[bool]) -> Table:

@@ -1,6 +1,6 @@
-"""What a rule may know of an operation, and nothing else: its operator, its arguments, its results.
+"""What a rule may know about a call: its operator, its arguments, its results.
 
-A :class:`Signature` holds plain Python values only.  It can be hashed and saved, so what repeats is priced once, and a
+A :class:`Signature` has only plain Python values.  It can be hashed and saved, so repeated calls are priced once, and a
 saved profile can be priced again.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from profiler.errors import DataDependentError
 
 IN_A_BYTE = {"quint4x2": 2, "quint2x4": 4}
-"""How many elements of a dtype share a byte, where it is more than one."""
+"""The number of elements in a byte, for dtypes with more than one."""
 
 LOOKUPS = frozenset(
     {
@@ -26,20 +26,20 @@ LOOKUPS = frozenset(
         *("quantized::embedding_bag_byte_rowwise_offsets", "quantized::embedding_bag_4bit_rowwise_offsets"),
     }
 )
-"""Operators that read rows of a table, of which some also add up or rescale what they read."""
+"""Operators that read rows of a table; some also add up or rescale the rows."""
 
 Shape = tuple[int, ...]
 
-NO_VALUES = "the values of a tensor are known in a real run only, to a rule that names it in its reads"
+NO_VALUES = "the values of a tensor are only known in a real run, to a rule that names it in its reads"
 
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """What a rule may know of a tensor.
+    """What a rule may know about a tensor.
 
-    ``parameter`` is true for a parameter, a view of one, and whatever is computed from parameters alone
-    (a cast or normalized weight).  ``stored`` is the number of elements that a sparse tensor holds, missing for a
-    dense one, and ``layout`` how it holds them.
+    ``parameter`` is true for a parameter, a view of one, and a tensor that is computed from parameters alone (a cast or
+    normalized weight).  ``stored`` is the number of elements that a sparse tensor stores, None for a dense one, and
+    ``layout`` is the storage layout.
     """
 
     shape: Shape
@@ -64,29 +64,29 @@ class TensorSpec:
 
     @property
     def zeros(self) -> tuple[tuple[int, int], ...]:
-        """For each dimension, how many zeros an explicit padding put in front and behind; empty where none is known."""
+        """For each dimension, the numbers of zeros that explicit padding put before and after; empty if not known."""
         return ()
 
     @property
     def values(self) -> Any:
         """The numbers in a real tensor as nested lists, for a rule whose cost depends on them.
 
-        Raises DataDependentError where there are none, as on the meta device, and for a rule that does not name the
+        Raises DataDependentError if they are not known, as on the meta device, and for a rule that does not name the
         argument in its ``reads``.
         """
         raise DataDependentError(NO_VALUES)
 
     @property
     def positions(self) -> tuple[Shape, ...]:
-        """Where the stored elements of a real sparse tensor are: for each dimension, the index of every element.
+        """The positions of the stored elements of a real sparse tensor: for each dimension, the index of every element.
 
-        Raises DataDependentError as ``values`` does.
+        Raises DataDependentError if they are not known.
         """
-        raise DataDependentError("the positions of stored elements are known in a real run only")
+        raise DataDependentError("the positions of stored elements are only known in a real run")
 
     @property
     def plain(self) -> TensorSpec:
-        """The spec as tables show it: with the sizes that ``vmap`` maps over, without further details."""
+        """The spec for tables: with the sizes that ``vmap`` maps over, without further details."""
         return self
 
 
@@ -100,7 +100,7 @@ class Numbers:
 
     @property
     def nested(self) -> Any:
-        """The numbers as nested lists; of a tensor without dimensions the number itself."""
+        """The numbers as nested lists; for a tensor without dimensions, the number itself."""
         items: list[Any] = memoryview(self.data).cast(self.format).tolist()
         return _nested(items, self.shape) if self.shape else items[0]
 
@@ -114,11 +114,11 @@ def _nested(items: list[Any], shape: Shape) -> list[Any]:
 
 @dataclass(frozen=True, slots=True)
 class DetailedSpec(TensorSpec):
-    """The spec of a tensor of which more is known, or less than its shape says.
+    """The spec of a tensor with more information than its shape.
 
     ``samples`` are the sizes that ``vmap`` maps over, the outermost first; they are not in ``shape``.  ``nested`` is
-    true for a nested tensor, whose ``parts`` are the shapes of the tensors that it holds, missing where its lengths
-    are not known.  ``numbers`` are its values and ``places`` the positions of what it stores, where a rule reads them.
+    true for a nested tensor, whose ``parts`` are the shapes of the contained tensors, None if its lengths are not
+    known.  ``numbers`` are its values and ``places`` the positions of its stored elements, if a rule reads them.
     """
 
     zeros: tuple[tuple[int, int], ...] = ()
@@ -137,7 +137,7 @@ class DetailedSpec(TensorSpec):
     @property
     def positions(self) -> tuple[Shape, ...]:
         if self.places is None:
-            raise DataDependentError("the positions of stored elements are known in a real run only")
+            raise DataDependentError("the positions of stored elements are only known in a real run")
         return tuple(map(tuple, self.places.nested))
 
     @property
@@ -147,7 +147,7 @@ class DetailedSpec(TensorSpec):
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """The weights in an object that a kernel unpacks; ``type`` is its class, and what is not known of it is missing."""
+    """The weights in an object that a kernel unpacks; ``type`` is its class; an unknown weight or bias is None."""
 
     type: str
     weight: TensorSpec | None = None
@@ -156,20 +156,20 @@ class Packed:
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """An argument of which a rule knows nothing but its class: a function, a generator."""
+    """An argument of which a rule only knows the class: a function, a generator."""
 
     type: str
 
 
 Value = Any
-"""A :class:`TensorSpec`, a number, a string, a truth value, None, :class:`Packed`, :class:`Opaque`, or a tuple of such.
+"""A :class:`TensorSpec`, a number, a string, a boolean, None, :class:`Packed`, :class:`Opaque`, or a tuple of such.
 
 Dtypes, layouts and memory formats are strings, such as ``"float32"``; a device is None.
 """
 
 
 def map_value(value: Value, change: Callable[[Any], Any]) -> Value:
-    """``value`` with ``change`` applied to everything in it that is no tuple."""
+    """``value`` with ``change`` applied to everything in it that is not a tuple."""
     return tuple(map_value(item, change) for item in value) if isinstance(value, tuple) else change(value)
 
 
@@ -186,11 +186,11 @@ def specs_in(value: Value) -> Iterator[TensorSpec]:
 class Signature:
     """One operation on tensors of given shapes and dtypes, with all its arguments.
 
-    ``arguments`` are pairs of a name, which is that in the operator's schema, and a value; the first ``positional`` of
-    them are given by position.  An argument that was not given has its default and is not among them.  ``result`` is
-    what the operation gives, with None for what nobody asked for.  ``samples`` are the sizes that ``vmap`` maps over:
-    the operation is done once for each.  ``overload`` is kept where other counters take it for another operator.
-    ``whole`` is false for what was read from a profile of an earlier version, which held the tensors alone.
+    ``arguments`` are pairs of a name in the operator's schema and a value; the first ``positional`` of them are given
+    by position.  Omitted arguments, which have their defaults, are not included.  ``result`` is the result of the
+    operation, with None for outputs that were not requested.  ``samples`` are the sizes that ``vmap`` maps over: the
+    operation is done once for each.  ``overload`` is kept if other counters treat it as a different operator.
+    ``whole`` is false if it was read from a profile of an earlier version, which only had the tensors.
     """
 
     op: str
@@ -222,7 +222,7 @@ class Signature:
         return dict(self.arguments[self.positional :])
 
     def argument(self, name: str, default: Value = None) -> Value:
-        """The argument of that name; ``default`` where it was not given."""
+        """The argument of that name; ``default`` if it was not given."""
         return next((value for key, value in self.arguments if key == name), default)
 
     @property
@@ -236,13 +236,13 @@ class Signature:
     def of_tensors(
         cls, op: str, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], overload: str = ""
     ) -> Signature:
-        """The signature of an operation of which the tensors alone are known."""
+        """The signature of an operation of which only the tensors are known."""
         arguments = tuple((str(number), spec) for number, spec in enumerate(inputs))
         return cls(op, arguments, outputs, len(arguments), overload, whole=False)
 
 
 def parts_of(signature: Signature) -> Iterator[Signature]:
-    """The work on each of the tensors that nested ones hold, one signature each; of no nested ones, itself."""
+    """One signature for each of the tensors in nested ones; the signature itself if there are none."""
     nested = next((spec for spec in signature.specs if isinstance(spec, DetailedSpec) and spec.nested), None)
     if nested is None:
         yield signature

@@ -1,6 +1,6 @@
-"""A grouping of calls × measures → a table.  Every figure shown anywhere is a sum made here.
+"""A grouping of calls × measures → a table.  Every shown figure is a sum that is computed here.
 
-Sums are made in Python integers and pandas only holds the result.  A count that is not known is missing, not zero.
+Sums are computed in Python integers; pandas only holds the result.  An unknown count is missing, not zero.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from profiler.schema import Table
 class Group:
     """The calls and parameters of one row, with its values for the grouping's own columns.
 
-    ``parts`` are further groups that are in it too; ``itself`` is the one of them that a module did itself, where the
-    group has all below it.  ``unseen`` says that there was work that is not among the calls, and ``known`` that its
-    counts are shown as they are even where nothing but the unknown is in it.  ``sums`` are the figures known by now.
+    ``parts`` are groups that it contains; ``itself`` is the part with a module's own work, if the group includes
+    everything below it.  ``unseen`` says that some work is not among the calls, and ``known`` that its counts are shown
+    even if all its work is uncounted.  ``sums`` caches computed figures.
     """
 
     cells: dict[str, Any] = field(default_factory=dict)
@@ -38,13 +38,13 @@ class Group:
 
     @cached_property
     def partial(self) -> bool:
-        """Whether there is work in it that is not counted."""
+        """Whether some of its work is not counted."""
         calls = any(call.status == "uncounted" for call in self.calls)
         return self.unseen or calls or any(part.partial for part in self.parts)
 
     @cached_property
     def unknown(self) -> bool:
-        """Whether there is nothing but such work in it: its counts are missing then."""
+        """Whether none of its work is counted: its counts are then missing."""
         return self.partial and not self.known and not self._counted
 
     @cached_property
@@ -58,13 +58,13 @@ class Group:
 
 
 class Figures:
-    """The figures of calls and parameters: each is asked for once, however many tables show it."""
+    """The figures of calls and parameters: each is computed once, even if several tables show it."""
 
     def __init__(self) -> None:
         self._of_calls: dict[str, dict[int, int]] = {}
 
     def sum(self, measure: Measure, group: Group) -> int:
-        """The figure of all that is in the group."""
+        """The figure of everything in the group."""
         found = group.sums.get(measure.name)
         if found is None:
             found = self._held(measure, group.parameters) + self._called(measure, group.calls)
@@ -88,12 +88,12 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """One way to group calls: its own columns, and where the figures stand among them.
+    """One way to group calls: its own columns, and the place of the figures among them.
 
-    The figures are those that the table of its name shows, or the table that it is ``like``.
+    The figures are those of the table of its name, or of the table ``like``.
 
-    ``behind_flops`` come right behind the FLOPs, ``last`` behind all figures.  With
-    ``totals`` a row also has the figures of its group's parts.
+    The columns ``behind_flops`` follow the FLOPs, ``last`` follow all figures.  With ``totals`` a row also has the
+    figures of its group with all parts.
     """
 
     name: str
@@ -107,9 +107,9 @@ class Grouping:
 
 @dataclass(frozen=True)
 class Work:
-    """What is tabulated: a trace, the convention's figure where it is a further one, and what other counters said.
+    """The input of tables: a trace, the convention's figure if it is an additional one, and the reports of counters.
 
-    ``figures`` are those known by now.
+    ``figures`` caches computed figures.
     """
 
     trace: Trace
@@ -119,7 +119,7 @@ class Work:
 
     @cached_property
     def whole(self) -> Group:
-        """All that is in the trace; what is excluded is not."""
+        """Everything in the trace, without what is excluded."""
         return Group(calls=list(self.trace.calls), parameters=list(self.trace.parameters))
 
     def figure(self, name: str) -> int:
@@ -137,9 +137,9 @@ class Work:
         return {module: kind for module, (_, kind) in best.items()}
 
     def by_module(self) -> dict[str, Group]:
-        """What each module did itself and holds, in the order in which they first ran; one that did neither has none.
+        """The own work and parameters of each module that has some, in the order in which they first ran.
 
-        One whose work was not seen is among them without any.
+        A module with unseen work is included even without calls.
         """
         groups = grouped(self.trace.calls, lambda call: call.module)
         for item in self.trace.unseen:
@@ -149,7 +149,7 @@ class Work:
         return groups
 
     def cost(self, group: Group) -> tuple[int, int]:
-        """The FLOPs of a group and its comparisons, by which groups are ranked."""
+        """The FLOPs and comparisons of a group, by which groups are ranked."""
         flops, comparisons = (self.figures.sum(find_measure(name), group) for name in (FLOPS, "comparisons"))
         return flops, comparisons
 
@@ -158,7 +158,7 @@ Cell = Callable[[Group], Any]
 
 
 def tabulate(grouping: Grouping, groups: Sequence[Group], work: Work) -> Table:
-    """One row for each group; the figures are those that say that they are shown in it."""
+    """One row for each group, with the measures of the grouping's table."""
     measures = measures_in(grouping.like or grouping.name)
     cells = _Cells(grouping, work)
     flops = [measure.name for measure in measures].index(FLOPS)
@@ -176,7 +176,7 @@ def tabulate(grouping: Grouping, groups: Sequence[Group], work: Work) -> Table:
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """The columns of one table, each with the function that gives its value for a group."""
+    """The columns of one table, each with the function that computes its value for a group."""
 
     grouping: Grouping
     work: Work
@@ -200,7 +200,7 @@ class _Cells:
         return [(column, value), *self.share(measure, column.name, value)]
 
     def itself(self, measure: Measure) -> tuple[Column, Cell]:
-        """What a module did itself, without what its group is of besides."""
+        """The figure of a module's own work, without the other parts of its group."""
         value = self.value(measure)
         return measure.column(), lambda group: value(group.itself or group)
 
@@ -227,14 +227,14 @@ def _own(name: str) -> Cell:
 
 
 def part_of(figure: int | None, whole: int) -> float | None:
-    """The figure as a fraction of the whole, 0 where that is nothing."""
+    """The figure as a fraction of the whole; 0 if the whole is 0."""
     if figure is None:
         return None
     return figure / whole if whole else 0.0
 
 
 def grouped(calls: Iterable[OpCall], key: Callable[[OpCall], Hashable]) -> dict[Any, Group]:
-    """The calls by what ``key`` says of them, in the order in which that is first said."""
+    """The calls grouped by ``key``, in the order of first appearance."""
     groups: dict[Any, Group] = {}
     for call in calls:
         groups.setdefault(key(call), Group()).calls.append(call)
@@ -242,7 +242,7 @@ def grouped(calls: Iterable[OpCall], key: Callable[[OpCall], Hashable]) -> dict[
 
 
 def left_out(trace: Trace, **cells: Any) -> Group:
-    """What the excluded modules did and hold."""
+    """The work and parameters of the excluded modules."""
     excluded = trace.excluded
     if excluded is None:
         return Group(cells)
@@ -250,9 +250,9 @@ def left_out(trace: Trace, **cells: Any) -> Group:
 
 
 def with_headline(columns: Iterable[Column], name: str) -> tuple[Column, ...]:
-    """The columns with the figure of that name right behind the first, and its share with it.
+    """The columns with the figure of that name, and its share, directly after the first column.
 
-    Where the headline is not the FLOPs, these are the last that a summary shows.
+    If the headline is not the FLOPs, the FLOPs become the last columns of a summary.
     """
     places = {**({} if name == FLOPS else {FLOPS: SUMMARIES - 2, f"{FLOPS}_share": SUMMARIES - 1}), name: HEADLINE}
     if name != FLOPS:
@@ -267,7 +267,7 @@ def calls_of_excluded(trace: Trace) -> int:
 
 
 def total_count(trace: Trace) -> OpCount:
-    """The counts of the whole network; what is uncounted is not in them."""
+    """The counts of the whole network, without uncounted operations."""
     count = ZERO
     for call in trace.calls:
         count = count + call.count

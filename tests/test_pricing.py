@@ -255,7 +255,7 @@ def test_a_result_that_is_not_nested_is_made_of_all_parts() -> None:
 def test_parts_that_differ_in_two_sizes_are_not_gathered() -> None:
     """There is no shape of all of them; where the result is nested too, each is counted."""
     x = nested((1, 5, 3), (1, 2, 4))
-    assert "more than one size" in answer(signature("test::norm", x, out=W), REGISTRY).reason
+    assert "more than one dimension" in answer(signature("test::norm", x, out=W), REGISTRY).reason
     assert answer(signature("test::norm", x, out=x), REGISTRY).count == OpCount(adds=5 * 3 + 2 * 4)
 
 

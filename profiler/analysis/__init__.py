@@ -1,1 +1,1 @@
-"""Tables that set several profiles against each other."""
+"""Tables that compare profiles."""

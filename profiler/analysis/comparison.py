@@ -1,4 +1,4 @@
-"""Several profiles → one table that sets the networks side by side."""
+"""Several profiles → one table that compares the networks."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from profiler.schema import Table
 from profiler.tabulate import with_headline
 
 COMPARED = {"conv": (26, 26), "linear": (5, 6)}
-"""The kinds of which the table gives the shares of parameters and of multiplies, each with its importance."""
+"""The kinds whose shares of parameters and of multiplies the table has, each with its priorities."""
 
 COMPARED_FIGURES = ("parameters", "multiplies")
 
 RATIOS = {"parameters": 22, "macs": 4, "flops": 21}
-"""The figures of which the table gives the ratio to the first network's, with its importance."""
+"""The figures whose ratio to the first network the table has, with the priority of the column."""
 
 PRIORITIES = {"macs": 3, "parameters": 2, "multiplies": 23, "adds": 24}
-"""The importance of figures, where it is not that in other tables."""
+"""The priorities of figures that differ from those in other tables."""
 
 
 def compare(profiles: Sequence[Profile]) -> pd.DataFrame:
     """One row for each network: exact counts, shares as fractions of one, ratios to the first network.
 
-    Where two networks have one name, a column ``target`` says what each of them is.
-    Where the first profile's convention has a figure of its own, that and its ratio are the last columns.  A share or
-    ratio of nothing is missing; the share of a kind of work that a network does not do is 0.  Where
-    the status is ``partial``, operations without a rule ran: the counts are lower bounds, and shares and ratios
-    are those of what could be counted.  Raises :class:`ProfilerError` where there is no profile.
+    If two networks have the same name, a column ``target`` distinguishes them.  If the first profile's convention has a
+    separate figure, that figure and its ratio are the last columns.  A share or ratio of nothing is missing; the share
+    of a kind of work that a network does not do is 0.  If the status is ``partial``, some work is not counted: the
+    counts are lower bounds, and shares and ratios are those of the counted work.  Raises :class:`ProfilerError` if
+    there are no profiles.
     """
     return comparison_table(profiles).frame
 
 
 def comparison_table(profiles: Sequence[Profile]) -> Table:
-    """The table that :func:`compare` gives the frame of."""
+    """The table whose frame :func:`compare` returns."""
     if not profiles:
         raise ProfilerError("nothing to compare: expected at least one profile")
     columns = _columns(profiles[0])
@@ -105,9 +105,9 @@ def _ratio(figure: Callable[[Profile], int], first: Profile) -> Cell:
 
 
 def kind_share(profile: Profile, kind: str, figure: str) -> float | None:
-    """The part of ``figure`` that work of this kind has, as a fraction of one; missing where there is no such figure.
+    """The share of this kind of work in ``figure``, as a fraction of one; missing if the figure is zero or unknown.
 
-    0 where the network does no such work.
+    It is 0 if the network does no such work.
     """
     shares = profile.table("shares")
     values = dict(zip(shares["kind"].tolist(), shares[figure].tolist(), strict=True))
@@ -115,5 +115,5 @@ def kind_share(profile: Profile, kind: str, figure: str) -> float | None:
 
 
 def quotient(part: int, whole: int) -> float | None:
-    """``part / whole``, missing where there is no whole."""
+    """``part / whole``, or missing if the whole is 0."""
     return part / whole if whole else None

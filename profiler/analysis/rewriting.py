@@ -1,4 +1,4 @@
-"""Two profiles of one network, before and after a rewrite → what each kind of work became."""
+"""Two profiles of one network, before and after a rewrite → a comparison by kind of work."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ CHANGES = ("before", "after", "saved")
 
 
 def changed_figures() -> tuple[str, ...]:
-    """The figures that are set side by side."""
+    """The figures that are compared."""
     return tuple(measure.name for measure in measures_in("rewriting"))
 
 
 def rewriting_table(before: Profile, after: Profile) -> Table:
-    """One row a kind of work and a last row ``total``: each figure before, after, and the difference that it saves.
+    """One row per kind of work and a last row ``total``: each figure before, after, and the difference.
 
-    What is uncounted is missing.
+    Uncounted figures are missing.
     """
     old, new = (_by_kind(profile) for profile in (before, after))
     kinds = [kind for kind in (*KINDS, "total") if kind in old or kind in new]

@@ -1,6 +1,6 @@
 """Conventions by which tools and papers sum up a network in one figure, one file each.
 
-A new one is a new file here that defines ``CONVENTION``; a convention is a figure with a name.
+A new convention is a new file here that defines ``CONVENTION``; a convention is a figure with a name.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class Convention:
 
 
 def own_figure(name: str, meaning: str, figure: Callable[[OpCall], int]) -> Convention:
-    """The convention of that name whose figure no table shows unless it is asked for."""
+    """The convention of that name, whose figure is only shown if the convention is chosen."""
     shares = {"shares": HEADLINE}
     measure = Measure(f"by_{name}", f"by {name}", meaning, figure, priority=HEADLINE, tables=(), shares=shares)
     return Convention(name, measure, meaning)
 
 
 def headline_of(name: str) -> Measure | None:
-    """The figure that tables show besides their own for a convention; none where it is one that they have anyway."""
+    """The additional figure of tables for a convention; None if tables show its figure anyway."""
     measure = find_convention(name).measure
     return None if measure.tables else measure
 

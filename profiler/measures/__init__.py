@@ -1,4 +1,4 @@
-"""The figures that tables show, one file each: what a figure is called, where it is shown, and its value for one call.
+"""The figures of tables, one file each: the name of a figure, where it is shown, and its value for one call.
 
 A new figure is a new file here that defines ``MEASURE``; no other file names it.
 """
@@ -15,11 +15,11 @@ from profiler.columns import Column, Unit
 from profiler.records import OpCall, ParameterRecord
 
 HEADLINE = "flops"
-"""The figure of a network where no convention is asked for."""
+"""The default headline of a network."""
 
 
 class Whole(Protocol):
-    """A network of which every figure is known."""
+    """A network with all its figures."""
 
     @property
     def mode(self) -> str:
@@ -31,12 +31,12 @@ class Whole(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One figure: ``figure`` is its value for an operation call, ``held`` that for a parameter or buffer.
+    """One figure: ``figure`` is its value for an operation call, ``held`` its value for a parameter or buffer.
 
-    ``tables`` are those that show it; ``shares`` are those that show what part of the whole each row is, with the
-    priority of that column.  ``listed`` says whether titles of tables name the figure, ``always`` whether it is shown
-    where the whole network has none of it.  Among the facts on a network it is called ``label``, its heading where
-    that is empty, and ``fact`` gives the words beside it, or nothing where it is no fact.
+    ``tables`` names the tables that show it; ``shares`` names those that also show each row's share of the whole, with
+    the priority of that column.  ``listed`` says whether titles of tables name the figure, ``always`` whether it is
+    shown even if it is 0 in the whole network.  In the facts on a network its name is ``label``, by default its
+    heading; ``fact`` returns the remark on it there, or None if it is not shown as a fact.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Measure:
     fact: Callable[[Whole], str | None] | None = None
 
     def column(self, ending: str = "") -> Column:
-        """The column that shows it; one with an ending (``total``, ``before``) is of the same figure."""
+        """The column for it; with an ending (``total``, ``before``), a variant of the column."""
         return Column(
             f"{self.name}_{ending}" if ending else self.name,
             self.unit,
@@ -66,13 +66,13 @@ class Measure:
         )
 
     def share(self, table: str, of: str = "") -> Column:
-        """The column that shows what part of the whole it is, behind the column ``of``."""
+        """The column for its share of the whole, after the column ``of``."""
         of = of or self.name
-        meaning = f"{self.heading} as a part of those of the whole network"
+        meaning = f"{self.heading} as a share of those of the whole network"
         return Column(f"{of}_share", "share", self.shares[table], "share", of=of, meaning=meaning)
 
     def words(self, whole: Whole) -> str | None:
-        """The words beside the network's figure, empty where there are none; nothing where it is not shown."""
+        """The remark on the network's figure, which may be empty; None if the figure is not shown."""
         if self.fact is not None:
             return self.fact(whole)
         return "" if self.always or whole.figure(self.name) else None

@@ -1,6 +1,6 @@
 """Causal MACs: those of inference less what a causal mask hides, which makes or uses a score that the mask sets to −∞.
 
-The count itself is dense.  The figure follows from the signature alone, so it is computed when somebody looks at it.
+The count itself is dense.  The figure only depends on the signature, so it is computed when it is needed.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ ATTENTION = frozenset(
 
 
 def hidden_macs(call: OpCall) -> int:
-    """How many MACs of a call make or use a score that a causal mask hides.
+    """The number of MACs of a call that make or use a score which a causal mask hides.
 
-    None do where the rule of the operator counts other MACs than those of dense attention.
+    It is 0 if the rule of the operator does not count the MACs of dense attention.
     """
     signature, macs = call.signature, call.count.macs
     if not macs or signature.op not in ATTENTION:
@@ -58,7 +58,7 @@ def _macs(signature: Signature) -> tuple[int, int]:
 
 
 def hidden_scores(rows: Shape, keys: int) -> int:
-    """How many scores a causal mask hides: query i, counted from 1, sees the first i keys and no other."""
+    """The number of scores that a causal mask hides: query i, counted from 1, sees the first i keys and no other."""
     *batch, queries = rows
     met = min(queries, keys)
     seen = met * (met + 1) // 2 + (queries - met) * keys
@@ -66,14 +66,14 @@ def hidden_scores(rows: Shape, keys: int) -> int:
 
 
 def hidden_scores_from_below(rows: Shape, keys: int) -> int:
-    """The same where the mask is aligned at the end: the last query sees all keys, the one before it one fewer."""
+    """The same for a mask that is aligned at the end: the last query sees all keys, the one before it one fewer."""
     *batch, queries = rows
     met = min(queries, keys)
     return prod(batch) * ((queries - met) * keys + met * (met - 1) // 2)
 
 
 def where_masked(whole: Whole) -> str | None:
-    """Some words where a mask is causal; of the backward pass it is not known which products a mask hides."""
+    """A remark if a mask is causal; in the backward pass it is not known which products a mask hides."""
     hidden = whole.figure("macs") - whole.figure("causal_macs")
     return "without the scores that causal masks hide" if hidden and whole.mode == "inference" else None
 

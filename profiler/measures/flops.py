@@ -3,11 +3,11 @@
 from profiler.measures import Measure, Whole
 
 PARTS = {"multiplies": True, "adds": True, "divides": False, "transcendentals": False}
-"""What they are the sum of, and whether that is named where there is none of it."""
+"""The figures in the sum, and whether each is named even if it is 0."""
 
 
 def parts(whole: Whole) -> str:
-    """What they are the sum of in this network."""
+    """The figures that are added up in this network."""
     return " + ".join(name for name, always in PARTS.items() if always or whole.figure(name))
 
 

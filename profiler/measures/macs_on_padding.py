@@ -1,7 +1,7 @@
 """MACs on padding: how many multiply–accumulate pairs of a convolution have a padded zero as operand.
 
-The figure follows from the signature alone, so it is computed when somebody looks at it.  Zeros are padded by the
-convolution itself, or were put around its input before (``TensorSpec.zeros``), around channels and the batch as well.
+The figure only depends on the signature, so it is computed when it is needed.  Zeros are padded by the convolution
+itself, or by an earlier operation around its input (``TensorSpec.zeros``), also around channels and the batch.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ WITH_PADDING = CONVOLUTIONS | TRANSPOSED | BACKWARD | {OVER_TIME}
 
 
 def macs_on_padding(call: OpCall) -> int:
-    """How many MACs of a call have a padded zero as operand.
+    """The number of MACs of a call that have a padded zero as operand.
 
-    None have where the rule of the operator counts other MACs than those of a dense convolution.
+    It is 0 if the rule of the operator does not count the MACs of a dense convolution.
     """
     macs = call.count.macs
     if not macs or call.op not in WITH_PADDING:

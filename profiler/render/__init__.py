@@ -1,4 +1,4 @@
-"""Reports and how they are written; what is used here is loaded when it is first used."""
+"""Reports and their formats; the modules are imported when their names are first used."""
 
 from __future__ import annotations
 

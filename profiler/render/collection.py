@@ -18,27 +18,27 @@ from profiler.render.formats.markdown import escape
 from profiler.render.report import HOW_COUNTED, Report, comparison_report, conv_against_linear, profile_report
 
 Wanted = tuple[Profile, Sequence[str], Sequence[str] | None]
-"""A profile, with the formats and the tables (all where missing) that are wanted of it."""
+"""A profile, with the formats and the tables (by default all) to write."""
 
 INDEX = "README.md"
 
 COMPARISON = "comparison"
 
 RESERVED_NAMES = (COMPARISON, INDEX)
-"""What stands in the folder beside the networks' own folders, so that no network can have this name."""
+"""Other entries in the folder of reports; no network can have one of these names."""
 
 
 def collection_files(wanted: Sequence[Wanted], rewritings: Sequence[Report] = ()) -> dict[str, str]:
     """Every file of the folder, by its path in it.
 
-    ``rewritings`` are the reports on networks before and after their rewrites.  Raises :class:`ProfilerError` where
-    two networks, or a network and what stands beside them, would have one place in the folder.
+    ``rewritings`` are the reports on networks before and after their rewrites.  Raises :class:`ProfilerError` if two
+    networks would be written to the same place, or a network has the name of another entry.
     """
     profiles = [profile for profile, _, _ in wanted]
     places = [same_folder(name) for name in (*RESERVED_NAMES, *(profile.name for profile in profiles))]
     for profile, place in zip(profiles, places[len(RESERVED_NAMES) :], strict=True):
         if places.count(place) > 1:
-            raise ProfilerError(f"name: {profile.name!r} is taken in the folder of reports; give the network another")
+            raise ProfilerError(f"name: {profile.name!r} is already used in the folder; give the network another name")
     files = {INDEX: _index(profiles)}
     for name, text in render_files(comparison_report(profiles), ("csv", "summary")).items():
         files[f"{COMPARISON}/{name}"] = text
@@ -83,7 +83,7 @@ def _row(profile: Profile) -> dict[str, str]:
 
 
 def _parts(profile: Profile) -> list[dict[str, str]]:
-    """Convolutions and linear layers: what they hold and what they do."""
+    """Convolutions and linear layers: their shares of the parameters and of the multiplies."""
     shares = profile.table("shares").set_index("kind")
     return [
         {
@@ -100,7 +100,7 @@ def _parts(profile: Profile) -> list[dict[str, str]]:
 
 
 def _table(rows: Sequence[Mapping[str, str]]) -> str:
-    """Rows of text, those with a digit first in every cell set to the right."""
+    """Rows of text; columns whose cells all begin with a digit are right-aligned."""
     names = list(rows[0])
     aligned = [
         "right" if all(row[name][:1].isdigit() and "×" not in row[name] for row in rows) else "left" for name in names
@@ -110,21 +110,21 @@ def _table(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def _moral(profile: Profile) -> str:
-    """What the two shares mean for one who wants the network smaller or quicker."""
+    """What the two shares mean for making the network smaller or faster."""
     held = kind_share(profile, "linear", "parameters") or 0
     done = kind_share(profile, "linear", "multiplies") or 0
     if held <= 2 * done:
-        return "Where the parameters are, the arithmetic is too."
+        return "The parameters and the arithmetic are in the same layers."
     convolutions = engineering(round((1 - done) * profile.total.multiplies), "multiplies")
     return (
-        "Where the parameters are is not where the arithmetic is: a convolution uses each weight once for every "
-        "position of its output, a linear layer uses each weight once for an input. To make such a network smaller "
-        f"in memory, look at its linear layers; to make it quicker, look at the {convolutions} outside of them."
+        "The parameters and the arithmetic are in different layers: a convolution uses each weight once for every "
+        "position of its output, a linear layer uses each weight once per input. To make such a network smaller in "
+        f"memory, look at its linear layers; to make it faster, look at the {convolutions} outside of them."
     )
 
 
 def _joined(blocks: Sequence[str]) -> str:
-    """Blocks with a blank line between them; items of one list stay together."""
+    """Blocks with a blank line between them; the items of a list have none."""
     text = ""
     for previous, block in zip(("", *blocks), blocks, strict=False):
         gap = "\n" if previous.startswith("- ") and block.startswith("- ") else "\n\n"

@@ -1,7 +1,7 @@
-"""A table → the columns, and their texts, that have room in a terminal of some width.
+"""A table → the columns that fit in a terminal of a given width, and their texts.
 
-Figures are exact where the table's main columns then fit, and short (``655.6 M``) where that makes room for more of
-them.  A column that has no room is left out, the least important first; no figure is ever cut.
+Figures are exact if the table's main columns then fit, and short (``655.6 M``) if more of them fit then.  If columns do
+not fit, the least important are left out; a figure is never cut.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from profiler.formatting import engineering, format_table, is_numeric_column, th
 from profiler.schema import Table
 
 GAP = 2
-"""The blank cells between two columns."""
+"""The number of blanks between two columns."""
 
 NAME_PART = 0.4
-"""How much of the width a name in the first column may take before its front is cut."""
+"""The fraction of the width that a name in the first column may take before its front is cut."""
 
 NAME_LEAST = 16
-"""What is left of a name in any case."""
+"""The minimum width of a cut name."""
 
 Spelled = Callable[[str], str]
-"""How a text is spelled for the terminal at hand."""
+"""A function that spells a text for the terminal."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """A table as text, the columns that have room, and those that have none, the most important first.
+    """A table as text, its columns that fit, and those that do not, the most important first.
 
-    ``widths`` are the cells that a text takes which wraps.
+    ``widths`` are the widths of columns whose texts wrap.
     """
 
     table: Table
@@ -44,7 +44,7 @@ class Fitted:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The columns that have room."""
+        """The columns that fit."""
         return tuple(column.name for column in self.columns)
 
 
@@ -53,10 +53,10 @@ Together = tuple[Column, ...]
 
 
 def by_importance(table: Table) -> list[Together]:
-    """The columns of which a terminal shows as many as have room, the most important first.
+    """The columns, the most important first; a terminal shows as many as fit.
 
-    Columns of one importance of which one belongs to the other stay together.  A text that may be shortened is left
-    out where it is empty in every row.
+    Columns of the same importance stay together if one belongs to the other.  A text that may be shortened is left out
+    if it is empty in every row.
     """
     groups: list[list[Column]] = []
     for column in sorted(table.columns, key=lambda column: column.priority):
@@ -72,7 +72,7 @@ def by_importance(table: Table) -> list[Together]:
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """The texts with figures written in one way, and what has room: the cells that each column takes."""
+    """The texts with figures in one style, and the columns that fit with their widths."""
 
     texts: pd.DataFrame
     taken: Mapping[str, int]
@@ -82,7 +82,7 @@ class _Attempt:
 
 
 def fit(table: Table, width: int, spelled: Spelled = str, passed_over: Sequence[str] = ()) -> Fitted:
-    """The table in ``width`` cells, its columns in the table's order, without those that are ``passed_over``."""
+    """The table in ``width`` cells, with its columns in their order, without those in ``passed_over``."""
     every = by_importance(table)
     groups = [group for group in every if group[0].name not in passed_over]
     main = [group for group in groups if group[0].priority < MAIN]
@@ -99,7 +99,7 @@ def fit(table: Table, width: int, spelled: Spelled = str, passed_over: Sequence[
 def _attempt(
     table: Table, groups: Sequence[Together], integer: Callable[[int | None], str], width: int, spelled: Spelled
 ) -> _Attempt:
-    """What has room where integers are written so; the first column always has."""
+    """The columns that fit if integers are written in this style; the first column always fits."""
     texts = _spelled(format_table(table, integer), spelled)
     needs = {column.name: _width(column, texts[column.name].tolist()) for column in table.columns}
     (first, *_), *others = groups
@@ -117,9 +117,9 @@ def _attempt(
                 most = needs[column.name] if column.unit != "formula" else min(needs[column.name], column.width)
                 taken[column.name] = min(most, room - GAP)
                 room -= taken[column.name] + GAP
-        elif not group[0].width:  # what can be shortened leaves its room to others
+        elif not group[0].width:  # a column that can be shortened gives way to others
             break
-    for column in table.columns:  # what room is left goes to names and formulas
+    for column in table.columns:  # the remaining width goes to names and formulas
         if column.name in taken and (column == first or column.unit == "formula"):
             more = min(room, needs[column.name] - taken[column.name])
             taken[column.name] += more
@@ -131,10 +131,9 @@ def _attempt(
 
 
 def fit_busy_rows(table: Table, width: int, spelled: Spelled = str) -> tuple[Fitted, int]:
-    """The table in ``width`` cells without the rows that have nothing but 0 in the columns shown, and their number.
+    """The table in ``width`` cells without the rows that have only 0 in the shown columns, and their number.
 
-    The room that this makes goes to no column in which one of those rows is not 0.  The last row, the network's,
-    always stays.
+    No column is added in which one of these rows is not 0.  The last row, that of the network, always stays.
     """
     whole = fit(table, width, spelled)
     idle = idle_rows(table, whole.names)
@@ -151,7 +150,7 @@ def _has_figures(table: Table, column: Column) -> bool:
 
 
 def idle_rows(table: Table, names: Sequence[str]) -> list[bool]:
-    """Which rows have nothing but zeros in the figures of these columns; never the last, the network's own."""
+    """Which rows have only zeros in the figures of these columns; never the last row, that of the network."""
     figures = [table[name].tolist() for name in names if is_numeric_column(table.frame, name)]
     if not figures:
         return [False] * len(table)
@@ -160,7 +159,7 @@ def idle_rows(table: Table, names: Sequence[str]) -> list[bool]:
 
 
 def two_line_heading(column: Column) -> str:
-    """The heading, broken in two lines where it says of what."""
+    """The heading, broken into two lines if it has a second part."""
     return column.heading.replace(", ", ",\n")
 
 
@@ -173,7 +172,7 @@ def _spelled(texts: pd.DataFrame, spelled: Spelled) -> pd.DataFrame:
 
 
 def cut_front(text: str, most: int, mark: str = "…") -> str:
-    """The text's last cells: of a dotted name, what tells it from its neighbors."""
+    """The last cells of the text: the part of a dotted name that differs from similar names."""
     if cell_len(text) <= most:
         return text
     room = most - len(mark)
@@ -183,7 +182,7 @@ def cut_front(text: str, most: int, mark: str = "…") -> str:
 
 
 def cut_end(text: str, most: int, mark: str = "…") -> str:
-    """The text's first cells."""
+    """The first cells of the text."""
     if cell_len(text) <= most:
         return text
     while cell_len(text) > most - len(mark):

@@ -1,4 +1,4 @@
-"""Reports → an SVG picture of what a terminal shows of them, for a README or a slide."""
+"""Reports → an SVG picture of the terminal output, for a README or a slide."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WIDTH = 112
 
 
 def svg_picture(reports: Sequence[Report]) -> str:
-    """An SVG document, the same for the same reports; it names no font that would have to be fetched."""
+    """An SVG document that only depends on the reports; it uses no font that has to be downloaded."""
     console = Console(
         record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor", highlight=False
     )

@@ -1,4 +1,4 @@
-"""Profiles → a :class:`Report`: what there is to say, in order, before any format adds its syntax."""
+"""Profiles → a :class:`Report`: its content in order, without the syntax of any format."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from profiler.tables.crosscheck import summary as counters_table
 from profiler.tabulate import with_headline
 
 ROWS_SHOWN = 40
-"""How many layers a summary lists before it keeps to the costliest."""
+"""The maximum number of layers in a summary; of more layers it lists the costliest."""
 
 WHOLE_NETWORK = "whole network"
 WITHOUT_EXCLUDED = "without excluded"
 TOTALS = ("total", WHOLE_NETWORK, WITHOUT_EXCLUDED)
-"""How the rows of totals are named."""
+"""The names of the rows of totals."""
 
 HOW_COUNTED = (
-    "Multiplies and adds are counted apart, as exact integers. MACs are the multiply–accumulate pairs of contractions "
-    "only (conv, linear, matmul, attention, recurrent). FLOPs = multiplies + adds + divides + transcendentals of all "
-    "operations; comparisons are listed apart."
+    "Multiplies and adds are counted separately, as exact integers. MACs are the multiply–accumulate pairs of "
+    "contractions only (conv, linear, matmul, attention, recurrent). FLOPs = multiplies + adds + divides + "
+    "transcendentals of all operations; comparisons are listed separately."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something about the whole network, as text; a figure has a short form (``714.2 M``) too, and a word on it."""
+    """A fact about the whole network, as text; a figure also has a short form (``714.2 M``) and a remark."""
 
     label: str
     value: str
@@ -52,9 +52,9 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A sentence about the whole.
+    """A sentence about the whole network.
 
-    A warning changes how the figures are to be read, a finding is what they teach, a method is how they were made.
+    A warning affects the meaning of the figures, a finding is a conclusion from them, a method says how they were made.
     """
 
     text: str
@@ -63,7 +63,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """What part of one figure each of two kinds of work has, as fractions of one."""
+    """The shares of two kinds of work in one figure, as fractions of one."""
 
     label: str
     parts: Mapping[str, float]
@@ -71,10 +71,10 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReportTable:
-    """One table: ``table`` whole, as files hold it, and ``shown``, what a summary or a terminal shows of it.
+    """One table: ``table`` is the complete one for files, ``shown`` the part for a summary or a terminal.
 
-    Where ``shown`` is missing, the table is in its file only.  ``busy_only`` says that a terminal may leave out rows
-    that have nothing but 0 in the columns for which it has room.
+    Without ``shown``, the table is only written to its file.  With ``busy_only``, a terminal may leave out rows that
+    have only 0 in the columns that fit.
     """
 
     table: Table
@@ -93,7 +93,7 @@ class ReportTable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
-    """What a renderer needs to know; ``profile`` is missing where the report is about several."""
+    """The content for a renderer; ``profile`` is missing if the report is about several profiles."""
 
     title: str
     facts: tuple[Fact, ...]
@@ -106,9 +106,8 @@ class Report:
 def profile_report(profile: Profile, tables: Sequence[str] | None = None, depth: int | None = None) -> Report:
     """The report on one network, with the tables of these names (by default all of them), the shares first.
 
-    ``depth`` shows the tree of modules down to that level instead of the layers; the files stay whole.  The
-    cross-check is left out where no other counter was asked.  Raises :class:`ProfilerError` for a name that is
-    no table.
+    ``depth`` shows the tree of modules down to that level instead of the layers; the files stay complete.  The
+    cross-check is left out if no other counter was run.  Raises :class:`ProfilerError` for an unknown table.
     """
     known = catalog.tables()
     for name in tables or ():
@@ -130,9 +129,9 @@ def profile_report(profile: Profile, tables: Sequence[str] | None = None, depth:
 
 
 def rewriting_report(before: Profile, after: Profile, findings: Sequence[str], left: Sequence[str]) -> Report:
-    """The report that sets a network before and after its rewrites side by side.
+    """The report that compares a network before and after its rewrites.
 
-    ``findings`` say what was changed and whether the two are equivalent, ``left`` what was left and why.
+    ``findings`` say what was changed and whether the two are equivalent, ``left`` what was not changed and why.
     """
     gone = disappeared(before, after)
     notes = [Note(finding, "finding") for finding in findings]
@@ -153,9 +152,9 @@ def rewriting_report(before: Profile, after: Profile, findings: Sequence[str], l
 
 
 def crosscheck_report(profile: Profile) -> Report:
-    """The report that sets our MACs against the other counters' figures: each counter's total, and the layers.
+    """The report that compares our MACs with the figures of other counters: each counter's total, and the layers.
 
-    Shown are the layers that differ; the files hold all of them.
+    It shows the layers that differ; the files have all layers.
     """
     summary = counters_table(profile.work)
     idle = [] if any(summary["message"]) else ["message"]
@@ -174,7 +173,7 @@ def crosscheck_report(profile: Profile) -> Report:
 
 
 def comparison_report(profiles: Sequence[Profile]) -> Report:
-    """The report that sets several networks side by side; ratios are to the first."""
+    """The report that compares several networks side by side; ratios are to the first."""
     table = comparison_table(profiles)
     mixed = len({profile.mode for profile in profiles}) > 1
     partial = any(not profile.complete for profile in profiles)
@@ -217,7 +216,7 @@ def _facts(profile: Profile) -> Iterable[Fact]:
 
 
 def _headline(profile: Profile) -> Iterable[Fact]:
-    """The figure by the convention that was asked for, where it is not one of those above."""
+    """The figure of the profile's convention, if it is not among the figures above."""
     convention = find_convention(profile.convention)
     if convention.column != HEADLINE:
         least = "" if profile.complete else "≥"
@@ -239,14 +238,14 @@ def _partial(profile: Profile) -> str:
 
 
 def _excluded(profile: Profile) -> str:
-    """What was left out, and that the totals are without it."""
+    """What was excluded, and that the totals are without it."""
     excluded = profile.trace.excluded
     if excluded is None:
         return "Nothing was excluded."
     rows = profile.tabulated("shares").records()
     row = rows[-1]
     steps = any(call.phase == "optimizer" for call in excluded.whole.calls) and not optimizer_steps(excluded.whole)
-    kept = "; the optimizer's steps could not be told apart, and are all in the totals" if steps else ""
+    kept = "; the optimizer's steps could not be assigned to modules, and are all in the totals" if steps else ""
     status = "" if all(call.status != "uncounted" for call in excluded.calls) else ", some of it without a rule"
     return (
         f"Without {_plural(len(excluded.modules), 'excluded module')} ({_some(excluded.patterns)}): no total has "
@@ -264,12 +263,12 @@ def _notes(profile: Profile) -> Iterable[Note]:
         yield Note(f"{WHILE_IT_RAN.capitalize()}. With other data it may cost more or less.", "remark")
     elif profile.trace.real_run:
         yield Note(
-            f"Counted on a real run on the CPU, with seeded inputs where none were given: {profile.trace.real_run}. "
+            f"Counted on a real run on the CPU, with seeded inputs if none were given: {profile.trace.real_run}. "
             "Other data may cost more or less.",
             "warning",
         )
     if profile.views:
-        yield Note(f"Kinds of work seen with: {', '.join(view.replace('_', ' ') for view in profile.views)}.", "remark")
+        yield Note(f"Views on kinds of work: {', '.join(view.replace('_', ' ') for view in profile.views)}.", "remark")
     lesson = conv_against_linear(profile)
     if lesson:
         yield Note(lesson, "finding")
@@ -284,7 +283,7 @@ def _notes(profile: Profile) -> Iterable[Note]:
 
 
 def conv_against_linear(profile: Profile) -> str | None:
-    """The sentence that sets linear layers against convolutions, for a network that has both."""
+    """The sentence that compares linear layers with convolutions, for a network that has both."""
     shares = {
         (kind, figure): kind_share(profile, kind, figure)
         for kind in ("conv", "linear")
@@ -336,7 +335,7 @@ def _ranked(table: Table, profile: Profile) -> Table:
 
 
 def _bars(profile: Profile) -> Iterable[Bar]:
-    """Convolutions against linear layers, in parameters and in multiplies, where the network has both."""
+    """Shares of convolutions and linear layers, in parameters and in multiplies, if the network has both."""
     kinds, figures = ("conv", "linear"), ("parameters", "multiplies")
     shares = {figure: {kind: kind_share(profile, kind, figure) or 0.0 for kind in kinds} for figure in figures}
     if all(share for parts in shares.values() for share in parts.values()):
@@ -344,28 +343,28 @@ def _bars(profile: Profile) -> Iterable[Bar]:
 
 
 def _shown_training(table: Table) -> tuple[Table, tuple[str, ...]]:
-    """The parts of the whole step, and how the backward pass compares with the forward."""
+    """The parts of the whole step, and the ratio of the backward pass to the forward pass."""
     ratio = next(row["backward_forward_ratio"] for row in reversed(table.records()) if row["layer"] == "total")
     note = () if is_missing(ratio) else (f"The backward pass has {ratio_text(ratio)} the MACs of the forward pass.",)
     return training.step(table), note
 
 
 def _shown_modules(profile: Profile, depth: int) -> tuple[Table, tuple[str, ...]]:
-    """The tree down to ``depth``, each module with the figures of all below it."""
+    """The tree down to ``depth``, each module with the figures of everything below it."""
     table = _ranked(modules.tree(profile.work, depth), profile)
     hidden = len(profile.modules) - len(table)
-    note = "Each module's figures are those of all below it"
-    note += f", {_plural(hidden, 'module')} further down too." if hidden else "."
+    note = "The figures of each module include everything below it"
+    note += f"; {_plural(hidden, 'deeper module')} {'is' if hidden == 1 else 'are'} not shown." if hidden else "."
     return table.without([*_idle(profile), *(["status"] if profile.complete else [])]), (note,)
 
 
 def _idle(profile: Profile) -> list[str]:
-    """The figures that need no column, since the network has none of them."""
+    """The figures that need no column, since they are zero in this network."""
     return [measure.name for measure in measures() if not measure.always and not profile.figure(measure.name)]
 
 
 def _shown_layers(profile: Profile) -> tuple[Table, tuple[str, ...]]:
-    """The layers that cost or hold something, the costliest where they are many, and the network's own row."""
+    """The layers that cost something or have parameters, the costliest of many, and the row of the network."""
     table = _ranked(profile.tabulated("layers"), profile)
     figures = measures_in("layers")
     rows = table.records()
@@ -400,12 +399,12 @@ def _shown_layers(profile: Profile) -> tuple[Table, tuple[str, ...]]:
 
 
 def _rank(row: Mapping[str, Any]) -> tuple[bool, int, int]:
-    """Sorts what is not wholly counted first, then by cost."""
+    """Sort key: partial rows first, then by cost."""
     return row["status"] != "partial", -(row["flops"] or 0), -(row["comparisons"] or 0)
 
 
 def _verdicts(profile: Profile) -> Iterable[str]:
-    """For each counter: how many layers agree, why the others do not, and what has no reason."""
+    """For each counter: how many layers agree, why others differ, and how many differences have no reason."""
     for counter in profile.counters:
         if counter.status == "ok":
             yield from _verdict(profile, counter)

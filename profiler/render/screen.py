@@ -1,4 +1,4 @@
-"""A report, or a profile, → the text that a person reads on the screen: by a command, or by ``print(profile)``."""
+"""A report or a profile → its text on the screen, for a command or ``print(profile)``."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from profiler.render.terminal import render_terminal
 from profiler.streams import HEIGHT, screen_width
 
 PRINTED_WIDTH = 80
-"""The columns of a printed profile where the output is no terminal."""
+"""The number of columns of a printed profile if the output is not a terminal."""
 
 
 def screen_report(profile: Profile, depth: int | None = None) -> Report:
-    """The tables that a screen shows of a profile; the others are in the files."""
+    """The report with the tables that the screen shows; the others are in the files."""
     tables = ["shares", "layers" if depth is None else "modules"]
     if len(profile.uncounted):
         tables.append("uncounted")
@@ -30,12 +30,12 @@ def screen_report(profile: Profile, depth: int | None = None) -> Report:
 
 
 def on_screen(report: Report, stream: TextIO, width: int) -> str:
-    """The report as text for ``stream``, in ``width`` columns; with colors where it is a terminal."""
+    """The report as text for ``stream``, in ``width`` columns; with colors if it is a terminal."""
     return render_terminal(report, Console(file=stream, highlight=False, width=width, height=HEIGHT))
 
 
 def printed(profile: Profile) -> str:
-    """What ``print(profile)`` shows: the report as wide as the terminal, without colors where there is none."""
+    """The text of ``print(profile)``: the report as wide as the terminal, without colors if there is none."""
     stream = sys.stdout or io.StringIO()
     is_terminal = getattr(stream, "isatty", bool)()
     width = screen_width(stream, PRINTED_WIDTH) if is_terminal else screen_width(io.StringIO(), PRINTED_WIDTH)

@@ -1,6 +1,6 @@
-"""Report → text for a terminal of any width; :mod:`profiler.render.fitting` says which columns have room.
+"""Report → text for a terminal of any width; :mod:`profiler.render.fitting` selects the columns that fit.
 
-Names and messages are shown with escapes for what would act on the terminal, and in ASCII where it can show no more.
+Names and messages are shown with escapes for control characters, and in ASCII if the terminal cannot show more.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ INDENT = 2
 BAR_CELLS = 40
 
 ASIDE_LEAST = 16
-"""How many cells the words beside a figure need; with fewer they are left out."""
+"""The minimum number of cells for the remark on a figure; with fewer it is left out."""
 
 NARROWEST = 40
-"""A narrower terminal gets lines of this many cells: a name and its headline need them."""
+"""The minimum width, which a name and its headline need; a narrower terminal gets lines of this width."""
 
 WIDEST = 1000
-"""No table needs more; a wider terminal is blank from there on."""
+"""The maximum width; no table needs more."""
 
 ASCII_HEAD = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 """The lines of ``SIMPLE_HEAD`` in ASCII."""
@@ -43,9 +43,9 @@ TRAILING_BLANKS = re.compile(r" +$", re.MULTILINE)
 
 
 def render_terminal(report: Report, console: Console) -> str:
-    """The report as text for ``console``: its width, and its colors where it has any (``NO_COLOR`` is its matter).
+    """The report as text for ``console``, with its width and its colors, if it has any (it handles ``NO_COLOR``).
 
-    Where its encoding is no Unicode one, the text is ASCII.
+    If its encoding is not a Unicode one, the text is ASCII.
     """
     given = console.width
     width = min(max(given, NARROWEST), WIDEST)
@@ -61,18 +61,18 @@ def render_terminal(report: Report, console: Console) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Screen:
-    """How wide the terminal is, and whether it can show ASCII only."""
+    """The width of the terminal, and whether it can only show ASCII."""
 
     width: int
     ascii_only: bool
 
     @property
     def inner(self) -> int:
-        """The width beside the indent."""
+        """The width without the indent."""
         return self.width - INDENT
 
     def spelled(self, text: str) -> str:
-        """The text as this terminal can show it."""
+        """The text in characters that this terminal can show."""
         return in_ascii(visible(text)) if self.ascii_only else visible(text)
 
     def text(self, text: str, style: str = "") -> Text:
@@ -97,7 +97,7 @@ class _Screen:
                 yield self.text(note.text, style="dim")
 
     def facts(self, report: Report) -> Iterator[RenderableType]:
-        """What was profiled, in a line, and the figures of the whole network."""
+        """One line on what was profiled, and the figures of the whole network."""
         values = {fact.label: fact.value for fact in report.facts}
         if values:
             special = (f"{label} {values[label]}" for label in ("part", "method", "cache") if label in values)
@@ -111,7 +111,7 @@ class _Screen:
             yield Text()
 
     def figures(self, facts: Sequence[Fact]) -> Iterator[RenderableType]:
-        """The label of each figure, its digits, its short form and a word on it, as far as there is room."""
+        """The label of each figure, its digits, its short form and the remark on it, as far as they fit."""
         label, value, short = (
             max(cell_len(self.spelled(getattr(fact, part))) for fact in facts) for part in ("label", "value", "short")
         )
@@ -130,7 +130,7 @@ class _Screen:
         if aside:
             grid.add_column(max_width=room)
         elif any(fact.aside for fact in facts):
-            left_out.append("words on the figures")
+            left_out.append("remarks on the figures")
         for fact in facts:
             cells = [self.text(fact.label)]
             if exact:
@@ -145,7 +145,7 @@ class _Screen:
             yield _indented(Text(f"No room for {_listed(left_out)}.", style="dim"))
 
     def bars(self, bars: Sequence[Bar]) -> Iterator[RenderableType]:
-        """A line for each figure, of which every part has at least one cell."""
+        """A line for each figure, in which every part has at least one cell."""
         looks = (("█", "cyan"), ("▒", "magenta"))
         legends = [[f"{name} {share_text(share)}" for name, share in bar.parts.items()] for bar in bars]
         label = max((len(bar.label) for bar in bars), default=0)
@@ -169,7 +169,7 @@ class _Screen:
         yield Text()
 
     def section(self, table: ReportTable) -> Iterator[RenderableType]:
-        """The table's heading with the figures that have room, the table, and its notes."""
+        """The table's heading with the figures that fit, the table, and its notes."""
         notes = list(table.notes)
         if table.shown is None:
             yield self.text(table.table.title(()), style="bold")
@@ -178,7 +178,7 @@ class _Screen:
             if table.busy_only:
                 fitted, idle = fit_busy_rows(data, self.inner, self.spelled)
                 if idle:
-                    text = f"Left out at this width: {idle} of the {table.name}, with nothing but 0 in these columns."
+                    text = f"Left out at this width: {idle} of the {table.name}, with only 0 in these columns."
                     notes.insert(0, text)
             else:
                 fitted = fit(data, self.inner, self.spelled)
@@ -214,7 +214,7 @@ def _indented(block: RenderableType) -> RenderableType:
 
 
 def _names(columns: Sequence[Column], table: Data) -> list[str]:
-    """What columns that are not shown are called: a figure once, also where its share or its change is missing too."""
+    """The names of the columns that are not shown: a figure once, even if its share or its change is missing too."""
     names: dict[str, None] = {}
     missing = {column.name for column in columns}
     for column in columns:
@@ -237,7 +237,7 @@ def _styled(text: str) -> Text:
 
 
 def as_tree(table: Data) -> Data:
-    """The table with each name's last part only, set under its parent, where it says how deep its rows are."""
+    """The table with the last part of each name, indented under its parent, if it has a column for the depth."""
     depth_column = table.of_unit("depth")
     if depth_column is None:
         return table

@@ -1,4 +1,4 @@
-"""A saved profile: what is written, and what is read back after it was checked whole."""
+"""Saved profiles: writing them, and reading them after complete validation."""
 
 from profiler.stored.converting import write_trace
 from profiler.stored.reading import SCHEMA, SCHEMA_VERSION, ProfileFields, read_profile

@@ -1,4 +1,4 @@
-"""What the parts of a saved profile may say of each other."""
+"""Checks of the parts of a saved profile against each other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from profiler.stored.values import COUNT_LIMIT
 
 
 def contradictions(trace: Trace, counters: Sequence[CounterRecord]) -> Iterator[str]:
-    """What is of the right type and cannot be, as ``key: found …, expected …``."""
+    """Values of the right type that are impossible, as ``key: found …, expected …``."""
     yield from _wrong_modules(trace)
     modules = {record.name for record in trace.modules}
     for number, parameter in enumerate(trace.parameters):
@@ -32,7 +32,7 @@ def contradictions(trace: Trace, counters: Sequence[CounterRecord]) -> Iterator[
             yield f"signatures.{number}.answer.{problem}"
     for number, call in {call.event.signature: call for call in trace.calls}.items():
         if not _has_figures(call):
-            yield f"signatures.{number}.arguments: found what {shown(call.op)} does not take, {AS_IT_TAKES}"
+            yield f"signatures.{number}.arguments: found some that {shown(call.op)} does not take, {AS_IT_TAKES}"
     names = {record.names[0] for record in trace.parameters}
     for number, call in enumerate(trace.calls):
         if call.module not in modules:
@@ -57,7 +57,7 @@ def contradictions(trace: Trace, counters: Sequence[CounterRecord]) -> Iterator[
 
 
 def _has_figures(call: OpCall) -> bool:
-    """Whether every figure of a call can be computed from what the file says of it."""
+    """Whether every figure of a call can be computed from its record in the file."""
     try:
         for measure in measures():
             if measure.figure is not None:
@@ -123,4 +123,4 @@ def _wrong_term(term: Term, figures: tuple[int, ...]) -> Iterator[str]:
     if one.macs > one.multiplies:
         yield f".one.macs: found {one.macs}, expected no more than its multiplies ({one.multiplies})"
     if term.contracted and one.macs % max(1, prod(term.contracted)):
-        yield f".one.macs: found {one.macs}, expected a multiple of what is contracted ({prod(term.contracted)})"
+        yield f".one.macs: found {one.macs}, expected a multiple of the contracted size ({prod(term.contracted)})"

@@ -1,4 +1,4 @@
-"""What a file holds ↔ records."""
+"""The content of a file ↔ records."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from profiler.stored.values import write_value
 Item = Mapping[str, Any]
 
 LISTS = ("parameters", "blanks", "reads", "writes", "makes")
-"""The lists in an event, left out where they are empty."""
+"""The lists in an event, which are left out if they are empty."""
 
 
 def trace_of(found: Item) -> Trace:
-    """The trace that a file of this version holds.  Raises IndexError for the number of a signature that it lacks."""
+    """The trace in a file of this version.  Raises IndexError for the number of a signature that does not exist."""
     signatures = tuple(map(_signature, found["signatures"]))
     answers = tuple(_answer(item["answer"]) for item in found["signatures"])
     calls = tuple(_call(item, signatures, answers) for item in found["calls"])
@@ -36,7 +36,7 @@ def trace_of(found: Item) -> Trace:
 
 
 def trace_of_version_1(found: Item) -> Trace:
-    """The trace that a file of version 1 holds: it has the tensors of each call alone, and which kind it is of."""
+    """The trace in a file of version 1, which only has the tensors and the kind of each call."""
     numbers: dict[tuple[Signature, Answer], int] = {}
     calls = []
     for item in found["calls"]:
@@ -146,7 +146,7 @@ def counter_of(item: Item) -> CounterRecord:
 
 
 def _with_tuples(item: Item) -> dict[str, Any]:
-    """The same with JSON's lists as the tuples that records hold."""
+    """The same with JSON's lists converted to tuples, as in records."""
     return {key: _as_tuple(value) for key, value in item.items()}
 
 
@@ -155,7 +155,7 @@ def _as_tuple(value: Any) -> Any:
 
 
 def write_trace(trace: Trace) -> dict[str, list[Any]]:
-    """The lists that a file holds of a trace, each item as JSON has it."""
+    """The lists in a file for a trace, each item in its JSON form."""
     trace = trace.numbered
     return {
         "modules": [asdict(record) for record in trace.modules],
@@ -204,7 +204,7 @@ def _write_term(term: Term) -> dict[str, Any]:
 
 
 def _write_call(call: OpCall) -> dict[str, Any]:
-    """An operation call as JSON holds it, without what is empty; its kind where it is not that of its answer."""
+    """An operation call in its JSON form, without empty values; its kind only if it is not that of its answer."""
     event = call.event
     item: dict[str, Any] = {"signature": event.signature}
     if call.kind != call.answer.kind:

@@ -1,4 +1,4 @@
-"""What a saved profile holds, type by type, for pydantic.
+"""The types of a saved profile, for pydantic.
 
 Python's own types are not enough: True is an int, and so is -1.
 """
@@ -66,12 +66,12 @@ def _unique(values: list[T]) -> list[T]:
 
 
 Listed = Annotated[list[T], FailFast()]
-"""A list of which only the first mistake is told: a hostile file could hold millions."""
+"""A list of which only the first error is reported: a hostile file could have millions."""
 
 Size = Annotated[int, Field(ge=0, le=SIZE_LIMIT)]
 Count = Annotated[int, Field(ge=0, le=COUNT_LIMIT)]
 Part = Annotated[int, Field(ge=-COUNT_LIMIT, le=COUNT_LIMIT)]
-"""What one term adds to a count; a later one may take back what an earlier one has too much."""
+"""What one term adds to a count; a term may be negative to correct an earlier one."""
 
 Ordinal = Annotated[int, Field(ge=1, le=SIZE_LIMIT)]
 Word = Annotated[str, AfterValidator(_check_word)]

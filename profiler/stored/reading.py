@@ -1,6 +1,6 @@
-"""The text of a saved profile → records.  What is read is held to its types and to itself before any of it is used.
+"""The text of a saved profile → records.  Types and consistency are checked before anything is used.
 
-A file is input like any other: it may be cut, edited by hand, or made to do harm.
+A file may be truncated, edited or malicious.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from profiler.stored.fields import ADAPTERS
 SCHEMA = "static-flop-profiler/profile"
 
 SCHEMA_VERSION = 2
-"""What is written; version 1, which is read as well, has of each call the tensors and no other arguments."""
+"""The version that is written; version 1, which can be read too, only has the tensors of each call."""
 
 BYTES_LIMIT = 256 * 2**20
-"""Above this many bytes a file is not read: about half a million operation calls."""
+"""A file with more bytes is not read: about half a million operation calls."""
 
 
 class ProfileFields(TypedDict):
-    """What a file says of a profile: the arguments of :class:`~profiler.profiles.Profile`."""
+    """The profile in a file: the arguments of :class:`~profiler.profiles.Profile`."""
 
     name: str
     target: str
@@ -51,9 +51,9 @@ class ProfileFields(TypedDict):
 
 
 def read_profile(path: Path) -> ProfileFields:
-    """What is in the file ``path``.
+    """The profile in the file ``path``.
 
-    Raises StoredProfileError, whose one line names the file, the key, what was found and what was expected.
+    Raises StoredProfileError; its one-line message names the file, the key, what was found and what was expected.
     """
     data = _parse(path)
     try:
@@ -91,7 +91,7 @@ def read_profile(path: Path) -> ProfileFields:
 
 
 def _parse(path: Path) -> dict[str, Any]:
-    """The JSON object in ``path``, which says that it is a profile of this version."""
+    """The JSON object in ``path``, which has the schema and a known version."""
     try:
         text = read_bytes(path, BYTES_LIMIT).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -151,7 +151,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a number that JSON has")
+    raise ValueError(f"{name} is not a number in JSON")
 
 
 EXPECTED = {
@@ -163,7 +163,7 @@ EXPECTED = {
     "greater_than_equal": "an integer of at least {ge}",
     "less_than_equal": "an integer of at most {le}",
 }
-"""pydantic's error types, in plain words; its own words serve for the rest."""
+"""pydantic's error types in plain words; the others keep pydantic's text."""
 
 
 def _explain(problems: list[ErrorDetails], data: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """The arguments and results of operations ↔ JSON.
 
-A tensor is a text, ``"1x3x224x224 float32"``, with more of it in a mapping where more is known.  Numbers that JSON has,
-truth values, null and lists stand for themselves; a text is ``{"text": "same"}``.
+A tensor is a text, ``"1x3x224x224 float32"``, or a mapping if more is known about it.  JSON's numbers, booleans, null
+and lists are written directly; a text is ``{"text": "same"}``.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from pydantic_core import PydanticCustomError
 from profiler.signatures import DetailedSpec, Numbers, Opaque, Packed, Shape, TensorSpec, Value
 
 SIZE_LIMIT = 2**63 - 1
-"""The largest size that a tensor can have."""
+"""The maximum size of a tensor."""
 
 COUNT_LIMIT = 2**128
-"""No single figure is larger: a product of two tensors of the largest size there is costs less."""
+"""The maximum of a single figure: a product of two tensors of the maximum size costs less."""
 
 DEPTH_LIMIT = 16
-"""How deep lists of arguments are nested at most."""
+"""The maximum depth of nested lists of arguments."""
 
 ITEM_BYTES = {"q": 8, "d": 8, "?": 1}
-"""The formats of numbers that a file may hold, with the bytes that each takes."""
+"""The formats of numbers that a file may have, with the bytes of each."""
 
 SPEC_EXPECTED = "a shape and a dtype, such as '1x3x224x224 float32' or '64 float32 parameter'"
-VALUE_EXPECTED = "a tensor, a number, a truth value, nothing, a list of such, or a mapping that says what it is"
+VALUE_EXPECTED = "a tensor, a number, a boolean, null, a list of these, or a mapping with a known key"
 
 _SPEC = re.compile(
     r"(scalar|[0-9]+(?:x[0-9]+)*) ([a-z][a-z0-9_]*)( parameter)?(?: stored=([0-9]+))?(?: layout=([a-z_]+))?", re.ASCII
@@ -39,12 +39,12 @@ _SPEC = re.compile(
 
 
 def expected(text: str, **context: str) -> PydanticCustomError:
-    """What a reader raises where it finds anything else."""
+    """The error for anything else."""
     return PydanticCustomError("expected", "{text}", {"text": text, **context})
 
 
 def check_product(sizes: Any) -> None:
-    """Raise unless the product of ``sizes`` is one that a count can have."""
+    """Raise if the product of ``sizes`` is too large for a count."""
     product = 0 if 0 in sizes else 1
     for size in sizes:
         product *= size
@@ -74,7 +74,7 @@ def read_spec(text: object) -> TensorSpec:
 
 
 def write_spec(spec: TensorSpec) -> str:
-    """``1x3x224x224 float32``, with ``parameter`` behind where it is one, and ``stored=6`` where it is sparse."""
+    """``1x3x224x224 float32``, followed by ``parameter`` for a parameter, and ``stored=6`` for a sparse tensor."""
     words = ["x".join(map(str, spec.shape)) or "scalar", spec.dtype]
     words += ["parameter"] if spec.parameter else []
     words += [f"stored={spec.stored}"] if spec.stored is not None else []
@@ -82,7 +82,7 @@ def write_spec(spec: TensorSpec) -> str:
 
 
 def write_value(value: Value) -> Any:
-    """An argument or a result as JSON holds it."""
+    """An argument or a result in its JSON form."""
     if isinstance(value, TensorSpec):
         return _write_tensor(value)
     if isinstance(value, tuple):
@@ -130,7 +130,7 @@ def read_value(value: Any, depth: int = 0) -> Value:
             raise expected("an integer of at most 2^128")
         return value
     if depth > DEPTH_LIMIT:
-        raise expected(f"lists that are nested in at most {DEPTH_LIMIT} others")
+        raise expected(f"lists nested at most {DEPTH_LIMIT} deep")
     if isinstance(value, list):
         return tuple([read_value(item, depth + 1) for item in value])
     if isinstance(value, dict):
@@ -176,7 +176,7 @@ def _read_tensor(value: dict[str, Any]) -> TensorSpec:
     if any(len(pair) != 2 for pair in zeros) or len(zeros) not in (0, len(spec.shape)):
         raise expected("two numbers of zeros for each dimension")
     if any(sum(pair) > size for pair, size in zip(zeros, spec.shape, strict=False)):
-        raise expected("no more zeros than the tensor is large")
+        raise expected("no more zeros than the size of the tensor")
     parts = value.get("parts")
     samples = _sizes(value.get("samples", []))
     check_product((*samples, *spec.shape))
@@ -217,7 +217,7 @@ def _numbers(value: Any) -> Numbers:
     except (TypeError, ValueError, binascii.Error):
         raise expected("data in base64") from None
     if len(data) != prod(shape) * ITEM_BYTES[value["format"]]:
-        raise expected("as many numbers as the shape says")
+        raise expected("as many numbers as the shape has elements")
     return Numbers(value["format"], shape, data)
 
 
@@ -229,4 +229,4 @@ _MAPPINGS = {
     "complex": _read_complex,
     "packed": _read_packed,
 }
-"""The key that says what a mapping is, with what reads it."""
+"""The key that identifies a mapping, with the function that reads it."""

@@ -1,4 +1,4 @@
-"""The tables of a profile, one file each: what is tabulated → a table.
+"""The tables of a profile, one file each.
 
-A new one is a new file here that defines ``table``, a function of a profile's :class:`~profiler.tabulate.Work`.
+A new table is a new file here that defines ``table``, a function of a profile's :class:`~profiler.tabulate.Work`.
 """

@@ -1,4 +1,4 @@
-"""What other counters report of each layer, against our MACs, and what each reports of the whole."""
+"""The reports of other counters on each layer and on the whole network, compared with our MACs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from profiler.tabulate import Work
 
 
 def table(work: Work) -> Table:
-    """One row for each layer and counter where either has a figure, with the reason for every difference."""
+    """One row for each layer and counter if one of them has a figure, with the reason for every difference."""
     subject = "Cross-check: our MACs against the figures of other counters"
     return Table("crosscheck", subject, CROSSCHECK, crosscheck_table(work.trace, work.counters))
 

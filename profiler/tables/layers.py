@@ -1,4 +1,4 @@
-"""What each module that ran operations did itself, in the order in which they first ran."""
+"""The work of each module that ran operations itself, in the order in which they first ran."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from profiler.schema import Table
 from profiler.tabulate import Grouping, Work, calls_of_excluded, left_out, tabulate
 
 FORMULA_LEAST = 24
-"""How many cells of a formula are shown at least; with fewer it is left out."""
+"""The minimum width of a formula; with less it is left out."""
 
 GROUPING = Grouping(
     "layers",
@@ -21,20 +21,20 @@ GROUPING = Grouping(
         Column("layer", "name", FIRST),
         Column("type", priority=SUMMARIES, meaning="class of the module"),
         Column("kind", priority=3, meaning="kind of the costliest work that it does"),
-        Column("calls", "count", 27, meaning="how often it ran"),
+        Column("calls", "count", 27, meaning="number of calls"),
         Column("input_shape", "shape", 30),
         Column("output_shape", "shape", 23),
     ),
-    behind_flops=(Column("formula", "formula", 5, width=FORMULA_LEAST, meaning="what the calls cost"),),
-    last=(Column("status", "status", HEADLINE + 1, meaning="partial where work has no rule or was not seen"),),
+    behind_flops=(Column("formula", "formula", 5, width=FORMULA_LEAST, meaning="cost of the calls"),),
+    last=(Column("status", "status", HEADLINE + 1, meaning="partial if work has no rule or is unseen"),),
 )
 
 TERMS_SHOWN = 8
-"""How many different terms a layer's formula shows before the rest is only counted."""
+"""The maximum number of different terms in a layer's formula; further terms are only counted."""
 
 
 def table(work: Work) -> Table:
-    """One row for each module that ran operations itself; what is excluded has a last row."""
+    """One row for each module that ran operations itself; excluded modules share a last row."""
     trace = work.trace
     modules = {record.name: record for record in trace.modules}
     groups = [group for name, group in work.by_module().items() if name in work.kinds]
@@ -59,15 +59,15 @@ def table(work: Work) -> Table:
 
 
 def _show_calls(shapes: tuple[tuple[tuple[int, ...], ...], ...]) -> str:
-    """The shapes of a module's tensors; those of calls that differ are set apart by a bar."""
+    """The shapes of a module's tensors; different calls are separated by a bar."""
     return " | ".join(show_shapes(call) for call in shapes)
 
 
 def formula(calls: Iterable[OpCall]) -> str:
-    """What the calls cost, as one would write it by hand.
+    """The cost of the calls as a formula.
 
-    The product of a contraction stands for its macs, without the adds of a bias.  Work on equally many results is
-    put together within a call, and equal terms of several calls are collected.
+    The product of a contraction is the number of its MACs, without the adds of a bias.  Terms with the same number of
+    results are combined within a call, and equal terms of several calls are collected.
     """
     texts: dict[str, int] = {}
     hidden = 0

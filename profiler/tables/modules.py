@@ -1,4 +1,4 @@
-"""The tree of modules, each with what it did itself and what it did together with all below it."""
+"""The tree of modules, each with its own work and its work together with everything below it."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ GROUPING = Grouping(
     first=(
         Column("module", "name", FIRST),
         Column("type", priority=22, meaning="class of the module"),
-        Column("depth", "depth", FILES, meaning="how far below the network itself"),
-        Column("calls", "count", 27, meaning="how often it ran"),
+        Column("depth", "depth", FILES, meaning="depth below the network"),
+        Column("calls", "count", 27, meaning="number of calls"),
     ),
-    last=(Column("status", "status", HEADLINE + 1, meaning="partial where work has no rule or was not seen"),),
+    last=(Column("status", "status", HEADLINE + 1, meaning="partial if work has no rule or is unseen"),),
     totals=True,
 )
 
 
 def table(work: Work, depth: int | None = None) -> Table:
-    """One row for each module; ``total`` figures are of all below it too.
+    """One row for each module; ``total`` figures include everything below it.
 
-    With ``depth``, modules further down are left out; they stay in the totals of those that are shown.
+    With ``depth``, deeper modules are left out; they stay in the totals of the shown ones.
     """
     return tabulate(GROUPING, _groups(work, depth), work)
 
 
 def tree(work: Work, depth: int) -> Table:
-    """The tree down to ``depth``, each module with the figures of all below it, under their plain names."""
+    """The tree down to ``depth``, each module with the figures of everything below it, under their plain names."""
     return tabulate(replace(GROUPING, totals=False), _groups(work, depth), work)
 
 

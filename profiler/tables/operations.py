@@ -1,4 +1,4 @@
-"""What each operation cost, kind and phase apart."""
+"""The cost of each operation, by kind and phase."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ GROUPING = Grouping(
         Column("op", "name", FIRST),
         Column("kind", priority=3),
         Column("phase", priority=8),
-        Column("status", priority=2, meaning="counted, free, or uncounted where it has no rule"),
+        Column("status", priority=2, meaning="counted, free, or uncounted if it has no rule"),
         Column("calls", "count", 9),
-        Column("modules", "count", 26, meaning="how many modules ran it"),
+        Column("modules", "count", 26, meaning="number of modules that ran it"),
     ),
 )
 

@@ -1,4 +1,4 @@
-"""The parameters of a network, shared ones once."""
+"""The parameters of a network; shared ones have one row."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ COLUMNS = (
     Column("kind", priority=4, meaning="kind of the costliest operation that reads it"),
     Column("shape", "shape", 5),
     Column("dtype", priority=6),
-    Column("parameters", "count", 1, figure="parameters", meaning="how many elements it has"),
+    Column("parameters", "count", 1, figure="parameters", meaning="number of elements"),
     Column("bytes", "bytes", 2, figure="bytes"),
     Column("trainable", "flag", 7, meaning="whether it requires a gradient"),
-    Column("names", "name", 8, width=20, meaning="every name that reaches it"),
+    Column("names", "name", 8, width=20, meaning="all its names"),
 )
 
 
 def table(work: Work) -> Table:
-    """One row for each parameter, however many names it has; buffers are not in it."""
+    """One row for each parameter, even if it has several names; buffers are not included."""
     rows: list[tuple[Any, ...]] = [
         (
             record.names[0],

@@ -17,7 +17,7 @@ GROUPING = Grouping(
 def table(work: Work) -> Table:
     """One row for each kind of work, and a row ``total`` after them; shares are fractions of one.
 
-    What was excluded is not in the total and stands behind it, in a last row ``excluded`` of its own.
+    Excluded work is not in the total; it has a separate last row ``excluded``.
     """
     trace = work.trace
     layers = Counter(work.kinds.values())

@@ -1,4 +1,4 @@
-"""What training costs: the forward pass, what is recomputed, gradients for inputs and for weights, the optimizer."""
+"""The cost of training: the forward pass, recomputation, gradients for inputs and for weights, the optimizer."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ COLUMNS = (
 SUBJECT = "Training: forward, recompute, gradients for inputs and for weights, optimizer"
 
 OF_WEIGHTS: tuple[Role, ...] = ("weight gradient", "bias gradient")
-"""Whose gradients are those of parameters, where an operator gives several at once."""
+"""The roles of gradients of parameters, for operators that compute several gradients at once."""
 
 
 def part_of(call: OpCall, term: Term) -> str:
     """The part of training that a term belongs to.
 
-    A gradient that a rule names is what it says.  Of a layer with a weight, the product that reads the weight gives
-    the gradient for the input, and what does not read it that for the weight or the bias.
+    If a rule names a gradient, the name decides.  In a layer with a weight, the product that reads the weight computes
+    the gradient for the input, and other terms compute those for the weight or the bias.
     """
     if call.phase != "backward":
         return call.phase
@@ -71,7 +71,7 @@ class _Split:
 def table(work: Work) -> Table:
     """One row for each module that did arithmetic itself, and a row ``total`` after them.
 
-    ``backward_forward_ratio`` is that of the MACs, without what was recomputed: 2 where both gradients are needed.
+    ``backward_forward_ratio`` is the ratio of the MACs without recomputation: 2 if both gradients are needed.
     """
     trace = work.trace
     types = {record.name: record.type for record in trace.modules}
@@ -95,7 +95,7 @@ def table(work: Work) -> Table:
 
 
 def step(whole: Table) -> Table:
-    """The parts of the whole step that cost something, from the table of its layers."""
+    """The parts of the whole step with a cost, from the table of its layers."""
     total = next(row for row in reversed(whole.records()) if row["layer"] == "total")
     columns = (Column("part", priority=FIRST), *(find_measure(name).column() for name in ("macs", HEADLINE)))
     rows = [

@@ -13,7 +13,7 @@ COLUMNS = (
     Column("calls", "count", 1),
     Column("elements", "count", 2, meaning="elements of the tensors that it touched"),
     Column("bound", "count", 9, meaning="FLOPs of a dense contraction of its tensors"),
-    Column("bound_share", "share", 9, of="bound", meaning="part of the bound and all that was counted together"),
+    Column("bound_share", "share", 9, of="bound", meaning="share of the bound and everything counted together"),
     Column("modules", "name", 10, width=20, meaning="the modules that ran it"),
     Column("reason", "text", 20, width=20, meaning="why it is not counted"),
 )
@@ -22,10 +22,10 @@ COLUMNS = (
 def table(work: Work) -> Table:
     """The operations without a rule: calls, elements of the tensors they touched, and the modules that ran them.
 
-    ``bound`` says what they could be worth: the FLOPs of a dense contraction that multiplies and adds each element
-    of the largest operand into each result.  No linear operation costs more; one that iterates could.
-    ``bound_share`` is its part of the bound and all that was counted together.  ``reason`` says why they are not
-    counted: there is no rule, or the rule cannot say, or failed.
+    ``bound`` is an estimate of their cost: the FLOPs of a dense contraction that multiplies and adds each element of
+    the largest operand into each result.  No linear operation costs more; an iterative one could.  ``bound_share`` is
+    its share of the sum of the bound and everything counted.  ``reason`` says why they are not counted: there is no
+    rule, or the rule cannot give the cost, or it failed.
     """
     unknown = [call for call in work.trace.calls if call.status == "uncounted"]
     counted = work.figure(HEADLINE)

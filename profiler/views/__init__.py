@@ -1,4 +1,4 @@
-"""Other ways to sort the same work into kinds, one file each; the counts stay what they are."""
+"""Other ways to sort the same work into kinds, one file each; no count changes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def find_view(name: str) -> View:
 
 
 def apply_views(trace: Trace, names: Iterable[str]) -> Trace:
-    """The same records with the kinds that the views say, one after the other.  Raises :class:`ProfilerError`."""
+    """The same records with the kinds by these views, applied one after the other.  Raises :class:`ProfilerError`."""
     calls, parameters = trace.calls, trace.parameters
     for name in names:
         view = find_view(name)
@@ -38,7 +38,7 @@ def apply_views(trace: Trace, names: Iterable[str]) -> Trace:
 def _seen_parameters(
     parameters: Iterable[ParameterRecord], before: Iterable[OpCall], after: Iterable[OpCall]
 ) -> tuple[ParameterRecord, ...]:
-    """The parameters with the kinds ``after`` of those calls of their modules that read tensors of their shape."""
+    """The parameters with the kinds ``after`` of the calls in their modules that read tensors of their shape."""
     changed = {
         (old.module, spec.shape, old.kind): new.kind
         for old, new in zip(before, after, strict=True)

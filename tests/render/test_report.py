@@ -115,7 +115,7 @@ def test_depth_shows_the_tree_with_what_it_hides() -> None:
         "avgpool": 0,
         "classifier": 58_621_952,
     }
-    assert "20 modules further down" in modules.notes[0]
+    assert "20 deeper modules are not shown" in modules.notes[0]
     assert table(report, "layers").shown is None
 
 

@@ -1,4 +1,4 @@
-"""The file formats, one file each: a report → the files that it is written as.
+"""The file formats, one file each: a report → its files.
 
 A new one is a new file here that defines ``render``, a pure function.
 """

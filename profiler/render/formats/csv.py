@@ -1,4 +1,4 @@
-"""Report → CSV, one file a table: plain digits, shares in full precision, an empty cell where nothing is known."""
+"""Report → CSV, one file per table: plain digits, shares in full precision, an empty cell for an unknown value."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from profiler.render.report import Report
 
 
 def render(report: Report) -> dict[str, str]:
-    """``{table}.csv`` for each table, whole; lines end in ``\\n``."""
+    """``{table}.csv`` with each complete table; lines end in ``\\n``."""
     return {f"{table.name}.csv": csv_text(table.frame) for table in report.tables}
 
 
 def csv_text(frame: pd.DataFrame) -> str:
-    """The table as CSV; read back, every value is equal."""
+    """The table as CSV; values are equal when they are read back."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(frame.columns)

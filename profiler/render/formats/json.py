@@ -1,4 +1,4 @@
-"""Report → JSON: a profile as it is saved, a comparison as a list of rows."""
+"""Report → JSON: a profile in the saved format, a comparison as a list of rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from profiler.render.report import Report
 
 
 def render(report: Report) -> dict[str, str]:
-    """``profile.json``, which ``load_profile`` reads back; ``{table}.json`` where the report is about several."""
+    """``profile.json``, which ``load_profile`` reads; ``{table}.json`` if the report is about several profiles."""
     if report.profile is not None:
         return {"profile.json": report.profile.to_json()}
     files = {}

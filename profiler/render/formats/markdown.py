@@ -1,4 +1,4 @@
-"""Report → Markdown: one file a table, and ``summary.md`` for a paper's appendix or a pull request."""
+"""Report → Markdown: one file per table, and ``summary.md`` for a paper's appendix or a pull request."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ SPECIAL = re.compile(
     | (?<![^\W_])_ | _(?![^\W_])    # an underscore between two letters has no effect
     | <(?=[A-Za-z/!?])              # a tag
     | &(?=\#?\w+;)                  # a character by its name
-    | ^[\#>+=-](?=[\s\#>+=-]|$) | ^>  # what would begin a heading, a quotation, a list or a rule
+    | ^[\#>+=-](?=[\s\#>+=-]|$) | ^>  # the beginning of a heading, a quotation, a list or a rule
     """,
     re.VERBOSE,
 )
-"""What has an effect in Markdown as GitHub shows it; ``$`` begins a formula there."""
+"""Characters with an effect in GitHub's Markdown, where ``$`` begins a formula."""
 
 NUMBERED = re.compile(r"^(\d+)([.)])(?=\s|$)")
-"""What would begin a numbered list."""
+"""The beginning of a numbered list."""
 
 
 def render(report: Report) -> dict[str, str]:
-    """``{table}.md`` for each table, whole, and ``summary.md``."""
+    """``{table}.md`` with each complete table, and ``summary.md``."""
     files = {f"{table.name}.md": _table_file(report, table) for table in report.tables}
     return {**files, "summary.md": summary(report)}
 
 
 def summary(report: Report) -> str:
-    """The report as one Markdown text: the figures, how they are counted, and each table as far as it is shown."""
+    """The report as one Markdown text: the figures, how they are counted, and the shown part of each table."""
     blocks = [f"# {escape(report.title)}"]
     blocks += [f"> **Note.** {escape(note.text)}" for note in report.notes if note.kind == "warning"]
     if report.facts:
@@ -58,7 +58,7 @@ def _title(table: Table) -> str:
 
 
 def markdown_table(table: Table) -> str:
-    """The table as a pipe table: figures with thousands separators set to the right, identifiers as code."""
+    """The table as a pipe table: right-aligned figures with thousands separators, identifiers as code."""
     texts = format_table(table)
     numeric = [is_numeric_column(table.frame, name) for name in table]
     codes = [column.unit == "name" for column in table.columns]
@@ -72,7 +72,7 @@ def markdown_table(table: Table) -> str:
 
 
 def escape(text: str) -> str:
-    """The text so that Markdown shows it as it is, also inside a table."""
+    """The text escaped so that Markdown shows it literally, also inside a table."""
     text = visible(" ".join(text.split()))
     return NUMBERED.sub(r"\1\\\2", SPECIAL.sub(r"\\\g<0>", text))
 

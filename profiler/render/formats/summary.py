@@ -1,4 +1,4 @@
-"""Report → one Markdown file, ``summary.md``: the figures, how they are counted, and most of each table."""
+"""Report → one Markdown file, ``summary.md``: the figures, how they are counted, and the main part of each table."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from profiler.render.report import Report
 
 
 def render(report: Report) -> dict[str, str]:
-    """``summary.md`` alone; the tables are not whole in it."""
+    """``summary.md`` alone; its tables may be shortened."""
     return {"summary.md": summary(report)}
