@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from types import FunctionType
 from typing import Any
 
 from torch import nn
@@ -26,6 +25,8 @@ from profiler.traces import trace, trace_for_real
 from profiler.tracing import Inputs, unaffected_by_caller
 from profiler.tracing.callables import CallableNetwork
 from profiler.tracing.depth import room_for_deep_networks
+from profiler.tracing.private import without_compiler
+from profiler.tracing.scripts import script_type
 
 
 def profile(
@@ -107,12 +108,15 @@ def _subject(model: nn.Module, inputs: Inputs | Constructor, method: str, part: 
 
 def _check_network(model: Any) -> None:
     if not isinstance(model, nn.Module):
-        raise ProfilerError(f"a cross-check needs a torch.nn.Module, not {type(model).__name__}{_to_be_called(model)}")
+        hint = f"; call it first: {model.__name__}(…)" if isinstance(model, type) else ""
+        raise ProfilerError(f"a cross-check needs a torch.nn.Module, not {type(model).__name__}{hint}")
 
 
-def _to_be_called(builder: Any) -> str:
-    """The next step if a class or function was given in place of the network that it builds."""
-    return f"; call it first: {builder.__name__}(…)" if isinstance(builder, type | FunctionType) else ""
+def _check_profile_of(model: nn.Module, profile: Profile) -> None:
+    """Raise :class:`ProfilerError` for a profile of something else: of a callable, or of recorded code."""
+    found, expected = profile.trace.whole.modules[0].type, script_type(without_compiler(model))
+    if not profile.part and found != expected:
+        raise ProfilerError(f"crosscheck: found a profile of {found}, expected one of the network, {expected}")
 
 
 def profile_config(config: Config, *, strict: bool = False, crosscheck: bool = True) -> Profile:
@@ -158,6 +162,7 @@ def crosscheck(
             known, target = called(model)
             profile = _profile(subject, folder_name(known), target, "inference", None)
         else:
+            _check_profile_of(model, profile)
             subject = _subject(model, inputs, profile.method, profile.part, profile.mode)
     return add_counters(profile, DEFAULT_COUNTERS if names is None else names, subject)
 

@@ -521,6 +521,19 @@ def test_what_cannot_be_copied_is_refused() -> None:
         profiler.profile(lambda: closed.net(X))
 
 
+def test_there_is_no_cross_check() -> None:
+    """Counters are given networks: neither a callable, nor a profile of one or of recorded code, is a network."""
+    net = network()
+    with pytest.raises(ProfilerError, match=r"a cross-check needs a torch.nn.Module, not function$"):
+        profiler.crosscheck(loss_of_global, (X, Y))  # type: ignore[arg-type]
+    with profiler.record() as recording:
+        net(X)
+    for profile, kind in ((profiler.profile(lambda x: net(x), X), "lambda"), (recording.profile(), "Code")):
+        with pytest.raises(ProfilerError, match=f"found a profile of {kind}, expected one of the network, Sequential"):
+            profiler.crosscheck(net, X, profile=profile)
+    assert profiler.crosscheck(net, X, profile=profiler.profile(net, X)).counters
+
+
 def test_lazy_modules_are_refused() -> None:
     """A callable runs once, and not before that to find shapes."""
     net = nn.LazyLinear(3)

@@ -99,6 +99,14 @@ def through_a_class(x: torch.Tensor) -> torch.Tensor:
     return Uses().run(x) + Uses.of_class(x)
 
 
+USES = Uses()
+
+
+def through_an_object(x: torch.Tensor) -> torch.Tensor:
+    """Calls an object whose methods reach what is global."""
+    return USES.run(x)
+
+
 def with_data(x: torch.Tensor) -> torch.Tensor:
     """Needs a real run."""
     while step_of_globals(x).item() > 1e9:
@@ -193,6 +201,7 @@ CALLS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "lambda": (lambda: lambda x: step_of_globals(x), lambda: torch.ones(3, 4)),
     "partial": (lambda: functools.partial(step_of_globals, engine=Engine()), lambda: torch.ones(3, 4)),
     "class": (lambda: through_a_class, lambda: torch.ones(3, 4)),
+    "object of class": (lambda: through_an_object, lambda: torch.ones(3, 4)),
     "method of class": (lambda: Uses.of_class, lambda: torch.ones(3, 4)),
     "static method": (lambda: Uses.static, lambda: torch.ones(3, 4)),
     "method that names": (lambda: Uses().run, lambda: torch.ones(3, 4)),

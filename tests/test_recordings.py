@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import pytest
@@ -199,6 +199,37 @@ def test_what_ran_before_an_error_is_recorded() -> None:
     profile = recording.profile()
     assert profile.total.macs == 2 * B * I * H
     assert profile.layers["layer"].tolist() == ["Linear"]
+
+
+class Interrupted(nn.Module):
+    """Is left by what torch tells no hook of."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise KeyboardInterrupt
+
+
+class Survives(nn.Module):
+    """Catches even that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Interrupted()
+        self.layer = nn.Linear(I, H)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with suppress(KeyboardInterrupt):
+            self.inner(x)
+        result: torch.Tensor = self.layer(x)
+        return result
+
+
+def test_a_module_that_was_left_unnoticed_does_not_run_on() -> None:
+    """When the one that called it is through, it is too."""
+    net, other = Survives(), nn.Linear(I, H)
+    x = torch.ones(B, I)
+    profile = recorded(lambda: (net(x), other(x)))
+    assert profile.total.macs == 2 * B * I * H
+    assert profile.layers["layer"].tolist() == ["Survives.layer", "Linear"]
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam"])

@@ -65,6 +65,25 @@ def test_a_forward_that_raises_runs_once(words: str, kind: type[Exception], mode
 
 @pytest.mark.parametrize("kind", ERRORS)
 @pytest.mark.parametrize("words", WORDS)
+def test_a_callable_that_raises_runs_once(tmp_path: Path, words: str, kind: type[Exception]) -> None:
+    """Its own file tells how often."""
+    runs = tmp_path / "runs"
+
+    def call(x: torch.Tensor) -> None:
+        with runs.open("a") as file:
+            file.write("x")
+        (x @ x.T).sum()
+        raise kind(words)
+
+    with pytest.raises(TraceError) as caught:
+        profiler.profile(call, torch.ones(2, 3))
+    assert runs.read_text() == "x"
+    assert not isinstance(caught.value, NeedsDataError)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+@pytest.mark.parametrize("words", WORDS)
 def test_a_constructor_that_raises_runs_once(tmp_path: Path, words: str, kind: type[Exception]) -> None:
     """It is not tried again off the meta device, nor with torchvision's operators."""
     (tmp_path / "net.py").write_text(
