@@ -90,6 +90,7 @@ __all__ = [
     "gradients_asked_for",
     "graph_constants",
     "graph_nodes",
+    "inline_forks",
     "insert_call",
     "is_fake",
     "is_frozen",
@@ -448,6 +449,16 @@ def submodule_called(graph: Any, node: Any) -> str | None:
         names.append(value.node().s("name"))
         value = next(value.node().inputs())
     return ".".join(reversed(names)) if names and value.debugName() == itself else None
+
+
+def inline_forks(graph: Any) -> None:
+    """Put the work that the graph hands to another thread, and waits for, where it is handed on.
+
+    What is handed on and not waited for in the same graph stays.
+    """
+    inline = getattr(torch._C, "_jit_pass_inline_fork_wait", None)
+    if inline is not None:  # without it, such work is counted in the module that hands it on
+        inline(graph)
 
 
 def insert_call(graph: Any, op: str, words: Sequence[str], values: Sequence[Any], where: Any, *, after: bool) -> None:

@@ -24,6 +24,7 @@ from profiler.tracing.private import (
     divisions,
     graph_constants,
     graph_nodes,
+    inline_forks,
     insert_call,
     is_frozen,
     method_graphs,
@@ -110,9 +111,10 @@ def _set_tensors(script: torch.jit.ScriptModule, tensors: dict[tuple[str, str], 
 
 def _mark_calls(graph: Any) -> None:
     """Put markers around each call of a submodule and each division of a number, unless they are there already."""
-    nodes = list(graph_nodes(graph))
-    if any(node.kind() in (ENTER, DIVIDE) for node in nodes):
+    if any(node.kind() in (ENTER, DIVIDE) for node in graph_nodes(graph)):
         return
+    inline_forks(graph)
+    nodes = list(graph_nodes(graph))
     for node in nodes:
         name = submodule_called(graph, node)
         if name is not None:

@@ -273,3 +273,69 @@ def test_its_gradient_is_that_of_the_same_network_in_python(compiled: Callable[[
     assert profiler.profile(compiled(Quotients()), x, mode="training").total == (
         profiler.profile(Quotients(), x, mode="training").total
     )
+
+
+fork, wait = JIT.fork, JIT.wait
+
+
+class Branch(nn.Module):
+    """A module that is forked, with a layer below it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.layer(x)
+        return y
+
+
+class Forks(nn.Module):
+    """Starts two branches in other threads, works on meanwhile, and goes on after each wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.branch = Branch()
+        self.leaf = nn.Linear(4, 5)
+        self.meanwhile = nn.Linear(4, 5)
+        self.after = nn.Linear(5, 6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first = fork(self.branch, x)
+        second = fork(self.leaf, x)
+        y: torch.Tensor = self.meanwhile(x)
+        y = y + wait(second)
+        y = self.after(y + wait(first))
+        return y
+
+
+class ForksBelow(nn.Module):
+    """Holds modules that fork, one of them forked itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = Forks()
+        self.two = Forks()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        two = fork(self.two, x)
+        y: torch.Tensor = self.one(x) + wait(two)
+        return y
+
+
+FORKED = {"branch.layer": 3 * 4 * 5, "leaf": 3 * 4 * 5, "meanwhile": 3 * 4 * 5, "after": 3 * 5 * 6}
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+@pytest.mark.parametrize("below", ["", "one.", "two."])
+def test_what_a_script_forks_is_counted_in_its_module(mode: Any, below: str) -> None:
+    """As if it were called there, also where what is forked forks."""
+    network = ForksBelow() if below else Forks()
+    x = torch.zeros(3, 4, requires_grad=True)
+    for script in (scripted(network), loaded(network)):
+        profile = profiler.profile(script, x, mode=mode)
+        macs = dict(zip(profile.layers["layer"], profile.layers["macs"], strict=True))
+        times = 3 if mode == "training" else 1
+        assert {name: macs[f"{below}{name}"] for name in FORKED} == {name: times * n for name, n in FORKED.items()}
+        assert profile.total.macs == times * sum(FORKED.values()) * (2 if below else 1)
+        assert profile.status == "complete"
