@@ -220,7 +220,7 @@ def test_a_part_whose_work_depends_on_its_data_is_run_on_true_inputs() -> None:
     ("part", "message"),
     [
         ("encoder.blok", r"part encoder\.blok: Net has no module 'encoder\.blok', did you mean 'encoder\.block' or"),
-        ("idle", "part idle: Net never calls it, so what it is called with is not known"),
+        ("idle", "part idle: Net never calls it, so its inputs are not known"),
         ("encoder", "part encoder: Net never calls it"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Running a network on the meta device and recording what it does.  Nothing else here intercepts torch."""
+"""Running a network on the meta device and recording its operations.  No other package intercepts torch."""
 
 from profiler.tracing.calls import Inputs, call_arguments
 from profiler.tracing.running import record, record_for_real

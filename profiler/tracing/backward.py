@@ -1,7 +1,7 @@
-"""Where a backward operation belongs: to the module and the kind of the forward operation that it is the gradient of.
+"""The module and the kind of a backward operation: those of the forward operation that it is the gradient of.
 
-Autograd numbers its nodes in the order in which forward operations make them.  While a forward operation runs, the
-last number given is that of its node; while a backward operation runs, its node is known.
+Autograd numbers its nodes in the order in which forward operations create them.  While a forward operation runs, the
+last number is that of its node; while a backward operation runs, its node is known.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from profiler.tracing.noted import Noted
-from profiler.tracing.private import gradients_asked_for, last_node_number, node_that_runs, running_node
+from profiler.tracing.private import gradients_needed, last_node_number, node_that_runs, running_node
 
 Place = tuple[str, int]
 """A module's name, and which of its calls."""
@@ -20,7 +20,7 @@ Place = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The forward operation behind a backward one: where it ran, and its event if its kind may be taken over."""
+    """The forward operation of a backward one: its call site, and its event if the backward operation gets its kind."""
 
     place: Place
     event: Noted | None
@@ -36,14 +36,14 @@ WITHOUT_MASK = frozenset(
         "torchvision::_deform_conv2d_backward",
     }
 )
-"""Operators that compute a gradient for each input of their node, in order, also for one that needs none."""
+"""Operators that compute a gradient for each input of their node, in order, even if an input needs none."""
 
 
-def without_unasked(op: str, result: Any) -> Any:
-    """The results of a backward operation, with None for each gradient that its kernel makes and nobody asked for."""
+def without_unneeded(op: str, result: Any) -> Any:
+    """The results of a backward operation, with None for each gradient that is computed and not needed."""
     if op not in WITHOUT_MASK:
         return result
-    asked_for = gradients_asked_for()
+    asked_for = gradients_needed()
     if len(asked_for) != len(result):
         return result
     return tuple(gradient if asked else None for gradient, asked in zip(result, asked_for, strict=True))
@@ -79,17 +79,17 @@ class BackwardScope:
         self._latest = Source(("", 1), None)
 
     def in_other_thread(self) -> BackwardScope:
-        """The same for another thread, in which nodes are numbered from the start: they have to be claimed."""
+        """The same for another thread, in which node numbers start from zero again: they have to be claimed."""
         other = BackwardScope()
         other._owners = self._owners
         return other
 
     def claim(self, nodes: Iterable[Any]) -> None:
-        """Those nodes were made in this thread."""
+        """Record that these nodes were created in this thread."""
         self._owners.update(dict.fromkeys(nodes, self))
 
     def note(self, place: Place, event: Noted | None) -> None:
-        """The forward operation that runs now made the last node, unless an earlier one did: it has none then."""
+        """Record that the running forward operation created the last node, unless an earlier operation did."""
         number = last_node_number()
         first = self._noted + 1 if self.transforming else number
         self._noted = number
@@ -101,7 +101,7 @@ class BackwardScope:
 
     @contextmanager
     def gathering(self, nodes: list[int]) -> Iterator[None]:
-        """Appends to ``nodes`` those that are made inside, for :meth:`make_part_of`."""
+        """Append the nodes that are created within it to ``nodes``, for :meth:`make_part_of`."""
         before, self._gathered = self._gathered, nodes
         try:
             yield
@@ -111,15 +111,15 @@ class BackwardScope:
                 before += nodes
 
     def make_part_of(self, event: Noted, nodes: list[int]) -> None:
-        """Those nodes were made by parts of the operation that was recorded as one ``event``."""
+        """Record that these nodes were created by parts of the operation that was recorded as one ``event``."""
         for number in nodes:
             self._sources[number] = replace(self._sources[number], event=event)
 
     def current(self) -> Source:
-        """The forward operation of the node that runs now; of the last known one where it has none.
+        """The forward operation of the running node, or of the last known node if it has none.
 
         A node of a custom ``autograd.Function`` runs the user's own backward, whose operations keep their kinds.  An
-        operation in place on a view makes a second node, which runs the first one.
+        in-place operation on a view creates a second node, which runs the first one.
         """
         number, custom = running_node()
         sources = self._owners.get(node_that_runs(), self)._sources if self._owners else self._sources

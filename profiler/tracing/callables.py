@@ -1,8 +1,7 @@
-"""A callable → a network that calls it, and copies of all that it reaches, so that nothing of the caller's is run.
+"""A callable → a network that calls it, and copies of all objects that it uses; the caller's objects are not run.
 
-The copy of a function is the same code with copies in its closure, in its defaults and in the place of the globals that
-it names.  What is one object for the caller is one in the copy: an optimizer's parameters are those of the copied
-network.
+The copy of a function is the same code with copies in its closure, in its defaults and of the globals that it names.
+Shared objects stay shared in the copy: an optimizer's parameters are those of the copied network.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from profiler.tracing.reaching import (
 
 
 class CallableNetwork(nn.Module):
-    """Calls ``call``; its submodules are the modules that this reaches, under the names by which it does."""
+    """Calls ``call``; its submodules are the modules that ``call`` uses, under the names that its code has for them."""
 
     call: Callable[..., Any]
 
@@ -47,7 +46,7 @@ class CallableNetwork(nn.Module):
 
 
 class _Names(nn.Module):
-    """Holds what has the same beginning of its name."""
+    """Holds modules and parameters whose dotted names have the same prefix."""
 
 
 def check_callable(call: Any) -> None:
@@ -68,7 +67,7 @@ def check_callable(call: Any) -> None:
 
 
 def network_of(call: Callable[..., Any], inputs: Inputs = ()) -> CallableNetwork:
-    """The network that calls ``call``, which stays as it is; modules among ``inputs`` are submodules too.
+    """The network that calls ``call``, which is not changed; modules among ``inputs`` are submodules too.
 
     Raises :class:`ProfilerError` for what cannot be profiled by calling it once.
     """
@@ -82,7 +81,7 @@ def network_of(call: Callable[..., Any], inputs: Inputs = ()) -> CallableNetwork
 
 
 def _hold(holder: nn.Module, name: str, found: nn.Module | nn.Parameter) -> None:
-    """Put what is reached by a dotted name below ``holder``; names that are methods of every module are as good."""
+    """Register ``found`` below ``holder`` under a dotted name, even if the name is that of a method of modules."""
     part, _, rest = name.partition(".")
     taken = (holder._modules, holder._parameters)
     if rest:
@@ -99,11 +98,11 @@ def _hold(holder: nn.Module, name: str, found: nn.Module | nn.Parameter) -> None
 
 
 def check_arguments(call: Callable[..., Any], inputs: Inputs) -> None:
-    """Raise :class:`ProfilerError` where ``call`` does not take these arguments."""
+    """Raise :class:`ProfilerError` if ``call`` does not take these arguments."""
     args, options = call_arguments(inputs)
     try:
         signature = inspect.signature(call)
-    except (TypeError, ValueError):  # some callables written in C have none
+    except (TypeError, ValueError):  # some callables written in C have no signature
         return
     try:
         signature.bind(*args, **options)
@@ -132,9 +131,9 @@ def target_of(call: Any) -> str:
 
 
 class CallCopy(InputCopy):
-    """A copy of a callable with its arguments: of functions too, unlike that of inputs alone.
+    """A copy of a callable with its arguments; unlike the copy of inputs, it copies functions too.
 
-    Raises :class:`TraceError` where it reaches what cannot be copied and would be changed by the call.
+    Raises :class:`TraceError` if it uses an object that cannot be copied and that the call could change.
     """
 
     def __init__(self, value: Any, change: Change, memo: dict[int, Any]) -> None:
@@ -159,7 +158,7 @@ class CallCopy(InputCopy):
         if isinstance(value, (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)):
             raise TraceError(
                 f"the callable reaches the {type(value).__name__} {value.__qualname__}, which cannot be copied: "
-                "give it what that gives as an argument"
+                "pass its result as an argument"
             )
         if not isinstance(value, ATOMS) and of_torch(value):
             return value
@@ -171,20 +170,20 @@ class CallCopy(InputCopy):
         if isinstance(value, Optimizer):
             self._keep_numbers(value)
             new = super()._copy(value)
-            for name, item in vars(value).items():  # a scheduler has put a step of its own there
+            for name, item in vars(value).items():  # a scheduler has replaced the step there
                 if name not in value.__getstate__():
                     vars(new)[name] = self.copied(item)
             return new
         return super()._copy(value)
 
     def copy_methods(self, module: nn.Module) -> None:
-        """The methods of a module that was copied reach copies too."""
+        """Make the methods of a copied module use copies too."""
         kind = self._class(type(module))
         if kind is not type(module):
             module.__class__ = kind
 
     def copy_gradient(self, tensor: torch.Tensor, new: torch.Tensor) -> None:
-        """``new``, the copy of ``tensor``, gets a copy of what gradient that has."""
+        """Give ``new``, the copy of ``tensor``, a copy of its gradient."""
         if tensor.is_leaf and tensor.grad is not None:
             new.grad = self.copied(tensor.grad)
 
@@ -206,7 +205,7 @@ class CallCopy(InputCopy):
         return new
 
     def _keep_numbers(self, optimizer: Optimizer) -> None:
-        """How many steps were made, and a learning rate that is a tensor, are read on the way: they stay numbers."""
+        """Keep step counts and tensor learning rates real, since the optimizer reads them."""
         for values in (*optimizer.state.values(), *optimizer.param_groups):
             for value in values.values():
                 if isinstance(value, torch.Tensor) and not value.dim() and not value.is_meta:
@@ -214,7 +213,7 @@ class CallCopy(InputCopy):
                     self._memo.setdefault(id(value), value.detach().clone())
 
     def _class(self, kind: type) -> type:
-        """A class whose methods name what is copied → one derived from it, with copies of these methods."""
+        """A class whose methods use copied objects → a subclass with copies of these methods."""
         known = self._memo.get(id(kind))
         if known is None:
             self._kept.append(kind)
@@ -259,7 +258,7 @@ class CallCopy(InputCopy):
         return new
 
     def _names(self, function: types.FunctionType) -> dict[str, Any]:
-        """The globals of the copies of all functions of a module: a dictionary of their own."""
+        """The globals of the copies of all functions of a module: a separate dictionary."""
         if not any(reached_globals(function)):
             return function.__globals__
         known = self._globals.get(id(function.__globals__))
@@ -268,13 +267,13 @@ class CallCopy(InputCopy):
         return known[1]
 
     def _cell(self, cell: types.CellType) -> types.CellType:
-        """The copy of a variable that functions share, as yet empty."""
+        """The copy of a closure cell, which is still empty."""
         return self._cells.setdefault(id(cell), (cell, types.CellType()))[1]
 
     def _fill(self, cell: types.CellType, copied: types.CellType) -> None:
         try:
             contents = cell.cell_contents
-        except ValueError:  # nothing was assigned to it yet
+        except ValueError:  # it has no value yet
             return
         try:
             copied.cell_contents  # noqa: B018
@@ -283,7 +282,7 @@ class CallCopy(InputCopy):
 
 
 def check_not_lazy(network: nn.Module) -> None:
-    """Raise :class:`TraceError` for parameters that have no shape yet: a callable runs once, and not before that."""
+    """Raise :class:`TraceError` for parameters without a shape: a callable is run only once."""
     for name, tensor in (*network.named_parameters(), *network.named_buffers()):
         if is_lazy(tensor):
             raise TraceError(f"{name} has no shape yet: call its module once before the callable is profiled")

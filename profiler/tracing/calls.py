@@ -1,4 +1,4 @@
-"""What a person gives as a network's inputs → the positional and the keyword arguments of one call."""
+"""The inputs of a network → the positional and the keyword arguments of one call."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 Inputs = Any
-"""What a network is called with, in one of the forms that :func:`call_arguments` knows."""
+"""The inputs of a network, in one of the forms of :func:`call_arguments`."""
 
 
 def call_arguments(inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -1,7 +1,7 @@
-"""Causal masks that are objects (``torch.nn.attention.bias``): tensors in name; their attributes say what they hide.
+"""Causal masks that are objects (``torch.nn.attention.bias``): tensor subclasses whose attributes describe the mask.
 
-A dispatch mode and a copy of the tensor both lose the attributes, so such a mask is never copied, is made outside of
-the modes, and attention with it is recorded as the one operation that it stands for.
+The attributes are lost in a dispatch mode and in a copy of the tensor.  So such a mask is never copied, it is created
+outside of the modes, and attention with it is recorded as one operation.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ _runs = 0
 
 
 def _module() -> Any:
-    """The module that defines them; nothing where nobody has imported it."""
+    """The module that defines them; None if it is not imported."""
     return sys.modules.get("torch.nn.attention.bias")
 
 
 def is_causal_bias(value: Any) -> bool:
-    """Whether it is a causal mask that is an object."""
+    """Whether the value is a causal mask object."""
     module = _module()
     return module is not None and isinstance(value, module.CausalBias)
 
 
 @contextmanager
 def causal_bias_traceable() -> Iterator[None]:
-    """Inside, such a mask can be made while a dispatch mode is active, by all threads until the last one is through."""
+    """Within it, such a mask can be created while a dispatch mode is active, in all threads until the last one ends."""
     global _runs
     module = _module()
     if module is None:
@@ -72,8 +72,8 @@ def attention_with_bias(
 ) -> Any:
     """``attention`` with such a mask, aligned at the upper left or the lower right.
 
-    ``record(name, args, kwargs)`` records what runs inside as one operation, and yields what it is given the result by.
-    Raises ValueError where ``is_causal`` is given as well, as torch does.
+    ``record(name, args, kwargs)`` records everything within it as one operation, and yields a function that takes the
+    result.  Raises ValueError if ``is_causal`` is given too, like torch.
     """
     if is_causal:
         raise ValueError("CausalBias should not be used with causal=True")

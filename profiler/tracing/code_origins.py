@@ -1,4 +1,4 @@
-"""Where the tensors of code come from, which changes its parameters as it goes: an optimizer writes to them."""
+"""The origins of the tensors of code that changes its parameters while it runs, as an optimizer does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from profiler.tracing.transforms import physical
 
 
 class CodeOrigins(Origins):
-    """Knows parameters by name whenever an operation meets them, whatever is written to them or where they are."""
+    """Knows parameters by name in every operation, even after writes to them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,9 +45,9 @@ class CodeOrigins(Origins):
 
 
 class LiveOrigins(CodeOrigins):
-    """Keeps nothing alive: what is known of memory is forgotten when it is freed.
+    """Keeps no tensor alive: entries of memory are removed when it is freed.
 
-    A tensor that nothing recorded has made is data.
+    A tensor that no recorded operation has created is data.
     """
 
     def __init__(self) -> None:

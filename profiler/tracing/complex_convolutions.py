@@ -1,8 +1,8 @@
-"""Convolutions of complex numbers as real ones that do the same products.
+"""Complex convolutions as real convolutions with the same products.
 
 With gradients on, torch computes a complex convolution as three real ones (by Gauss's trick), and without them as one
-operation.  What it costs must not depend on that: here it is one real convolution over twice the channels, whose
-products and sums, forward and backward, are those of the definition (4 real products for each complex one).
+operation.  Its cost must not depend on that: here it is one real convolution over twice the channels, whose products
+and sums, forward and backward, are those of the definition (4 real products for each complex one).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ CONVOLUTIONS: dict[Any, str] = {
     getattr(torch, name): f"aten::{name}"
     for name in ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 }
-"""The functions, with the operations that they are without gradients."""
+"""The functions, with the operations that they call without gradients."""
 
 
 def is_complex_convolution(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -32,7 +32,7 @@ def convolve_as_real(
 ) -> torch.Tensor:
     """``func(input, weight, bias, *how)`` of complex tensors by one real convolution; arguments by position.
 
-    Each channel becomes two beside each other, its real and its imaginary part, so that groups stay together.
+    Each channel becomes two adjacent channels, its real and its imaginary part, so that groups stay together.
     """
     channels = 1 - weight.dim()  # of an input with or without a batch
     transposed = CONVOLUTIONS[func].startswith("aten::conv_transpose")

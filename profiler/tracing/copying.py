@@ -1,6 +1,6 @@
 """A network → its copy on the meta device: the same structure and shapes without the weights.
 
-The trace runs on the copy, so whatever a forward pass does to its module, the user's network never sees it.
+The trace runs on the copy, so the user's network is not changed by its forward pass.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def to_meta(tensor: torch.Tensor) -> torch.Tensor:
 
 
 class _CopyShapesOnly(TorchFunctionMode):
-    """While it is active, ``copy.deepcopy`` of a tensor gives its shape and no data."""
+    """While it is active, ``copy.deepcopy`` of a tensor returns a meta tensor."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.Tensor.__deepcopy__:
@@ -44,26 +44,26 @@ class _CopyShapesOnly(TorchFunctionMode):
 
 
 def has_lazy_parts(model: nn.Module) -> bool:
-    """Whether it holds lazy parameters or buffers, which have no shape before the network has run."""
+    """Whether the model has lazy parameters or buffers, which have no shape before the first run."""
     return any(is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers()))
 
 
 def _copy_parameter(parameter: nn.Parameter) -> nn.Parameter:
-    make_lazy: Any = UninitializedParameter  # torch's stubs lack its arguments
+    make_lazy: Any = UninitializedParameter  # torch's stubs do not have its arguments
     is_without_shape: bool = is_lazy(parameter)
     if is_without_shape:
         unshaped: nn.Parameter = make_lazy(requires_grad=parameter.requires_grad, device="meta", dtype=parameter.dtype)
         return unshaped
-    twin = nn.Parameter(to_meta(parameter), requires_grad=parameter.requires_grad)
-    twin.__dict__.update(parameter.__dict__)
-    return twin
+    copied = nn.Parameter(to_meta(parameter), requires_grad=parameter.requires_grad)
+    copied.__dict__.update(parameter.__dict__)
+    return copied
 
 
 def copy_to_meta(model: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module:
-    """A deep copy of ``model`` with every tensor on the meta device; ``model`` is left as it is.
+    """A deep copy of ``model`` with every tensor on the meta device; ``model`` is not changed.
 
     Ties between parameters are kept, and lazy ones stay lazy.  ``memo`` is as for :func:`deep_copy`.  Raises
-    :class:`TraceError` where the network holds something that stands in the way.
+    :class:`TraceError` if something in the network cannot be copied.
     """
     memo = {} if memo is None else memo
     check_whole(model)
@@ -80,8 +80,8 @@ def copy_to_meta(model: nn.Module, memo: dict[int, Any] | None = None) -> nn.Mod
 def deep_copy(model: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module:
     """``copy.deepcopy``, but that attributes which cannot be copied (a lock, an open file) are shared.
 
-    ``memo`` maps the ids of what is not to be copied to what takes its place, and afterwards those of all that was
-    copied to the copies.  Raises :class:`TraceError` where something else stands in the way.
+    ``memo`` maps the ids of objects that are not copied to their replacements; the ids of all copied objects are added
+    with their copies.  Raises :class:`TraceError` if something else cannot be copied.
     """
     memo = {} if memo is None else memo
     check_whole(model)
@@ -102,18 +102,18 @@ def deep_copy(model: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module
 
 
 def _copy_noted(model: nn.Module, shared: dict[int, Any], memo: dict[int, Any]) -> nn.Module:
-    """A deep copy that is noted in ``memo`` where it can be made at all."""
+    """A deep copy, whose objects are added to ``memo`` if it succeeds."""
     used = {**memo, **shared}
     without_processes(model, used)
     result = copy.deepcopy(model, used)
-    kept = used.pop(id(used), [])  # where deepcopy keeps alive what it copied, so that ids stay their own
+    kept = used.pop(id(used), [])  # deepcopy keeps copied objects alive there, so that ids are not reused
     memo.update(used)
     memo.setdefault(id(memo), []).extend(kept)
     return result
 
 
 def _cannot_be_copied(model: nn.Module, memo: dict[int, Any]) -> Iterator[Any]:
-    """The attributes of modules that cannot be copied, apart from the modules in them."""
+    """The attributes of modules that cannot be copied, except for the modules in them."""
     modules = {id(module): module for module in model.modules()}
     for module in model.modules():
         for value in vars(module).values():

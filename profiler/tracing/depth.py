@@ -1,7 +1,7 @@
-"""Room for networks that are nested as deeply as torch itself can run them.
+"""Recursion depth for networks that are nested as deeply as torch can run them.
 
 While a network is copied and traced there are more Python frames for each level of nesting than in its own forward, and
-Python's limit on their number would stop a network that runs by itself.
+Python's recursion limit would stop a network that runs without tracing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 FRAMES_FOR_ONE = 4
-"""How many frames there may be where the network's own forward needs one: copying is what needs the most."""
+"""The number of frames for each frame of the network's own forward; copying needs the most."""
 
 _LOCK = threading.Lock()
 _runs = 0
@@ -21,7 +21,7 @@ _before = 0
 
 @contextmanager
 def room_for_deep_networks() -> Iterator[None]:
-    """A higher limit on recursion, set back when the last thread that is inside is through."""
+    """Within it, the recursion limit is higher; it is restored when the last thread leaves."""
     global _runs, _before
     with _LOCK:
         if not _runs:

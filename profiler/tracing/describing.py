@@ -18,23 +18,23 @@ ZeroSizes = tuple[tuple[int, int], ...]
 
 
 class Operators(Protocol):
-    """What tracing has to know of operators before it can record them."""
+    """What tracing has to know about operators to record them."""
 
     def is_known(self, op: str) -> bool:
-        """Whether it is recorded whole, also where it is made of others."""
+        """Whether it is recorded as one call, even if it is composite."""
 
     def read_by(self, op: str) -> frozenset[int | str]:
-        """Of which arguments the values are kept: their places and names, and ``out`` for results that are integers.
+        """The arguments whose values are kept: their positions and names, and ``out`` for integer results.
 
-        ``integers`` alone stands for all arguments that are integers or truth values, as far as they are few.
+        ``integers`` alone means all integer and boolean arguments with few elements.
         """
 
     def keeps_zeros(self, op: str, operands: int) -> bool:
-        """Whether zeros in one of so many tensors that it reads may be in what it makes."""
+        """Whether zeros in one of its ``operands`` tensor arguments may also be in its results."""
 
 
 class EveryOperator:
-    """Every operator is recorded whole, and no values are kept: for a run whose costs nobody asks for."""
+    """Every operator is recorded as one call, and no values are kept: for a run whose costs are not needed."""
 
     def is_known(self, op: str) -> bool:
         return True
@@ -48,9 +48,9 @@ class EveryOperator:
 
 @dataclass(slots=True)
 class Described:
-    """The arguments of one call as values, pairs of name and value, ``positional`` of them given by position.
+    """The arguments of one call as pairs of name and value; the first ``positional`` are given by position.
 
-    ``types`` are those of the numbers among them, in order: 1, True and 1.0 are equal and yet not the same.
+    ``types`` are the types of the numbers among them, in order, since 1, True and 1.0 are equal.
     """
 
     arguments: tuple[tuple[str, Value], ...]
@@ -60,7 +60,7 @@ class Described:
 
 @dataclass(slots=True)
 class Signatures:
-    """All signatures of a run, each of them once; threads share them."""
+    """All signatures of a run, without duplicates; threads share them."""
 
     known: dict[Any, Signature] = field(default_factory=dict)
 
@@ -76,10 +76,10 @@ class Signatures:
 
 
 class Describer:
-    """Turns arguments and results into values: tensors into specs, by what is known of them.
+    """Converts arguments and results to values, and tensors to specs.
 
-    ``is_parameter`` says whether a tensor is made of parameters alone, ``zeros_around`` what padding is around it, and
-    ``values_of`` gives a tensor with its values, where they are known.
+    ``is_parameter`` says whether a tensor is computed from parameters alone, ``zeros_around`` returns the padding
+    around it, and ``values_of`` a tensor with its values, if they are known.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Describer:
         self._specs: dict[Any, TensorSpec] = {}
 
     def arguments(self, names: Sequence[str], args: Any, kwargs: Any, read: frozenset[int | str]) -> Described:
-        """The arguments of a call; ``names`` are those of the positional ones, ``read`` whose values are kept."""
+        """The arguments of a call; ``names`` are those of the positional ones, ``read`` those whose values are kept."""
         types: list[type] = []
         named = []
         integers = "integers" in read
@@ -107,7 +107,7 @@ class Describer:
         return Described(tuple(named), len(args), types)
 
     def result(self, value: Any, types: list[type], *, keep: bool) -> Value:
-        """The result of a call; with the values of what is integers in it, if they are to be kept."""
+        """The result of a call, with the values of integers in it if ``keep``."""
         if isinstance(value, torch.Tensor):
             return self.spec(value, keep=keep and not (value.is_floating_point() or value.is_complex()), operand=False)
         if isinstance(value, (list, tuple)):
@@ -117,7 +117,7 @@ class Describer:
     def value(self, leaf: Any, types: list[type], *, keep: bool = False, integers: bool = False) -> Value:
         """One argument, or a result; the types of numbers are appended to ``types``.
 
-        The values of tensors are kept if ``keep`` says so, and of few ``integers`` likewise.
+        The values of tensors are kept with ``keep``, and those of few integers with ``integers``.
         """
         if isinstance(leaf, torch.Tensor):
             return self.spec(leaf, keep=keep or (integers and _are_few_integers(leaf)))
@@ -153,7 +153,7 @@ class Describer:
         return Packed(name, weight, bias)
 
     def spec(self, tensor: torch.Tensor, *, keep: bool = False, operand: bool = True) -> TensorSpec:
-        """What is known of a tensor; its values where they are to be kept, and zeros around it if it is an operand."""
+        """The spec of a tensor, with its values if they are kept, and the zeros around it if it is an operand."""
         facts = (shape_of(tensor), dtype_name(tensor.dtype), self._is_parameter(tensor))
         stored = stored_in(tensor)
         zeros = self._zeros_around(tensor) if operand else ()
@@ -179,7 +179,7 @@ class Describer:
 
 
 FEW = 2**16
-"""Of more integers than this the values are kept only where a rule names them."""
+"""The values of more integers than this are only kept if a rule names them."""
 
 
 def _are_few_integers(tensor: torch.Tensor) -> bool:
@@ -187,7 +187,7 @@ def _are_few_integers(tensor: torch.Tensor) -> bool:
 
 
 def _parts(tensor: torch.Tensor) -> tuple[Shape, ...] | None:
-    """The shapes of the tensors that a nested one holds, each as a batch of one, where they are known."""
+    """The shapes of the tensors in a nested one, each as a batch of one, if they are known."""
     shapes = nested_shapes(tensor)
     return None if shapes is None else tuple((1, *shape) for shape in shapes)
 
@@ -198,7 +198,7 @@ def _positions(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _numbers(tensor: torch.Tensor) -> Numbers | None:
-    """The numbers of a tensor on the CPU; nothing for those that Python's own do not hold."""
+    """The numbers of a tensor on the CPU; None for dtypes without a Python equivalent."""
     if tensor.is_meta or tensor.is_nested or tensor.is_complex() or tensor.is_quantized:
         return None
     kind: Literal["d", "?", "q"] = "d" if tensor.is_floating_point() else "?" if tensor.dtype == torch.bool else "q"
@@ -208,5 +208,5 @@ def _numbers(tensor: torch.Tensor) -> Numbers | None:
 
 
 def samples_of(tensors: Sequence[torch.Tensor]) -> Shape:
-    """The sizes that running calls of ``vmap`` map over, as far as any of ``tensors`` is concerned."""
+    """The sizes that running calls of ``vmap`` map over in any of ``tensors``."""
     return tuple(size for _, size in sorted(levels_of(tensors).items()))

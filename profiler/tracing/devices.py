@@ -1,4 +1,4 @@
-"""Networks that name a device of their own (``.cuda()``, ``device="cuda"``) are traced where their inputs are."""
+"""Networks that name a device (``.cuda()``, ``device="cuda"``) are traced on the device of their inputs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ TO = torch.Tensor.to
 MOVES = frozenset(
     {TO, *(getattr(torch.Tensor, name) for name in ("cuda", "xpu", "hpu") if hasattr(torch.Tensor, name))}
 )
-"""Functions that move a tensor to a device which is not named by keyword."""
+"""Functions that move a tensor to a device without a keyword argument for it."""
 
 
 def at_home(home: torch.device, func: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any]:
-    """The call of a torch function, with ``home`` in the place of any device that traces do not run on."""
+    """The call of a torch function, with every device on which traces do not run replaced by ``home``."""
     if "device" in kwargs:
         kwargs = {**kwargs, "device": _device(home, kwargs["device"])}
     if func in MOVES:
@@ -30,7 +30,7 @@ def at_home(home: torch.device, func: Any, args: Any, kwargs: Any) -> tuple[Any,
 
 
 def _device(home: torch.device, value: Any) -> Any:
-    """``value``, or ``home`` where it names a device elsewhere; a number is the index of an accelerator."""
+    """``value``, or ``home`` if it names another device; a number is the index of an accelerator."""
     if isinstance(value, torch.device):
         return value if value.type in HERE else home
     if isinstance(value, str):

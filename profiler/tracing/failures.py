@@ -1,4 +1,4 @@
-"""Why a run raised: what ran in torch when it did, and whether the meta device is what stopped it."""
+"""Why a run raised: the operation that was running in torch, and whether the meta device is the cause."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from profiler.tracing.tensors import collect, map_arguments
 READS_VALUES = frozenset(
     {torch.Tensor.numpy, torch.Tensor.tolist, torch.Tensor.__array__, torch.Tensor.__dlpack__, torch.Tensor.data_ptr}
 )
-"""Functions that hand the numbers of a tensor to code outside of torch."""
+"""Functions that pass the values of a tensor to code outside of torch."""
 
 LARGEST_TRIAL = 2**24
 """An operation on more elements than these is not tried on the CPU."""
@@ -26,7 +26,7 @@ LARGEST_TRIAL = 2**24
 NO_AUTOCAST_ON_META = frozenset(
     {"unknown device type for autocast in get_autocast_dispatch_key_from_device_type", "unsupported scalarType"}
 )
-"""All that torch says where it is asked for the state of autocast on the meta device, which has none."""
+"""The messages of torch about the autocast state of the meta device, which does not have one."""
 
 _RAISE = dis.opmap["RAISE_VARARGS"]
 """The instruction of Python's ``raise`` statement."""
@@ -34,7 +34,7 @@ _RAISE = dis.opmap["RAISE_VARARGS"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OpFailure:
-    """The operation in which ``error`` was raised, with the shapes and the arguments it was given."""
+    """The operation in which ``error`` was raised, with its shapes and arguments."""
 
     error: BaseException
     op: str
@@ -66,11 +66,12 @@ class FunctionFailure:
         return any(isinstance(value, torch.Tensor) and value.is_meta and value.numel() == 1 for value in numbers)
 
 
-def for_lack_of_data(error: BaseException, op: OpFailure | None, function: FunctionFailure | None) -> bool:
-    """Whether the meta device is what made a run raise ``error``, or an error that led to it.
+def caused_by_missing_data(error: BaseException, op: OpFailure | None, function: FunctionFailure | None) -> bool:
+    """Whether the meta device caused ``error``, or an error that led to it.
 
-    It is where an operation or a function of torch on meta tensors is not implemented, where the operation works on
-    real tensors of the same shapes, and where a function was to read values.  What the network itself raises is not.
+    It did if an operation or a function of torch is not implemented for meta tensors, if the operation works on real
+    tensors of the same shapes, or if a function was called to read values.  Errors that the network itself raises do
+    not count.
     """
     for cause in _causes(error):
         unimplemented = isinstance(cause, NotImplementedError)
@@ -86,7 +87,7 @@ def for_lack_of_data(error: BaseException, op: OpFailure | None, function: Funct
 
 
 class FunctionFailures(TorchFunctionMode):
-    """While it is active, notes which errors functions of torch raise."""
+    """While it is active, records the errors that functions of torch raise."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,7 +101,7 @@ class FunctionFailures(TorchFunctionMode):
             raise
 
     def on_meta(self, error: BaseException) -> bool:
-        """Whether torch raised ``error``, or one that led to it, on meta tensors or for what it does not implement."""
+        """Whether torch raised ``error``, or one that led to it, on meta tensors or as not implemented."""
         noted = {id(failure.error): failure for failure in self._noted}
         for cause in _causes(error):
             failure = noted.get(id(cause))
@@ -130,7 +131,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _raised_for_meta(error: BaseException) -> bool:
-    """Whether torch raised it outside of operations and functions: in its storages, or when asked for autocast."""
+    """Whether torch raised it outside of operations and functions: in storages, or about autocast."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next

@@ -1,7 +1,7 @@
-"""Which function of torch is running: what operations mean depends on who called them.
+"""Which function of torch is running: the kind of an operation depends on the function that calls it.
 
-A dispatch mode sees the operations that a function is made of and not the function.  With gradients on, attention
-arrives as two matrix products and a softmax, an LSTM as linear layers.  This mode sees the function itself.
+A dispatch mode sees the operations in a function and not the function.  With gradients on, attention arrives as two
+matrix products and a softmax, an LSTM as linear layers.  This mode sees the function itself.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ WHOLE: dict[Any, str] = {
         for name in ("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
     },
 }
-"""Functions that are recorded as one operation where autograd would take them apart."""
+"""Functions that are recorded as one operation, although autograd decomposes them."""
 
 
 def _dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> tuple[Any, ...]:
@@ -56,7 +56,7 @@ WHOLE_BY_SIGNATURE: dict[Any, tuple[str, Callable[..., tuple[Any, ...]]]] = {
     F.rms_norm: ("aten::rms_norm", _rms_norm),
     **dict.fromkeys((F.dropout1d, F.dropout2d, F.dropout3d), ("aten::feature_dropout", _dropout)),
 }
-"""Likewise, for functions whose arguments are not the operation's."""
+"""The same for functions whose arguments differ from those of the operation."""
 
 DIVIDED_BY = (torch.Tensor.__rdiv__, torch.Tensor.__rtruediv__)
 """A number divided by a tensor, which torch computes as the number times a reciprocal."""
@@ -89,18 +89,18 @@ KINDS_WITHIN: dict[Any, str] = {
     **{getattr(F, f"adaptive_avg_pool{n}d"): "pool" for n in (1, 2, 3)},
     **{getattr(F, name): "loss" for name in LOSSES},
 }
-"""Functions that say what kind of work their parts are; projections within attention stay ``linear``."""
+"""Functions that set the kind of work of their parts; projections within attention stay ``linear``."""
 
 
-def _without_asking_modes(func: Any) -> Any:
-    """The same function, which does not ask the active modes first: they shall see what it calls, and not itself."""
+def _without_calling_modes(func: Any) -> Any:
+    """The same function without the call of active modes: they see the functions that it calls, and not itself."""
     if not isinstance(func, FunctionType):
         return func
     questions = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
     names = {**func.__globals__, **dict.fromkeys(questions, lambda *_: False)}
-    twin = FunctionType(func.__code__, names, func.__name__, func.__defaults__, func.__closure__)
-    twin.__kwdefaults__ = func.__kwdefaults__
-    return twin
+    copied = FunctionType(func.__code__, names, func.__name__, func.__defaults__, func.__closure__)
+    copied.__kwdefaults__ = func.__kwdefaults__
+    return copied
 
 
 def _is_nested(args: Any) -> bool:
@@ -109,7 +109,7 @@ def _is_nested(args: Any) -> bool:
 
 
 FROM_DATA = (torch.tensor, torch.as_tensor)
-"""Functions that make a tensor of Python numbers."""
+"""Functions that create a tensor from Python numbers."""
 
 TO_DATA = (torch.Tensor.tolist, torch.Tensor.numpy)
 """Functions that read all numbers of a tensor."""
@@ -118,8 +118,8 @@ TO_DATA = (torch.Tensor.tolist, torch.Tensor.numpy)
 class FunctionWatcher(TorchFunctionMode):
     """Tells the recorder which function is running, and keeps all work on the device ``home``.
 
-    Without a home, every function runs as the code called it, wherever that is.  Where operators do not skip autograd,
-    functions have to be recorded as one operation; else they arrive so.
+    Without a home, every function runs on the device that the code uses.  If operators do not skip autograd, functions
+    have to be recorded as one operation; otherwise they arrive as one.
     """
 
     def __init__(self, recorder: OpRecorder, home: torch.device | None) -> None:
@@ -135,7 +135,7 @@ class FunctionWatcher(TorchFunctionMode):
         if self._recorder.closed:
             return func(*args, **kwargs)
         try:
-            call = self._call if self._home is not None else partial(self._call_as_it_is, bool(types))
+            call = self._call if self._home is not None else partial(self._call_unchanged, bool(types))
             if self._recorder.claims_nodes:
                 return self._recorder.claiming_nodes(call, func, args, kwargs)
             return call(func, args, kwargs)
@@ -143,8 +143,8 @@ class FunctionWatcher(TorchFunctionMode):
             self._recorder.note_failing_function(error, func, args)
             raise
 
-    def _call_as_it_is(self, overridden: bool, func: Any, args: Any, kwargs: Any) -> Any:
-        """The result of the function itself; ``overridden`` says whether a class of tensors has one of its own."""
+    def _call_unchanged(self, overridden: bool, func: Any, args: Any, kwargs: Any) -> Any:
+        """The result of the function itself; ``overridden`` says whether a tensor subclass overrides it."""
         if func in KINDS_WITHIN and func not in self._running and (overridden or function_modes_are_active()):
             before, self._recorder.kind_within = self._recorder.kind_within, KINDS_WITHIN[func]
             try:
@@ -204,7 +204,7 @@ class FunctionWatcher(TorchFunctionMode):
         if name in CONTROL_FLOW:
             with self:
                 return CONTROL_FLOW[name](*args)
-        self._running.append(func)  # it asks the mode again
+        self._running.append(func)  # it calls the mode again
         try:
             with self:
                 return func(*args, **kwargs)
@@ -212,9 +212,10 @@ class FunctionWatcher(TorchFunctionMode):
             self._running.pop()
 
     def _with_values(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """A tensor made of Python numbers: on meta it has no values, which the recorder is told instead.
+        """A tensor from Python numbers: on meta it has no values, so the recorder is told about them.
 
-        torch reads tensors among the numbers itself, which no mode sees: of one on meta it is given the known values.
+        torch reads tensors among the numbers directly, which no mode sees; meta tensors are replaced by their known
+        values.
         """
         if args and isinstance(args[0], (list, tuple)):
             args = (self._with_known_values(args[0]), *args[1:])
@@ -235,7 +236,7 @@ class FunctionWatcher(TorchFunctionMode):
         self._running.append(func)
         try:
             with self:
-                return _without_asking_modes(func)(*args, **kwargs)
+                return _without_calling_modes(func)(*args, **kwargs)
         finally:
             self._running.pop()
             self._recorder.kind_within = before

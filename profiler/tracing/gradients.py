@@ -1,8 +1,8 @@
-"""Whether autograd takes part in the operations that run: in inference it does where the network wants derivatives.
+"""Whether operations use autograd: in inference they only do if the network computes derivatives.
 
-Operators that are defined by others are decomposed by autograd.  Where no gradient is wanted they skip it, so that
-they arrive whole, as in inference mode.  Unlike in inference mode, a forward may turn gradients on for a part of its
-work, or give numbers tangents, and gets what it would get under plain ``torch.no_grad()``.
+Autograd decomposes composite operators.  If no gradient is needed, operators skip autograd and arrive whole, as in
+inference mode.  Unlike in inference mode, a forward may turn gradients on for a part of its work, or use dual numbers,
+and gets the same results as under plain ``torch.no_grad()``.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _RAISES_WITHOUT_GRAPH = frozenset(
         *(function.__code__ for function in (torch.autograd.grad, torch.autograd.backward, torch.Tensor.register_hook)),
     }
 )
-"""The code that raises where a tensor has no graph behind it."""
+"""The functions that raise if a tensor has no graph."""
 
 
 def lacks_graph(error: BaseException) -> bool:
-    """Whether torch raised ``error`` where it was asked to use the graph behind a tensor."""
+    """Whether torch raised ``error`` because a tensor has no graph."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
@@ -44,17 +44,16 @@ def lacks_graph(error: BaseException) -> bool:
 
 @dataclass(slots=True)
 class _Shared:
-    """What is the same in all threads of a run."""
+    """The state that all threads of a run share."""
 
     may_skip: bool
     missed: bool = False
 
 
 class Autograd:
-    """Says for one thread whether operators skip autograd; ``may_skip`` is false where they never shall.
+    """Controls for one thread whether operators skip autograd; with ``may_skip`` false they never do.
 
-    Tangents of numbers travel by autograd too.  It is ``held`` as it is while an operation runs, in which torch itself
-    decides.
+    Tangents of dual numbers need autograd too.  The state is ``held`` while an operation runs, in which torch decides.
     """
 
     def __init__(self, *, may_skip: bool) -> None:
@@ -65,9 +64,9 @@ class Autograd:
 
     @property
     def missed(self) -> bool:
-        """Whether an operation skipped autograd that should not have, in any thread.
+        """Whether an operation wrongly skipped autograd, in any thread.
 
-        A derivative may be missing then, and the run has to be repeated with ``may_skip=False``.
+        A derivative may then be missing, and the run has to be repeated with ``may_skip=False``.
         """
         return self._shared.missed
 
@@ -78,7 +77,7 @@ class Autograd:
         return other
 
     def close(self) -> None:
-        """The run is over: threads that go on are left alone."""
+        """End the run: threads that continue are not traced any more."""
         self._shared.may_skip = False
 
     def __enter__(self) -> Autograd:
@@ -90,7 +89,7 @@ class Autograd:
         skip_autograd(self._before)
 
     def follow(self) -> None:
-        """Do as is wanted now."""
+        """Switch to what is needed now."""
         if self.held:
             return
         self.skipped = self._shared.may_skip and not (forward_derivatives() or torch.is_grad_enabled())
@@ -98,12 +97,12 @@ class Autograd:
             skip_autograd(self.skipped)
 
     def check(self) -> None:
-        """An operation runs now: note whether it skips autograd though derivatives are wanted."""
+        """Record whether the operation that runs now skips autograd although derivatives are needed."""
         if self.skipped and (torch.is_grad_enabled() or forward_derivatives()):
             self._shared.missed = True
 
     def call(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """The result of a function of torch, which may change what is wanted."""
+        """The result of a function of torch, which may change whether derivatives are needed."""
         if func is set_grad_enabled:
             result = func(*args, **kwargs)
             self.follow()
@@ -115,7 +114,7 @@ class Autograd:
 
     @contextmanager
     def _taking_part(self) -> Iterator[None]:
-        """A backward pass with a graph of its own turns gradients on, which no mode is told."""
+        """A backward pass with ``create_graph`` turns gradients on, which no mode sees."""
         if self.skipped:
             self.skipped = False
             skip_autograd(False)

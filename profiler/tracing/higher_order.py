@@ -1,9 +1,8 @@
-"""Higher-order operators: those that are given functions and run them.
+"""Higher-order operators: operators that take functions and run them.
 
-Control flow (``torch.cond``, ``while_loop``, ``scan``, ``map``) is run as the plain Python that it means, so that what
-happens inside is recorded like everything else.  A condition on the meta device has no value: such a network needs a
-real run.  Flex attention is recorded as one operation, and the ``score_mod`` and ``mask_mod`` that it is given as those
-they are made of.
+Control flow (``torch.cond``, ``while_loop``, ``scan``, ``map``) is run as equivalent plain Python, so that the
+operations in it are recorded like all others.  A condition on the meta device has no value: such a network needs a real
+run.  Flex attention is recorded as one operation, and its ``score_mod`` and ``mask_mod`` by the operations in them.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def _map(function: Callable[..., Any], xs: Sequence[Any], additional: Sequence[A
 
 
 def _stacked(rows: Sequence[Any]) -> Any:
-    """The tensors in the same place of all rows, nests of lists and tuples, as one; a place may hold nothing."""
+    """The tensors at the same place of all rows (nested lists and tuples), stacked; a place may be None."""
     if isinstance(rows[0], torch.Tensor):
         return torch.stack(list(rows))
     if isinstance(rows[0], (list, tuple)):
@@ -68,12 +67,12 @@ CONTROL_FLOW: dict[str, Callable[..., Any]] = {
 }
 """Higher-order operators by name, each with the Python function that does the same.
 
-Newer releases of torch pass more by keyword (which arguments are mutated), which makes no difference here.
+Newer releases of torch pass more keyword arguments (which arguments are mutated), which do not matter here.
 """
 
 
 class _IndexedByTensors(TorchFunctionMode):
-    """``table[h]`` as an operation, which ``vmap`` can follow where ``h`` is one of many numbers."""
+    """``table[h]`` as an operation, which ``vmap`` supports if ``h`` is a batched number."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.Tensor.__getitem__:
@@ -85,7 +84,7 @@ class _IndexedByTensors(TorchFunctionMode):
 
 
 def _place(dimension: int, scores: torch.Tensor) -> torch.Tensor:
-    """Where each of the scores is along a dimension: integers of the same shape."""
+    """The index of each score along a dimension: integers of the same shape."""
     place = torch.arange(scores.shape[dimension], device=scores.device)
     return place.view([-1 if other == dimension else 1 for other in range(scores.dim())]).expand(scores.shape)
 
@@ -93,10 +92,10 @@ def _place(dimension: int, scores: torch.Tensor) -> torch.Tensor:
 def _for_each_score(
     function: Callable[..., Any], scores: torch.Tensor, given: tuple[torch.Tensor, ...], buffers: tuple[Any, ...]
 ) -> Any:
-    """``function(*given, b, h, q, k, *buffers)`` for each of the scores (B, H, L_q, L_k); ``given`` are as large.
+    """``function(*given, b, h, q, k, *buffers)`` for each of the scores (B, H, L_q, L_k); ``given`` have their shape.
 
-    Each place is as large as the scores too, so that all work which depends on a place is done once for each score,
-    as a kernel does it.
+    The indices have the shape of the scores too, so that work that depends on an index is done once for each score, as
+    in a kernel.
     """
     places = [_place(dimension, scores) for dimension in range(4)]
     for _ in range(4):
@@ -119,8 +118,8 @@ def flex_attention(
 ) -> Any:
     """Record attention (B, H, L_q, d), (B, H or fewer, L_k, d) twice → (B, H, L_q, d), and its functions of a score.
 
-    It is computed from its definition, which autograd can follow.  Returns what the operator does: the result, and of
-    the scores the log-sum-exp, to base 2, and the largest.
+    It is computed from its definition, which autograd can differentiate.  Returns what the operator returns: the
+    result, the log-sum-exp of the scores to base 2, and the largest scores.
     """
     arguments = (query, key, value, score_mod, block_mask, scale, kernel_options, score_buffers, mask_buffers)
     with recorder.as_one(FLEX_ATTENTION, arguments, {}) as give:

@@ -1,7 +1,7 @@
-"""Code of a person's own, recorded while it runs, on the person's own objects: nothing that it does is changed.
+"""User code that is recorded while it runs, on its own objects; its behavior is not changed.
 
-Modules are found by torch's global hooks.  The outermost ones are named after their classes, those below them as they
-are named there.
+Modules are found by torch's global hooks.  The outermost ones have the names of their classes, those below them their
+names there.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from profiler.tracing.unseen import UnseenWork
 
 
 class Code(nn.Module):
-    """Stands for the code that is recorded: its children are the outermost modules that this called."""
+    """Represents the recorded code: its children are the outermost modules that the code called."""
 
 
 class _Autograd(Autograd):
-    """Leaves to the code whether operators skip autograd."""
+    """Lets the code decide whether operators use autograd."""
 
     def __enter__(self) -> _Autograd:
         return self
@@ -59,7 +59,7 @@ class _Autograd(Autograd):
 
 
 class _Unseen(UnseenWork):
-    """What code does with values outside of modules is its own affair: it reads a loss, and prints it."""
+    """Ignores values that code reads outside of modules, such as a loss that it prints."""
 
     def note(self, module: str, reason: str) -> None:
         if module:
@@ -67,7 +67,7 @@ class _Unseen(UnseenWork):
 
 
 class _LiveScope(ModuleScope):
-    """Modules are taken in when they run; ``is_ours`` says whether a thread is of the recorded code."""
+    """Adds modules when they run; ``is_ours`` says whether a thread belongs to the recorded code."""
 
     def __init__(self, origins: LiveOrigins) -> None:
         super().__init__(Code())
@@ -77,10 +77,10 @@ class _LiveScope(ModuleScope):
         self._seen[""].calls = 1
 
     def _attach(self, module: nn.Module) -> None:
-        """Global hooks tell of its calls."""
+        """Nothing to do: global hooks report its calls."""
 
     def begin(self, module: nn.Module, args: Any) -> None:
-        """A module is called, and what is outermost taken in."""
+        """Record that a module is called; the outermost one is added."""
         if not self.is_ours() or without_compiler(module) is not module:
             return
         if not self.knows(module) and not self.stack:
@@ -88,7 +88,7 @@ class _LiveScope(ModuleScope):
         self.enter(module, args)
 
     def end(self, module: nn.Module, args: Any, output: Any) -> None:
-        """The module is through, or has raised; those that it called and that never came to an end are too."""
+        """Record that the module has returned or raised, and with it those that it called and that never returned."""
         if not self.is_ours():
             return
         if any(running.module is module for running in self.stack):
@@ -121,10 +121,10 @@ class LiveRun:
         self._scope = _LiveScope(origins)
         phases = Phases(self._is_ours)
         graph = BackwardScope()
-        graph.note(("", 1), None)  # whatever made nodes before
+        graph.note(("", 1), None)  # nodes from before have no source
         unseen = _Unseen(self._scope.model, (), origins)
         autograd = _Autograd(may_skip=False)
-        self._recorder = OpRecorder(operators, self._scope, origins, graph, autograd, unseen, phases, as_it_is=True)
+        self._recorder = OpRecorder(operators, self._scope, origins, graph, autograd, unseen, phases, as_called=True)
         self._scope.on_result = self._recorder.note_result
         self._scope.is_ours = self._is_ours
         self._threads = RunInThreads(self._scope, self._recorder, None)
@@ -132,7 +132,7 @@ class LiveRun:
         self._stack = ExitStack()
 
     def _is_ours(self) -> bool:
-        """Whether this thread is of the recorded code; autograd runs nodes in threads of its own."""
+        """Whether this thread belongs to the recorded code; autograd runs nodes in its own threads."""
         return self._threads.includes_this_thread() or (
             node_that_runs() is not None and threading.current_thread().__class__ is threading._DummyThread
         )

@@ -1,4 +1,4 @@
-"""Results of operations that torch's own meta functions refuse to make, though any device computes them."""
+"""Results of operations that torch's meta functions refuse, although they work on other devices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _grouped_mm(
     bias: torch.Tensor | None = None,
     out_dtype: torch.dtype | None = None,
 ) -> torch.Tensor:
-    """(rows, k), (g, k, m) → (rows, m), and so on; torch's own takes bfloat16 alone, aligned as a GPU wants it."""
+    """(rows, k), (g, k, m) → (rows, m), and so on; torch's meta function only takes aligned bfloat16."""
     shape = (*self.shape[:-1], mat2.shape[-1])
     if self.dim() == mat2.dim() == 2 and offs is not None:
         shape = (*offs.shape, *shape)
@@ -25,4 +25,4 @@ def _grouped_mm(
 
 
 META_RESULTS: dict[str, Callable[..., Any]] = {"aten::_grouped_mm": _grouped_mm}
-"""What makes the result on meta, by the operation's name."""
+"""The functions that compute results on meta, by the operation's name."""

@@ -1,4 +1,4 @@
-"""What a recorder notes of a call while a network runs, and the recording that is made of all notes."""
+"""What a recorder notes about a call while a network runs, and the recording that is made from all notes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from profiler.signatures import Signature
 
 @dataclass(slots=True, eq=False)
 class Noted:
-    """An :class:`~profiler.records.Event` that points at signatures and at other events, not at their numbers."""
+    """An :class:`~profiler.records.Event` that refers to signatures and other events directly, not by their numbers."""
 
     signature: Signature
     module: str
@@ -33,7 +33,7 @@ def recording_of(
     parameters: tuple[ParameterRecord, ...],
     unseen: tuple[Unseen, ...],
 ) -> Recording:
-    """The recording of a run: events and signatures by number, in the order in which they were noted."""
+    """The recording of a run: events and signatures by number, in the order of the notes."""
     notes = list(notes)
     numbers = {id(note): number for number, note in enumerate(notes)}
     signatures: dict[int, tuple[int, Signature]] = {}

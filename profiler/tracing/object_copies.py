@@ -1,7 +1,7 @@
-"""Copies of a network's inputs, whatever they are: every tensor inside is changed, and nothing else is shared.
+"""Copies of a network's inputs of any class, with a change of every tensor in them.
 
-An object is copied as ``copy.deepcopy`` copies it; identity, sharing and cycles are kept.  What cannot be copied (a
-lock, an open file) is shared.
+Objects are copied as ``copy.deepcopy`` copies them; identity, sharing and cycles are kept.  Objects that cannot be
+copied (a lock, an open file) are shared.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from profiler.tracing.causal_bias import is_causal_bias
 from profiler.tracing.objects import ATOMS, named, slot_descriptors, slots, tensors_in
 
 Change = Callable[[torch.Tensor], torch.Tensor]
-"""A tensor → a new one that takes its place."""
+"""A tensor → a new one that replaces it."""
 
 HANDLES = ("asyncio", "concurrent", "multiprocessing", "queue", "socket", "subprocess", "tempfile", "threading")
-"""Modules of the standard library whose objects stand for something outside, which a copy would act on as well."""
+"""Modules of the standard library whose objects are handles to something outside, which a copy would also affect."""
 
 
 def map_inputs(value: Any, change: Change) -> Any:
@@ -39,11 +39,11 @@ def map_inputs(value: Any, change: Change) -> Any:
 class InputCopy:
     """A copy of ``value``, the ``result``, with ``change`` applied to every tensor inside.
 
-    What was one object, or one tensor, is one in the copy.  Tensors that share memory do so in the copy as well,
-    where ``change`` keeps their shapes, unless ``keep_memory`` is false.  Of packed sequences only the data is
-    changed: their lengths have to stay.  ``tensors`` are those that were changed, each with what took its place.
-    ``memo`` maps the ids of what was copied before to its copies, as that of ``copy.deepcopy`` does.  Raises
-    :class:`TraceError` where an object with tensors inside cannot be copied.
+    Shared objects and tensors stay shared in the copy.  Tensors that share memory do so in the copy too, if ``change``
+    keeps their shapes, unless ``keep_memory`` is false.  In packed sequences only the data is changed: their lengths
+    have to stay.  ``tensors`` are the changed tensors, each with its replacement.  ``memo`` maps the ids of objects
+    that were copied before to their copies, like that of ``copy.deepcopy``.  Raises :class:`TraceError` if an object
+    with tensors cannot be copied.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class InputCopy:
         if isinstance(value, ATOMS):
             return value
         if id(value) not in self._memo:
-            self._kept.append(value)  # alive, so that its id stays its own
+            self._kept.append(value)  # kept alive, so that its id is not reused
             self._memo[id(value)] = self._copy(value)
         return self._memo[id(value)]
 
@@ -107,7 +107,7 @@ class InputCopy:
         return value._replace(data=self.copied(value.data), **own)
 
     def _object(self, value: Any) -> Any:
-        """The copy of an object, made in the first way that works; the object itself where none does."""
+        """The copy of an object by the first method that works; the object itself if none does."""
         if _is_handle(type(value)) and not _holds_tensors(value):
             return value
         for way in (self._by_its_own_method, self._by_reduction, self._by_attributes):
@@ -138,7 +138,7 @@ class InputCopy:
         return new
 
     def _by_its_own_method(self, value: Any) -> Any:
-        """By the ``__deepcopy__`` of its class, unless what that gives still holds the original's tensors."""
+        """By the ``__deepcopy__`` of its class, unless its result still has the original's tensors."""
         method = getattr(type(value), "__deepcopy__", None)
         if method is None:
             raise TypeError("it has no __deepcopy__")
@@ -152,7 +152,7 @@ class InputCopy:
         return result
 
     def _by_reduction(self, value: Any) -> Any:
-        """By what it is pickled as."""
+        """By its pickle protocol."""
         reduce = copyreg.dispatch_table.get(type(value))
         reduced: Any = value.__reduce_ex__(4) if reduce is None else reduce(value)
         if isinstance(reduced, str):  # the name of a global
@@ -181,7 +181,7 @@ class InputCopy:
                 setattr(result, name, item)
 
     def _by_attributes(self, value: Any) -> Any:
-        """By what it holds, without any code of its own: as an instance of its class with copies of that."""
+        """By its attributes, without running its own code: a new instance of its class with copies of them."""
         kind = type(value)
         base: Any = next(base for base in kind.__mro__ if base in _BASES)
         items = (map(self.copied, tuple.__iter__(value)),) if base is tuple else ()
@@ -202,7 +202,7 @@ class InputCopy:
         return result
 
     def fresh(self, tensor: torch.Tensor) -> torch.Tensor:
-        """What takes the place of a clone."""
+        """The replacement of a clone."""
         new = self._change(tensor)
         self._kept.append(tensor)
         self.tensors.append((tensor, new))
@@ -210,7 +210,7 @@ class InputCopy:
 
 
 class _ChangeCopies(TorchFunctionMode):
-    """While it is active, what an object copies its tensors with (``copy.deepcopy``, ``clone``) changes them."""
+    """While it is active, functions that copy tensors (``copy.deepcopy``, ``clone``) change them."""
 
     def __init__(self, inputs: InputCopy) -> None:
         super().__init__()
@@ -225,7 +225,7 @@ class _ChangeCopies(TorchFunctionMode):
 
 
 class SharedMemory:
-    """Which of some tensors lie in the same memory, and new memory for their copies to share."""
+    """Groups of tensors in the same memory, and new memory for their copies to share."""
 
     def __init__(self, tensors: Iterable[torch.Tensor]) -> None:
         distinct = {id(tensor): tensor for tensor in tensors if _is_plain(tensor)}
@@ -234,7 +234,7 @@ class SharedMemory:
         self._new: dict[Any, torch.UntypedStorage] = {}
 
     def placed(self, tensor: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
-        """``new``, the copy of ``tensor``, in memory that the copies of what shares that of ``tensor`` lie in too."""
+        """``new``, the copy of ``tensor``, in the memory that the copies of tensors which share its memory have."""
         memory = _memory(tensor)
         if memory not in self._shared or not _is_plain(tensor) or new.shape != tensor.shape:
             return new
@@ -255,7 +255,7 @@ def _is_plain(tensor: torch.Tensor) -> bool:
 
 
 def _memory(tensor: torch.Tensor) -> Any:
-    """What identifies the memory of ``tensor``; a tensor without a storage stands for itself."""
+    """The identity of the memory of ``tensor``; that of the tensor itself if it has no storage."""
     try:
         return tensor.untyped_storage()
     except (RuntimeError, NotImplementedError):
@@ -267,7 +267,7 @@ def _holds_tensors(value: Any) -> bool:
 
 
 def _tensors_of(value: Any) -> Iterator[torch.Tensor]:
-    """Those of a module are its parameters and buffers."""
+    """The tensors in ``value``; those of a module are its parameters and buffers."""
     if isinstance(value, nn.Module):
         yield from value.parameters()
         yield from value.buffers()
@@ -276,7 +276,7 @@ def _tensors_of(value: Any) -> Iterator[torch.Tensor]:
 
 
 def _is_handle(kind: type) -> bool:
-    """Whether objects of a class stand for something outside: one is finished when it goes, or is of such a module."""
+    """Whether objects of a class are handles to something outside: they have a finalizer, or are from such a module."""
     return hasattr(kind, "__del__") or kind.__module__.partition(".")[0] in HANDLES
 
 

@@ -39,7 +39,7 @@ ATOMS = (
     types.ModuleType,
     weakref.ref,
 )
-"""What holds no tensors and never changes, so that a copy may share it."""
+"""Immutable types without tensors, which a copy may share."""
 
 PLAIN_CONTAINERS = (tuple, list, dict, set, frozenset, deque)
 
@@ -47,17 +47,17 @@ PLAIN_CONTAINERS = (tuple, list, dict, set, frozenset, deque)
 def tensors_in(value: Any) -> Iterator[torch.Tensor]:
     """Every tensor in ``value``, in order: in containers, and in the attributes and slots of objects.
 
-    A container gives a tensor as often as it holds it; the attributes of objects give only what was not given
-    before.  Modules are left out, since their parameters are not what is passed along with them.
+    Containers yield a tensor as often as they contain it; attributes of objects yield only tensors that were not
+    yielded before.  Modules are skipped, since their parameters are not inputs.
     """
     return _Search(opaque=True).of(value)
 
 
 def returned_tensors(result: Any) -> list[torch.Tensor]:
-    """The tensors that a network gives as its result, from which a backward pass starts.
+    """The tensors in the result of a network, from which a backward pass starts.
 
-    They are those in its lists, tuples, mappings and dataclasses.  An object of another class is searched only where
-    none of these needs a gradient; beside one that does, it is state for the next call, as a cache is.
+    They are those in lists, tuples, mappings and dataclasses.  Objects of other classes are only searched if none of
+    these needs a gradient; otherwise they are taken to be state for the next call, as a cache is.
     """
     plain = list(_Search(opaque=False).of(result))
     return plain if any(tensor.requires_grad for tensor in plain) else list(tensors_in(result))
@@ -72,7 +72,7 @@ class _Search:
         self._entered: dict[int, Any] = {}
 
     def of(self, value: Any, *, again: bool = True) -> Iterator[torch.Tensor]:
-        """The tensors in ``value``; those that were given before only with ``again``."""
+        """The tensors in ``value``; tensors that were yielded before only with ``again``."""
         if isinstance(value, torch.Tensor):
             if again or id(value) not in self._given:
                 self._given[id(value)] = value
@@ -91,7 +91,7 @@ class _Search:
 
 
 def _items(value: Any) -> Iterator[Any]:
-    """What a container holds."""
+    """The items of a container."""
     if isinstance(value, dict):
         yield from dict.values(value)
     elif isinstance(value, Mapping):
@@ -101,7 +101,7 @@ def _items(value: Any) -> Iterator[Any]:
 
 
 def slots(value: Any) -> dict[str, Any]:
-    """What an object holds in slots."""
+    """The values of an object's slots."""
     found: dict[str, Any] = {}
     for name, slot in slot_descriptors(type(value)).items():
         try:
@@ -122,7 +122,7 @@ def slot_descriptors(kind: type) -> dict[str, types.MemberDescriptorType]:
 
 
 def named(value: Any) -> dict[str, Any]:
-    """The ``__dict__`` of an object; no property is asked and nothing is looked up that is not there."""
+    """The ``__dict__`` of an object, without calling properties or ``__getattr__``."""
     try:
         found = object.__getattribute__(value, "__dict__")
     except AttributeError:

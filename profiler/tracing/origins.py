@@ -1,4 +1,4 @@
-"""Where the tensors of a run come from, told by the memory that they share."""
+"""The origins of the tensors of a run, by the memory that they share."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ from profiler.tracing.transforms import physical
 class Origins:
     """Where tensors come from: parameters, the network's inputs, or neither.
 
-    A tensor counts as a parameter if it is one, a view of one, or was computed from parameters and
-    constants alone.  Storages are told apart by identity; every result overwrites what was noted for its
-    storage, so a storage that was freed and made anew is never mistaken for the old one.
-    ``known`` has the storages of all tensors that have been seen.
+    A tensor counts as a parameter if it is one, a view of one, or was computed from parameters and constants alone.
+    Storages are distinguished by identity; every result overwrites the entry of its storage, so a new storage with the
+    id of a freed one is not confused with it.  ``known`` has the storages of all tensors so far.
     """
 
     def __init__(self) -> None:
@@ -36,19 +35,20 @@ class Origins:
         self._next_number = itertools.count()
 
     def add_parameter(self, name: str, tensor: torch.Tensor) -> None:
-        """``tensor`` is the parameter ``name`` of the network."""
+        """Record that ``tensor`` is the parameter ``name`` of the network."""
         storage = self._keep(tensor)
         self._parameters.add(storage)
         self._roots[storage] = (name,)
 
     def add_packed(self, packed: PackedTensor) -> None:
-        """``packed`` is a weight of the network that is hidden in an object."""
+        """Record that ``packed`` is a weight of the network in a packed object."""
         self._packed.append(packed)
 
     def packed_read(self, arguments: Any, module: str) -> list[str]:
         """The parameters in the objects among the arguments of an operation in ``module``.
 
-        Objects cannot be told apart by their values: a layer reads its own, a module that has none those below it.
+        Objects cannot be distinguished by their values: a layer reads its own; a module without any reads those below
+        it.
         """
         names: dict[str, None] = {}
         for type in {script_object_type(value) for value in leaves(arguments)} - {None}:
@@ -62,15 +62,15 @@ class Origins:
         self._activations.add(self._keep(tensor))
 
     def is_parameter(self, tensor: torch.Tensor) -> bool:
-        """Whether it is a parameter of the network, or of a module that the network does not hold, or made of such."""
+        """Whether it is, or is computed from, parameters of the network or of other modules."""
         return isinstance(tensor, nn.Parameter) or storage_of(tensor) in self._parameters
 
     def is_activation(self, tensor: torch.Tensor) -> bool:
-        """Whether it is an input of the network, or made of one."""
+        """Whether it is an input of the network, or computed from one."""
         return storage_of(tensor) in self._activations
 
     def parameters_read(self, inputs: list[torch.Tensor]) -> list[str]:
-        """The parameters that ``inputs`` are, or are made of."""
+        """The parameters among ``inputs``, and those from which they are computed."""
         if len(inputs) == 1:
             return list(self._roots.get(storage_of(inputs[0]), ()))
         return list(dict.fromkeys(name for tensor in inputs for name in self._roots.get(storage_of(tensor), ())))
@@ -80,7 +80,7 @@ class Origins:
         return tuple(dict.fromkeys(self._number(storage_of(tensor)) for tensor in tensors))
 
     def new_numbers_of(self, outputs: Iterable[torch.Tensor], inputs: Iterable[torch.Tensor]) -> tuple[int, ...]:
-        """The numbers of the storages of ``outputs`` that are none of ``inputs``: an operation has just made them."""
+        """The numbers of the storages of ``outputs`` that are not those of ``inputs``, so they are new."""
         made = dict.fromkeys(map(storage_of, outputs))
         for storage in map(storage_of, inputs):
             made.pop(storage, None)
@@ -95,7 +95,7 @@ class Origins:
         return number
 
     def follow(self, op: str, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Note where the results of the operation ``op`` come from, given what went in: those that were not known."""
+        """Record the origins of the results of the operation ``op``; returns the inputs that were not known."""
         storages = [storage_of(tensor) for tensor in inputs]
         unknown: list[torch.Tensor] = []
         for tensor, storage in zip(inputs, storages, strict=True):
@@ -104,7 +104,7 @@ class Origins:
         from_activation = any(storage in self._activations for storage in storages)
         from_parameter = not from_activation and any(map(self.is_parameter, inputs))
         roots: tuple[str, ...] = ()
-        if from_parameter and op not in LOOKUPS:  # rows that are read from a table are no table
+        if from_parameter and op not in LOOKUPS:  # rows of a table are not a parameter
             roots = tuple(dict.fromkeys(name for storage in storages for name in self._roots.get(storage, ())))
         for tensor in outputs:
             storage = storage_of(tensor)
@@ -119,16 +119,16 @@ class Origins:
         return unknown
 
     def know(self, tensor: torch.Tensor, storage: int) -> None:
-        """``tensor`` has been seen.  On meta its storage is held, which costs nothing, so that its id stays its own."""
+        """Record ``tensor`` as known.  A meta storage is kept alive, which is free, so that its id is not reused."""
         inner = physical(tensor)
         has_storage = inner.is_meta and inner.layout == torch.strided and type(inner) in (torch.Tensor, nn.Parameter)
         self.known[storage] = inner.untyped_storage() if has_storage else None
 
-    def stand_in(self, tensor: torch.Tensor, twin: torch.Tensor) -> None:
-        """``twin`` takes the place of ``tensor``."""
-        self.follow("", [tensor], [twin])
+    def replace(self, tensor: torch.Tensor, replacement: torch.Tensor) -> None:
+        """Record that ``replacement`` replaces ``tensor``."""
+        self.follow("", [tensor], [replacement])
         if storage_of(tensor) in self._roots:
-            self._roots[self._keep(twin)] = self._roots[storage_of(tensor)]
+            self._roots[self._keep(replacement)] = self._roots[storage_of(tensor)]
 
     def _keep(self, tensor: torch.Tensor) -> int:
         try:
@@ -141,7 +141,7 @@ class Origins:
 
 
 def storage_of(tensor: torch.Tensor) -> int:
-    """What identifies the memory of ``tensor``; views share it.  Tensors without a storage stand for themselves."""
+    """The identity of the memory of ``tensor``, which views share; that of the tensor itself if it has no storage."""
     try:
         return id(tensor.untyped_storage())
     except (RuntimeError, NotImplementedError):

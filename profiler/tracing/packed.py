@@ -1,4 +1,4 @@
-"""The weights that packed quantized layers hold: no parameters of torch, but objects that kernels unpack."""
+"""The weights of packed quantized layers: objects that kernels unpack, instead of torch parameters."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ HOLDERS = (
     ("torch.ao.nn.quantized.modules.embedding_ops", "EmbeddingPackedParams"),
     ("torch.ao.nn.quantized.dynamic.modules.rnn", "PackedParameter"),
 )
-"""Modules that only hold the packed weights of the layer which holds them."""
+"""Modules that only hold the packed weights of the layer that contains them."""
 
 Part = tuple[str, torch.Tensor]
-"""``weight`` or ``bias``, with what of a layer it belongs to (``weight_hh``), and the tensor."""
+"""``weight`` or ``bias``, with the part of the layer that it belongs to (``weight_hh``), and the tensor."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackedTensor:
-    """A tensor that a packed object holds: its name in the network, the layer that it belongs to, and its object.
+    """A tensor in a packed object: its name in the network, the layer that it belongs to, and its object.
 
-    ``dtype`` is the one in which it is stored, ``type`` the class of the object and ``key`` tells objects apart.
+    ``dtype`` is the stored dtype, ``type`` the class of the object, and ``key`` identifies the object.
     """
 
     name: str
@@ -76,11 +76,11 @@ UNPACK: dict[str, Callable[[Any], list[Part]]] = {
     "__torch__.torch.classes.quantized.EmbeddingPackedParamsBase": _of_embedding,
     "__torch__.torch.classes.rnn.CellParamsBase": _of_cell,
 }
-"""What unpacks an object of each class; one-dimensional convolutions are packed as two-dimensional ones."""
+"""The functions that unpack objects, by class; one-dimensional convolutions are packed as two-dimensional ones."""
 
 
 def holds_for_layer(module: nn.Module) -> bool:
-    """Whether the module is no layer of its own: it, or each of a list of modules, holds a layer's packed weights."""
+    """Whether the module, or each of a list of modules, only holds the packed weights of the layer that contains it."""
     if isinstance(module, nn.ModuleList):
         return len(module) > 0 and all(map(holds_for_layer, module))
     classes = (getattr(sys.modules.get(source), name, None) for source, name in HOLDERS)
@@ -105,7 +105,7 @@ def packed_tensors(model: nn.Module) -> Iterator[PackedTensor]:
                     script_object_type(value) or "",
                     (id(value), index),
                     tensor,
-                    stored,  # weights that are no integers are unpacked as float32, and stored as float16
+                    stored,  # weights that are not integers are unpacked as float32, and stored as float16
                 )
 
 
@@ -119,7 +119,7 @@ def _layer_of(name: str, modules: dict[str, nn.Module]) -> tuple[str, str]:
 
 
 def _ending(attribute: str, place: str, layer: nn.Module) -> str:
-    """What tells the parts of a layer apart: ``_ih`` of a cell, ``_l1_reverse`` of a recurrent network."""
+    """The suffix that distinguishes the parts of a layer: ``_ih`` of a cell, ``_l1_reverse`` of a recurrent network."""
     if place.isdecimal():
         number, reverse = divmod(int(place), 2 if getattr(layer, "bidirectional", False) else 1)
         return f"_l{number}{'_reverse' if reverse else ''}"

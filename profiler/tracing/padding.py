@@ -1,8 +1,8 @@
-"""Which tensors are known to have zeros around them: results of padding that nothing has changed since.
+"""Tensors that are known to have zeros around them: results of padding that are not changed since.
 
-Padding in several steps, and concatenation with zeros, add up.  Where a tensor may have zeros in places that are not
-known (a slice of a padded tensor, a copy of one, an image written into zeros), what is put around it is not known to be
-all of them, and none are claimed.
+Padding in several steps, and concatenation with zeros, add up.  If a tensor may have zeros in unknown places (a slice
+of a padded tensor, a copy of one, an image written into zeros), further padding is not known to be all of its zeros,
+and no zeros are reported.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from profiler.tracing.origins import storage_of
 from profiler.tracing.private import without_modes
 
 Zeros = tuple[tuple[int, int], ...]
-"""For each dimension, how many zeros are in front and behind; empty where there are none."""
+"""For each dimension, the numbers of zeros before and after; empty if there are none."""
 
 _Layout = tuple[torch.Size, tuple[int, ...], int]
 _State = Zeros | None
@@ -36,9 +36,9 @@ JOINS: dict[str, int | None] = {
 
 
 class PaddedTensors:
-    """Remembers, by storage and layout, the zeros in tensors; what is written to or made anew is forgotten.
+    """Remembers, by storage and layout, the zeros in tensors; entries of overwritten or new storages are removed.
 
-    ``is_zero`` says of a tensor whether it is all zeros; None where nobody knows.
+    ``is_zero`` says whether a tensor is all zeros; None if it is not known.
     """
 
     def __init__(self, is_zero: Callable[[torch.Tensor], bool | None]) -> None:
@@ -49,13 +49,13 @@ class PaddedTensors:
         return bool(self._zeros)
 
     def around(self, tensor: torch.Tensor) -> Zeros:
-        """The zeros around ``tensor``; nothing where none are known."""
+        """The zeros around ``tensor``; empty if none are known."""
         return self._state(tensor) or ()
 
     def follow(
         self, op: str, args: Any, kwargs: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor], *, moves: bool
     ) -> None:
-        """The operation ``op`` has made ``outputs``; ``moves`` says that zeros in its inputs may be in them too."""
+        """Record that ``op`` computed ``outputs``; ``moves`` says that they may have zeros of its inputs."""
         if op in CONSTANT_PADDING:
             state = _padded(op, args, kwargs, self._state(inputs[0]), outputs[0].dim())
         elif op in JOINS and len(inputs) > 1:
@@ -72,13 +72,13 @@ class PaddedTensors:
             for tensor in outputs:
                 storage = storage_of(tensor)
                 if storage in read:
-                    continue  # a view: its layout tells
+                    continue  # a view: its layout is known
                 self._zeros.pop(storage, None)
                 if state is None or any(map(any, state)):
                     self._zeros[storage] = (_layout(tensor), state)
 
     def written(self, tensors: Iterable[torch.Tensor]) -> None:
-        """An operation has written to ``tensors``: zeros that were there, or that lie around, may be there still."""
+        """Record that an operation has written to ``tensors``: zeros in or around them may remain."""
         for tensor in tensors:
             storage = storage_of(tensor)
             if storage in self._zeros or _is_part(tensor):
@@ -91,7 +91,7 @@ class PaddedTensors:
         return state if layout is None or layout == _layout(tensor) else None
 
     def _joined(self, inputs: list[torch.Tensor], dim: int, dims: int) -> _State:
-        """The zeros around tensors put one after the other, of which the first and the last ones may be all zeros."""
+        """The zeros around concatenated tensors, of which the first and the last ones may be all zeros."""
         inputs = [tensor for tensor in inputs if tensor.numel()]
         dim %= dims or 1
         blank = {id(tensor): self._is_zero(tensor) for tensor in inputs}
@@ -118,7 +118,7 @@ class PaddedTensors:
 
 
 def _padded(op: str, args: Sequence[Any], kwargs: dict[str, Any], inner: _State, dims: int) -> _State:
-    """The zeros around a padded tensor of so many dimensions that had ``inner`` around it before."""
+    """The zeros around a padded tensor with ``dims`` dimensions that had ``inner`` around it before."""
     given = {**dict(zip(CONSTANT_PADDING[op], args[1:], strict=False)), **kwargs}
     sizes = list(given["pad"])
     pairs = [(0, 0)] * (dims - len(sizes) // 2) + list(zip(sizes[-2::-2], sizes[::-2], strict=True))
@@ -127,25 +127,25 @@ def _padded(op: str, args: Sequence[Any], kwargs: dict[str, Any], inner: _State,
         return None
     if not is_zero:
         return ()
-    return tuple(  # a negative size cuts off
+    return tuple(  # a negative size crops
         (max(front + before, 0), max(behind + after, 0))
         for (front, behind), (before, after) in zip(inner or ((0, 0),) * dims, pairs, strict=True)
     )
 
 
 def is_all_zero(values: torch.Tensor) -> bool:
-    """Whether a tensor with values is known to have no other than zero."""
+    """Whether a tensor with values is known to be all zeros."""
     if not values.numel() or values.layout != torch.strided or values.is_nested or values.is_quantized:
         return False
     try:
         with without_modes(), torch.no_grad():
             return not bool(values.any())
-    except (RuntimeError, NotImplementedError):  # a dtype that no kernel looks at
+    except (RuntimeError, NotImplementedError):  # a dtype without a kernel
         return False
 
 
 def _is_part(tensor: torch.Tensor) -> bool:
-    """Whether there is more in its memory."""
+    """Whether it is only a part of its memory."""
     try:
         return tensor.numel() * tensor.element_size() < tensor.untyped_storage().nbytes()
     except (RuntimeError, NotImplementedError):

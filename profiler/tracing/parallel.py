@@ -1,4 +1,4 @@
-"""Networks that are spread over processes → what one process computes of them, or an error that says what to profile.
+"""Networks that are distributed over processes → the work of one process, or an error that says what to profile.
 
 ``DistributedDataParallel`` copies the whole network to every process: its replica is counted, without what the
 processes exchange.  Parameters of which every process holds a part (``DTensor``, FSDP) need the other processes to run.
@@ -17,7 +17,7 @@ from profiler.errors import TraceError
 
 
 def check_whole(model: nn.Module) -> None:
-    """Raise :class:`TraceError` where processes hold parts of a parameter, which names the first of them."""
+    """Raise :class:`TraceError` if parameters are sharded over processes; it names the first of them."""
     tensors, sharded = sys.modules.get("torch.distributed.tensor"), sys.modules.get("torch.distributed.fsdp")
     for name, module in model.named_modules():
         if sharded is not None and isinstance(module, sharded.FullyShardedDataParallel):
@@ -32,25 +32,25 @@ def check_whole(model: nn.Module) -> None:
 
 def _advice(found: str) -> str:
     return (
-        f"{found}, so the network runs only together with other processes: profile the network before "
-        "fully_shard, FSDP or parallelize_module is applied to it, whose work the processes share"
+        f"{found}, so the network only runs together with other processes: profile the network before "
+        "fully_shard, FSDP or parallelize_module is applied to it"
     )
 
 
 def without_processes(model: nn.Module, memo: dict[int, Any]) -> None:
-    """Put a plain wrapper around a copy of the network inside into ``memo`` for each DistributedDataParallel.
+    """For each DistributedDataParallel, add a plain wrapper around a copy of the network inside to ``memo``.
 
-    A copy of the original would talk to the other processes, when it is made and when it runs.
+    A copy of the original would communicate with other processes, when it is created and when it runs.
     """
     for module in model.modules():
         if type(module) is DistributedDataParallel and id(module) not in memo:
-            stand_in = _StandIn()
-            stand_in.training = module.training
-            memo[id(module)] = stand_in
-            stand_in.module = copy.deepcopy(module.module, memo)
+            wrapper = _PlainWrapper()
+            wrapper.training = module.training
+            memo[id(module)] = wrapper
+            wrapper.module = copy.deepcopy(module.module, memo)
 
 
-class _StandIn(nn.Module):
+class _PlainWrapper(nn.Module):
     """Calls the network inside, as a wrapper in one process does."""
 
     module: nn.Module
@@ -59,4 +59,4 @@ class _StandIn(nn.Module):
         return self.module(*args, **kwargs)
 
 
-_StandIn.__name__ = _StandIn.__qualname__ = DistributedDataParallel.__name__
+_PlainWrapper.__name__ = _PlainWrapper.__qualname__ = DistributedDataParallel.__name__

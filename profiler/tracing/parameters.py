@@ -1,4 +1,4 @@
-"""A network → one record for each parameter and buffer, ties once, with all their names."""
+"""A network → one record for each parameter and buffer with all its names; tied ones have one record."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from profiler.tracing.tensors import dtype_name
 def parameter_records(model: nn.Module) -> tuple[ParameterRecord, ...]:
     """Every parameter, then the weights in packed quantized layers, then every buffer, in the order of the modules.
 
-    A tensor that several modules or names share is one record; the first module that holds it owns it.  What a frozen
-    script holds as constants are its parameters.  One that has no shape yet is left out.
+    A tensor that several modules or names share is one record; it belongs to the first module that has it.  The
+    constants of a frozen script are its parameters.  Parameters without a shape yet are left out.
     """
     return (
         *_records([*model.named_parameters(remove_duplicate=False), *frozen_weights(model)], buffer=False),
@@ -50,7 +50,7 @@ def _records(named: Sequence[tuple[str, torch.Tensor]], *, buffer: bool) -> list
 
 
 def _packed_records(packed: Iterable[PackedTensor]) -> list[ParameterRecord]:
-    """What is packed is as large as it is stored, and cannot be trained."""
+    """The size of packed weights is their stored size, and they cannot be trained."""
     found: dict[tuple[int, int], list[PackedTensor]] = {}
     for each in packed:
         found.setdefault(each.key, []).append(each)

@@ -1,8 +1,8 @@
-"""Which phase the operation that runs now is of, told by what torch runs at the moment and not by a mode.
+"""The phase of the running operation, from the state of torch and not from a mode.
 
-An operation while a node of autograd runs is of the backward pass, unless that node has called a module or runs
-activation checkpointing: a forward pass is computed again then.  What an optimizer's step runs is the optimizer's, but
-for the closure that it may call.
+An operation in a running autograd node belongs to the backward pass, unless the node has called a module or runs
+activation checkpointing, which recompute a forward pass.  Operations in an optimizer's step belong to the optimizer,
+except those in its closure.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from profiler.tracing.scope import Running
 
 @dataclass(slots=True)
 class _Step:
-    """An optimizer's step that is running: the frame of its call, and the code of the closure that it was given."""
+    """A running optimizer step: the frame of its call, and the code of its closure."""
 
     frame: FrameType
     closure: CodeType | None
 
 
 class _Steps(threading.local):
-    """The steps that run in a thread, one within the other."""
+    """The nested steps that run in a thread."""
 
     def __init__(self) -> None:
         self.running: list[_Step] = []
 
 
 class Phases:
-    """Tells the phase of each operation of code that runs as it is; ``is_ours`` says whether a thread is of the run."""
+    """Determines the phase of each operation of user code; ``is_ours`` says whether a thread belongs to the run."""
 
     def __init__(self, is_ours: Callable[[], bool] = lambda: True) -> None:
         self._steps = _Steps()
@@ -50,7 +50,7 @@ class Phases:
 
     @contextmanager
     def followed(self) -> Iterator[None]:
-        """Inside, the steps of all optimizers are noticed."""
+        """Within it, the steps of all optimizers are noticed."""
         before, after = (
             register_optimizer_step_pre_hook(self._begin),
             register_optimizer_step_post_hook(self._end),
@@ -73,7 +73,7 @@ class Phases:
             self._steps.running.pop()
 
     def now(self, stack: Sequence[Running]) -> Phase:
-        """The phase of the operation that runs now, in the innermost of the modules of ``stack``."""
+        """The phase of the running operation, in the innermost module of ``stack``."""
         node = node_that_runs()
         called_by = stack[-1].node if stack else None
         if node is not None and node is not called_by:
@@ -83,7 +83,7 @@ class Phases:
         return "optimizer" if self._steps.running and self._in_step() else "forward"
 
     def _in_step(self) -> bool:
-        """Whether a step itself runs the operation; one that was left by an error is forgotten."""
+        """Whether a step itself runs the operation; a step that has raised is removed."""
         steps = self._steps.running
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
@@ -99,7 +99,7 @@ class Phases:
 
 
 def _computes_again() -> bool:
-    """Whether activation checkpointing runs what is running, and no backward pass within it."""
+    """Whether activation checkpointing is recomputing, without a backward pass inside."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code is not RUNS_BACKWARD:
         if frame.f_globals.get("__name__") == checkpoint.__name__:
@@ -109,7 +109,7 @@ def _computes_again() -> bool:
 
 
 def _code_of(value: Any) -> CodeType | None:
-    """The code that runs when a closure is called."""
+    """The code object of a closure."""
     while isinstance(value, (partial, MethodType)):
         value = value.func if isinstance(value, partial) else value.__func__
     code = getattr(value, "__code__", None)

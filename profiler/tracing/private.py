@@ -1,4 +1,4 @@
-"""The few things of torch's own interior that a dispatch mode cannot do without, in this one place."""
+"""The private parts of torch that tracing needs, all in this module."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ try:
     from torch.utils._python_dispatch import _disable_current_modes as _without_modes
 except ImportError as error:
     raise ImportError(
-        "this torch has no torch.utils._python_dispatch.TorchDispatchMode, which the profiler records operations with: "
+        "this torch has no torch.utils._python_dispatch.TorchDispatchMode, with which the profiler records operations: "
         "install a torch release that this profiler was tested with (see constraints.txt)"
     ) from error
 
@@ -80,14 +80,14 @@ __all__ = [
     "autograd_is_skipped",
     "batch_of",
     "by_position",
-    "can_be_taken_apart",
+    "can_be_decomposed",
     "compiled_further",
     "divisions",
     "flex_attention_results",
     "flex_attention_traceable",
     "forward_derivatives",
     "function_modes_are_active",
-    "gradients_asked_for",
+    "gradients_needed",
     "graph_constants",
     "graph_nodes",
     "inline_forks",
@@ -141,29 +141,29 @@ def overload_name(func: Any) -> str:
 
 
 def without_modes() -> AbstractContextManager[Any]:
-    """Inside, no dispatch mode and no function mode is active."""
+    """Within it, no dispatch mode and no function mode is active."""
     return _without_modes()
 
 
 def is_fake(tensor: torch.Tensor) -> bool:
-    """Whether the tensor is one of ``FakeTensorMode``, which holds no data and takes part in its own mode only."""
+    """Whether the tensor belongs to a ``FakeTensorMode``: it has no data and only works in its own mode."""
     module = sys.modules.get("torch._subclasses.fake_tensor")
     return module is not None and isinstance(tensor, module.FakeTensor)
 
 
 def is_higher_order(func: Any) -> bool:
-    """Whether ``func`` is an operator that is given functions and runs them."""
+    """Whether ``func`` is an operator that takes functions and runs them."""
     return isinstance(func, torch._ops.HigherOrderOperator)
 
 
-def can_be_taken_apart(func: Any) -> bool:
-    """Whether the operator is defined by other operators, so that ``func.decompose`` runs those."""
+def can_be_decomposed(func: Any) -> bool:
+    """Whether the operator is composite, so that ``func.decompose`` runs the operators that it is made of."""
     check = getattr(func, "_can_decompose", None)
     return check is not None and bool(check())
 
 
 def script_object_type(value: Any) -> str | None:
-    """The class of an object that lives in torch's C++ code (packed weights); nothing for anything else."""
+    """The class of an object in torch's C++ code (packed weights); None for anything else."""
     if not isinstance(value, torch.ScriptObject):
         return None
     name: str = value._type().qualified_name()
@@ -171,7 +171,7 @@ def script_object_type(value: Any) -> str | None:
 
 
 def takes_script_objects(func: Any) -> bool:
-    """Whether the operator is given such objects, or lists of them."""
+    """Whether the operator takes such objects, or lists of them."""
     schema = getattr(func, "_schema", None)
     types = [] if schema is None else [argument.type for argument in schema.arguments]
     elements = [type.getElementType() if type.kind() == "ListType" else type for type in types]
@@ -179,7 +179,7 @@ def takes_script_objects(func: Any) -> bool:
 
 
 def is_mutable(func: Any) -> bool:
-    """Whether the operator writes to some of its arguments; a higher-order one does not say."""
+    """Whether the operator writes to some of its arguments; of a higher-order one it is not known."""
     schema = getattr(func, "_schema", None)
     return schema is not None and bool(schema.is_mutable)
 
@@ -202,13 +202,13 @@ def places_of_numbers(func: Any) -> frozenset[int]:
 
 
 def argument_names(func: Any) -> tuple[str, ...]:
-    """What the operator's schema calls its arguments, in order; nothing for one without a schema."""
+    """The names of the arguments in the operator's schema, in order; empty without a schema."""
     schema = getattr(func, "_schema", None)
     return () if schema is None else tuple(argument.name for argument in schema.arguments)
 
 
 def named_operator(name: str) -> Any:
-    """The operator of that name, in its overload without a name; None where torch has none."""
+    """The operator of that name, in its default overload; None if torch does not have it."""
     namespace, _, op = name.partition("::")
     return getattr(getattr(getattr(torch.ops, namespace), op, None), "default", None)
 
@@ -227,21 +227,21 @@ def by_position(name: str, args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dic
 
 
 def written_by(func: Any, args: Any, kwargs: Any) -> Iterator[Any]:
-    """The arguments that the operator writes to, lists of tensors as they are."""
+    """The arguments that the operator writes to, including lists of tensors."""
     for index, argument in enumerate(func._schema.arguments):
         if argument.alias_info is not None and argument.alias_info.is_write:
             yield args[index] if index < len(args) else kwargs.get(argument.name)
 
 
 def jagged_values(tensor: torch.Tensor) -> torch.Tensor:
-    """All that a jagged tensor holds, one after the other; ``.values()`` would be recorded as an operation."""
+    """The concatenated values of a jagged tensor; ``.values()`` would be recorded as an operation."""
     jagged: Any = tensor
     values: torch.Tensor = jagged._values
     return values
 
 
 def nested_shapes(tensor: torch.Tensor) -> list[tuple[int, ...]] | None:
-    """The shapes of the tensors that a nested one holds; nothing for a jagged one on meta, without its lengths."""
+    """The shapes of the tensors in a nested one; None for a jagged one on meta, whose lengths are not known."""
     if tensor.layout != torch.jagged:
         return [tuple(shape) for shape in tensor._nested_tensor_size().tolist()]
     jagged: Any = tensor
@@ -256,39 +256,39 @@ def nested_shapes(tensor: torch.Tensor) -> list[tuple[int, ...]] | None:
 
 
 def stored_values(tensor: torch.Tensor) -> torch.Tensor:
-    """What a sparse tensor holds, coalesced or not."""
+    """The stored values of a sparse tensor, coalesced or not."""
     return tensor._values() if tensor.layout == torch.sparse_coo else tensor.values()
 
 
 def stored_positions(tensor: torch.Tensor) -> torch.Tensor:
-    """Where it holds that: (dimensions, elements)."""
+    """The positions of the stored values of a sparse tensor: (dimensions, elements)."""
     positions: torch.Tensor = tensor.detach().to_sparse_coo()._indices()  # type: ignore[no-untyped-call]
     return positions
 
 
 def transforming() -> bool:
-    """Whether a transform of ``torch.func`` (vmap, grad, jvp, …) is running: operations are in parts then."""
+    """Whether a transform of ``torch.func`` (vmap, grad, jvp, …) is running: operations are then decomposed."""
     return peek_interpreter_stack() is not None
 
 
 def is_wrapped(tensor: torch.Tensor) -> bool:
-    """Whether a transform of ``torch.func`` hides the tensor's own values, and its size along what it maps over."""
+    """Whether the tensor is a wrapper of a transform of ``torch.func``, which hides its values and its batch size."""
     return bool(is_functorch_wrapped_tensor(tensor))
 
 
 def is_zero(tensor: torch.Tensor) -> bool:
-    """Whether the tensor is one that is all zeros and holds none of them, such as the tangent of a constant."""
+    """Whether the tensor is a ZeroTensor, all zeros without storage, such as the tangent of a constant."""
     return bool(tensor._is_zerotensor())
 
 
 def unwrapped(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor that one transform of ``torch.func`` has wrapped."""
+    """The tensor inside one wrapper of ``torch.func``."""
     inner: torch.Tensor = get_unwrapped(tensor)
     return inner
 
 
 def batch_of(tensor: torch.Tensor) -> tuple[int, int] | None:
-    """For a tensor that ``vmap`` has wrapped: which transform that was, counted from outside, and over how many."""
+    """For a tensor that ``vmap`` has wrapped: the level of the transform, counted from outside, and its batch size."""
     if not is_batchedtensor(tensor):
         return None
     return maybe_get_level(tensor), get_unwrapped(tensor).shape[maybe_get_bdim(tensor)]
@@ -301,12 +301,12 @@ def forward_derivatives() -> bool:
 
 
 def last_node_number() -> int:
-    """The number of the autograd node that was made last in this thread."""
+    """The number of the autograd node that was created last in this thread."""
     return _number_of_next_node() - 1
 
 
 def running_node() -> tuple[int, bool]:
-    """The number of the autograd node that runs now (−1 for none), and whether it is a custom function's."""
+    """The number of the running autograd node (−1 for none), and whether it is of a custom function."""
     node: Any = _running_node()
     if node is None:
         return -1, False
@@ -314,38 +314,38 @@ def running_node() -> tuple[int, bool]:
 
 
 def node_that_runs() -> Any:
-    """The autograd node that runs now, or None."""
+    """The running autograd node, or None."""
     return _running_node()
 
 
-def gradients_asked_for() -> tuple[bool, ...]:
-    """For each input of the autograd node that runs now, whether it needs a gradient; nothing where none runs."""
+def gradients_needed() -> tuple[bool, ...]:
+    """For each input of the running autograd node, whether it needs a gradient; empty if none runs."""
     node: Any = _running_node()
     return () if node is None else tuple(function is not None for function, _ in node.next_functions)
 
 
 def function_modes_are_active() -> bool:
-    """Whether any mode is told of the functions of torch that are called."""
+    """Whether any torch function mode is active."""
     return bool(_number_of_function_modes())
 
 
 _AUTOGRAD_KEYS = (_Key.AutogradFunctionality, _Key.AutogradOther, _Key.AutogradNestedTensor)
-"""The places in the dispatcher where autograd takes part; inference mode leaves the same ones out."""
+"""The dispatch keys of autograd; inference mode excludes the same ones."""
 
 
 def autograd_is_skipped() -> bool:
-    """Whether operators of this thread skip autograd."""
+    """Whether operators in this thread skip autograd."""
     return bool(_is_excluded(_AUTOGRAD_KEYS[0]))
 
 
 def skip_autograd(skip: bool) -> None:
-    """Let operators of this thread skip autograd, or not."""
+    """Make operators in this thread skip autograd, or not."""
     for key in _AUTOGRAD_KEYS:
         _set_excluded(key, skip)
 
 
 def without_compiler(model: nn.Module) -> nn.Module:
-    """The module that ``torch.compile`` wrapped; any other module is returned as it is."""
+    """The module inside a wrapper of ``torch.compile``; any other module unchanged."""
     if isinstance(model, torch.jit.ScriptModule):
         return model
     wrapped = model.__dict__.get("_modules", {}).get("_orig_mod")
@@ -353,14 +353,14 @@ def without_compiler(model: nn.Module) -> nn.Module:
 
 
 def operators(namespace: str) -> dict[str, bool]:
-    """Every operator of a namespace that the running torch dispatches, with whether each is made of other operators."""
+    """Every operator of a namespace in the running torch, with whether it is composite."""
     names: dict[str, bool] = {}
     for full_name in torch._C._dispatch_get_all_op_names():
         name, _, overload_name = full_name.partition(".")
         if name.startswith(f"{namespace}::"):
             packet = getattr(getattr(torch.ops, namespace), name.partition("::")[2])
             overload = getattr(packet, overload_name or "default", None)
-            made_of_others = overload is not None and can_be_taken_apart(overload)
+            made_of_others = overload is not None and can_be_decomposed(overload)
             names[name] = names.get(name, True) and made_of_others
     return names
 
@@ -369,11 +369,11 @@ _FLEX_SWITCHES: dict[str, Any] = {
     "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG": True,
     "_validate_device": lambda *_: None,
 }
-"""What flex attention looks up in its own module: whether it is not to compile itself, and where it may run."""
+"""Names in flex attention's module that decide whether it compiles itself, and on which devices it runs."""
 
 
 def flex_attention_results() -> int:
-    """How many results the operator of flex attention has: the largest scores came later than the other two."""
+    """The number of results of the flex attention operator: older releases do not return the largest scores."""
     module = sys.modules["torch.nn.attention.flex_attention"]
     return 3 if hasattr(module, "AuxOutput") else 2
 
@@ -385,9 +385,9 @@ _flex_before: dict[str, Any] = {}
 
 @contextmanager
 def flex_attention_traceable() -> Iterator[None]:
-    """Flex attention compiles itself, which no dispatch mode survives, and refuses meta tensors; inside it does not.
+    """Within it, flex attention does not compile itself, which breaks dispatch modes, and accepts meta tensors.
 
-    The switches are the same for all threads: they are set back when the last of them is through.
+    The switches are global for all threads: they are restored when the last thread leaves.
     """
     global _flex_runs
     module = sys.modules.get("torch.nn.attention.flex_attention")
@@ -408,19 +408,19 @@ def flex_attention_traceable() -> Iterator[None]:
 
 
 def script_tensors(module: Any) -> list[tuple[str, torch.Tensor]]:
-    """The parameters and buffers that a script module itself holds, by name."""
+    """The parameters and buffers of a script module, without its children, by name."""
     compiled: Any = module._c
     library: Any = torch._C
     return [*library.ParameterDict(compiled).items(), *library.BufferDict(compiled).items()]
 
 
 def set_script_tensor(module: torch.jit.ScriptModule, name: str, tensor: torch.Tensor) -> None:
-    """Put ``tensor`` in the place of that parameter or buffer; in Python only real parameters may be assigned."""
+    """Replace that parameter or buffer by ``tensor``; Python only allows the assignment of real parameters."""
     module._c.setattr(name, tensor)
 
 
 def is_frozen(module: torch.jit.ScriptModule) -> bool:
-    """Whether ``torch.jit.freeze`` made its parameters constants of its graph; it has no mode then."""
+    """Whether ``torch.jit.freeze`` turned its parameters into constants; it then has no train or eval mode."""
     return not module._c.hasattr("training")
 
 
@@ -432,7 +432,7 @@ def method_graphs(module: Any) -> dict[str, Any]:
 
 
 def graph_nodes(graph: Any) -> Iterator[Any]:
-    """Every node of a graph or block, those of the blocks in it (branches and loops) too, in order."""
+    """Every node of a graph or block, including the blocks in it (branches and loops), in order."""
     for node in graph.nodes():
         yield node
         for block in node.blocks():
@@ -440,7 +440,7 @@ def graph_nodes(graph: Any) -> Iterator[Any]:
 
 
 def submodule_called(graph: Any, node: Any) -> str | None:
-    """The name, below the module whose method ``graph`` is, of the submodule whose forward ``node`` calls."""
+    """The name of the submodule whose forward ``node`` calls, relative to the module whose method is ``graph``."""
     if node.kind() != "prim::CallMethod" or node.s("name") != "forward":
         return None
     itself = next(graph.inputs()).debugName()
@@ -489,15 +489,15 @@ def graph_constants(graph: Any) -> list[torch.Tensor]:
 
 
 def compiled_further(graph: Any) -> bool:
-    """Whether ``torch.jit.optimize_for_inference`` put kernels into the graph that no dispatch mode sees."""
+    """Whether ``torch.jit.optimize_for_inference`` put kernels into the graph that dispatch modes do not see."""
     return any(node.kind() == "prim::ConstantMKLDNNTensor" for node in graph_nodes(graph))
 
 
 def divisions(graph: Any) -> list[tuple[Any, Any]]:
-    """Where the graph divides a number by a tensor: the reciprocal and the product that TorchScript makes of it.
+    """Divisions of a number by a tensor in the graph: pairs of the reciprocal and the product that TorchScript uses.
 
-    The reciprocal has no other reader.  A pair that stands so in a person's own file is none; a script that was saved
-    without its source does not say.
+    The reciprocal has no other reader.  A pair that is written like this in the user's own file is not a division; for
+    a script that was saved without its source this is not known.
     """
     found = []
     for node in graph_nodes(graph):
@@ -513,7 +513,7 @@ def divisions(graph: Any) -> list[tuple[Any, Any]]:
 
 
 def _is_number_in_tensor(node: Any) -> bool:
-    """Whether a node makes a tensor of one number, as a traced script does where the number stood by itself."""
+    """Whether a node makes a tensor of one number, as a traced script does for a plain number."""
     if node.kind() == "prim::NumToTensor":
         return True
     if node.kind() != "prim::Constant" or not node.hasAttribute("value") or node.kindOf("value") != "t":
@@ -522,7 +522,7 @@ def _is_number_in_tensor(node: Any) -> bool:
 
 
 def _in_own_file(node: Any) -> bool:
-    """Whether a node is known to stand in a file that is not torch's own."""
+    """Whether a node is known to come from a file outside of torch."""
     place = re.match(r'\s*(?:File "(?P<script>[^"]*)"|(?P<trace>[^\n]*?)\(\d+\): )', node.sourceRange())
     file = (place["script"] or place["trace"] or "") if place else ""
     return bool(file) and file != "<string>" and not file.startswith((*torch.__path__, "code/"))

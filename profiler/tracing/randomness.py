@@ -1,4 +1,4 @@
-"""Random numbers during a trace: drawn from a fixed seed, with the generators left as they were found."""
+"""Random numbers during a trace: drawn from a fixed seed; the state of the generators is restored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SEED = 0
 
 @contextmanager
 def fixed_random_state() -> Iterator[None]:
-    """Seeds the global generators of torch's CPU, of Python, and of NumPy where it is loaded; restores them after."""
+    """Seed the global generators of torch's CPU, of Python, and of NumPy if it is imported; restore them at the end."""
     python_state = random.getstate()
     numpy = sys.modules.get("numpy")
     numpy_state = numpy.random.get_state() if numpy is not None else None

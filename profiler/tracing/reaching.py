@@ -1,8 +1,8 @@
-"""What a callable reaches: its closure, its defaults, the globals that its code names, what it is bound to.
+"""The objects that a callable uses: its closure, its defaults, the globals that it names, the object it is bound to.
 
-Functions of a person's own files are looked into, also those that they call.  Of code in installed packages it is what
-is in closures (a decorator of a library calls the function that it was given) and modules and optimizers among the
-globals.
+Functions in the user's own files are searched, including the functions that they call.  For code in installed packages,
+only closures (a library's decorator calls the decorated function) and modules and optimizers among the globals are
+searched.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _INSTALLED = tuple(
     }
     | {str(Path(torch.__file__).parent)}
 )
-"""Where code lies that is not a person's own."""
+"""The folders of installed code."""
 
 _GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL")
 
 CACHED = type(functools.lru_cache(lambda: None))
-"""What ``functools.cache`` makes of a function."""
+"""The type of a function with ``functools.cache``."""
 
 _OF_TORCH = ("torch._C", "torch._library", "torch._ops", "torch.jit", "torch.library", "triton")
-"""Modules of operators and kernels: these are called, and hold nothing of a person's."""
+"""Modules of operators and kernels, which contain no user objects."""
 
 
 def of_torch(value: Any) -> bool:
@@ -48,12 +48,12 @@ def of_torch(value: Any) -> bool:
 
 
 def call_method(value: Any) -> Any:
-    """The method by which its class makes an object callable, if it does."""
+    """The ``__call__`` method of an object's class, if any."""
     return next((vars(kind)["__call__"] for kind in type(value).__mro__ if "__call__" in vars(kind)), None)
 
 
 def plain(value: Any) -> Any:
-    """A function or module without what ``torch.compile`` or ``functools.cache`` put around it."""
+    """A function or module without the wrapper of ``torch.compile`` or ``functools.cache``."""
     if isinstance(value, nn.Module):
         return without_compiler(value)
     while True:
@@ -67,7 +67,7 @@ def plain(value: Any) -> Any:
 
 @functools.cache
 def is_own(code: types.CodeType) -> bool:
-    """Whether it is of a person's own file, and of no installed package."""
+    """Whether the code is in the user's own files, not in an installed package."""
     return not code.co_filename.startswith(_INSTALLED)
 
 
@@ -83,13 +83,13 @@ def globals_named(code: types.CodeType) -> frozenset[str]:
 
 @functools.cache
 def attributes_named(code: types.CodeType) -> frozenset[str]:
-    """All names in the code, those of attributes and methods among them."""
+    """All names in the code, including those of attributes and methods."""
     inner = (constant for constant in code.co_consts if isinstance(constant, types.CodeType))
     return frozenset(code.co_names).union(*map(attributes_named, inner))
 
 
 def reached_globals(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
-    """The globals that a function names, with their values; of installed code those that a call would surely change."""
+    """The globals that a function names, with their values; for installed code those that a call surely changes."""
     own = is_own(function.__code__)
     for name in sorted(globals_named(function.__code__)):
         value = function.__globals__.get(name, function)
@@ -98,7 +98,7 @@ def reached_globals(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 def names_objects(function: types.FunctionType) -> bool:
-    """Whether a function of a person's own names a global that it could change, or a function that may."""
+    """Whether a user function names a global that it could change, or a function that could."""
     return any(
         not isinstance(value, ATOMS) or (isinstance(value, types.FunctionType) and is_own(value.__code__))
         for _, value in reached_globals(function)
@@ -106,7 +106,7 @@ def names_objects(function: types.FunctionType) -> bool:
 
 
 def own_methods(kind: type) -> dict[str, Any]:
-    """The methods of a class whose code is a person's own, by name, as the class holds them."""
+    """The methods of a class whose code is in the user's own files, by name, as stored in the class."""
     methods: dict[str, Any] = {}
     for base in kind.__mro__:
         for name, method in vars(base).items():
@@ -116,16 +116,16 @@ def own_methods(kind: type) -> dict[str, Any]:
 
 
 def function_of(method: Any) -> Any:
-    """What a static method, or one of the class, is made of."""
+    """The function inside a static method or class method."""
     return method.__func__ if isinstance(method, (staticmethod, classmethod)) else method
 
 
 def _variables(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
-    """All that a function reaches, by the names by which it does."""
+    """All objects that a function uses, by their names in its code."""
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
             yield name, cell.cell_contents
-        except ValueError:  # a variable that nothing was assigned to yet
+        except ValueError:  # a variable without a value
             continue
     taken = function.__code__.co_varnames[: function.__code__.co_argcount]
     defaults = function.__defaults__ or ()
@@ -135,10 +135,10 @@ def _variables(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 class Reached:
-    """The modules, and the parameters outside of modules, that a call of ``call`` on these arguments reaches.
+    """The modules, and the parameters outside of modules, that a call of ``call`` on these arguments uses.
 
-    ``found`` maps dotted names to them: a variable's name, ``self.net`` for an attribute of what a method is bound to,
-    ``nets.0`` for what a list holds.
+    ``found`` maps dotted names to them: the name of a variable, ``self.net`` for an attribute of the object that a
+    method is bound to, ``nets.0`` for an item of a list.
     """
 
     def __init__(self, call: Callable[..., Any], args: tuple[Any, ...], options: Mapping[str, Any]) -> None:
@@ -155,7 +155,7 @@ class Reached:
                 self._visit(name, function)
 
     def _may_be_called(self, method: str) -> bool:
-        """Whether code that is reached names the method, or Python calls it by itself."""
+        """Whether the searched code names the method, or Python calls it implicitly."""
         return method in self._named or (method.startswith("__") and method != "__init__")
 
     def _visit(self, name: str, value: Any) -> None:
@@ -187,7 +187,7 @@ class Reached:
             self._visit_class(name, type(value))
 
     def _visit_class(self, name: str, kind: type) -> None:
-        """Methods that may be called reach what they name."""
+        """Search the methods that may be called."""
         if id(kind) not in self._seen:
             self._seen[id(kind)] = kind
             for method, value in own_methods(kind).items():
@@ -201,7 +201,7 @@ class Reached:
 
 
 def _items(value: Any) -> Iterator[tuple[str, Any]]:
-    """What a container or an object holds, by name."""
+    """The items of a container or the attributes of an object, by name."""
     if isinstance(value, Mapping):
         yield from ((_part(key), item) for key, item in list(value.items()))
     elif isinstance(value, (list, tuple, set, frozenset)):
@@ -215,11 +215,11 @@ def _part(key: object) -> str:
 
 
 def _by_name(call: Any, args: tuple[Any, ...], options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Arguments by the names that the callable has for them."""
+    """Arguments by their parameter names."""
     try:
         signature = inspect.signature(call)
         bound = signature.bind_partial(*args, **options).arguments
-    except (TypeError, ValueError):  # it has no signature, or refuses these
+    except (TypeError, ValueError):  # it has no signature, or does not take these
         yield from ((f"argument_{place}", value) for place, value in enumerate(args))
         yield from options.items()
         return

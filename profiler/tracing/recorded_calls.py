@@ -1,4 +1,4 @@
-"""A network, its inputs and a part of it → what the part is called with when the network runs."""
+"""A network, its inputs and a part of it → the inputs of the part when the network runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from profiler.tracing.running import record, record_for_real
 
 @dataclass(slots=True)
 class RecordedCalls:
-    """What a module was called with first, and how often it was called in all."""
+    """The arguments of the first call of a module, and its number of calls."""
 
     part: str
     arguments: tuple[Any, ...] = ()
@@ -31,7 +31,7 @@ class RecordedCalls:
 
     @property
     def inputs(self) -> Inputs:
-        """The arguments of the first call as what a network is called with: in one form where one can hold them."""
+        """The arguments of the first call as inputs of a network."""
         if not self.options:
             return list(self.arguments)
         if not self.arguments:
@@ -44,7 +44,7 @@ class RecordedCalls:
         return dict(bound.arguments) if kinds <= by_name else (self.arguments, self.options)
 
     def watch(self, network: nn.Module) -> None:
-        """Record the calls of the part of ``network``, a copy that may be changed."""
+        """Record the calls of the part of ``network``, which is a copy that may be changed."""
         self.calls = 0
         module = network.get_submodule(self.part)
         if isinstance(module, torch.jit.ScriptModule):
@@ -63,10 +63,10 @@ class RecordedCalls:
     def _note(self, args: Any, kwargs: Any) -> None:
         self.calls += 1
         if self.calls == 1:
-            self.arguments, self.options = map_inputs((args, kwargs), _as_it_is_now)
+            self.arguments, self.options = map_inputs((args, kwargs), _snapshot)
 
 
-def _as_it_is_now(tensor: torch.Tensor) -> torch.Tensor:
+def _snapshot(tensor: torch.Tensor) -> torch.Tensor:
     with torch.inference_mode(False), torch.no_grad():
         copy = to_meta(tensor) if tensor.is_meta else tensor.detach().clone()
     return copy.requires_grad_(tensor.requires_grad)
@@ -75,10 +75,10 @@ def _as_it_is_now(tensor: torch.Tensor) -> torch.Tensor:
 def record_calls(
     model: nn.Module, inputs: Inputs, part: str, mode: Mode = "inference", *, real_because: str = ""
 ) -> RecordedCalls:
-    """What the module ``part`` of ``model`` is called with in one call of ``model`` on ``inputs``.
+    """The calls of the module ``part`` in one call of ``model`` on ``inputs``.
 
-    On a copy on meta, or for real where there is a reason to.  Raises as :func:`record` and :func:`record_for_real` do,
-    and :class:`TraceError` where the part is never called.
+    They are recorded on a meta copy, or on real tensors if there is a reason.  Raises the errors of :func:`record` and
+    :func:`record_for_real`, and :class:`TraceError` if the part is never called.
     """
     recorded = RecordedCalls(part)
     if real_because:
@@ -86,5 +86,5 @@ def record_calls(
     else:
         record(model, inputs, mode, operators=EveryOperator(), prepare=recorded.watch)
     if not recorded.calls:
-        raise TraceError(f"part {part}: {type(model).__name__} never calls it, so what it is called with is not known")
+        raise TraceError(f"part {part}: {type(model).__name__} never calls it, so its inputs are not known")
     return recorded

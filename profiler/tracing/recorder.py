@@ -1,4 +1,4 @@
-"""The dispatch mode: every operation that runs is noted with its signature; what it costs is another step's matter."""
+"""The dispatch mode: every operation that runs is recorded with its signature, without its cost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from profiler.errors import FOREIGN_ERRORS
 from profiler.records import Phase
 from profiler.signatures import Signature
-from profiler.tracing.backward import BackwardScope, Place, nodes_between, without_unasked
+from profiler.tracing.backward import BackwardScope, Place, nodes_between, without_unneeded
 from profiler.tracing.copying import to_meta
 from profiler.tracing.describing import Described, Describer, Operators, Signatures, samples_of
 from profiler.tracing.failures import FunctionFailure, OpFailure
@@ -28,7 +28,7 @@ from profiler.tracing.phases import Phases
 from profiler.tracing.private import (
     TorchDispatchMode,
     argument_names,
-    can_be_taken_apart,
+    can_be_decomposed,
     is_mutable,
     named_operator,
     operator_name,
@@ -49,18 +49,18 @@ META = torch.device("meta")
 PLAIN = frozenset({torch.Tensor, nn.Parameter})
 
 OF_SCRIPTS = frozenset({ENTER, LEAVE, DIVIDE, DIVIDED, "aten::equal"})
-"""Operators that scripts run for other reasons than that the network asks for them."""
+"""Operators of scripts that are not work of the network."""
 
 TAKES_SIZES = frozenset({"aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu"})
-"""Operators that are told the lengths of packed sequences by a tensor, which has to be on the CPU."""
+"""Operators that take the lengths of packed sequences as a tensor, which has to be on the CPU."""
 
 KEPT_OVERLOADS = frozenset({"padding"})
-"""Overloads that are recorded, since other counters take them for operators of their own."""
+"""Overloads that are recorded, since other counters treat them as separate operators."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is known of one operator, looked up once."""
+    """Facts about one operator, looked up once."""
 
     name: str
     names: tuple[str, ...] = ()
@@ -79,14 +79,14 @@ class _Known:
 class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records every operation that runs while it is active.
 
-    Where operators skip ``autograd`` they arrive whole, as the network called them.  One that ``operators`` do not
-    know and that is made of others is decomposed, and its parts are recorded instead.
-    Tensors that live elsewhere are turned into meta tensors when they meet one.
+    If operators skip ``autograd``, they arrive whole, as the network called them.  A composite operator that
+    ``operators`` do not know is decomposed, and its parts are recorded instead.  Tensors on other devices become meta
+    tensors if they are used with one.
 
-    While it is ``muted`` nothing is recorded, since the operations are parts of one that will be; ``kind_within``
-    is the kind of work that a running function says its parts are.  ``phases`` tells the phases of code; without it
-    ``in_backward`` and ``in_optimizer`` do.  With ``as_it_is`` every operation runs as the code called it, whatever
-    device its tensors are on.
+    While it is ``muted`` nothing is recorded, since the operations are parts of one that will be; ``kind_within`` is
+    the kind of work of the running function, if it sets the kind of its parts.  ``phases`` tells the phases of code;
+    without it ``in_backward`` and ``in_optimizer`` do.  With ``as_called`` every operation runs as the code called it,
+    whatever device its tensors are on.
     """
 
     supports_higher_order_operators = True
@@ -101,10 +101,10 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         unseen: UnseenWork | None = None,
         phases: Phases | None = None,
         *,
-        as_it_is: bool = False,
+        as_called: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.as_it_is = as_it_is
+        self.as_called = as_called
         self.autograd = autograd or Autograd(may_skip=False)
         self.unseen = unseen or UnseenWork(scope.model, (), origins)
         self.calls: list[Noted] = []
@@ -113,7 +113,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.failure: OpFailure | None = None
         self.function_failure: FunctionFailure | None = None
         self.met_meta = False
-        self.stood_in_for_gradients = False
+        self.moved_with_gradients = False
         self.closed = False
         self.claims_nodes = False
         self.muted = False
@@ -126,7 +126,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._phases = phases
         self._divisions: list[tuple[AbstractContextManager[Any], Callable[[Any], None]]] = []
         self._known: dict[Any, _Known] = {}
-        self._meta_twins: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._meta_copies: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._named: dict[str, _Known] = {}
         self._values = KnownValues()
         self._zeros = ZeroTensors()
@@ -134,7 +134,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._describer = Describer(origins.is_parameter, self._padded.around, self._values.of)
 
     def in_other_thread(self, kind_within: str | None) -> OpRecorder:
-        """A recorder for another thread: of its own calls, of the same tensors and places."""
+        """A recorder for another thread: with its own calls, and the same tensors and modules."""
         other = copy.copy(self)
         other.muted, other.kind_within = False, kind_within
         TorchDispatchMode.__init__(other)  # type: ignore[no-untyped-call]
@@ -148,7 +148,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return other
 
     def claiming_nodes(self, call: Callable[..., Any], func: Any, args: Any, kwargs: Any) -> Any:
-        """The result of a function, whose autograd nodes are noted as made in this thread."""
+        """The result of a function, whose autograd nodes are recorded as created in this thread."""
         inputs: list[torch.Tensor] = []
         collect((args, kwargs), inputs)
         before = [tensor.grad_fn for tensor in inputs]
@@ -160,15 +160,15 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
     def close(self) -> None:
-        """The run is over: a thread that goes on is left alone."""
+        """End the run: a thread that continues is not traced any more."""
         self.closed = True
         self.autograd.close()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if self.as_it_is and any(issubclass(kind, (UninitializedParameter, UninitializedBuffer)) for kind in types):
-            return func(*args, **(kwargs or {}))  # it gets its shape, which is no work
+        if self.as_called and any(issubclass(kind, (UninitializedParameter, UninitializedBuffer)) for kind in types):
+            return func(*args, **(kwargs or {}))  # it gets its shape, which is not work
         if not PLAIN.issuperset(types):
-            # A tensor that is made of others (a jagged one): it runs its operations on those, which come here.
+            # A tensor subclass that wraps others (a jagged one): it runs operations on those, which arrive here.
             return NotImplemented
         if self.closed:
             return func(*args, **(kwargs or {}))
@@ -185,11 +185,11 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.autograd.held = before
 
     def _handle(self, func: Any, known: _Known, args: Any, kwargs: Any) -> Any:
-        """The result of an operation, which is recorded."""
+        """Run and record an operation; returns its result."""
         inputs: list[torch.Tensor] = []
         collect((args, kwargs), inputs)
         devices = {tensor.is_meta for tensor in inputs}
-        if True in devices and not self.as_it_is:
+        if True in devices and not self.as_called:
             self.met_meta = True
             mixed = len(devices) > 1 and known.name not in TAKES_SIZES
             args, kwargs, inputs = self._move(args, kwargs, inputs, mixed=mixed)
@@ -201,7 +201,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     return result
             result = self._run(func, known, args, kwargs, inputs, True in devices)
         except FOREIGN_ERRORS as error:
-            while self._divisions:  # a script that divides was left
+            while self._divisions:  # a script with a division has ended
                 self._divisions.pop()[0].__exit__(type(error), error, error.__traceback__)
             if self.failure is None or self.failure.error is not error:
                 shapes = tuple(map(shape_of, inputs))
@@ -212,7 +212,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             collect(list(written_by(func, args, kwargs)), written)
             self._padded.written(written)
             self.unseen.written(written)
-        elif known.name.startswith("higher_order::"):  # it may write to what it is given, and does not say so
+        elif known.name.startswith("higher_order::"):  # it may write to its arguments without saying so
             self.unseen.written(inputs)
         if known.may_be_of_zeros and self._zeros.only_shape(known.name, inputs, result):
             self._origins.follow(known.name, inputs, [result])
@@ -221,13 +221,13 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
     def _done_for_script(self, name: str, args: Any) -> bool:
-        """Whether the operation is no work of the network: it marks a call, or compares a script's constants."""
+        """Whether the operation is not work of the network: it marks a call, or compares a script's constants."""
         if name == ENTER:
             self._scope.enter_part(*args)
         elif name == LEAVE:
             self._scope.leave_part(*args)
         elif name == DIVIDE:
-            division = self.as_one("aten::div", (2, args[0][0]), {})  # 2 for any number: what matters is that it is one
+            division = self.as_one("aten::div", (2, args[0][0]), {})  # 2 stands for any number
             self._divisions.append((division, division.__enter__()))
         elif name == DIVIDED:
             begun, give = self._divisions.pop()
@@ -239,25 +239,25 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return True
 
     def _run(self, func: Any, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], on_meta: bool) -> Any:
-        """The result of an operation; of one on values that are known the true one."""
-        if self.as_it_is or (not on_meta and (inputs or kwargs.get("device") != META)):
+        """The result of an operation, computed on real values if they are known."""
+        if self.as_called or (not on_meta and (inputs or kwargs.get("device") != META)):
             return func(*args, **kwargs)
         if known.name.startswith("higher_order::"):
             return func(*args, **kwargs)
-        if known.name == "aten::expand_as":  # of the second tensor it takes the size alone
+        if known.name == "aten::expand_as":  # only the size of the second tensor is used
             func, args, inputs = torch.ops.aten.expand.default, (args[0], list(args[1].shape)), inputs[:1]
         if not (known.of_any_values or self._values.may_know(inputs)):
             if known.mutable:
                 self._values.forget_written(func, args, kwargs)
             return self._without_values(func, known, args, kwargs)
-        twins = self._values.run(func, known.name, args, kwargs, inputs)
-        if twins is UNKNOWN:
+        on_cpu = self._values.run(func, known.name, args, kwargs, inputs)
+        if on_cpu is UNKNOWN:
             return self._without_values(func, known, args, kwargs)
         made: list[torch.Tensor] = []
-        collect(twins, made)
-        if not made:  # a number; without tensors among the arguments it is what torch makes of one moved to the CPU
-            return twins if inputs else func(*args, **kwargs)
-        result = _as_on_meta(func, args, kwargs, twins)
+        collect(on_cpu, made)
+        if not made:  # a number; without tensor arguments torch made it from one moved to the CPU
+            return on_cpu if inputs else func(*args, **kwargs)
+        result = _as_on_meta(func, args, kwargs, on_cpu)
         results: list[torch.Tensor] = []
         collect(result, results)
         self._values.note_results(results, made)
@@ -275,28 +275,28 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._graph.transforming = running
 
     def note_failing_function(self, error: BaseException, func: Any, args: Any) -> None:
-        """The function of torch raised ``error``; the innermost one that did is noted."""
+        """Record that the function of torch raised ``error``; the innermost one is kept."""
         if self.function_failure is None or self.function_failure.error is not error:
             self.function_failure = FunctionFailure(error, func, args)
 
     def note_result(self, module: str, result: Any) -> None:
-        """The module of that name has returned ``result``."""
+        """Record that the module of that name returned ``result``."""
         self.unseen.check_result(module, result, on_meta=self.met_meta)
 
     def note_values_read(self, func: Any, tensor: torch.Tensor) -> None:
-        """A function of torch has handed out the values of ``tensor``, or where they are."""
+        """Record that a function of torch returned the values of ``tensor`` or their address."""
         self.unseen.values_read(self._scope.current[0], func, tensor)
 
     def note_made_of_data(self, tensor: torch.Tensor) -> None:
-        """``tensor`` was made of Python numbers."""
+        """Record that ``tensor`` was created from Python numbers."""
         self.unseen.made_of_data(self._scope.current[0], tensor)
 
     def note_values(self, tensor: torch.Tensor, real: torch.Tensor) -> None:
-        """The meta tensor has the values of ``real``."""
+        """Record that the meta tensor has the values of ``real``."""
         self._values.note(tensor, real)
 
     def values_of(self, tensor: torch.Tensor) -> torch.Tensor | None:
-        """A tensor with the values of a meta tensor, or nothing where they are not known."""
+        """A tensor with the values of a meta tensor, or None if they are not known."""
         return self._values.of(tensor)
 
     def _look_up(self, func: Any) -> _Known:
@@ -305,7 +305,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             name,
             argument_names(func),
             self._operators.read_by(name),
-            decompose=not self._operators.is_known(name) and can_be_taken_apart(func),
+            decompose=not self._operators.is_known(name) and can_be_decomposed(func),
             mutable=is_mutable(func),
             takes_objects=takes_script_objects(func),
             of_any_values=name in OF_ANY_VALUES,
@@ -317,7 +317,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         )
 
     def _look_up_name(self, name: str) -> _Known:
-        """What is known of an operation that a function is recorded as."""
+        """Facts about the operation as which a function is recorded."""
         known = self._named.get(name)
         if known is None:
             names = argument_names(named_operator(name))
@@ -335,13 +335,13 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
         def move(leaf: Any) -> Any:
             if isinstance(leaf, torch.Tensor) and not leaf.is_meta:
-                if id(leaf) not in self._meta_twins:
-                    twin = to_meta(leaf)
-                    self.stood_in_for_gradients = self.stood_in_for_gradients or leaf.requires_grad
-                    self._origins.stand_in(leaf, twin)
-                    self._values.note(twin, leaf)
-                    self._meta_twins[id(leaf)] = (leaf, twin)
-                return self._meta_twins[id(leaf)][1]
+                if id(leaf) not in self._meta_copies:
+                    copied = to_meta(leaf)
+                    self.moved_with_gradients = self.moved_with_gradients or leaf.requires_grad
+                    self._origins.replace(leaf, copied)
+                    self._values.note(copied, leaf)
+                    self._meta_copies[id(leaf)] = (leaf, copied)
+                return self._meta_copies[id(leaf)][1]
             if isinstance(leaf, torch.device):
                 return torch.device("meta")
             return leaf
@@ -355,10 +355,10 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @contextmanager
     def as_one(self, name: str, args: Any, kwargs: Any) -> Iterator[Callable[[Any], None]]:
-        """Record what runs inside as one call of the operation ``name``; give its result to what is yielded.
+        """Record everything within it as one call of the operation ``name``; yields a function that takes the result.
 
-        Under ``vmap`` that is the call for all samples.  Where forward-mode derivatives are computed with it, which no
-        rule gives, what runs is recorded as it is, as work of the operation's kind.
+        Under ``vmap`` that is the call for all samples.  If it also computes forward-mode derivatives, for which there
+        is no rule, the operations within it are recorded one by one, as work of the operation's kind.
         """
         inputs: list[torch.Tensor] = []
         collect((args, kwargs), inputs)
@@ -384,7 +384,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _make_part_of(
         self, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], result: Any, first: int
     ) -> None:
-        """The calls from the ``first`` on are parts of an operation, whose kind their arithmetic gets."""
+        """Mark the calls from ``first`` on as parts of an operation, whose kind their arithmetic gets."""
         outputs: list[torch.Tensor] = []
         collect(result, outputs)
         described = self._describer.arguments(known.names, args, kwargs, known.read)
@@ -394,7 +394,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @contextmanager
     def apart(self, kind: str) -> Iterator[None]:
-        """Record what runs inside :meth:`as_one` all the same, as work of that kind."""
+        """Record operations within :meth:`as_one` separately, as work of that kind."""
         before = self.muted, self.kind_within
         self.muted, self.kind_within = False, kind
         try:
@@ -405,7 +405,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _record(
         self, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], result: Any, written: Any = ()
     ) -> Noted | None:
-        """Note a call that has run; nothing where the recorder is muted."""
+        """Record a call that has run, unless the recorder is muted."""
         outputs: list[torch.Tensor] = []
         collect(result, outputs)
         if self.muted:
@@ -440,7 +440,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _signature(
         self, known: _Known, described: Described, result: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]
     ) -> Signature:
-        given = without_unasked(known.name, result) if self._phase() == "backward" else result
+        given = without_unneeded(known.name, result) if self._phase() == "backward" else result
         samples = samples_of((*inputs, *outputs)) if transforming() else ()
         value = self._describer.result(given, described.types, keep="out" in known.read)
         return self._signatures.of(known.name, known.overload, described, value, samples)
@@ -448,7 +448,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _follow(
         self, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]
     ) -> None:
-        """Note where the results of an operation come from, and whether they have zeros around them."""
+        """Record the origins of the results of an operation, and the zeros around them."""
         unknown = self._origins.follow(known.name, inputs, outputs)
         if unknown and self._phase() != "optimizer":
             self.unseen.check_origins(self._scope.current[0], known.name, unknown)
@@ -458,7 +458,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._padded.follow(known.name, args, kwargs, inputs, outputs, moves=moves)
 
     def _is_zero(self, tensor: torch.Tensor) -> bool | None:
-        """Whether a tensor is all zeros, whatever the data is; None for a constant whose values nobody knows."""
+        """Whether a tensor is all zeros, independent of the data; None for a constant with unknown values."""
         if not (tensor.is_floating_point() or tensor.is_complex()):
             return False
         of_data = self._origins.is_activation(tensor)
@@ -468,7 +468,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False if of_data or self._origins.is_parameter(tensor) else None
 
     def _phase(self) -> Phase:
-        """That of the operation that runs now."""
+        """The phase of the running operation."""
         if self._phases is not None:
             return self._phases.now(self._scope.stack)
         if self.in_optimizer:
@@ -478,13 +478,13 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return "recompute" if self._scope.stack else "backward"
 
     def _makes_nodes(self) -> bool:
-        """Whether the operation that runs now is one of a forward pass, or is differentiated itself."""
+        """Whether the running operation is part of a forward pass, or is differentiated itself."""
         phase = self._phase()
         again = phase == "backward" and self._phases is not None and torch.is_grad_enabled()
         return again or phase in ("forward", "recompute")
 
     def _where(self) -> tuple[Phase, Place, Noted | None]:
-        """The phase and the place of the operation that runs now, and the event that it is the gradient of."""
+        """The phase and the call site of the running operation, and the event that it is the gradient of."""
         phase = self._phase()
         if phase == "optimizer":
             return phase, ("", 1), None
@@ -494,16 +494,16 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return phase, source.place, source.event
 
 
-def _as_on_meta(func: Any, args: Any, kwargs: Any, twins: Any) -> Any:
-    """The result on meta of an operation whose result on the CPU is ``twins``."""
+def _as_on_meta(func: Any, args: Any, kwargs: Any, on_cpu: Any) -> Any:
+    """The result on meta of an operation whose result on the CPU is ``on_cpu``."""
     if torch.Tag.dynamic_output_shape not in func.tags:
         try:
             return func(*args, **kwargs)
-        except RuntimeError:  # its shape depends on values (repeat_interleave) though no tag of it says so
+        except RuntimeError:  # its shape depends on values (repeat_interleave), although it has no tag for that
             pass
-    return map_arguments(twins, _shape_only)
+    return map_arguments(on_cpu, _shape_only)
 
 
 def _shape_only(leaf: Any) -> Any:
-    """A tensor without its values; anything else as it is."""
+    """A tensor without its values; anything else unchanged."""
     return to_meta(leaf) if isinstance(leaf, torch.Tensor) else leaf

@@ -1,4 +1,4 @@
-"""A network and inputs → what a call of it gives on the meta device."""
+"""A network and inputs → the result of a call on the meta device."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from profiler.tracing.running import record
 
 
 def result_on_meta(model: nn.Module, inputs: Inputs) -> Any:
-    """What ``model`` gives for ``inputs`` in eval mode, run on meta copies.
+    """The result of ``model`` for ``inputs`` in eval mode, run on meta copies.
 
     Integers in the result whose values are known (see ``tracing.values``) are on the CPU, all other tensors on meta.
     Raises :class:`TraceError` and :class:`NeedsDataError` as :func:`profiler.tracing.record` does.
@@ -29,7 +29,7 @@ def result_on_meta(model: nn.Module, inputs: Inputs) -> Any:
         @functools.wraps(original)
         def forward(*args: Any, **kwargs: Any) -> Any:
             result = original(*args, **kwargs)
-            results.append(map_inputs(result, _as_it_is_now))
+            results.append(map_inputs(result, _snapshot))
             return result
 
         network.__dict__["forward"] = forward
@@ -38,11 +38,11 @@ def result_on_meta(model: nn.Module, inputs: Inputs) -> Any:
     return results[-1]
 
 
-def _as_it_is_now(tensor: torch.Tensor) -> torch.Tensor:
+def _snapshot(tensor: torch.Tensor) -> torch.Tensor:
     if not (tensor.is_floating_point() or tensor.is_complex()):
         try:
             return torch.tensor(tensor.tolist(), dtype=tensor.dtype, device="cpu").reshape(tensor.shape)
         except (NotImplementedError, RuntimeError):
-            pass  # on meta, with values that are not known
+            pass  # on meta, with unknown values
     with torch.inference_mode(False), torch.no_grad():
         return to_meta(tensor)

@@ -20,7 +20,7 @@ from profiler.tracing.causal_bias import causal_bias_traceable
 from profiler.tracing.code_origins import CodeOrigins
 from profiler.tracing.copying import copy_to_meta, deep_copy, has_lazy_parts, to_meta
 from profiler.tracing.describing import Operators
-from profiler.tracing.failures import for_lack_of_data
+from profiler.tracing.failures import caused_by_missing_data
 from profiler.tracing.functions import FunctionWatcher
 from profiler.tracing.gradients import Autograd, lacks_graph
 from profiler.tracing.noted import Noted, recording_of
@@ -45,10 +45,10 @@ from profiler.tracing.values import LARGEST
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One way of running a network: copies of it and of its inputs, which the run may change as it likes.
+    """One way of running a network: copies of it and of its inputs, which the run may change.
 
-    ``values`` are inputs on meta, each with the integers that it was given as; ``reached`` are tensors that a callable
-    reaches, and that are not its arguments.
+    ``values`` are inputs on meta, each with its real integers; ``reached`` are tensors that a callable uses and that
+    are not its arguments.
     """
 
     network: nn.Module
@@ -60,7 +60,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What hooks and recorders saw of a run: ``calls`` are those of all its threads."""
+    """What hooks and recorders recorded in a run: ``calls`` are those of all its threads."""
 
     scope: ModuleScope
     recorder: OpRecorder
@@ -68,7 +68,7 @@ class Recorded:
 
 
 Run = Callable[[Attempt, Origins], Recorded]
-"""Runs an attempt, once, under hooks and a recorder."""
+"""A function that runs an attempt once, with hooks and a recorder."""
 
 
 def record(
@@ -80,7 +80,7 @@ def record(
     operators: Operators,
     prepare: Callable[[nn.Module], None] | None = None,
 ) -> Recording:
-    """Record what one call of ``model`` on ``inputs`` does, on a meta copy; the model itself is not run.
+    """Record one call of ``model`` on ``inputs``, on a meta copy; the model itself is not run.
 
     In ``"inference"`` the copy is in eval mode and no gradients are kept.  In ``"training"`` it is in train
     mode and the backward pass that autograd runs from all floating-point results is recorded as well, and then,
@@ -88,12 +88,12 @@ def record(
     A :class:`CallableNetwork` runs as its code says, whatever ``mode`` is: its modules stay in the modes that they are
     in, and what is of which phase follows from what runs.
     ``prepare`` is given each copy before it runs, and may change it.
-    Raises :class:`TraceError` where the network runs nothing, cannot be copied, or refuses its inputs, and
-    :class:`NeedsDataError` where the meta device cannot run it.
+    Raises :class:`TraceError` if the network runs nothing, cannot be copied, or refuses its inputs, and
+    :class:`NeedsDataError` if the meta device cannot run it.
     """
     model = without_compiler(model)
     if any(tensor.layout in SPARSE for tensor in (*model.parameters(), *model.buffers())):
-        raise NeedsDataError(f"{type(model).__name__} holds sparse tensors, whose elements the meta device has not")
+        raise NeedsDataError(f"{type(model).__name__} has sparse tensors, which have no elements on the meta device")
     return _record(lambda: _attempt_on_meta(model, inputs), _mode(model, mode), optimizer, operators, prepare)
 
 
@@ -109,7 +109,7 @@ def record_for_real(
 ) -> Recording:
     """The same for a network that needs data: runs a copy of ``model`` with its real tensors on real ``inputs``.
 
-    What is counted then depends on the values; random numbers are drawn from a fixed seed.
+    The counts then depend on the values; random numbers are drawn from a fixed seed.
     """
     model = without_compiler(model)
     recorded = _record(lambda: _attempt_for_real(model, inputs), _mode(model, mode), optimizer, operators, prepare)
@@ -117,7 +117,7 @@ def record_for_real(
 
 
 def _mode(model: nn.Module, mode: Mode) -> Mode | None:
-    """The mode to run in; none for a callable, whose code says what it does."""
+    """The mode to run in; None for a callable, whose code decides."""
     return None if isinstance(model, CallableNetwork) else mode
 
 
@@ -139,7 +139,7 @@ def _copied_with(
 ) -> tuple[tuple[tuple[Any, ...], dict[str, Any]], InputCopy]:
     """Copies of the arguments of ``model``, whose copy is ``network``.
 
-    One that calls something is given a copy of that to call instead, and the gradients that there are.
+    A callable gets a copy of what it calls, and the existing gradients.
     """
     if not isinstance(network, CallableNetwork):
         copied = InputCopy(call_arguments(inputs), change, memo)
@@ -163,7 +163,7 @@ def _reached(network: nn.Module, copied: InputCopy) -> list[torch.Tensor]:
 
 
 def _may_be_known(tensor: torch.Tensor, new: torch.Tensor) -> bool:
-    """Whether the values of an input may decide what a network does: integers that are few."""
+    """Whether the work of a network may depend on the values of an input: a few integers."""
     is_number = tensor.is_floating_point() or tensor.is_complex()
     return new.is_meta and not (tensor.is_meta or is_number or tensor.numel() > LARGEST)
 
@@ -188,7 +188,7 @@ def _record(
     operators: Operators,
     prepare: Callable[[nn.Module], None] | None = None,
 ) -> Recording:
-    """The recording of the first way of running that the network allows; ``make`` gives each copies of its own."""
+    """The recording of the first way of running that the network allows; ``make`` makes new copies for each."""
     gradients: Callable[[], AbstractContextManager[Any]] = torch.no_grad
 
     def fresh() -> Attempt:
@@ -222,50 +222,50 @@ def _record(
 
 
 class _GraphError(TraceError):
-    """The network asked for a derivative of what was computed without gradients."""
+    """The network needs a derivative of something that was computed without gradients."""
 
 
 @kept_state()
 def _record_run(make: Callable[[], Attempt], run: Run) -> Recording:
     attempt = make()
-    twin = attempt.network
-    if has_lazy_parts(twin):
+    network = attempt.network
+    if has_lazy_parts(network):
         _make_lazy_parts(attempt)
-        attempt = replace(make(), network=twin)  # what the first run did to its inputs is of no matter
-    origins = CodeOrigins() if isinstance(twin, CallableNetwork) else Origins()
-    for name, parameter in (*twin.named_parameters(), *frozen_weights(twin)):
+        attempt = replace(make(), network=network)  # changes of the inputs by the first run do not matter
+    origins = CodeOrigins() if isinstance(network, CallableNetwork) else Origins()
+    for name, parameter in (*network.named_parameters(), *frozen_weights(network)):
         origins.add_parameter(name, parameter)
-    for packed in packed_tensors(twin):
+    for packed in packed_tensors(network):
         origins.add_packed(packed)
-    for buffer in twin.buffers():
+    for buffer in network.buffers():
         origins.know(buffer, storage_of(buffer))
     for tensor in (*tensors_in((attempt.arguments, attempt.options)), *attempt.reached):
         if not origins.is_parameter(tensor):
             origins.add_activation(tensor)
-    with flex_attention_traceable(), causal_bias_traceable(), as_written(twin):
+    with flex_attention_traceable(), causal_bias_traceable(), as_written(network):
         recorded = run(attempt, origins)
     if not recorded.calls:
         raise TraceError(
-            f"{type(twin).__name__} ran no operation at all: there is nothing to count"
-            + ("" if isinstance(twin, CallableNetwork) else " in an empty network")
+            f"{type(network).__name__} ran no operation: there is nothing to count"
+            + ("" if isinstance(network, CallableNetwork) else " in an empty network")
             + "".join(f"; {note.module or ROOT}: {note.reason}" for note in recorded.recorder.unseen.notes)
         )
     return recording_of(
-        recorded.calls, recorded.scope.modules(), parameter_records(twin), recorded.recorder.unseen.notes
+        recorded.calls, recorded.scope.modules(), parameter_records(network), recorded.recorder.unseen.notes
     )
 
 
 def _make_lazy_parts(attempt: Attempt) -> None:
-    """Run the network once unseen: lazy parameters get their shapes from the first inputs that they meet."""
-    twin = attempt.network
+    """Run the network once without recording: lazy parameters get their shapes from their first inputs."""
+    network = attempt.network
     try:
         with torch.no_grad():
-            twin(*attempt.arguments, **attempt.options)
+            network(*attempt.arguments, **attempt.options)
     except NotImplementedError as error:
-        raise NeedsDataError(f"{type(twin).__name__} needs data that the meta device has not") from error
+        raise NeedsDataError(f"{type(network).__name__} needs data that meta tensors do not have") from error
     except FOREIGN_ERRORS as error:
         raise TraceError(
-            f"{type(twin).__name__} has lazy parameters, and the run that gives them their shapes raised "
+            f"{type(network).__name__} has lazy parameters, and the run that gives them their shapes raised "
             f"{type(error).__name__}: {' '.join(str(error).split())}"
         ) from error
 
@@ -277,17 +277,17 @@ def _run_inference(
     attempt: Attempt,
     origins: Origins,
 ) -> Recorded:
-    twin = attempt.network
-    phases = Phases() if isinstance(twin, CallableNetwork) else None
+    network = attempt.network
+    phases = Phases() if isinstance(network, CallableNetwork) else None
     graph = None if phases is None else BackwardScope()
     scope, recorder = _recording(attempt, operators, origins, graph, autograd, phases)
-    home = _home(twin, recorder)
+    home = _home(network, recorder)
     threads = RunInThreads(scope, recorder, home)
     watcher = FunctionWatcher(recorder, home)
     steps = nullcontext() if phases is None else phases.followed()
-    explained = _explained(twin, scope, recorder, threads)
+    explained = _explained(network, scope, recorder, threads)
     with gradients(), explained, threads.followed(), steps, autograd, watcher, recorder:
-        twin(*attempt.arguments, **attempt.options)
+        network(*attempt.arguments, **attempt.options)
     return Recorded(scope, recorder, threads.calls)
 
 
@@ -299,7 +299,7 @@ def _recording(
     autograd: Autograd,
     phases: Phases | None = None,
 ) -> tuple[ModuleScope, OpRecorder]:
-    """Hooks on the network and a recorder that knows its inputs."""
+    """Install hooks on the network, and yield a recorder that knows its inputs."""
     scope = ModuleScope(attempt.network)
     unseen = UnseenWork(attempt.network, (attempt.arguments, attempt.options), origins)
     recorder = OpRecorder(operators, scope, origins, graph, autograd, unseen, phases)
@@ -311,25 +311,25 @@ def _recording(
     return scope, recorder
 
 
-def _home(twin: nn.Module, recorder: OpRecorder) -> torch.device:
+def _home(network: nn.Module, recorder: OpRecorder) -> torch.device:
     """Where the network runs."""
-    on_meta = recorder.met_meta or any(parameter.is_meta for parameter in twin.parameters())
+    on_meta = recorder.met_meta or any(parameter.is_meta for parameter in network.parameters())
     return torch.device("meta" if on_meta else "cpu")
 
 
 def _run_training(optimizer: str | None, operators: Operators, attempt: Attempt, origins: Origins) -> Recorded:
-    twin = attempt.network
+    network = attempt.network
     scope, recorder = _recording(attempt, operators, origins, BackwardScope(), Autograd(may_skip=False))
-    home = _home(twin, recorder)
+    home = _home(network, recorder)
     threads = RunInThreads(scope, recorder, home)
     watcher = FunctionWatcher(recorder, home)
-    explained = _explained(twin, scope, recorder, threads)
+    explained = _explained(network, scope, recorder, threads)
     with torch.enable_grad(), explained, threads.followed(), recorder.autograd, watcher:
         with recorder:
-            result = twin(*attempt.arguments, **attempt.options)
+            result = network(*attempt.arguments, **attempt.options)
         roots = [tensor for tensor in returned_tensors(result) if tensor.requires_grad]
         if not roots:
-            raise TraceError(f"{script_type(twin)} gives no result that needs a gradient: there is nothing to train")
+            raise TraceError(f"{script_type(network)} returns nothing that needs a gradient: there is nothing to train")
         gradients = [torch.ones_like(tensor) for tensor in roots]
         for gradient in gradients:
             origins.add_activation(gradient)
@@ -337,12 +337,12 @@ def _run_training(optimizer: str | None, operators: Operators, attempt: Attempt,
         with recorder:
             torch.autograd.backward(roots, gradients)
         if optimizer is not None:
-            _step(make_optimizer(optimizer, twin), recorder)
+            _step(make_optimizer(optimizer, network), recorder)
     return Recorded(scope, recorder, threads.calls)
 
 
 def _step(optimizer: torch.optim.Optimizer, recorder: OpRecorder) -> None:
-    """Record the optimizer's second step: the first one makes its state."""
+    """Record the optimizer's second step: the first one creates its state."""
     optimizer.step()
     recorder.in_optimizer = True
     with torch.no_grad(), recorder:
@@ -351,9 +351,9 @@ def _step(optimizer: torch.optim.Optimizer, recorder: OpRecorder) -> None:
 
 def _meta_input(tensor: torch.Tensor) -> torch.Tensor:
     if tensor.layout in SPARSE:
-        raise NeedsDataError("an input is sparse, and where its elements are the meta device does not know")
+        raise NeedsDataError("an input is sparse, and the positions of its elements are not known on the meta device")
     if tensor.is_nested and tensor.layout == torch.strided:
-        raise NeedsDataError("the input is a nested tensor of strided layout, which the meta device has not")
+        raise NeedsDataError("the input is a nested tensor of strided layout, which the meta device does not support")
     return to_meta(tensor).requires_grad_(tensor.requires_grad)
 
 
@@ -362,29 +362,29 @@ def _real_input(tensor: torch.Tensor) -> torch.Tensor:
 
 
 @contextmanager
-def _explained(twin: nn.Module, scope: ModuleScope, recorder: OpRecorder, threads: RunInThreads) -> Iterator[None]:
-    """Turns what the network raises into a :class:`TraceError` that names the module and the shapes."""
+def _explained(network: nn.Module, scope: ModuleScope, recorder: OpRecorder, threads: RunInThreads) -> Iterator[None]:
+    """Convert exceptions of the network to a :class:`TraceError` that names the module and the shapes."""
     try:
         yield
         if threads.lacked_data():
-            raise NeedsDataError(f"{script_type(twin)} needs data that the meta device has not in another thread")
+            raise NeedsDataError(f"{script_type(network)} needs data that meta tensors do not have, in another thread")
     except ProfilerError:
         raise
     except FOREIGN_ERRORS as error:
         cause: BaseException = error
-        if recorder.failure is not None and isinstance(error, RuntimeError) and has_scripts(twin):
-            cause = recorder.failure.error  # TorchScript raises one of its own in its place
+        if recorder.failure is not None and isinstance(error, RuntimeError) and has_scripts(network):
+            cause = recorder.failure.error  # TorchScript replaces it by its own exception
         reason = " ".join(str(cause).split()) or "no message"
-        where = f"{script_type(twin)}"
+        where = f"{script_type(network)}"
         if scope.failure is not None:
             failure = scope.failure
             where = f"module {failure.name or ROOT} ({failure.type}) on {show_shapes(failure.inputs)}"
         what = ""
         if recorder.failure is not None:
             what = f" in {recorder.failure.op} of {show_shapes(recorder.failure.inputs)}"
-        elsewhere = recorder.stood_in_for_gradients and lacks_graph(cause)  # gradients on meta of what is not there
-        lacks_data = for_lack_of_data(cause, recorder.failure, recorder.function_failure)
+        elsewhere = recorder.moved_with_gradients and lacks_graph(cause)  # gradients of tensors on another device
+        lacks_data = caused_by_missing_data(cause, recorder.failure, recorder.function_failure)
         if lacks_data or elsewhere or threads.met_lack_of_data():
-            raise NeedsDataError(f"{where} needs data that the meta device has not{what}") from error
+            raise NeedsDataError(f"{where} needs data that meta tensors do not have{what}") from error
         lacking = _GraphError if lacks_graph(cause) else TraceError
         raise lacking(f"{where} raised {type(cause).__name__}{what}: {reason}") from error

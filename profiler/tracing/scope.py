@@ -1,4 +1,4 @@
-"""Which module is running: forward hooks keep the stack of running modules and note what went in and out."""
+"""Which module is running: forward hooks keep the stack of running modules and record inputs and outputs."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ Shapes = tuple[tuple[int, ...], ...]
 
 @dataclass(slots=True)
 class Running:
-    """A module that is running now, under the name by which it was reached, in its n-th call.
+    """A running module, under the name by which it was called, in its n-th call.
 
-    ``node`` is the node of autograd that called it, in a forward pass that is computed again.
+    ``node`` is the autograd node that called it, in a forward pass that is recomputed.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Failure:
 
 
 class _Hook:
-    """A hook that a module may be copied and pickled with; what was pickled is no longer watched."""
+    """A hook with which a module can be copied and pickled; an unpickled module is not watched."""
 
     def __init__(self, scope: ModuleScope) -> None:
         self._scope = scope
@@ -69,14 +69,14 @@ class _Hook:
 
 
 class EnterHook(_Hook):
-    """Tells the scope that a module begins to run."""
+    """Tells the scope that a module starts."""
 
     def __call__(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         self._scope.enter(module, (args, kwargs))
 
 
 class LeaveHook(_Hook):
-    """Tells the scope that a module is through."""
+    """Tells the scope that a module has returned."""
 
     def __call__(self, module: nn.Module, args: Any, output: Any) -> None:
         self._scope.leave(module, output)
@@ -87,13 +87,13 @@ def _no_hook() -> Any:
 
 
 def _ignore(*_: Any) -> None:
-    """In the place of a hook."""
+    """Replaces a hook."""
 
 
 class WatchedForward:
-    """The forward of a module of the network, in its place: it is seen when it is called past the hooks as well.
+    """Replaces the forward of a module of the network, so that calls that bypass the hooks are seen too.
 
-    A copy of the module gets a forward of its own: that of its class, or a copy of the one that was set on it.
+    A copy of the module gets its own forward: that of its class, or a copy of the one that was set on it.
     """
 
     def __init__(self, scope: ModuleScope, module: nn.Module, original: Any) -> None:
@@ -137,9 +137,9 @@ def _itself(value: Any) -> Any:
 
 
 class ModuleScope:
-    """Hooks on every module of ``model``, which must be the tracer's own copy: they are not taken off.
+    """Hooks on every module of ``model``, which must be the tracer's own copy: they are not removed.
 
-    A module that several parents hold goes by the name below the parent that called it.
+    A module that several parents hold has the name below the parent that called it.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -263,7 +263,7 @@ class ModuleScope:
         self.stack.append(Running(name, seen.calls, self._modules[name], shapes, node_that_runs()))
 
     def leave(self, module: nn.Module, output: Any) -> None:
-        """The module is through, or has raised."""
+        """Record that the module has returned or raised."""
         if self.stack and self.stack[-1].module is module:
             running = self.stack.pop()
             self._seen[running.name].outputs.setdefault(shapes_in(output))

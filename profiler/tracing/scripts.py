@@ -1,9 +1,9 @@
-"""Scripted and traced modules (``torch.jit``) → copies that say, while they run, which of their submodules is running.
+"""Scripted and traced modules (``torch.jit``) → copies that mark, while they run, which of their submodules is running.
 
 TorchScript runs a module and all its submodules in one interpreter, which calls no Python hook.  A copy that was saved
-and loaded shares no compiled code with the user's module, so its graphs may be changed: around each call of a submodule
-a marker is put, an operator of our own that computes nothing.  The recorder sees the markers among the operations.
-So it does around the reciprocal and the product that TorchScript makes of a number divided by a tensor.
+and loaded shares no compiled code with the user's module, so its graphs may be changed: markers, custom operators that
+compute nothing, are inserted around each call of a submodule.  The recorder sees the markers among the operations.
+Markers are also put around the reciprocal and the product into which TorchScript converts a number divided by a tensor.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ DIVIDED = "static_flop_profiler::divided"
 
 @functools.cache  # A library that is garbage-collected takes its operators with it.
 def _declare_markers() -> torch.library.Library:
-    """The markers; they have to be kept and in order, which torch does for operators it knows nothing about."""
+    """Declare the markers; torch keeps unknown operators, and their order."""
     library: Any = torch.library.Library(ENTER.partition("::")[0], "DEF")  # type: ignore[no-untyped-call]
     library.define("enter(str name, Tensor[] inputs) -> ()", alias_analysis="CONSERVATIVE")
     library.impl("enter", lambda name, inputs: None, "CompositeExplicitAutograd")
@@ -52,7 +52,7 @@ def _declare_markers() -> torch.library.Library:
 
 
 def script_roots(model: nn.Module) -> Iterator[torch.jit.ScriptModule]:
-    """The scripted and traced modules of ``model`` that no other one holds."""
+    """The scripted and traced modules of ``model`` that are not part of another one."""
     below: set[int] = set()
     for module in model.modules():
         if isinstance(module, torch.jit.ScriptModule) and id(module) not in below:
@@ -61,7 +61,7 @@ def script_roots(model: nn.Module) -> Iterator[torch.jit.ScriptModule]:
 
 
 def has_scripts(model: nn.Module) -> bool:
-    """Whether it holds, or is, a scripted or traced module."""
+    """Whether the model is, or contains, a scripted or traced module."""
     return any(True for _ in script_roots(model))
 
 
@@ -73,9 +73,8 @@ def script_type(module: nn.Module) -> str:
 def copy_script(script: torch.jit.ScriptModule, memo: dict[int, Any], *, on_meta: bool) -> torch.jit.ScriptModule:
     """A copy that shares nothing with ``script``, not even compiled code, and marks the calls of its submodules.
 
-    ``memo`` maps the ids of its parameters and buffers to what takes their place; with ``on_meta`` tensors that it
-    does not know are put on meta.  Raises :class:`TraceError` where the script was compiled further into kernels that
-    no dispatch mode sees.
+    ``memo`` maps the ids of its parameters and buffers to their replacements; with ``on_meta`` other tensors are put on
+    meta.  Raises :class:`TraceError` if the script was compiled further into kernels that dispatch modes do not see.
     """
     if any(compiled_further(graph) for graph in _graphs(script)):
         raise TraceError(
@@ -87,8 +86,8 @@ def copy_script(script: torch.jit.ScriptModule, memo: dict[int, Any], *, on_meta
     for name, module in script.named_modules(remove_duplicate=False):
         for key, tensor in script_tensors(module):
             if id(tensor) not in memo:
-                twin = tensor.detach().to("meta") if on_meta else tensor.detach().clone()
-                memo[id(tensor)] = twin.requires_grad_(tensor.requires_grad)
+                copied = tensor.detach().to("meta") if on_meta else tensor.detach().clone()
+                memo[id(tensor)] = copied.requires_grad_(tensor.requires_grad)
             tensors[name, key] = memo[id(tensor)]
     # Saved with the tensors of the copy: on meta there is no data to write.
     unloaded = copy.deepcopy(script)
@@ -97,7 +96,7 @@ def copy_script(script: torch.jit.ScriptModule, memo: dict[int, Any], *, on_meta
     jit.save(unloaded, file)
     file.seek(0)
     loaded: torch.jit.ScriptModule = jit.load(file)
-    _set_tensors(loaded, tensors)  # what was one tensor is one again
+    _set_tensors(loaded, tensors)  # shared tensors are shared again
     for graph in _graphs(loaded):
         _mark_calls(graph)
     return loaded
@@ -110,7 +109,7 @@ def _set_tensors(script: torch.jit.ScriptModule, tensors: dict[tuple[str, str], 
 
 
 def _mark_calls(graph: Any) -> None:
-    """Put markers around each call of a submodule and each division of a number, unless they are there already."""
+    """Put markers around each call of a submodule and each division of a number, unless they exist already."""
     if any(node.kind() in (ENTER, DIVIDE) for node in graph_nodes(graph)):
         return
     inline_forks(graph)
@@ -141,7 +140,7 @@ def constants_of(model: nn.Module) -> Iterator[torch.Tensor]:
 
 
 def frozen_weights(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """What ``torch.jit.freeze`` made constants: floating-point tensors with at least one dimension, by a name each."""
+    """The weights that ``torch.jit.freeze`` made constants: named floating-point tensors with a dimension."""
     names = {id(module): name for name, module in model.named_modules()}
     for script in script_roots(model):
         if is_frozen(script):

@@ -1,4 +1,4 @@
-"""torch's global settings, which a forward may change: kept as they were, with the random numbers."""
+"""torch's global settings and random state, which a forward may change: they are restored after a run."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
 
 @contextmanager
 def kept_state() -> Iterator[None]:
-    """What runs inside draws random numbers from a fixed seed and may change any of the settings: they are set back."""
+    """Within it, random numbers come from a fixed seed and settings may change; all are restored at the end."""
     before = [read() for read, _ in SETTINGS]
     try:
         with fixed_random_state():

@@ -1,4 +1,4 @@
-"""What a caller has set for all of its own work, and a trace is not to be changed by."""
+"""Settings of the caller that must not affect a trace."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from profiler.tracing.private import function_modes_are_active
 
 @contextmanager
 def unaffected_by_caller() -> Iterator[None]:
-    """Inside, the caller's inference mode is off, in which nothing can be trained, and new tensors are on the CPU.
+    """Within it, the caller's inference mode is off, in which training is not possible, and new tensors are on the CPU.
 
-    Grad mode is set for each run; autocast and the default dtype are part of what the caller asks about.
+    Grad mode is set for each run; autocast and the default dtype are kept as the caller has set them.
     """
-    # a default device is a mode that is told of functions
+    # a default device is a torch function mode
     device = torch.device("cpu") if function_modes_are_active() else nullcontext()
     with torch.inference_mode(False), device:
         yield

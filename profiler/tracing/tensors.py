@@ -36,7 +36,7 @@ def collect(value: Any, found: list[torch.Tensor]) -> None:
 
 
 def leaves(value: Any) -> Iterator[Any]:
-    """Everything in operator arguments that is no list, tuple or dictionary."""
+    """Everything in operator arguments that is not a list, tuple or dictionary."""
     if isinstance(value, (list, tuple)):
         for item in value:
             yield from leaves(item)
@@ -54,7 +54,7 @@ def map_arguments(value: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
-    """The shape of a tensor; of a nested one, that of its values put one after the other along their first size."""
+    """The shape of a tensor; of a nested one, the shape of its values concatenated along their first dimension."""
     if not tensor.is_nested:
         return tuple(tensor.shape)
     if tensor.layout == torch.jagged:
@@ -67,7 +67,7 @@ def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
 
 
 def stored_in(tensor: torch.Tensor) -> int | None:
-    """How many elements a sparse tensor holds, those of its dense dimensions included; nothing for a dense one."""
+    """The number of stored elements of a sparse tensor, including its dense dimensions; None for a dense one."""
     return stored_values(tensor).numel() if tensor.layout in SPARSE else None
 
 
@@ -79,7 +79,7 @@ def shapes_in(value: Any) -> tuple[tuple[int, ...], ...]:
 def nested_in(value: Any, around: tuple[int, ...] = ()) -> Iterator[torch.Tensor]:
     """The tensors in a nest of lists, tuples, mappings and dataclasses, in order.
 
-    ``around`` are the ids of those that ``value`` is in: one that contains itself is not entered again.
+    ``around`` are the ids of the containers of ``value``: one that contains itself is not entered again.
     """
     if isinstance(value, torch.Tensor):
         yield value

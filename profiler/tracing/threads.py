@@ -1,8 +1,8 @@
-"""Work that a forward gives to other threads is recorded as its own.
+"""Work that a forward gives to other threads is recorded too.
 
-Hooks, modes and grad mode belong to one thread.  While a network is traced, a thread that a traced thread starts, and a
-piece of work that it hands to a pool of threads, get modes of their own, which write to the same records.  So does a
-module of the network that is called in any other thread.  Threads of other work are left alone.
+Hooks, modes and grad mode belong to one thread.  While a network is traced, a thread that a traced thread starts, and
+work that it submits to a thread pool, get their own modes, which write to the same records.  So does a module of the
+network that is called in any other thread.  Unrelated threads are not traced.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, cast
 import torch
 
 from profiler.errors import FOREIGN_ERRORS
-from profiler.tracing.failures import for_lack_of_data
+from profiler.tracing.failures import caused_by_missing_data
 from profiler.tracing.functions import FunctionWatcher
 from profiler.tracing.noted import Noted
 from profiler.tracing.recorder import OpRecorder
@@ -27,7 +27,7 @@ from profiler.tracing.unseen import GOES_ON, OTHER_PROCESS
 
 
 class _Here(threading.local):
-    """What the running thread is traced by, if it is, and whether it makes a pool, whose threads are no work."""
+    """The run that traces this thread, if any, and whether it creates a pool, whose threads are not traced."""
 
     recorder: OpRecorder | None = None
     run: RunInThreads | None = None
@@ -51,21 +51,21 @@ class RunInThreads:
 
     @property
     def calls(self) -> list[Noted]:
-        """What was recorded in all threads, one thread after the other."""
+        """The recorded calls of all threads, one thread after the other."""
         return [call for recorder in self._recorders for call in recorder.calls]
 
     def lacked_data(self) -> bool:
-        """Whether work in another thread ended because the meta device could not do it."""
+        """Whether work in another thread failed because the meta device could not do it."""
         return any(_lacks_data(error, recorder) for error, recorder in self._raised)
 
     def met_lack_of_data(self) -> bool:
-        """Whether anything in another thread failed so, which may have been caught there."""
+        """Whether anything in another thread failed for that reason, even if the exception was caught there."""
         failures = [(other.failure.error, other) for other in self._recorders[1:] if other.failure is not None]
         return any(_lacks_data(error, recorder) for error, recorder in (*self._raised, *failures))
 
     @contextmanager
     def followed(self) -> Iterator[None]:
-        """The running thread is the first of the run; the others are recorded as long as it lasts."""
+        """Within it, this thread is the first of the run, and other threads are recorded."""
         with _patched(), self._as_this_thread(self._recorders[0]):
             self._scope.in_thread = self.in_this_thread
             try:
@@ -79,13 +79,13 @@ class RunInThreads:
                     recorder.close()
 
     def note_process(self) -> None:
-        """The module that runs now gives work to another process."""
+        """Record that the running module gives work to another process."""
         self._recorders[0].unseen.note(self._scope.current[0], OTHER_PROCESS)
 
     def following(self, function: Callable[..., Any], *, quietly: bool = False) -> Callable[..., Any]:
-        """``function``, recorded in whatever thread it is called, as if it were called here.
+        """``function``, recorded as if it were called here, in any thread that calls it.
 
-        Where it raises for lack of data, which a real run will not, ``quietly`` says that nobody needs to hear.
+        If it fails because data is missing, which does not happen in a real run, ``quietly`` suppresses the exception.
         """
         module = self._scope.current[0]
         recorder = cast(OpRecorder, _here.recorder)
@@ -113,7 +113,7 @@ class RunInThreads:
         return _here.run is self
 
     def in_this_thread(self) -> AbstractContextManager[None]:
-        """The running thread, which may be of no run, calls a module of the network."""
+        """Within it, this thread, which may not belong to the run, calls a module of the network."""
         return _NOTHING if _here.run is self or self._is_over else self._taken_in()
 
     @contextmanager
@@ -146,11 +146,11 @@ class RunInThreads:
 
 
 def _lacks_data(error: BaseException, recorder: OpRecorder) -> bool:
-    return not recorder.as_it_is and for_lack_of_data(error, recorder.failure, recorder.function_failure)
+    return not recorder.as_called and caused_by_missing_data(error, recorder.failure, recorder.function_failure)
 
 
 def _follows_now() -> RunInThreads | None:
-    """The run that work which is handed on now belongs to: none within an operation, whose work its rule knows."""
+    """The run that newly submitted work belongs to; None within an operation, whose rule covers its work."""
     recorder = _here.recorder
     return None if recorder is None or recorder.muted or recorder.autograd.held else _here.run
 
@@ -177,7 +177,7 @@ def _start(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _submit(original: Callable[..., Any]) -> Callable[..., Any]:
-    """A pool of threads is given a function to call: the function is followed, and not the threads that wait for it."""
+    """Replaces the submit method of a thread pool: the submitted function is traced, not the threads of the pool."""
 
     def submit(pool: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         with _making_pool():
@@ -208,7 +208,7 @@ def _make_pool(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _start_process(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Another process is given work, or starts to do some: what it does cannot be seen."""
+    """Replaces a method that gives work to another process or starts one, whose work cannot be seen."""
 
     def start(process: Any, *args: Any, **kwargs: Any) -> Any:
         _note_process()
@@ -243,7 +243,7 @@ _PATCHES: tuple[tuple[type, str, Callable[[Callable[..., Any]], Callable[..., An
     (Pool, "imap", _submit_to_threads),
     (Pool, "imap_unordered", _submit_to_threads),
 )
-"""The methods by which Python starts threads and hands work to them, each with what takes its place in a trace."""
+"""The methods by which Python starts threads and gives them work, each with its replacement in a trace."""
 
 _LOCK = threading.Lock()
 _runs = 0
@@ -252,7 +252,7 @@ _originals: dict[tuple[type, str], Any] = {}
 
 @contextmanager
 def _patched() -> Iterator[None]:
-    """The methods are the same for all threads: they are set back when the last trace is through."""
+    """The methods are global for all threads: they are restored when the last trace ends."""
     global _runs
     with _LOCK:
         if not _runs:

@@ -1,7 +1,7 @@
-"""What the transforms of ``torch.func`` hide: ``vmap`` shows a function one sample's shape of what is many.
+"""What the transforms of ``torch.func`` hide: ``vmap`` shows a function the shape of a single sample.
 
-A function that is recorded whole is given wrapped tensors.  Its cost is that of one sample, by its rule, times the
-number of samples; the tensors are recorded with the sizes of what was mapped over in front.
+A function that is recorded whole gets wrapped tensors.  Its cost is that of one sample, by its rule, times the number
+of samples; the tensors are recorded with the mapped sizes in front.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import torch
 from profiler.tracing.private import batch_of, forward_derivatives, is_wrapped, transforming, unwrapped
 
 Levels = dict[int, int]
-"""The sizes that nested calls of ``vmap`` map over, by which of the running transforms it is, counted from outside."""
+"""The sizes that nested calls of ``vmap`` map over, by the level of the transform, counted from outside."""
 
 
 def physical(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor that all transforms together have wrapped: the one which has a storage."""
+    """The tensor inside all wrappers, which has a storage."""
     while is_wrapped(tensor):
         tensor = unwrapped(tensor)
     return tensor
 
 
 def levels_of(tensors: Iterable[torch.Tensor]) -> Levels:
-    """What is mapped over in any of ``tensors``."""
+    """The sizes that are mapped over in any of ``tensors``."""
     levels: Levels = {}
     for tensor in tensors:
         while is_wrapped(tensor):
@@ -37,14 +37,14 @@ def levels_of(tensors: Iterable[torch.Tensor]) -> Levels:
 
 
 def batch_sizes(tensor: torch.Tensor) -> tuple[int, ...]:
-    """The sizes that the tensor has and does not show, that of the outermost ``vmap`` first."""
+    """The hidden sizes of the tensor, that of the outermost ``vmap`` first."""
     return tuple(size for _, size in sorted(levels_of([tensor]).items())) if is_wrapped(tensor) else ()
 
 
 def may_carry_tangents(tensors: Iterable[torch.Tensor]) -> bool:
     """Whether a function of ``tensors`` may compute a forward-mode derivative too.
 
-    What a transform has wrapped may hold a tangent at any of its levels, and torch does not tell which.
+    A wrapped tensor may have a tangent at any of its levels, and torch does not show at which.
     """
     if not forward_derivatives():
         return False

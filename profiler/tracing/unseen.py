@@ -1,7 +1,7 @@
-"""Signs of work that no operation of torch did: what may be missing in a count, by the module in which it shows.
+"""Signs of work outside of torch's operations, which may be missing in a count, by the module in which it is noticed.
 
-A tensor that is read and that no recorded operation made, or filled, was made or filled by something else: a kernel
-that is given an address, a thread that was started elsewhere, NumPy.
+A tensor that is read and that no recorded operation created or filled was created or filled by something else: a kernel
+that takes an address, a thread that was started elsewhere, NumPy.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ BLANK = frozenset(
         *(torch.Tensor.new_empty, torch.Tensor.new_empty_strided),
     }
 )
-"""Functions that give memory without a value in it: not what torch makes so by itself, for its shape alone."""
+"""Functions that return uninitialized memory; torch's internal uses, which only need the shape, are not included."""
 
-AS_IT_IS = frozenset({"aten::lift_fresh", "aten::lift"})
-"""Operators that are given a tensor which torch has just made of Python numbers."""
+FROM_NUMBERS = frozenset({"aten::lift_fresh", "aten::lift"})
+"""Operators that take a tensor which torch has just created from Python numbers."""
 
 READS_NUMBER = frozenset({torch.Tensor.item, torch.Tensor.__float__, torch.Tensor.__complex__})
-"""Functions that read the one number of a tensor."""
+"""Functions that read the single number of a tensor."""
 
 _PLAIN = (torch.Tensor, nn.Parameter)
 
-MADE_OUTSIDE = "its forward gets a tensor that no operation has made: what did is not counted"
-READ_OUTSIDE = "its forward hands the values of a tensor to code outside of torch ({}): what that does is not counted"
-OTHER_PROCESS = "its forward gives work to another process: what that does is not counted"
-GOES_ON = "a thread that its forward started goes on after it: what that does then is not counted"
-RETURNED = "its forward makes a tensor of values that it has read from another: what happened to them is not counted"
+MADE_OUTSIDE = "its forward gets a tensor that no operation has made; the work that made it is not counted"
+READ_OUTSIDE = "its forward passes the values of a tensor to code outside of torch ({}), whose work is not counted"
+OTHER_PROCESS = "its forward gives work to another process, which is not counted"
+GOES_ON = "a thread that its forward started continues after it; its later work is not counted"
+RETURNED = "its forward makes a tensor from values that it has read from another; the work between is not counted"
 
 
 class UnseenWork:
-    """Follows the memory of all tensors of a run of ``model``, and keeps what shows that work was not seen."""
+    """Follows the memory of all tensors of a run of ``model``, and records signs of unseen work."""
 
     def __init__(self, model: nn.Module, arguments: Any, origins: Origins) -> None:
         self._model = model
@@ -61,43 +61,43 @@ class UnseenWork:
 
     @property
     def has_blanks(self) -> bool:
-        """Whether there is memory that nothing was written to."""
+        """Whether there is memory that no operation has written to."""
         return bool(self._blank)
 
     def note(self, module: str, reason: str) -> None:
         self._notes.setdefault(Unseen(module, reason))
 
     def written(self, tensors: Iterable[torch.Tensor]) -> None:
-        """An operation writes to ``tensors``."""
+        """Record that an operation writes to ``tensors``."""
         if self._blank:
             for tensor in tensors:
                 self._blank.pop(storage_of(tensor), None)
 
     def check_origins(self, module: str, op: str, unknown: Iterable[torch.Tensor]) -> None:
-        """The operation ``op`` reads ``unknown`` tensors: on real runs, constants that the forward looks up."""
-        if op not in AS_IT_IS:
+        """Record that the operation ``op`` reads ``unknown`` tensors: in real runs, constants that the forward uses."""
+        if op not in FROM_NUMBERS:
             for tensor in unknown:
                 if tensor.is_meta:
                     self._check_constant(module, tensor)
 
     def blank(self, tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
-        """Those of ``tensors`` whose memory no operation wrote to."""
+        """Those of ``tensors`` to whose memory no operation has written."""
         return [tensor for tensor in tensors if storage_of(tensor) in self._blank] if self._blank else []
 
     def made(self, inputs: Iterable[torch.Tensor], outputs: Iterable[torch.Tensor]) -> None:
-        """An operation has made ``outputs``."""
+        """Record that an operation has created ``outputs``."""
         if self._blank:
             for storage in set(map(storage_of, outputs)) - set(map(storage_of, inputs)):
                 self._blank.pop(storage, None)
 
     def made_blank(self, result: Any) -> None:
-        """A function has made a tensor without values."""
+        """Record that a function has created a tensor without values."""
         if isinstance(result, torch.Tensor) and _has_values(result) and not is_wrapped(result):
             storage = result.untyped_storage()
-            self._blank[id(storage)] = storage  # held, so that its id stays its own
+            self._blank[id(storage)] = storage  # kept alive, so that its id is not reused
 
     def check_result(self, module: str, result: Any, *, on_meta: bool) -> None:
-        """The module has returned ``result``."""
+        """Check the ``result`` that the module returned."""
         for tensor in nested_in(result):
             if tensor.is_meta == on_meta:
                 storage = storage_of(tensor)
@@ -108,7 +108,7 @@ class UnseenWork:
                     self._check_constant(module, tensor)
 
     def values_read(self, module: str, func: Any, tensor: torch.Tensor) -> None:
-        """A function of torch has handed out the values of ``tensor``, or where they are."""
+        """Record that a function of torch returned the values of ``tensor`` or their address."""
         if not (_has_values(tensor) and self._origins.is_activation(tensor)):
             return
         if func in READS_NUMBER:
@@ -119,16 +119,16 @@ class UnseenWork:
             self.note(module, READ_OUTSIDE.format(f"Tensor.{func.__name__}"))
 
     def made_of_data(self, module: str, tensor: torch.Tensor) -> None:
-        """``tensor`` was made of Python numbers: of those that were read, where there are enough of them.
+        """Record that ``tensor`` was created from Python numbers, possibly from numbers that were read.
 
-        A number alone tells nothing: networks read lengths, limits and losses, and make constants beside that.
+        A single number is no sign: networks read lengths, limits and losses, and also create constants.
         """
         enough = self._values_were_read or self._numbers_read[module] >= tensor.numel()
         if enough and tensor.numel() > 1 and _has_values(tensor):
             self.note(module, RETURNED)
 
     def _check_constant(self, module: str, tensor: torch.Tensor) -> None:
-        """Nothing has made ``tensor``: it may be a constant that the network holds."""
+        """Check a ``tensor`` that no operation has created: it may be a constant of the network."""
         if not _has_values(tensor):
             return
         if self._constants is None:
@@ -139,6 +139,6 @@ class UnseenWork:
 
 
 def _has_values(tensor: torch.Tensor) -> bool:
-    """Whether it is a plain tensor of numbers on which work is counted."""
+    """Whether it is a plain tensor with a dtype on which work is counted."""
     plain = type(tensor) in _PLAIN and tensor.layout == torch.strided
     return plain and (tensor.is_floating_point() or tensor.is_complex()) and tensor.numel() > 0

@@ -1,8 +1,8 @@
 """Tangents that are zero: torch adds them and multiplies by them without any arithmetic.
 
-A zero tensor holds no elements.  To know the shape and dtype of what an operation with one gives, torch runs that
-operation's shape function, on copies of the operands on meta (``aten::to``); that function calls an operator of the
-namespace ``prims``, which a dispatch mode sees as if it were work.
+A ZeroTensor has no storage.  To find the shape and dtype of the result of an operation with one, torch runs that
+operation's shape function on copies of the operands on meta (``aten::to``); that function calls an operator of the
+namespace ``prims``, which a dispatch mode sees like work.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ COPY = "aten::to"
 
 
 class ZeroTensors:
-    """Follows the operators that torch runs for the shape of what an operation with a zero tensor gives."""
+    """Follows the operators that torch runs for the shape of the result of an operation with a ZeroTensor."""
 
     def __init__(self) -> None:
         self._asking = False
         self._made: list[torch.Tensor] = []
 
     def only_shape(self, op: str, inputs: Iterable[torch.Tensor], result: object) -> bool:
-        """Whether ``op``, which is ``COPY`` or one of the ``NAMESPACE``, runs for the shape of its result alone.
+        """Whether ``op``, which is ``COPY`` or in ``NAMESPACE``, only runs for the shape of its result.
 
-        A shape function may run several operators, each on what the one before made (a factor of −1, then a sum).
+        A shape function may run several operators, each on the result of the one before (a factor of −1, then a sum).
         """
         if op == COPY:
             self._asking = self._asking or any(map(is_zero, inputs))

@@ -91,8 +91,8 @@ def test_a_copy_is_a_copy() -> None:
     """Deep copies, which rewrites make, are in files as well; what is written into one is not in the other."""
     with LargeWeightsInFiles() as files, torch.no_grad():
         network, _ = built("linear")
-        twin = copy.deepcopy(network)
-        (weight, _), (other, _) = network.parameters(), twin.parameters()
+        copied = copy.deepcopy(network)
+        (weight, _), (other, _) = network.parameters(), copied.parameters()
         assert torch.equal(weight, other)
         assert files.holds(other)
         before = weight.sum().item()

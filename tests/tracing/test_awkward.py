@@ -248,7 +248,7 @@ def test_work_that_depends_on_data_is_counted_on_a_real_run() -> None:
     assert macs(profile) == {"layer": 4 * 2 * 4}
     assert (
         profile.trace.real_run
-        == "module (root) (Routed) on 3×4 needs data that the meta device has not in aten::nonzero of 3"
+        == "module (root) (Routed) on 3×4 needs data that meta tensors do not have in aten::nonzero of 3"
     )
     meta = torch.empty(9, 4, device="meta")
     assert profiler.profile(model, meta) == profiler.profile(model, meta)

@@ -184,10 +184,10 @@ class Raising(nn.Module):
         self.runs: list[int] = []
 
     def __deepcopy__(self, memo: Any) -> Raising:
-        twin = Raising(self.error)
-        twin.layer = self.layer if not memo else nn.Linear(SIZE, SIZE, device="meta")
-        twin.runs = self.runs
-        return twin
+        copied = Raising(self.error)
+        copied.layer = self.layer if not memo else nn.Linear(SIZE, SIZE, device="meta")
+        copied.runs = self.runs
+        return copied
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.runs.append(1)

@@ -67,10 +67,10 @@ def test_a_copy_runs_its_own_forward_and_its_own_weights() -> None:
             self.layer = nn.Linear(4, 4)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            twin = copy.deepcopy(self.layer)
-            twin.weight = nn.Parameter(torch.zeros(7, 4, device=x.device))
-            twin.bias = nn.Parameter(torch.zeros(7, device=x.device))
-            result: torch.Tensor = twin(x)
+            copied = copy.deepcopy(self.layer)
+            copied.weight = nn.Parameter(torch.zeros(7, 4, device=x.device))
+            copied.bias = nn.Parameter(torch.zeros(7, device=x.device))
+            result: torch.Tensor = copied(x)
             return result
 
     profile = profiler.profile(Widened(), torch.zeros(2, 4))

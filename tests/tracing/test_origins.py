@@ -165,10 +165,10 @@ def test_a_meta_copy_takes_the_place_of_its_tensor(numbered: Numbered) -> None:
     """Of a parameter, of an input, and of neither."""
     for number, expected in [(1, OF_W), (2, OF_X), (3, NEITHER)]:
         copied = numbered.at(10 + number)
-        numbered.origins.stand_in(numbered.at(number), copied)
+        numbered.origins.replace(numbered.at(number), copied)
         assert numbered.said_of(copied) == expected
     numbered.origins.follow("aten::add_", [numbered.at(1), numbered.at(2)], [numbered.at(1)])
-    numbered.origins.stand_in(numbered.at(1), numbered.at(14))
+    numbered.origins.replace(numbered.at(1), numbered.at(14))
     assert numbered.said_of(numbered.at(14)) == (False, True, ["w"])
 
 
