@@ -1,7 +1,7 @@
-"""What one operation costs: importing this package fills the registry, one module a family.
+"""The rules of operations, one module per family; importing this package fills the registry.
 
-Gradients are in ``backward/``, under the names of their families; what is stored in another way is in ``layouts/``.
-What several families share is in ``costs.py`` and ``terms.py``.  No module has to be imported before another.
+Gradients are in ``backward/``, under the names of their families; other storage layouts are in ``layouts/``.  Code that
+several families share is in ``costs.py`` and ``terms.py``.  The modules can be imported in any order.
 """
 
 import importlib

@@ -28,7 +28,7 @@ EFFICIENT = {"cu_seqlens_q": "cum_seq_q", "cu_seqlens_k": "cum_seq_k", "seqlen_k
 
 
 def scale_by(scale: float | None, d_k: int, sizes: Sequence[int]) -> Iterator[Term]:
-    """The scale, 1/√d_k where none is given, multiplied into numbers of these sizes; nothing where it is 1."""
+    """The scale, 1/√d_k where none is given, multiplied into numbers of these sizes; no term if it is 1."""
     if scale != 1 and (scale is not None or d_k != 1):
         yield each(sizes, "scale", multiplies=1)
 
@@ -177,6 +177,6 @@ def flex_attention(
 ) -> Iterator[Term]:
     """As :func:`scaled_dot_product_attention`; hiding scores is free, and the count is dense.
 
-    What ``score_mod`` and ``mask_mod`` do for each score is recorded apart, as the operations that they are made of.
+    What ``score_mod`` and ``mask_mod`` do for each score is recorded separately, as the operations in them.
     """
     yield from scaled_dot_product_attention(query, key, value, scale=scale, out=out)

@@ -1,4 +1,4 @@
-"""Layers of transformers that are fused into one operation: each costs what it does unfused."""
+"""Layers of transformers that are fused into one operation: each costs the same as without fusion."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What several families share: which sizes an operation works along, and the cost of one small definition.
+"""Code that several families share: the sizes along which an operation works, and the costs of small definitions.
 
-Complex numbers are counted by the real operations they are made of: a product is 4 multiplies + 2 adds, a
+Complex numbers are counted by their real operations: a product is 4 multiplies + 2 adds, a
 sum is 2 adds; a real factor of a complex number is 2 multiplies, and a real summand 1 add.
 """
 
@@ -27,11 +27,11 @@ RELU = OpCount(comparisons=1)
 GELU = OpCount(multiplies=3, adds=1, transcendentals=1)
 
 LINEAR_TAPS, CUBIC_TAPS, LANCZOS_TAPS = 2, 4, 6
-"""How many neighbours a one-dimensional interpolation weighs."""
+"""How many neighbors a one-dimensional interpolation weighs."""
 
 
 def split_sizes(shape: Sequence[int], dims: Dims) -> tuple[Sizes, Sizes]:
-    """The sizes that stay and those along ``dims``; no dimension, or an empty list, means all of them."""
+    """The sizes of the other dimensions and of ``dims``; None or an empty list means all of them."""
     if isinstance(dims, int):
         dims = (dims,)
     if not shape or not dims:
@@ -44,7 +44,7 @@ def split_sizes(shape: Sequence[int], dims: Dims) -> tuple[Sizes, Sizes]:
 
 
 def expand(sizes: int | Sequence[int], dims: int) -> Sizes:
-    """One size for each of ``dims`` dimensions, where a single one may stand for all."""
+    """One size for each of ``dims`` dimensions; a single size is used for all."""
     if isinstance(sizes, int):
         return (sizes,) * dims
     return tuple(sizes) * dims if len(sizes) == 1 else tuple(sizes)
@@ -61,7 +61,7 @@ def is_complex(operand: Any) -> bool:
 
 
 def require_real(op: str, operands: Iterable[Any]) -> None:
-    """Raise UncountedError where an operand is complex and ``op`` has no rule for that."""
+    """Raise UncountedError if an operand is complex and ``op`` has no rule for that."""
     if any(is_complex(operand) for operand in operands):
         raise UncountedError(f"{op} has no rule for complex numbers; register one with profiler.rule")
 
@@ -96,7 +96,7 @@ def power(base: Any, exponent: int | float) -> OpCount:
 
 
 def sum_of(k: int, item: Any = None) -> OpCount:
-    """The sum of k values of the type of ``item``: k − 1 additions, none where there are no values."""
+    """The sum of k values of the type of ``item``: k − 1 additions, or none without values."""
     return addition(item, item) * (k - 1) if k > 0 else ZERO
 
 

@@ -1,4 +1,4 @@
-"""Deformable convolutions: each tap of the kernel meets a sample of the image at a place of its own."""
+"""Deformable convolutions: each tap of the kernel reads a sample of the image at its own place."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def deform_conv2d(
 
     For each offset: its two coordinates are added to their place on the grid (2 adds) and split into
     weights t and 1 − t (4 adds).  For each channel there: a bilinear sample, which blends along one
-    dimension twice and along the other once (6 multiplies, 3 adds), times the mask where there is one.
+    dimension twice and along the other once (6 multiplies, 3 adds), times the mask if there is one.
     Then as :func:`conv`; torchvision makes up zeros for a missing bias, so one is always added.
     """
     *_, use_mask = args

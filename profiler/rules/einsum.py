@@ -1,9 +1,8 @@
 """Products of many tensors, evaluated pair by pair: Einstein sums, tensordot and chains of matrices.
 
-A pair that shares a summed index is a contraction.  An index that is summed and that only one of the pair
-has is summed before the product, and a pair that has none to sum over is multiplied element by element,
-which costs multiplies but no macs.  An index of size 1 is none.  This is what ``torch.einsum`` does step by
-step, so an equation costs what its steps cost when they are seen one by one.
+A pair that shares a summed index is a contraction.  A summed index of only one operand is summed before the product.  A
+pair without a summed index is multiplied element by element, which costs multiplies but no macs.  An index of size 1 is
+ignored.  ``torch.einsum`` does the same steps, so an equation costs the sum of its steps.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ Indices = Mapping[Index, int]
 
 
 def einsum_kind(equation: str, tensors: Sequence[TensorSpec], *, path: Any = None, out: TensorSpec) -> str:
-    """``linear`` or ``matmul`` where something is contracted, else what is left of an Einstein sum."""
+    """``linear`` or ``matmul`` if something is contracted, else the kind of the remaining work."""
     count = total(einsum(equation, tensors, path=path, out=out))
     if count.macs:
         return linear_or_matmul(*tensors, out=out)
@@ -40,10 +39,10 @@ def einsum_kind(equation: str, tensors: Sequence[TensorSpec], *, path: Any = Non
 def einsum(
     equation: str, tensors: Sequence[TensorSpec], *, path: Sequence[int] | None = None, out: TensorSpec
 ) -> Iterator[Term]:
-    """The sum of products that ``equation`` names, from left to right or in the order that ``path`` gives.
+    """The sum of products in ``equation``, from left to right or in the order of ``path``.
 
-    ``path`` names two tensors after the other, by their places among those that are left; what they give
-    goes to the end.  Diagonals (a repeated index) and permutations are free.
+    ``path`` names pairs of tensors by their positions among the remaining ones; the result of a pair is appended to
+    these.  Diagonals (a repeated index) and permutations are free.
     """
     operands, kept = _parse(equation, [tensor.shape for tensor in tensors])
     if len(operands) == 1:
@@ -83,7 +82,7 @@ def _read(term: str, dims: int) -> list[Index]:
 
 
 def _pair(left: Indices, right: Indices, wanted: set[Index], out: TensorSpec) -> Generator[Term, None, Indices]:
-    """Multiply two operands, and sum over what nobody wants any more; returns what is left."""
+    """Multiply two operands, and sum over the indices that are not needed any more; returns the remaining indices."""
     reduced = []
     for one, other in ((left, right), (right, left)):
         alone = [index for index in one if index not in other and index not in wanted]
@@ -112,8 +111,8 @@ def tensordot(
 ) -> Iterator[Term]:
     """The dimensions ``dims_self`` of one and ``dims_other`` of the other are summed over, the rest are kept.
 
-    Where only one of a pair of dimensions has size 1, the other is summed before the product.  It is a
-    matrix product also where no dimension is summed over.
+    If only one of a pair of dimensions has size 1, the other is summed before the product.  It is also a matrix product
+    if no dimension is summed over.
     """
     contracted = []
     sizes = [dict(enumerate(self.shape)), dict(enumerate(other.shape))]
@@ -137,7 +136,7 @@ def _all_factors_kind(tensors: Sequence[TensorSpec], *, out: TensorSpec) -> str:
 def multi_dot(tensors: Sequence[TensorSpec], *, out: TensorSpec) -> Iterator[Term]:
     """(d₀×d₁), (d₁×d₂), …, (dₙ₋₁×dₙ) → (d₀×dₙ), in the order of fewest multiplies; vectors may end the chain.
 
-    Orders of equal multiplies can differ in adds: among them it is the order that torch takes.
+    Orders with equal multiplies can differ in adds: among them, torch's order is used.
     """
     first, last = tensors[0].shape, tensors[-1].shape
     sizes = [*(first if len(first) == 2 else (1, *first)), *(tensor.shape[1] for tensor in tensors[1:-1])]
@@ -152,7 +151,7 @@ Products = list[tuple[int, int, int]]
 
 
 def _cheapest_products(sizes: Sequence[int]) -> Products:
-    """The products by which a chain of matrices sizes[i] × sizes[i + 1] is cheapest (dynamic programming)."""
+    """The products of the cheapest order for a chain of matrices sizes[i] × sizes[i + 1] (dynamic programming)."""
     count = len(sizes) - 1
     best: dict[tuple[int, int], tuple[int, Products]] = {(i, i + 1): (0, []) for i in range(count)}
     for length in range(2, count + 1):

@@ -33,7 +33,7 @@ def transforms(shape: Sequence[int], dim: int, length: int) -> Term:
 def scaling(normalization: int, out: TensorSpec) -> Iterator[Term]:
     """One real factor for each result, unless ``normalization`` is 0 (none)."""
     if normalization:
-        yield Term("normalisation", out.shape, product(1.0, out))
+        yield Term("normalization", out.shape, product(1.0, out))
 
 
 @rule("aten::_fft_c2c", kind="fft")

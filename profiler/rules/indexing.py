@@ -1,7 +1,7 @@
 """Indexing that computes: sums, products and extremes gathered by index, and embedding bags.
 
-Values placed or looked up by index are only moved (see ``movement``).  Where values are combined into what is
-there already, each of them costs one operation.
+Values that are placed or looked up by index are only moved (see ``movement``).  If values are combined with existing
+ones, each of them costs one operation.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COMBINING = {
 
 
 def combined(values: Sequence[int], how: str | None, out: TensorSpec) -> Iterator[Term]:
-    """``values`` (a product of sizes) combined into ``out``; nothing where ``how`` is None (they are placed)."""
+    """``values`` (a product of sizes) combined into ``out``; no terms if ``how`` is None (they are placed)."""
     if how is None:
         return
     if how in COMBINING:
@@ -39,7 +39,7 @@ def combined(values: Sequence[int], how: str | None, out: TensorSpec) -> Iterato
 
 
 def reduction_or_movement(*_: Any, accumulate: bool = False, reduce: str | None = None, **__: Any) -> str:
-    """``movement`` where values are placed, ``reduction`` where they are combined."""
+    """``movement`` if values are placed, ``reduction`` if they are combined."""
     return "reduction" if accumulate or reduce is not None else "movement"
 
 
@@ -52,7 +52,7 @@ def accumulation_kind(input: Any, index: Any, values: Any, accumulate: bool = Fa
 def scatter(
     input: TensorSpec, dim: int, index: TensorSpec, src: Any, *, reduce: str | None = None, out: TensorSpec
 ) -> Iterator[Term]:
-    """(*), index and values of one shape → (*): placed, or combined where ``reduce`` says how."""
+    """(*), index and values of one shape → (*): placed, or combined by ``reduce``."""
     return combined(index.shape, reduce, out)
 
 
@@ -89,9 +89,9 @@ def index_reduce(
 
 
 def indexed_sizes(shape: Sequence[int], indices: Sequence[TensorSpec | None]) -> Sizes:
-    """The sizes of ``shape[indices]``, up to their order: broadcast indices, then what is not indexed.
+    """The sizes of ``shape[indices]``, up to their order: broadcast indices, then the other dimensions.
 
-    A boolean index stands for as many dimensions as it has, and picks at most all of them.
+    A boolean index covers as many dimensions as it has, and selects at most all elements.
     """
     remaining = list(shape)
     kept: list[int] = []
@@ -177,17 +177,17 @@ def embedding_renorm(
     weight: TensorSpec, indices: TensorSpec, max_norm: float, norm_type: float, *, out: TensorSpec
 ) -> Iterator[Term]:
     """(V, D): each row looked up is scaled to norm max_norm if longer; dense: every index another row, all longer."""
-    return renormalised(indices.shape, weight.shape[1], norm_type, weight)
+    return renormalized(indices.shape, weight.shape[1], norm_type, weight)
 
 
 @rule("aten::renorm", kind="norm")
 def renorm(input: TensorSpec, p: float, dim: int, maxnorm: float, *, out: TensorSpec) -> Iterator[Term]:
     """(*, L, *): each slice along ``dim`` is scaled to norm maxnorm if longer; dense: all are."""
     slices = input.shape[dim]
-    return renormalised((slices,), input.size // slices if slices else 0, p, input)
+    return renormalized((slices,), input.size // slices if slices else 0, p, input)
 
 
-def renormalised(rows: Sequence[int], k: int, p: float, item: TensorSpec) -> Iterator[Term]:
+def renormalized(rows: Sequence[int], k: int, p: float, item: TensorSpec) -> Iterator[Term]:
     """Rows of k values: the p-norm, a comparison, maxnorm / (norm + ε), and k multiplies."""
     if k > 0:
         yield Term("norms", tuple(rows), norm_of(k, p, item) + OpCount(comparisons=1, adds=1, divides=1))

@@ -1,9 +1,9 @@
-"""Factorisations, solutions of linear systems and determinants.
+"""Factorizations, solutions of linear systems and determinants.
 
-Each is counted by the direct textbook algorithm that its docstring names, of real numbers.  Eigenvalues and singular
-values are found by iterating until they are good enough, and a matrix exponential takes as many products as the norm
-asks for: those, and what is made of them (pseudo-inverse, rank, condition, spectral and nuclear norm), have no rule.
-Source: G. H. Golub and C. F. Van Loan, *Matrix Computations*, chapters 3 to 5.
+Each is counted by the direct textbook algorithm in its docstring, for real numbers.  Eigenvalues and singular values
+are computed by iteration, and the number of products of a matrix exponential depends on the norm: these, and operations
+that use them (pseudo-inverse, rank, condition, spectral and nuclear norm), have no rule.  Source: G. H. Golub and C. F.
+Van Loan, *Matrix Computations*, chapters 3 to 5.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def cholesky_of(n: int) -> OpCount:
 
 
 def lu_of(m: int, n: int, pivot: bool = True) -> OpCount:
-    """P·A = L·U by Gaussian elimination; each column's pivot is the largest of what is left of it."""
+    """P·A = L·U by Gaussian elimination; the pivot of each column is its largest remaining element."""
     steps = min(m, n)
     below = falling(steps, m - 1)
     inner = _falling_products(steps, m - 1, n - 1)
@@ -152,7 +152,7 @@ def lu_solve(
     adjoint: bool = False,
     out: TensorSpec,
 ) -> Iterator[Term]:
-    """As :func:`solve`, the factors being given; LU is (*, n, n)."""
+    """Like :func:`solve`, from given factors; LU is (*, n, n)."""
     _, n, _n = _matrices("aten::linalg_lu_solve", LU)
     yield Term("solutions", _right_hand_sides(out, left), lu_solution_of(n))
 

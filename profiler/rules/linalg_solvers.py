@@ -1,4 +1,4 @@
-"""Least squares and indefinite systems: what a factorisation costs depends on the rank or the pivots that it found.
+"""Least squares and indefinite systems: what a factorization costs depends on the rank or the pivots that it found.
 
 Source: G. H. Golub and C. F. Van Loan, *Matrix Computations*: Householder QR with column pivoting and the complete
 orthogonal decomposition (chapter 5), the method of Bunch and Kaufman (chapter 4).
@@ -29,7 +29,7 @@ def reflected_of(steps: int, m: int) -> OpCount:
 
 
 def least_squares_of(m: int, n: int) -> tuple[OpCount, OpCount]:
-    """The factorisation of an m×n matrix of full rank, and one right-hand side.
+    """The factorization of an m×n matrix of full rank, and one right-hand side.
 
     m ≥ n: A = Q·R, then R·x = Qᵀ·b.  m < n: Aᵀ = Q·R, then Rᵀ·y = b and x = Q·y, the solution of least norm.
     """
@@ -68,7 +68,7 @@ def complete_orthogonal_of(n: int, rank: int) -> OpCount:
 def lstsq(
     self: TensorSpec, b: TensorSpec, rcond: float | None = None, *, driver: str | None = None, out: Any
 ) -> Iterator[Term]:
-    """A (*, m, n), B (*, m, r) or (*, m) → X (*, n, r) or (*, n), with residuals and ranks where they are asked for.
+    """A (*, m, n), B (*, m, r) or (*, m) → X (*, n, r) or (*, n), with residuals and ranks if they are requested.
 
     The driver "gels" is Householder QR and takes the rank to be full.  "gelsy" pivots and finds the rank; where that
     is less than n it goes on to the complete orthogonal decomposition.  The drivers by singular values iterate.

@@ -30,7 +30,7 @@ NONE, MEAN, SUM = 0, 1, 2
 
 
 def reduced(sizes: Sequence[int], reduction: int) -> Iterator[Term]:
-    """Values of ``sizes`` reduced to one, or left as they are."""
+    """Values of ``sizes`` reduced to one, or unchanged."""
     if reduction != NONE:
         n = size_of(sizes)
         yield Term("reduction", (), mean_of(n) if reduction == MEAN else sum_of(n))
@@ -324,7 +324,7 @@ def _smoothing(places: Sizes, classes: int, weighted: bool, reduction: int) -> I
 def multilabel_margin_loss(input: TensorSpec, target: TensorSpec, reduction: int, *, out: Any) -> Iterator[Term]:
     """(N, C) or (C), targets of that shape → (N) or (): Σ max(0, 1 − x[t] + x[i]), divided by C.
 
-    The sum is over a sample's targets t, which end before the first −1, and all classes i that are none of them.
+    The sum is over a sample's targets t, which end before the first −1, and all other classes i.
     """
     *samples, classes = input.shape or (1,)
     rows = target.values if samples else [target.values if input.shape else [target.values]]
@@ -335,7 +335,7 @@ def multilabel_margin_loss(input: TensorSpec, target: TensorSpec, reduction: int
 
 
 def _label_pairs(row: Sequence[int], classes: int) -> int:
-    """How many pairs of a label and a class that is none there are, of labels that end before the first −1."""
+    """How many pairs of a label and another class there are, for labels that end before the first −1."""
     labels = row[: row.index(-1)] if -1 in row else row
     return len(labels) * (classes - len(set(labels)))
 

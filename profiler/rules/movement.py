@@ -1,6 +1,6 @@
-"""What is known to be free: moving, viewing, selecting and making values, without arithmetic on them.
+"""Operations that are known to be free: moving, viewing, selecting and creating values, without arithmetic on them.
 
-A name stands here only if none of its forms computes with floating-point values; the themes say why.
+A name is listed only if none of its overloads computes with floating-point values; the groups say why.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ COPIES = (
     *("max_unpool2d", "max_unpool3d", "upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d"),
     *("_upsample_nearest_exact1d", "_upsample_nearest_exact2d", "_upsample_nearest_exact3d"),
 )
-"""Values copied, joined, padded, repeated by nearest neighbour, unpooled, or cast to another dtype or layout."""
+"""Values copied, joined, padded, repeated by nearest neighbor, unpooled, or cast to another dtype or layout."""
 
 COPIES_OF_VIEWS = tuple(
     f"{view}_copy"
@@ -56,7 +56,7 @@ COPIES_OF_VIEWS = tuple(
         "_nested_view_from_jagged",
     )
 )
-"""The views that hand back a copy."""
+"""The variants of views that return a copy."""
 
 INDEXING = (
     *("embedding", "index", "_unsafe_index", "_unsafe_masked_index", "index_select", "gather", "take"),

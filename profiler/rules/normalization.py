@@ -1,7 +1,7 @@
-"""Normalisations: batch, layer, group, instance, root-mean-square and weight norm.
+"""Normalizations: batch, layer, group, instance, root-mean-square and weight norm.
 
 Statistics are counted by their definitions: the mean of a group of m values is m − 1 adds and a divide, its
-variance m subtractions, m squares, m − 1 adds and a divide.  Normalising costs an add (ε), a square root and
+variance m subtractions, m squares, m − 1 adds and a divide.  Normalizing costs an add (ε), a square root and
 a divide for each group, a subtract and a multiply for each element, and a multiply and an add more where
 there is a weight and a bias.
 """
@@ -27,14 +27,14 @@ MOVING_AVERAGE = OpCount(multiplies=2, adds=1)
 def normalized(
     shape: Sequence[int], groups: Sequence[int], weight: TensorSpec | None, bias: TensorSpec | None
 ) -> Iterator[Term]:
-    """Elements of ``shape`` normalised by the statistics of ``groups`` (a product of sizes), then scaled."""
+    """Elements of ``shape`` normalized by the statistics of ``groups`` (a product of sizes), then scaled."""
     yield Term("inverse deviation", tuple(groups), INVERSE_DEVIATION)
     yield from scaled(shape, weight, bias)
 
 
 def scaled(shape: Sequence[int], weight: TensorSpec | None, bias: TensorSpec | None) -> Iterator[Term]:
     """(x − mean)·inverse deviation, ·weight + bias where there are such."""
-    yield each(shape, "normalise", multiplies=1, adds=1)
+    yield each(shape, "normalize", multiplies=1, adds=1)
     if weight is not None:
         yield each(shape, "weight", multiplies=1)
     if bias is not None:
@@ -43,10 +43,10 @@ def scaled(shape: Sequence[int], weight: TensorSpec | None, bias: TensorSpec | N
 
 def statistics(groups: Sequence[int], m: int) -> Term:
     """Mean and variance of ``groups`` (a product of sizes) of m values each."""
-    return Term("mean and variance", tuple(groups), mean_of(m) + variance_of_centred(m))
+    return Term("mean and variance", tuple(groups), mean_of(m) + variance_of_centered(m))
 
 
-def variance_of_centred(m: int) -> OpCount:
+def variance_of_centered(m: int) -> OpCount:
     """The variance of m values whose mean is known already."""
     return variance_of(m) - mean_of(m)
 
@@ -123,7 +123,7 @@ def quantized_batch_norm(
 
 @rule("aten::batch_norm_stats", kind="norm")
 def batch_norm_stats(input: TensorSpec, eps: float, *, out: Any) -> Iterator[Term]:
-    """(N, C, *) → mean and inverse deviation of each channel, as one process of a synchronised batch norm does."""
+    """(N, C, *) → mean and inverse deviation of each channel, as one process of a synchronized batch norm does."""
     channels = input.shape[1:2]
     yield statistics(channels, prod(input.shape) // prod(channels) if prod(channels) else 0)
     yield Term("inverse deviation", channels, INVERSE_DEVIATION)
@@ -221,7 +221,7 @@ def rms_norm(
     m = prod(normalized_shape)
     yield Term("mean square", groups, OpCount(multiplies=m) + mean_of(m))
     yield each(groups, "inverse root", adds=1, transcendentals=1)
-    yield each(input.shape, "normalise", multiplies=1)
+    yield each(input.shape, "normalize", multiplies=1)
     if weight is not None:
         yield each(input.shape, "weight", multiplies=1)
 

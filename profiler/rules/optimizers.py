@@ -1,4 +1,4 @@
-"""Optimiser steps: operations on lists of tensors, and the fused updates.
+"""Optimizer steps: operations on lists of tensors, and the fused updates.
 
 An operation on lists costs what it costs on each of their tensors; equal costs are put together, so that a
 network of a hundred parameters is one term and not a hundred.
@@ -60,7 +60,7 @@ def put_together(terms: Iterable[Term]) -> Iterator[Term]:
 
 
 def foreach(cost: CostRule) -> CostRule:
-    """The rule for lists made from the rule for one tensor; what is no list goes to each of the tensors."""
+    """The rule for lists made from the rule for one tensor; other arguments are passed to each of the tensors."""
 
     def cost_of_lists(*operands: Any, out: Any = None, **options: Any) -> Iterator[Term]:
         tensors = next(operand for operand in operands if isinstance(operand, list | tuple))
@@ -91,7 +91,7 @@ def updates(what: str, parameters: Specs, one: OpCount) -> Iterator[Term]:
 
 
 def prepared_gradients(parameters: Specs, weight_decay: float, grad_scale: Any) -> Iterator[Term]:
-    """Gradients divided by the loss scale, with decay·parameter added, where either is asked for."""
+    """Gradients divided by the loss scale, with decay·parameter added, if either is requested."""
     if grad_scale is not None:
         yield from updates("unscaling", parameters, OpCount(divides=1))
     if weight_decay != 0:

@@ -89,7 +89,7 @@ def avg_pool3d(input: TensorSpec, kernel_size: int | Sequence[int], *_: Any, out
 def adaptive_window_total(size: int, windows: int) -> int:
     """How many values the adaptive windows along one axis hold together.
 
-    Window i of the w over L values runs from ⌊i·L/w⌋ to ⌈(i+1)·L/w⌉.  Two neighbours share a value wherever
+    Window i of the w over L values runs from ⌊i·L/w⌋ to ⌈(i+1)·L/w⌉.  Two neighbors share a value wherever
     the boundary i·L/w between them is no integer, which is so for w − gcd(L, w) of them.
     """
     return size + windows - gcd(size, windows)

@@ -1,4 +1,4 @@
-"""The registry: for each operation a rule that counts it, the word that it is free, or nothing.
+"""The registry of operations: each has a rule, is known to be free, or is not known.
 
 An operation is named as PyTorch's dispatcher names it, namespace and all: ``aten::conv2d``.  An overload
 or an in-place variant (``aten::relu_``) is counted by the rule of its base name unless it has its own.
@@ -28,17 +28,17 @@ CostRule = Callable[..., Iterable[Term]]
 AnyCostRule = TypeVar("AnyCostRule", bound=CostRule)
 
 KindRule = Callable[..., str]
-"""``kind(*args, out, **kwargs) -> kind``, where the kind depends on the operands."""
+"""``kind(*args, out, **kwargs) -> kind``, if the kind depends on the operands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is known of one operation.  ``cost`` is ``None`` for one that is known to be free.
+    """The entry of one operation.  ``cost`` is ``None`` for an operation that is known to be free.
 
-    ``reads`` names the arguments, or ``out``, of which the rule asks for the values; where it is missing, it may ask
-    for those of all integers.  ``direction`` says whether it is an operation of its own or the gradient of another.
-    ``parameters`` says which argument, by its name in the operator's schema, each parameter of the rule is given; where
-    it is missing, arguments are given as the operation was called.
+    ``reads`` names the arguments, or ``out``, whose values the rule reads; by default it may read those of all
+    integers.  ``direction`` says whether it is a forward operation or the gradient of another.  ``parameters`` says
+    which argument, by its name in the operator's schema, each parameter of the rule is given; where it is missing,
+    arguments are given as the operation was called.
     """
 
     op: str
@@ -58,35 +58,37 @@ class Entry:
         return self.apply(out=signature.result, **given)
 
     def apply(self, *args: Any, out: Any, **kwargs: Any) -> tuple[str, tuple[Term, ...]]:
-        """The kind and the terms of one call; without a kind, contractions are ``matmul``, any other elementwise."""
+        """The kind and the terms of one call; by default, contractions are ``matmul``, others ``elementwise``."""
         if self.cost is None:
             return "movement", ()
         terms = tuple(self.cost(*args, out=out, **kwargs))
         wrong = next((term for term in terms if not isinstance(term, Term)), None)
         if wrong is not None:
-            raise TypeError(f"found {wrong!r} among its terms, expected what each() or contraction() gives")
+            raise TypeError(f"found {wrong!r} among its terms, expected results of each() or contraction()")
         if self.kind is None:
             return "matmul" if any(term.contracted for term in terms) else "elementwise", terms
         return self.kind if isinstance(self.kind, str) else self.kind(*args, out=out, **kwargs), terms
 
 
 INTEGERS: frozenset[int | str] = frozenset({"integers"})
-"""In place of names: a rule may ask for the values of all arguments that are integers or truth values."""
+"""In place of names: a rule may read the values of all integer and boolean arguments."""
 
 _REPLACED: ContextVar[Mapping[str, Entry]] = ContextVar("rules replaced", default=MappingProxyType({}))
-"""What :func:`rules_replaced` put in the place of registered entries, in this thread (or task) only."""
+"""The entries that :func:`rules_replaced` uses in place of registered ones, in this thread (or task) only."""
 
 
 class Registry:
-    """Operation names to entries; a name can be registered once, unless its entry is to be replaced."""
+    """Operation names to entries; a name can be registered once, unless its entry is replaced explicitly."""
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
         self._replaced: Mapping[str, Entry] | None = None
 
     def add(self, entry: Entry, *, replace: bool = False) -> None:
-        """Register ``entry``.  With ``replace`` it may take the place of another, and then keeps that one's kind
-        where it has none of its own.  Raises :class:`RuleError`.
+        """Register ``entry``.
+
+        With ``replace`` it may replace another entry, whose kind it keeps if it does not have one.  Raises
+        :class:`RuleError`.
         """
         known = self._entries.get(entry.op)
         if known is not None and not (replace or _same_again(known, entry)):
@@ -98,7 +100,7 @@ class Registry:
         self._entries[entry.op] = _in_place_of(self.find(entry.op), entry) if replace else entry
 
     def find(self, op: str) -> Entry | None:
-        """The entry of ``op``, or of its base name where ``op`` is an in-place variant, or ``None``."""
+        """The entry of ``op``, or of its base name if ``op`` is an in-place variant, or ``None``."""
         replaced = _REPLACED.get() if self._replaced is None else self._replaced
         entry = replaced.get(op) or self._entries.get(op)
         if entry is None and op.endswith("_") and not op.endswith("__"):
@@ -106,14 +108,13 @@ class Registry:
         return entry
 
     def is_known(self, op: str) -> bool:
-        """Whether ``op`` has a rule or is known to be free, so that it is recorded whole."""
+        """Whether ``op`` has a rule or is known to be free, so that it is recorded as one call."""
         return self.find(op) is not None
 
     def read_by(self, op: str) -> frozenset[int | str]:
-        """Of which arguments of ``op`` the values are asked for: their places, their names, and ``out``.
+        """The arguments of ``op`` whose values its rule reads: their positions, their names, and ``out``.
 
-        Of results that are integers or truth values, if ``out`` is among them.  ``INTEGERS`` alone stands for all that
-        are integers or truth values.
+        ``out`` means integer and boolean results.  ``INTEGERS`` alone means all integer and boolean arguments.
         """
         entry = self.find(op)
         if entry is None or entry.cost is None or entry.reads == ():
@@ -126,9 +127,9 @@ class Registry:
         return frozenset((*entry.reads, *(places[name] for name in entry.reads if name != "out")))
 
     def keeps_zeros(self, op: str, operands: int) -> bool:
-        """Whether zeros in one of so many tensors that ``op`` reads may be in its result.
+        """Whether zeros in one of the ``operands`` tensor arguments of ``op`` may also be in its result.
 
-        They may where it moves values or has no rule, and where it works on each value of one tensor.
+        This is so if it moves values or has no rule, and if it works on each value of one tensor.
         """
         entry = self.find(op)
         if entry is None or entry.cost is None:
@@ -136,14 +137,14 @@ class Registry:
         return operands == 1 and entry.kind in ("elementwise", "activation")
 
     def seen_from_here(self) -> Registry:
-        """The same registry, with the rules that are replaced in this thread replaced in every thread."""
+        """The same registry, with the rules that this thread has replaced also replaced in every other thread."""
         view = Registry()
         view._entries = self._entries
         view._replaced = _REPLACED.get() if self._replaced is None else self._replaced
         return view
 
     def remove(self, op: str) -> None:
-        """Forget what is known of ``op``; it is uncounted from then on."""
+        """Remove the entry of ``op``, which is then uncounted."""
         del self._entries[op]
 
     def __contains__(self, op: str) -> bool:
@@ -168,19 +169,19 @@ def rule(
     """Register the decorated function as the rule of ``ops``, each named with its namespace (``mylib::gated``).
 
     The function gets the operation's arguments as the dispatcher passes them, every tensor replaced by its
-    :class:`~profiler.records.TensorSpec`, and the result (a spec, or a tuple of them) as ``out``; it returns
-    terms.  ``kind`` is one of ``KINDS`` or a function of the same arguments; without it, work that contracts is
-    ``matmul`` and any other ``elementwise``.  Work on integers and booleans is free unless ``integers`` says that
-    it counts.  ``reads`` names those of the function's parameters whose ``values`` it asks for (lengths, boxes), and
-    ``out`` for results that are integers; without it those of integers and truth values are there.  Values are known in
-    a real run, and on meta where they follow from constants.  ``direction`` is ``"backward"`` for an operation that
-    gives the gradients of another.  With ``by_name``, parameters are given the arguments of their names in the
-    operator's schema, in whatever order those come, and no others; a parameter ``input`` is also given ``self``, and
-    a mapping gives further names of the schema and the parameters that they are.
+    :class:`~profiler.records.TensorSpec`, and the result (a spec, or a tuple of them) as ``out``; it returns terms.
+    ``kind`` is one of ``KINDS`` or a function of the same arguments; by default, contractions are ``matmul`` and other
+    operations ``elementwise``.  Work on integers and booleans is free unless ``integers`` is true.  ``reads`` names the
+    parameters of the function whose ``values`` it reads (lengths, boxes), and ``out`` for integer results; by default
+    the values of integers and booleans are available.  Values are known in a real run, and on meta if they follow from
+    constants.  ``direction`` is ``"backward"`` for an operation that computes the gradients of another.  With
+    ``by_name``, parameters are given the arguments of their names in the operator's schema, in whatever order those
+    come, and no others; a parameter ``input`` is also given ``self``, and a mapping gives further names of the schema
+    and the parameters that they are.
 
-    An operation that has a rule keeps it, and :class:`~profiler.errors.RuleError` is raised, except that a function
-    replaces one of the same module and the same name (a notebook's cell that is run again).  ``replace=True`` puts
-    the function in the place of any rule; without ``kind``, the kind is then that of the rule that it replaces.
+    If an operation already has a rule, :class:`~profiler.errors.RuleError` is raised, unless the old function has the
+    same module and name (a notebook cell that is run again).  ``replace=True`` replaces any rule; without ``kind``, the
+    kind of the old rule is kept.
     """
     _check_names(ops)
 
@@ -203,13 +204,13 @@ def rule(
 
 
 gradient = partial(rule, direction="backward")
-"""As :func:`rule`, of operations that give the gradients of others."""
+"""Like :func:`rule`, for operations that compute the gradients of others."""
 
 
 def free(*ops: str, replace: bool = False) -> None:
     """Register ``ops`` as known to be free: data movement, metadata, work on indices.
 
-    With ``replace=True`` also those that have a rule.
+    With ``replace=True``, existing rules are replaced.
     """
     _check_names(ops)
     for op in ops:
@@ -218,10 +219,10 @@ def free(*ops: str, replace: bool = False) -> None:
 
 @contextmanager
 def rules_replaced(rules: Mapping[str, CostRule | None]) -> Iterator[None]:
-    """Inside, operations are counted by these rules (``None``: they are free), whatever is registered for them.
+    """Within it, operations are counted by these rules (``None``: they are free) instead of the registered ones.
 
-    An operation that has a rule keeps its kind.  Only profiles that this thread (or asyncio task) makes inside are
-    concerned; others may replace other rules at the same time.  Raises :class:`~profiler.errors.RuleError` for
+    An operation with a registered rule keeps its kind.  This only affects profiles that this thread (or asyncio task)
+    makes within it; others may replace other rules at the same time.  Raises :class:`~profiler.errors.RuleError` for
     names and functions that :func:`rule` refuses.
     """
     _check_names(tuple(rules))
@@ -254,14 +255,14 @@ def _parameters(cost: CostRule, by_name: bool | Mapping[str, str]) -> Mapping[st
 
 
 def _in_place_of(known: Entry | None, entry: Entry) -> Entry:
-    """``entry`` as it takes the place of what is known: without a kind of its own, of that kind."""
+    """``entry`` as a replacement of ``known``, whose kind it keeps if it does not have one."""
     if known is None or known.cost is None or entry.kind is not None:
         return entry
     return changed(entry, kind=known.kind, integers=entry.integers or known.integers, direction=known.direction)
 
 
 def _same_again(known: Entry, entry: Entry) -> bool:
-    """Whether ``entry`` is what is known, registered once more: free as before, or by a function of the same name."""
+    """Whether ``entry`` is ``known`` registered again: free as before, or a function of the same name."""
     if known.cost is None or entry.cost is None:
         return known.cost is entry.cost
     names = [
@@ -271,7 +272,7 @@ def _same_again(known: Entry, entry: Entry) -> bool:
 
 
 def _check_names(ops: tuple[Any, ...]) -> None:
-    """Raise :class:`RuleError` for what is no name of an operation, and for one that is given twice."""
+    """Raise :class:`RuleError` for an invalid name of an operation, and for a duplicate."""
     if not ops:
         raise RuleError("a rule without an operation: expected the name of one, such as @rule('mylib::gated')")
     for op in ops:
@@ -293,7 +294,7 @@ def _check_takes_out(op: str, function: Any) -> None:
         raise RuleError(f"the rule of {op}: found {function!r}, expected a function of its arguments and of out")
     try:
         parameters = inspect.signature(function).parameters
-    except ValueError:  # some callables written in C have none
+    except ValueError:  # some callables written in C have no signature
         return
     takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
     by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -305,7 +306,7 @@ def _check_takes_out(op: str, function: Any) -> None:
 
 
 def _check_reads(op: str, function: Any, reads: Sequence[str]) -> None:
-    """Raise :class:`RuleError` for a name among ``reads`` that is no parameter of ``function``."""
+    """Raise :class:`RuleError` for a name in ``reads`` that is not a parameter of ``function``."""
     known = inspect.signature(function).parameters if reads else {}
     for name in reads:
         if name not in known:

@@ -3,7 +3,7 @@
 An interpolation in several dimensions is a nest of one-dimensional ones: bilinear takes two along the width
 and one along the height, bicubic four and one.  One linear interpolation is 2 multiplies + 1 add, one cubic
 4 multiplies + 3 adds.  The positions and weights of resizing depend on sizes alone, so they are constants;
-those of sampling at points that are data are counted.  Nearest-neighbour resizing is free (see ``movement``).
+those of sampling at points that are data are counted.  Nearest-neighbor resizing is free (see ``movement``).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def antialiased_taps(size: int, windows: int, taps: int, scale: Fraction) -> int
 
     ``scale`` is input pixels for each output pixel; the filter is ``taps`` wide in output pixels when it
     shrinks, in input pixels otherwise, and is cut off at the edges.  The window of result i reaches
-    taps/2·max(scale, 1) to both sides of its centre scale·(i + ½), as in ``UpSampleKernel.cpp`` of PyTorch.
+    taps/2·max(scale, 1) to both sides of its center scale·(i + ½), as in ``UpSampleKernel.cpp`` of PyTorch.
     """
     reach = Fraction(taps, 2) * max(scale, Fraction(1))
     half = Fraction(1, 2)
@@ -74,7 +74,7 @@ def antialiased(input: TensorSpec, out: TensorSpec, taps: int, scales: Sequence[
 def pixel_scales(
     input: TensorSpec, out: TensorSpec, align_corners: bool, factors: Sequence[float | None]
 ) -> list[Fraction]:
-    """Input pixels for each output pixel along height and width; ``factors`` are the enlargements asked for."""
+    """Input pixels for each output pixel along height and width; ``factors`` are the requested scale factors."""
     scales = []
     for size, result, factor in zip(input.shape[-2:], out.shape[-2:], factors, strict=True):
         if align_corners:
@@ -131,7 +131,7 @@ The two inner ones are ((a + 2)·x − (a + 3))·x·x + 1 at t and 1 − t, the 
 """
 
 
-def unnormalised(align_corners: bool) -> OpCount:
+def unnormalized(align_corners: bool) -> OpCount:
     """A coordinate of −1…1 to pixels: (x + 1)/2·(size − 1), or ((x + 1)·size − 1)/2."""
     return OpCount(multiplies=1, adds=1 if align_corners else 2, divides=1)
 
@@ -174,7 +174,7 @@ def sample_positions(
     grid: TensorSpec, interpolation_mode: int, padding_mode: int, align_corners: bool
 ) -> Iterator[Term]:
     """Where the points of a grid are among the pixels, and the weights of the pixels around them."""
-    position = unnormalised(align_corners)
+    position = unnormalized(align_corners)
     if interpolation_mode != BICUBIC:  # the taps of bicubic are kept inside by their indices
         position = position + padded_coordinate(padding_mode)
     yield Term("positions", grid.shape, position)

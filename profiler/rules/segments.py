@@ -1,4 +1,4 @@
-"""Reductions of segments, whose lengths are data."""
+"""Reductions of segments; the lengths are data."""
 
 from __future__ import annotations
 

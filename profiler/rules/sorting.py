@@ -67,15 +67,15 @@ def median(input: TensorSpec, dim: int | None = None, *_: Any, out: Any) -> Iter
 
 @rule("aten::mode", kind="sort")
 def mode(input: TensorSpec, dim: int = -1, *_: Any, out: Any) -> Iterator[Term]:
-    """(*, L) → (*): the rows are sorted and neighbours compared."""
+    """(*, L) → (*): the rows are sorted and neighbors compared."""
     rows, k = _rows(input, dim)
     yield Term("rows", rows, sorting_of(k))
-    yield each((*rows, k - 1 if k > 0 else 0), "neighbours", comparisons=1)
+    yield each((*rows, k - 1 if k > 0 else 0), "neighbors", comparisons=1)
 
 
 @rule("aten::_unique", "aten::_unique2", kind="sort")
 def unique(input: TensorSpec, *_: Any, out: Any, **__: Any) -> Iterator[Term]:
-    """(*) → the distinct values: all are sorted and neighbours compared."""
+    """(*) → the distinct values: all are sorted and neighbors compared."""
     yield Term("sort", (), sorting_of(input.size))
     yield from unique_consecutive(input, out=out)
 
@@ -84,14 +84,14 @@ def unique(input: TensorSpec, *_: Any, out: Any, **__: Any) -> Iterator[Term]:
 def unique_consecutive(
     input: TensorSpec, inverse: bool = False, counts: bool = False, dim: int | None = None, *, out: Any
 ) -> Iterator[Term]:
-    """(*) → runs of equal values: neighbours, or neighbouring slices along ``dim``, are compared."""
+    """(*) → runs of equal values: neighbors, or neighboring slices along ``dim``, are compared."""
     slices, values = (input.size, 1) if dim is None else _slices(input, dim)
-    yield each((slices - 1 if slices > 0 else 0, values), "neighbours", comparisons=1)
+    yield each((slices - 1 if slices > 0 else 0, values), "neighbors", comparisons=1)
 
 
 @rule("aten::unique_dim", kind="sort")
 def unique_dim(input: TensorSpec, dim: int, *_: Any, out: Any) -> Iterator[Term]:
-    """(*, L, *) → its distinct slices: sorted and neighbours compared, value by value to the last."""
+    """(*, L, *) → its distinct slices: sorted and neighbors compared, value by value to the last."""
     slices, values = _slices(input, dim)
     yield Term("sort", (values,), sorting_of(slices))
     yield from unique_consecutive(input, dim=dim, out=out)

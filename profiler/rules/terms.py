@@ -50,13 +50,13 @@ def summed_products(
 
 
 def scale_terms(outputs: Sequence[int], factor: Scalar, out: TensorSpec, what: str) -> Iterator[Term]:
-    """One multiplication a result by ``factor``; nothing where that is 1."""
+    """One multiplication per result by ``factor``; nothing if that is 1."""
     if factor != 1:
         yield Term(what, tuple(outputs), product(factor, out))
 
 
 def bias_terms(bias: TensorSpec | None, contracted: Sequence[int], out: TensorSpec) -> Iterator[Term]:
-    """One addition a result where there is a bias; none where nothing is summed, since the bias is the result then."""
+    """One addition per result if there is a bias; none if nothing is summed, since the bias is then the result."""
     if bias is not None and prod(contracted) > 0:
         yield Term("bias", out.shape, addition(out, out), role="bias")
 
@@ -67,7 +67,7 @@ def added_product_terms(
     """beta·input + alpha·product, where a result of the product sums over ``contracted``.
 
     Scaling and adding are done once for each result, also where ``input`` is broadcast; a ``beta`` of 0
-    leaves ``input`` out.  Where the product sums nothing, the result is beta·input.
+    leaves ``input`` out.  If the product sums nothing, the result is beta·input.
     """
     yield summed_products(out.shape, contracted, out, what)
     if prod(contracted) > 0:

@@ -95,7 +95,7 @@ def test_broadcast(a: list[int], b: list[int]) -> None:
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=3), st.integers(1, 3), st.integers(0, 2), st.booleans())
 def test_embedding_bag(bags: list[int], width: int, mode: int, weighted: bool) -> None:
-    """Bags of looked-up rows are summed, averaged or maximised column by column."""
+    """Bags of looked-up rows are summed, averaged or maximized column by column."""
     weighted = weighted and mode == 0
     tally = Tally()
     for size in bags:
@@ -120,7 +120,7 @@ def test_embedding_bag(bags: list[int], width: int, mode: int, weighted: bool) -
 def test_renorm() -> None:
     """Each slice: its norm, a comparison, maxnorm / (norm + ε), and the scaling."""
 
-    def renormalise(xs: list[Counting]) -> None:
+    def renormalize(xs: list[Counting]) -> None:
         norm = sqrt(total(x**2 for x in xs))
         factor = 1.0 / (norm + 1e-7) if norm > 0.0 else norm
         for x in xs:
@@ -128,7 +128,7 @@ def test_renorm() -> None:
 
     tally = Tally()
     for row in tally.array(4, 3):
-        renormalise(row)
+        renormalize(row)
     assert_counted(terms_of("renorm", X, 2, 0, 1.0, out=X), tally)
     assert_counted(terms_of("embedding_renorm_", spec(9, 3), index(4), 1.0, 2.0, out=spec(9, 3)), tally)
 

@@ -1,4 +1,4 @@
-"""Factorisations, solutions and distances: the textbook algorithms, run on counting numbers."""
+"""Factorizations, solutions and distances: the textbook algorithms, run on counting numbers."""
 
 from __future__ import annotations
 
@@ -284,7 +284,7 @@ def test_euclidean_distance_by_hand() -> None:
 
 
 def test_batches_and_vectors() -> None:
-    """A batch multiplies; a matrix that is shared by a batch is factorised once."""
+    """A batch multiplies; a matrix that is shared by a batch is factorized once."""
     one = count_of("linalg_lu_factor_ex", spec(3, 3), out=())
     assert one == OpCount(multiplies=4 + 1, adds=4 + 1, divides=2 + 1, comparisons=2 + 1)
     assert count_of("linalg_lu_factor_ex", spec(5, 2, 3, 3), out=()) == one * 10

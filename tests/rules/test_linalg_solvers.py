@@ -46,7 +46,7 @@ def reflect(v: list[Counting], tau: Counting, column: list[Counting]) -> list[Co
     return [column[0] - w, *(value - w * a for a, value in zip(v, column[1:], strict=True))]
 
 
-def triangularise(columns: list[list[Counting]], steps: int) -> list[tuple[list[Counting], Counting]]:
+def triangularize(columns: list[list[Counting]], steps: int) -> list[tuple[list[Counting], Counting]]:
     """Make ``columns`` upper triangular in place, and give the reflections that did."""
     made = []
     for j in range(steps):
@@ -85,7 +85,7 @@ def test_least_squares_of_full_rank(m: int, n: int, r: int, seed: int) -> None:
     a, b = random(m, n, seed=seed), random(m, r, seed=seed + 1)
     tall, wide = max(m, n), min(m, n)
     columns = numbers(a.T if m >= n else a, tally)
-    made = triangularise(columns, min(tall - 1, wide))
+    made = triangularize(columns, min(tall - 1, wide))
     found = []
     for side in numbers(b.T, tally):
         if m >= n:

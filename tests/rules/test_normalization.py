@@ -1,4 +1,4 @@
-"""Normalisations cost what their definitions do, in every spelling."""
+"""Normalizations cost what their definitions do, in every spelling."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def squared_distances(xs: list[Counting], center: Counting) -> Any:
     return total((x - center) ** 2 for x in xs)
 
 
-def normalise(xs: list[Counting], center: Counting, variance: Counting) -> list[Counting]:
+def normalize(xs: list[Counting], center: Counting, variance: Counting) -> list[Counting]:
     inverse = 1.0 / sqrt(variance + EPSILON)
     return [(x - center) * inverse for x in xs]
 
 
-def normalise_group(xs: list[Counting]) -> list[Counting]:
+def normalize_group(xs: list[Counting]) -> list[Counting]:
     center = mean(xs)
-    return normalise(xs, center, squared_distances(xs, center) / float(len(xs)))
+    return normalize(xs, center, squared_distances(xs, center) / float(len(xs)))
 
 
 def scale(xs: list[Counting], weight: bool, bias: bool) -> None:
@@ -50,13 +50,13 @@ def parameter(present: bool, *shape: int) -> Any:
 
 @given(SIZES, SIZES, st.lists(SIZES, max_size=2), st.booleans(), st.booleans(), st.booleans())
 def test_batch_norm_in_training(n: int, c: int, space: list[int], weight: bool, bias: bool, running: bool) -> None:
-    """Every channel is normalised by its own statistics, and the running ones are moved towards them."""
+    """Every channel is normalized by its own statistics, and the running ones are moved towards them."""
     tally = Tally()
     for channel in range(c):
         xs = tally.array(n * torch.Size(space).numel(), seed=channel)
         center = mean(xs)
         spread = squared_distances(xs, center)
-        scale(normalise(xs, center, spread / float(len(xs))), weight, bias)
+        scale(normalize(xs, center, spread / float(len(xs))), weight, bias)
         if running:
             unbiased = spread / max(len(xs) - 1.0, 1.0)
             for old, new in [(tally.number(0.0), center), (tally.number(1.0), unbiased)]:
@@ -79,7 +79,7 @@ def test_batch_norm_in_inference(n: int, c: int, space: list[int], weight: bool,
     tally = Tally()
     for channel in range(c):
         xs = tally.array(n * torch.Size(space).numel(), seed=channel)
-        scale(normalise(xs, tally.number(0.1), tally.number(1.0)), weight, bias)
+        scale(normalize(xs, tally.number(0.1), tally.number(1.0)), weight, bias)
     x, w, b = spec(n, c, *space), parameter(weight, c), parameter(bias, c)
     running = [spec(c), spec(c)]
     assert_counted(terms_of("batch_norm", x, w, b, *running, False, 0.1, 1e-5, True, out=x), tally)
@@ -102,7 +102,7 @@ def test_layer_norm(leading: list[int], normalized: list[int], weight: bool, bia
     """Each leading index is a group of its own."""
     tally = Tally()
     for group, _ in enumerate(index_product(*map(range, leading))):
-        scale(normalise_group(tally.array(torch.Size(normalized).numel(), seed=group)), weight, bias)
+        scale(normalize_group(tally.array(torch.Size(normalized).numel(), seed=group)), weight, bias)
     x, w, b = spec(*leading, *normalized), parameter(weight, *normalized), parameter(bias, *normalized)
     assert_counted(terms_of("layer_norm", x, normalized, w, b, 1e-5, True, out=x), tally)
     outs = (x, spec(*leading, 1), spec(*leading, 1))
@@ -115,7 +115,7 @@ def test_group_norm(n: int, groups: int, width: int, space: list[int], weight: b
     tally = Tally()
     area = torch.Size(space).numel()
     for group in range(n * groups):
-        scale(normalise_group(tally.array(width * area, seed=group)), weight, bias)
+        scale(normalize_group(tally.array(width * area, seed=group)), weight, bias)
     c = groups * width
     x, w, b = spec(n, c, *space), parameter(weight, c), parameter(bias, c)
     assert_counted(terms_of("group_norm", x, groups, w, b, 1e-5, True, out=x), tally)
@@ -128,7 +128,7 @@ def test_instance_norm(n: int, c: int, length: int, weight: bool, bias: bool) ->
     """Each channel of each sample is a group."""
     tally = Tally()
     for group in range(n * c):
-        scale(normalise_group(tally.array(length, seed=group)), weight, bias)
+        scale(normalize_group(tally.array(length, seed=group)), weight, bias)
     x, w, b = spec(n, c, length), parameter(weight, c), parameter(bias, c)
     assert_counted(terms_of("instance_norm", x, w, b, None, None, True, 0.1, 1e-5, True, out=x), tally)
 
@@ -184,7 +184,7 @@ def test_both_spellings_cost_the_same(run: Any) -> None:
     assert_same_in_both_spellings(run, X, (4,))
 
 
-def test_synchronised_and_quantised_batch_norm() -> None:
+def test_synchronized_and_quantized_batch_norm() -> None:
     """The pieces of a batch norm over several processes cost together what one costs."""
     x, c = spec(2, 4, 3), spec(4)
     whole = count_of("batch_norm", x, c, c, None, None, True, 0.1, 1e-5, True, out=x)
@@ -194,5 +194,5 @@ def test_synchronised_and_quantised_batch_norm() -> None:
     update = count_of("batch_norm_update_stats", x, c, c, 0.1, out=(c, c))
     without = count_of("batch_norm_update_stats", x, None, None, 0.1, out=(c, c))
     assert update - without == with_running - whole
-    quantised = count_of("quantized_batch_norm", x, c, c, c, c, 1e-5, 0.1, 0, out=x)
-    assert quantised == count_of("batch_norm", x, c, c, c, c, False, 0.1, 1e-5, True, out=x)
+    quantized = count_of("quantized_batch_norm", x, c, c, c, c, 1e-5, 0.1, 0, out=x)
+    assert quantized == count_of("batch_norm", x, c, c, c, c, False, 0.1, 1e-5, True, out=x)

@@ -74,7 +74,7 @@ def test_antialiasing_windows_are_those_of_the_kernel(mode: str, taps: int, size
 
 
 def test_antialiasing_by_hand() -> None:
-    """4×6 → 2×3 by bilinear: scale 2 and reach 2 to both sides of the centre, so 3, 4 and 3 of 6, and 3 and 3 of 4."""
+    """4×6 → 2×3 by bilinear: scale 2 and reach 2 to both sides of the center, so 3, 4 and 3 of 6, and 3 and 3 of 4."""
     x, out = spec(1, 5, 4, 6), spec(1, 5, 2, 3)
     width, height = 3 + 4 + 3, 3 + 3
     expected = OpCount(multiplies=5 * (4 * width + 3 * height), adds=5 * (4 * (width - 3) + 3 * (height - 2)))

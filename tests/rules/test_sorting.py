@@ -84,7 +84,7 @@ def test_rows_are_sorted_apart() -> None:
 
 
 def test_median_and_mode() -> None:
-    """The median of 8 is its 4th smallest; a mode sorts and compares neighbours."""
+    """The median of 8 is its 4th smallest; a mode sorts and compares neighbors."""
     x = spec(2, 8)
     assert count_of("median", x, 1, out=(spec(2), spec(2))) == OpCount(comparisons=2 * (7 + 3 * 3))
     assert count_of("median", spec(8), out=spec()) == OpCount(comparisons=7 + 3 * 3)
@@ -92,7 +92,7 @@ def test_median_and_mode() -> None:
 
 
 def test_unique() -> None:
-    """Distinct values are sorted and compared with their neighbours, distinct rows value by value."""
+    """Distinct values are sorted and compared with their neighbors, distinct rows value by value."""
     x = spec(4, 2)
     assert count_of("_unique2", x, True, out=(x, x, x)) == OpCount(comparisons=8 * 3 + 7)
     assert count_of("unique_consecutive", x, out=(x, x, x)) == OpCount(comparisons=7)

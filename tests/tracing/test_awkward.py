@@ -450,12 +450,12 @@ def test_products_of_integers_count_and_other_integer_work_does_not(product: Any
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
-def test_work_on_quantised_tensors_counts() -> None:
+def test_work_on_quantized_tensors_counts() -> None:
     """They stand for floating numbers."""
-    quantise = Does(lambda x: torch.quantize_per_tensor(x, 0.1, 0, torch.quint8))
+    quantize = Does(lambda x: torch.quantize_per_tensor(x, 0.1, 0, torch.quint8))
     then_relu = Does(lambda x: torch.relu(torch.quantize_per_tensor(x, 0.1, 0, torch.quint8)))
     x = torch.zeros(3, 5)
-    difference = profiler.profile(then_relu, x).total - profiler.profile(quantise, x).total
+    difference = profiler.profile(then_relu, x).total - profiler.profile(quantize, x).total
     assert difference.comparisons == 15
 
 

@@ -56,7 +56,7 @@ def test_functional_calls_belong_to_the_module_that_makes_them() -> None:
 
 
 def test_a_weight_computed_from_parameters_is_still_a_weight() -> None:
-    """A normalised weight makes a linear layer; an activation in the same place makes a matmul."""
+    """A normalized weight makes a linear layer; an activation in the same place makes a matmul."""
 
     class Scaled(nn.Module):
         def __init__(self) -> None:

@@ -3,9 +3,9 @@
 With the weights P = softmax(S) and the gradient g of the result, V has Pᵀ·g, and P has dP = g·Vᵀ; from that S has
 P∘(dP − Σ dP∘P) row by row, Q has dS·K and K has dSᵀ·Q.  Every fused form costs what autograd runs unfused: Q and K,
 each scaled by the root of the scale, have their gradients scaled by it; keys and values that heads share are repeated
-for them, and their gradients added up.  A kernel that computes scores anew does so to save memory: that is left out.
+for them, and their gradients added up.  A kernel that recomputes scores does so to save memory; that is not counted.
 
-A gradient that is not in the results (None) was not asked for, and is not counted.
+A gradient that is not in the results (None) was not requested, and is not counted.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _gradients_of_rows(
         yield from attention_gradients(query, key, value, dropout, scale, out)
 
 
-def _asked_for(out: Gradients, mask: Sequence[bool]) -> Gradients:
+def _requested(out: Gradients, mask: Sequence[bool]) -> Gradients:
     return [gradient if wanted else None for gradient, wanted in zip(out, mask, strict=True)]
 
 
@@ -122,7 +122,7 @@ def fused_attention_backward(
     """
     if cum_seq_q is not None or cum_seq_k is not None:
         raise UncountedError("the backward pass of fused attention has no rule for packed sequences")
-    asked_for = out if grad_input_mask is None else _asked_for(out, grad_input_mask)
+    asked_for = out if grad_input_mask is None else _requested(out, grad_input_mask)
     return attention_gradients(query, key, value, dropout_p, scale, asked_for)
 
 
@@ -146,5 +146,5 @@ def attention_of_rows_backward(
     """
     if cum_seq_q is not None and bias_requires_grad:
         raise UncountedError("the backward pass of attention has no rule for a bias of packed sequences")
-    asked_for = _asked_for((*out, None)[:4], (True, True, True, bias_requires_grad))
+    asked_for = _requested((*out, None)[:4], (True, True, True, bias_requires_grad))
     return _gradients_of_rows((query, key, value), cum_seq_q, cum_seq_k, dropout_p, scale, asked_for)

@@ -17,7 +17,7 @@ from profiler.signatures import TensorSpec
 
 Sizes = int | Sequence[int]
 Mask = Sequence[bool]
-"""Which gradients are asked for: of the input, the weight and the bias."""
+"""Which gradients are requested: of the input, the weight and the bias."""
 
 ALL = (True, True, True)
 

@@ -29,7 +29,7 @@ def convolution_backward(
     *,
     out: Any,
 ) -> Iterator[Term]:
-    """The gradients for input, weight and bias that ``output_mask`` asks for; each costs the layer's macs.
+    """The gradients for input, weight and bias that ``output_mask`` requests; each costs the layer's macs.
 
     The input's gradient is the transposed convolution of ``grad_output`` (of a transposed convolution it is
     the plain one), a weight's sums over the batch and over all positions of the smaller map, and the

@@ -1,7 +1,7 @@
 """The gradients of a deformable convolution, as torchvision's operator computes them.
 
 Its results are sums of weights times columns, and a column is a bilinear sample of the input at a moved position, times
-a mask.  Only the operands are kept for the backward pass: positions are computed anew, and samples where the gradient
+a mask.  Only the operands are kept for the backward pass: positions are recomputed, and samples where the gradient
 of the weight or of the mask needs them.
 """
 
@@ -19,7 +19,7 @@ from profiler.signatures import TensorSpec
 AXES = 2
 
 SLOPE = OpCount(adds=LINEAR_TAPS, multiplies=1) + interpolation_of(LINEAR_TAPS, AXES - 1)
-"""What a column's gradient gives a coordinate: two differences of neighbours, interpolated, times the gradient."""
+"""What a column's gradient gives a coordinate: two differences of neighbors, interpolated, times the gradient."""
 
 
 @gradient("torchvision::_deform_conv2d_backward", kind="conv")
@@ -33,7 +33,7 @@ def deform_conv2d_backward(
     *args: Any,
     out: Sequence[TensorSpec | None],
 ) -> Iterator[Term]:
-    """The gradients of input, weight, offset, mask and bias that are in ``out``; what is None was not asked for.
+    """The gradients of input, weight, offset, mask and bias that are in ``out``; None means not requested.
 
     (N, C_out, *out), (N, C_in, H, W), (C_out, C_in/groups, *kernel), (N, 2·offset_groups·∏ kernel, *out), and a mask
     (N, offset_groups·∏ kernel, *out) where there is one.  A column's gradient sums over the channels of the results

@@ -28,7 +28,7 @@ def copies_backward(grad: TensorSpec, *_: Any, out: TensorSpec) -> Iterator[Term
 def embedding_dense_backward(
     grad: TensorSpec, indices: TensorSpec, num_weights: int, padding_idx: int, scale_grad_by_freq: bool, *, out: Any
 ) -> Iterator[Term]:
-    """(*, D) → (V, D): each row of the gradient goes to the row looked up, divided by its frequency if asked."""
+    """(*, D) → (V, D): each row of the gradient goes to the row looked up, divided by its frequency if requested."""
     yield each(grad.shape, "sums", adds=1, divides=int(scale_grad_by_freq))
 
 

@@ -101,7 +101,7 @@ def multi_margin_loss_backward(
 def multilabel_margin_loss_backward(
     grad: TensorSpec, input: TensorSpec, target: TensorSpec, reduction: int, is_target: TensorSpec, *, out: Any
 ) -> Iterator[Term]:
-    """For each label y and each class i that is none, with z = 1 − x[y] + x[i] > 0: g/C added to i, subtracted from y.
+    """For each label y and each other class i with z = 1 − x[y] + x[i] > 0: g/C added to i, subtracted from y.
 
     The labels of a sample end at its first −1: their number is data, known in a real run.
     """

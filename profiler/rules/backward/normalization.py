@@ -1,4 +1,4 @@
-"""Gradients of normalisations; g is the gradient of the result and x̂ the normalised input.
+"""Gradients of normalizations; g is the gradient of the result and x̂ the normalized input.
 
 A group of m values has the gradient r·(g·w − mean(g·w) − x̂·mean(g·w·x̂)), r its inverse deviation and w the
 weight.  The gradient of the weight sums g·x̂, that of the bias sums g.
@@ -17,7 +17,7 @@ from profiler.rules.registry import gradient, rule
 from profiler.signatures import TensorSpec
 
 Mask = Sequence[bool]
-"""Which gradients are asked for: of the input, the weight and the bias."""
+"""Which gradients are requested: of the input, the weight and the bias."""
 
 
 def _batch_norm_backward(
@@ -26,7 +26,7 @@ def _batch_norm_backward(
     """(N, C, *) with m = N·∏* values a channel, written so that no x̂ is stored.
 
     With c = Σ g·(x − μ): the weight has c·r, the input (g − Σg/m − (x − μ)·(c·r²/m))·(r·w) in training and
-    g·(r·w) in eval, where r is computed anew from the running variance.
+    g·(r·w) in eval, where r is recomputed from the running variance.
     """
     channels, m = _channels(input)
     wants_input, wants_weight, wants_bias = mask
@@ -161,16 +161,16 @@ def batch_norm_gather_stats(
         yield Term("running variance", tuple(channels), MOVING_AVERAGE + OpCount(divides=1))
 
 
-def _group_gradient(groups: Sequence[int], m: int, weight: TensorSpec | None, centred: bool) -> Iterator[Term]:
-    """The gradient of the input over ``groups`` of m values, x̂ computed anew; ``centred`` where a mean is taken off."""
+def _group_gradient(groups: Sequence[int], m: int, weight: TensorSpec | None, centered: bool) -> Iterator[Term]:
+    """The gradient of the input over ``groups`` of m values, x̂ recomputed; ``centered`` if a mean is subtracted."""
     sizes = (*groups, m)
-    yield each(sizes, "normalise", multiplies=1, adds=int(centred))
+    yield each(sizes, "normalize", multiplies=1, adds=int(centered))
     if weight is not None:
         yield each(sizes, "weight", multiplies=1)
-    if centred:
+    if centered:
         yield Term("means of g", tuple(groups), mean_of(m))
     yield Term("means of g·x̂", tuple(groups), OpCount(multiplies=m) + mean_of(m))
-    yield each(sizes, "input", multiplies=2, adds=1 + centred)
+    yield each(sizes, "input", multiplies=2, adds=1 + centered)
 
 
 def _parameter_gradients(parameters: Sizes, k: int, wants_weight: bool, wants_bias: bool) -> Iterator[Term]:
@@ -196,7 +196,7 @@ def native_layer_norm_backward(
 ) -> Iterator[Term]:
     """(*, D₁, …, D_k) → gradients of input, weight and bias."""
     groups = input.shape[: len(input.shape) - len(normalized_shape)]
-    yield from _group_gradient(groups, prod(normalized_shape), weight, centred=True)
+    yield from _group_gradient(groups, prod(normalized_shape), weight, centered=True)
     yield from _parameter_gradients(
         tuple(normalized_shape),
         prod(groups),
@@ -221,7 +221,7 @@ def native_group_norm_backward(
     out: Any,
 ) -> Iterator[Term]:
     """(N, C, *) → gradients of input, weight and bias."""
-    yield from _group_gradient((N, group), C // group * HxW, weight, centred=True)
+    yield from _group_gradient((N, group), C // group * HxW, weight, centered=True)
     yield from _parameter_gradients((C,), N * HxW, output_mask[1], output_mask[2])
 
 
@@ -238,7 +238,7 @@ def rms_norm_backward(
 ) -> Iterator[Term]:
     """(*, D₁, …, D_k) → gradients of input and weight: r·(g·w − x̂·mean(g·w·x̂)) with x̂ = x·r."""
     groups = input.shape[: len(input.shape) - len(normalized_shape)]
-    yield from _group_gradient(groups, prod(normalized_shape), weight, centred=False)
+    yield from _group_gradient(groups, prod(normalized_shape), weight, centered=False)
     yield from _parameter_gradients(tuple(normalized_shape), prod(groups), output_mask[1] and weight is not None, False)
 
 

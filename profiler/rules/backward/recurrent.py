@@ -2,10 +2,10 @@
 
 Back through the steps, the gradient of a state is what its result is given plus what comes from the step after it.
 The gates pass it on to the weights, the biases, the input and the state before.  The gradients of weights and biases
-are sums over all steps.  An initial state has a gradient only if one is asked for; otherwise the first step is spared
+are sums over all steps.  An initial state has a gradient only if it is requested; otherwise the first step is spared
 its product with the hidden weights.
 
-A gradient that is not in the results (None) was not asked for, and is not counted.
+A gradient that is not in the results (None) was not requested, and is not counted.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class States:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which gradients are asked for: of the input, the first states, the weights, and of how many bias vectors."""
+    """Which gradients are requested: of the input, the first states, the weights, and of how many bias vectors."""
 
     input: bool
     hidden: bool
@@ -177,7 +177,7 @@ def cudnn_rnn_backward(
 
 @gradient("aten::miopen_rnn_backward", kind="recurrent")
 def miopen_rnn_backward(*args: Any, out: Any) -> Iterator[Term]:
-    """As :func:`cudnn_rnn_backward`, whose ``proj_size`` it has not."""
+    """As :func:`cudnn_rnn_backward`, without ``proj_size``."""
     unprojected: tuple[Any, ...] = (*args[:12], 0, *args[12:])
     return cudnn_rnn_backward(*unprojected, out=out)
 

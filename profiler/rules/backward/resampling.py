@@ -99,9 +99,9 @@ def grid_sampler_backward(
     *,
     out: Any,
 ) -> Iterator[Term]:
-    """(N, C, *out) → gradients of input and grid, positions and weights computed anew.
+    """(N, C, *out) → gradients of input and grid, with positions and weights recomputed.
 
-    The input's is spread by the weights.  The grid's is, along each axis, the difference of the neighbours
+    The input's is spread by the weights.  The grid's is, along each axis, the difference of the neighbors
     interpolated along the others, times g, summed over the channels, times the pixels of a coordinate's unit.
     Bicubic is uncounted.
     """

@@ -1,6 +1,6 @@
-"""Quantisation: to integers and back, as q = clamp(round(x / scale) + zero, low, high) and (q − zero)·scale.
+"""Quantization: to integers and back, as q = clamp(round(x / scale) + zero, low, high) and (q − zero)·scale.
 
-Rounding is free.  Fake quantisation is the one followed by the other.
+Rounding is free.  Fake quantization is the one followed by the other.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ DEQUANTIZE = OpCount(adds=1, multiplies=1)
 def quantize(input: TensorSpec | Sequence[TensorSpec], *_: Any, out: Any) -> Iterator[Term]:
     """(*) → (*) of integers, for one tensor or a list of them."""
     for tensor in [input] if isinstance(input, TensorSpec) else input:
-        yield Term("quantise", tensor.shape, QUANTIZE)
+        yield Term("quantize", tensor.shape, QUANTIZE)
 
 
 @rule("aten::quantize_per_tensor_dynamic", kind="elementwise")
 def quantize_dynamic(input: TensorSpec, *_: Any, out: TensorSpec) -> Iterator[Term]:
     """(*) → (*) of integers: the least and the largest value give scale = (high − low)/range and zero = −low/scale."""
     yield Term("range", (), largest_of(input.size) * 2 + OpCount(adds=1, divides=2))
-    yield Term("quantise", input.shape, QUANTIZE)
+    yield Term("quantize", input.shape, QUANTIZE)
 
 
 @rule("aten::dequantize", kind="elementwise")
 def dequantize(input: TensorSpec | Sequence[TensorSpec], *, out: Any) -> Iterator[Term]:
     """(*) of integers → (*), for one tensor or a list of them."""
     for tensor in [input] if isinstance(input, TensorSpec) else input:
-        yield Term("dequantise", tensor.shape, DEQUANTIZE)
+        yield Term("dequantize", tensor.shape, DEQUANTIZE)
 
 
 @rule(
@@ -53,11 +53,11 @@ def dequantize(input: TensorSpec | Sequence[TensorSpec], *, out: Any) -> Iterato
     kind="elementwise",
 )
 def fake_quantize(input: TensorSpec, *_: Any, out: Any) -> Iterator[Term]:
-    """(*) → (*): quantised and dequantised."""
-    yield each(first(out).shape, "quantise and dequantise", multiplies=1, adds=2, divides=1, comparisons=2)
+    """(*) → (*): quantized and dequantized."""
+    yield each(first(out).shape, "quantize and dequantize", multiplies=1, adds=2, divides=1, comparisons=2)
 
 
-# Products of quantised numbers count as those of their float form; the sums are integers, and what brings them back to
+# Products of quantized numbers count as those of their float form; the sums are integers, and what brings them back to
 # a scale is left out.
 
 
@@ -104,7 +104,7 @@ for _name in GATES:
 @rule("quantized::embedding_byte", "quantized::embedding_4bit", kind="elementwise")
 def quantized_embedding(packed: Any, indices: TensorSpec, *_: Any, out: TensorSpec, **__: Any) -> Iterator[Term]:
     """Packed (n, d), (*) → (*, d): each number that is read is brought back to the scale and the bias of its row."""
-    yield each(out.shape, "dequantise", multiplies=1, adds=1)
+    yield each(out.shape, "dequantize", multiplies=1, adds=1)
 
 
 @rule("quantized::embedding_bag_byte", "quantized::embedding_bag_byte_rowwise_offsets", kind="reduction")
@@ -127,7 +127,7 @@ def quantized_embedding_bag(
     Whatever ``mode`` says, the kernels compute sums.
     """
     width = out.shape[1]
-    yield each((indices.size, width), "dequantise", multiplies=1, adds=1)
+    yield each((indices.size, width), "dequantize", multiplies=1, adds=1)
     weights = TensorSpec((1, width))  # how many rows there are does not matter
     yield from embedding_bag(weights, indices, indices, False, SUM_BAGS, False, per_sample_weights, out=out)
 
@@ -185,7 +185,7 @@ def _is_on(switch: TensorSpec) -> bool:
     return bool(value[0] if isinstance(value, list) else value)
 
 
-# Packed weights say nothing of themselves: what a recurrent network multiplies follows from its sizes.
+# Packed weights are opaque: the products of a recurrent network follow from its sizes.
 
 
 def _quantized_network(cell: Cell, input: TensorSpec, *args: Any, out: Any, **_: Any) -> Iterator[Term]:

@@ -1,4 +1,4 @@
-"""Products with 2:4 sparse matrices, where two of each four neighbours are zero and only the other two are stored.
+"""Products with 2:4 sparse matrices, where two of each four neighbors are zero and only the other two are stored.
 
 A sum over k products has k/2 that are done: k/2 multiplies and k/2 − 1 adds.  (Matrices of float32 keep one of two,
 which is as many.)  Packing what stays, by masks that are given, is movement.
@@ -31,7 +31,7 @@ free("aten::_sparse_semi_structured_apply", "aten::_sparse_semi_structured_apply
 
 
 def fused_activation(name: str | None, out: TensorSpec) -> Iterator[Term]:
-    """``relu`` or ``silu`` of each result; nothing where there is none."""
+    """``relu`` or ``silu`` of each result; nothing without an activation."""
     if name is not None and name != "none":
         yield Term(name, out.shape, ACTIVATIONS[name])
 

@@ -1,6 +1,6 @@
 """Element-by-element work on sparse tensors, reductions of them and changes of layout, by the elements they store.
 
-A function that keeps zero at zero costs what it does for each stored element; what is not stored is not touched.
+A function that maps zero to zero costs its work on each stored element; other elements are not touched.
 Where elements that share a place are added up, each but the first costs an add.
 """
 
@@ -63,7 +63,7 @@ for _op in KEEP_ZERO:
 
 @rule("sparse::add", "sparse::sub", "sparse::subtract", kind="elementwise")
 def sparse_add(input: TensorSpec, other: TensorSpec, alpha: Scalar = 1, *, out: TensorSpec) -> Iterator[Term]:
-    """input ± alpha·other, where a sparse operand stores something: nothing is added where only one of two does."""
+    """input ± alpha·other, where a sparse operand stores something: nothing is added if only one of two does."""
     first, second = _stored(input), _stored(other)
     if first is not None and second is not None:
         yield from duplicates(first + second, stored_in(out), out)
@@ -74,7 +74,7 @@ def sparse_add(input: TensorSpec, other: TensorSpec, alpha: Scalar = 1, *, out: 
 
 @rule("sparse::add_", "sparse::sub_", "sparse::subtract_", kind="elementwise")
 def sparse_add_in_place(input: TensorSpec, other: TensorSpec, alpha: Scalar = 1, *, out: TensorSpec) -> Iterator[Term]:
-    """input ±= alpha·other, into a dense input: of a sparse one it is not known any more what it stored."""
+    """input ±= alpha·other, into a dense input: for a sparse one, its old stored elements are not known any more."""
     if input.stored is not None:
         raise UncountedError("in-place addition to a sparse tensor is counted as x + y only")
     return sparse_add(input, other, alpha, out=out)

@@ -97,7 +97,7 @@ def hardswish(g: Counting, x: Counting) -> Any:
     return 0.0 if below else middle if between else g
 
 
-PARAMETERISED: dict[str, tuple[str, tuple[Any, ...], Callable[[torch.Tensor], torch.Tensor], Gradient]] = {
+PARAMETERIZED: dict[str, tuple[str, tuple[Any, ...], Callable[[torch.Tensor], torch.Tensor], Gradient]] = {
     "gelu": ("gelu_backward", (), F.gelu, gelu),
     "softplus": ("softplus_backward", (1, 20), F.softplus, softplus(1)),
     "softplus with β": ("softplus_backward", (2, 20), lambda x: F.softplus(x, 2), softplus(2)),
@@ -132,10 +132,10 @@ def test_gradient_from_the_input(op: str) -> None:
     assert_counted(terms_of(op, spec(6), spec(6), out=spec(6)), tally)
 
 
-@pytest.mark.parametrize("name", PARAMETERISED)
+@pytest.mark.parametrize("name", PARAMETERIZED)
 def test_gradient_with_parameters(name: str) -> None:
     """Factors of one cost nothing."""
-    op, arguments, function, gradient = PARAMETERISED[name]
+    op, arguments, function, gradient = PARAMETERIZED[name]
     tally = Tally()
     assert_is_gradient(tally, function, gradient, low=0.1 if name == "logit" else -2)
     x = spec(6)
@@ -168,7 +168,7 @@ def test_gradients_from_the_result() -> None:
 
 
 def test_masks_slopes_and_halves() -> None:
-    """Dropout, fake quantisation, prelu, rrelu and glu."""
+    """Dropout, fake quantization, prelu, rrelu and glu."""
     x = spec(6)
     assert count_of("native_dropout_backward", x, x, 2.0, out=x) == OpCount(multiplies=12)
     assert count_of("fake_quantize_per_tensor_affine_cachemask_backward", x, x, out=x) == OpCount(multiplies=6)
@@ -255,7 +255,7 @@ LOW, HIGH = -4, 3
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("factor", [1.0, 0.5])
-def test_fake_quantisation_that_learns_its_scale(channels: int, factor: float) -> None:
+def test_fake_quantization_that_learns_its_scale(channels: int, factor: float) -> None:
     """The input's gradient is cut off, the scale's and the zero point's are sums over what they act on."""
     tally = Tally()
     xs, gs = tally.array(channels, 8, low=-3.0, high=3.0), tally.array(channels, 8, seed=1)

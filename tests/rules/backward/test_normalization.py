@@ -1,4 +1,4 @@
-"""The gradients of normalisations: the loops compute autograd's values, the rules count the loops."""
+"""The gradients of normalizations: the loops compute autograd's values, the rules count the loops."""
 
 from __future__ import annotations
 
@@ -103,14 +103,14 @@ def test_batch_norm_in_eval() -> None:
     assert_counted(terms_of("native_batch_norm_backward", *arguments, out=(x, c, c)), tally)
 
 
-def group_gradient(g: Values, x: Values, w: Values | None, centred: bool, inverse: Counting) -> tuple[Values, Values]:
-    """The gradient of the input, and the normalised input."""
-    center = uncounted_statistics(x)[0] if centred else None
+def group_gradient(g: Values, x: Values, w: Values | None, centered: bool, inverse: Counting) -> tuple[Values, Values]:
+    """The gradient of the input, and the normalized input."""
+    center = uncounted_statistics(x)[0] if centered else None
     normal = [((xi - center) if center is not None else xi) * inverse for xi in x]
     if w is not None:
         g = [gi * wi for gi, wi in zip(g, w, strict=True)]
     sideways = mean([gi * ni for gi, ni in zip(g, normal, strict=True)])
-    if centred:
+    if centered:
         shift = mean(g)
         return [(gi - shift - ni * sideways) * inverse for gi, ni in zip(g, normal, strict=True)], normal
     return [(gi - ni * sideways) * inverse for gi, ni in zip(g, normal, strict=True)], normal

@@ -1,4 +1,4 @@
-"""Quantisation costs what its definition does."""
+"""Quantization costs what its definition does."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from tests.rules.registered import count_of, terms_of
 X = spec(2, 3)
 
 
-def quantise(x: Counting) -> Counting:
+def quantize(x: Counting) -> Counting:
     rounded = x.tally.number(float(math.floor(x / 0.1)))
     return minimum(maximum(rounded + 5.0, 0.0), 255.0)
 
 
-def dequantise(q: Counting) -> Counting:
+def dequantize(q: Counting) -> Counting:
     return (q - 5.0) * 0.1
 
 
-def test_quantise_and_back() -> None:
+def test_quantize_and_back() -> None:
     """To integers, back, and both in one."""
     there, back, both = Tally(), Tally(), Tally()
     for x in there.array(6):
-        quantise(x)
+        quantize(x)
     for q in back.array(6):
-        dequantise(q)
+        dequantize(q)
     for x in both.array(6):
-        dequantise(quantise(x))
+        dequantize(quantize(x))
     q = spec(2, 3, dtype="quint8")
     assert_counted(terms_of("quantize_per_tensor", X, 0.1, 5, None, out=q), there)
     assert_counted(terms_of("dequantize", q, out=X), back)
@@ -48,11 +48,11 @@ def test_quantise_and_back() -> None:
 
 
 def test_lists_of_tensors() -> None:
-    """Each tensor of a list is quantised."""
+    """Each tensor of a list is quantized."""
     assert count_of("dequantize", [X, spec(4)], out=[X, spec(4)]) == OpCount(adds=6 + 4, multiplies=6 + 4)
 
 
-def test_dynamic_quantisation_finds_its_range() -> None:
+def test_dynamic_quantization_finds_its_range() -> None:
     """Least and largest of 6 values, the scale and the zero point, then each value."""
     q = spec(2, 3, dtype="quint8")
     expected = OpCount(comparisons=2 * 5 + 6 * 2, adds=1 + 6, divides=2 + 6)
@@ -60,8 +60,8 @@ def test_dynamic_quantisation_finds_its_range() -> None:
 
 
 @given(st.integers(1, 3), st.integers(1, 3), st.booleans(), st.booleans(), st.booleans())
-def test_observed_and_fake_quantised(
-    channels: int, width: int, by_row: bool, observe: bool, quantise_too: bool
+def test_observed_and_fake_quantized(
+    channels: int, width: int, by_row: bool, observe: bool, quantize_too: bool
 ) -> None:
     """The running range moves to that of the values, a scale and a zero are made of it; each part can be off."""
     tally = Tally()
@@ -76,10 +76,10 @@ def test_observed_and_fake_quantised(
         assert isinstance(math.floor(low / scale), int)
     for row in rows:
         for x in row:
-            if quantise_too:
-                dequantise(quantise(x))
+            if quantize_too:
+                dequantize(quantize(x))
     x, number = spec(channels, width), spec(channels if by_row else 1)
-    on = (real([int(observe)]), real([int(quantise_too)]))
+    on = (real([int(observe)]), real([int(quantize_too)]))
     settings = (0.01, 0, 255, 0, by_row)
     terms = terms_of("_fused_moving_avg_obs_fq_helper", x, *on, number, number, number, number, *settings, out=(x, x))
     assert_counted(terms, tally)
@@ -95,7 +95,7 @@ def test_whether_an_observer_is_on_is_data() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("layer", [nn.LSTM, nn.GRU])
 @pytest.mark.filterwarnings("ignore")
-def test_quantised_recurrent_networks(layer: Callable[..., nn.Module]) -> None:
+def test_quantized_recurrent_networks(layer: Callable[..., nn.Module]) -> None:
     """They cost what they do in floating point, biases included."""
 
     class Network(nn.Module):
@@ -107,15 +107,15 @@ def test_quantised_recurrent_networks(layer: Callable[..., nn.Module]) -> None:
             return self.layer(x)[0]
 
     model = Network().eval()
-    quantise_layers: Any = torch.ao.quantization.quantize_dynamic
-    quantised = quantise_layers(model, {layer}, dtype=torch.qint8)
+    quantize_layers: Any = torch.ao.quantization.quantize_dynamic
+    quantized = quantize_layers(model, {layer}, dtype=torch.qint8)
     x = torch.randn(5, 2, 3)
-    result = profiler.profile(quantised, x)
+    result = profiler.profile(quantized, x)
     assert result.complete
     assert result.total == profiler.profile(model, x).total
 
 
-def test_packed_quantised_recurrent_sequences() -> None:
+def test_packed_quantized_recurrent_sequences() -> None:
     """7 steps of all sequences together, one layer of 4 hidden units from 3 inputs."""
     steps, gates, hidden = 7, 3 * 4, 4
     products = OpCount(multiplies=3, adds=2, macs=3) + OpCount(multiplies=4, adds=3, macs=4) + OpCount(adds=3)
