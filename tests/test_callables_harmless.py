@@ -99,12 +99,20 @@ def through_a_class(x: torch.Tensor) -> torch.Tensor:
     return Uses().run(x) + Uses.of_class(x)
 
 
+class CopiesItself(Uses):
+    """Makes its copies by itself, of its own class."""
+
+    def __deepcopy__(self, memo: Any) -> CopiesItself:
+        return CopiesItself()
+
+
 USES = Uses()
+COPIES_ITSELF = CopiesItself()
 
 
 def through_an_object(x: torch.Tensor) -> torch.Tensor:
     """Calls an object whose methods reach what is global."""
-    return USES.run(x)
+    return USES.run(x) + COPIES_ITSELF.run(x)
 
 
 def with_data(x: torch.Tensor) -> torch.Tensor:

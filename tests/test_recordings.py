@@ -526,9 +526,10 @@ def test_it_is_saved_and_shown(tmp_path: Any) -> None:
 def test_values_read_outside_of_modules_are_the_codes_own_affair() -> None:
     """A loss that is printed, or a metric in NumPy, is no work that a network hides."""
     net = nn.Linear(I, H)
+    x = torch.ones(B, I)
 
     def run() -> None:
-        values = net(torch.ones(B, I)).detach().numpy() * 2
+        values = net(x).detach().numpy() * 2
         torch.tensor(values.tolist()).sum()
 
     assert recorded(run).complete
