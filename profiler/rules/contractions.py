@@ -12,6 +12,7 @@ from typing import Any
 from profiler.opcount import Term
 from profiler.rules.costs import GELU, RELU, addition, product
 from profiler.rules.registry import rule
+from profiler.rules.sizes import maximum
 from profiler.rules.terms import (
     Scalar,
     added_product_kind,
@@ -146,7 +147,7 @@ def trilinear(
 
     i1·i2 comes first, already summed over what i3 does not have.
     """
-    sizes = [max(pair) for pair in zip(_unsqueezed(i1, expand1), _unsqueezed(i2, expand2), strict=True)]
+    sizes = [maximum(*pair) for pair in zip(_unsqueezed(i1, expand1), _unsqueezed(i2, expand2), strict=True)]
     first = [d for d in sumdim if d in expand3]
     second = [d for d in sumdim if d not in expand3]
     kept = [size for d, size in enumerate(sizes) if d not in first]

@@ -12,6 +12,7 @@ from math import prod
 from profiler.opcount import OpCount, Term, each
 from profiler.rules.costs import RELU, addition, expand
 from profiler.rules.registry import rule
+from profiler.rules.sizes import of_sizes
 from profiler.rules.terms import bias_terms, scale_terms, summed_products
 from profiler.signatures import TensorSpec
 
@@ -135,6 +136,7 @@ def _reached_outputs(
     return (*out.shape[:-dims], *spatial)
 
 
+@of_sizes
 def _reached_positions(size: int, kernel: int, out: int, stride: int, padding: int, dilation: int) -> int:
     if dilation == 1 and kernel >= stride:  # no gaps: only what output_padding adds can be out of reach
         return min(out, (size - 1) * stride + kernel - padding)

@@ -125,14 +125,6 @@ def size_of(sizes: Sequence[int]) -> int:
     return prod(sizes)
 
 
-def ceil_log2(k: int) -> int:
-    """⌈log₂ k⌉, the depth of a binary tree over k values; 0 for one or none."""
-    depth = 0
-    while 2**depth < k:
-        depth += 1
-    return depth
-
-
 def softmax_of(k: int) -> OpCount:
     """A row of k: the largest, k subtractions, k exps, their sum, k divides."""
     return largest_of(k) + OpCount(adds=k, transcendentals=k, divides=k) + sum_of(k)

@@ -119,7 +119,7 @@ def tensordot(
     for pair in zip(dims_self, dims_other, strict=True):
         dims = [dim % len(operand.shape) for dim, operand in zip(pair, (self, other), strict=True)]
         lengths = [operand[dim] for dim, operand in zip(dims, sizes, strict=True)]
-        if lengths[0] == lengths[1]:
+        if lengths[0] - lengths[1] == 0:
             contracted.append(lengths[0])
             continue
         longer = 1 if lengths[0] == 1 else 0

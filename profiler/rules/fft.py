@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from profiler.opcount import OpCount, Term
-from profiler.rules.costs import ceil_log2, product
+from profiler.rules.costs import product
 from profiler.rules.registry import rule
+from profiler.rules.sizes import ceil_log2
 from profiler.signatures import TensorSpec
 
 COMPLEX_MULTIPLY = OpCount(multiplies=4, adds=2)

@@ -12,6 +12,7 @@ from typing import Any
 from profiler.opcount import OpCount, Term, each
 from profiler.rules.costs import Sizes, addition, broadcast, first, norm_of, product, require_real
 from profiler.rules.registry import rule
+from profiler.rules.sizes import maximum
 from profiler.signatures import TensorSpec
 
 COMBINING = {
@@ -161,7 +162,7 @@ def embedding_bag(
 ) -> Iterator[Term]:
     """(V, D), I indices in B bags → (B, D): I − B adds (or comparisons) for each of the D, none of the bags empty."""
     bags, width = first(out).shape
-    combinations = indices.size - bags if indices.size > bags else 0
+    combinations = maximum(indices.size - bags, 0)
     if per_sample_weights is not None:
         yield each((indices.size, width), "weights", multiplies=1)
     if mode in (SUM_BAGS, MEAN_BAGS):

@@ -14,6 +14,7 @@ from typing import Any
 from profiler.opcount import ZERO, OpCount, Term
 from profiler.rules.costs import first, require_real, sum_of
 from profiler.rules.registry import free, rule
+from profiler.rules.sizes import minimum
 from profiler.signatures import TensorSpec
 
 free("aten::lu_unpack", "aten::_linalg_check_errors")
@@ -38,7 +39,7 @@ def cholesky_of(n: int) -> OpCount:
 
 def lu_of(m: int, n: int, pivot: bool = True) -> OpCount:
     """P·A = L·U by Gaussian elimination; the pivot of each column is its largest remaining element."""
-    steps = min(m, n)
+    steps = minimum(m, n)
     below = falling(steps, m - 1)
     inner = _falling_products(steps, m - 1, n - 1)
     return OpCount(multiplies=inner, adds=inner, divides=below, comparisons=below if pivot else 0)
@@ -62,7 +63,7 @@ def householder_of(m: int, n: int) -> OpCount:
     β = ∓norm, and v = x/(x₀ − β); then each column right of it is reflected, by l products with v, one with
     τ, and l products to subtract (2l − 1 multiplies and adds, since v₀ = 1).
     """
-    steps = min(m - 1, n)
+    steps = minimum(m - 1, n)
     lengths = falling(steps, m)
     reflected = _reflections_of(steps, m, n - 1)
     return OpCount(
@@ -138,7 +139,7 @@ def solve(self: TensorSpec, B: TensorSpec, *, left: bool = True, out: Any, **_: 
     """A (*, n, n), B (*, n, r) or (*, n) → X with A·X = B, or X·A = B for B (*, r, n)."""
     batch, n, _n = _matrices("aten::linalg_solve", self)
     yield Term("LU factors", batch, lu_of(n, n))
-    vectors = len(B.shape) == 1 or B.shape == self.shape[:-1]
+    vectors = len(B.shape) == 1 or (len(B.shape) == len(self.shape) - 1 and B.shape == self.shape[:-1])
     yield Term("solutions", _right_hand_sides(first(out), left or vectors, vectors), lu_solution_of(n))
 
 
@@ -246,7 +247,7 @@ def qr(self: TensorSpec, mode: str = "reduced", *, out: Sequence[TensorSpec]) ->
     yield Term("Householder reflections", batch, householder_of(m, n))
     if mode != "r":
         columns = out[0].shape[-1]
-        yield Term("product of reflections", batch, householder_product_of(m, columns, min(m - 1, n)))
+        yield Term("product of reflections", batch, householder_product_of(m, columns, minimum(m - 1, n)))
 
 
 @rule("aten::linalg_cross", "aten::cross", kind="elementwise")

@@ -15,6 +15,7 @@ from profiler.opcount import OpCount, Term
 from profiler.rules.costs import require_real, size_of, weighted_sum_of
 from profiler.rules.linalg import falling, householder_of, triangular_solution_of
 from profiler.rules.registry import rule
+from profiler.rules.sizes import maximum, minimum
 from profiler.rules.terms import linear_or_matmul, summed_products
 from profiler.signatures import TensorSpec
 
@@ -33,8 +34,8 @@ def least_squares_of(m: int, n: int) -> tuple[OpCount, OpCount]:
 
     m ≥ n: A = Q·R, then R·x = Qᵀ·b.  m < n: Aᵀ = Q·R, then Rᵀ·y = b and x = Q·y, the solution of least norm.
     """
-    tall, wide = max(m, n), min(m, n)
-    solution = reflected_of(min(tall - 1, wide), tall) + triangular_solution_of(wide)
+    tall, wide = maximum(m, n), minimum(m, n)
+    solution = reflected_of(minimum(tall - 1, wide), tall) + triangular_solution_of(wide)
     return householder_of(tall, wide), solution
 
 
@@ -43,7 +44,7 @@ def pivoted_qr_of(m: int, n: int) -> OpCount:
 
     The squared norms of the columns are computed once, and lose the square of each row that is finished.
     """
-    steps = min(m, n)
+    steps = minimum(m, n)
     norms = weighted_sum_of(m) * n if m > 0 else OpCount()
     choice = OpCount(comparisons=falling(steps, n - 1))
     downdates = falling(steps - 1, n - 1) if steps > 0 else 0
@@ -88,7 +89,7 @@ def lstsq(
         yield Term("solutions", (*batch, sides), one)
     for rank, matrices in sorted(Counter(_flat(ranks.values)).items() if ranks.size else ()):
         yield Term("pivoted QR factors", (matrices,), pivoted_qr_of(m, n) + complete_orthogonal_of(n, rank))
-        one = reflected_of(min(m - 1, n), m) + triangular_solution_of(rank)
+        one = reflected_of(minimum(m - 1, n), m) + triangular_solution_of(rank)
         if rank < n:
             inner = rank * (2 * (n - rank + 1) - 1)
             one = one + OpCount(multiplies=inner, adds=inner)

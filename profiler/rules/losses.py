@@ -290,7 +290,7 @@ def cross_entropy_loss(
     classes = input.shape[dim]
     places = (*input.shape[:dim], *input.shape[dim + 1 :])
     yield Term("log-softmax rows", places, log_softmax_of(classes))
-    if target.shape == input.shape:
+    if len(target.shape) == len(input.shape):  # class indices have a dimension less
         yield from _expected_likelihood(places, classes, weight is not None, reduction, label_smoothing)
         return
     yield from nll_loss(input, target, weight, reduction, out=out)

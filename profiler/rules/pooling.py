@@ -15,6 +15,7 @@ from typing import Any
 from profiler.opcount import ZERO, OpCount, Term
 from profiler.rules.costs import expand, first, largest_of, mean_of
 from profiler.rules.registry import rule
+from profiler.rules.sizes import of_sizes
 from profiler.signatures import TensorSpec
 
 
@@ -86,6 +87,7 @@ def avg_pool3d(input: TensorSpec, kernel_size: int | Sequence[int], *_: Any, out
     return _avg_pool(kernel_size, 3, out)
 
 
+@of_sizes
 def adaptive_window_total(size: int, windows: int) -> int:
     """How many values the adaptive windows along one axis hold together.
 

@@ -21,6 +21,7 @@ from profiler.rules.costs import (
     variance_of,
 )
 from profiler.rules.registry import rule
+from profiler.rules.sizes import is_positive, minimum
 from profiler.signatures import TensorSpec
 
 
@@ -149,7 +150,7 @@ def power_sum(
 @rule("aten::dist", kind="reduction")
 def dist(input: TensorSpec, other: TensorSpec, p: float = 2, *, out: TensorSpec) -> Iterator[Term]:
     """The p-norm of input − other, which have the same shape or are broadcast to the larger."""
-    larger = max(input, other, key=lambda operand: operand.size)
+    larger = other if is_positive(other.size - input.size) else input
     yield Term("differences", larger.shape, addition(input, other))
     if larger.size > 0:
         yield Term("norms", (), norm_of(larger.size, p, larger))
@@ -166,7 +167,7 @@ def logsumexp(input: TensorSpec, dim: Dims, *_: Any, out: TensorSpec) -> Iterato
 @rule("aten::trace", kind="reduction")
 def trace(input: TensorSpec, *, out: TensorSpec) -> Iterator[Term]:
     """(H, W) → (): the sum of the diagonal."""
-    yield Term("sums", (), sum_of(min(input.shape), input))
+    yield Term("sums", (), sum_of(minimum(*input.shape), input))
 
 
 def _steps(input: TensorSpec, dim: int) -> tuple[int, ...]:

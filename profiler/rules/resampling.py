@@ -8,13 +8,14 @@ those of sampling at points that are data are counted.  Nearest-neighbor resizin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
 from profiler.opcount import OpCount, Term, each
 from profiler.rules.costs import CUBIC_TAPS, LANCZOS_TAPS, LINEAR_TAPS, interpolation_of
 from profiler.rules.registry import rule
+from profiler.rules.sizes import of_sizes
 from profiler.signatures import TensorSpec
 
 
@@ -59,38 +60,33 @@ def antialiased_taps(size: int, windows: int, taps: int, scale: Fraction) -> int
     return total
 
 
-def antialiased(input: TensorSpec, out: TensorSpec, taps: int, scales: Sequence[Fraction]) -> Iterator[Term]:
-    """(N, C, H, W) → (N, C, H, W_out) → (N, C, H_out, W_out): along the width first, then along the height."""
-    *planes, height, width = input.shape
-    out_height, out_width = out.shape[-2:]
-    for lines, size, results, scale, what in (
-        (height, width, out_width, scales[1], "along the width"),
-        (out_width, height, out_height, scales[0], "along the height"),
-    ):
-        weighed = antialiased_taps(size, results, taps, scale)
-        yield Term(what, (*planes, lines), OpCount(multiplies=weighed, adds=weighed - results))
-
-
-def pixel_scales(
-    input: TensorSpec, out: TensorSpec, align_corners: bool, factors: Sequence[float | None]
-) -> list[Fraction]:
-    """Input pixels for each output pixel along height and width; ``factors`` are the requested scale factors."""
-    scales = []
-    for size, result, factor in zip(input.shape[-2:], out.shape[-2:], factors, strict=True):
-        if align_corners:
-            scales.append(Fraction(size - 1, result - 1) if result > 1 else Fraction(0))
-        else:
-            scales.append(1 / Fraction(str(factor)) if factor else Fraction(size, result))
-    return scales
+@of_sizes
+def weighed_values(size: int, results: int, taps: int, align_corners: bool, factor: float | None) -> int:
+    """As :func:`antialiased_taps`, by the requested scale factor if there is one, else by the sizes."""
+    if align_corners:
+        scale = Fraction(size - 1, results - 1) if results > 1 else Fraction(0)
+    else:
+        scale = 1 / Fraction(str(factor)) if factor else Fraction(size, results)
+    return antialiased_taps(size, results, taps, scale)
 
 
 def _antialiased(
     input: TensorSpec, out: TensorSpec, taps: int, align_corners: bool, scales: tuple[Any, ...]
 ) -> Iterator[Term]:
-    """``scales`` is nothing, one for each axis, or (the vec overload) a list of them or None."""
+    """(N, C, H, W) → (N, C, H, W_out) → (N, C, H_out, W_out): along the width first, then along the height.
+
+    ``scales`` is nothing, one for each axis, or (the vec overload) a list of them or None.
+    """
     factors = scales[0] if len(scales) == 1 and isinstance(scales[0], list | tuple) else scales
-    factors = [*factors, None, None][:2]
-    return antialiased(input, out, taps, pixel_scales(input, out, align_corners, factors))
+    down, across = [*factors, None, None][:2]
+    *planes, height, width = input.shape
+    out_height, out_width = out.shape[-2:]
+    for lines, size, results, factor, what in (
+        (height, width, out_width, across, "along the width"),
+        (out_width, height, out_height, down, "along the height"),
+    ):
+        weighed = weighed_values(size, results, taps, align_corners, factor)
+        yield Term(what, (*planes, lines), OpCount(multiplies=weighed, adds=weighed - results))
 
 
 @rule("aten::_upsample_bilinear2d_aa", kind="resample")
@@ -167,7 +163,7 @@ def grid_sampler(
     yield from sample_positions(grid, interpolation_mode, padding_mode, align_corners)
     if interpolation_mode != NEAREST:
         taps = CUBIC_TAPS if interpolation_mode == BICUBIC else LINEAR_TAPS
-        yield Term("interpolations", out.shape, interpolation_of(taps, grid.shape[-1]))
+        yield Term("interpolations", out.shape, interpolation_of(taps, len(grid.shape) - 2))
 
 
 def sample_positions(

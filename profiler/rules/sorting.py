@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from profiler.opcount import OpCount, Term, each
-from profiler.rules.costs import Sizes, ceil_log2, size_of, split_sizes, sum_of
+from profiler.rules.costs import Sizes, size_of, split_sizes, sum_of
 from profiler.rules.registry import rule
+from profiler.rules.sizes import ceil_log2, is_positive
 from profiler.signatures import TensorSpec
 
 
@@ -23,7 +24,9 @@ def sorting_of(k: int) -> OpCount:
 
 def selection_of(chosen: int, k: int) -> OpCount:
     """Finding the ``chosen`` largest of k values."""
-    return OpCount(comparisons=k - 1 + (chosen - 1) * ceil_log2(k)) if 0 < chosen <= k else OpCount()
+    if not (is_positive(chosen) and is_positive(k - chosen + 1)):
+        return OpCount()
+    return OpCount(comparisons=k - 1 + (chosen - 1) * ceil_log2(k))
 
 
 def _rows(input: TensorSpec, dim: int) -> tuple[Sizes, int]:

@@ -18,6 +18,7 @@ from profiler.errors import UncountedError
 from profiler.opcount import OpCount, Term, each
 from profiler.rules.costs import LINEAR_TAPS, interpolation_of, largest_of, mean_of, spread_of
 from profiler.rules.registry import gradient, rule
+from profiler.rules.sizes import ceil_log2
 from profiler.signatures import TensorSpec
 
 Grids = Counter[tuple[int, int]]
@@ -101,7 +102,7 @@ def nms(boxes: TensorSpec, scores: TensorSpec, iou_threshold: float, *, out: Ten
     """
     n = boxes.shape[0]
     yield each((n,), "areas", multiplies=1, adds=2)
-    yield each((n, max(n - 1, 0).bit_length()), "sort", comparisons=1)
+    yield each((n, ceil_log2(n)), "sort", comparisons=1)
     yield each((n * (n - 1) // 2,), "overlaps", multiplies=1, adds=4, divides=1, comparisons=7)
 
 

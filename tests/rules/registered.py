@@ -22,7 +22,7 @@ def terms_of(op: str, *args: Any, out: Any, **kwargs: Any) -> tuple[Term, ...]:
     assert entry is not None, f"{op} is not registered"
     if entry.parameters is not None:
         return entry.of(signature_of(op, *args, out=out, **kwargs))[1]
-    return tuple(entry.cost(*args, out=out, **kwargs)) if entry.cost else ()
+    return entry.apply(*args, out=out, **kwargs)[1]
 
 
 def call_of(op: str, *args: Any, out: Any, **kwargs: Any) -> OpCall:

@@ -18,6 +18,7 @@ from profiler.opcount import Term, contraction, each
 from profiler.rules.attention import scale_by
 from profiler.rules.backward.softmax import softmax_backward
 from profiler.rules.registry import gradient
+from profiler.rules.sizes import is_positive
 from profiler.signatures import TensorSpec
 
 EFFICIENT = {"cu_seqlens_q": "cum_seq_q", "cu_seqlens_k": "cum_seq_k"}
@@ -63,7 +64,7 @@ def attention_gradients(
 def _shared(sizes: Sequence[int], operand: TensorSpec, what: str) -> Iterator[Term]:
     """Gradients of ``sizes`` added up for an operand that was repeated to these sizes."""
     elements = TensorSpec(tuple(sizes)).size
-    if elements > operand.size:
+    if is_positive(elements - operand.size):
         yield each((elements - operand.size,), what, adds=1)
 
 

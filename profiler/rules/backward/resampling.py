@@ -18,7 +18,7 @@ from profiler.rules.costs import (
     weighted_sum_of,
 )
 from profiler.rules.registry import gradient
-from profiler.rules.resampling import BICUBIC, NEAREST, antialiased_taps, pixel_scales, sample_positions
+from profiler.rules.resampling import BICUBIC, NEAREST, sample_positions, weighed_values
 from profiler.rules.terms import sent_back
 from profiler.signatures import TensorSpec
 
@@ -67,12 +67,12 @@ def _antialiased_backward(taps: int) -> Any:
         """Each gradient spread over its true window along the height, then along the width."""
         *planes, height, width = out.shape
         grad_height, grad_width = grad.shape[-2:]
-        down, across = pixel_scales(out, grad, align_corners, [*scales, None, None][:2])
-        for lines, size, results, scale, what in (
+        down, across = [*scales, None, None][:2]
+        for lines, size, results, factor, what in (
             (grad_width, height, grad_height, down, "along the height"),
             (height, width, grad_width, across, "along the width"),
         ):
-            weighed = antialiased_taps(size, results, taps, scale)
+            weighed = weighed_values(size, results, taps, align_corners, factor)
             yield each((*planes, lines), what, multiplies=weighed, adds=weighed)
 
     return cost
@@ -108,7 +108,7 @@ def grid_sampler_backward(
     if interpolation_mode == BICUBIC:
         raise UncountedError("aten::grid_sampler_2d_backward has no rule for bicubic sampling")
     yield from sample_positions(grid, interpolation_mode, padding_mode, align_corners)
-    dims = grid.shape[-1]
+    dims = len(grid.shape) - 2
     if output_mask[0]:
         spread = OpCount(adds=1) if interpolation_mode == NEAREST else spread_of(LINEAR_TAPS, dims)
         yield Term("spread", grad.shape, spread)

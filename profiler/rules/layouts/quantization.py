@@ -222,7 +222,7 @@ def dynamic_4bit_linear(
     kernel that packs otherwise, since it does not say whether there is a bias.
     """
     bias = packed.size - out_features * (in_features // 2) - out_features * (in_features // block_size)
-    if bias not in (0, out_features):
+    if bias != 0 and bias - out_features != 0:
         raise UncountedError("_dyn_quant_matmul_4bit: the packed weights do not say whether there is a bias")
     yield contraction(out.shape, (in_features,))
     if bias:
