@@ -86,51 +86,52 @@ def page() -> str:
     layers, sizes = sliding()
     return f"""# Rewrites
 
-A rewrite makes a new network that is the same function at another cost; the old one is left as it was. `profiler
-rewrite CONFIG` does what a config's `rewrites` say, and `profiler.rewrites` has the functions. Each is held to the
-original on real tensors.
+A rewrite makes a new network with the same function and another cost; the old network is not changed. `profiler
+rewrite CONFIG` applies the `rewrites` of a config, and `profiler.rewrites` has the functions. The result is compared
+with the original on real tensors.
 
 ## Folding batch norms
 
-A batch norm in eval mode that directly follows a convolution or a linear layer disappears into its weights and bias,
+A batch norm in eval mode that directly follows a convolution or a linear layer is folded into its weights and bias:
 
     w' = w·γ/√(σ² + ε)        b' = (b − μ)·γ/√(σ² + ε) + β
 
-computed in float64 and rounded once. What follows what is found by following the data through the network with
-torch.fx, and not by names. A batch norm is left, with the reason, where the layer's output is used elsewhere, its
-weights are shared, nothing to fold into comes before it, or the graph cannot be followed.
+They are computed in float64 and rounded once. torch.fx finds the layer before a batch norm by the data flow, not by
+names. A batch norm is not folded if the layer's output is also used elsewhere, if its weights are shared, if there is
+no such layer before it, or if the graph cannot be followed; the report says why.
 
 {table(folded_rows())}
 
 The course's small network (`zoo.SmallNet`), with weights and statistics like a trained network's, on generated
-images. What is left of a difference in float32 is rounding: the same in float64 is nearly nothing. Rounding grows with
-the square of the scores, which are up to about 20 here. It depends on the processor and on its number of threads, so
-these are the bounds that a test holds the measured differences to.
+images. The difference in float32 is rounding: in float64 it almost vanishes. The squared rounding error grows with the
+square of the scores, which are up to about 20 here. It depends on the processor and on the number of threads, so the
+table has the bounds that a test checks, not the measured differences.
 
 {table(rounding_rows())}
 
 ## Linear layers as convolutions
 
-The classifier behind a flatten becomes a convolution of the size of the feature map, the layers after it 1×1
-convolutions. At its own size the network costs and says the same; on a larger image it slides, and gives a map of
-scores in one pass. An adaptive pool before the classifier is dropped where the map has its output size, or becomes a
-sliding pool where its windows divide evenly; otherwise the rewrite is refused. Layers with padding see zeros at a
-window's rim and the image at a slide's: such networks are equal at their own size only, and the report lists them.
+The linear layer after a flatten becomes a convolution with the size of the feature map, and later linear layers
+become 1×1 convolutions. At its original input size the network has the same cost and results. On a larger image it
+slides, and returns a map of scores in one pass. An adaptive pool before the classifier is removed if the map has its
+output size, or becomes a sliding pool if its windows divide the map evenly; otherwise the rewrite is refused. A layer
+with padding reads zeros at the edge of a separate window, and the image at the edge of a window in a larger image.
+Such networks are only equal at their original input size, and the report lists the layers.
 
 The course's `zoo.Net1` (32×32) becomes Net2. On a 36×38 image there are 5·7 windows. Multiplies:
 
 {table(layers)}
 
-The linear layers have nothing to share between windows, so the ratio levels off as the image grows:
+Linear layers share no work between windows, so the ratio levels off as the image grows:
 
 {table(sizes)}
 
 ## Merged branches
 
 Networks such as RepVGG, MobileOne and FastViT are trained with parallel branches and deployed as one convolution.
-`reparameterize` calls the method that their modules bring for it: `fuse`, `reparameterize` or `switch_to_deploy`,
-without arguments. The method changes its module in place or returns the module that takes its place. It is the
-network's own code, so the comparison on real tensors is the only proof that the function stayed the same.
+`reparameterize` calls the method of their modules that merges them: `fuse`, `reparameterize` or `switch_to_deploy`,
+without arguments. The method changes its module in place or returns a module that replaces it. It is the network's own
+code, so the comparison on real tensors is the only check that the function stayed the same.
 
 This page is written by `python -m tests.rewrites_page`.
 """

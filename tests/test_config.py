@@ -332,7 +332,7 @@ def test_a_mistake_names_key_found_and_expected(tmp_path: Path, text: str, messa
     assert complaint(tmp_path, text).startswith(message)
 
 
-def test_a_misspelt_key_comes_before_the_one_it_hides(tmp_path: Path) -> None:
+def test_a_misspelled_key_comes_before_the_one_it_hides(tmp_path: Path) -> None:
     """An unknown key is told first, the number of other mistakes last."""
     message = complaint(tmp_path, "modle: {target: 'a:b'}\ninputs: []\nname: 3")
     assert message.startswith("modle: unknown key, did you mean 'mode' or 'model'?")

@@ -87,22 +87,22 @@ def page() -> str:
     """The page as text."""
     return f"""# What training costs
 
-`mode: training` counts the forward pass in train mode and the backward pass from the operations that autograd really
-runs, and `optimizer:` a step of the optimizer. The table `training` splits each layer's work:
+`mode: training` counts the forward pass in train mode and the backward pass, from the operations that autograd really
+runs. `optimizer:` adds a step of the optimizer. The table `training` splits each layer's work:
 
-- **forward**, and **recompute** where activation checkpointing runs it again;
-- the **input gradient**, which the layers before need, and the **weight gradient**, which the layer's own weights need;
+- **forward**, and **recompute** if activation checkpointing runs it again;
+- the **input gradient**, for the layers before, and the **weight gradient**, for the layer's own weights;
 - the **optimizer**.
 
-Of a layer with K macs each gradient costs K macs again. The first layer needs no input gradient unless its input asks
-for one, a frozen layer no weight gradient, and layers before every trainable one need neither. Where the input asks
-for a gradient, the contractions of the backward pass cost exactly twice those of the forward pass, in grouped and
-depthwise convolutions too (MACs of one image at 224 × 224):
+If a layer has K MACs, each of its gradients costs K MACs again. The first layer needs no input gradient unless the
+input requires one, a frozen layer needs no weight gradient, and layers before all trainable ones need neither. If the
+input requires a gradient, the contractions of the backward pass cost exactly twice those of the forward pass, also in
+grouped and depthwise convolutions (MACs of one image at 224 × 224):
 
 {table(split_rows())}
 
-The last column is what the `FlopCounterMode` of torch {torch.__version__.partition("+")[0]} says: it takes the weight
-gradient of a grouped convolution for that of a dense one, which is as many times too much as there are groups.
+The last column is what the `FlopCounterMode` of torch {torch.__version__.partition("+")[0]} reports. It counts the
+weight gradient of a grouped convolution as that of a dense one, which is too much by a factor of the number of groups.
 
 ## A convolution's gradient without its matrix
 

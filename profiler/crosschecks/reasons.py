@@ -33,7 +33,7 @@ DEAD_CALL = Reason(
 )
 NO_HOOK = Reason(
     "no-hook",
-    "It hooks modules of certain exact types, and this is none of them (a subclass is not): it sees "
+    "It hooks modules of certain exact types, and this is not one of them (a subclass is not either): it sees "
     "neither the module nor the functions and operators that its forward calls.",
     "has no hook for {0}",
 )
@@ -45,7 +45,7 @@ NOT_PATCHED = Reason(
 )
 BELOW = Reason(
     "below",
-    "It counts the module above by a rule of its own and leaves out what is below it.",
+    "It counts the parent module by its own rule and leaves out the modules below it.",
     "leaves out what is below a module of type {0}, which it has a hook for",
 )
 BIAS = Reason("bias", "It counts the addition of a bias as a multiply–accumulate.", "counts the bias")
@@ -62,12 +62,12 @@ TRANSPOSED = Reason(
 )
 UNBATCHED = Reason(
     "unbatched",
-    "It takes the first dimension for the batch and the second for the channels, and there is no batch.",
+    "It treats the first dimension as the batch and the second as the channels, and there is no batch.",
     "takes the dimensions of an input without batch for those of one with a batch",
 )
 BROADCAST = Reason(
     "broadcast",
-    "It multiplies the first operand's size by the last one of the second: what is broadcast is left out.",
+    "It multiplies the first operand's size by the last one of the second: broadcasting is left out.",
     "multiplies the first operand's size by the last one, not broadcast",
 )
 NO_SUM = Reason(
@@ -92,12 +92,12 @@ GATES = Reason(
 )
 HEADS = Reason(
     "heads",
-    "Its formula for attention is another one than the products that were run.",
+    "Its formula for attention differs from the products that were run.",
     "counts attention by another formula",
 )
 PARENTS = Reason(
     "parents",
-    "It adds a shared module up for each of its parents, or hooks it once for each.",
+    "It counts a shared module for each of its parents, or hooks it once for each.",
     "counts a module once for each parent that holds it",
 )
 

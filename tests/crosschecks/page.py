@@ -27,11 +27,11 @@ PAGE = ROOT / "docs" / "other-counters.md"
 RECORDS = {name: ROOT / "tests" / "golden" / "crosschecks" / f"{name}.json" for name in ("museum", "networks")}
 
 INTRODUCTION = """\
-# What other counters say
+# What other counters report
 
-The MACs of {exhibits} small modules and {networks} networks as eight counters print them, against the exact count.
-Each was asked as its manual says, in eval mode (fvcore and torch's without gradients). `=` is the exact count, `–` a
-counter that failed; the messages are below. `torch` is `FlopCounterMode` on the meta device, `torch-cpu` the same on
+The MACs of {exhibits} small modules and {networks} networks as eight counters print them, compared with the exact
+count. Each was run as its manual says, in eval mode (fvcore and torch's without gradients). `=` is the exact count, `–`
+a counter that failed; the messages are below. `torch` is `FlopCounterMode` on the meta device, `torch-cpu` the same on
 the CPU, half of its FLOPs each; `calflops` prints MACs and FLOPs, these are its MACs.
 
 {explained}
@@ -54,9 +54,9 @@ One image or one text each. In brackets the ratio to the exact count.
 REASONS_HEADING = """\
 ## Reasons
 
-Why a figure is not the exact one. Each reason is derived from what the counter says that it saw, and from its own
-rules restated on the shapes that were recorded; its parts add up to the difference, layer by layer. The counters named
-are those for which it came up here, with the number of exhibits and networks.
+Why a figure is not the exact one. Each reason is derived from the report of the counter, and from its own rules
+applied to the recorded shapes; the parts add up to the difference, layer by layer. The counters in the last column
+are those for which the reason occurs here, with the number of modules and networks.
 """
 
 

@@ -13,7 +13,7 @@ from tests.rules.registered import count_spelled_both_ways, kind_of
 
 @pytest.mark.skipif(torch.__version__.split("+")[0] != "2.13.0", reason="other releases have other operators")
 def test_every_registered_operator_exists() -> None:
-    """No ATen entry is misspelt: the pinned torch knows each of them."""
+    """No ATen entry is misspelled: the pinned torch knows each of them."""
     known = {schema.name for schema in torch._C._jit_get_all_schemas()}
     registered = {entry.op for entry in REGISTRY if entry.op.startswith("aten::")}
     assert len(registered) > 500
