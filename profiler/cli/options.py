@@ -169,8 +169,8 @@ class WhatToProfile:
 
     def of_saved(self, profile: Profile) -> Profile:
         """The saved profile without the excluded modules.  Raises click's UsageError for any other option."""
-        asked = {"inputs-from": self.inputs_from, "method": self.method, "part": self.part, "cache": self.cache}
-        for option, value in asked.items():
+        given = {"inputs-from": self.inputs_from, "method": self.method, "part": self.part, "cache": self.cache}
+        for option, value in given.items():
             if value is not None:
                 raise click.UsageError(f"--{option} needs a network; a saved profile describes one finished run")
         return profile.excluding(*self.exclude) if self.exclude else profile

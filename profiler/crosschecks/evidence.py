@@ -45,7 +45,7 @@ class Module:
     """What the two records hold of one module, under all its names.
 
     ``whole`` is the reason why the counter says nothing of any of its work, if there is evidence; ``paths`` is how
-    often the module is met where each parent asks its children.
+    often the module is met if each parent enumerates its children.
     """
 
     name: str

@@ -35,7 +35,7 @@ main(sys.argv[1])
 """Where the profiler is comes last on the path, and under ``-P`` no current folder comes first."""
 
 LEFT_BEHIND = 3600.0
-"""Seconds after which nobody waits for a counter any more: the folder in which it was asked is a killed process's."""
+"""The maximum number of seconds of a run; a folder that is older belongs to a killed process."""
 
 ORDER = "order.json"
 NETWORK = "network.pickle"
@@ -106,6 +106,6 @@ def _run(folder: Path, counter: str, installed: str, limit: float) -> CounterRec
     answer = folder / ANSWER
     if ended.returncode == 0 and answer.exists():
         return CounterRecord.read(json.loads(answer.read_text(encoding="utf-8")))
-    said = (ended.stderr.strip().splitlines() or ["it said nothing"])[-1]
+    last = (ended.stderr.strip().splitlines() or ["it printed nothing"])[-1]
     how = f"exit code {ended.returncode}" if ended.returncode >= 0 else f"signal {-ended.returncode}"
-    return CounterRecord(counter, installed, "failed", f"ended with {how}: {said}"[:MESSAGE_LENGTH])
+    return CounterRecord(counter, installed, "failed", f"ended with {how}: {last}"[:MESSAGE_LENGTH])

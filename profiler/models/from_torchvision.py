@@ -81,10 +81,10 @@ def image_size(weights: Any, **kwargs: Any) -> tuple[int, int]:
     A size in the builder's kwargs takes precedence.  A vision transformer is built for 224 unless the kwargs say
     otherwise, even if its weights were tested at another size.
     """
-    asked = kwargs.get("image_size") or kwargs.get("input_size")
-    if asked is None and type(weights).__name__.startswith("ViT"):
-        asked = 224
+    requested = kwargs.get("image_size") or kwargs.get("input_size")
+    if requested is None and type(weights).__name__.startswith("ViT"):
+        requested = 224
     keywords = weights.transforms.keywords
-    size = asked or keywords.get("crop_size") or keywords["resize_size"]
+    size = requested or keywords.get("crop_size") or keywords["resize_size"]
     height, width = size if isinstance(size, Sequence) else (size, size)
     return height, width

@@ -181,16 +181,20 @@ def _write_signature(signature: Signature, answer: Answer) -> dict[str, Any]:
         item["samples"] = list(signature.samples)
     if not signature.whole:
         item["whole"] = False
-    said: dict[str, Any] = {"kind": answer.kind, "status": answer.status, "terms": list(map(_write_term, answer.terms))}
+    answered: dict[str, Any] = {
+        "kind": answer.kind,
+        "status": answer.status,
+        "terms": list(map(_write_term, answer.terms)),
+    }
     if answer.reason:
-        said["reason"] = answer.reason
+        answered["reason"] = answer.reason
     if answer.data_dependent:
-        said["data_dependent"] = True
+        answered["data_dependent"] = True
     if answer.figures:
-        said["figures"] = dict(answer.figures)
+        answered["figures"] = dict(answer.figures)
     if answer.direction != "forward":
-        said["direction"] = answer.direction
-    return {**item, "answer": said}
+        answered["direction"] = answer.direction
+    return {**item, "answer": answered}
 
 
 def _write_term(term: Term) -> dict[str, Any]:

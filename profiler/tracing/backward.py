@@ -43,10 +43,10 @@ def without_unneeded(op: str, result: Any) -> Any:
     """The results of a backward operation, with None for each gradient that is computed and not needed."""
     if op not in WITHOUT_MASK:
         return result
-    asked_for = gradients_needed()
-    if len(asked_for) != len(result):
+    needs = gradients_needed()
+    if len(needs) != len(result):
         return result
-    return tuple(gradient if asked else None for gradient, asked in zip(result, asked_for, strict=True))
+    return tuple(gradient if needed else None for gradient, needed in zip(result, needs, strict=True))
 
 
 def nodes_between(before: Iterable[Any], after: Iterable[Any]) -> list[Any]:

@@ -140,8 +140,8 @@ def _raised_for_meta(error: BaseException) -> bool:
         return module == torch.storage.__name__
     if not isinstance(error, RuntimeError):
         return False
-    asked = str(error) in NO_AUTOCAST_ON_META and not raised_by_statement(error)
-    return asked or module == autocast_mode.__name__
+    autocast = str(error) in NO_AUTOCAST_ON_META and not raised_by_statement(error)
+    return autocast or module == autocast_mode.__name__
 
 
 def _works_on_cpu(failure: OpFailure) -> bool:

@@ -29,8 +29,8 @@ def ending(how: str) -> FromFunction:
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("exit", "ended with exit code 3: it said nothing"),
-        ("signal", "ended with signal 9: it said nothing"),
+        ("exit", "ended with exit code 3: it printed nothing"),
+        ("signal", "ended with signal 9: it printed nothing"),
         ("raise", "ValueError: not today"),
     ],
 )

@@ -32,8 +32,8 @@ def command(source: str, against: tuple[str, ...] | None, to: Delivery, what: Wh
     to.check()
     (found,) = read_sources((source,), what)
     if against is not None or found.config is not None:
-        asked = against or (found.config and found.config.crosscheck) or DEFAULT_COUNTERS
-        found = found.against(asked, "against")
+        requested = against or (found.config and found.config.crosscheck) or DEFAULT_COUNTERS
+        found = found.against(requested, "against")
     (profile,) = profile_all([found], quiet=to.quiet)
     to.report(crosscheck_report(profile), profile.name)
     open_rows = unexplained(profile.crosscheck)

@@ -117,7 +117,7 @@ def fused_attention_backward(
     *,
     out: Gradients,
 ) -> Iterator[Term]:
-    """As :func:`attention_gradients`, for what ``grad_input_mask`` asks for; a mask has no gradient.
+    """As :func:`attention_gradients`, for the gradients that ``grad_input_mask`` requests; a mask has no gradient.
 
     Raises UncountedError for packed sequences.
     """
