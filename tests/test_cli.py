@@ -303,7 +303,7 @@ BAD: dict[str, tuple[Sequence[str], str]] = {
     "refused kwargs": (["kwargs.yaml"], "kwargs.yaml: target net.py:Net: refuses depth=3"),
     "refused shape": (["shape.yaml"], "shape.yaml: module 1 (Linear) on 1×4×6×6 raised"),
     "unknown dtype": (["dtype.yaml"], "dtype.yaml: dtype: found 'flaot32', expected a floating dtype"),
-    "empty network": (["empty.yaml"], "empty.yaml: Sequential ran no operation at all"),
+    "empty network": (["empty.yaml"], "empty.yaml: Sequential ran no operation"),
     "wrong depth of inputs": (["inputs.yaml"], "inputs.yaml: inputs"),
     "no input": (["torchvision:resnet18:x"], "torchvision:resnet18:x"),
     "bad input": (["torchvision:resnet18", "--input", "1xtwo"], "--input 1xtwo: expected positive sizes"),
