@@ -6,6 +6,7 @@ matrix products and a softmax, an LSTM as linear layers.  This mode sees the fun
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from functools import partial
 from types import FunctionType
@@ -172,6 +173,8 @@ class FunctionWatcher(TorchFunctionMode):
                 return attention_with_bias(func, self._recorder.as_one, *args, **kwargs)
         if func in KINDS_WITHIN and func not in self._running:
             return self._within(KINDS_WITHIN[func], func, args, kwargs)
+        if func is F.scaled_dot_product_attention and _is_nested(args):
+            importlib.import_module("torch.utils.flop_counter")  # torch's own nested attention uses it unimported
         if func in WHOLE and (func is F.scaled_dot_product_attention if _is_nested(args) else in_parts):
             name = WHOLE[func]
             return self._as_one(name, by_position(name, args, kwargs), func, args, kwargs)

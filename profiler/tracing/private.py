@@ -208,14 +208,17 @@ def argument_names(func: Any) -> tuple[str, ...]:
 
 
 def named_operator(name: str) -> Any:
-    """The operator of that name, in its default overload; None if torch does not have it."""
+    """The operator of that name, in its overload without a name or else its first; None where torch has none."""
     namespace, _, op = name.partition("::")
-    return getattr(getattr(getattr(torch.ops, namespace), op, None), "default", None)
+    packet = getattr(getattr(torch.ops, namespace), op, None)
+    if packet is None:
+        return None
+    return getattr(packet, "default", None) or getattr(packet, packet.overloads()[0])
 
 
 def by_position(name: str, args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Arguments as the dispatcher passes them to the operator ``name``: by keyword only what has to be."""
-    overload = getattr(getattr(torch.ops.aten, name.removeprefix("aten::")), "default", None)
+    overload = named_operator(name)
     if not kwargs or overload is None:
         return args, kwargs
     given, rest = list(args), dict(kwargs)

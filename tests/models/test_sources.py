@@ -230,7 +230,10 @@ def test_the_inputs_fit_the_network(target: str, kwargs: dict[str, Any]) -> None
     [
         ("profiler.models.zoo:AlexNet", "its inputs are not known, give their shapes: inputs in a config, or --input"),
         ("transformers:PerceiverModel", r"not known, .* \(ValueError: PerceiverConfig does not say the size of inputs"),
-        ("transformers:InformerModel", r"not known, .* \(ValueError: InformerConfig has no context_length; give it"),
+        (
+            "transformers:InformerModel",
+            r"not known, .* \(ValueError: InformerConfig has no context_length; set it in config",
+        ),
         (
             "transformers:Qwen3VLVisionModel",
             r"\(ValueError: Qwen3VLVisionConfig does not say the size of hidden_states",
@@ -263,7 +266,7 @@ def test_what_is_not_known_is_asked_for(target: str, message: str) -> None:
         (
             "transformers:GPT2Model",
             {"config": {"attn_implementation": "flash_attention_2"}},
-            "attn_implementation 'flash_attention_2' might be fetched from the hub",
+            "attn_implementation 'flash_attention_2' might be downloaded from the hub",
         ),
         (
             "transformers:DetrModel",
