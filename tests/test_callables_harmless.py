@@ -244,7 +244,7 @@ class Stops(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("stride", [29, pytest.param(1, marks=SLOW)])
+@pytest.mark.parametrize("stride", [29, pytest.param(7, marks=SLOW), pytest.param(1, marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize(
     "case", ["function", "arguments", *(pytest.param(case, marks=SLOW) for case in ("closure", "real run"))]
 )

@@ -46,13 +46,20 @@ def test_the_set_up_is_two_commands() -> None:
     assert "readme_block 2" in script
 
 
-@pytest.mark.slow
-def test_readme_commands_run(tmp_path: Path) -> None:
-    """All of them, in their order, as a shell runs them."""
+@pytest.mark.parametrize(
+    "configs",
+    [
+        pytest.param("configs/alexnet.yaml configs/resnet18.yaml", marks=pytest.mark.slow, id="two configs"),
+        pytest.param("configs/*.yaml", marks=pytest.mark.exhaustive, id="all configs"),
+    ],
+)
+def test_readme_commands_run(tmp_path: Path, configs: str) -> None:
+    """All of them, in their order, as a shell runs them, on these configs in place of all."""
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     assert len(commands()) >= 8
-    for line in commands():
+    for command in commands():
+        line = command.replace("configs/*.yaml", configs)
         result = subprocess.run(
             ["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )

@@ -28,7 +28,7 @@ from tests.published.reasons import tensorflow_count
 pytestmark = pytest.mark.slow  # whole networks are profiled
 
 CASES = [
-    pytest.param(table, network, id=network.name, marks=() if place == 0 else pytest.mark.slow)
+    pytest.param(table, network, id=network.name, marks=() if place % 3 == 0 else pytest.mark.exhaustive)
     for table in TABLES
     for place, network in enumerate(table.networks)
 ]
