@@ -94,7 +94,7 @@ def test_tensorflows_count_by_hand() -> None:
     assert tensorflow_count(result) == flops // 2
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_tensorflows_count_prints_the_small_ones_at_once() -> None:
     """All of EfficientNetV2 but L, and B0 to B3 of EfficientNet; B4, B5, B7 and L not."""
     reached = {}

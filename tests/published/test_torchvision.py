@@ -42,7 +42,7 @@ def test_the_published_digits_are_the_third_decimal() -> None:
     [
         pytest.param(group, id=f"{group[0].network}-{group[0].name}", marks=marks)
         for group in GROUPS
-        for marks in [() if group[0].network in SAMPLE else pytest.mark.slow]
+        for marks in [() if group[0].network in SAMPLE else pytest.mark.exhaustive]
     ],
 )
 def test_the_published_figures_are_reached(group: list[Weights]) -> None:
