@@ -211,8 +211,8 @@ def named_operator(name: str) -> Any:
     """The operator of that name, in its overload without a name or else its first; None where torch has none."""
     namespace, _, op = name.partition("::")
     packet = getattr(getattr(torch.ops, namespace), op, None)
-    if packet is None:
-        return None
+    if not isinstance(packet, torch._ops.OpOverloadPacket):
+        return None  # none of that name, or a higher-order one
     return getattr(packet, "default", None) or getattr(packet, packet.overloads()[0])
 
 
