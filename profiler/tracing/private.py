@@ -210,10 +210,11 @@ def argument_names(func: Any) -> tuple[str, ...]:
 def named_operator(name: str) -> Any:
     """The operator of that name, in its overload without a name or else its first; None where torch has none."""
     namespace, _, op = name.partition("::")
-    packet = getattr(getattr(torch.ops, namespace), op, None)
+    packet: Any = getattr(getattr(torch.ops, namespace), op, None)
     if not isinstance(packet, torch._ops.OpOverloadPacket):
         return None  # none of that name, or a higher-order one
-    return getattr(packet, "default", None) or getattr(packet, packet.overloads()[0])
+    overloads: Any = packet.overloads
+    return getattr(packet, "default", None) or getattr(packet, overloads()[0])
 
 
 def by_position(name: str, args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
