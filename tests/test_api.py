@@ -42,6 +42,7 @@ def alexnet() -> profiler.Profile:
     return from_config("alexnet")
 
 
+@pytest.mark.slow
 def test_alexnet_layer_by_layer(alexnet: profiler.Profile) -> None:
     """The eight rows of the reference: multiplies, as many adds, and the product they come from."""
     rows = alexnet.layers.set_index("layer")
@@ -95,6 +96,7 @@ def test_real_networks_and_inputs_give_the_same_as_meta_ones(alexnet: profiler.P
     assert profile.trace == alexnet.trace
 
 
+@pytest.mark.slow
 def test_saved_and_loaded_profiles_have_equal_tables(tmp_path: Path) -> None:
     """Every table, the cross-check included, and the profile itself."""
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 36, 2))
@@ -322,6 +324,7 @@ def test_counters_are_added_to_a_profile(tmp_path: Path) -> None:
     assert (again.name, again.convention, again.trace) == ("mine", "macs", profile.trace)
 
 
+@pytest.mark.slow
 def test_counters_are_added_to_the_profile_of_a_config(tmp_path: Path) -> None:
     """By default those that the config names, or fvcore where it names none."""
     path = tmp_path / "net.yaml"

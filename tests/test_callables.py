@@ -181,6 +181,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_training_step_is_the_networks_and_the_loss_and_the_optimizer(name: str) -> None:
     """Part by part the counts of the network in training mode, and those of the loss with its gradient."""
@@ -198,6 +199,7 @@ def test_a_training_step_is_the_networks_and_the_loss_and_the_optimizer(name: st
     assert of_loss["optimizer_flops"] == 0
 
 
+@pytest.mark.slow
 def test_the_step_that_is_counted_is_the_next_one() -> None:
     """Momentum's first step makes its state of the gradient, and the second one adds to it."""
     trainer = Trainer(momentum=0.9)
@@ -208,6 +210,7 @@ def test_the_step_that_is_counted_is_the_next_one() -> None:
     assert second == 4 * PARAMETERS
 
 
+@pytest.mark.slow
 def test_adams_second_step_needs_no_real_run() -> None:
     """How many steps were made is a number that the copy keeps."""
     trainer = Trainer(torch.optim.Adam)
@@ -217,6 +220,7 @@ def test_adams_second_step_needs_no_real_run() -> None:
     assert profile.total == profiler.profile(Trainer(torch.optim.Adam).step, (X, Y)).total
 
 
+@pytest.mark.slow
 def test_gradients_are_accumulated() -> None:
     """The second backward pass adds each gradient to that of the first."""
     net = network()
@@ -268,6 +272,7 @@ class NamesHead(nn.Module):
         return result
 
 
+@pytest.mark.slow
 def test_a_network_that_names_another_reaches_it() -> None:
     """It is found, and it is not the caller's own that runs."""
     net = NamesHead()
@@ -280,6 +285,7 @@ def test_a_network_that_names_another_reaches_it() -> None:
     assert HEAD[0].weight.grad is None
 
 
+@pytest.mark.slow
 def test_a_loop_over_a_loader_is_a_callable() -> None:
     """Two batches, gradients clipped, a schedule that has put a step of its own on the optimizer."""
     trainer = Trainer(torch.optim.AdamW)
@@ -303,6 +309,7 @@ def test_a_loop_over_a_loader_is_a_callable() -> None:
     assert parts(profile)["optimizer_flops"] == 2 * one["optimizer_flops"]
 
 
+@pytest.mark.slow
 def test_torch_func_counts_both_passes() -> None:
     """The gradient of a functional call, with parameters as an argument or from the closure."""
     net = network()
@@ -355,6 +362,7 @@ def test_what_is_computed_again_is_recompute(reentrant: bool) -> None:
     assert total["input_gradient_macs"] + total["weight_gradient_macs"] == 2 * FORWARD
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reentrant", [False, True])
 def test_functions_that_are_computed_again_are_recompute(reentrant: bool) -> None:
     """Checkpointing without any module: the gradients of both products are backward all the same."""
@@ -450,6 +458,7 @@ def test_one_object_stays_one() -> None:
     assert len(profile.parameters) == 1
 
 
+@pytest.mark.slow
 def test_two_of_one_name_have_two() -> None:
     """What two functions call by one name is told apart."""
     one, two = closure(), closure()
@@ -565,6 +574,7 @@ def test_an_error_names_the_callable_and_the_module() -> None:
         profiler.profile(raises, X)
 
 
+@pytest.mark.slow
 def test_excluding_and_saving_work(tmp_path: Any) -> None:
     """A profile of a callable is a profile."""
     net = network()

@@ -218,6 +218,7 @@ CALLS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CALLS)
 def test_nothing_is_changed(case: str) -> None:
     """Networks, optimizers, gradients, lists, globals, variables of closures, arguments, random numbers."""

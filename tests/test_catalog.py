@@ -113,6 +113,7 @@ def test_a_folder_on_the_path_of_a_package_is_read(tmp_path: Path, monkeypatch: 
     assert sorted(catalog.names("profiler.crosschecks.counters")) == sorted((*before, "of_my_own"))
 
 
+@pytest.mark.slow
 def test_a_list_of_names_imports_nothing() -> None:
     """Neither the modules that are listed nor the packages that they are in."""
     code = (

@@ -116,6 +116,7 @@ def test_profile_writes_every_table(tmp_path: Path) -> None:
     assert loaded.total.macs == 714188480
 
 
+@pytest.mark.slow
 def test_the_config_says_what_is_written(folder: Path) -> None:
     """Formats and tables of the config; --format overrides the formats."""
     path = folder / "tiny.yaml"
@@ -126,6 +127,7 @@ def test_the_config_says_what_is_written(folder: Path) -> None:
     assert {item.name for item in (folder / "b" / "tiny").iterdir()} == {"profile.json"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "start"),
     [
@@ -287,6 +289,7 @@ def test_report_writes_a_folder_and_checks_it(folder: Path) -> None:
     assert "tiny/shares.csv, old.csv (no longer made)" in result.err
 
 
+@pytest.mark.slow
 def test_models_lists_what_can_be_named() -> None:
     """By pattern, with families."""
     result = run("models", "torchvision:resnet*")

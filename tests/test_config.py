@@ -374,6 +374,7 @@ def test_a_quick_shape_is_the_shape(sizes: list[int]) -> None:
     assert config.inputs == (InputSpec(shape=tuple(sizes)),)
 
 
+@pytest.mark.slow
 @given(st.text(alphabet="0123456789x.- :,int64", max_size=12))
 def test_a_quick_shape_is_read_or_refused(text: str) -> None:
     """Whatever is typed gives positive sizes or a ConfigError on one line."""

@@ -34,6 +34,7 @@ def test_the_conventions_of_resnet18(resnet18: Profile) -> None:
     assert unexplained(resnet18.crosscheck).empty
 
 
+@pytest.mark.slow
 def test_a_convention_has_a_column_in_every_table(resnet18: Profile) -> None:
     """Its rows add up to the headline; a convention that is a column anyway adds none."""
     profile = resnet18.with_convention("fvcore")
@@ -55,6 +56,7 @@ def test_an_unknown_convention_or_view_is_an_error(resnet18: Profile) -> None:
         resnet18.with_views("pointwise")
 
 
+@pytest.mark.slow
 def test_causal_macs_are_a_second_figure(tmp_path: Path) -> None:
     """Of a causal attention of 2 heads, 5 positions and size 8: 15 of 25 scores are seen; it survives being saved."""
 
@@ -72,6 +74,7 @@ def test_causal_macs_are_a_second_figure(tmp_path: Path) -> None:
     assert profiler.profile(Causal(), (image(1, 2, 5, 8), False)).causal_macs is None
 
 
+@pytest.mark.slow
 def test_macs_on_padding_zeros_of_the_reference_network() -> None:
     """Exact by position: in the zoo's AlexNet, and as a share of torchvision's convolutions."""
     ours = profiler.profile_config(profiler.load_config(CONFIGS / "alexnet.yaml"), crosscheck=False)
@@ -123,6 +126,7 @@ def test_convnext_calls_little_of_its_work_convolutions() -> None:
     assert after["linear"] > 0.85
 
 
+@pytest.mark.slow
 def test_attention_products_are_apart_from_other_matmuls() -> None:
     """As they are counted, without a view."""
     encoder = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)

@@ -43,6 +43,7 @@ def net_profile(*exclude: str, **options: Any) -> profiler.Profile:
     return profiler.profile(Net(), X, exclude=exclude, name="net", **options)
 
 
+@pytest.mark.slow
 def test_excluded_and_shown_are_the_whole() -> None:
     """In every table, to the last count; totals are without what is excluded."""
     whole, without = net_profile(), net_profile("aux*")
@@ -103,6 +104,7 @@ def test_a_pattern_that_names_nothing_or_everything_is_an_error(pattern: str, me
         net_profile(pattern)
 
 
+@pytest.mark.slow
 def test_one_pattern_may_be_a_text() -> None:
     """A text is one pattern and not a list of letters; what is no text is told in one line."""
     assert profiler.profile(Net(), X, exclude="aux*").total == profiler.profile(Net(), X, exclude=["aux*"]).total
@@ -111,6 +113,7 @@ def test_one_pattern_may_be_a_text() -> None:
         profiler.profile(Net(), X, exclude=wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adamw"])
 def test_each_optimizers_steps_are_told_apart(optimizer: str) -> None:
     """What it does for an excluded layer is what it does for that layer alone."""
@@ -166,6 +169,7 @@ def test_a_saved_profile_holds_the_whole_and_what_was_excluded(tmp_path: Path) -
         profiler.load_profile(path)
 
 
+@pytest.mark.slow
 def test_an_operation_without_a_rule_may_be_excluded() -> None:
     """What is left is complete then, and the excluded row says that it is not."""
     model = nn.Sequential(nn.Linear(3, 4), nn.Sequential(Odd()))

@@ -182,6 +182,7 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_print_fits_the_terminal(small: profiler.Profile, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The report, in no more columns than there are, and in other columns where there are others."""
@@ -192,6 +193,7 @@ def test_print_fits_the_terminal(small: profiler.Profile, columns: int, monkeypa
     assert f"{MACS:,}" in text
 
 
+@pytest.mark.slow
 def test_print_has_eighty_columns_where_there_is_no_terminal(
     small: profiler.Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,6 +208,7 @@ def test_print_has_eighty_columns_where_there_is_no_terminal(
     assert str(small) == text
 
 
+@pytest.mark.slow
 def test_print_has_colors_on_a_terminal(small: profiler.Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unless NO_COLOR says that there are to be none."""
     for name in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):
@@ -217,6 +220,7 @@ def test_print_has_colors_on_a_terminal(small: profiler.Profile, monkeypatch: py
     assert "\x1b[" not in str(small)
 
 
+@pytest.mark.slow
 def test_a_saved_profile_prints_the_same(small: profiler.Profile, tmp_path: Path) -> None:
     """Both as a line and as a report."""
     small.save(tmp_path / "small.json")

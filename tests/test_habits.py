@@ -7,6 +7,8 @@ import re
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 
@@ -78,6 +80,7 @@ def test_a_silent_test_is_seen() -> None:
     assert undocumented("def test_x():\n    assert True\n") == ["test_x"]
 
 
+@pytest.mark.slow
 def test_one_spelling() -> None:
     """American, in code, documents, configs, tests and reports."""
     texts = prose("profiler", "docs", "configs", "tests", "benchmarks")
@@ -85,6 +88,7 @@ def test_one_spelling() -> None:
     assert {name: found for name, text in texts.items() if (found := british(text))} == {}
 
 
+@pytest.mark.slow
 def test_plain_english() -> None:
     """Phrases that readers stumbled over do not come back in code and documents."""
     texts = prose("profiler", "docs")

@@ -51,6 +51,7 @@ def test_what_a_folder_may_be_called(name: str) -> None:
     assert folder_name(name) == name
 
 
+@pytest.mark.slow
 @given(st.text(st.characters(), max_size=300))
 def test_any_text_can_be_made_a_name(text: str) -> None:
     """What is made of it is accepted, and lies one folder down."""

@@ -86,6 +86,7 @@ def test_a_method_is_counted_in_place_of_the_forward() -> None:
     assert "head" in profile.never_ran
 
 
+@pytest.mark.slow
 def test_a_method_may_call_its_own_module() -> None:
     """Then that is the forward; keyword arguments reach the method."""
     profile = profiler.profile(Net(), {"x": X, "times": 3}, method="repeat")
@@ -108,6 +109,7 @@ def test_a_method_is_counted_in_training_too() -> None:
     assert profile.total.macs == 2 * (7 * 4 * 8)
 
 
+@pytest.mark.slow
 def test_other_counters_call_the_method_as_well() -> None:
     """They agree, layer by layer."""
     profile = profiler.profile(Net(), X, method="encode")
@@ -139,6 +141,7 @@ def test_a_method_that_is_not_there_is_an_error(method: str, message: str) -> No
         profiler.profile(Net(), X, method=method)
 
 
+@pytest.mark.slow
 def test_a_call_is_the_forward() -> None:
     """Of the network, and of a module in it."""
     assert profiler.profile(Net(), X, method="__call__").total == profiler.profile(Net(), X).total
@@ -231,6 +234,7 @@ def test_a_part_that_is_not_there_or_never_runs_is_an_error(part: str, message: 
     assert "\n" not in str(info.value)
 
 
+@pytest.mark.slow
 def test_other_counters_get_the_part() -> None:
     """With real inputs of the shapes that it is called with."""
     profile = profiler.profile(Net(), X, part="encoder.block")
@@ -239,6 +243,7 @@ def test_other_counters_get_the_part() -> None:
     assert profiler.unexplained(profile.crosscheck).empty
 
 
+@pytest.mark.slow
 def test_a_config_names_method_and_part(tmp_path: Path) -> None:
     """Other counters, in processes of their own too, get the same."""
     path = tmp_path / "net.yaml"

@@ -30,6 +30,7 @@ def hostile_profile() -> Profile:
     return net.linear(f"fc{HOSTILE}", 10).idle(f"never{HOSTILE}", (7, 7)).profile()
 
 
+@pytest.mark.slow
 @given(ANY_TEXT)
 def test_nothing_acts_on_a_terminal(text: str) -> None:
     """Whatever the text, what is shown of it has no control, no change of direction, and can be encoded."""
@@ -87,6 +88,7 @@ def test_a_report_on_hostile_names_is_harmless(width: int, depth: int | None) ->
     assert not INVISIBLE.search(re.sub(r"\x1b\[[\d;]*m", "", colored).replace("\n", ""))
 
 
+@pytest.mark.slow
 def test_a_picture_of_hostile_names_is_xml() -> None:
     """XML 1.0 forbids control characters, so a picture with one would not open at all."""
     svg = svg_picture([profile_report(hostile_profile())])
@@ -95,6 +97,7 @@ def test_a_picture_of_hostile_names_is_xml() -> None:
     assert "\\x1b" in svg
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_an_ascii_terminal_gets_ascii(width: int) -> None:
     """Bars, rules, signs of multiplication: all in ASCII, and no line is too long for it."""

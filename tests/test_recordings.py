@@ -107,6 +107,7 @@ def recorded(code: Callable[[], object]) -> Profile:
     return recording.profile()
 
 
+@pytest.mark.slow
 def test_every_step_counts_the_same() -> None:
     """What an optimizer has written to is a parameter as before."""
     world = World(torch.optim.SGD)
@@ -120,6 +121,7 @@ def test_every_step_counts_the_same() -> None:
     assert set(three.parameters["kind"]) == set(one.parameters["kind"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
 def test_a_step_computes_what_it_does_without(make: Any) -> None:
     """Parameters, buffers, gradients, the optimizer's state, random numbers: to the bit, and nothing is left behind."""
@@ -232,6 +234,7 @@ def test_a_module_that_was_left_unnoticed_does_not_run_on() -> None:
     assert profile.layers["layer"].tolist() == ["Survives.layer", "Linear"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sgd", "adam"])
 def test_counts_are_those_of_the_callable_and_of_the_network(name: str) -> None:
     """Whether code is recorded or profiled, and rows by class or by variable."""
@@ -252,6 +255,7 @@ def test_counts_are_those_of_the_callable_and_of_the_network(name: str) -> None:
     assert profile.trace.real_run == WHILE_IT_RAN
 
 
+@pytest.mark.slow
 def test_inference_is_the_networks_own_count() -> None:
     """Without gradients, by any way of turning them off."""
     net = Net().eval()
@@ -343,6 +347,7 @@ def test_lazy_modules_get_their_shapes() -> None:
     assert set(profile.parameters["kind"]) == {"linear"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inside", [False, True])
 def test_other_modes_count_what_they_do_without(inside: bool) -> None:
     """FlopCounterMode around the recording and inside of it, and the recording with it."""
@@ -515,6 +520,7 @@ def test_misuse_is_told_in_one_line() -> None:
         empty.profile()
 
 
+@pytest.mark.slow
 def test_it_is_saved_and_shown(tmp_path: Any) -> None:
     """Like any profile."""
     profile = recorded(World().step)

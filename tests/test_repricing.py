@@ -50,6 +50,7 @@ class Everything(nn.Module):
         return torch.segment_reduce(x.sum((0, 2)), "sum", lengths=torch.tensor([1, 3]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["inference", "training"])
 def test_the_same_rules_give_the_same_profile(tmp_path: Path, mode: Any) -> None:
     """From what is saved, of every signature, with values where they matter."""

@@ -445,6 +445,7 @@ def use(folder: Path, text: bytes, command: tuple[str, ...]) -> int:
         return result.exit_code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 def test_a_good_profile_is_shown_and_written(tmp_path: Path, command: tuple[str, ...]) -> None:
     """So that the fuzz below reaches what comes after the reader."""

@@ -120,6 +120,7 @@ def test_what_a_network_prints_is_not_in_the_document(folder: Path, name: str) -
         assert line in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["json", "csv", "markdown"])
 def test_several_networks_are_one_document(folder: Path, name: str) -> None:
     """A JSON list of profiles, one CSV table, one Markdown text."""
@@ -139,6 +140,7 @@ def test_several_networks_are_one_document(folder: Path, name: str) -> None:
         assert [line for line in out.splitlines() if line.startswith("# ")] == ["# alexnet", "# small"]
 
 
+@pytest.mark.slow
 def test_one_network_is_as_it_was(folder: Path) -> None:
     """A lone profile is no list, and its CSV has no column for its name."""
     assert json.loads(invoke(folder, "profile", "small.json", "--format", "json")[1])["name"] == "small"
@@ -389,6 +391,7 @@ def test_what_a_killed_process_leaves_is_ignored_and_then_removed(folder: Path) 
     assert not left.exists()
 
 
+@pytest.mark.slow
 @NEEDS_POSIX
 def test_a_kill_while_writing_leaves_what_is_known_as_a_leftover(folder: Path) -> None:
     """The name that is really used is one that is recognized."""

@@ -59,6 +59,7 @@ def test_each_gradient_costs_the_layers_macs_once_more(layer: nn.Module, shape: 
         assert (for_inputs, for_weights) == (forward, forward)
 
 
+@pytest.mark.slow
 def test_the_first_layer_needs_no_input_gradient() -> None:
     """Unless its input asks for one."""
     model = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
@@ -101,6 +102,7 @@ def test_low_rank_adapters_train_their_own_weights_only() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_recomputed_work_is_apart() -> None:
     """Activation checkpointing runs the forward of its body again, as far as it is needed."""
 
@@ -171,6 +173,7 @@ def test_frozen_parameters_are_not_stepped() -> None:
     assert total(trained(model, 1, 4, optimizer="sgd"))["optimizer_flops"] == 2 * 16
 
 
+@pytest.mark.slow
 def test_a_step_is_complete() -> None:
     """Every operation of the optimizers is counted or known to be free."""
     for optimizer in ("sgd", "momentum", "adam", "adamw"):

@@ -63,6 +63,7 @@ def different(rows: Iterable[Row]) -> int:
     return sum(bool(row.difference) for row in rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [1, -1])
 @pytest.mark.parametrize("counter", catalog.counters())
 def test_one_more_or_less_in_any_of_our_rules_is_unexplained(
@@ -151,6 +152,7 @@ def test_museum_profiles_are_complete() -> None:
     assert all(page.exhibit_profile(name).complete for name in MUSEUM)
 
 
+@pytest.mark.slow
 def test_traces_without_the_counter_stay() -> None:
     """A cross-check changes nothing in the records that it reads."""
     (one,) = page.read("museum", ["residual block"])

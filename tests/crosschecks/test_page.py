@@ -75,6 +75,7 @@ def test_the_counters_say_what_is_kept(part: str, tmp_path: Path) -> None:
     assert (tmp_path / "records.json").read_text(encoding="utf-8") == kept, CHANGED
 
 
+@pytest.mark.slow
 def test_records_are_kept_whole() -> None:
     """What is read back is what was written."""
     kept = page.RECORDS["museum"].read_text(encoding="utf-8")

@@ -270,6 +270,7 @@ def test_a_layer_with_adds_stays_where_adds_are_shown(step: int) -> None:
         assert not rows[figures].to_numpy().any(), width
 
 
+@pytest.mark.slow
 def test_a_false_claim_is_seen() -> None:
     """The checks above are able to fail: a figure, a count of rows and a missing name that are wrong."""
     of = report("alexnet")

@@ -42,6 +42,7 @@ def test_every_format_renders_every_report(name: str, format: str) -> None:
     assert files == find_format(format)(REPORTS[name])
 
 
+@pytest.mark.slow
 def test_file_names() -> None:
     """One file a table in CSV and Markdown, the summary, the profile."""
     files = render_files(REPORTS["alexnet"], ["csv", "markdown", "json"])
@@ -55,6 +56,7 @@ def test_unknown_format() -> None:
         render_files(REPORTS["alexnet"], ["xml"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", [checked(nets.alexnet()), doubtful(), nets.wide(2**70), nets.nothing()])
 def test_csv_reads_back(profile: Profile) -> None:
     """Read back, every cell equals the table's: exact integers, shares to the last bit, nothing where unknown."""
@@ -107,6 +109,7 @@ def test_markdown_escapes() -> None:
     assert escape("in_features <0.01 %\nnext") == "in_features <0.01 % next"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REPORTS)
 def test_macs_are_never_called_flops(name: str) -> None:
     """No heading or sentence joins the two words as one figure."""
@@ -127,6 +130,7 @@ def test_files_of_a_partial_profile(format: str, golden: Callable[[str, str], No
         golden(f"render/partial/{file}", text)
 
 
+@pytest.mark.slow
 def test_json_is_the_saved_profile(tmp_path: Path) -> None:
     """profile.json, loaded, gives equal tables."""
     profile = doubtful()

@@ -64,6 +64,7 @@ def test_text_is_shown_as_it_is(text: str) -> None:
     assert shown(f"| h |\n|:--|\n| {escape(text)} |") == f"h {text}"
 
 
+@pytest.mark.slow
 @given(PLAIN)
 def test_any_text_is_shown_as_it_is(text: str) -> None:
     """Of all that Markdown gives a meaning to, in any order."""
@@ -78,6 +79,7 @@ def test_the_check_can_fail() -> None:
         shown("__main__:Net")
 
 
+@pytest.mark.slow
 def test_a_target_in_the_summary_is_not_italic() -> None:
     """A class of a script has a target that begins with two underscores."""
     text = summary(profile_report(replace(nets.small(), name="__net__", target="__main__:Net")))

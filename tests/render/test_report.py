@@ -36,6 +36,7 @@ def test_no_lesson_without_both() -> None:
     assert texts(profile_report(nets.many(2)), "finding") == []
 
 
+@pytest.mark.slow
 def test_tables_are_those_asked_for() -> None:
     """By default all that there is something for; else those named; the shares come first."""
     inference = [name for name in catalog.tables() if name != "training"]
@@ -80,6 +81,7 @@ def test_free_layers_with_parameters_stay() -> None:
     assert shown["layer"].tolist() == ["words", WHOLE_NETWORK]
 
 
+@pytest.mark.slow
 def test_many_layers_are_cut_to_the_costliest() -> None:
     """Of a long network the costliest layers are shown, with their part of the FLOPs."""
     profile = nets.many(ROWS_SHOWN + 5)
@@ -151,6 +153,7 @@ def test_frozen_parameters_and_buffers_are_facts() -> None:
     assert facts["parameters"].aside.endswith("20 of them frozen")
 
 
+@pytest.mark.slow
 def test_verdict_of_the_crosscheck() -> None:
     """Equal, explained with the sum of each reason, unexplained; a table only of what is unexplained."""
     agreed = table(profile_report(checked(nets.alexnet())), "crosscheck")

@@ -40,6 +40,7 @@ def test_fits_and_cuts_nothing(name: str, width: int) -> None:
         assert "…" not in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_long_names_lose_their_front(width: int) -> None:
     """A long name keeps its end, which tells it from its neighbors, and the figures stay whole."""
@@ -50,6 +51,7 @@ def test_long_names_lose_their_front(width: int) -> None:
     assert re.search(r" linear +20.48 k +32.77 k| linear +20,480 .*32,768 ", line)
 
 
+@pytest.mark.slow
 def test_figures_are_exact_where_they_fit() -> None:
     """Exact where there is room, four digits and a prefix where there is not."""
     net = nets.Network("long", (1, 3, 227, 227)).conv("features.first.block.conv", 64, 11, (55, 55))
@@ -104,6 +106,7 @@ def test_a_long_formula_loses_its_end() -> None:
             assert width < 80
 
 
+@pytest.mark.slow
 def test_conv_against_linear_comes_first() -> None:
     """The sentence and the shares of conv and linear stand before any other table."""
     text = shown("alexnet", 80)
@@ -112,6 +115,7 @@ def test_conv_against_linear_comes_first() -> None:
     assert [line.split()[0] for line in lines[3:5]] == ["conv", "linear"]
 
 
+@pytest.mark.slow
 def test_no_bars_without_both_kinds() -> None:
     """A network without convolutions has no bars to compare."""
     text = render_terminal(profile_report(nets.many(2)), Console(width=80, color_system=None))
@@ -119,6 +123,7 @@ def test_no_bars_without_both_kinds() -> None:
     assert "█" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("features", [1, 100_000])
 def test_bars_show_small_shares(features: int) -> None:
     """A share that is not nothing has at least one cell, and a bar has the same length in every line."""
@@ -145,6 +150,7 @@ def test_color_is_the_consoles_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not re.search(r"\x1b\[(\d+;)*3\d", quiet)
 
 
+@pytest.mark.slow
 def test_markup_in_names_is_text() -> None:
     """A name in brackets is shown as it is."""
     net = nets.Network("[bold]net[/bold]", (1, 4)).linear("[red]fc", 2)

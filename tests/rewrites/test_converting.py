@@ -211,6 +211,7 @@ def test_known_networks(name: str) -> None:
     assert result.model.to("meta")(larger).shape == (1, 1000, *places)
 
 
+@pytest.mark.slow
 def test_the_reference_network() -> None:
     """AlexNet without an adaptive pool: a 6×6 kernel."""
     with torch.device("meta"):

@@ -346,6 +346,7 @@ def test_optional_arguments_have_their_defaults() -> None:
     assert reasons(network, (torch.randn(2, 3, 8, 8), True)) == {"norm": "is never called"}
 
 
+@pytest.mark.slow
 def test_below_a_forward_that_cannot_be_followed() -> None:
     """With inputs, a block that is always called as a whole is folded, and one that is reached into is left."""
     inputs = torch.randn(2, 3, 8, 8)

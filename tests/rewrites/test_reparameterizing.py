@@ -81,6 +81,7 @@ def seeded(network: nn.Module) -> nn.Module:
     return network.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [InPlace, Replaced])
 def test_branches_are_merged(block: type[Branches]) -> None:
     """In place or as a new module, nested or not; the function stays, and the original has its branches still."""

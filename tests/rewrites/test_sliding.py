@@ -27,6 +27,7 @@ def layers(table: Any) -> dict[str, dict[str, Any]]:
     return {row["layer"]: row for row in table.astype(object).to_dict("records")}
 
 
+@pytest.mark.slow
 def test_what_folding_changes() -> None:
     """BN of 8 channels on 6×6: 16 parameters, 2 multiplies an element go; a bias of 8 and its 8·36 adds come."""
     model = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU()).eval()
@@ -46,6 +47,7 @@ def test_nothing_changed() -> None:
         assert changed_layers(profile, profile).empty
 
 
+@pytest.mark.slow
 def test_what_sliding_saves() -> None:
     """Net1 on the 35 windows of 36×38 against one pass of Net2, by hand for the first convolution and in all."""
     with torch.device("meta"):
@@ -67,6 +69,7 @@ def test_what_sliding_saves() -> None:
     assert list(rows)[-1] == "total"
 
 
+@pytest.mark.slow
 def test_larger_images() -> None:
     """(512 − 31)² windows; the ratio is that of the exact counts, and nothing overflows."""
     with torch.device("meta"):

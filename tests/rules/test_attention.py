@@ -166,6 +166,7 @@ def test_fused_forms_cost_their_definition(op: str, before: list[Any], options: 
     assert unscaled == attention_by_hand(scale=False, dropout=True)
 
 
+@pytest.mark.slow
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 3))
 def test_causal_masks_hide_what_lies_above_the_diagonal(queries: int, keys: int, heads: int) -> None:
     """Scores and weighted values of each hidden pair of positions, in every form; the count itself stays dense."""
@@ -291,6 +292,7 @@ def test_fused_multihead_attention_costs_the_unfused_layer(need_weights: bool, a
     assert fused.macs == 4 * (3 * 5 * 8) * 8 + 2 * (3 * 2 * 5 * 5) * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
 @pytest.mark.parametrize("norm_first", [False, True])
 def test_fused_encoder_layer_costs_the_unfused_layer(activation: str, norm_first: bool) -> None:

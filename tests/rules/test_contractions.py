@@ -96,6 +96,7 @@ def test_kind_follows_the_operands() -> None:
     assert kind_of("addmm", spec(3, parameter=True), x, spec(5, 3), out=y, alpha=2) == "matmul"
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     n=st.integers(1, 3),
@@ -202,6 +203,7 @@ class Vecdot(nn.Module):
         return torch.linalg.vecdot(x, y, dim=self.dim)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(n=st.integers(1, 3), k=st.integers(0, 4), dtype=st.sampled_from(["float64", "complex128"]))
 def test_vecdot_costs_what_its_loop_does(n: int, k: int, dtype: str) -> None:
@@ -248,6 +250,7 @@ def bilinear_form(x: Any, w: Any, y: Any) -> Any:
     return summed(mac(summed(mac(x[a], w[a][b]) for a in range(len(x))), y[b]) for b in columns)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(n=st.integers(1, 3), a=st.integers(1, 3), b=st.integers(1, 3), o=st.integers(1, 3), bias=st.booleans())
 def test_bilinear_costs_what_its_loop_does(n: int, a: int, b: int, o: int, bias: bool) -> None:

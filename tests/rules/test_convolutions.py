@@ -405,6 +405,7 @@ def deform(x: Any, w: Any, offset: Any, mask: Any, b: Any, kernel: int, tally: T
     return result
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     offset_groups=st.integers(1, 2),

@@ -156,6 +156,7 @@ REDUCTIONS: dict[str, Callable[[list[Counting]], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reduce", REDUCTIONS)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=4), st.integers(1, 2), st.booleans(), st.booleans())
 def test_segments(reduce: str, lengths: list[int], width: int, with_initial: bool, by_offsets: bool) -> None:

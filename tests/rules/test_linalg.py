@@ -101,6 +101,7 @@ def substitute(u: Any, b: Any, upper: bool, unit: bool) -> Any:
     return x
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(n=SIZES, r=st.integers(1, 3), upper=st.booleans(), unit=st.booleans(), left=st.booleans())
 def test_triangular_solutions_cost_what_their_loops_do(n: int, r: int, upper: bool, unit: bool, left: bool) -> None:
@@ -120,6 +121,7 @@ def test_triangular_solutions_cost_what_their_loops_do(n: int, r: int, upper: bo
         assert_counted(terms, tally)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(n=SIZES, r=st.integers(1, 3))
 def test_solutions_and_inverses_cost_what_their_loops_do(n: int, r: int) -> None:
@@ -190,6 +192,7 @@ def multiply_reflections(made: Any, m: int, n: int, tally: Tally) -> Any:
     return columns
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(m=SIZES, n=SIZES, mode=st.sampled_from(["reduced", "complete", "r"]))
 def test_qr_costs_what_its_loop_does(m: int, n: int, mode: str) -> None:
@@ -206,6 +209,7 @@ def test_qr_costs_what_its_loop_does(m: int, n: int, mode: str) -> None:
     assert_counted(terms_of("linalg_qr", spec(m, n), mode, out=(specs(q), spec(n, n))), tally)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(m=SIZES, n=SIZES, data=st.data())
 def test_products_of_reflections_cost_what_their_loops_do(m: int, n: int, data: st.DataObject) -> None:
@@ -224,6 +228,7 @@ def test_products_of_reflections_cost_what_their_loops_do(m: int, n: int, data: 
     assert_counted(terms, tally)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(m=SIZES, columns=st.integers(1, 3), left=st.booleans(), data=st.data())
 def test_reflections_of_a_matrix_cost_what_their_loops_do(
@@ -259,6 +264,7 @@ def distance(x: Any, y: Any, p: float, tally: Tally) -> Counting:
     return transcendental(lambda s: s ** (1 / p), summed(gap**p for gap in gaps))
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(n=SIZES, r=SIZES, m=SIZES, p=st.sampled_from([0.0, 1.0, 2.0, 3.0, 2.5, math.inf]))
 def test_distances_cost_what_their_loops_do(n: int, r: int, m: int, p: float) -> None:
@@ -319,6 +325,7 @@ def test_complex_matrices_have_no_rule() -> None:
         count_of("linalg_inv_ex", spec(3, 3, dtype="complex64"), out=())
 
 
+@pytest.mark.slow
 def test_spellings_agree_when_torch_takes_them_apart() -> None:
     """Composite operators cost what autograd sees of them."""
     linalg = torch.linalg

@@ -237,6 +237,7 @@ def multilabel_margin(xs: list[Counting], labels: list[int]) -> Counting:
     return (total(margins) if margins else nothing) / float(len(xs))
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.lists(st.integers(-1, 3), min_size=4, max_size=4), min_size=1, max_size=3),
     st.sampled_from([NONE, MEAN, SUM]),

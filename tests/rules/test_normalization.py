@@ -48,6 +48,7 @@ def parameter(present: bool, *shape: int) -> Any:
     return spec(*shape, parameter=True) if present else None
 
 
+@pytest.mark.slow
 @given(SIZES, SIZES, st.lists(SIZES, max_size=2), st.booleans(), st.booleans(), st.booleans())
 def test_batch_norm_in_training(n: int, c: int, space: list[int], weight: bool, bias: bool, running: bool) -> None:
     """Every channel is normalized by its own statistics, and the running ones are moved towards them."""

@@ -24,6 +24,7 @@ def pooled_size(size: int, kernel: int, stride: int, padding: int) -> int:
     return (size + 2 * padding - kernel) // stride + 1
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(3, 5), SMALL, SMALL), min_size=1, max_size=3), st.integers(0, 1), SMALL)
 def test_windows_are_dense(axes: list[tuple[int, int, int]], padding: int, channels: int) -> None:
     """Every window is taken in full, padded values included, whatever the stride."""

@@ -219,6 +219,7 @@ def pack(lengths: Sequence[int], size: int) -> Any:
     return nn.utils.rnn.pack_sequence([torch.zeros(length, size) for length in lengths])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", [nn.LSTM, nn.GRU, nn.RNN])
 def test_packed_sequences_cost_their_own_steps(network: Callable[..., nn.Module]) -> None:
     """Lengths 5, 3 and 1 are nine steps, not fifteen; both overloads are one rule."""
@@ -228,6 +229,7 @@ def test_packed_sequences_cost_their_own_steps(network: Callable[..., nn.Module]
     assert packed == one_step * 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "module",
     [

@@ -287,6 +287,7 @@ def test_names_of_what_a_rule_reads_are_checked() -> None:
         profiler.rule(OP, reads="x")(costs(1))
 
 
+@pytest.mark.slow
 def test_no_module_has_to_be_imported_before_another() -> None:
     """Imported the other way round, the families register the same operations."""
     code = (

@@ -148,6 +148,7 @@ def test_both_spellings_of_interpolate_cost_the_same(mode: str, antialias: bool,
     assert_same_in_both_spellings(run, (2, 3, 10, 12))
 
 
+@pytest.mark.slow
 def test_both_spellings_of_grid_sample_cost_the_same() -> None:
     """Whole operators and the parts that autograd sees have equal counts."""
     run = lambda x, theta: F.grid_sample(x, F.affine_grid(theta, [2, 3, 2, 2], False), align_corners=False)  # noqa: E731

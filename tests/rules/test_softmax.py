@@ -34,6 +34,7 @@ def logsumexp(xs: list[Counting]) -> Counting:
     return largest + log(total(exp(x - largest) for x in xs))
 
 
+@pytest.mark.slow
 @given(SIZES, SIZES, SIZES)
 def test_rows_run_along_the_dimension(n: int, length: int, after: int) -> None:
     """(n, L, after) along its middle has n·after rows of L."""

@@ -105,6 +105,7 @@ POLYNOMIALS: dict[str, Callable[[int, Counting], Value]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", POLYNOMIALS)
 @given(degrees=st.lists(st.integers(0, 5), min_size=1, max_size=4))
 def test_polynomials(name: str, degrees: list[int]) -> None:

@@ -333,6 +333,7 @@ def test_an_autograd_function_is_counted_by_what_it_runs() -> None:
 NESTED = pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 
 
+@pytest.mark.slow
 @NESTED
 @pytest.mark.parametrize("layout", [torch.jagged, torch.strided])
 def test_nested_tensors_cost_what_their_values_do(layout: torch.layout) -> None:
@@ -388,6 +389,7 @@ def forward(profile: Profile) -> OpCount:
     return count
 
 
+@pytest.mark.slow
 def test_packed_sequences_cost_their_steps() -> None:
     """An LSTM over sequences of lengths 5 and 3 does 8 steps."""
     packed = nn.utils.rnn.pack_padded_sequence(torch.zeros(2, 5, 8), torch.tensor([5, 3]), batch_first=True)

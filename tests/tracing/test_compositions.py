@@ -261,6 +261,7 @@ def test_a_layer_costs_what_a_plain_run_adds_up(layer: str) -> None:
     compare(nn.Sequential(LAYERS[layer](), nn.Linear(WIDTH, 2)), rows(gradient=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transform", [*TRANSFORMS, *OUTSIDE])
 def test_a_transform_costs_what_a_plain_run_adds_up(transform: str) -> None:
     """Each of them alone, around two layers."""
@@ -268,6 +269,7 @@ def test_a_transform_costs_what_a_plain_run_adds_up(transform: str) -> None:
     compare(network, rows(gradient=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "transform", ["vmap", "jvp", "jacrev", "gradients of weights", "checkpoint", "functional call"]
 )

@@ -22,6 +22,7 @@ def test_the_number_of_uncounted_operators_does_not_grow() -> None:
     assert len(uncounted) <= UNCOUNTED, f"new: {uncounted}"
 
 
+@pytest.mark.slow
 def test_a_lost_rule_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The check above is able to fail."""
     before = {entry.op: entry.status for entry in coverage()}

@@ -121,6 +121,7 @@ def test_what_control_flow_computes_is_what_it_means() -> None:
         torch.testing.assert_close(found, meant.detach())
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*treespec:FutureWarning")
 def test_an_exported_region_without_gradients_is_counted() -> None:
     """``torch.export`` wraps it into an operator that is given its graph."""
@@ -177,6 +178,7 @@ def operands(heads: int = 2, gradients: bool = False) -> tuple[torch.Tensor, ...
     return tuple(torch.randn(shape, generator=generator).requires_grad_(gradients) for shape in shapes)
 
 
+@pytest.mark.slow
 @MODES
 def test_flex_attention_is_attention(mode: Mode) -> None:
     """Forward and backward MACs, without a real run.  torch's switches are set back."""
@@ -191,12 +193,14 @@ def test_flex_attention_is_attention(mode: Mode) -> None:
     assert dict(vars(flex)) == before
 
 
+@pytest.mark.slow
 def test_grouped_queries_do_their_own_products() -> None:
     """Two query heads that share one head of keys cost what two heads do."""
     profile = profiler.profile(Flex(enable_gqa=True), operands(heads=1))
     assert profile.total == profiler.profile(Attention(), operands()).total
 
 
+@pytest.mark.slow
 def test_a_score_mod_is_counted_as_what_it_is_made_of() -> None:
     """A multiply and an add for each of the 3·2·16·12 scores; what indexes is free."""
     plain, biased = profiler.profile(Flex(), operands()), profiler.profile(Biased(), operands())
@@ -249,6 +253,7 @@ SCORE_MODS: dict[str, tuple[Callable[..., Any], OpCount, OpCount]] = {
 }
 
 
+@pytest.mark.slow
 @MODES
 @pytest.mark.parametrize("name", SCORE_MODS)
 def test_what_depends_on_a_place_is_done_once_for_each_score(mode: Mode, name: str) -> None:
@@ -263,6 +268,7 @@ def test_what_depends_on_a_place_is_done_once_for_each_score(mode: Mode, name: s
     assert (scored.status, scored.trace.real_run) == ("complete", "")
 
 
+@pytest.mark.slow
 def test_what_depends_on_no_place_is_done_once() -> None:
     """One exponential a head, for a captured tensor as a whole."""
     plain = profiler.profile(Flex(), operands())
@@ -297,6 +303,7 @@ def test_the_gradient_of_a_score_mod_is_counted() -> None:
     assert biased.macs == plain.macs
 
 
+@pytest.mark.slow
 @MODES
 @pytest.mark.parametrize("network", [Flex, Biased])
 def test_flex_attention_costs_the_same_on_meta_and_for_real(network: type[Flex], mode: Mode) -> None:

@@ -135,6 +135,7 @@ def test_the_state_is_kept_where_forward_raises_at_a_random_place(model: nn.Modu
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(st.sampled_from([1, 2, 4, 8]), st.integers(1, 3), st.integers(1, 3))
 def test_groups_divide_a_convolution(groups: int, kernel: int, stride: int) -> None:
@@ -147,6 +148,7 @@ def test_groups_divide_a_convolution(groups: int, kernel: int, stride: int) -> N
     assert macs(1) == groups * macs(groups)
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 6), st.booleans())
 def test_a_pointwise_convolution_equals_a_linear_layer(inputs: int, outputs: int, length: int, bias: bool) -> None:
@@ -157,6 +159,7 @@ def test_a_pointwise_convolution_equals_a_linear_layer(inputs: int, outputs: int
     assert conv.parameters_total == linear.parameters_total
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(st.integers(1, 4), st.integers(1, 6), st.integers(1, 6), st.integers(1, 8))
 def test_attention_is_its_two_products(heads: int, queries: int, keys: int, size: int) -> None:

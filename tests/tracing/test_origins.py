@@ -111,6 +111,7 @@ def test_no_other_tensor_is_taken_for_a_freed_one() -> None:
     assert len(numbers) == len(set(numbers)) == len(seen)
 
 
+@pytest.mark.slow
 def test_the_memory_of_parameters_and_inputs_is_held() -> None:
     """So that nothing else gets its identity, also when the network lets go of it."""
     origins, others = Origins(), []

@@ -40,6 +40,7 @@ def network() -> nn.Sequential:
     return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "times"), [("inference", (1, 1)), ("training", (2, 3))])
 @pytest.mark.parametrize("held", [False, True])
 def test_a_replica_is_counted_as_the_network_inside(mode: Mode, times: tuple[int, int], held: bool) -> None:

@@ -133,6 +133,7 @@ def test_inputs_may_be_positional_or_named(make: Callable[[torch.Tensor], Any]) 
     assert work(trace(Named(), make(torch.zeros(3, 3)))) == {("", "matmul"): 27}
 
 
+@pytest.mark.slow
 def test_constants_made_on_the_cpu_meet_meta_tensors() -> None:
     """Tensors that a forward makes without a device work, and a device that it asks for is taken as meta."""
 
@@ -260,6 +261,7 @@ def test_an_empty_network_is_refused() -> None:
         trace(nn.Sequential(), image(1, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["inference", "training"])
 def test_lazy_parameters_get_their_shapes_from_the_inputs(mode: Mode) -> None:
     """In the copy that is traced, as if they had always had them; the user's network stays lazy."""

@@ -169,6 +169,7 @@ def test_attention_with_frozen_operands(without: tuple[int, ...]) -> None:
     assert counts[0] == counts[1]
 
 
+@pytest.mark.slow
 def test_a_frozen_lstm() -> None:
     """An LSTM whose weights are not trained, below one that is."""
     network = nn.Sequential(nn.LSTM(5, 4), Last())

@@ -91,6 +91,7 @@ def test_a_compiled_root_has_the_rows_of_its_submodules(
     assert profile.total == plain.total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiled", [scripted, traced, loaded])
 def test_a_compiled_part_has_the_rows_of_its_submodules(compiled: Callable[[nn.Module], nn.Module]) -> None:
     """Under the name that the part has in the network."""
@@ -99,6 +100,7 @@ def test_a_compiled_part_has_the_rows_of_its_submodules(compiled: Callable[[nn.M
     assert "unused" not in set(profile.parameters["kind"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiled", [scripted, traced])
 def test_a_frozen_script_has_its_constants_as_parameters(compiled: Callable[[nn.Module], nn.Module]) -> None:
     """Freezing folds the norm and leaves one module; its comparisons of its own constants are not counted."""
@@ -151,6 +153,7 @@ class Recurring(nn.Module):
         return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "times"), [("inference", 1), ("training", 3)])
 def test_ties_and_repeated_calls_of_a_script_are_kept(mode: Mode, times: int) -> None:
     """A shared weight is one parameter, and every call of a loop is seen."""
@@ -177,6 +180,7 @@ class Branches(nn.Module):
         return result
 
 
+@pytest.mark.slow
 def test_a_script_that_needs_data_gets_a_real_run() -> None:
     """As any other network; the marks are not put twice."""
     profile = profiler.profile(JIT.script(Branches()), torch.zeros(2, 4))
@@ -266,6 +270,7 @@ def test_a_number_divided_by_a_tensor_is_a_divide(
     assert (total.divides, total.multiplies, total.adds) == (n * divides, n * multiplies, n * adds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiled", [scripted, loaded])
 def test_its_gradient_is_that_of_the_same_network_in_python(compiled: Callable[[nn.Module], nn.Module]) -> None:
     """The backward pass differentiates the reciprocal and the product: no count but the forward one changes."""
@@ -325,6 +330,7 @@ class ForksBelow(nn.Module):
 FORKED = {"branch.layer": 3 * 4 * 5, "leaf": 3 * 4 * 5, "meanwhile": 3 * 4 * 5, "after": 3 * 5 * 6}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["inference", "training"])
 @pytest.mark.parametrize("below", ["", "one.", "two."])
 def test_what_a_script_forks_is_counted_in_its_module(mode: Any, below: str) -> None:

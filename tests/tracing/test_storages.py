@@ -108,6 +108,7 @@ def test_memory_has_the_same_number_in_both_passes(run: Callable[..., Trace]) ->
     assert {*of_exp.makes, product.reads[0]} == set(of_weight.reads)
 
 
+@pytest.mark.slow
 def test_a_number_stands_for_one_memory(run: Callable[..., Trace]) -> None:
     """Also where it is freed and used again."""
 

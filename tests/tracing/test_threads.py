@@ -277,6 +277,7 @@ def test_many_threads_at_once_do_not_mix_up_modules() -> None:
                 assert counts[f"layers.{n - 1}.1", "backward"] == 2 * ROWS * n * OUT
 
 
+@pytest.mark.slow
 def test_work_that_needs_data_in_a_thread_is_run_for_real(capfd: pytest.CaptureFixture[str]) -> None:
     """A thread that ends for lack of data is noticed though its exception reaches nobody, and it says nothing."""
 

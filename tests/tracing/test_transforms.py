@@ -287,6 +287,7 @@ def test_a_forward_derivative_of_a_convolution_is_three(mode: Mode) -> None:
     assert counted(profile, "backward").macs == (2 * one if mode == "training" else 0)
 
 
+@pytest.mark.slow
 @MODES
 def test_a_forward_derivative_of_attention_is_attention(mode: Mode) -> None:
     """Two products of operands, and two more for each of their tangents, in the kind that they are part of."""

@@ -169,6 +169,7 @@ def served() -> Iterator[Body]:
     thread.join()
 
 
+@pytest.mark.slow
 def test_a_tensor_that_no_operation_made_is_noticed(served: Body) -> None:
     """What an unknown thread computes shows where its result is used."""
     found = profile(Net(Outside(served)), image(ROWS, SIZE))
@@ -191,6 +192,7 @@ def by_process(x: torch.Tensor) -> Any:
     return 2 * only_a_process(x)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_another_process_is_noticed() -> None:
     """What a process does that the forward starts cannot be seen."""
@@ -331,6 +333,7 @@ def test_numbers_that_are_read_cause_no_alarm(body: Callable[[torch.Tensor], Any
     assert (found.trace.unseen, found.status) == ((), "complete")
 
 
+@pytest.mark.slow
 def test_an_optimizer_causes_no_alarm() -> None:
     """Its state is made in a step that is not recorded."""
     assert profile(Net(nn.ReLU()), image(ROWS, SIZE), mode="training", optimizer="adam").status == "complete"
@@ -343,6 +346,7 @@ def test_a_network_all_of_whose_work_is_elsewhere_is_refused_with_the_reason() -
         profile(Outside(only_a_process), image(ROWS, SIZE))
 
 
+@pytest.mark.slow
 def test_the_reason_is_saved_shown_and_strict(tmp_path: Path) -> None:
     """A saved profile keeps it, tables and reports show it, and strict mode refuses it."""
     found = profile(Net(Outside(by_address_of_the_result)), image(ROWS, SIZE), name="net")

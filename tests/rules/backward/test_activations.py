@@ -230,6 +230,7 @@ def test_tangent_of_glu() -> None:
     assert_counted(terms_of("glu_jvp", spec(3), spec(6), spec(6), 0, out=spec(3)), tally)
 
 
+@pytest.mark.slow
 def test_tangent_of_the_gradient_of_glu() -> None:
     """Of g·s and of (g·s·a)·(1 − s), where g·s is given."""
     x, dx, g, dg = halves(3)

@@ -181,6 +181,7 @@ def test_sequences_without_a_rule() -> None:
             terms_of(op, *before, lengths, lengths, *after, out=(q, q, q))
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 2))
 def test_by_its_definition(queries: int, keys: int, size: int, heads: int, groups: int) -> None:

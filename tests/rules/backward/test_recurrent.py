@@ -73,6 +73,7 @@ def unfused(network: nn.RNNBase, used: str = "all", without: tuple[int, ...] = (
 needs_onednn = pytest.mark.skipif(not torch._C._has_mkldnn, reason="this torch has no oneDNN")
 
 
+@pytest.mark.slow
 @needs_onednn
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("used", RESULTS)
@@ -85,6 +86,7 @@ def test_onednn_and_unfused_cost_the_same(used: str, bias: bool) -> None:
     assert backward_of(on_cpu) == unfused(network, used)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("without", [(0,), (1,), (2,), (0, 1, 2)])
 def test_gradients_that_are_not_asked_for(without: tuple[int, ...]) -> None:
     """Without one for the input, or the initial states, they are not in the results and not counted."""
@@ -144,6 +146,7 @@ def test_projections() -> None:
     assert count_of("_cudnn_rnn_backward", *arguments, out=out) == unfused(network)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("used", RESULTS)
 @pytest.mark.parametrize("mode", MODES)
 def test_cudnn_with_some_results_used(mode: str, used: str) -> None:
@@ -264,6 +267,7 @@ def gru_step(g: Any, state: dict[str, Counting]) -> tuple[list[Any], list[Any], 
     return [for_r, for_z, for_n], [for_r, for_z, for_n * r], beside
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(st.sampled_from(["lstm", "gru", "rnn_tanh"]), st.integers(1, 3), st.integers(1, 2), st.integers(1, 3))
 def test_by_its_definition(mode: str, steps: int, batch: int, units: int) -> None:

@@ -21,6 +21,7 @@ def macs(number: int, adds: int) -> OpCount:
     return OpCount(multiplies=number, adds=adds, macs=number)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     n=st.integers(1, 3),

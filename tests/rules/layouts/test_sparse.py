@@ -121,6 +121,7 @@ def test_elements_that_share_a_place_are_added_first() -> None:
     assert total(recorded(torch.sparse.mm, a, b)[1]) == OpCount(multiplies=2, adds=1, macs=2)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(
     m=SIZES,
@@ -216,6 +217,7 @@ def test_sampled_products(m: int, k: int, n: int, beta: float, alpha: float, see
     assert total(terms).macs == mask._nnz() * k
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(m=SIZES, k=SIZES, n=SIZES, reduce=st.sampled_from(["sum", "mean", "amax", "amin"]), seed=st.integers(0, 99))
 def test_reduced_products(m: int, k: int, n: int, reduce: str, seed: int) -> None:
@@ -246,6 +248,7 @@ def test_reduced_products(m: int, k: int, n: int, reduce: str, seed: int) -> Non
     assert_counted(terms, tally)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(n=SIZES, r=st.integers(1, 3), unit=st.booleans(), upper=st.booleans(), seed=st.integers(0, 99))
 def test_sparse_triangular_solutions(n: int, r: int, unit: bool, upper: bool, seed: int) -> None:
