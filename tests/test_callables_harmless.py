@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.modules import module as torch_modules
 from torch.optim import optimizer as torch_optimizer
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import profiler
 from profiler.errors import ProfilerError
+from tests.stopping import Stops
 
 SLOW = pytest.mark.slow
 
@@ -229,20 +229,6 @@ def test_nothing_is_changed(case: str) -> None:
     assert snapshot(call, inputs) == before
     assert profile.mode == "training"
     assert profile.total.macs >= 2 * 3 * 4 * 8
-
-
-class Stops(TorchDispatchMode):
-    """Raises at the n-th operation, whoever runs it."""
-
-    def __init__(self, number: int, error: BaseException) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.left, self.error = number, error
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.left -= 1
-        if self.left == 0:
-            raise self.error
-        return func(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("stride", [29, pytest.param(7, marks=SLOW), pytest.param(1, marks=pytest.mark.exhaustive)])

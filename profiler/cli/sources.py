@@ -32,7 +32,9 @@ class Source:
     @property
     def name(self) -> str:
         """The network's name."""
-        return (self.config or self.saved).name  # type: ignore[union-attr]
+        source = self.config or self.saved
+        assert source is not None
+        return source.name
 
     def against(self, counters: Sequence[str], option: str) -> Source:
         """The same source with ``counters`` to run on its network too; ``option`` is the option that names them."""

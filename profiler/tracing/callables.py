@@ -139,6 +139,7 @@ class CallCopy(InputCopy):
     def __init__(self, value: Any, change: Change, memo: dict[int, Any]) -> None:
         self._globals: dict[int, tuple[Any, dict[str, Any]]] = {}
         self._cells: dict[int, tuple[Any, types.CellType]] = {}
+        self._filled: set[int] = set()
         super().__init__(value, change, memo)
 
     def copied(self, value: Any) -> Any:
@@ -275,9 +276,8 @@ class CallCopy(InputCopy):
             contents = cell.cell_contents
         except ValueError:  # it has no value yet
             return
-        try:
-            copied.cell_contents  # noqa: B018
-        except ValueError:
+        if id(cell) not in self._filled:
+            self._filled.add(id(cell))
             copied.cell_contents = self.copied(contents)
 
 

@@ -42,9 +42,13 @@ class _Steps(threading.local):
 
 
 class Phases:
-    """Determines the phase of each operation of user code; ``is_ours`` says whether a thread belongs to the run."""
+    """Determines the phase of each operation of user code; ``is_ours`` says whether a thread belongs to the run.
+
+    ``on_step`` is called with an optimizer before each of its steps.
+    """
 
     def __init__(self, is_ours: Callable[[], bool] = lambda: True) -> None:
+        self.on_step: Callable[[Optimizer], None] | None = None
         self._steps = _Steps()
         self._is_ours = is_ours
 
@@ -63,6 +67,8 @@ class Phases:
 
     def _begin(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if self._is_ours():
+            if self.on_step is not None:
+                self.on_step(optimizer)
             given = (*args[1:], *kwargs.values())
             closure = next((code for value in given if (code := _code_of(value)) is not None), None)
             self._steps.running.append(_Step(sys._getframe(1), closure))

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
-from profiler.errors import FOREIGN_ERRORS
-from profiler.records import Phase
+from profiler.errors import FOREIGN_ERRORS, TraceError
+from profiler.records import Phase, show_shape
 from profiler.signatures import Signature
 from profiler.tracing.backward import BackwardScope, Place, nodes_between, without_unneeded
 from profiler.tracing.copying import to_meta
@@ -41,7 +41,7 @@ from profiler.tracing.scope import ModuleScope
 from profiler.tracing.scripts import DIVIDE, DIVIDED, ENTER, LEAVE
 from profiler.tracing.tensors import collect, map_arguments, shape_of
 from profiler.tracing.transforms import may_carry_tangents
-from profiler.tracing.unseen import UnseenWork
+from profiler.tracing.unseen import PARAMETER_OUTSIDE, UnseenWork
 from profiler.tracing.values import OF_ANY_VALUES, UNKNOWN, KnownValues, by_positions
 from profiler.tracing.zeros import COPY, NAMESPACE, ZeroTensors
 
@@ -105,6 +105,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.as_called = as_called
+        self._runs_copies = unseen is not None and not as_called
         self.autograd = autograd or Autograd(may_skip=False)
         self.unseen = unseen or UnseenWork(scope.model, (), origins)
         self.calls: list[Noted] = []
@@ -189,6 +190,8 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         inputs: list[torch.Tensor] = []
         collect((args, kwargs), inputs)
         devices = {tensor.is_meta for tensor in inputs}
+        if self._runs_copies and not self.in_optimizer:
+            self._check_foreign(func, known, args, kwargs, inputs)
         if True in devices and not self.as_called:
             self.met_meta = True
             mixed = len(devices) > 1 and known.name not in TAKES_SIZES
@@ -219,6 +222,27 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         else:
             self._record(known, args, kwargs, inputs, result, written)
         return result
+
+    def check_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Refuse a step of an optimizer of the caller: it would change parameters and its own state."""
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                if self.unseen.is_foreign(parameter):
+                    raise _would_change(parameter, "")
+
+    def _check_foreign(self, func: Any, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor]) -> None:
+        """Refuse an operation that would change a tensor of the caller; report a parameter that is only read."""
+        for tensor in inputs:
+            if tensor.requires_grad and tensor.is_leaf and self.unseen.is_foreign(tensor):
+                if torch.is_grad_enabled():
+                    raise _would_change(tensor, "the gradient of")
+                self.unseen.note(self._scope.current[0], PARAMETER_OUTSIDE)
+        if known.mutable:
+            written: list[torch.Tensor] = []
+            collect(list(written_by(func, args, kwargs)), written)
+            for tensor in written:
+                if not tensor.is_meta and self.unseen.is_foreign(tensor):
+                    raise _would_change(tensor, "")
 
     def _done_for_script(self, name: str, args: Any) -> bool:
         """Whether the operation is not work of the network: it marks a call, or compares a script's constants."""
@@ -492,6 +516,13 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return phase, self._scope.current, None
         source = self._graph.current()
         return phase, source.place, source.event
+
+
+def _would_change(tensor: torch.Tensor, what: str) -> TraceError:
+    return TraceError(
+        f"a run would change {f'{what} ' if what else ''}a tensor of shape {show_shape(shape_of(tensor))} that no copy "
+        "holds: pass the module, optimizer or tensor that has it as an argument, or make it an attribute of the network"
+    )
 
 
 def _as_on_meta(func: Any, args: Any, kwargs: Any, on_cpu: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,18 +13,18 @@ from torch import nn
 
 from profiler.errors import FOREIGN_ERRORS, NeedsDataError, ProfilerError, TraceError
 from profiler.records import ROOT, Mode, Recording, show_shapes
+from profiler.tracing.attempts import Attempt, attempt_for_real, attempt_on_meta
 from profiler.tracing.backward import BackwardScope
-from profiler.tracing.callables import CallableNetwork, CallCopy, check_not_lazy
-from profiler.tracing.calls import Inputs, call_arguments
+from profiler.tracing.callables import CallableNetwork
+from profiler.tracing.calls import Inputs
 from profiler.tracing.causal_bias import causal_bias_traceable
 from profiler.tracing.code_origins import CodeOrigins
-from profiler.tracing.copying import copy_to_meta, deep_copy, has_lazy_parts, to_meta
+from profiler.tracing.copying import has_lazy_parts
 from profiler.tracing.describing import Operators
 from profiler.tracing.failures import caused_by_missing_data
 from profiler.tracing.functions import FunctionWatcher
 from profiler.tracing.gradients import Autograd, lacks_graph
 from profiler.tracing.noted import Noted, recording_of
-from profiler.tracing.object_copies import Change, InputCopy, SharedMemory
 from profiler.tracing.objects import returned_tensors, tensors_in
 from profiler.tracing.optimizers import make_optimizer
 from profiler.tracing.origins import Origins, storage_of
@@ -40,22 +40,6 @@ from profiler.tracing.surroundings import unaffected_by_caller
 from profiler.tracing.tensors import SPARSE
 from profiler.tracing.threads import RunInThreads
 from profiler.tracing.unseen import UnseenWork
-from profiler.tracing.values import LARGEST
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One way of running a network: copies of it and of its inputs, which the run may change.
-
-    ``values`` are inputs on meta, each with its real integers; ``reached`` are tensors that a callable uses and that
-    are not its arguments.
-    """
-
-    network: nn.Module
-    arguments: tuple[Any, ...]
-    options: dict[str, Any]
-    values: Sequence[tuple[torch.Tensor, torch.Tensor]] = ()
-    reached: Sequence[torch.Tensor] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +78,7 @@ def record(
     model = without_compiler(model)
     if any(tensor.layout in SPARSE for tensor in (*model.parameters(), *model.buffers())):
         raise NeedsDataError(f"{type(model).__name__} has sparse tensors, which have no elements on the meta device")
-    return _record(lambda: _attempt_on_meta(model, inputs), _mode(model, mode), optimizer, operators, prepare)
+    return _record(lambda: attempt_on_meta(model, inputs), _mode(model, mode), optimizer, operators, prepare)
 
 
 def record_for_real(
@@ -112,72 +96,13 @@ def record_for_real(
     The counts then depend on the values; random numbers are drawn from a fixed seed.
     """
     model = without_compiler(model)
-    recorded = _record(lambda: _attempt_for_real(model, inputs), _mode(model, mode), optimizer, operators, prepare)
+    recorded = _record(lambda: attempt_for_real(model, inputs), _mode(model, mode), optimizer, operators, prepare)
     return replace(recorded, real_run=reason)
 
 
 def _mode(model: nn.Module, mode: Mode) -> Mode | None:
     """The mode to run in; None for a callable, whose code decides."""
     return None if isinstance(model, CallableNetwork) else mode
-
-
-def _attempt_on_meta(model: nn.Module, inputs: Inputs) -> Attempt:
-    memo: dict[int, Any] = {}
-    if isinstance(model, CallableNetwork):
-        check_not_lazy(model)
-        memo[id(model.call)] = model.call
-    network = copy_to_meta(model, memo)
-    (arguments, options), copied = _copied_with(model, network, inputs, _meta_input, memo)
-    values = [(new, tensor.detach()) for tensor, new in copied.tensors if _may_be_known(tensor, new)]
-    memory = SharedMemory(tensor for _, tensor in values)
-    known = [(new, memory.placed(tensor, tensor.cpu().clone())) for new, tensor in values]
-    return Attempt(network, arguments, options, known, _reached(network, copied))
-
-
-def _copied_with(
-    model: nn.Module, network: nn.Module, inputs: Inputs, change: Change, memo: dict[int, Any]
-) -> tuple[tuple[tuple[Any, ...], dict[str, Any]], InputCopy]:
-    """Copies of the arguments of ``model``, whose copy is ``network``.
-
-    A callable gets a copy of what it calls, and the existing gradients.
-    """
-    if not isinstance(network, CallableNetwork):
-        copied = InputCopy(call_arguments(inputs), change, memo)
-        return copied.result, copied
-    memo.pop(id(network.call), None)
-    copied = CallCopy((call_arguments(inputs), network.call), change, memo)
-    arguments, network.__dict__["call"] = copied.result
-    network.__dict__["copies"] = copied  # alive, since some may be reached by weak references alone
-    for parameter, new in zip(model.parameters(), network.parameters(), strict=True):
-        copied.copy_gradient(parameter, new)
-    for module in network.modules():
-        copied.copy_methods(module)
-    return arguments, copied
-
-
-def _reached(network: nn.Module, copied: InputCopy) -> list[torch.Tensor]:
-    """The tensors that a callable reaches and that are data: no leaves that a gradient is computed for."""
-    if not isinstance(network, CallableNetwork):
-        return []
-    return [new for _, new in copied.tensors if not new.requires_grad]
-
-
-def _may_be_known(tensor: torch.Tensor, new: torch.Tensor) -> bool:
-    """Whether the work of a network may depend on the values of an input: a few integers."""
-    is_number = tensor.is_floating_point() or tensor.is_complex()
-    return new.is_meta and not (tensor.is_meta or is_number or tensor.numel() > LARGEST)
-
-
-def _attempt_for_real(model: nn.Module, inputs: Inputs) -> Attempt:
-    memo: dict[int, Any] = {}
-    if isinstance(model, CallableNetwork):
-        check_not_lazy(model)
-        memo[id(model.call)] = model.call
-    network = deep_copy(model, memo)
-    if isinstance(network, CallableNetwork):
-        network.cpu()
-    (arguments, options), copied = _copied_with(model, network, inputs, _real_input, memo)
-    return Attempt(network, arguments, options, reached=_reached(network, copied))
 
 
 @unaffected_by_caller()
@@ -301,9 +226,11 @@ def _recording(
 ) -> tuple[ModuleScope, OpRecorder]:
     """Install hooks on the network, and yield a recorder that knows its inputs."""
     scope = ModuleScope(attempt.network)
-    unseen = UnseenWork(attempt.network, (attempt.arguments, attempt.options), origins)
+    unseen = UnseenWork(attempt.network, (attempt.arguments, attempt.options, attempt.copies), origins)
     recorder = OpRecorder(operators, scope, origins, graph, autograd, unseen, phases)
     scope.on_result = recorder.note_result
+    if phases is not None:
+        phases.on_step = recorder.check_step
     for tensor, real in attempt.values:
         recorder.note_values(tensor, real)
     given = (*tensors_in((attempt.arguments, attempt.options)), *attempt.reached)
@@ -347,18 +274,6 @@ def _step(optimizer: torch.optim.Optimizer, recorder: OpRecorder) -> None:
     recorder.in_optimizer = True
     with torch.no_grad(), recorder:
         optimizer.step()
-
-
-def _meta_input(tensor: torch.Tensor) -> torch.Tensor:
-    if tensor.layout in SPARSE:
-        raise NeedsDataError("an input is sparse, and the positions of its elements are not known on the meta device")
-    if tensor.is_nested and tensor.layout == torch.strided:
-        raise NeedsDataError("the input is a nested tensor of strided layout, which the meta device does not support")
-    return to_meta(tensor).requires_grad_(tensor.requires_grad)
-
-
-def _real_input(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().cpu().clone().requires_grad_(tensor.requires_grad)
 
 
 @contextmanager

@@ -35,6 +35,8 @@ READS_NUMBER = frozenset({torch.Tensor.item, torch.Tensor.__float__, torch.Tenso
 
 _PLAIN = (torch.Tensor, nn.Parameter)
 
+PARAMETER_OUTSIDE = "it reads a parameter that is not part of the network, so no table of parameters has it"
+
 MADE_OUTSIDE = "its forward gets a tensor that no operation has made; the work that made it is not counted"
 READ_OUTSIDE = "its forward passes the values of a tensor to code outside of torch ({}), whose work is not counted"
 OTHER_PROCESS = "its forward gives work to another process, which is not counted"
@@ -127,15 +129,24 @@ class UnseenWork:
         if enough and tensor.numel() > 1 and _has_values(tensor):
             self.note(module, RETURNED)
 
+    def is_foreign(self, tensor: torch.Tensor) -> bool:
+        """Whether the tensor belongs to the caller: no operation of the run made it, and no copy holds it."""
+        storage = storage_of(tensor)
+        return storage not in self._origins.known and storage not in self._constants_of_copies()
+
     def _check_constant(self, module: str, tensor: torch.Tensor) -> None:
         """Check a ``tensor`` that no operation has created: it may be a constant of the network."""
         if not _has_values(tensor):
             return
+        if storage_of(tensor) not in self._constants_of_copies():
+            self.note(module, MADE_OUTSIDE)
+
+    def _constants_of_copies(self) -> set[int]:
+        """The storages of all tensors that the copies of the network and of its arguments hold."""
         if self._constants is None:
             everything = [vars(part) for part in self._model.modules()]
             self._constants = set(map(storage_of, tensors_in((everything, self._arguments))))
-        if storage_of(tensor) not in self._constants:
-            self.note(module, MADE_OUTSIDE)
+        return self._constants
 
 
 def _has_values(tensor: torch.Tensor) -> bool:

@@ -13,6 +13,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,11 @@ def ask(make: Make) -> list[CounterRecord]:
 def _ask_all(make: Make) -> list[dict[str, Any]]:
     model, inputs = make()
     model.eval()
-    return [_in_fork(lambda name=name: asdict(run_counter(name, model, inputs))) for name in catalog.counters()]  # type: ignore[misc]
+    return [_in_fork(partial(_reported, name, model, inputs)) for name in catalog.counters()]
+
+
+def _reported(name: str, model: Any, inputs: Any) -> dict[str, Any]:
+    return asdict(run_counter(name, model, inputs))
 
 
 def _in_fork(action: Callable[[], Any]) -> Any:

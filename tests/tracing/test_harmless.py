@@ -13,11 +13,12 @@ import torch
 from torch import nn
 from torch.nn.modules import module as torch_modules
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
-from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 import profiler
 from profiler.tracing.objects import tensors_in
 from profiler.tracing.state import SETTINGS
+from tests.stopping import Stops
 
 ERRORS = (RuntimeError, NotImplementedError)
 
@@ -98,20 +99,6 @@ def snapshot(model: nn.Module, inputs: Any) -> dict[str, Any]:
         "device": torch.get_default_device(),
         "threads": threading.active_count(),
     }
-
-
-class Stops(TorchDispatchMode):
-    """Raises at the n-th operation, whoever runs it."""
-
-    def __init__(self, number: int, error: BaseException) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.left, self.error = number, error
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.left -= 1
-        if self.left == 0:
-            raise self.error
-        return func(*args, **(kwargs or {}))
 
 
 class StopsFunctions(TorchFunctionMode):

@@ -1,0 +1,111 @@
+"""A network and inputs → the copies of both that one run is made on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from profiler.errors import NeedsDataError
+from profiler.tracing.callables import CallableNetwork, CallCopy, check_not_lazy
+from profiler.tracing.calls import Inputs, call_arguments
+from profiler.tracing.copying import copy_to_meta, deep_copy, to_meta
+from profiler.tracing.object_copies import Change, InputCopy, SharedMemory
+from profiler.tracing.tensors import SPARSE
+from profiler.tracing.values import LARGEST
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One way of running a network: copies of it and of its inputs, which the run may change.
+
+    ``values`` are inputs on meta, each with its real integers; ``reached`` are tensors that a callable uses and that
+    are not its arguments; ``copies`` are the copies of all tensors.
+    """
+
+    network: nn.Module
+    arguments: tuple[Any, ...]
+    options: dict[str, Any]
+    values: Sequence[tuple[torch.Tensor, torch.Tensor]] = ()
+    reached: Sequence[torch.Tensor] = ()
+    copies: Sequence[torch.Tensor] = ()
+
+
+def attempt_on_meta(model: nn.Module, inputs: Inputs) -> Attempt:
+    """Copies of a network and of its inputs on the meta device."""
+    memo: dict[int, Any] = {}
+    if isinstance(model, CallableNetwork):
+        check_not_lazy(model)
+        memo[id(model.call)] = model.call
+    network = copy_to_meta(model, memo)
+    (arguments, options), copied = _copied_with(model, network, inputs, _meta_input, memo)
+    values = [(new, tensor.detach()) for tensor, new in copied.tensors if _may_be_known(tensor, new)]
+    memory = SharedMemory(tensor for _, tensor in values)
+    known = [(new, memory.placed(tensor, tensor.cpu().clone())) for new, tensor in values]
+    return Attempt(network, arguments, options, known, _reached(network, copied), _copies(memo))
+
+
+def _copied_with(
+    model: nn.Module, network: nn.Module, inputs: Inputs, change: Change, memo: dict[int, Any]
+) -> tuple[tuple[tuple[Any, ...], dict[str, Any]], InputCopy]:
+    """Copies of the arguments of ``model``, whose copy is ``network``.
+
+    A callable gets a copy of what it calls, and the existing gradients.
+    """
+    if not isinstance(network, CallableNetwork):
+        copied = InputCopy(call_arguments(inputs), change, memo)
+        return copied.result, copied
+    memo.pop(id(network.call), None)
+    copied = CallCopy((call_arguments(inputs), network.call), change, memo)
+    arguments, network.__dict__["call"] = copied.result
+    network.__dict__["copies"] = copied  # alive, since some may be reached by weak references alone
+    for parameter, new in zip(model.parameters(), network.parameters(), strict=True):
+        copied.copy_gradient(parameter, new)
+    for module in network.modules():
+        copied.copy_methods(module)
+    return arguments, copied
+
+
+def _reached(network: nn.Module, copied: InputCopy) -> list[torch.Tensor]:
+    """The tensors that a callable reaches and that are data: no leaves that a gradient is computed for."""
+    if not isinstance(network, CallableNetwork):
+        return []
+    return [new for _, new in copied.tensors if not new.requires_grad]
+
+
+def _copies(memo: dict[int, Any]) -> list[torch.Tensor]:
+    return [new for new in memo.values() if isinstance(new, torch.Tensor)]
+
+
+def _may_be_known(tensor: torch.Tensor, new: torch.Tensor) -> bool:
+    """Whether the work of a network may depend on the values of an input: a few integers."""
+    is_number = tensor.is_floating_point() or tensor.is_complex()
+    return new.is_meta and not (tensor.is_meta or is_number or tensor.numel() > LARGEST)
+
+
+def attempt_for_real(model: nn.Module, inputs: Inputs) -> Attempt:
+    """Copies of a network with its real tensors and of real inputs."""
+    memo: dict[int, Any] = {}
+    if isinstance(model, CallableNetwork):
+        check_not_lazy(model)
+        memo[id(model.call)] = model.call
+    network = deep_copy(model, memo)
+    if isinstance(network, CallableNetwork):
+        network.cpu()
+    (arguments, options), copied = _copied_with(model, network, inputs, _real_input, memo)
+    return Attempt(network, arguments, options, reached=_reached(network, copied), copies=_copies(memo))
+
+
+def _meta_input(tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.layout in SPARSE:
+        raise NeedsDataError("an input is sparse, and the positions of its elements are not known on the meta device")
+    if tensor.is_nested and tensor.layout == torch.strided:
+        raise NeedsDataError("the input is a nested tensor of strided layout, which the meta device does not support")
+    return to_meta(tensor).requires_grad_(tensor.requires_grad)
+
+
+def _real_input(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().cpu().clone().requires_grad_(tensor.requires_grad)
