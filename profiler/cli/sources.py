@@ -60,7 +60,7 @@ class Source:
         try:
             return profile_config(self.config, strict=strict)
         except ProfilerError as error:
-            raise type(error)(f"{self.typed}: {error}") from error
+            raise type(error)(f"{self.typed}: {str(error).removeprefix(f'target {self.typed}: ')}") from error
 
 
 def read_sources(typed: Sequence[str], what: WhatToProfile) -> list[Source]:
