@@ -184,7 +184,7 @@ class _Screen:
                 fitted = fit(data, self.inner, self.spelled)
             if fitted.without_room:
                 names = _listed(_names(fitted.without_room, data))
-                notes.append(f"No room for {names}; --output writes all columns.")
+                notes.append(f"No room for {names}; files have all columns.")
             yield self.text(data.title(fitted.names), style="bold")
             yield _indented(self.grid(fitted))
         for note in notes:
