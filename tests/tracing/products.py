@@ -1,7 +1,7 @@
-"""How many products a plain run on real tensors adds up: an independent count, written from definitions.
+"""An independent count of the products that a plain run on real tensors sums, written from definitions.
 
-It knows nothing of the profiler.  A dispatch mode of its own sees each operator that runs on the CPU, below all
-transforms, and counts the multiply–accumulate pairs of those that sum products.
+It knows nothing of the profiler. Its own dispatch mode sees each operator that runs on the CPU, below all transforms,
+and counts the multiply–accumulate pairs of the operators that sum products.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def rows_by_columns(a: torch.Tensor, b: torch.Tensor) -> int:
 
 
 def added_rows_by_columns(_: torch.Tensor, a: torch.Tensor, b: torch.Tensor, *__: Any, **___: Any) -> int:
-    """The same product, added to something."""
+    """The products of ``rows_by_columns``; what is added to the result is not a product."""
     return rows_by_columns(a, b)
 
 
@@ -39,9 +39,10 @@ def window_by_window(
     transposed: bool,
     *_: Any,
 ) -> int:
-    """Each weight of a kernel meets each place of the kernel once; kernels slide over what they make, or over ``x``.
+    """Each weight of a kernel meets each position of the kernel once.
 
-    ``weight`` is (out, in / groups, *kernel), and (in, out / groups, *kernel) where transposed.
+    A convolution has one position for each result; a transposed one has a position for each element of ``x``.
+    ``weight`` is (out, in / groups, *kernel), or (in, out / groups, *kernel) if transposed.
     """
     if transposed:
         return prod((x.numel(), *weight.shape[1:]))
@@ -65,10 +66,10 @@ def gradients_of_windows(
     transposed: bool,
     __: Any,
     ___: Any,
-    asked: Sequence[bool],
+    output_mask: Sequence[bool],
 ) -> int:
-    """For the input and for the weight: each product of the convolution gives one of either."""
-    return sum(asked[:2]) * window_by_window(x, weight, None, stride, padding, dilation, transposed)
+    """The gradients for the input and for the weight: each of them takes each product of the convolution once."""
+    return sum(output_mask[:2]) * window_by_window(x, weight, None, stride, padding, dilation, transposed)
 
 
 PRODUCTS: dict[Any, Callable[..., int]] = {
@@ -77,11 +78,11 @@ PRODUCTS: dict[Any, Callable[..., int]] = {
     aten.convolution: window_by_window,
     aten.convolution_backward: gradients_of_windows,
 }
-"""The operators that sum products, each with how many for its arguments."""
+"""The operators that sum products; each value gives the number of products from the arguments."""
 
 
 class CountsProducts(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the products of what runs inside; ``definitions`` are :data:`PRODUCTS` unless a test breaks one."""
+    """Counts the products of what runs inside; ``definitions`` are :data:`PRODUCTS` unless a test changes one."""
 
     def __init__(self, definitions: dict[Any, Callable[..., int]] | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

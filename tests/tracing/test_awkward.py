@@ -1,4 +1,4 @@
-"""Networks that are hard to trace are counted as any other."""
+"""Networks that are hard to trace are counted like any other."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from profiler.tracing.tensors import stored_in
 
 
 def macs(profile: Profile) -> dict[str, int]:
-    """MACs by layer, where there are any."""
+    """MACs by layer, without the layers that have none."""
     layers = profile.layers
     return {name: value for name, value in zip(layers["layer"], layers["macs"], strict=True) if value}
 
 
-def test_a_subclassed_layer_is_a_layer() -> None:
-    """Its class is shown, its work is a convolution's."""
+def test_a_subclass_of_a_layer_is_a_layer() -> None:
+    """The table shows the subclass, and the work is a convolution's."""
 
     class Scaled(nn.Conv2d):
         def forward(self, input: torch.Tensor) -> torch.Tensor:
@@ -42,7 +42,7 @@ def test_a_subclassed_layer_is_a_layer() -> None:
 
 @pytest.mark.parametrize("wrap", [parametrizations.weight_norm, parametrizations.spectral_norm])
 def test_parametrized_weights_are_computed_and_counted(wrap: Any) -> None:
-    """The layer is linear, the work on its weight comes on top, and the originals are its parameters."""
+    """The layer is linear, the work on its weight is counted too, and its parameters are the originals."""
     profile = profiler.profile(nn.Sequential(wrap(nn.Linear(6, 5))), torch.zeros(2, 6))
     assert macs(profile)["0"] == 6 * 2 * 5
     assert profile.layers["kind"].tolist()[-1] == "linear"
@@ -51,15 +51,15 @@ def test_parametrized_weights_are_computed_and_counted(wrap: Any) -> None:
 
 
 def test_the_older_weight_norm_works_too() -> None:
-    """It keeps the computed weight as a plain attribute that is no leaf of autograd's graph."""
+    """It keeps the computed weight as a plain attribute, which is not a leaf of autograd's graph."""
     with pytest.warns(FutureWarning):
         layer = nn.utils.weight_norm(nn.Linear(6, 5))
     layer(torch.zeros(1, 6))
     assert sum(macs(profiler.profile(layer, torch.zeros(2, 6))).values()) == 6 * 2 * 5
 
 
-def test_a_parametrization_of_ones_own_runs() -> None:
-    """As a module of the network."""
+def test_a_custom_parametrization_runs() -> None:
+    """It runs as a module of the network."""
 
     class Symmetric(nn.Module):
         def forward(self, weight: torch.Tensor) -> torch.Tensor:
@@ -75,7 +75,7 @@ def test_a_parametrization_of_ones_own_runs() -> None:
 @pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
 @pytest.mark.parametrize("reentrant", [True, False])
 def test_checkpointing_costs_nothing_in_inference(reentrant: bool) -> None:
-    """Without gradients there is nothing to recompute."""
+    """Nothing is recomputed without gradients."""
 
     class Checkpointed(nn.Module):
         def __init__(self) -> None:
@@ -89,7 +89,7 @@ def test_checkpointing_costs_nothing_in_inference(reentrant: bool) -> None:
 
 
 def test_checkpointing_recomputes_in_training() -> None:
-    """The forward runs again before its backward, in the module that it belongs to, as far as it is needed."""
+    """The backward pass runs the forward again, as far as it is needed; the work belongs to the module it came from."""
 
     class Checkpointed(nn.Module):
         def __init__(self) -> None:
@@ -106,14 +106,14 @@ def test_checkpointing_recomputes_in_training() -> None:
 
 @dataclass
 class Batch:
-    """What a network may be given and give back."""
+    """A container for inputs and results."""
 
     image: torch.Tensor
     scale: float = 1.0
 
 
 class Structured(nn.Module):
-    """Takes and gives dataclasses and mappings."""
+    """Takes and returns dataclasses and mappings."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ class Structured(nn.Module):
 
 
 def test_structured_inputs_and_outputs() -> None:
-    """Dataclasses, mappings, keyword arguments; the shapes of the tensors in them are shown."""
+    """Dataclasses, mappings and keyword arguments work, and the shapes of their tensors are shown."""
     inputs = {"batch": Batch(torch.zeros(2, 4)), "options": {"shift": torch.zeros(4)}}
     profile = profiler.profile(Structured(), inputs)
     assert macs(profile) == {"layer": 32}
@@ -134,7 +134,7 @@ def test_structured_inputs_and_outputs() -> None:
 
 
 def test_ties_are_shown_and_counted_once() -> None:
-    """A head that shares the embedding's weight."""
+    """A head shares the weight of the embedding."""
 
     class Tied(nn.Module):
         def __init__(self) -> None:
@@ -157,7 +157,7 @@ def test_ties_are_shown_and_counted_once() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_dtypes_cost_the_same(dtype: torch.dtype) -> None:
-    """And take their own room."""
+    """The dtype changes the bytes and not the counts."""
     profile = profiler.profile(nn.Conv2d(3, 4, 3).to(dtype), torch.zeros(1, 3, 5, 5, dtype=dtype))
     assert macs(profile) == {"(root)": 27 * 36}
     assert profile.parameter_bytes == (4 * 27 + 4) * dtype.itemsize
@@ -182,7 +182,7 @@ def test_float8_products_are_counted() -> None:
 
 @pytest.mark.slow
 def test_a_compiled_module_is_traced_as_the_module_it_wraps() -> None:
-    """Nothing is compiled for it."""
+    """Nothing is compiled for the trace."""
     model = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
     compiled: Any = torch.compile(model)
     assert macs(profiler.profile(compiled, torch.zeros(2, 4))) == {"0": 32}
@@ -194,7 +194,7 @@ def test_a_compiled_module_is_traced_as_the_module_it_wraps() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_an_exported_module_is_traced() -> None:
-    """``torch.export`` gives a graph module without the layers' modules."""
+    """``torch.export`` makes a graph module that does not have the modules of the layers."""
     exported = torch.export.export(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), (torch.zeros(2, 4),)).module()
     profile = profiler.profile(exported, torch.zeros(2, 4))
     assert profile.total.macs == 32
@@ -202,22 +202,22 @@ def test_an_exported_module_is_traced() -> None:
 
 
 def test_a_symbolically_traced_module_keeps_its_layers() -> None:
-    """torch.fx."""
+    """``torch.fx`` keeps the modules of the layers."""
     traced = torch.fx.symbolic_trace(nn.Sequential(nn.Linear(4, 4), nn.ReLU()))
     assert macs(profiler.profile(traced, torch.zeros(2, 4))) == {"0": 32}
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_a_scripted_module_is_counted() -> None:
-    """TorchScript modules take no hooks; their work is that of the module around them."""
+    """TorchScript modules take no hooks, so their work belongs to the module around them."""
     scripted = torch.jit.script(nn.Linear(4, 4))
     profile = profiler.profile(nn.Sequential(scripted), torch.zeros(2, 4))
     assert profile.total.macs == 32
 
 
 @pytest.mark.slow
-def test_threads_do_not_disturb_each_other() -> None:
-    """Several threads profile the same network at once."""
+def test_concurrent_profiles_do_not_disturb_each_other() -> None:
+    """Several threads profile the same network at the same time."""
     model = nn.Sequential(*(nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.GELU()) for _ in range(5)))
     expected = profiler.profile(model, torch.zeros(3, 4))
     found: list[Profile] = []
@@ -232,7 +232,7 @@ def test_threads_do_not_disturb_each_other() -> None:
 
 
 def test_work_that_depends_on_data_is_counted_on_a_real_run() -> None:
-    """The report says so, the model is untouched, and twice gives the same."""
+    """The report says that it was a real run, the model is unchanged, and a second profile is the same."""
 
     class Routed(nn.Module):
         def __init__(self) -> None:
@@ -256,7 +256,7 @@ def test_work_that_depends_on_data_is_counted_on_a_real_run() -> None:
 
 @pytest.mark.parametrize("switches_on", [False, True])
 def test_a_gradient_inside_a_forward_is_counted(switches_on: bool) -> None:
-    """A network that differentiates within its forward, also one that expects gradients to be on."""
+    """A network differentiates within its forward, with gradients on around it or switched on by itself."""
 
     class Force(nn.Module):
         def __init__(self) -> None:
@@ -275,7 +275,7 @@ def test_a_gradient_inside_a_forward_is_counted(switches_on: bool) -> None:
 
 
 def test_a_user_rule_counts_a_custom_operation() -> None:
-    """In five lines; without one the operation is uncounted."""
+    """A rule of five lines counts it; without a rule it is uncounted."""
 
     @torch.library.custom_op("profiler_awkward::mix", mutates_args=())
     def mix(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -303,8 +303,8 @@ def test_a_user_rule_counts_a_custom_operation() -> None:
         profiler.rule("profiler_awkward::mix")(lambda x, weight, *, out: [])
 
 
-def test_an_autograd_function_is_counted_by_what_it_runs() -> None:
-    """Forward and backward."""
+def test_an_autograd_function_costs_what_its_operations_cost() -> None:
+    """This holds for the forward and the backward pass."""
 
     class Square(torch.autograd.Function):
         @staticmethod
@@ -337,7 +337,7 @@ NESTED = pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 @NESTED
 @pytest.mark.parametrize("layout", [torch.jagged, torch.strided])
 def test_nested_tensors_cost_what_their_values_do(layout: torch.layout) -> None:
-    """Rows of several lengths, put one after the other; a strided one needs a real run."""
+    """The rows have several lengths and lie one after the other; the strided layout needs a real run."""
     parts = [torch.zeros(3, 4), torch.zeros(5, 4)]
     model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.LayerNorm(6))
     profile = profiler.profile(model, torch.nested.nested_tensor(parts, layout=layout))
@@ -347,16 +347,16 @@ def test_nested_tensors_cost_what_their_values_do(layout: torch.layout) -> None:
 
 
 class NestedAttention(nn.Module):
-    """(N, L, H, d) → (N, H, L, d), attended to."""
+    """Attention on (N, H, L, d), which is a transposed view of the (N, L, H, d) input."""
 
     def forward(self, x: torch.Tensor) -> Any:
         heads = x.transpose(1, 2)
-        heads = heads if x.layout == torch.jagged else heads.contiguous()  # each kernel asks for something else
+        heads = heads if x.layout == torch.jagged else heads.contiguous()  # each kernel requires something else
         return nn.functional.scaled_dot_product_attention(heads, heads, heads)
 
 
 class NestedProducts(nn.Module):
-    """Rows whose last sizes differ: x·xᵀ and its softmax."""
+    """Rows with different last sizes: x·xᵀ and its softmax."""
 
     def forward(self, x: torch.Tensor) -> Any:
         rows = x.transpose(1, 2)
@@ -367,10 +367,10 @@ class NestedProducts(nn.Module):
 @pytest.mark.parametrize("mode", ["inference", "training"])
 @pytest.mark.parametrize("layout", [torch.jagged, torch.strided])
 @pytest.mark.parametrize("network", [NestedAttention, NestedProducts])
-def test_work_among_the_rows_of_a_nested_tensor_costs_what_each_does(
+def test_work_within_the_rows_of_a_nested_tensor_costs_the_sum_over_rows(
     network: type[nn.Module], layout: torch.layout, mode: Mode
 ) -> None:
-    """Lengths 3 and 5 do not meet each other: as if each had been given alone, on a real run."""
+    """Rows of lengths 3 and 5 cost as much as two calls with one row each; this needs a real run."""
     if network is NestedProducts and layout == torch.jagged:
         pytest.skip("torch has no product of two jagged tensors")
     parts = [torch.ones(3, 2, 8), torch.ones(5, 2, 8)]
@@ -391,7 +391,7 @@ def forward(profile: Profile) -> OpCount:
 
 @pytest.mark.slow
 def test_packed_sequences_cost_their_steps() -> None:
-    """An LSTM over sequences of lengths 5 and 3 does 8 steps."""
+    """An LSTM over sequences of lengths 5 and 3 runs 8 steps."""
     packed = nn.utils.rnn.pack_padded_sequence(torch.zeros(2, 5, 8), torch.tensor([5, 3]), batch_first=True)
     profile = profiler.profile(nn.LSTM(8, 6, batch_first=True), (packed,))
     assert profile.total.macs == 8 * 4 * 6 * (8 + 6)
@@ -400,7 +400,9 @@ def test_packed_sequences_cost_their_steps() -> None:
 @pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
 @pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr])
 def test_sparse_products_cost_what_is_stored(layout: torch.layout) -> None:
-    """Each stored element meets the columns of the dense operand; what is done to each costs as many."""
+    """Each stored element is multiplied with the columns of the dense operand; elementwise work counts stored
+    elements.
+    """
 
     class Product(nn.Module):
         def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -422,7 +424,7 @@ def test_sparse_products_cost_what_is_stored(layout: torch.layout) -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 def test_quantized_layers_count_as_their_float_form(tmp_path: Path) -> None:
-    """The packed weights say their shape and whether there is a bias."""
+    """The shape and the bias are read from the packed weights."""
     model = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 3, bias=False))
     quantize: Any = torch.ao.quantization.quantize_dynamic
     quantized = quantize(model, {nn.Linear}, dtype=torch.qint8)
@@ -445,7 +447,7 @@ class Does(nn.Module):
 
 @pytest.mark.parametrize("product", [lambda x: x @ x.t(), lambda x: torch.einsum("ij,kj->ik", x, x)])
 def test_products_of_integers_count_and_other_integer_work_does_not(product: Any) -> None:
-    """A matrix product is arithmetic whatever its numbers are; an index plus one is not."""
+    """A matrix product of integers is arithmetic; an index plus one is not."""
     x = torch.zeros(3, 5, dtype=torch.long)
     assert macs(profiler.profile(Does(product), x)) == {"(root)": 3 * 3 * 5}
     assert not profiler.profile(Does(lambda x: x * 2 + 1), x).total
@@ -453,7 +455,7 @@ def test_products_of_integers_count_and_other_integer_work_does_not(product: Any
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 def test_work_on_quantized_tensors_counts() -> None:
-    """They stand for floating numbers."""
+    """Quantized tensors represent floating-point numbers."""
     quantize = Does(lambda x: torch.quantize_per_tensor(x, 0.1, 0, torch.quint8))
     then_relu = Does(lambda x: torch.relu(torch.quantize_per_tensor(x, 0.1, 0, torch.quint8)))
     x = torch.zeros(3, 5)
@@ -462,35 +464,35 @@ def test_work_on_quantized_tensors_counts() -> None:
 
 
 class NamesItsDevice(nn.Module):
-    """As one writes it for one's own machine."""
+    """A network that names an accelerator, as code for one machine does."""
 
-    def __init__(self, asks_data: bool) -> None:
+    def __init__(self, needs_data: bool) -> None:
         super().__init__()
         self.layer = nn.Linear(4, 4)
-        self.asks_data = asks_data
+        self.needs_data = needs_data
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.layer(x.cuda()) + torch.zeros(4, device="cuda:1").to("cuda", torch.float32)
         with torch.device("cuda"):
             y = y + torch.ones(4)
-        if self.asks_data:
+        if self.needs_data:
             y = y[y.isfinite().all(1).nonzero()[:, 0]]
         result: torch.Tensor = self.layer(y.to(torch.device("cuda")).to(0).cpu())
         return result
 
 
 @pytest.mark.parametrize("mode", ["inference", "training"])
-@pytest.mark.parametrize("asks_data", [False, True])
-def test_a_network_that_names_an_accelerator_is_traced_without_one(asks_data: bool, mode: Mode) -> None:
-    """On meta, and for real where it needs data."""
-    profile = profiler.profile(NamesItsDevice(asks_data), torch.zeros(2, 4), mode=mode)
+@pytest.mark.parametrize("needs_data", [False, True])
+def test_a_network_that_names_an_accelerator_is_traced_without_one(needs_data: bool, mode: Mode) -> None:
+    """It is traced on meta, or in a real run if it needs data."""
+    profile = profiler.profile(NamesItsDevice(needs_data), torch.zeros(2, 4), mode=mode)
     assert profile.status == "complete"
-    assert bool(profile.trace.real_run) == asks_data
+    assert bool(profile.trace.real_run) == needs_data
     assert sum(call.count.macs for call in profile.trace.calls if call.phase == "forward") == 2 * 2 * 4 * 4
 
 
 def test_attributes_that_cannot_be_copied_are_shared() -> None:
-    """Locks and open files, in the network or in a part of it; modules that are held twice are still copied once."""
+    """Locks and open files of the network or of its parts are shared; a module that is held twice is copied once."""
 
     class Locked(nn.Module):
         def __init__(self) -> None:
@@ -509,8 +511,8 @@ def test_attributes_that_cannot_be_copied_are_shared() -> None:
     assert profile.status == "complete"
 
 
-def test_a_network_made_of_fake_tensors_is_traced() -> None:
-    """Its shapes are all that is needed."""
+def test_a_network_of_fake_tensors_is_traced() -> None:
+    """The trace needs only their shapes."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     with FakeTensorMode():
@@ -536,13 +538,15 @@ SPARSE = pytest.mark.filterwarnings("ignore:Sparse .* tensor support is in beta"
     ],
 )
 def test_a_sparse_tensor_holds_its_elements_not_its_blocks(stored: Any, elements: int) -> None:
-    """By coordinates, in blocks, with dense dimensions or a batch."""
+    """The layouts are COO and blocked, with dense dimensions or a batch."""
     assert stored_in(stored()) == elements
 
 
 @SPARSE
 def test_a_sparse_adjacency_is_counted_by_what_it_stores() -> None:
-    """A graph convolution with a sparse buffer, on a real run; the products of 9 edges, and work on their values."""
+    """A graph convolution with a sparse buffer takes a real run; it has the products of 9 edges and work on their
+    values.
+    """
 
     class Graph(nn.Module):
         adjacency: torch.Tensor
@@ -566,7 +570,7 @@ def test_a_sparse_adjacency_is_counted_by_what_it_stores() -> None:
 
 @SPARSE
 def test_a_sparse_input_is_not_mistaken_for_an_empty_one() -> None:
-    """On meta it would store nothing."""
+    """A sparse tensor on meta would store nothing."""
 
     class Sums(nn.Module):
         def forward(self, x: torch.Tensor) -> Any:

@@ -18,7 +18,7 @@ MAKERS = {"upper left": causal_upper_left, "lower right": causal_lower_right}
 
 
 class Attention(nn.Module):
-    """Attention of 2 heads of size 8, with a mask that is made in the forward, held, or given."""
+    """Attention of 2 heads of size 8; the mask is made in the forward, held by the module, or passed in."""
 
     def __init__(self, make: Callable[..., Any] | None = None, bias: Any = None) -> None:
         super().__init__()
@@ -36,8 +36,8 @@ def heads(length: int) -> torch.Tensor:
     return torch.zeros(1, 2, length, 8, requires_grad=True)
 
 
-def shown(variant: str, queries: int, keys: int) -> int:
-    """How many scores of a head the mask leaves, counted one by one."""
+def scores_left(variant: str, queries: int, keys: int) -> int:
+    """The number of scores of a head that the mask leaves, counted one by one."""
     offset = keys - queries if variant == "lower right" else 0
     return sum(column <= row + offset for row in range(queries) for column in range(keys))
 
@@ -46,15 +46,15 @@ def shown(variant: str, queries: int, keys: int) -> int:
 @pytest.mark.parametrize("variant", MAKERS)
 @pytest.mark.parametrize(("queries", "keys"), [(6, 6), (4, 6), (6, 4), (1, 6)])
 @pytest.mark.parametrize("place", ["made", "held", "given"])
-def test_the_mask_hides_what_its_corner_says(variant: str, queries: int, keys: int, place: str) -> None:
-    """All products are counted, and the second figure leaves out those that the mask hides."""
+def test_the_mask_hides_scores_by_its_alignment(variant: str, queries: int, keys: int, place: str) -> None:
+    """All products are counted; the causal MACs leave out those that the mask hides."""
     make = MAKERS[variant]
     mask = make(queries, keys)
     model = Attention(make if place == "made" else None, mask if place == "held" else None)
     given = (heads(queries), heads(keys)) + ((mask,) if place == "given" else ())
     profile = profiler.profile(model, given)
     dense = 2 * 2 * queries * keys * 8
-    hidden = 2 * (queries * keys - shown(variant, queries, keys))
+    hidden = 2 * (queries * keys - scores_left(variant, queries, keys))
     assert profile.total.macs == dense
     assert profile.causal_macs == (dense - 2 * hidden * 8 if hidden else None)
     assert profile.layers["kind"].tolist() == ["attention"]
@@ -65,7 +65,7 @@ def test_the_mask_hides_what_its_corner_says(variant: str, queries: int, keys: i
 @pytest.mark.parametrize("variant", MAKERS)
 @pytest.mark.parametrize("mode", ["inference", "training"])
 def test_it_costs_what_attention_with_its_mask_costs(variant: str, mode: Mode) -> None:
-    """A boolean mask of the same form, forward and backward, of one kind."""
+    """A boolean mask of the same form costs the same, forward and backward, and has the same kind."""
 
     class Masked(nn.Module):
         def forward(self, query: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
@@ -79,8 +79,8 @@ def test_it_costs_what_attention_with_its_mask_costs(variant: str, mode: Mode) -
     assert set(profile.operations.query("macs > 0")["kind"]) == {"attention"}
 
 
-def test_the_mask_and_its_class_stay_as_they_are() -> None:
-    """Making one is torch's business again afterwards, also when the forward raised."""
+def test_the_mask_and_its_class_are_unchanged() -> None:
+    """Afterwards torch makes masks itself again, also if the forward raised."""
     mask = causal_lower_right(4, 6)
     profiler.profile(Attention(None, mask), (heads(4), heads(6)))
     with pytest.raises(profiler.ProfilerError):

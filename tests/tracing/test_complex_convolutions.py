@@ -31,7 +31,7 @@ def wanted(*shape: int) -> torch.Tensor:
 @pytest.mark.parametrize("run", [trace, lambda *args: trace_for_real(*args, reason="test")])
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_complex_convolution_by_hand(run: Callable[..., Trace], bias: bool) -> None:
-    """36 positions, 6 channels, kernels of 2·2 and 1 channel of input: 36·6·4 complex products, of 4 macs each."""
+    """36 positions, 6 channels, and kernels of 2·2 for 1 input channel are 36·6·4 complex products of 4 MACs."""
     layer = nn.Conv2d(1, 6, 2, bias=bias, dtype=C)
     products, results = 36 * 6 * 4, 36 * 6
     forward = OpCount(
@@ -39,7 +39,8 @@ def test_a_complex_convolution_by_hand(run: Callable[..., Trace], bias: bool) ->
     )
     for mode in ("inference", "training"):
         assert count(run(layer, wanted(1, 1, 7, 7), mode), "forward") == forward
-    # Each product goes to its place in the input's gradient; a weight's sums over the 36 positions, a bias's too.
+    # The gradient of the input adds each product to its place. The gradients of a weight and a bias sum over the 36
+    # positions.
     backward = OpCount(
         multiplies=2 * 4 * products,
         adds=(4 * products - 2 * 7 * 7) + 6 * 4 * (4 * 36 - 2) + (6 * 2 * (36 - 1) if bias else 0),
@@ -68,7 +69,9 @@ LAYERS: dict[str, tuple[nn.Module, tuple[int, ...], int]] = {
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_complex_convolutions_cost_the_same_in_both_modes(name: str) -> None:
-    """1 to 3 dimensions, transposed, grouped, padded: the same forward, and two times its macs backward."""
+    """1 to 3 dimensions, transposed, grouped, padded: the forward is the same, and the backward has two times its
+    MACs.
+    """
     layer, shape, products = LAYERS[name]
     inference, training = trace(layer, wanted(*shape)), trace(layer, wanted(*shape), "training")
     assert count(training, "forward") == count(inference, "forward")
@@ -79,8 +82,8 @@ def test_complex_convolutions_cost_the_same_in_both_modes(name: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["inference", "training"])
-def test_a_function_called_by_keyword(mode: Mode) -> None:
-    """The arguments may be named."""
+def test_the_function_accepts_keyword_arguments(mode: Mode) -> None:
+    """The count is the same if the arguments are named."""
 
     def run(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         return F.conv1d(input=x, weight=w, stride=2)
@@ -92,7 +95,7 @@ def test_a_function_called_by_keyword(mode: Mode) -> None:
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("dims", [1, 2, 3])
 def test_what_is_computed_is_the_convolution(dims: int, groups: int) -> None:
-    """The values of torch's own complex convolution and of its gradients, conjugated operands included."""
+    """The values and gradients equal those of torch's own complex convolution, also for conjugated operands."""
     draw = torch.Generator().manual_seed(0)
 
     def numbers(*shape: int) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Transforms in any order, over small networks: counted are the products that a plain run on the CPU adds up."""
+"""Transforms in any order over small networks cost the products that a plain run on the CPU sums."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROWS = 3
 
 
 class Attention(nn.Module):
-    """Two heads of attention over the rows, and a layer."""
+    """Attention of two heads over the rows, followed by a linear layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Attention(nn.Module):
 
 
 class Convolution(nn.Module):
-    """Along the rows, the columns as channels; in two groups, and back through a transposed one."""
+    """A convolution along the rows, with the columns as channels and two groups, followed by a transposed one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ LAYERS: dict[str, Callable[[], nn.Module]] = {
 
 
 def quick(*names: str, of: Iterable[str] = LAYERS) -> list[Any]:
-    """The names of layers to parametrize by, all but ``names`` marked slow."""
+    """The names of layers to parametrize by; all except ``names`` are marked slow."""
     return [name if name in names else pytest.param(name, marks=pytest.mark.slow) for name in of]
 
 
@@ -78,7 +78,7 @@ Function = Callable[[torch.Tensor], torch.Tensor]
 
 
 def _of_weights(inner: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """The gradients for the weights, one for each row's network, summed into a number that scales ``x``."""
+    """The gradients for the weights, one for each row's network, summed to a number that scales ``x``."""
     state: dict[str, torch.Tensor] = dict(inner.named_parameters())
 
     def loss(state: dict[str, torch.Tensor], x: torch.Tensor) -> Any:
@@ -90,7 +90,7 @@ def _of_weights(inner: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 
 def _ensemble(inner: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """Three networks whose weights are stacked."""
+    """Three networks with stacked weights."""
     stacked = {name: torch.stack([value] * 3) for name, value in inner.named_parameters()}
     result: torch.Tensor = vmap(lambda state: functional_call(inner, state, (x,)))(stacked).sum(0)
     return result
@@ -126,13 +126,13 @@ TRANSFORMS: dict[str, Callable[[Any, torch.Tensor], Any]] = {
     "ensemble": _ensemble,
     "functional call": lambda inner, x: functional_call(inner, {n: p * 2 for n, p in inner.named_parameters()}, (x,)),
 }
-"""What may surround a network, in any order."""
+"""The transforms that may surround a network, in any order."""
 
 WITHOUT_DERIVATIVES = {name for name in TRANSFORMS if name.startswith("vmap")} | {"ensemble", "functional call"}
 
 
 def possible(names: list[str]) -> bool:
-    """Whether torch survives those transforms of each other: third derivatives with zeros end its process."""
+    """Whether torch survives this nesting of transforms: third derivatives with zeros end its process."""
     return "hessian" not in names or set(names) <= {"hessian"} | WITHOUT_DERIVATIVES
 
 
@@ -140,7 +140,7 @@ OUTSIDE: dict[str, Callable[[nn.Module, torch.Tensor], Any]] = {
     "checkpoint": lambda inner, x: torch.utils.checkpoint.checkpoint(inner, x, use_reentrant=False),
     "twice": lambda inner, x: inner(x) + inner(x + 1),
 }
-"""What may surround all that, since the transforms of ``torch.func`` refuse it inside of theirs."""
+"""What may surround all of that; the transforms of ``torch.func`` refuse it inside of them."""
 
 
 class Transformed(nn.Module):
@@ -159,7 +159,9 @@ class Transformed(nn.Module):
 
 
 class Threaded(nn.Module):
-    """A network that runs in a thread of its own, but where the independent count, which sees one thread, runs it."""
+    """A network that runs in its own thread. The independent count sees one thread, so it runs the network without
+    one.
+    """
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -172,7 +174,9 @@ class Threaded(nn.Module):
 
 @st.composite
 def networks(draw: Callable[..., Any]) -> nn.Module:
-    """A layer or two within up to two transforms, then a layer that training needs, within what may be outside."""
+    """One or two layers within up to two transforms, then a layer that training needs, within something from
+    ``OUTSIDE``.
+    """
     layers = draw(st.lists(st.sampled_from(list(LAYERS)), min_size=1, max_size=2))
     network: nn.Module = nn.Sequential(*(LAYERS[name]() for name in layers))
     transforms = st.lists(st.sampled_from(list(TRANSFORMS)), min_size=1, max_size=2, unique=True)
@@ -186,7 +190,7 @@ def networks(draw: Callable[..., Any]) -> nn.Module:
 
 
 def plainly(network: nn.Module, x: torch.Tensor, *, training: bool, **options: Any) -> tuple[int, int]:
-    """The products of a run of a copy of the network on the CPU, forward and backward."""
+    """The products of a plain run of a copy of the network on the CPU, forward and backward."""
     network = copy.deepcopy(network).train(training)
     for module in network.modules():
         if isinstance(module, Threaded):
@@ -196,13 +200,13 @@ def plainly(network: nn.Module, x: torch.Tensor, *, training: bool, **options: A
 
 
 def profiled(profile: Profile) -> tuple[int, int]:
-    """The MACs of the forward pass, and all others."""
+    """The MACs of the forward pass, and the other MACs."""
     forward = sum(call.count.macs for call in profile.trace.calls if call.phase == "forward")
     return forward, profile.total.macs - forward
 
 
 def compare(network: nn.Module, x: torch.Tensor, **options: Any) -> None:
-    """Both modes against the plain run."""
+    """Compare both modes with the plain run."""
     for training in (False, True):
         expected = plainly(network, x, training=training, **options)
         profile = profiler.profile(network, x, mode="training" if training else "inference")
@@ -210,7 +214,7 @@ def compare(network: nn.Module, x: torch.Tensor, **options: Any) -> None:
 
 
 def refused(network: nn.Module, x: torch.Tensor) -> bool:
-    """Whether torch itself cannot run it: some transforms do not go into others."""
+    """Whether torch itself cannot run it: some transforms cannot be nested in others."""
     try:
         plainly(network, x, training=True)
     except (RuntimeError, NotImplementedError):
@@ -228,7 +232,7 @@ SETTINGS = settings(
 
 
 def compare_random(examples: int) -> None:
-    """So many random networks that torch can run, with and without a gradient for the input."""
+    """Compare ``examples`` random networks that torch can run, with and without a gradient for the input."""
     compared = 0
 
     @settings(SETTINGS, max_examples=examples)
@@ -245,26 +249,26 @@ def compare_random(examples: int) -> None:
 
 @pytest.mark.slow
 def test_compositions_cost_what_a_plain_run_adds_up() -> None:
-    """Forward and backward, in both modes."""
+    """Random networks agree with the plain run, forward and backward, in both modes."""
     compare_random(6)
 
 
 @pytest.mark.slow
 def test_many_compositions_cost_what_a_plain_run_adds_up() -> None:
-    """As above, on more of them."""
+    """More random networks agree with the plain run."""
     compare_random(60)
 
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_a_layer_costs_what_a_plain_run_adds_up(layer: str) -> None:
-    """Without any transform."""
+    """Each layer agrees with the plain run without any transform."""
     compare(nn.Sequential(LAYERS[layer](), nn.Linear(WIDTH, 2)), rows(gradient=True))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("transform", [*TRANSFORMS, *OUTSIDE])
 def test_a_transform_costs_what_a_plain_run_adds_up(transform: str) -> None:
-    """Each of them alone, around two layers."""
+    """Each transform agrees with the plain run, around two layers."""
     network = nn.Sequential(Transformed(transform, LAYERS["layers"]()), nn.Linear(WIDTH, 2))
     compare(network, rows(gradient=True))
 
@@ -274,7 +278,7 @@ def test_a_transform_costs_what_a_plain_run_adds_up(transform: str) -> None:
     "transform", ["vmap", "jvp", "jacrev", "gradients of weights", "checkpoint", "functional call"]
 )
 def test_a_transform_in_a_thread_costs_what_a_plain_run_adds_up(transform: str) -> None:
-    """Which torch keeps for each thread apart: a transform starts and ends within one."""
+    """Torch keeps the state of a transform for each thread, so the transform starts and ends within one thread."""
     network = Threaded(Transformed(transform, LAYERS["layers"]()))
     assert network.in_a_thread
     compare(nn.Sequential(network, nn.Linear(WIDTH, 2)), rows(gradient=True))
@@ -283,13 +287,13 @@ def test_a_transform_in_a_thread_costs_what_a_plain_run_adds_up(transform: str) 
 @pytest.mark.slow
 @pytest.mark.parametrize("layer", quick("linear", "gram"))
 def test_second_derivatives_of_every_layer_cost_what_a_plain_run_adds_up(layer: str) -> None:
-    """And those of many samples, where torch holds the factor 2 as a tensor: training needs third derivatives."""
+    """So do those of many samples, for which torch holds the factor 2 as a tensor; training needs third derivatives."""
     network = Transformed("hessian", Transformed("vmap", LAYERS[layer]()))
     compare(nn.Sequential(network, nn.Linear(WIDTH, 2)), rows(gradient=True))
 
 
 class Linearized(nn.Module):
-    """A network's tangent for its input, by the function that ``linearize`` makes of it."""
+    """The tangent of a network for its input, computed by the function that ``linearize`` returns."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -303,40 +307,40 @@ class Linearized(nn.Module):
 @pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node")
 @pytest.mark.parametrize("layer", quick("linear", of=("linear", "layers", "attention", "convolution")))
 def test_a_linearized_network_costs_what_a_plain_run_adds_up(layer: str) -> None:
-    """What it traces runs, and what it traced runs again for each tangent."""
+    """The operations that ``linearize`` traces run once, and what it traced runs again for each tangent."""
     compare(nn.Sequential(Linearized(LAYERS[layer]()), nn.Linear(WIDTH, 2)), rows(gradient=True))
 
 
-def test_the_independent_count_of_known_products() -> None:
-    """2·3·4 of a matrix, 5 times that of a batch, 3 of vectors; windows, and the gradients of all."""
+def test_the_independent_count_is_right_for_known_products() -> None:
+    """A product of matrices (2·3·4), a batch of 5, a dot product of 3, windows, and the gradients of all."""
     cases: list[tuple[Callable[[], torch.Tensor], int, int]] = [
-        (lambda: asking(2, 3) @ torch.ones(3, 4), 2 * 3 * 4, 2 * 3 * 4),
-        (lambda: asking(2, 3) @ asking(3, 4), 2 * 3 * 4, 2 * (2 * 3 * 4)),
-        (lambda: torch.bmm(asking(5, 2, 3), torch.ones(5, 3, 4)), 5 * 2 * 3 * 4, 5 * 2 * 3 * 4),
-        (lambda: torch.dot(asking(3), torch.ones(3)), 3, 0),
-        (lambda: torch.mv(asking(2, 3), torch.ones(3)), 2 * 3, 0),
-        (lambda: F.linear(asking(2, 3), torch.ones(4, 3), torch.ones(4)), 2 * 3 * 4, 2 * 3 * 4),
-        (lambda: F.conv2d(asking(1, 2, 5, 5), asking(6, 2, 3, 3)), 6 * 9 * 2 * 9, 2 * (6 * 9 * 2 * 9)),
-        (lambda: F.conv2d(asking(1, 2, 5, 5), torch.ones(6, 1, 3, 3), groups=2), 6 * 9 * 9, 6 * 9 * 9),
-        (lambda: F.conv1d(asking(1, 2, 9), torch.ones(6, 2, 3), None, 2, 1, 2), 6 * 4 * 2 * 3, 6 * 4 * 2 * 3),
-        (lambda: F.conv_transpose1d(asking(1, 2, 5), torch.ones(2, 6, 3)), 2 * 5 * 6 * 3, 2 * 5 * 6 * 3),
+        (lambda: requiring_grad(2, 3) @ torch.ones(3, 4), 2 * 3 * 4, 2 * 3 * 4),
+        (lambda: requiring_grad(2, 3) @ requiring_grad(3, 4), 2 * 3 * 4, 2 * (2 * 3 * 4)),
+        (lambda: torch.bmm(requiring_grad(5, 2, 3), torch.ones(5, 3, 4)), 5 * 2 * 3 * 4, 5 * 2 * 3 * 4),
+        (lambda: torch.dot(requiring_grad(3), torch.ones(3)), 3, 0),
+        (lambda: torch.mv(requiring_grad(2, 3), torch.ones(3)), 2 * 3, 0),
+        (lambda: F.linear(requiring_grad(2, 3), torch.ones(4, 3), torch.ones(4)), 2 * 3 * 4, 2 * 3 * 4),
+        (lambda: F.conv2d(requiring_grad(1, 2, 5, 5), requiring_grad(6, 2, 3, 3)), 6 * 9 * 2 * 9, 2 * (6 * 9 * 2 * 9)),
+        (lambda: F.conv2d(requiring_grad(1, 2, 5, 5), torch.ones(6, 1, 3, 3), groups=2), 6 * 9 * 9, 6 * 9 * 9),
+        (lambda: F.conv1d(requiring_grad(1, 2, 9), torch.ones(6, 2, 3), None, 2, 1, 2), 6 * 4 * 2 * 3, 6 * 4 * 2 * 3),
+        (lambda: F.conv_transpose1d(requiring_grad(1, 2, 5), torch.ones(2, 6, 3)), 2 * 5 * 6 * 3, 2 * 5 * 6 * 3),
         (
-            lambda: F.scaled_dot_product_attention(asking(7, 4), torch.ones(6, 4), torch.ones(6, 5)),
+            lambda: F.scaled_dot_product_attention(requiring_grad(7, 4), torch.ones(6, 4), torch.ones(6, 5)),
             7 * 6 * 9,
             7 * 6 * 9,
         ),
-        (lambda: asking(2, 3) * 2, 0, 0),
+        (lambda: requiring_grad(2, 3) * 2, 0, 0),
     ]
     for function, forward, backward in cases:
         assert products.products_of(function, training=True) == (forward, backward)
 
 
-def asking(*shape: int) -> torch.Tensor:
+def requiring_grad(*shape: int) -> torch.Tensor:
     return torch.ones(shape, requires_grad=True)
 
 
 def test_the_comparison_sees_a_wrong_value() -> None:
-    """A product left out of the plain count, or one too many."""
+    """It fails if the plain count leaves a product out or has one too many."""
     network = nn.Sequential(Transformed("vmap", LAYERS["layers"]()), nn.Linear(WIDTH, 2))
     aten: Any = torch.ops.aten
     lacking = {packet: definition for packet, definition in products.PRODUCTS.items() if packet is not aten.mm}

@@ -1,4 +1,4 @@
-"""What the running torch can do, and what of it has a rule."""
+"""The operators of the running torch, and which of them have a rule."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from profiler.coverage import coverage
 from profiler.rules import REGISTRY
 
 UNCOUNTED = 22
-"""How many ATen operators of the pinned torch have neither a rule nor parts; it may only fall."""
+"""How many ATen operators of the pinned torch have neither a rule nor a decomposition; it may only fall."""
 
 
 @pytest.mark.slow
@@ -24,15 +24,15 @@ def test_the_number_of_uncounted_operators_does_not_grow() -> None:
 
 @pytest.mark.slow
 def test_a_lost_rule_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The check above is able to fail."""
+    """The check above fails if a rule is lost."""
     before = {entry.op: entry.status for entry in coverage()}
     monkeypatch.delitem(REGISTRY._entries, "aten::convolution")
     after = {entry.op: entry.status for entry in coverage()}
     assert (before["aten::convolution"], after["aten::convolution"]) == ("ruled", "uncounted")
 
 
-def test_every_status_is_what_it_says() -> None:
-    """One of each."""
+def test_each_status_has_an_example() -> None:
+    """One operator of each status."""
     status = {entry.op: (entry.status, entry.kind) for entry in coverage()}
     assert status["aten::conv2d"] == ("ruled", "conv")
     assert status["aten::linear"] == ("ruled", "by its operands")
@@ -41,15 +41,15 @@ def test_every_status_is_what_it_says() -> None:
     assert "composite" in {first for first, _ in status.values()}
 
 
-def test_in_place_operators_go_with_their_base() -> None:
-    """They are counted by the same rule, and listed once."""
+def test_in_place_operators_are_listed_with_their_base() -> None:
+    """The same rule counts them, and they are listed once."""
     names = {entry.op for entry in coverage()}
     assert "aten::relu" in names
     assert "aten::relu_" not in names
 
 
 def test_the_command_lists_them() -> None:
-    """By status and part of a name, with the totals on the error stream."""
+    """The list is filtered by status and by a part of the name; the totals go to the error stream."""
     result = CliRunner().invoke(cli, ["operators", "linalg_eig", "--status", "uncounted"])
     assert result.exit_code == 0
     assert "uncounted  aten::linalg_eig\n" in result.stdout

@@ -20,12 +20,12 @@ MODES: tuple[tuple[Mode, int], ...] = (("inference", MACS), ("training", 2 * MAC
 
 
 class Named(dict[str, Any]):
-    """A mapping of one's own."""
+    """A custom mapping."""
 
 
 @dataclass
 class Pair:
-    """A dataclass of one's own."""
+    """A custom dataclass."""
 
     x: Any
     me: Any = None
@@ -67,7 +67,7 @@ WAYS: dict[str, tuple[Callable[[], Any], Callable[[Any], tuple[Any, Any]]]] = {
 
 
 class Takes(nn.Module):
-    """Uses what it finds in its input, which has to contain itself, through a module that is given it too."""
+    """Uses what it finds in an input that contains itself, through a module that gets the same input."""
 
     def __init__(self, way: str, outer: bool = True) -> None:
         super().__init__()
@@ -84,8 +84,8 @@ class Takes(nn.Module):
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("mode", "macs"), MODES)
-def test_an_input_that_contains_itself(way: str, mode: Mode, macs: int) -> None:
-    """Its copy contains itself as well, and the caller's object is as it was."""
+def test_an_input_that_contains_itself_is_copied(way: str, mode: Mode, macs: int) -> None:
+    """The copy contains itself as well, and the caller's object is unchanged."""
     given = WAYS[way][0]()
     x, itself = WAYS[way][1](given)
     profile = profiler.profile(Takes(way), (given,), mode=mode)
@@ -95,7 +95,7 @@ def test_an_input_that_contains_itself(way: str, mode: Mode, macs: int) -> None:
     assert not x.is_meta
 
 
-class Gives(nn.Module):
+class Returns(nn.Module):
     """Returns its result in something that contains itself."""
 
     def __init__(self, way: str) -> None:
@@ -114,11 +114,11 @@ class Gives(nn.Module):
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("mode", "macs"), MODES)
-def test_a_result_that_contains_itself(way: str, mode: Mode, macs: int) -> None:
-    """It is searched once, by the trace and by the backward pass, of a part as well."""
-    profile = profiler.profile(nn.Sequential(Gives(way)), torch.zeros(3, 4), mode=mode)
+def test_a_result_that_contains_itself_is_searched_once(way: str, mode: Mode, macs: int) -> None:
+    """This holds for the trace and for the backward pass, also of a part."""
+    profile = profiler.profile(nn.Sequential(Returns(way)), torch.zeros(3, 4), mode=mode)
     assert (profile.total.macs, profile.complete) == (macs, True)
-    result = result_on_meta(Gives(way), torch.zeros(3, 4))
+    result = result_on_meta(Returns(way), torch.zeros(3, 4))
     x, itself = WAYS[way][1](result)
     assert itself is result
     assert (x.shape, x.is_meta) == ((3, 5), True)

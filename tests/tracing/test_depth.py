@@ -1,4 +1,4 @@
-"""Networks are traced that are nested as deeply as torch itself runs them."""
+"""Networks are traced at every depth of nesting at which torch itself runs them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from profiler.records import Mode
 
 
 def nested(depth: int) -> nn.Module:
-    """A linear layer in that many containers."""
+    """A linear layer in ``depth`` containers."""
     module: nn.Module = nn.Linear(4, 4)
     for _ in range(depth):
         module = nn.Sequential(module)
@@ -23,7 +23,7 @@ def nested(depth: int) -> nn.Module:
 
 
 def deepest() -> int:
-    """How many containers a forward pass of torch gets through, from here."""
+    """The number of containers that a forward pass of torch gets through, from the current depth of the stack."""
     works, fails = 100, 1000
     while fails - works > 1:
         middle = (works + fails) // 2
@@ -38,7 +38,7 @@ def deepest() -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize(("mode", "times"), [("inference", 1), ("training", 2)])
 def test_what_torch_can_run_can_be_profiled(mode: Mode, times: int) -> None:
-    """At the very depth where torch itself gives up one level later; the limit is the user's again afterwards."""
+    """The depth is the last one at which torch runs; the recursion limit is the user's again afterwards."""
     before = sys.getrecursionlimit()
     profile = profiler.profile(nested(deepest()), torch.zeros(2, 4), mode=mode)
     assert profile.total.macs == times * 2 * 4 * 4
@@ -46,7 +46,7 @@ def test_what_torch_can_run_can_be_profiled(mode: Mode, times: int) -> None:
 
 
 class Endless(nn.Module):
-    """Calls itself for ever."""
+    """Calls itself without end."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Endless(nn.Module):
 @pytest.mark.slow
 @pytest.mark.parametrize("threaded", [False, True])
 def test_an_endless_recursion_is_an_error(threaded: bool) -> None:
-    """Not a crash of the interpreter, in a thread of its own as little as in the main one."""
+    """The interpreter does not crash, in the main thread or in another one."""
     found: list[Exception] = []
 
     def attempt() -> None:
@@ -81,7 +81,7 @@ def test_an_endless_recursion_is_an_error(threaded: bool) -> None:
 
 
 def test_a_limit_that_the_network_sets_stays() -> None:
-    """Only the profiler's own limit is taken back."""
+    """The profiler restores only the limit that it set itself."""
 
     class Sets(nn.Linear):
         def forward(self, input: torch.Tensor) -> torch.Tensor:

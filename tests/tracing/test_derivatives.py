@@ -1,4 +1,4 @@
-"""Derivatives inside a forward are what they are without the profiler; so are refusals, whatever words they use."""
+"""Derivatives inside a forward work as they do without the profiler, and so do errors, whatever their messages say."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Body = Callable[[nn.Module, torch.Tensor], Any]
 
 
 class Layer(nn.Module):
-    """One linear layer without a bias, and a forward that is given."""
+    """One linear layer without a bias, with a forward that the test passes in."""
 
     def __init__(self, body: Body) -> None:
         super().__init__()
@@ -44,12 +44,12 @@ def curved(layer: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 def summed(layer: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The same, as one number."""
+    """The sum of ``curved``."""
     return lambda x: torch.tanh(layer(x)).sum()
 
 
-def behind_a_question(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """Takes its derivative only where autograd says that there is one."""
+def if_a_gradient_is_required(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """Takes its derivative only if autograd says that there is one."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         y = curved(layer)(x)
@@ -64,8 +64,8 @@ def by_dual_numbers(layer: nn.Module, x: torch.Tensor) -> Any:
         return forward_ad.unpack_dual(curved(layer)(forward_ad.make_dual(x, torch.ones_like(x)))).tangent
 
 
-def with_a_graph_of_its_own(layer: nn.Module, x: torch.Tensor) -> Any:
-    """A second derivative: the first one is asked for while gradients are off."""
+def with_create_graph(layer: nn.Module, x: torch.Tensor) -> Any:
+    """A second derivative; the first one is computed with ``create_graph`` while gradients are off."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         y = summed(layer)(x)
@@ -76,7 +76,7 @@ def with_a_graph_of_its_own(layer: nn.Module, x: torch.Tensor) -> Any:
 
 
 def with_gradients_for_a_part(layer: nn.Module, x: torch.Tensor) -> Any:
-    """Work with gradients between work without."""
+    """Work with gradients between work without gradients."""
     x = layer(x)
     with torch.enable_grad():
         inner = x.detach().requires_grad_()
@@ -85,7 +85,7 @@ def with_gradients_for_a_part(layer: nn.Module, x: torch.Tensor) -> Any:
 
 
 def backward_by_function(layer: nn.Module, x: torch.Tensor) -> Any:
-    """A graph made with gradients on, run by ``torch.autograd.backward``, which also keeps a graph of its own."""
+    """A graph made with gradients on; ``torch.autograd.backward`` runs it and makes a graph itself."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         y = summed(layer)(x)
@@ -97,15 +97,15 @@ PRODUCTS: dict[str, tuple[Body, int]] = {
     # the function, and its derivative for each of the results
     "jacobian": (lambda layer, x: derivatives.jacobian(curved(layer), x), 1 + ROWS * SIZE),
     "vjp": (lambda layer, x: derivatives.vjp(curved(layer), x, torch.ones_like(x)), 2),
-    # by the double-backward trick: the derivative of a derivative
+    # the double-backward trick: the derivative of a derivative
     "jvp": (lambda layer, x: derivatives.jvp(curved(layer), x, torch.ones_like(x)), 3),
-    # the function, its gradient, and for that of the gradient two for each of those
+    # the function, its gradient, and two products for the gradient of each of those
     "hvp": (lambda layer, x: derivatives.hvp(summed(layer), x, torch.ones_like(x)), 6),
-    "behind a question": (behind_a_question, 2),
+    "behind a question": (if_a_gradient_is_required, 2),
     "by dual numbers": (by_dual_numbers, 3),
     "functional jvp": (lambda layer, x: torch.func.jvp(curved(layer), (x,), (torch.ones_like(x),)), 3),
     "functional gradient": (lambda layer, x: torch.func.grad(summed(layer))(x), 2),
-    "with a graph of its own": (with_a_graph_of_its_own, 4),
+    "with a graph of its own": (with_create_graph, 4),
     "with gradients for a part": (with_gradients_for_a_part, 1 + 2 + 1),
     "backward by function": (backward_by_function, 2),
 }
@@ -128,7 +128,7 @@ class Products(TorchDispatchMode):
 @pytest.mark.parametrize("name", PRODUCTS)
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_derivatives_in_a_forward_are_counted(name: str, device: str) -> None:
-    """All products that a plain run without gradients does are counted, in the layer that they belong to."""
+    """All products of a plain run without gradients are counted, in the layer that they belong to."""
     body, products = PRODUCTS[name]
     with torch.no_grad(), Products() as counter:
         Layer(body)(torch.rand(ROWS, SIZE))
@@ -138,36 +138,38 @@ def test_derivatives_in_a_forward_are_counted(name: str, device: str) -> None:
     assert not found.trace.real_run
 
 
-def gradient_of_its_own(layer: nn.Module, x: torch.Tensor) -> Any:
+def gradient_without_enabling(layer: nn.Module, x: torch.Tensor) -> Any:
     """A derivative by a forward that relies on gradients being on."""
     x = x.detach().requires_grad_()
     return torch.autograd.grad(summed(layer)(x), x)[0]
 
 
 def hooked(layer: nn.Module, x: torch.Tensor) -> Any:
-    """A hook on a result, which only a graph can call."""
+    """A hook on a result, which is only called if there is a graph."""
     x = curved(layer)(x)
     x.register_hook(lambda gradient: gradient)  # type: ignore[no-untyped-call]
     return x
 
 
-def backward_of_its_own(layer: nn.Module, x: torch.Tensor) -> Any:
-    """A backward pass by a forward that relies on gradients being on: for its input and for the weight."""
+def backward_without_enabling(layer: nn.Module, x: torch.Tensor) -> Any:
+    """A backward pass by a forward that relies on gradients being on, for its input and for the weight."""
     x = x.detach().requires_grad_()
     torch.autograd.backward(summed(layer)(x))
     return x.grad
 
 
 @pytest.mark.parametrize(
-    ("body", "products"), [(gradient_of_its_own, 2), (hooked, 1), (backward_of_its_own, 3)], ids=["grad", "hook", "all"]
+    ("body", "products"),
+    [(gradient_without_enabling, 2), (hooked, 1), (backward_without_enabling, 3)],
+    ids=["grad", "hook", "all"],
 )
 def test_a_forward_that_cannot_do_without_gradients_runs_with_them(body: Body, products: int) -> None:
-    """What raises without gradients is run with them, as it would be by a user."""
+    """A forward that raises without gradients is run again with gradients, as a user would run it."""
     found = profile(Layer(body), image(ROWS, SIZE))
     assert (found.total.macs, found.status) == (products * ONE, "complete")
 
 
-def test_operators_without_gradients_arrive_whole_beside_derivatives() -> None:
+def test_operators_without_gradients_are_not_decomposed_beside_derivatives() -> None:
     """A derivative in one place does not change how the rest is recorded."""
     with_one = profile(Layer(with_gradients_for_a_part), image(ROWS, SIZE))
     ops = [call.op for call in with_one.trace.calls if call.count.macs]
@@ -175,7 +177,7 @@ def test_operators_without_gradients_arrive_whole_beside_derivatives() -> None:
 
 
 class Raising(nn.Module):
-    """A forward that raises, and counts how often it was run; a copy counts for the first one."""
+    """A forward that raises and counts its runs; the runs of a copy count for the first object."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -207,40 +209,40 @@ class Raising(nn.Module):
     ids=str,
 )
 def test_words_in_a_message_cause_no_further_run(error: Exception) -> None:
-    """A forward that raises by itself is run once, whatever its message says."""
+    """A forward that raises its own error is run once, whatever the message says."""
     model = Raising(error)
     with pytest.raises(TraceError, match=type(error).__name__):
         profile(model, torch.rand(ROWS, SIZE))
     assert len(model.runs) == 1
 
 
-def test_a_wrong_shape_is_no_lack_of_data() -> None:
-    """An operation that refuses shapes on every device is reported, and not tried for real."""
+def test_a_wrong_shape_is_an_error_and_causes_no_real_run() -> None:
+    """An operation that refuses its shapes on every device is reported, and no real run is tried."""
     model = Raising(RuntimeError("not reached"))
     with pytest.raises(TraceError, match=r"aten::linear of 2×5, 4×4"):
         profile(model, torch.rand(ROWS, SIZE + 1))
     assert len(model.runs) == 1
 
 
-def asks_for_a_number(x: torch.Tensor) -> Any:
+def reads_a_number(x: torch.Tensor) -> Any:
     return x * x.sum().item()
 
 
-def asks_and_explains(x: torch.Tensor) -> Any:
-    """An exception of one's own that torch's led to."""
+def reads_and_explains(x: torch.Tensor) -> Any:
+    """Raises its own exception in place of torch's."""
     try:
         return x * x.sum().item()
     except RuntimeError as error:
         raise ValueError("no total") from error
 
 
-def asks_for_an_array(x: torch.Tensor) -> Any:
+def reads_an_array(x: torch.Tensor) -> Any:
     return x * float(x.detach().numpy().sum() > 0)
 
 
-@pytest.mark.parametrize("ask", [asks_for_a_number, asks_and_explains, asks_for_an_array, lambda x: x[x > 0]])
+@pytest.mark.parametrize("ask", [reads_a_number, reads_and_explains, reads_an_array, lambda x: x[x > 0]])
 def test_what_the_meta_device_cannot_do_is_run_for_real(ask: Callable[[torch.Tensor], Any]) -> None:
-    """Where an operation or a function fails for lack of data, a real run follows."""
+    """A real run follows if an operation or a function fails for lack of data."""
     found = profile(Layer(lambda layer, x: ask(layer(x))), image(ROWS, SIZE))
     assert found.trace.real_run
     assert found.total.macs == ONE
@@ -248,7 +250,7 @@ def test_what_the_meta_device_cannot_do_is_run_for_real(ask: Callable[[torch.Ten
 
 @contextmanager
 def double_precision() -> Iterator[None]:
-    """A default dtype, set as a caller would."""
+    """Set the default dtype as a caller would."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
@@ -281,8 +283,8 @@ def decides_by_data(layer: nn.Module, x: torch.Tensor) -> Any:
 @pytest.mark.parametrize("mode", ["inference", "training"])
 @pytest.mark.parametrize("caller", CALLERS)
 @pytest.mark.parametrize("body", [makes_constants, decides_by_data])
-def test_what_the_caller_has_set_changes_no_count(body: Body, caller: str, mode: Mode) -> None:
-    """Inference mode, grad mode, autocast and defaults around the call leave the counts as they are."""
+def test_settings_of_the_caller_change_no_count(body: Body, caller: str, mode: Mode) -> None:
+    """Inference mode, grad mode, autocast and defaults around the call do not change the counts."""
     model, x = Layer(body), torch.rand(ROWS, SIZE)
     expected = profile(model, x, mode=mode)
     with CALLERS[caller]():
@@ -301,5 +303,6 @@ def test_a_network_made_in_inference_mode_can_be_trained() -> None:
         model, x = Layer(makes_constants), torch.rand(ROWS, SIZE)
         found = profile(model, x, mode="training")
         real = profile(Layer(decides_by_data), torch.rand(ROWS, SIZE), mode="training")
-    assert found.total.macs == 2 * ONE + 2 * ONE  # forward; the gradients of the weight and before the constant
+    # forward, the gradient of the weight, and the gradient for what came before the constant
+    assert found.total.macs == 2 * ONE + 2 * ONE
     assert real.total.macs == ONE + ONE

@@ -1,4 +1,4 @@
-"""Arguments and results of torch → values of a signature: what makes two calls different, and what does not."""
+"""Arguments and results of torch → values of a signature: what makes two signatures different, and what does not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ INTEGERS: frozenset[int | str] = frozenset({"integers"})
 
 
 def describer(**known: Any) -> Describer:
-    """Of tensors that are no parameters, without zeros around them, whose values are their own."""
+    """A describer of tensors that are no parameters, have no padding, and know their values."""
     return Describer(
         known.get("is_parameter", lambda tensor: False),
         known.get("zeros", lambda tensor: ()),
@@ -25,7 +25,7 @@ def describer(**known: Any) -> Describer:
 
 
 def value(leaf: Any, *, keep: bool = False, integers: bool = False) -> Any:
-    """One argument as a value."""
+    """The value of one argument."""
     return describer().value(leaf, [], keep=keep, integers=integers)
 
 
@@ -41,7 +41,7 @@ def signature(signatures: Signatures, *args: Any, **kwargs: Any) -> Signature:
 @pytest.mark.parametrize(("one", "other"), [(1, True), (1, 1.0), (True, 1.0), (0, False), (1.0, 1 + 0j), (0, 0.0)])
 @pytest.mark.parametrize("nested", [False, True])
 def test_numbers_that_are_equal_but_not_the_same_differ(one: Any, other: Any, nested: bool) -> None:
-    """As arguments, in lists and by name: a rule may ask whether a number is a truth value."""
+    """True and 1 are different arguments, also in lists and by name: a rule may ask whether a number is a bool."""
     signatures = Signatures()
     first, second = ([one], [other]) if nested else (one, other)
     for found, expected in [
@@ -57,7 +57,7 @@ def test_numbers_that_are_equal_but_not_the_same_differ(one: Any, other: Any, ne
 
 
 def test_the_types_of_several_numbers_are_told_apart_by_place() -> None:
-    """(1, True) and (True, 1) are equal as tuples."""
+    """The tuples (1, True) and (True, 1) are equal in Python and different in a signature."""
     signatures = Signatures()
     calls = [(1, True), (True, 1), (True, 1.0), (1.0, True), (1, 1)]
     found = [signature(signatures, *call) for call in calls]
@@ -66,7 +66,7 @@ def test_the_types_of_several_numbers_are_told_apart_by_place() -> None:
 
 
 def test_results_that_are_equal_but_not_the_same_differ() -> None:
-    """A result may be a number."""
+    """True and 1 are different results too."""
     signatures = Signatures()
     kept = []
     for result in (1, True, 1.0):
@@ -77,14 +77,14 @@ def test_results_that_are_equal_but_not_the_same_differ() -> None:
 
 
 def test_equal_calls_have_one_signature() -> None:
-    """The very same object, whichever tensors they were on."""
+    """They share one object, whichever tensors they were called on."""
     signatures = Signatures()
     one, other = (signature(signatures, torch.zeros(2, 3), 1, alpha=1.0) for _ in range(2))
     assert one is other
 
 
 def test_whatever_a_rule_may_see_makes_signatures_differ() -> None:
-    """Operator, overload, names, how many are by position, result, samples."""
+    """The operator, overload, names, number of positional arguments, result and samples all make a difference."""
     signatures = Signatures()
     one = describer().arguments(("self",), (1,), {}, NOTHING)
     by_name = describer().arguments((), (), {"self": 1}, NOTHING)
@@ -105,49 +105,49 @@ def test_whatever_a_rule_may_see_makes_signatures_differ() -> None:
 
 
 def test_arguments_are_named_by_the_schema() -> None:
-    """By their place where it has no name for them; those given by name come behind."""
+    """An argument has its place as a name if the schema has none; keyword arguments come last."""
     described = describer().arguments(("self", "dim"), (1, 2, 3), {"keepdim": True}, NOTHING)
     assert described.arguments == (("self", 1), ("dim", 2), ("2", 3), ("keepdim", True))
     assert (described.positional, described.types) == (3, [int, int, int, bool])
 
 
 def test_where_a_result_is_written_is_no_argument() -> None:
-    """``out=`` names a place, and makes no other operation of it."""
+    """``out=`` says where the result is written and does not make another operation."""
     signatures = Signatures()
     x = torch.zeros(2)
     assert signature(signatures, x, out=torch.zeros(2)) is signature(signatures, x)
 
 
 def test_types_and_layouts_are_texts() -> None:
-    """Without torch's prefix; a device is nothing, as is what was not given."""
+    """The texts have no ``torch.`` prefix; a device is left out, and so is an argument that was not passed."""
     given = [torch.float16, torch.strided, torch.sparse_csr, torch.channels_last, torch.device("meta"), None, "mean"]
     assert [value(each) for each in given] == ["float16", "strided", "sparse_csr", "channels_last", None, None, "mean"]
 
 
-def test_lists_are_tuples_all_the_way() -> None:
-    """So that a signature can be hashed."""
+def test_lists_become_tuples_at_every_level() -> None:
+    """A signature can be hashed."""
     found = value([1, (2, [torch.zeros(3)]), "a"])
     assert found == (1, (2, (TensorSpec((3,)),)), "a")
     hash(found)
 
 
 class Reduction(enum.IntEnum):
-    """An enumeration, as kernels take them."""
+    """An enumeration of the kind that kernels take."""
 
     MEAN = 1
 
 
 class Half(float):
-    """A number of a library's own type."""
+    """A number whose class belongs to a library."""
 
 
 def test_numbers_of_other_classes_are_plain_numbers() -> None:
-    """A saved profile holds no classes of others."""
+    """A saved profile holds no classes of other libraries."""
     assert [(type(found), found) for found in map(value, (Reduction.MEAN, Half(0.5)))] == [(int, 1), (float, 0.5)]
 
 
-def test_of_any_other_object_the_class_is_known() -> None:
-    """A generator, a function."""
+def test_any_other_object_is_described_by_its_class() -> None:
+    """The class of a generator or a function is kept, for example."""
     assert value(torch.Generator()) == Opaque("Generator")
     assert value(signature) == Opaque("function")
 
@@ -156,7 +156,7 @@ def test_of_any_other_object_the_class_is_known() -> None:
 
 
 def test_a_tensor_is_its_shape_and_type() -> None:
-    """And whether it is a parameter; equal ones are one object."""
+    """It also says whether it is a parameter; equal descriptions are one object."""
     x, w = torch.zeros(2, 3, dtype=torch.float64), torch.zeros(4)
     made = describer(is_parameter=lambda tensor: tensor is w)
     assert made.spec(x) == TensorSpec((2, 3), "float64")
@@ -165,8 +165,8 @@ def test_a_tensor_is_its_shape_and_type() -> None:
     assert made.spec(x) is made.spec(torch.ones(2, 3, dtype=torch.float64))
 
 
-def test_zeros_are_around_operands_alone() -> None:
-    """Those around a result are no work of the operation that gives it."""
+def test_padding_is_described_for_operands_only() -> None:
+    """Zeros around a result are not part of the work of the operation that makes it."""
     made = describer(zeros=lambda tensor: ((1, 1),))
     x = torch.zeros(3)
     assert made.spec(x) == DetailedSpec((3,), zeros=((1, 1),))
@@ -175,7 +175,7 @@ def test_zeros_are_around_operands_alone() -> None:
 
 
 def test_stored_elements_are_counted() -> None:
-    """With their positions, which rules read, and without their values."""
+    """Rules read the positions of stored elements, so they are kept; the values are not."""
     x = torch.eye(3).to_sparse()
     spec = describer().spec(x, keep=True)
     assert isinstance(spec, DetailedSpec)
@@ -185,8 +185,8 @@ def test_stored_elements_are_counted() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors is in prototype stage")
-def test_parts_of_nested_tensors() -> None:
-    """Each as a batch of one."""
+def test_each_part_of_a_nested_tensor_is_described() -> None:
+    """Each part is described as a batch of one."""
     spec = describer().spec(torch.nested.nested_tensor([torch.zeros(2, 5), torch.zeros(3, 5)]))
     assert isinstance(spec, DetailedSpec)
     assert (spec.nested, spec.parts, spec.layout) == (True, ((1, 2, 5), (1, 3, 5)), "strided")
@@ -196,7 +196,7 @@ def test_parts_of_nested_tensors() -> None:
 
 
 def kept(spec: Any) -> Any:
-    """The values that a spec holds; None where it holds none."""
+    """The values that a spec holds, or None."""
     return spec.values if isinstance(spec, DetailedSpec) and spec.numbers is not None else None
 
 
@@ -205,7 +205,7 @@ WHOLE, BROKEN, TRUTHS = torch.tensor([[3, 4]]), torch.tensor([0.5, 1.5]), torch.
 
 @pytest.mark.parametrize(("tensor", "numbers"), [(WHOLE, [[3, 4]]), (BROKEN, [0.5, 1.5]), (TRUTHS, [True, False])])
 def test_values_are_kept_only_where_they_are_read(tensor: torch.Tensor, numbers: list[Any]) -> None:
-    """By place or by name, also of what is given by place; of whichever type, in lists too."""
+    """The argument is declared by place or by name, has any type, and may be in a list."""
     names = ("self", "other")
     for read in (NOTHING, frozenset({1}), frozenset({0}), frozenset({"self"}), frozenset({"by_name"})):
         first, second, third = (
@@ -217,7 +217,7 @@ def test_values_are_kept_only_where_they_are_read(tensor: torch.Tensor, numbers:
 
 
 def test_values_that_differ_make_signatures_differ() -> None:
-    """Where they are read; elsewhere they do not matter."""
+    """Values make a difference only where a rule reads them."""
     signatures = Signatures()
     found = [
         signatures.of("test::op", "", describer().arguments(("self",), (torch.tensor(number),), {}, read), None, ())
@@ -228,8 +228,10 @@ def test_values_that_differ_make_signatures_differ() -> None:
     assert found[2] != found[3]
 
 
-def test_of_integers_few_values_are_kept() -> None:
-    """For a rule that does not name what it reads: of truth values too, and in lists; of many, or of floats, none."""
+def test_values_of_small_integer_tensors_are_kept() -> None:
+    """If a rule does not declare what it reads, a few integers or bools are kept, also in lists; many, or floats, are
+    not.
+    """
     many = torch.zeros(FEW + 1, dtype=torch.int64)
     given = (WHOLE, BROKEN, TRUTHS, many, [WHOLE])
     found = [spec for _, spec in describer().arguments((), given, {"by_name": WHOLE}, INTEGERS).arguments]
@@ -241,16 +243,16 @@ def test_of_integers_few_values_are_kept() -> None:
     assert kept(value(many, keep=True)) == [0] * (FEW + 1)
 
 
-def test_of_results_the_values_of_integers_are_kept() -> None:
-    """If they are read at all; floating ones cost the same whatever they are."""
+def test_values_of_integer_results_are_kept() -> None:
+    """They are kept if the rule reads values at all; floating-point results cost the same whatever they are."""
     results = [WHOLE, (TRUTHS, BROKEN), torch.zeros(1, dtype=torch.complex64)]
     whole, (truths, broken), complexes = describer().result(results, [], keep=True)
     assert [kept(spec) for spec in (whole, truths, broken, complexes)] == [[[3, 4]], [True, False], None, None]
     assert kept(describer().result(WHOLE, [], keep=False)) is None
 
 
-def test_values_that_nobody_knows_are_missing() -> None:
-    """On meta; where they are known they are those of another tensor."""
+def test_values_that_are_not_known_are_missing() -> None:
+    """A tensor on meta has no values unless a tensor on the CPU holds them."""
     on_meta = torch.empty(2, device="meta", dtype=torch.int64)
     assert describer().spec(on_meta, keep=True) == DetailedSpec((2,), "int64")
     made = describer(values_of=lambda tensor: torch.tensor([7, 8]))
@@ -259,7 +261,7 @@ def test_values_that_nobody_knows_are_missing() -> None:
 
 @pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
 def test_numbers_that_python_does_not_hold_are_missing() -> None:
-    """Complex and quantized ones; half precision becomes double, integers are of 64 bits."""
+    """Complex and quantized values are missing; half precision becomes double, and integers have 64 bits."""
     quantized = torch.quantize_per_tensor(BROKEN, 0.5, 0, torch.qint8)
     for tensor in (torch.zeros(2, dtype=torch.complex64), quantized):
         assert kept(describer().spec(tensor, keep=True)) is None
@@ -273,8 +275,8 @@ def test_numbers_that_python_does_not_hold_are_missing() -> None:
         assert spec.numbers == numbers
 
 
-def test_where_nobody_asks_for_costs_everything_is_whole_and_no_values_are_kept() -> None:
-    """A run that only looks at inputs."""
+def test_without_rules_no_values_are_kept() -> None:
+    """A run that only looks at inputs prices nothing."""
     every = EveryOperator()
     assert (every.is_known("any::op"), every.read_by("any::op"), every.keeps_zeros("any::op", 1)) == (
         *(True, NOTHING),

@@ -1,4 +1,4 @@
-"""What a network raises to end the program becomes an error that says so; an interrupt stays one."""
+"""What a network raises to end the program becomes an error that says so; an interrupt stays an interrupt."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from profiler.records import Mode
 
 
 class Raises(nn.Module):
-    """Raises what it was made with, in one of its methods."""
+    """Raises a given exception in one of its methods."""
 
     def __init__(self, error: BaseException, where: str = "forward") -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Raises(nn.Module):
 
 
 class Ends(BaseException):
-    """An exception that is no Exception."""
+    """An exception that is no ``Exception``."""
 
 
 @pytest.mark.parametrize("where", ["forward", "train"])
@@ -53,19 +53,19 @@ def test_a_network_cannot_end_the_program(error: BaseException, mode: Mode, wher
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), Ends()])
 def test_an_interrupt_stays_an_interrupt(error: BaseException) -> None:
-    """It is not the network's business; neither are exceptions of others that are no Exception."""
+    """An interrupt does not come from the network; neither does a ``BaseException`` of another library."""
     with pytest.raises(type(error)):
         profiler.profile(Raises(error), torch.zeros(2, 4))
 
 
 def test_the_module_that_ends_the_program_is_named() -> None:
-    """As for any other error."""
+    """The message names it, as it does for any other error."""
     with pytest.raises(TraceError, match=r"module 1 \(Raises\) on 2×4 raised SystemExit: 3"):
         profiler.profile(nn.Sequential(nn.Linear(4, 4), Raises(SystemExit(3))), torch.zeros(2, 4))
 
 
 def test_a_lazy_network_cannot_end_the_program() -> None:
-    """Its parameters get their shapes in a run of their own."""
+    """The run that gives its parameters their shapes catches this too."""
     with pytest.raises(TraceError, match="SystemExit"):
         profiler.profile(nn.Sequential(nn.LazyLinear(4), Raises(SystemExit(0))), torch.zeros(2, 4))
 
@@ -82,7 +82,7 @@ def test_a_lazy_network_cannot_end_the_program() -> None:
     ],
 )
 def test_the_command_says_so_in_one_line(code: str, tmp_path: Path) -> None:
-    """With exit code 2, wherever the code ends: on import, when it is built, when it runs."""
+    """The exit code is 2 whether the code ends on import, while the network is built, or while it runs."""
     (tmp_path / "net.py").write_text(code)
     result = CliRunner().invoke(cli, ["profile", f"{tmp_path}/net.py:Net", "--input", "2x4"])
     assert result.exit_code == 2
@@ -90,11 +90,11 @@ def test_the_command_says_so_in_one_line(code: str, tmp_path: Path) -> None:
     assert "SystemExit" in result.stderr or "Ends was raised" in result.stderr
 
 
-def test_a_counter_that_ends_the_program_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its record says so, and the profile is whole."""
+def test_a_counter_that_ends_the_program_is_reported_as_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its record says so, and the profile is complete."""
 
     class Leaves(nn.Linear):
-        """Ends the program in any run but the profiler's own."""
+        """Ends the program in every run except the profiler's own."""
 
         def forward(self, input: torch.Tensor) -> torch.Tensor:
             if not input.is_meta:
@@ -107,7 +107,7 @@ def test_a_counter_that_ends_the_program_has_failed(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_builder_that_ends_the_program_is_named(tmp_path: Path) -> None:
-    """From Python as well."""
+    """The Python API names it too."""
     (tmp_path / "net.py").write_text("def net(): raise GeneratorExit\n")
     with pytest.raises(TargetError, match="GeneratorExit"):
         profiler.profile_config(profiler.load_config(_config(tmp_path)))

@@ -1,4 +1,6 @@
-"""A run changes nothing that no copy holds: it is refused before it does, and what it only reads is reported."""
+"""A run changes nothing that the copy does not hold: it is refused before it does, and what it only reads is
+reported.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ def elsewhere() -> Iterator[Any]:
 
 
 def contents(module: Any) -> list[Any]:
-    """Everything that a run could change in it."""
+    """All state of the module that a run could change."""
     tensors = (module.weight, module.state, *module.net.parameters(), *module.norm.parameters(), *module.norm.buffers())
     values = [tensor.detach().tolist() for tensor in tensors]
     gradients = [None if tensor.grad is None else tensor.grad.tolist() for tensor in tensors]
@@ -63,7 +65,7 @@ def of_a_tensor(x: torch.Tensor) -> torch.Tensor:
 
 
 def in_place(x: torch.Tensor) -> torch.Tensor:
-    if x.sum().item() is None:  # needs data, so that this runs for real
+    if x.sum().item() is None:  # the branch needs data, so there is a real run
         return x
     looked_up().state.add_(x)
     return x * 2
@@ -76,7 +78,7 @@ def a_step(x: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("call", [backward, through_a_norm, of_a_tensor, in_place, a_step])
 def test_a_callable_changes_nothing_that_its_copy_does_not_hold(call: Callable[..., Any], elsewhere: Any) -> None:
-    """Not even where it looks it up while it runs; one line says what to do."""
+    """The run is refused even if the callable looks the object up while it runs; one line says what to do."""
     before = contents(elsewhere)
     with pytest.raises(TraceError, match=r"a run would change .*pass the module, optimizer or tensor") as raised:
         profiler.profile(call, (torch.ones(3, 4),))
@@ -85,7 +87,7 @@ def test_a_callable_changes_nothing_that_its_copy_does_not_hold(call: Callable[.
 
 
 class LooksUp(nn.Module):
-    """A network that uses a module which is none of its own."""
+    """A network that uses a module outside of itself."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = looked_up().net(x)
@@ -93,7 +95,7 @@ class LooksUp(nn.Module):
 
 
 def test_a_network_is_not_trained_with_what_it_does_not_hold(elsewhere: Any) -> None:
-    """Its gradients would be those of the caller's own module."""
+    """The gradients would be written to the caller's own module."""
     before = contents(elsewhere)
     with pytest.raises(TraceError, match="a run would change the gradient of a tensor of shape 2×4"):
         profiler.profile(LooksUp(), torch.ones(3, 4), mode="training")
@@ -130,7 +132,7 @@ class HoldsPlainly(nn.Module):
 
 @pytest.mark.parametrize("mode", ["inference", "training"])
 def test_what_the_copies_hold_and_what_the_run_makes_may_change(mode: Any) -> None:
-    """Tensors that are plain attributes, and modules that a forward makes."""
+    """Tensors that are plain attributes may change, and so may modules that a forward makes."""
     profile = profiler.profile(HoldsPlainly(), torch.ones(3, 4), mode=mode)
     forward = 3 * (3 * 4 * 4)
     assert profile.status == "complete"

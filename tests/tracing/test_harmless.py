@@ -1,4 +1,4 @@
-"""Whatever is raised, and wherever: the network, its inputs and torch itself are left as they were."""
+"""Whatever is raised, and wherever: the network, its inputs and torch itself are unchanged."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ dispatch_modes: Any = _get_current_dispatch_mode_stack
 
 
 class Cache:
-    """Keys that grow, in an attribute and in a slot of what it holds."""
+    """Keys that grow, in an attribute and in a slot."""
 
     def __init__(self) -> None:
         self.keys = torch.ones(7, 4)
@@ -46,7 +46,7 @@ class Cache:
 
 
 class Step(nn.Module):
-    """A step with a cache; with ``data`` one that only a real run can take."""
+    """A step with a cache; with ``data`` it needs a real run."""
 
     def __init__(self, *, data: bool = False) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Step(nn.Module):
 
 
 class Lazy(Step):
-    """One whose parameters have no shapes before it runs."""
+    """A network whose parameters have no shapes before it runs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,9 +102,9 @@ def snapshot(model: nn.Module, inputs: Any) -> dict[str, Any]:
 
 
 class StopsFunctions(TorchFunctionMode):
-    """Raises at the n-th function of torch, whoever calls it: while something is copied as well.
+    """Raises at the n-th function of torch, whoever calls it, also while something is copied.
 
-    Setting the gradient mode never raises, and is passed over: it is how that is set back.
+    Setting the gradient mode never raises, because cleaning up sets it too.
     """
 
     def __init__(self, number: int, error: BaseException) -> None:
@@ -122,7 +122,7 @@ EXHAUSTIVE = pytest.mark.exhaustive
 
 
 def stopped_everywhere(stops: Any, error: type[BaseException], model: nn.Module, mode: Any) -> int:
-    """Profile with an error at the first operation, the second, …, until none is left; how many there were."""
+    """Profile with an error at the first operation, the second, … until none is left; return how many there were."""
     inputs = (torch.ones(3, 4), Cache())
     before = snapshot(model, inputs)
     number = 0
@@ -143,7 +143,7 @@ def stopped_everywhere(stops: Any, error: type[BaseException], model: nn.Module,
 @pytest.mark.parametrize("error", [KeyboardInterrupt, *(pytest.param(kind, marks=pytest.mark.slow) for kind in ERRORS)])
 @pytest.mark.parametrize("mode", ["inference", "training"])
 def test_an_error_at_every_operation_leaves_no_trace(stops: Any, error: type[BaseException], mode: Any) -> None:
-    """Errors, those that ask for a real run, and Ctrl-C: state, inputs, hooks and settings are as before."""
+    """For an error, one that asks for a real run, and Ctrl-C, the state, inputs, hooks and settings are restored."""
     assert stopped_everywhere(stops, error, Step(), mode) > 10
 
 
@@ -158,13 +158,13 @@ def test_an_error_at_every_operation_leaves_no_trace(stops: Any, error: type[Bas
     ],
 )
 def test_an_error_in_real_and_lazy_runs_leaves_no_trace(stops: Any, model: Any) -> None:
-    """The run on the CPU and the one that gives lazy parameters their shapes have copies of their own too."""
+    """The real run and the run that gives lazy parameters their shapes make their own copies too."""
     assert stopped_everywhere(stops, RuntimeError, model(), "inference") > 10
 
 
 @pytest.mark.parametrize("counter", ["fvcore", "torch", "torch-cpu"])
 def test_counters_leave_no_trace(counter: str) -> None:
-    """What is given to a counter is a copy as well, and so are random numbers and settings."""
+    """A counter gets a copy; random numbers and settings are restored."""
     model, inputs = Step(), (torch.ones(3, 4), Cache())
     before = snapshot(model, inputs)
     record = profiler.crosscheck(model, inputs, against=[counter]).counters[0]
@@ -202,7 +202,7 @@ def _other(value: Any) -> Any:
 
 @contextmanager
 def restored() -> Iterator[None]:
-    """Settings that a failing test left changed must not reach others."""
+    """Restore the settings, so that a failing test does not change them for others."""
     before = [read() for read, _ in SETTINGS]
     try:
         yield
@@ -215,7 +215,7 @@ def restored() -> Iterator[None]:
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("number", range(len(SETTINGS)))
 def test_settings_that_a_forward_changes_are_set_back(number: int, fails: bool) -> None:
-    """The default dtype, the gradient mode, determinism, autocast, anomaly detection, precision, threads."""
+    """The default dtype, gradient mode, determinism, autocast, anomaly detection, precision, threads are restored."""
     with restored():
         before = [read() for read, _ in SETTINGS]
         try:
@@ -239,7 +239,7 @@ def test_settings_that_a_forward_changes_are_set_back(number: int, fails: bool) 
     ],
 )
 def test_the_snapshot_sees_every_change(change: Any) -> None:
-    """The checks above are able to fail."""
+    """The checks above fail on each change."""
     model, inputs = Step(), (torch.ones(3, 4), Cache())
     before = snapshot(model, inputs)
     change(model, inputs)

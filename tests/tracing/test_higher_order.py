@@ -1,4 +1,4 @@
-"""Operators that are given functions: control flow is counted as it runs, flex attention with its ``score_mod``."""
+"""Operators that take functions: control flow is counted as it runs, flex attention with its ``score_mod``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from profiler.opcount import ZERO, OpCount
 from profiler.records import Mode, Phase, Trace
 from profiler.traces import trace, trace_for_real
 
-# None of them is typed, and torch's name of the first is Python's own.
+# Torch has no types for these functions, and its first has the name of a Python builtin.
 torch_map: Any = vars(higher_order)["map"]
 scan: Any = vars(higher_order)["scan"]
 while_loop: Any = vars(higher_order)["while_loop"]
@@ -55,7 +55,7 @@ def total_of(result: Trace) -> OpCount:
 @MODES
 @pytest.mark.parametrize(("value", "layers"), [(1.0, 1), (-1.0, 2)])
 def test_a_condition_on_data_runs_the_branch_that_it_chooses(mode: Mode, value: float, layers: int) -> None:
-    """On a real run, which the profile says; both branches have the same shapes, one twice the work."""
+    """This needs a real run, which the profile says; the branches have the same shapes, and one has twice the work."""
     network = Runs(lambda layer, x: torch.cond(x.sum() > 0, layer, lambda x: layer(layer(x)), (x,)))
     profile = profiler.profile(network, torch.full((4, 8), value), mode=mode)
     assert counted(profile, "forward").macs == layers * 4 * 8 * 8
@@ -64,7 +64,7 @@ def test_a_condition_on_data_runs_the_branch_that_it_chooses(mode: Mode, value: 
 
 @MODES
 def test_a_loop_is_counted_as_often_as_it_runs(mode: Mode) -> None:
-    """Three times, since its counter does not depend on data: on meta."""
+    """The loop runs three times on meta, since its counter does not depend on data."""
 
     def three_times(layer: nn.Module, x: torch.Tensor) -> Any:
         return while_loop(lambda i, _: i < 3, lambda i, x: (i + 1, layer(x)), (torch.tensor(0), x))[1]
@@ -75,8 +75,8 @@ def test_a_loop_is_counted_as_often_as_it_runs(mode: Mode) -> None:
 
 
 @MODES
-def test_a_scan_is_its_steps(mode: Mode) -> None:
-    """Five steps of a recurrence: a layer of the carry, then an add of the input; each step's carry is a result."""
+def test_a_scan_costs_its_steps(mode: Mode) -> None:
+    """Five steps of a recurrence: a linear layer of the carry, then an add of the input; each carry is a result."""
 
     def recurrence(layer: nn.Module, x: torch.Tensor) -> Any:
         return scan(lambda carry, row: ((new := layer(carry) + row), new.clone()), torch.zeros(2, 8), x)[1]
@@ -89,8 +89,8 @@ def test_a_scan_is_its_steps(mode: Mode) -> None:
 
 
 @MODES
-def test_a_map_is_its_rows(mode: Mode) -> None:
-    """Six rows through a layer, backward too: all that the layer does to them at once."""
+def test_a_map_costs_its_rows(mode: Mode) -> None:
+    """Six rows go through a linear layer, forward and backward, all at once."""
     network = Runs(lambda layer, x: torch_map(lambda row: layer(row), x))
     profile = profiler.profile(network, torch.zeros(6, 2, 8), mode=mode)
     plain = profiler.profile(Runs(lambda layer, x: layer(x)), torch.zeros(6, 2, 8), mode=mode)
@@ -99,8 +99,8 @@ def test_a_map_is_its_rows(mode: Mode) -> None:
     assert profile.status == "complete"
 
 
-def test_what_control_flow_computes_is_what_it_means() -> None:
-    """Every operator that is run as plain Python gives what its documentation says, in a real run."""
+def test_control_flow_computes_the_documented_values() -> None:
+    """Each operator that is run as plain Python gives the documented result in a real run."""
     results: list[Any] = []
 
     def every_one(layer: nn.Module, x: torch.Tensor) -> Any:
@@ -124,7 +124,7 @@ def test_what_control_flow_computes_is_what_it_means() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*treespec:FutureWarning")
 def test_an_exported_region_without_gradients_is_counted() -> None:
-    """``torch.export`` wraps it into an operator that is given its graph."""
+    """``torch.export`` wraps it into an operator that takes its graph."""
 
     class Partly(nn.Module):
         def __init__(self) -> None:
@@ -143,7 +143,7 @@ def test_an_exported_region_without_gradients_is_counted() -> None:
 
 
 class Flex(nn.Module):
-    """Flex attention as a module, with a learned bias for each distance that a ``score_mod`` may add."""
+    """Flex attention as a module; a ``score_mod`` may add a learned bias for each distance."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
@@ -172,7 +172,7 @@ class Attention(nn.Module):
 
 
 def operands(heads: int = 2, gradients: bool = False) -> tuple[torch.Tensor, ...]:
-    """Queries (3, 2, 16, 8), and as many keys and values, or fewer heads of them."""
+    """Queries (3, 2, 16, 8), and keys and values with as many heads or fewer."""
     generator = torch.Generator().manual_seed(0)
     shapes = ((3, 2, 16, 8), (3, heads, 12, 8), (3, heads, 12, 8))
     return tuple(torch.randn(shape, generator=generator).requires_grad_(gradients) for shape in shapes)
@@ -180,8 +180,8 @@ def operands(heads: int = 2, gradients: bool = False) -> tuple[torch.Tensor, ...
 
 @pytest.mark.slow
 @MODES
-def test_flex_attention_is_attention(mode: Mode) -> None:
-    """Forward and backward MACs, without a real run.  torch's switches are set back."""
+def test_flex_attention_costs_the_same_as_attention(mode: Mode) -> None:
+    """The MACs are those of attention, forward and backward, without a real run. Torch's switches are restored."""
     before = dict(vars(flex))
     inputs = operands(gradients=mode == "training")
     profile = profiler.profile(Flex(), inputs, mode=mode)
@@ -194,15 +194,15 @@ def test_flex_attention_is_attention(mode: Mode) -> None:
 
 
 @pytest.mark.slow
-def test_grouped_queries_do_their_own_products() -> None:
-    """Two query heads that share one head of keys cost what two heads do."""
+def test_grouped_query_heads_each_have_their_products() -> None:
+    """Two query heads that share one key head cost as much as two heads."""
     profile = profiler.profile(Flex(enable_gqa=True), operands(heads=1))
     assert profile.total == profiler.profile(Attention(), operands()).total
 
 
 @pytest.mark.slow
-def test_a_score_mod_is_counted_as_what_it_is_made_of() -> None:
-    """A multiply and an add for each of the 3·2·16·12 scores; what indexes is free."""
+def test_a_score_mod_costs_its_operations() -> None:
+    """There is a multiply and an add for each of the 3·2·16·12 scores; indexing is free."""
     plain, biased = profiler.profile(Flex(), operands()), profiler.profile(Biased(), operands())
     scores = 3 * 2 * 16 * 12
     assert biased.total - plain.total == OpCount(multiplies=scores, adds=scores)
@@ -210,7 +210,7 @@ def test_a_score_mod_is_counted_as_what_it_is_made_of() -> None:
 
 
 class Scored(Flex):
-    """Its scores are what ``modify(self, score, b, h, i, j)`` makes of them; it has a number a batch, head and pair."""
+    """Its scores are ``modify(self, score, b, h, i, j)``; it has a number for each batch, head and pair."""
 
     def __init__(self, modify: Callable[..., Any], **options: Any) -> None:
         super().__init__(**options)
@@ -228,7 +228,7 @@ class Scored(Flex):
 SCORES = 3 * 2 * 16 * 12
 
 SCORE_MODS: dict[str, tuple[Callable[..., Any], OpCount, OpCount]] = {
-    # What one score costs forward and backward; the gradient of a captured number is a sum over its scores.
+    # The cost of one score forward and backward. The gradient of a captured number is a sum over its scores.
     "slope": (
         lambda self, score, b, h, i, j: score + self.for_head[h] * (i - j),
         OpCount(multiplies=1, adds=1),
@@ -256,8 +256,8 @@ SCORE_MODS: dict[str, tuple[Callable[..., Any], OpCount, OpCount]] = {
 @pytest.mark.slow
 @MODES
 @pytest.mark.parametrize("name", SCORE_MODS)
-def test_what_depends_on_a_place_is_done_once_for_each_score(mode: Mode, name: str) -> None:
-    """Also where it depends on the head, the batch or the pair alone: a kernel does it for each score."""
+def test_work_that_depends_on_a_position_is_counted_for_each_score(mode: Mode, name: str) -> None:
+    """A kernel does it for each score, also if it depends only on the head, the batch or the pair."""
     function, forward, backward = SCORE_MODS[name]
     inputs = operands(gradients=mode == "training")
     plain = profiler.profile(Flex(), inputs, mode=mode)
@@ -269,8 +269,8 @@ def test_what_depends_on_a_place_is_done_once_for_each_score(mode: Mode, name: s
 
 
 @pytest.mark.slow
-def test_what_depends_on_no_place_is_done_once() -> None:
-    """One exponential a head, for a captured tensor as a whole."""
+def test_work_that_depends_on_no_position_is_counted_once() -> None:
+    """There is one exponential for each head, since the captured tensor is transformed as a whole."""
     plain = profiler.profile(Flex(), operands())
     scored = profiler.profile(Scored(lambda self, score, b, h, i, j: score + torch.exp(self.for_head)[h]), operands())
     assert scored.total - plain.total == OpCount(adds=SCORES, transcendentals=2)
@@ -278,7 +278,7 @@ def test_what_depends_on_no_place_is_done_once() -> None:
 
 @pytest.mark.slow
 def test_a_mask_mod_is_counted_once_for_each_score() -> None:
-    """One that compares integers is free; one with a number a head costs what it does to each score."""
+    """A comparison of integers is free; arithmetic with a number of each head costs its operations for each score."""
 
     def masked(mask_mod: Callable[..., Any]) -> OpCount:
         mask = flex.create_block_mask(mask_mod, 3, 2, 16, 12, device="cpu")
@@ -293,7 +293,7 @@ def test_a_mask_mod_is_counted_once_for_each_score() -> None:
 
 @pytest.mark.slow
 def test_the_gradient_of_a_score_mod_is_counted() -> None:
-    """One multiply a score for its factor, and the bias's sums: over the batch, the heads, and equal distances."""
+    """The factor takes a multiply for each score; the bias takes sums over the batch, heads and distances."""
     inputs = operands(gradients=True)
     plain = counted(profiler.profile(Flex(), inputs, mode="training"), "backward")
     biased = counted(profiler.profile(Biased(), inputs, mode="training"), "backward")
@@ -307,7 +307,7 @@ def test_the_gradient_of_a_score_mod_is_counted() -> None:
 @MODES
 @pytest.mark.parametrize("network", [Flex, Biased])
 def test_flex_attention_costs_the_same_on_meta_and_for_real(network: type[Flex], mode: Mode) -> None:
-    """Where a causal block mask hides half of the scores too, since the count is dense."""
+    """This holds with a causal block mask that hides half of the scores too, since the count is dense."""
     gradients = mode == "training"
     mask = flex.create_block_mask(lambda b, h, i, j: i >= j, 3, 2, 16, 12, device="cpu")
     totals = {
@@ -318,8 +318,8 @@ def test_flex_attention_costs_the_same_on_meta_and_for_real(network: type[Flex],
     assert len(totals) == 1
 
 
-def test_what_flex_attention_computes_with_gradients_is_what_torch_computes() -> None:
-    """Its result and its gradients, with a bias and a causal mask; torch's own are computed without the profiler."""
+def test_flex_attention_computes_the_values_and_gradients_of_torch() -> None:
+    """The results and gradients with a bias and a causal mask equal those of torch without the profiler."""
     mask = flex.create_block_mask(lambda b, h, i, j: i >= j, 3, 2, 16, 12, device="cpu")
     seen: list[Any] = []
 

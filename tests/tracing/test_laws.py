@@ -1,4 +1,4 @@
-"""Laws that hold for any network, tried on random ones."""
+"""Laws that hold for any network, tested on random ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SETTINGS = settings(max_examples=8, deadline=None, derandomize=True, suppress_he
 
 @st.composite
 def networks(draw: Callable[..., Any], channels: int = 4) -> nn.Sequential:
-    """A chain of layers that keep the size of an image with ``channels`` channels, some of them nested."""
+    """A chain of layers that keep the size of an image with ``channels`` channels; some of them are nested."""
 
     def layer() -> nn.Module:
         groups = draw(st.sampled_from([1, 2, channels]))
@@ -55,7 +55,7 @@ def profiled(model: nn.Module, batch: int = 1, size: int = 8) -> Profile:
 
 
 def per_sample(profile: Profile) -> OpCount:
-    """What depends on the batch: all but the cost of a batch norm's channels, which is paid once."""
+    """The counts that depend on the batch: all except the cost of a batch norm's channels, which is paid once."""
     count = profile.total
     for call in profile.trace.calls:
         for term in call.terms:
@@ -76,7 +76,7 @@ def test_counts_are_linear_in_the_batch(model: nn.Module, batch: int) -> None:
 @SETTINGS
 @given(networks())
 def test_self_adds_up_to_total(model: nn.Module) -> None:
-    """In the tree, in the layers, in the shares and in the operations."""
+    """This holds in the tree, the layers, the shares and the operations."""
     profile = profiled(model)
     for name in COUNT_COLUMNS:
         whole = getattr(profile.total, name)
@@ -91,7 +91,7 @@ def test_self_adds_up_to_total(model: nn.Module) -> None:
 @SETTINGS
 @given(networks())
 def test_renaming_changes_nothing(model: nn.Sequential) -> None:
-    """Names are labels."""
+    """Names are only labels."""
     renamed = nn.Sequential()
     for name, child in model.named_children():
         renamed.add_module(f"layer_{name}", child)
@@ -102,8 +102,8 @@ def test_renaming_changes_nothing(model: nn.Sequential) -> None:
 @pytest.mark.slow
 @SETTINGS
 @given(networks())
-def test_profiling_twice_gives_the_same(model: nn.Module) -> None:
-    """And a profile compared with itself has the ratio one."""
+def test_two_profiles_of_a_network_are_equal(model: nn.Module) -> None:
+    """The comparison of the two profiles has the ratio one."""
     first, second = profiled(model), profiled(model)
     assert first == second
     assert list(profiler.compare([first, second])["flops_ratio"]) == [1.0, 1.0]
@@ -112,8 +112,8 @@ def test_profiling_twice_gives_the_same(model: nn.Module) -> None:
 @pytest.mark.slow
 @SETTINGS
 @given(networks(), st.randoms(use_true_random=False), st.sampled_from(["inference", "training"]))
-def test_the_state_is_kept_where_forward_raises_at_a_random_place(model: nn.Module, rng: Any, mode: Any) -> None:
-    """State, hooks, flags and random numbers, with a hook of the user's that raises in one of the modules."""
+def test_the_state_is_restored_if_a_random_module_raises(model: nn.Module, rng: Any, mode: Any) -> None:
+    """A user's hook raises in one of the modules; state, hooks, flags and random numbers are restored."""
     victim = rng.choice(list(model.modules()))
     for module in model.modules():
         module.train(rng.random() < 0.5)
@@ -139,7 +139,7 @@ def test_the_state_is_kept_where_forward_raises_at_a_random_place(model: nn.Modu
 @SETTINGS
 @given(st.sampled_from([1, 2, 4, 8]), st.integers(1, 3), st.integers(1, 3))
 def test_groups_divide_a_convolution(groups: int, kernel: int, stride: int) -> None:
-    """g groups do 1/g of the multiplies."""
+    """With g groups there are 1/g of the multiplies."""
 
     def macs(g: int) -> int:
         layer = nn.Conv2d(8, 16, kernel, stride, groups=g)
@@ -152,7 +152,7 @@ def test_groups_divide_a_convolution(groups: int, kernel: int, stride: int) -> N
 @SETTINGS
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 6), st.booleans())
 def test_a_pointwise_convolution_equals_a_linear_layer(inputs: int, outputs: int, length: int, bias: bool) -> None:
-    """In every kind of operation; only the name of the kind differs."""
+    """Each kind of scalar operation has the same count; only the kind of layer has another name."""
     conv = profiler.profile(nn.Conv1d(inputs, outputs, 1, bias=bias), torch.empty(2, inputs, length, device="meta"))
     linear = profiler.profile(nn.Linear(inputs, outputs, bias=bias), torch.empty(2, length, inputs, device="meta"))
     assert conv.total == linear.total
@@ -162,8 +162,8 @@ def test_a_pointwise_convolution_equals_a_linear_layer(inputs: int, outputs: int
 @pytest.mark.slow
 @SETTINGS
 @given(st.integers(1, 4), st.integers(1, 6), st.integers(1, 6), st.integers(1, 8))
-def test_attention_is_its_two_products(heads: int, queries: int, keys: int, size: int) -> None:
-    """Q·Kᵀ and scores·V."""
+def test_attention_has_two_products(heads: int, queries: int, keys: int, size: int) -> None:
+    """They are Q·Kᵀ and scores·V."""
 
     class Attention(nn.Module):
         def forward(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
@@ -177,7 +177,7 @@ def test_attention_is_its_two_products(heads: int, queries: int, keys: int, size
 @SETTINGS
 @given(networks())
 def test_gradients_on_or_off_make_no_difference_to_contractions(model: nn.Module) -> None:
-    """The forward of a training profile has the same MACs, though its operations arrive taken apart."""
+    """The forward of a training profile has the same MACs, though its operations arrive decomposed."""
     training = profiler.profile(model, torch.empty(2, 4, 8, 8, device="meta"), mode="training")
     forward = sum(call.count.macs for call in training.trace.calls if call.phase == "forward")
     assert forward == profiled(model, 2).total.macs

@@ -1,4 +1,4 @@
-"""Modules that a network does not hold: made, copied, pickled or taken from a list while it runs."""
+"""Modules that a network does not hold: they are made, copied, unpickled or taken from a list while it runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from profiler.records import Mode
 
 
 class Scaled(nn.Linear):
-    """A linear layer of one's own."""
+    """A custom linear layer."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         return super().forward(input) * 2
@@ -33,7 +33,7 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 
 
 class Uses(nn.Module):
-    """Calls a module that it gets in one of those ways."""
+    """Calls a module that it gets in one of ``WAYS``."""
 
     def __init__(self, way: str) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Uses(nn.Module):
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("mode", "times"), [("inference", 1), ("training", 2)])
 def test_its_work_belongs_to_the_module_that_calls_it(way: str, mode: Mode, times: int) -> None:
-    """It is counted as a linear layer, in the row of the network's module that was running."""
+    """It counts as a linear layer, in the row of the network's module that was running."""
     profile = profiler.profile(nn.Sequential(Uses(way)), torch.zeros(2, 4), mode=mode)
     (row,) = profile.layers.query("macs > 0").to_dict("records")
     assert (row["layer"], row["macs"], row["kind"]) == ("0", times * 2 * 4 * 4, "linear")
@@ -59,7 +59,7 @@ def test_its_work_belongs_to_the_module_that_calls_it(way: str, mode: Mode, time
 
 
 def test_a_copy_runs_its_own_forward_and_its_own_weights() -> None:
-    """What is changed in the copy is seen, and nothing runs in the original."""
+    """The changed copy runs, and nothing runs in the original."""
 
     class Widened(nn.Module):
         def __init__(self) -> None:
@@ -78,8 +78,8 @@ def test_a_copy_runs_its_own_forward_and_its_own_weights() -> None:
     assert {record.name: record.calls for record in profile.trace.modules} == {"": 1, "layer": 0}
 
 
-def test_a_copy_beside_its_original() -> None:
-    """The original has its rows, the copy's work is the caller's."""
+def test_a_copy_runs_beside_its_original() -> None:
+    """The original has its rows; the work of the copy belongs to the caller."""
 
     class Both(nn.Module):
         def __init__(self) -> None:
@@ -94,8 +94,8 @@ def test_a_copy_beside_its_original() -> None:
     assert dict(zip(layers["layer"], layers["macs"], strict=True)) == {"body.0": 32, "body.1": 0, "(root)": 32}
 
 
-def test_a_functional_call_with_other_tensors_is_the_modules_own() -> None:
-    """The module runs, on weights that were made for it."""
+def test_a_functional_call_with_other_tensors_belongs_to_the_module() -> None:
+    """The module runs with weights that were computed for it."""
 
     class Functional(nn.Module):
         def __init__(self) -> None:
@@ -112,7 +112,7 @@ def test_a_functional_call_with_other_tensors_is_the_modules_own() -> None:
 
 
 class Last(nn.Module):
-    """A linear layer in a module, on what is computed with something that the forward makes."""
+    """A linear layer in a module, on the result of something that the forward makes."""
 
     def __init__(self, make: Callable[[torch.Tensor], torch.Tensor]) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ ONE = 3 * 4 * 4
 """The MACs of three rows through a layer of 4 × 4."""
 
 MADE: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], int, int]] = {
-    # what is made, the layers of the forward with the last one, the products of the backward pass
+    # what is made, the layers of the forward (the last one too), the products of the backward pass
     "a layer": (lambda x: nn.Linear(4, 4)(x), 2, 2 + 1),
     "a layer on the CPU": (lambda x: nn.Linear(4, 4, device="cpu")(x), 2, 2 + 1),
     "a layer that is moved": (lambda x: nn.Linear(4, 4).to(x.device).to(x.dtype)(x), 2, 2 + 1),
@@ -151,7 +151,7 @@ MADE: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], int, int]] = {
 @pytest.mark.parametrize("real", [False, True])
 @pytest.mark.parametrize("name", MADE)
 def test_what_a_forward_makes_is_trained_as_well(name: str, real: bool) -> None:
-    """Each product in the forward, and one for each gradient that is needed."""
+    """There is a product for each layer in the forward, and one for each gradient that is needed."""
     make, forward, backward = MADE[name]
     x = torch.randn(3, 4) if real else torch.empty(3, 4, device="meta")
     inference = profiler.profile(Last(make), x)
@@ -163,7 +163,7 @@ def test_what_a_forward_makes_is_trained_as_well(name: str, real: bool) -> None:
 
 @pytest.mark.parametrize("mode", ["inference", "training"])
 def test_a_convolution_that_a_forward_makes(mode: Mode) -> None:
-    """5 × 5 places of 3 × 3 and of 1 × 1 taps: the first needs no gradient of its input."""
+    """5 × 5 positions of 3 × 3 and of 1 × 1 taps; the first convolution needs no gradient of its input."""
     net = Last(lambda x: nn.Conv2d(2, 2, 3, padding=1)(x))
     net.part = nn.Sequential(nn.Conv2d(2, 2, 1))
     made, held = 5 * 5 * 2 * 2 * 3 * 3, 5 * 5 * 2 * 2

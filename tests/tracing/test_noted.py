@@ -1,4 +1,4 @@
-"""Notes, which point at each other, become events, which are numbered."""
+"""Notes, which refer to each other, become events, which are numbered."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ A, B, C = (Signature.of_tensors(f"test::{name}", (TensorSpec((2,)),), (TensorSpe
 
 
 def note(signature: Signature, source: Noted | None = None, part_of: Signature | None = None) -> Noted:
-    """A note that says something else in every field."""
+    """A note whose fields all have values of their own."""
     return Noted(signature, "m", 2, "backward", "attention", source, ("p",), (1,), (2, 3), (4,), (5,), part_of)
 
 
-def test_signatures_are_numbered_as_they_come() -> None:
-    """Each once, also that of a whole operation of which a call is a part."""
+def test_signatures_are_numbered_in_order_of_appearance() -> None:
+    """Each has one number, also one of a whole operation that a call is part of."""
     found = recording_of(iter([note(A), note(B, part_of=C), note(A), note(C)]), (), (), ())
     assert found.signatures == (A, B, C)
     assert [event.signature for event in found.events] == [0, 1, 0, 2]
     assert [event.part_of for event in found.events] == [None, 2, None, None]
 
 
-def test_sources_are_numbered_by_their_place() -> None:
-    """Whether they come before or after; one that is not among the notes is none."""
+def test_sources_are_numbered_by_the_place_of_their_note() -> None:
+    """A source may come before or after; a source without a note becomes None."""
     first, stranger = note(A), note(B)
     second = note(B, source=first)
     found = recording_of([second, note(A, source=stranger), first], (), (), ())
@@ -33,13 +33,13 @@ def test_sources_are_numbered_by_their_place() -> None:
 
 
 def test_equal_notes_are_different_events() -> None:
-    """A source is one of them, not the first that looks like it."""
+    """A source is one particular note and not the first that is equal to it."""
     twice = [note(A), note(A)]
     assert recording_of([*twice, note(B, source=twice[1])], (), (), ()).events[2].source == 1
 
 
-def test_what_is_noted_is_in_the_event() -> None:
-    """Field by field, and modules, parameters and what was not seen beside them."""
+def test_each_field_of_a_note_is_in_the_event() -> None:
+    """Modules, parameters and unseen work are in the recording beside the events."""
     modules = (ModuleRecord("m", "Net", 2),)
     parameters = (ParameterRecord(("p",), "m", (2,), "float32", 4, True),)
     unseen = (Unseen("m", "why"),)
