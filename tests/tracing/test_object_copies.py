@@ -1,4 +1,4 @@
-"""Objects of one's own among the inputs: their tensors are found and copied, and the caller's are left alone."""
+"""Custom objects among the inputs: their tensors are found and copied, and the caller's objects are unchanged."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def macs(profile: profiler.Profile, phase: str) -> int:
 
 
 class Plain:
-    """Attributes."""
+    """Attributes only."""
 
     def __init__(self, k: torch.Tensor) -> None:
         self.k = k
 
 
 class Slotted:
-    """Slots, of which one is never set and one has a mangled name."""
+    """Slots; one is never set, and one has a mangled name."""
 
     __slots__ = ("__mine", "k", "unset")
 
@@ -73,13 +73,13 @@ class Open:
 
 
 class Attributes(dict[str, Any]):
-    """A dict whose items are attributes, and any attribute that it lacks is None."""
+    """A dict whose items are also attributes; an attribute that it does not have is None."""
 
     __getattr__: Any = dict.get
 
 
 class Sealed(OrderedDict[str, Any]):
-    """An ordered dict whose items can be had by number and never be updated."""
+    """An ordered dict that takes numbers as keys and refuses ``update``."""
 
     def update(self, *_: Any, **__: Any) -> None:
         raise TypeError("cannot be updated")
@@ -93,7 +93,7 @@ class Sealed(OrderedDict[str, Any]):
 
 
 class CopiesItself:
-    """A ``__deepcopy__`` that clones."""
+    """A ``__deepcopy__`` that clones its tensors."""
 
     def __init__(self, k: torch.Tensor) -> None:
         self.k = k
@@ -110,7 +110,7 @@ class CopiesDeeply(CopiesItself):
 
 
 class IsItsCopy(CopiesItself):
-    """A ``__deepcopy__`` that gives the object itself."""
+    """A ``__deepcopy__`` that returns the object itself."""
 
     def __deepcopy__(self, memo: Any) -> IsItsCopy:
         return self
@@ -131,7 +131,7 @@ class Reduced(Plain):
 
 
 class ReducedByState(Plain):
-    """Pickled as a state of its own."""
+    """Pickled by a custom state."""
 
     def __getstate__(self) -> Any:
         return [self.k]
@@ -148,7 +148,7 @@ class NotPickled(Plain):
 
 
 class Locked(Plain):
-    """Holds what cannot be copied."""
+    """Holds an attribute that cannot be copied."""
 
     def __init__(self, k: torch.Tensor) -> None:
         super().__init__(k)
@@ -170,7 +170,7 @@ class Pair(NamedTuple):
 
 
 class Queued(deque[Any]):
-    """A queue of limited length."""
+    """Holds a queue of limited length."""
 
     @property
     def k(self) -> Any:
@@ -195,12 +195,12 @@ class Holder(nn.Module):
 
 
 def nested(k: torch.Tensor) -> Any:
-    """Deep down, beside other things."""
+    """A tensor deep inside nested containers, beside other values."""
     return SimpleNamespace(k=k, deep=[{"a": (Plain(k), {1, 2})}, None, "text"], function=len, dtype=torch.float16)
 
 
 def in_a_method(k: torch.Tensor) -> Any:
-    """Held by a bound method and a partial."""
+    """A tensor that a bound method and a partial hold."""
     holder = Plain(k)
     return SimpleNamespace(k=k, method=Open(k).__repr__, partial=partial(max, holder))
 
@@ -215,7 +215,7 @@ MAPPINGS: tuple[Callable[[torch.Tensor], Any], ...] = (
 
 
 class Grows(nn.Module):
-    """Products with the input's ``k``, which is then changed in place and, where it can be, replaced."""
+    """Multiplies with ``k`` of the input, then changes it in place and, if possible, replaces it."""
 
     def __init__(self, fails: bool = False) -> None:
         super().__init__()
@@ -238,8 +238,8 @@ class Grows(nn.Module):
 
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("make", [*MAKERS, *MAPPINGS], ids=lambda make: make.__name__)
-def test_objects_are_copied_whatever_they_are(make: Callable[[torch.Tensor], Any], fails: bool) -> None:
-    """The product counts twice the same, and the caller's object holds what it held, also after an exception."""
+def test_objects_of_every_kind_are_copied(make: Callable[[torch.Tensor], Any], fails: bool) -> None:
+    """Two profiles count the same product, and the caller's object is unchanged, also after an exception."""
     k = torch.ones(4, 5)
     held = make(k)
     for mode in ("inference", "inference", "training"):
@@ -255,7 +255,7 @@ def test_objects_are_copied_whatever_they_are(make: Callable[[torch.Tensor], Any
 
 @pytest.mark.parametrize("make", [*MAKERS, *MAPPINGS], ids=lambda make: make.__name__)
 def test_the_copy_is_of_the_same_type_and_on_meta(make: Callable[[torch.Tensor], Any]) -> None:
-    """Every tensor in it is changed, and the type is kept."""
+    """Every tensor in it is a meta copy, and the type is the same."""
     held = make(torch.ones(4, 5))
     copied = map_inputs(held, to_meta)
     assert type(copied) is type(held)
@@ -265,8 +265,8 @@ def test_the_copy_is_of_the_same_type_and_on_meta(make: Callable[[torch.Tensor],
     assert all(tensor.is_meta for tensor in tensors_in(copied))
 
 
-def test_what_is_one_object_stays_one() -> None:
-    """Tensors and objects that two inputs share are shared by the copies; cycles are kept."""
+def test_shared_objects_are_copied_once() -> None:
+    """The copies share tensors and objects as the inputs do, and cycles are kept."""
     tensor = torch.ones(2, 3)
     one = Slotted(tensor)
     ring: Any = [one, {"again": one}]
@@ -280,7 +280,7 @@ def test_what_is_one_object_stays_one() -> None:
 
 
 def test_views_share_memory_in_the_copy() -> None:
-    """What is written to a tensor in the copy shows in its views, and never in the original."""
+    """A write to a tensor of the copy shows in its views, and never in the original."""
     whole = torch.arange(12.0).reshape(3, 4)
     cache = Plain(whole)
     copied, row, number = map_inputs((cache, whole[1], 7), torch.clone)
@@ -294,14 +294,14 @@ def test_views_share_memory_in_the_copy() -> None:
 
 
 def test_a_part_of_a_large_tensor_is_copied_alone() -> None:
-    """The memory that a slice lies in is not copied with it."""
+    """The copy of a slice does not copy all of the memory that the slice lies in."""
     part = torch.zeros(1000, 4)[:2]
     (copied,) = map_inputs((part,), torch.clone)
     assert copied.untyped_storage().nbytes() == 2 * 4 * 4
 
 
 def test_locks_files_and_handles_are_shared() -> None:
-    """What cannot be copied is the caller's own; what holds it is a copy."""
+    """An object that cannot be copied is the caller's; the object that holds it is a copy."""
     held = Locked(torch.ones(2))
     copied = map_inputs(held, to_meta)
     assert copied is not held
@@ -313,7 +313,7 @@ def test_locks_files_and_handles_are_shared() -> None:
 
 
 def test_a_generator_of_random_numbers_is_a_copy() -> None:
-    """Its state is not moved on by the network."""
+    """The network does not advance the caller's generator."""
     generator = torch.Generator().manual_seed(3)
     before = generator.get_state()
 
@@ -326,7 +326,7 @@ def test_a_generator_of_random_numbers_is_a_copy() -> None:
 
 
 def test_a_module_among_the_inputs_keeps_its_parameters() -> None:
-    """They stay parameters, on meta, and are not given as tensors that are passed."""
+    """They stay parameters, on meta, and are not passed as input tensors."""
     copied = map_inputs(Holder(torch.ones(3)), to_meta)
     assert isinstance(copied.weight, nn.Parameter)
     assert copied.weight.is_meta
@@ -352,7 +352,7 @@ def test_a_parameter_of_the_network_among_the_inputs_is_still_its_parameter() ->
 
 
 def test_an_object_that_cannot_be_copied_is_refused_by_name() -> None:
-    """An object that holds tensors and refuses every copy would be changed: the message names its class."""
+    """A copy that cannot be made would let the run change the caller's tensors; the message names the class."""
 
     class Single(tuple):  # type: ignore[type-arg]
         def __new__(cls, *items: Any) -> Any:
@@ -365,7 +365,7 @@ def test_an_object_that_cannot_be_copied_is_refused_by_name() -> None:
             raise AttributeError(name)
 
     single: Any = tuple.__new__(Single, (torch.ones(2),))
-    assert type(map_inputs(single, to_meta)) is Single  # by its items, without code of its own
+    assert type(map_inputs(single, to_meta)) is Single  # copied by its items, without code of its own
 
     class Stubborn:
         def __init__(self) -> None:
@@ -379,7 +379,7 @@ def test_an_object_that_cannot_be_copied_is_refused_by_name() -> None:
 
 
 def test_tensors_are_found_in_order_and_attributes_do_not_repeat_them() -> None:
-    """A container gives a tensor as often as it holds it; a dict with attributes gives its items once."""
+    """A container yields a tensor as often as it holds it; a dict with attributes yields its items once."""
     a, b = torch.ones(1), torch.ones(2)
     both = Sealed(x=a)
     both.extra = [a, Plain(b)]  # type: ignore[attr-defined]
@@ -389,8 +389,8 @@ def test_tensors_are_found_in_order_and_attributes_do_not_repeat_them() -> None:
     assert len(list(tensors_in(ring))) == 1
 
 
-def test_properties_are_not_asked() -> None:
-    """Finding tensors runs no code of the object's own."""
+def test_properties_are_not_evaluated() -> None:
+    """The search for tensors runs no code of the object."""
 
     class Trap:
         def __init__(self) -> None:
@@ -412,14 +412,14 @@ def packed() -> PackedSequence:
 
 @pytest.mark.slow
 def test_a_packed_sequence_alone_is_one_argument() -> None:
-    """12 steps in all, four gates of 5 from 4 inputs and 5 states."""
+    """There are 12 steps in all, with four gates of 5 from 4 inputs and 5 states."""
     lstm = nn.LSTM(4, 5, batch_first=True)
     for inputs in (packed(), (packed(),), {"input": packed()}, [packed()]):
         assert profiler.profile(lstm, inputs).total.macs == (6 + 4 + 2) * 4 * (4 + 5) * 5
 
 
 class Linear(nn.Module):
-    """A linear layer on what ``take`` makes of one argument."""
+    """A linear layer on ``take(argument)``."""
 
     def __init__(self, take: Callable[[Any], torch.Tensor]) -> None:
         super().__init__()
@@ -452,13 +452,13 @@ Point = namedtuple("Point", "x y")
         ([torch.zeros(3, 4)], lambda batch: batch),
     ],
 )
-def test_what_is_one_argument_and_what_are_several(inputs: Any, take: Callable[[Any], torch.Tensor]) -> None:
-    """Plain tuples and lists are positional, mappings with names keyword arguments; all else is the one argument."""
+def test_which_inputs_are_several_arguments(inputs: Any, take: Callable[[Any], torch.Tensor]) -> None:
+    """Plain tuples and lists are positional arguments, mappings are keyword arguments; all else is one argument."""
     assert profiler.profile(Linear(take), inputs).total.macs == 3 * 4 * 5
 
 
-def test_integers_are_known_wherever_they_lie() -> None:
-    """A size inside an object decides what the network does, and no real run is needed; the caller's is not written."""
+def test_integers_inside_objects_are_known() -> None:
+    """A size inside an object decides what the network does without a real run; the caller's size is unchanged."""
 
     class Repeats(nn.Module):
         def forward(self, x: torch.Tensor, held: Any) -> torch.Tensor:
@@ -475,8 +475,8 @@ def test_integers_are_known_wherever_they_lie() -> None:
         assert steps.item() == 2
 
 
-def test_integers_that_are_views_of_one_another_are_known_together() -> None:
-    """What is written to the whole is read from the part."""
+def test_views_of_known_integers_share_their_values() -> None:
+    """A write to the whole tensor is read from its part."""
 
     class Reads(nn.Module):
         def forward(self, x: torch.Tensor, whole: torch.Tensor, part: Plain) -> torch.Tensor:
@@ -493,7 +493,7 @@ def test_integers_that_are_views_of_one_another_are_known_together() -> None:
 
 
 class Returns(nn.Module):
-    """A linear layer whose result is wrapped."""
+    """A linear layer with a wrapped result."""
 
     def __init__(self, wrap: Callable[[torch.Tensor], Any]) -> None:
         super().__init__()
@@ -507,14 +507,14 @@ class Returns(nn.Module):
 @pytest.mark.parametrize(
     "wrap", [Plain, Slotted, Frozen, Open, Inherited, lambda k: Sealed(k=k), lambda k: [Plain(k)], lambda k: User(k=k)]
 )
-def test_the_backward_pass_starts_inside_objects_too(wrap: Callable[[torch.Tensor], Any]) -> None:
-    """One product for the gradient of the weight, as where the tensor is returned alone."""
+def test_the_backward_pass_starts_at_tensors_inside_objects(wrap: Callable[[torch.Tensor], Any]) -> None:
+    """There is one product for the gradient of the weight, as if the tensor were returned directly."""
     profile = profiler.profile(Returns(wrap), torch.zeros(3, 4), mode="training")
     assert macs(profile, "backward") == 3 * 4 * 5
 
 
-def test_state_beside_a_result_is_no_result() -> None:
-    """A cache that is returned with the result gets no gradient, so nothing is accumulated in what it holds."""
+def test_a_cache_beside_a_result_gets_no_gradient() -> None:
+    """A returned cache is not a result, so no gradients are accumulated in the tensors that it holds."""
     cached = profiler.profile(Returns(lambda k: (k * 2, Plain(k))), torch.zeros(3, 4), mode="training")
     alone = profiler.profile(Returns(lambda k: k * 2), torch.zeros(3, 4), mode="training")
     assert cached.total == alone.total
@@ -522,7 +522,7 @@ def test_state_beside_a_result_is_no_result() -> None:
     assert returned_tensors((kept, Plain(torch.ones(3, requires_grad=True)))) == [kept]
 
 
-def test_lazy_networks_get_fresh_inputs_after_the_run_that_gives_them_shapes() -> None:
+def test_lazy_networks_get_fresh_inputs_after_their_first_run() -> None:
     """The cache has grown once in what is counted, not twice."""
 
     class Lazy(nn.Module):
@@ -539,8 +539,8 @@ def test_lazy_networks_get_fresh_inputs_after_the_run_that_gives_them_shapes() -
     assert cache.k.shape == (2, 4)
 
 
-def test_the_copy_knows_which_tensors_it_changed() -> None:
-    """Each tensor with what took its place, inside objects too."""
+def test_the_copy_knows_which_tensors_it_replaced() -> None:
+    """It maps each original tensor to its copy, inside objects too."""
     tensor = torch.ones(2)
     copied = InputCopy(call_arguments(Plain(tensor)), to_meta)
     ((original, new),) = copied.tensors

@@ -1,4 +1,4 @@
-"""Where tensors come from: parameters, inputs, or neither, told by memory that may be freed and used anew."""
+"""Where tensors come from: parameters, inputs, or neither. The storage decides, and it may be freed and used again."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from profiler.tracing.scope import ModuleScope
 
 
 def tensor() -> torch.Tensor:
-    """Real memory of its own."""
+    """A tensor with memory of its own."""
     return torch.zeros(3)
 
 
 class Numbered:
-    """Origins by storages that the test numbers itself: a number that is used twice is memory that was freed."""
+    """Origins with storage numbers that the test chooses: a number that is used twice is memory that was freed."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.numbers: dict[int, int] = {}
@@ -35,8 +35,8 @@ class Numbered:
         self.numbers[id(made)] = number
         return made
 
-    def said_of(self, made: torch.Tensor) -> tuple[bool, bool, list[str]]:
-        """Whether it is made of parameters, whether of inputs, and of which parameters."""
+    def origin_of(self, made: torch.Tensor) -> tuple[bool, bool, list[str]]:
+        """Whether the tensor comes from parameters, whether from inputs, and from which parameters."""
         return self.origins.is_parameter(made), self.origins.is_activation(made), self.origins.parameters_read([made])
 
 
@@ -49,34 +49,36 @@ def numbered(monkeypatch: pytest.MonkeyPatch) -> Numbered:
     return made
 
 
-Said = tuple[bool, bool, list[str]]
+Origin = tuple[bool, bool, list[str]]
 
-OF_W: Said = (True, False, ["w"])
-OF_X: Said = (False, True, [])
-NEITHER: Said = (False, False, [])
+OF_W: Origin = (True, False, ["w"])
+OF_X: Origin = (False, True, [])
+NEITHER: Origin = (False, False, [])
 
 
-def test_what_is_made_of_parameters_alone_is_a_parameter(numbered: Numbered) -> None:
-    """With constants besides; an input among the operands makes it an activation."""
+def test_a_result_of_parameters_and_constants_is_a_parameter(numbered: Numbered) -> None:
+    """An input among the operands makes the result an activation."""
     w, x, constant = numbered.at(1), numbered.at(2), numbered.at(3)
     for number, (inputs, expected) in enumerate([([w, constant], OF_W), ([w, x], OF_X), ([constant], NEITHER)]):
         made = numbered.at(10 + number)
         numbered.origins.follow("aten::mul", inputs, [made])
-        assert numbered.said_of(made) == expected
+        assert numbered.origin_of(made) == expected
 
 
 @pytest.mark.parametrize("before", [1, 2, 3])
 @pytest.mark.parametrize(("after", "expected"), [(1, OF_W), (2, OF_X), (3, NEITHER), (None, NEITHER)])
-def test_memory_that_was_freed_is_forgotten(numbered: Numbered, before: int, after: int | None, expected: Said) -> None:
-    """A result in the storage of an earlier one is what its own operands make it."""
+def test_memory_that_was_freed_is_forgotten(
+    numbered: Numbered, before: int, after: int | None, expected: Origin
+) -> None:
+    """A result in the storage of an earlier one has the origin of its own operands."""
     numbered.origins.follow("aten::mul", [numbered.at(before)], [numbered.at(10)])
     anew = numbered.at(10)
     numbered.origins.follow("aten::mul", [] if after is None else [numbered.at(after)], [anew])
-    assert numbered.said_of(anew) == expected
+    assert numbered.origin_of(anew) == expected
 
 
 def test_freed_memory_has_a_new_number(numbered: Numbered) -> None:
-    """A view and a tensor that is written to keep theirs."""
+    """A view and a tensor that is written to keep their numbers."""
     first = numbered.origins.new_numbers_of([numbered.at(10)], [numbered.at(1)])
     assert numbered.origins.numbers_of([numbered.at(10), numbered.at(10)]) == first
     assert numbered.origins.new_numbers_of([numbered.at(10)], [numbered.at(10)]) == ()
@@ -85,8 +87,8 @@ def test_freed_memory_has_a_new_number(numbered: Numbered) -> None:
     assert len({*first, *anew}) == 3
 
 
-def test_no_other_tensor_is_taken_for_a_freed_one() -> None:
-    """In a real run, in which the memory of what is made of a parameter is used again at once."""
+def test_no_other_tensor_gets_the_origin_of_a_freed_one() -> None:
+    """A real run reuses the memory of what is made of a parameter at once."""
     origins, w, x = Origins(), tensor(), tensor()
     origins.add_parameter("w", w)
     origins.add_activation(x)
@@ -112,8 +114,8 @@ def test_no_other_tensor_is_taken_for_a_freed_one() -> None:
 
 
 @pytest.mark.slow
-def test_the_memory_of_parameters_and_inputs_is_held() -> None:
-    """So that nothing else gets its identity, also when the network lets go of it."""
+def test_the_memory_of_parameters_and_inputs_is_kept() -> None:
+    """No other tensor gets their identity, also if the network drops them."""
     origins, others = Origins(), []
     for add in (lambda made: origins.add_parameter("w", made), origins.add_activation):
         add(tensor())
@@ -122,8 +124,8 @@ def test_the_memory_of_parameters_and_inputs_is_held() -> None:
         assert not any(origins.is_parameter(other) or origins.is_activation(other) for other in others)
 
 
-def test_memory_on_meta_is_held() -> None:
-    """It costs nothing, and whatever was seen stays told apart."""
+def test_memory_on_meta_is_kept() -> None:
+    """It costs nothing, and no two tensors are ever confused."""
     origins = Origins()
     for _ in range(50):
         made = torch.empty(3, device="meta")
@@ -131,30 +133,30 @@ def test_memory_on_meta_is_held() -> None:
         del made
 
 
-def test_a_view_of_a_parameter_is_one(numbered: Numbered) -> None:
-    """And so is one that is written to with constants; written to with an input it is an activation."""
+def test_a_view_of_a_parameter_is_a_parameter(numbered: Numbered) -> None:
+    """Constants written to it do not change that; an input written to it makes it an activation."""
     numbered.origins.follow("aten::view", [numbered.at(1)], [numbered.at(1)])
     numbered.origins.follow("aten::add_", [numbered.at(1), numbered.at(3)], [numbered.at(1)])
-    assert numbered.said_of(numbered.at(1)) == OF_W
+    assert numbered.origin_of(numbered.at(1)) == OF_W
     numbered.origins.follow("aten::add_", [numbered.at(1), numbered.at(2)], [numbered.at(1)])
-    assert numbered.said_of(numbered.at(1)) == (False, True, ["w"])
+    assert numbered.origin_of(numbered.at(1)) == (False, True, ["w"])
 
 
-def test_a_view_of_an_input_is_one(numbered: Numbered) -> None:
-    """A parameter that is written to it does not change that."""
+def test_a_view_of_an_input_is_an_activation(numbered: Numbered) -> None:
+    """A parameter written to it does not change that."""
     numbered.origins.follow("aten::add_", [numbered.at(2), numbered.at(1)], [numbered.at(2)])
-    assert numbered.said_of(numbered.at(2)) == OF_X
+    assert numbered.origin_of(numbered.at(2)) == OF_X
 
 
 def test_rows_of_a_table_are_not_the_table(numbered: Numbered) -> None:
-    """What reads them reads no parameter by name, though they are made of one."""
+    """An operation that reads them reads no parameter by name, though the rows come from one."""
     rows = numbered.at(10)
     numbered.origins.follow("aten::embedding", [numbered.at(1)], [rows])
-    assert numbered.said_of(rows) == (True, False, [])
+    assert numbered.origin_of(rows) == (True, False, [])
 
 
 def test_parameters_are_named_once(numbered: Numbered) -> None:
-    """In the order in which they are read, through whatever they went."""
+    """The names are in the order in which they are read, through any number of operations."""
     numbered.origins.add_parameter("v", numbered.at(4))
     both = numbered.at(10)
     numbered.origins.follow("aten::mul", [numbered.at(4), numbered.at(1)], [both])
@@ -162,25 +164,25 @@ def test_parameters_are_named_once(numbered: Numbered) -> None:
     assert numbered.origins.parameters_read([numbered.at(1), both, numbered.at(2)]) == ["w", "v"]
 
 
-def test_a_meta_copy_takes_the_place_of_its_tensor(numbered: Numbered) -> None:
-    """Of a parameter, of an input, and of neither."""
+def test_a_meta_copy_has_the_origin_of_its_tensor(numbered: Numbered) -> None:
+    """This holds for a parameter, an input, and neither."""
     for number, expected in [(1, OF_W), (2, OF_X), (3, NEITHER)]:
         copied = numbered.at(10 + number)
         numbered.origins.replace(numbered.at(number), copied)
-        assert numbered.said_of(copied) == expected
+        assert numbered.origin_of(copied) == expected
     numbered.origins.follow("aten::add_", [numbered.at(1), numbered.at(2)], [numbered.at(1)])
     numbered.origins.replace(numbered.at(1), numbered.at(14))
-    assert numbered.said_of(numbered.at(14)) == (False, True, ["w"])
+    assert numbered.origin_of(numbered.at(14)) == (False, True, ["w"])
 
 
-def test_a_parameter_of_no_module_is_one_without_a_name() -> None:
-    """One that a forward makes, or takes from elsewhere."""
+def test_a_parameter_of_no_module_has_no_name() -> None:
+    """A forward makes it, or takes it from elsewhere."""
     origins, made = Origins(), nn.Parameter(tensor())
     assert (origins.is_parameter(made), origins.parameters_read([made])) == (True, [])
 
 
-def test_what_was_not_seen_before_is_told(numbered: Numbered) -> None:
-    """Operands that nothing has made; results are seen from then on."""
+def test_operands_that_were_not_seen_before_are_returned(numbered: Numbered) -> None:
+    """No operation made these operands; results count as seen from then on."""
     unknown, made = numbered.at(20), numbered.at(21)
     assert numbered.origins.follow("aten::mul", [numbered.at(1), unknown], [made]) == [unknown]
     assert numbered.origins.follow("aten::mul", [made], []) == []

@@ -24,7 +24,7 @@ ENGINE = "x86"
 
 @pytest.fixture(autouse=True)
 def engine() -> Iterator[None]:
-    """The kernels that x86 processors have."""
+    """The kernels for x86 processors."""
     if ENGINE not in torch.backends.quantized.supported_engines:
         pytest.skip(f"torch has no quantized kernels of {ENGINE}")
     before = torch.backends.quantized.engine
@@ -34,13 +34,13 @@ def engine() -> Iterator[None]:
 
 
 def dynamic(layer: nn.Module, dtype: torch.dtype = torch.qint8) -> nn.Module:
-    """A network of one layer, whose weights are packed."""
+    """A network of one layer with packed weights."""
     made: nn.Module = ao.quantize_dynamic(nn.Sequential(layer), {type(layer)}, dtype=dtype)
     return made
 
 
 def static(*layers: nn.Module, inputs: torch.Tensor) -> nn.Module:
-    """A network that computes with integers between its two ends."""
+    """A network that computes with integers between a quantization and a dequantization."""
     network = nn.Sequential(ao.QuantStub(), *layers, ao.DeQuantStub()).eval()
     network.qconfig = ao.get_default_qconfig(ENGINE)
     prepared = ao.prepare(network)
@@ -50,14 +50,14 @@ def static(*layers: nn.Module, inputs: torch.Tensor) -> nn.Module:
 
 
 def held(profile: Profile) -> dict[str, tuple[str, int, int]]:
-    """Kind, elements and bytes of each parameter, none of which can be trained."""
+    """Kind, elements and bytes of each parameter; none of them can be trained."""
     assert not profile.parameters["trainable"].any()
     rows = profile.parameters[["parameter", "kind", "parameters", "bytes"]].itertuples(index=False)
     return {name: (kind, elements, size) for name, kind, elements, size in rows}
 
 
 def test_dynamic_linear_layers_by_hand() -> None:
-    """Weights take a byte each, biases four; nothing is left over that never ran."""
+    """A weight takes one byte, a bias four; no module is listed as unused."""
     network = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 8))
     profile = profiler.profile(ao.quantize_dynamic(network, {nn.Linear}, dtype=torch.qint8), torch.zeros(3, 64))
     assert held(profile) == {
@@ -74,7 +74,7 @@ def test_dynamic_linear_layers_by_hand() -> None:
 
 
 def test_weights_of_half_precision_and_no_bias() -> None:
-    """Two bytes each."""
+    """Each takes two bytes."""
     layer = nn.Linear(64, 32, bias=False)
     profile = profiler.profile(dynamic(layer, torch.float16), torch.zeros(3, 64))
     assert held(profile) == {"0.weight": ("linear", 64 * 32, 64 * 32 * 2)}
@@ -85,7 +85,7 @@ def test_weights_of_half_precision_and_no_bias() -> None:
 @pytest.mark.parametrize(("dtype", "size"), [(torch.qint8, 1), (torch.float16, 2)])
 @pytest.mark.parametrize(("kind", "gates"), [(nn.LSTM, 4), (nn.GRU, 3)])
 def test_recurrent_networks_by_hand(kind: Any, gates: int, dtype: torch.dtype, size: int) -> None:
-    """Two layers in two directions: the names that the layer had before it was packed."""
+    """Two layers in two directions keep the names that they had before packing."""
     layer = kind(4, 5, 2, bidirectional=True)
     names = {f"0.{name}": parameter.numel() for name, parameter in layer.named_parameters()}
     profile = profiler.profile(dynamic(layer, dtype), torch.zeros(3, 2, 4))
@@ -99,7 +99,7 @@ def test_recurrent_networks_by_hand(kind: Any, gates: int, dtype: torch.dtype, s
 
 @pytest.mark.parametrize(("kind", "gates"), [(nn.LSTMCell, 4), (nn.GRUCell, 3), (nn.RNNCell, 1)])
 def test_recurrent_cells_by_hand(kind: Any, gates: int) -> None:
-    """As before it was packed: the names, the work and the kind."""
+    """The names, the work and the kind are the same as before packing."""
     layer = kind(4, 5)
     plain = profiler.profile(nn.Sequential(layer), torch.zeros(3, 4))
     profile = profiler.profile(dynamic(layer), torch.zeros(3, 4))
@@ -113,7 +113,7 @@ def test_recurrent_cells_by_hand(kind: Any, gates: int) -> None:
 
 @pytest.mark.slow
 def test_static_convolutions_and_linear_layers_by_hand() -> None:
-    """One to three dimensions, groups included."""
+    """One to three dimensions, with groups."""
     cases: list[tuple[nn.Module, tuple[int, ...], int, str]] = [
         (nn.Conv1d(4, 6, 3, groups=2), (1, 4, 8), 6 * 2 * 3, "conv"),
         (nn.Conv2d(4, 6, 3), (1, 4, 8, 8), 6 * 4 * 9, "conv"),
@@ -128,7 +128,7 @@ def test_static_convolutions_and_linear_layers_by_hand() -> None:
 
 
 def embedding(kind: Any, config: Any) -> nn.Module:
-    """A network of one table of (10, 8), packed as ``config`` says."""
+    """A network of one table of (10, 8), packed by ``config``."""
     network = nn.Sequential(kind(10, 8))
     network[0].qconfig = config
     made: nn.Module = ao.convert(ao.prepare(network))
@@ -136,7 +136,7 @@ def embedding(kind: Any, config: Any) -> nn.Module:
 
 
 def test_packed_embeddings_by_hand() -> None:
-    """A byte for each number; what is read is brought back to its scale and its bias."""
+    """Each number takes a byte; each number that is read is multiplied with its scale and added to its bias."""
     words = torch.zeros(2, 3, dtype=torch.long)
     profile = profiler.profile(embedding(nn.Embedding, ao.float_qparams_weight_only_qconfig), words)
     assert held(profile) == {"0.weight": ("embedding", 10 * 8, 10 * 8)}
@@ -149,7 +149,7 @@ def test_packed_embeddings_by_hand() -> None:
     [(ao.float_qparams_weight_only_qconfig, 10 * 8), (ao.float_qparams_weight_only_qconfig_4bit, 10 * 8 // 2)],
 )
 def test_packed_bags_by_hand(config: Any, size: int) -> None:
-    """Each number that is read is brought back to its scale; three rows of a bag are two adds."""
+    """Each number that is read is dequantized; three rows of a bag take two adds."""
     bags = embedding(partial(nn.EmbeddingBag, mode="sum"), config)
     profile = profiler.profile(bags, torch.zeros(2, 3, dtype=torch.long))
     assert held(profile) == {"0.weight": ("embedding", 10 * 8, size)}
@@ -159,7 +159,7 @@ def test_packed_bags_by_hand(config: Any, size: int) -> None:
 
 @pytest.mark.parametrize("bits", ["byte", "4bit", "2bit"])
 def test_bags_of_packed_rows_by_hand(bits: str) -> None:
-    """Five rows in two bags, each with a weight of its own; whatever the mode says, they are added up."""
+    """Five rows in two bags, each with its own weight, are summed whatever the mode says."""
 
     class Bags(nn.Module):
         def __init__(self) -> None:
@@ -177,8 +177,8 @@ def test_bags_of_packed_rows_by_hand(bits: str) -> None:
     assert (profile.total.divides, profile.complete) == (0, True)
 
 
-def test_a_packed_layer_that_two_names_reach_counts_once() -> None:
-    """And a layer that nothing runs is unused."""
+def test_a_packed_layer_with_two_names_counts_once() -> None:
+    """A layer that nothing runs is unused."""
 
     class Twice(nn.Module):
         def __init__(self) -> None:
@@ -199,7 +199,7 @@ def test_a_packed_layer_that_two_names_reach_counts_once() -> None:
 
 
 def test_a_packed_network_is_saved_and_loaded(tmp_path: Any) -> None:
-    """Bytes of half an element included."""
+    """Bytes of half an element are kept too."""
     network = embedding(partial(nn.EmbeddingBag, mode="sum"), ao.float_qparams_weight_only_qconfig_4bit)
     profile = profiler.profile(network, torch.zeros(2, 3, dtype=torch.long))
     profile.save(tmp_path / "packed.json")
@@ -207,7 +207,7 @@ def test_a_packed_network_is_saved_and_loaded(tmp_path: Any) -> None:
 
 
 class WithBuffers(nn.Module):
-    """A packed operator whose scale and zero point are buffers of one element, as graph mode quantization has them."""
+    """A packed operator whose scale and zero point are buffers of one element, as in graph-mode quantization."""
 
     scale: torch.Tensor
     zero_point: torch.Tensor
@@ -227,7 +227,7 @@ class WithBuffers(nn.Module):
 
 
 @pytest.mark.parametrize("op", ["linear", "linear_relu"])
-def test_numbers_that_an_operator_reads_from_a_tensor_are_lack_of_data(op: str) -> None:
-    """The meta device does not have them, so the network runs for real and is counted."""
+def test_an_operator_that_reads_a_number_from_a_tensor_needs_a_real_run(op: str) -> None:
+    """The meta device does not have the numbers, so there is a real run, which is counted."""
     profile = profiler.profile(WithBuffers(op), torch.zeros(2, 3))
     assert (profile.status, profile.total.macs) == ("complete", 2 * 4 * 3)

@@ -1,4 +1,4 @@
-"""MACs on zeros that were put around a convolution's input by an operation of their own."""
+"""MACs on zeros that a separate operation put around the input of a convolution."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MODES: tuple[Mode, Mode] = ("inference", "training")
 
 
 def on_padding(result: Trace) -> list[int]:
-    """For each convolution of the forward pass, how many of its MACs are on padded zeros."""
+    """The MACs on padded zeros, for each convolution of the forward pass."""
     return [macs_on_padding(call) for call in result.calls if call.phase == "forward" and call.kind == "conv"]
 
 
@@ -30,7 +30,7 @@ def image(*shape: int) -> torch.Tensor:
 @pytest.mark.parametrize("run", [trace, lambda *args: trace_for_real(*args, reason="test")])
 @pytest.mark.parametrize("mode", MODES)
 def test_padding_before_a_convolution_by_hand(run: Callable[..., Trace], mode: Mode) -> None:
-    """Each axis has 8·3 places of the window, 2 of them outside: the same for each way of padding by one."""
+    """Each axis has 8·3 positions of taps, 2 of them outside, for each way of padding by one."""
     outside = 8 * 3 * (64 * 9 - (8 * 3 - 2) ** 2)
     assert outside == 2208
 
@@ -55,8 +55,8 @@ def test_padding_before_a_convolution_by_hand(run: Callable[..., Trace], mode: M
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("size", [7, 8])
-def test_even_kernels_padded_the_same(size: int, mode: Mode) -> None:
-    """An even kernel needs a zero more behind than in front, which torch puts there before it convolves."""
+def test_even_kernels_with_padding_same(size: int, mode: Mode) -> None:
+    """An even kernel needs one more zero behind than in front; torch pads it before it convolves."""
     layer = nn.Conv1d(3, 5, 4, padding="same")
     expected = on_padding(trace(layer, image(2, 3, size)))
     assert expected == [2 * 5 * 3 * (size * 4 - (size + size - 1 + size - 1 + size - 2))]
@@ -64,7 +64,7 @@ def test_even_kernels_padded_the_same(size: int, mode: Mode) -> None:
 
 
 CASES: dict[str, tuple[int, dict[str, Any], tuple[int, ...]]] = {
-    # dimensions, how it is convolved, what is padded before
+    # dimensions, arguments of the convolution, padding before it
     "1d, one side": (1, {}, (2, 0)),
     "1d, strided": (1, {"stride": 2}, (1, 2)),
     "1d, more than the kernel reaches": (1, {}, (4, 5)),
@@ -87,8 +87,8 @@ def padded_indicator(x: torch.Tensor, pads: tuple[int, ...]) -> torch.Tensor:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("name", CASES)
-def test_products_with_zeros_are_those_that_an_indicator_misses(name: str, transposed: bool, mode: Mode) -> None:
-    """Ones inside and zeros around, convolved with ones, add up to the products with the image."""
+def test_products_with_zeros_are_those_outside_an_indicator(name: str, transposed: bool, mode: Mode) -> None:
+    """Ones inside and zeros around, convolved with ones, sum to the number of products with the image."""
     dims, how, pads = CASES[name]
     groups = how.get("groups", 1)
     x = image(2, 3 if len(pads) > 2 * dims else 4, *range(5, 5 + dims))
@@ -101,7 +101,7 @@ def test_products_with_zeros_are_those_that_an_indicator_misses(name: str, trans
         return function(F.pad(x, pads), weight, None, **how)
 
     ones, products = padded_indicator(x, pads), weight.detach().double()
-    if transposed:  # products on the rim that its padding cuts off count as well
+    if transposed:  # products on the rim that the padding of a transposed convolution cuts off count as well
         how = {**how, "padding": 0}
     on_image = function(ones, products, None, **how).sum()
     if transposed:
@@ -125,7 +125,7 @@ def changed_after(change: Callable[[torch.Tensor], Any]) -> Callable[..., torch.
 
 
 class Filled:
-    """Writes to what it is given, and returns nothing."""
+    """A function that writes to its argument and returns nothing."""
 
     def __init__(self, write: Callable[[torch.Tensor], Any]) -> None:
         self.write = write
@@ -151,14 +151,14 @@ UNCLAIMED: dict[str, Callable[..., torch.Tensor]] = {
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", UNCLAIMED)
-def test_what_may_be_other_than_zero_is_not_claimed(name: str, mode: Mode) -> None:
-    """Other values than zero, zeros that another operation saw, and zeros that were written over."""
+def test_values_that_may_not_be_zero_are_not_claimed(name: str, mode: Mode) -> None:
+    """Values other than zero, results of other operations on zeros, and overwritten zeros do not count."""
     assert on_padding(trace(Calls(UNCLAIMED[name], conv=CONV), image(1, 3, 8, 8), mode)) == [0]
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_each_convolution_that_reads_the_padded_tensor_has_its_zeros(mode: Mode) -> None:
-    """Twice the same, a view of all of it included; other readers and writers of other tensors change nothing."""
+    """Two convolutions and a view of the whole tensor have them; work on other tensors changes nothing."""
 
     def run(x: torch.Tensor, conv: nn.Module) -> Any:
         padded = F.pad(x, (1, 1, 1, 1))
@@ -196,21 +196,21 @@ WHOLE: dict[str, Callable[..., torch.Tensor]] = {
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", WHOLE)
 def test_padding_in_steps_adds_up(name: str, mode: Mode) -> None:
-    """All the zeros around an image are claimed, as by ``padding=1``, however they came there."""
+    """All zeros around an image count as with ``padding=1``, whatever steps made them."""
     assert on_padding(trace(Calls(WHOLE[name], conv=CONV), image(1, 3, 8, 8), mode)) == [AROUND]
 
 
 @pytest.mark.parametrize("run", [trace, lambda *args: trace_for_real(*args, reason="test")])
 @pytest.mark.parametrize("mode", MODES)
 def test_two_paddings_around_all_sides(run: Callable[..., Trace], mode: Mode) -> None:
-    """6 × 6 in zeros two deep: of 8·3 places along an axis, 6·3 meet the image."""
+    """The zeros around 6 × 6 are two deep: of 8·3 positions along an axis, 6·3 meet the image."""
     net = nn.Sequential(nn.ZeroPad2d(1), nn.ZeroPad2d(1), nn.Conv2d(3, 8, 3))
     assert on_padding(run(net, image(1, 3, 6, 6), mode)) == [8 * 3 * ((8 * 3) ** 2 - (6 * 3) ** 2)]
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_channels_of_zeros_are_around_an_image_too(mode: Mode) -> None:
-    """One of three channels holds zeros, and no product with it is on the image."""
+def test_channels_of_zeros_count_as_padding(mode: Mode) -> None:
+    """One of three channels holds zeros, so its products are not on the image."""
 
     def run(x: torch.Tensor, conv: nn.Module) -> Any:
         return conv(F.pad(torch.hstack([rows(x, 8)[..., :8], x])[:, 1:4], (1, 1, 1, 1)))
@@ -224,7 +224,7 @@ def test_channels_of_zeros_are_around_an_image_too(mode: Mode) -> None:
 
 
 class Written(nn.Module):
-    """Writes an image into zeros, and pads that."""
+    """Writes an image into zeros, and pads the result."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         around = x.new_zeros(1, 3, 8, 10)
@@ -233,7 +233,7 @@ class Written(nn.Module):
 
 
 class Held(nn.Module):
-    """Holds zeros, whose values are not looked at on meta."""
+    """Holds zeros; their values are not read on meta."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -278,13 +278,13 @@ def written(padded: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", UNKNOWN)
-def test_zeros_in_places_that_are_not_known_leave_nothing_claimed(name: str, mode: Mode) -> None:
-    """A part of them is never claimed."""
+def test_zeros_in_unknown_places_are_not_claimed(name: str, mode: Mode) -> None:
+    """If the place of some zeros is unknown, none of them are claimed."""
     assert on_padding(trace(nn.Sequential(UNKNOWN[name], CONV), image(1, 3, 8, 8), mode)) == [0]
 
 
 def test_a_convolution_along_time_has_padding_too() -> None:
-    """conv_tbc: 5 steps and 3 taps, of which 2 are outside."""
+    """``conv_tbc`` has 5 steps and 3 taps, and 2 of the positions are outside."""
 
     def run(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> Any:
         return torch.conv_tbc(x, weight, bias, 1)
@@ -296,7 +296,7 @@ def test_a_convolution_along_time_has_padding_too() -> None:
 
 
 def test_padding_of_complex_images() -> None:
-    """Four real products for each complex one."""
+    """There are four real products for each complex one."""
     net = nn.Sequential(nn.ZeroPad2d(1), nn.Conv2d(3, 8, 3, dtype=torch.complex64))
     x = torch.zeros(1, 3, 8, 8, dtype=torch.complex64)
     assert [on_padding(trace(net, x, mode)) for mode in MODES] == [[4 * AROUND], [4 * AROUND]]

@@ -1,4 +1,4 @@
-"""Networks that are spread over processes: one process's replica is counted, parts of parameters are refused."""
+"""Networks that are spread over processes: a replica of one process is counted; sharded parameters are refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ X = torch.zeros(2, 4)
 
 @pytest.fixture(scope="module", autouse=True)
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A world of one process, which is this one; it meets itself in a file."""
+    """A process group of this process alone, which finds itself by a file."""
     place: Path = tmp_path_factory.mktemp("world") / "meeting"
     dist.init_process_group("gloo", init_method=f"file://{place}", world_size=1, rank=0)
     yield
@@ -36,15 +36,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def network() -> nn.Sequential:
-    """Two linear layers, a norm with buffers between them."""
+    """Two linear layers, with a norm that has buffers between them."""
     return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("mode", "times"), [("inference", (1, 1)), ("training", (2, 3))])
 @pytest.mark.parametrize("held", [False, True])
-def test_a_replica_is_counted_as_the_network_inside(mode: Mode, times: tuple[int, int], held: bool) -> None:
-    """As root and as a part; what the processes exchange is no work of the network."""
+def test_a_replica_costs_what_the_network_inside_costs(mode: Mode, times: tuple[int, int], held: bool) -> None:
+    """This holds for a root and for a part; communication between processes is no work of the network."""
     wrapped: Any = DistributedDataParallel(network())
     model = nn.Sequential(wrapped) if held else wrapped
     prefix = "0." if held else ""
@@ -63,8 +63,8 @@ def test_a_replica_is_counted_as_the_network_inside(mode: Mode, times: tuple[int
     assert types[prefix.rstrip(".")] == "DistributedDataParallel"
 
 
-def test_the_replica_is_left_as_it_is() -> None:
-    """It trains on as before, and nothing of it has moved."""
+def test_the_replica_is_unchanged() -> None:
+    """It trains as before, and nothing of it has moved."""
     wrapped: Any = DistributedDataParallel(network())
     before = {name: value.clone() for name, value in wrapped.state_dict().items()}
     profiler.profile(wrapped, X, mode="training")
@@ -74,7 +74,7 @@ def test_the_replica_is_left_as_it_is() -> None:
 
 
 def test_ties_across_a_replica_are_kept() -> None:
-    """A parameter that is inside and outside of the wrapper counts once."""
+    """A parameter inside and outside of the wrapper counts once."""
     inner = nn.Linear(4, 4)
     outer = nn.Linear(4, 4)
     outer.weight = inner.weight
@@ -83,7 +83,7 @@ def test_ties_across_a_replica_are_kept() -> None:
 
 
 def sharded(how: str) -> nn.Module:
-    """A network of which the processes share parameters, in one way or another."""
+    """A network whose parameters are sharded over the processes by one of the ways."""
     from torch.distributed import fsdp
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.tensor import parallel
@@ -103,8 +103,8 @@ def sharded(how: str) -> nn.Module:
 
 @pytest.mark.parametrize("mode", ["inference", "training"])
 @pytest.mark.parametrize("how", ["tensor parallel", "fully_shard", "FSDP"])
-def test_parts_of_parameters_are_refused_with_what_to_do(how: str, mode: Mode) -> None:
-    """One line, which names the parameter or the module and says what to profile in its place."""
+def test_sharded_parameters_are_refused_with_advice(how: str, mode: Mode) -> None:
+    """One line names the parameter or the module and says what to profile instead."""
     with pytest.raises(
         TraceError, match="profile the network before fully_shard, FSDP or parallelize_module"
     ) as caught:

@@ -1,4 +1,4 @@
-"""A trace says where each operation ran, and leaves the network as it was."""
+"""A trace says where each operation ran, and does not change the network."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from profiler.traces import trace
 
 
 def image(*shape: int) -> torch.Tensor:
-    """A meta tensor of that shape."""
+    """A meta tensor of this shape."""
     return torch.empty(shape, device="meta")
 
 
 def work(result: Trace) -> dict[tuple[str, str], int]:
-    """MACs by module and kind, where there are any."""
+    """MACs by module and kind, without zeros."""
     macs: dict[tuple[str, str], int] = {}
     for call in result.calls:
         if call.count.macs:
@@ -42,7 +42,7 @@ def test_modules_are_named_by_their_path() -> None:
 
 
 def test_functional_calls_belong_to_the_module_that_makes_them() -> None:
-    """What a forward calls as a function is counted, in the module whose forward it is."""
+    """A function that a forward calls is counted in the module of that forward."""
 
     class Hand(nn.Module):
         def __init__(self) -> None:
@@ -56,7 +56,7 @@ def test_functional_calls_belong_to_the_module_that_makes_them() -> None:
 
 
 def test_a_weight_computed_from_parameters_is_still_a_weight() -> None:
-    """A normalized weight makes a linear layer; an activation in the same place makes a matmul."""
+    """A normalized weight makes a linear layer; an activation in its place makes a matmul."""
 
     class Scaled(nn.Module):
         def __init__(self) -> None:
@@ -72,7 +72,7 @@ def test_a_weight_computed_from_parameters_is_still_a_weight() -> None:
 
 
 def test_every_call_of_a_module_is_counted_and_its_parameters_once() -> None:
-    """A layer that runs three times has three calls' work, and one layer's parameters."""
+    """A layer that runs three times has the work of three calls and the parameters of one layer."""
 
     class Thrice(nn.Module):
         def __init__(self) -> None:
@@ -88,8 +88,8 @@ def test_every_call_of_a_module_is_counted_and_its_parameters_once() -> None:
     assert sum(record.size for record in result.parameters) == 6 * 6 + 6
 
 
-def test_a_shared_module_goes_by_the_parent_that_calls_it() -> None:
-    """Under two parents, a module's work is listed below each; the parameters belong to the first."""
+def test_a_shared_module_is_listed_below_the_parent_that_calls_it() -> None:
+    """The work of a module with two parents is listed below each; the parameters belong to the first."""
     shared = nn.Linear(4, 4)
     result = trace(nn.Sequential(nn.Sequential(shared), nn.Sequential(shared)), image(1, 4))
     assert work(result) == {("0.0", "linear"): 16, ("1.0", "linear"): 16}
@@ -99,7 +99,7 @@ def test_a_shared_module_goes_by_the_parent_that_calls_it() -> None:
 
 
 def test_forward_called_directly_counts_as_a_call_of_the_module() -> None:
-    """``layer.forward(x)`` skips the hooks; the work is the layer's all the same."""
+    """``layer.forward(x)`` skips the hooks; the work still belongs to the layer."""
 
     class Direct(nn.Module):
         def __init__(self) -> None:
@@ -124,7 +124,7 @@ def test_forward_called_directly_counts_as_a_call_of_the_module() -> None:
     ids=["tuple", "list", "mapping"],
 )
 def test_inputs_may_be_positional_or_named(make: Callable[[torch.Tensor], Any]) -> None:
-    """A tuple or list is the positional arguments, a mapping the keyword arguments."""
+    """A tuple or list holds positional arguments, a mapping keyword arguments."""
 
     class Named(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -135,7 +135,7 @@ def test_inputs_may_be_positional_or_named(make: Callable[[torch.Tensor], Any]) 
 
 @pytest.mark.slow
 def test_constants_made_on_the_cpu_meet_meta_tensors() -> None:
-    """Tensors that a forward makes without a device work, and a device that it asks for is taken as meta."""
+    """Tensors that a forward makes without a device work; a device that it names becomes meta."""
 
     class Mixed(nn.Module):
         def __init__(self) -> None:
@@ -167,7 +167,7 @@ def snapshot(model: nn.Module) -> dict[str, Any]:
 
 
 def assert_same(before: dict[str, Any], after: dict[str, Any]) -> None:
-    """The two snapshots are equal, values and all."""
+    """The two snapshots are equal, values included."""
     assert before["state"].keys() == after["state"].keys()
     assert all(torch.equal(before["state"][name], after["state"][name]) for name in before["state"])
     assert before["modules"] == after["modules"]
@@ -177,7 +177,7 @@ def assert_same(before: dict[str, Any], after: dict[str, Any]) -> None:
 
 
 class Meddler(nn.Module):
-    """A forward that changes everything it can reach, and raises when told to."""
+    """A forward that changes everything it can reach, and raises if ``fails`` is set."""
 
     def __init__(self, *, fails: bool) -> None:
         super().__init__()
@@ -201,8 +201,8 @@ class Meddler(nn.Module):
 
 @pytest.mark.parametrize("mode", ["inference", "training"])
 @pytest.mark.parametrize("fails", [False, True])
-def test_the_network_comes_back_as_it_was(mode: Any, fails: bool) -> None:
-    """State, hooks, flags, attributes and random numbers are untouched, also when forward raises."""
+def test_the_network_is_unchanged_after_a_trace(mode: Any, fails: bool) -> None:
+    """State, hooks, flags, attributes and random numbers are unchanged, also if forward raises."""
     model = Meddler(fails=fails)
     model.body[1].eval()
     before = snapshot(model)
@@ -216,7 +216,7 @@ def test_the_network_comes_back_as_it_was(mode: Any, fails: bool) -> None:
 
 
 def test_the_snapshot_sees_a_change() -> None:
-    """The check above is able to fail."""
+    """The check above fails after a change."""
     model = small()
     before = snapshot(model)
     model[0].register_forward_hook(lambda *_: None)
@@ -224,20 +224,20 @@ def test_the_snapshot_sees_a_change() -> None:
         assert_same(before, snapshot(model))
 
 
-def test_tracing_twice_gives_the_same_records() -> None:
-    """Nothing of the first trace is left for the second."""
+def test_two_traces_have_the_same_records() -> None:
+    """The second trace sees nothing of the first."""
     model = small()
     assert trace(model, image(2, 3, 9, 9)) == trace(model, image(2, 3, 9, 9))
 
 
-def test_a_copy_traces_the_same() -> None:
+def test_a_copy_has_the_same_records() -> None:
     """Real, meta and copied networks have the same records."""
     model = small()
     assert trace(model, torch.zeros(2, 3, 9, 9)) == trace(copy.deepcopy(model).to("meta"), image(2, 3, 9, 9))
 
 
 def test_a_refused_shape_names_the_module_and_the_shapes() -> None:
-    """The message says which module, of which type, on which shapes, in which operation."""
+    """The message names the module, its type, the shapes and the operation."""
     with pytest.raises(
         TraceError, match=r"module 0 \(Conv2d\) on 2×4×9×9 raised \w+ in aten::conv2d of 2×4×9×9, 8×3×3×3"
     ):
@@ -245,7 +245,7 @@ def test_a_refused_shape_names_the_module_and_the_shapes() -> None:
 
 
 def test_an_error_outside_of_operations_names_the_module() -> None:
-    """An exception of the forward's own names the innermost module."""
+    """The message names the innermost module of an exception that the forward raises itself."""
 
     class Inner(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -256,7 +256,7 @@ def test_an_error_outside_of_operations_names_the_module() -> None:
 
 
 def test_an_empty_network_is_refused() -> None:
-    """A network that runs no operation has nothing to count, which is said and not shown as zero."""
+    """A network that runs no operation has nothing to count; an error says so in place of zeros."""
     with pytest.raises(TraceError, match="ran no operation"):
         trace(nn.Sequential(), image(1, 2))
 
@@ -264,7 +264,7 @@ def test_an_empty_network_is_refused() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["inference", "training"])
 def test_lazy_parameters_get_their_shapes_from_the_inputs(mode: Mode) -> None:
-    """In the copy that is traced, as if they had always had them; the user's network stays lazy."""
+    """The traced copy has the shapes as if it had always had them; the user's network stays lazy."""
     lazy = nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(3))
     plain = nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 6 * 6, 3))
     found, expected = (trace(network, image(2, 2, 8, 8), mode) for network in (lazy, plain))
@@ -274,13 +274,13 @@ def test_lazy_parameters_get_their_shapes_from_the_inputs(mode: Mode) -> None:
 
 
 def test_lazy_parameters_without_a_shape_are_explained() -> None:
-    """Where the first run fails, what it says is passed on."""
+    """If the first run fails, the error contains its message."""
     with pytest.raises(TraceError, match=r"Sequential has lazy parameters, and the run .* raised RuntimeError"):
         trace(nn.Sequential(nn.LazyLinear(3), nn.Linear(4, 2)), image(1, 2))
 
 
 def test_an_operation_without_a_rule_is_recorded_as_uncounted() -> None:
-    """It is neither left out nor zero."""
+    """The operation is neither left out nor counted as zero."""
 
     @torch.library.custom_op("profiler_tests::double", mutates_args=())
     def double(x: torch.Tensor) -> torch.Tensor:
@@ -299,7 +299,7 @@ def test_an_operation_without_a_rule_is_recorded_as_uncounted() -> None:
 
 
 def test_training_records_the_backward_pass_by_module() -> None:
-    """The gradients of each layer belong to that layer; the first needs none for its input."""
+    """The gradients of each layer belong to that layer; the first layer needs none for its input."""
     model = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3))
     result = trace(model, image(2, 4), "training")
     backward = [call for call in result.calls if call.phase == "backward"]
@@ -308,7 +308,7 @@ def test_training_records_the_backward_pass_by_module() -> None:
 
 
 def test_frozen_layers_cost_no_weight_gradient() -> None:
-    """A frozen layer passes gradients on, where something before it needs them, and computes none of its own."""
+    """A frozen layer passes gradients on if an earlier layer needs them, and computes none for its weights."""
     model = nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 3))
     model[1].requires_grad_(False)
     backward = [call for call in trace(model, image(2, 4), "training").calls if call.phase == "backward"]
@@ -317,7 +317,7 @@ def test_frozen_layers_cost_no_weight_gradient() -> None:
 
 
 def test_users_hooks_run_on_the_copy_only() -> None:
-    """A hook of the user's runs as part of the network, in the module that it hangs on."""
+    """A user's hook runs as part of the network, in the module that it is registered on."""
     model = nn.Sequential(nn.Linear(3, 3))
     model[0].register_forward_hook(lambda module, args, output: output @ output.t())
     assert work(trace(model, image(2, 3))) == {("0", "linear"): 2 * 9, ("0", "matmul"): 2 * 3 * 2}

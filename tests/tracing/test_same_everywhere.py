@@ -39,7 +39,7 @@ class AlwaysEval(nn.Module):
 
 
 def with_gradients(model: nn.Module, inputs: tuple[Any, ...]) -> Trace:
-    """The forward of a training trace in eval mode: operations arrive taken apart."""
+    """The forward of a training trace in eval mode, whose operations arrive decomposed."""
     wanted = tuple(x.clone().requires_grad_() if x.is_floating_point() or x.is_complex() else x for x in inputs)
     return trace_for_real(AlwaysEval(model), wanted, "training", reason="test")
 
@@ -53,15 +53,15 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("name", MUSEUM)
-def test_meta_and_cpu_give_the_same(name: str) -> None:
-    """All five kinds and the MACs; on the CPU fused kernels run that meta does not have."""
+def test_meta_and_cpu_have_the_same_counts(name: str) -> None:
+    """All counts and the MACs agree; the CPU runs fused kernels that meta does not have."""
     model, inputs = MUSEUM[name]()
     on_cpu = trace_for_real(model, inputs, reason="test")
     assert forward_count(trace(model, inputs)) == forward_count(on_cpu)
 
 
-def test_kinds_stay_apart_where_a_fused_kernel_could_run() -> None:
-    """On the CPU an encoder layer could be one kernel; it is not taken, so that rows have one kind each."""
+def test_a_fused_kernel_is_not_used_so_that_kinds_stay_separate() -> None:
+    """The CPU could run an encoder layer as one kernel; the trace keeps its operations, so each row has one kind."""
     model, inputs = MUSEUM["encoder layer"]()
     kinds = {call.kind for call in trace_for_real(model, inputs, reason="test").calls}
     assert {"linear", "attention", "norm", "activation"} <= kinds
@@ -69,8 +69,8 @@ def test_kinds_stay_apart_where_a_fused_kernel_could_run() -> None:
 
 @pytest.mark.parametrize("weights", [True, False])
 @pytest.mark.parametrize("mode", ["inference", "training"])
-def test_attention_is_attention(mode: Mode, weights: bool) -> None:
-    """Whether its weights are asked for or not, its two products are of that kind, its projections are linear."""
+def test_attention_with_and_without_weights_has_the_same_kinds(mode: Mode, weights: bool) -> None:
+    """The two products are attention and the projections are linear, whether the weights are returned or not."""
     attention = nn.MultiheadAttention(8, 2, batch_first=True)
     x = torch.zeros(2, 5, 8)
     calls = trace(attention, {"query": x, "key": x, "value": x, "need_weights": weights}, mode).calls
@@ -94,15 +94,15 @@ def forward_by_kind(result: Trace) -> dict[str, OpCount]:
 
 @pytest.mark.parametrize("name", EXHIBITS)
 def test_gradients_make_no_difference(name: str) -> None:
-    """The counts are the same and of the same kinds, though with gradients operators arrive decomposed."""
+    """The counts and kinds are the same, though operations arrive decomposed with gradients."""
     model, inputs = MUSEUM[name]()
     decomposed, whole = with_gradients(model, inputs), trace(model, inputs)
     assert forward_by_kind(decomposed) == forward_by_kind(whole)
     assert forward_count(decomposed) == forward_count(whole)
 
 
-def test_sums_of_gradients_are_no_part_of_a_product() -> None:
-    """A tensor that a layer and a residual read has two gradients; their sum belongs to neither."""
+def test_a_sum_of_gradients_belongs_to_no_product() -> None:
+    """A tensor that a layer and a residual connection read has two gradients; their sum belongs to neither."""
 
     class Residual(nn.Module):
         def __init__(self) -> None:
@@ -122,8 +122,8 @@ def test_sums_of_gradients_are_no_part_of_a_product() -> None:
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "lstm cell"])
-def test_recurrent_networks_are_recurrent_in_training(name: str) -> None:
-    """Forward and backward."""
+def test_recurrent_networks_have_their_kind_in_training(name: str) -> None:
+    """The forward and the backward pass have the kind ``recurrent``."""
     model, inputs = MUSEUM[name]()
     calls = trace(model, inputs, "training").calls
     assert {call.kind for call in calls if call.terms} == {"recurrent"}
@@ -140,8 +140,8 @@ def backward_count(result: Trace) -> OpCount:
 
 @pytest.mark.parametrize("wanted", [True, False])
 @pytest.mark.parametrize("name", EXHIBITS)
-def test_meta_and_cpu_give_the_same_backward(name: str, wanted: bool) -> None:
-    """Whether the inputs need gradients or not; a fused kernel computes also those that nobody asked for."""
+def test_meta_and_cpu_have_the_same_backward_counts(name: str, wanted: bool) -> None:
+    """The inputs need gradients or not; a fused kernel also computes gradients that are not needed."""
     model, inputs = MUSEUM[name]()
     if not wanted and not list(model.parameters()):
         pytest.skip("there is nothing to train")
@@ -160,8 +160,8 @@ class Attention(nn.Module):
 
 
 @pytest.mark.parametrize("without", [(), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2)])
-def test_attention_with_frozen_operands(without: tuple[int, ...]) -> None:
-    """Queries, keys or values that need no gradient, fused and unfused."""
+def test_attention_with_frozen_operands_costs_the_same_everywhere(without: tuple[int, ...]) -> None:
+    """Queries, keys or values need no gradient, in fused and unfused attention."""
     counts = []
     for run in (trace, partial(trace_for_real, reason="test")):
         inputs = tuple(torch.ones(2, 4, 5, 8, requires_grad=index not in without) for index in range(3))
@@ -170,8 +170,8 @@ def test_attention_with_frozen_operands(without: tuple[int, ...]) -> None:
 
 
 @pytest.mark.slow
-def test_a_frozen_lstm() -> None:
-    """An LSTM whose weights are not trained, below one that is."""
+def test_a_frozen_lstm_below_a_trained_one() -> None:
+    """The gradient passes through an LSTM whose weights are not trained."""
     network = nn.Sequential(nn.LSTM(5, 4), Last())
     network[0].requires_grad_(False)
     network[0].weight_hh_l0.requires_grad_(True)
@@ -187,8 +187,8 @@ class Last(nn.Module):
         return states[0]
 
 
-def test_functions_may_be_called_by_keyword() -> None:
-    """Those that are recorded whole in training as well."""
+def test_functions_accept_keyword_arguments() -> None:
+    """Functions that training records as one operation accept keyword arguments as well."""
 
     class Keywords(nn.Module):
         def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Scripted, traced, frozen and loaded modules are counted submodule by submodule, and stay as they are."""
+"""Scripted, traced, frozen and loaded modules are counted by submodule, and do not change."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LAST = 2 * 4 * 10
 
 
 def network() -> nn.Sequential:
-    """A convolution, a norm, an activation, and two linear layers in a container of their own."""
+    """A convolution, a norm, an activation, and two linear layers in a container."""
     head = nn.Sequential(nn.Linear(8 * 6 * 6, 10), nn.Linear(10, 4))
     return nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), head)
 
@@ -67,7 +67,7 @@ class Within(nn.Module):
 
 
 def macs(profile: profiler.Profile) -> dict[str, int]:
-    """MACs by layer, where there are any."""
+    """MACs by layer, without the layers that have none."""
     layers = profile.layers
     return {name: value for name, value in zip(layers["layer"], layers["macs"], strict=True) if value}
 
@@ -78,7 +78,7 @@ def macs(profile: profiler.Profile) -> dict[str, int]:
 def test_a_compiled_root_has_the_rows_of_its_submodules(
     compiled: Callable[[nn.Module], nn.Module], mode: Mode, times: tuple[int, int]
 ) -> None:
-    """Each layer by its name and class, its parameters used, the same work as of the network it was made from."""
+    """Each layer has its name, class, used parameters, and the work of the network that was compiled."""
     plain = profiler.profile(network(), IMAGES, mode=mode)
     profile = profiler.profile(compiled(network().train(mode == "training")), IMAGES, mode=mode)
     first, rest = times
@@ -94,7 +94,7 @@ def test_a_compiled_root_has_the_rows_of_its_submodules(
 @pytest.mark.slow
 @pytest.mark.parametrize("compiled", [scripted, traced, loaded])
 def test_a_compiled_part_has_the_rows_of_its_submodules(compiled: Callable[[nn.Module], nn.Module]) -> None:
-    """Under the name that the part has in the network."""
+    """The rows have the name of the part in the network."""
     profile = profiler.profile(Within(compiled(network())), IMAGES)
     assert macs(profile) == {"part.0": CONV, "part.4.0": HEAD, "part.4.1": LAST, "last": 2 * 5 * 4}
     assert "unused" not in set(profile.parameters["kind"])
@@ -103,7 +103,7 @@ def test_a_compiled_part_has_the_rows_of_its_submodules(compiled: Callable[[nn.M
 @pytest.mark.slow
 @pytest.mark.parametrize("compiled", [scripted, traced])
 def test_a_frozen_script_has_its_constants_as_parameters(compiled: Callable[[nn.Module], nn.Module]) -> None:
-    """Freezing folds the norm and leaves one module; its comparisons of its own constants are not counted."""
+    """Freezing folds the norm and leaves one module; comparisons between its constants are not counted."""
     profile = profiler.profile(JIT.freeze(compiled(network().eval())), IMAGES)
     assert macs(profile) == {"(root)": CONV + HEAD + LAST}
     assert profile.parameters_total == (3 * 9 * 8 + 8) + (288 * 10 + 10) + (10 * 4 + 4)
@@ -112,8 +112,8 @@ def test_a_frozen_script_has_its_constants_as_parameters(compiled: Callable[[nn.
     assert "unused" not in set(profile.parameters["kind"])
 
 
-def test_a_networks_own_comparison_is_counted_beside_a_frozen_script() -> None:
-    """Only comparisons between constants of a script are left out."""
+def test_a_comparison_outside_of_a_frozen_script_is_counted() -> None:
+    """Only comparisons between constants of the script are left out."""
 
     class Compares(nn.Module):
         def __init__(self) -> None:
@@ -128,15 +128,15 @@ def test_a_networks_own_comparison_is_counted_beside_a_frozen_script() -> None:
     assert profile.operations["op"].tolist().count("aten::equal") == 1
 
 
-def test_work_that_was_compiled_out_of_sight_is_refused() -> None:
-    """optimize_for_inference makes kernels of its own; zero would be wrong for them."""
+def test_a_script_with_compiled_kernels_is_refused() -> None:
+    """``optimize_for_inference`` makes kernels whose work cannot be seen; zero would be wrong for them."""
     script = JIT.optimize_for_inference(JIT.script(network().eval()))
     with pytest.raises(TraceError, match="profile the module that it was made from"):
         profiler.profile(script, IMAGES)
 
 
 class Recurring(nn.Module):
-    """One layer called three times, between an embedding and a head that share their weight."""
+    """One layer that is called three times, between an embedding and a head that share their weight."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -156,7 +156,7 @@ class Recurring(nn.Module):
 @pytest.mark.slow
 @pytest.mark.parametrize(("mode", "times"), [("inference", 1), ("training", 3)])
 def test_ties_and_repeated_calls_of_a_script_are_kept(mode: Mode, times: int) -> None:
-    """A shared weight is one parameter, and every call of a loop is seen."""
+    """A shared weight is one parameter, and each call of a loop is counted."""
     profile = profiler.profile(JIT.script(Recurring()), torch.zeros(2, 3, dtype=torch.long), mode=mode)
     assert macs(profile) == {"layer": times * 3 * (2 * 3 * 4 * 4), "head": times * 2 * 3 * 4 * 7}
     assert profile.parameters_total == 7 * 4 + (4 * 4 + 4)
@@ -165,7 +165,7 @@ def test_ties_and_repeated_calls_of_a_script_are_kept(mode: Mode, times: int) ->
 
 
 class Branches(nn.Module):
-    """Goes on where the sum of its result is above zero."""
+    """Takes a branch if the sum of its result is positive."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -182,15 +182,15 @@ class Branches(nn.Module):
 
 @pytest.mark.slow
 def test_a_script_that_needs_data_gets_a_real_run() -> None:
-    """As any other network; the marks are not put twice."""
+    """It runs for real like any other network; the marks in its graph are added once."""
     profile = profiler.profile(JIT.script(Branches()), torch.zeros(2, 4))
     assert profile.trace.real_run
     assert macs(profile) == {"first": 2 * 4 * 4, "second": 2 * 4 * 4}
 
 
 @pytest.mark.slow
-def test_a_script_stays_as_it_is() -> None:
-    """Neither its graph nor its tensors nor what it computes change."""
+def test_a_script_is_unchanged() -> None:
+    """Its graph, its tensors and its results are the same as before."""
     script = JIT.script(network().eval())
     images = torch.rand(2, 3, 8, 8)
     graph, before = str(script.graph), script(images)
@@ -202,7 +202,7 @@ def test_a_script_stays_as_it_is() -> None:
 
 
 @pytest.mark.slow
-def test_a_script_that_raises_is_named_with_its_shapes() -> None:
+def test_an_error_in_a_script_names_the_submodule() -> None:
     """The error says which submodule was running."""
     with pytest.raises(TraceError, match=r"module 4.0 \(Linear\) on 2×392 raised RuntimeError in aten::linear"):
         profiler.profile(JIT.script(network()), torch.zeros(2, 3, 9, 9))
@@ -211,8 +211,8 @@ def test_a_script_that_raises_is_named_with_its_shapes() -> None:
 
 
 @pytest.mark.slow
-def test_a_compiled_or_parallel_network_is_counted_as_the_one_inside() -> None:
-    """``torch.compile`` and ``DataParallel`` change no count, and neither does a graph module."""
+def test_a_compiled_or_parallel_network_costs_what_the_network_inside_costs() -> None:
+    """``torch.compile`` and ``DataParallel`` change no count, and a graph module does not either."""
     compiled: Any = torch.compile
     plain = profiler.profile(network(), IMAGES).total
     assert profiler.profile(compiled(network()), IMAGES).total == plain
@@ -229,7 +229,7 @@ class Inverse(nn.Module):
 
 
 class Quotients(nn.Module):
-    """Divides numbers in a part, in a branch and in a loop."""
+    """Divides numbers in a submodule, in a branch and in a loop."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -244,7 +244,7 @@ class Quotients(nn.Module):
 
 
 class Written(nn.Module):
-    """Asks for a reciprocal, which a product and others read."""
+    """Calls reciprocal in the source; a product and other operations read the result."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         inverse = torch.reciprocal(x)
@@ -264,7 +264,7 @@ def frozen(model: nn.Module) -> nn.Module:
 def test_a_number_divided_by_a_tensor_is_a_divide(
     compiled: Callable[[nn.Module], nn.Module], model: type[nn.Module], divides: int, multiplies: int, adds: int
 ) -> None:
-    """As in Python, though TorchScript makes a reciprocal and a product of it; those that were written are counted."""
+    """TorchScript makes a reciprocal and a product of it; the count is that of Python. Written ones count as well."""
     total = profiler.profile(compiled(model()), IMAGES).total
     n = 2 * 3 * 8 * 8
     assert (total.divides, total.multiplies, total.adds) == (n * divides, n * multiplies, n * adds)
@@ -272,8 +272,8 @@ def test_a_number_divided_by_a_tensor_is_a_divide(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("compiled", [scripted, loaded])
-def test_its_gradient_is_that_of_the_same_network_in_python(compiled: Callable[[nn.Module], nn.Module]) -> None:
-    """The backward pass differentiates the reciprocal and the product: no count but the forward one changes."""
+def test_the_gradient_of_a_scripted_divide_keeps_its_operations(compiled: Callable[[nn.Module], nn.Module]) -> None:
+    """The backward pass differentiates the reciprocal and the product; only the forward count is changed."""
     x = torch.ones(2, 3, requires_grad=True)
     assert profiler.profile(compiled(Quotients()), x, mode="training").total == (
         profiler.profile(Quotients(), x, mode="training").total
@@ -284,7 +284,7 @@ fork, wait = JIT.fork, JIT.wait
 
 
 class Branch(nn.Module):
-    """A module that is forked, with a layer below it."""
+    """A module with a linear layer, which is forked."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -296,7 +296,7 @@ class Branch(nn.Module):
 
 
 class Forks(nn.Module):
-    """Starts two branches in other threads, works on meanwhile, and goes on after each wait."""
+    """Starts two branches in other threads, works in between, and continues after each wait."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -314,7 +314,7 @@ class Forks(nn.Module):
 
 
 class ForksBelow(nn.Module):
-    """Holds modules that fork, one of them forked itself."""
+    """Holds modules that fork; one of them is forked itself."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -333,8 +333,8 @@ FORKED = {"branch.layer": 3 * 4 * 5, "leaf": 3 * 4 * 5, "meanwhile": 3 * 4 * 5, 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["inference", "training"])
 @pytest.mark.parametrize("below", ["", "one.", "two."])
-def test_what_a_script_forks_is_counted_in_its_module(mode: Any, below: str) -> None:
-    """As if it were called there, also where what is forked forks."""
+def test_forked_work_is_counted_in_its_module(mode: Any, below: str) -> None:
+    """The work is counted as if the module were called directly, also inside of a forked module."""
     network = ForksBelow() if below else Forks()
     x = torch.zeros(3, 4, requires_grad=True)
     for script in (scripted(network), loaded(network)):

@@ -1,4 +1,4 @@
-"""What an event says of memory: the storages that it reads, writes and makes, and those that nothing wrote to."""
+"""What an event says about memory: the storages that it reads, writes and makes, and those that nothing wrote to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RUNS: dict[str, Callable[..., Trace]] = {"meta": trace, "real": partial(trace_fo
 
 
 class Calls(nn.Module):
-    """A function, with a weight of (3,) that it is given behind its input."""
+    """A function with a weight of (3,), which is its second argument."""
 
     def __init__(self, function: Callable[[torch.Tensor, torch.Tensor], Any]) -> None:
         super().__init__()
@@ -30,24 +30,24 @@ class Calls(nn.Module):
 
 @pytest.fixture(params=list(RUNS))
 def run(request: pytest.FixtureRequest) -> Callable[..., Trace]:
-    """A run on meta, and one for real."""
+    """A run on meta, or a real run."""
     tracing = RUNS[request.param]
     return lambda function, mode="inference": tracing(Calls(function), (torch.ones(2, 3),), mode)
 
 
 def events(found: Trace, op: str, phase: str = "forward") -> list[Event]:
-    """The events of an operator, without its overload."""
+    """The events of an operator; the name has no overload."""
     return [call.event for call in found.calls if call.op == f"aten::{op}" and call.phase == phase]
 
 
 def event(found: Trace, op: str, phase: str = "forward") -> Event:
-    """The one event of an operator."""
+    """The only event of an operator."""
     (only,) = events(found, op, phase)
     return only
 
 
-def test_a_result_is_new(run: Callable[..., Trace]) -> None:
-    """What goes in is read; what is read later is what was made."""
+def test_a_result_has_new_memory(run: Callable[..., Trace]) -> None:
+    """The inputs are read; later operations read the memory that was made."""
     found = run(lambda x, w: (x * w).exp())
     product, exponential = event(found, "mul"), event(found, "exp")
     assert len(set(product.reads)) == 2
@@ -58,7 +58,7 @@ def test_a_result_is_new(run: Callable[..., Trace]) -> None:
 
 
 def test_a_view_makes_nothing(run: Callable[..., Trace]) -> None:
-    """It reads the memory that it shares, and so do what reads it and a view of a view."""
+    """It reads the memory that it shares; its readers, and a view of the view, read the same memory."""
     found = run(lambda x, w: x.view(3, 2).t().exp())
     view, transposed, exponential = (event(found, op) for op in ("view", "t", "exp"))
     assert (view.makes, view.writes) == (transposed.makes, transposed.writes) == ((), ())
@@ -67,15 +67,15 @@ def test_a_view_makes_nothing(run: Callable[..., Trace]) -> None:
 
 
 def test_several_views_of_one_memory_are_read_once(run: Callable[..., Trace]) -> None:
-    """The parts of a tensor are one storage."""
+    """The parts of a tensor share one storage."""
     found = run(lambda x, w: torch.cat(x.split(1)))
     assert event(found, "cat").reads == event(found, "split").reads
     assert len(event(found, "cat").reads) == 1
     assert event(found, "split").makes == ()
 
 
-def test_what_is_written_in_place_is_not_made(run: Callable[..., Trace]) -> None:
-    """A view of it is written to where its memory is."""
+def test_a_write_in_place_makes_no_memory(run: Callable[..., Trace]) -> None:
+    """A write to a view is a write to the memory of its tensor."""
     found = run(lambda x, w: (x * w).add_(1.0)[0].mul_(w))
     product, plus, times = event(found, "mul"), event(found, "add_"), event(found, "mul_")
     assert plus.writes == plus.reads == times.writes == product.makes
@@ -83,8 +83,8 @@ def test_what_is_written_in_place_is_not_made(run: Callable[..., Trace]) -> None
     assert plus.makes == times.makes == ()
 
 
-def test_a_place_for_the_result_is_written_to(run: Callable[..., Trace]) -> None:
-    """By ``out=``; it is not made by the operation."""
+def test_an_out_argument_is_written_to(run: Callable[..., Trace]) -> None:
+    """The operation does not make the memory of ``out=``."""
     found = run(lambda x, w: torch.exp(x * 2.0, out=torch.zeros_like(x)))
     exponential = event(found, "exp")
     assert exponential.writes == event(found, "zeros_like").makes
@@ -92,14 +92,14 @@ def test_a_place_for_the_result_is_written_to(run: Callable[..., Trace]) -> None
     assert set(event(found, "mul").makes) <= set(exponential.reads)
 
 
-def test_several_results_are_all_new(run: Callable[..., Trace]) -> None:
-    """Each in memory of its own."""
+def test_each_of_several_results_has_new_memory(run: Callable[..., Trace]) -> None:
+    """They do not share memory."""
     found = run(lambda x, w: x.sort())
     assert len(set(event(found, "sort").makes)) == 2
 
 
 def test_memory_has_the_same_number_in_both_passes(run: Callable[..., Trace]) -> None:
-    """The backward pass reads what the forward pass has kept."""
+    """The backward pass reads what the forward pass kept."""
     found = run(lambda x, w: (x.detach().clone() * w).exp(), "training")
     product, exponential = event(found, "mul"), event(found, "exp")
     gradients = events(found, "mul", "backward")
@@ -109,8 +109,8 @@ def test_memory_has_the_same_number_in_both_passes(run: Callable[..., Trace]) ->
 
 
 @pytest.mark.slow
-def test_a_number_stands_for_one_memory(run: Callable[..., Trace]) -> None:
-    """Also where it is freed and used again."""
+def test_a_number_is_not_used_again(run: Callable[..., Trace]) -> None:
+    """Memory that is freed and reused gets a new number."""
 
     def often(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         for _ in range(20):
@@ -122,8 +122,8 @@ def test_a_number_stands_for_one_memory(run: Callable[..., Trace]) -> None:
     assert len(made) == len(set(made))
 
 
-def test_memory_that_nothing_wrote_to_is_blank(run: Callable[..., Trace]) -> None:
-    """Until an operation writes to it, whole or in part; a view of it is as blank as it is."""
+def test_uninitialized_memory_is_blank(run: Callable[..., Trace]) -> None:
+    """It is blank until an operation writes to a part of it; a view is blank if its memory is."""
 
     def of_blanks(x: torch.Tensor, w: torch.Tensor) -> Any:
         filled, never = torch.empty(2, 3, device=x.device), torch.empty(3, device=x.device)

@@ -1,4 +1,4 @@
-"""Work that a forward gives to other threads is counted, in the module whose work it is."""
+"""Work that a forward gives to other threads is counted, in the module that the work belongs to."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ ONE = ROWS * SIZE * OUT
 MODES = pytest.mark.parametrize("mode", ["inference", "training"])
 
 Way = Callable[[list[nn.Module], torch.Tensor], Any]
-"""How branches are run: modules and what all of them are given → their results."""
+"""A way to run branches: (modules, input of all of them) → their results."""
 
 
 class Branches(nn.Module):
-    """Two layers and their sum; how they are run is given."""
+    """Two layers and their sum; ``way`` runs them."""
 
     def __init__(self, way: Way, first: nn.Module | None = None) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ def in_threads(branches: list[nn.Module], x: torch.Tensor) -> Any:
 
 
 class Worker(threading.Thread):
-    """A thread by a class of its own."""
+    """A subclass of ``Thread``."""
 
     def __init__(self, branch: nn.Module, x: torch.Tensor) -> None:
         super().__init__()
@@ -122,8 +122,8 @@ def by_parallel_apply(branches: list[nn.Module], x: torch.Tensor) -> Any:
 
 
 @pytest.fixture(scope="module")
-def earlier_pools() -> Iterator[dict[str, Way]]:
-    """Pools, and a thread with a queue, whose threads were there before any trace."""
+def existing_pools() -> Iterator[dict[str, Way]]:
+    """Pools, and a thread with a queue, that were started before any trace."""
     requests: queue.Queue[Any] = queue.Queue()
 
     def serve() -> None:
@@ -161,13 +161,13 @@ def macs(profile: Profile) -> dict[tuple[str, str], int]:
 
 
 def expected(mode: Mode, first: int = ONE) -> dict[tuple[str, str], int]:
-    """Each branch once; in training the gradient of its weight too."""
+    """Each branch once; in training also the gradient of its weight."""
     phases = ("forward",) if mode == "inference" else ("forward", "backward")
     return {(name, phase): cost for phase in phases for name, cost in (("first", first), ("second", ONE))}
 
 
-class Asks(nn.Module):
-    """What it returns depends on its data."""
+class DependsOnData(nn.Module):
+    """Its result depends on its data."""
 
     def forward(self, x: torch.Tensor) -> Any:
         return x if x.sum().item() > -1e9 else 2 * x
@@ -188,7 +188,7 @@ WAYS: dict[str, Way] = {
 @MODES
 @pytest.mark.parametrize("way", WAYS)
 def test_work_in_other_threads_is_counted_in_its_module(way: str, mode: Mode) -> None:
-    """Threads and pools that the forward makes: all that runs in them, and its gradients."""
+    """The forward makes the threads and pools; all work in them is counted, and its gradients."""
     found = profile(Branches(WAYS[way]), image(ROWS, SIZE), mode=mode)
     plain = profile(Branches(lambda branches, x: [branch(x) for branch in branches]), image(ROWS, SIZE), mode=mode)
     assert macs(found) == expected(mode)
@@ -199,18 +199,16 @@ def test_work_in_other_threads_is_counted_in_its_module(way: str, mode: Mode) ->
 
 @MODES
 @pytest.mark.parametrize("way", ["pool", "pool of multiprocessing", "queue"])
-def test_work_for_threads_that_were_there_before_is_counted(
-    way: str, mode: Mode, earlier_pools: dict[str, Way]
-) -> None:
-    """What is handed to a pool that is kept, or a module that a thread of any kind calls."""
-    found = profile(Branches(earlier_pools[way]), image(ROWS, SIZE), mode=mode)
+def test_work_in_existing_threads_is_counted(way: str, mode: Mode, existing_pools: dict[str, Way]) -> None:
+    """The forward hands work to a pool that already exists, or any thread calls a module of the network."""
+    found = profile(Branches(existing_pools[way]), image(ROWS, SIZE), mode=mode)
     assert macs(found) == expected(mode)
     assert found.status == "complete"
 
 
 @MODES
 def test_functions_in_other_threads_belong_to_the_module_that_starts_them(mode: Mode) -> None:
-    """A thread that calls no module works for the one that was running when it was started."""
+    """A thread that calls no module works for the module that was running when the thread was started."""
 
     class Inner(nn.Module):
         def __init__(self) -> None:
@@ -226,8 +224,8 @@ def test_functions_in_other_threads_belong_to_the_module_that_starts_them(mode: 
 
 
 @MODES
-def test_gradients_belong_to_the_threads_that_made_their_graphs(mode: Mode) -> None:
-    """Autograd numbers nodes in each thread from the start: branches of several sizes are told apart."""
+def test_gradients_belong_to_the_branch_that_made_their_graph(mode: Mode) -> None:
+    """Autograd numbers nodes from the start in each thread, yet the branches of several sizes are not confused."""
     deep = nn.Sequential(nn.Linear(SIZE, 7), nn.Tanh(), nn.Linear(7, OUT))
     found = profile(Branches(in_threads, deep), image(ROWS, SIZE), mode=mode)
     counts = macs(found)
@@ -241,22 +239,22 @@ def test_gradients_belong_to_the_threads_that_made_their_graphs(mode: Mode) -> N
 
 @pytest.mark.skipif(not hasattr(torch, "accelerator"), reason="this torch has no torch.accelerator")
 def test_parallel_apply_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``nn.parallel.parallel_apply`` runs modules in threads; here as if there were an accelerator."""
+    """``nn.parallel.parallel_apply`` runs modules in threads; the test pretends that there is an accelerator."""
     monkeypatch.setattr(torch.accelerator, "current_stream", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(torch.accelerator, "device_index", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cpu"))
     found = profile(Branches(by_parallel_apply), image(ROWS, SIZE))
     assert macs(found) == expected("inference")
-    asks = nn.Sequential(nn.Linear(SIZE, OUT), Asks())
+    asks = nn.Sequential(nn.Linear(SIZE, OUT), DependsOnData())
     real = profile(Branches(by_parallel_apply, asks), torch.rand(ROWS, SIZE))
-    assert real.trace.real_run  # though what the thread raised comes out as another exception
+    assert real.trace.real_run  # the exception of the thread comes out as another exception, however
     assert sum(macs(real).values()) == 2 * ONE
 
 
 @pytest.mark.slow
 def test_many_threads_at_once_do_not_mix_up_modules() -> None:
-    """Each of many layers, of a size of its own, is counted where it is, whatever the threads interleave."""
+    """Each of many layers has a size of its own and is counted in its own row, however the threads interleave."""
 
     class Many(nn.Module):
         def __init__(self) -> None:
@@ -279,18 +277,18 @@ def test_many_threads_at_once_do_not_mix_up_modules() -> None:
 
 @pytest.mark.slow
 def test_work_that_needs_data_in_a_thread_is_run_for_real(capfd: pytest.CaptureFixture[str]) -> None:
-    """A thread that ends for lack of data is noticed though its exception reaches nobody, and it says nothing."""
+    """The exception for lack of data reaches no caller, yet it causes a real run and prints nothing."""
 
     for way in (in_threads, in_a_pool):
-        asks = nn.Sequential(Asks(), nn.Linear(SIZE, OUT))
+        asks = nn.Sequential(DependsOnData(), nn.Linear(SIZE, OUT))
         found = profile(Branches(way, asks), torch.rand(ROWS, SIZE))
         assert found.trace.real_run
         assert sum(macs(found).values()) == 2 * ONE
     assert capfd.readouterr().err == ""
 
 
-def test_what_a_thread_of_a_pool_raises_is_reported() -> None:
-    """An exception comes out of the pool as it would without the profiler."""
+def test_an_exception_in_a_pool_is_reported() -> None:
+    """The exception comes out of the pool as it does without the profiler."""
 
     class Fails(nn.Module):
         def forward(self, x: torch.Tensor) -> Any:
@@ -298,19 +296,19 @@ def test_what_a_thread_of_a_pool_raises_is_reported() -> None:
 
     with pytest.raises(TraceError, match="on purpose"):
         profile(Branches(in_a_pool, Fails()), image(ROWS, SIZE))
-    assert_nothing_is_left()
+    assert_threading_is_unpatched()
 
 
-def assert_nothing_is_left() -> None:
-    """Threads and pools of Python are as they were."""
+def assert_threading_is_unpatched() -> None:
+    """Python's threads and pools have their original methods."""
     assert threading.Thread.start.__module__ == "threading"
     assert ThreadPoolExecutor.submit.__module__ == "concurrent.futures.thread"
     for method in (Pool.__init__, Pool.apply_async, Pool.imap, Pool.imap_unordered):
         assert method.__module__ == "multiprocessing.pool"
 
 
-def test_threads_of_other_work_are_left_alone() -> None:
-    """Another thread's work during a trace is not recorded, runs on its own device, and starts threads of its own."""
+def test_unrelated_threads_are_not_recorded() -> None:
+    """Another thread's work during a trace is not recorded, runs on its own device, and may start threads."""
     begun, done = threading.Event(), threading.Event()
     results: list[torch.Tensor] = []
 
@@ -331,20 +329,20 @@ def test_threads_of_other_work_are_left_alone() -> None:
     other.join()
     assert macs(found) == expected("inference")
     assert torch.equal(results[0], torch.full((2, 2), 2.0))
-    assert_nothing_is_left()
+    assert_threading_is_unpatched()
 
 
 @pytest.mark.slow
-def test_two_traces_at_once_have_a_thread_of_their_own_each() -> None:
+def test_two_traces_at_once_see_only_their_own_threads() -> None:
     """Networks that are profiled in several threads do not see each other's threads."""
     with ThreadPoolExecutor(4) as pool:
         profiles = pool.map(lambda _: profile(Branches(in_threads), image(ROWS, SIZE), mode="training"), range(8))
         assert all(macs(found) == expected("training") for found in profiles)
-    assert_nothing_is_left()
+    assert_threading_is_unpatched()
 
 
-def test_a_thread_that_goes_on_after_the_trace_is_left_alone() -> None:
-    """A worker that the forward starts and keeps works as any thread once the trace is over."""
+def test_a_thread_that_outlives_the_trace_works_as_before() -> None:
+    """A worker that the forward starts works like any other thread after the trace."""
     requests: queue.Queue[Any] = queue.Queue()
     answers: queue.Queue[Any] = queue.Queue()
 

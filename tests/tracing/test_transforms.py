@@ -1,4 +1,4 @@
-"""The transforms of ``torch.func`` change nothing of what is true: every sample costs what one sample does."""
+"""The transforms of ``torch.func`` change no cost: each sample costs what it costs alone."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Runs(nn.Module):
 
 
 class Ensemble(nn.Module):
-    """Three linear layers 4 → 5 in one, their weights stacked."""
+    """Three linear layers 4 → 5 with stacked weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,8 +44,8 @@ class Ensemble(nn.Module):
         return vmap(F.linear, in_dims=(None, 0, 0))(x, self.weight, self.bias)
 
 
-def asking(*shape: int) -> torch.Tensor:
-    """An input that asks for a gradient."""
+def requiring_grad(*shape: int) -> torch.Tensor:
+    """An input that requires a gradient."""
     return torch.zeros(shape, requires_grad=True)
 
 
@@ -71,7 +71,7 @@ def of(layer: nn.Module, function: Callable[..., Any], *inputs: torch.Tensor, mo
 @MODES
 def test_a_linear_layer_under_vmap_is_counted_for_every_sample(mode: Mode) -> None:
     """Three samples of seven rows; the bias is an add, and beta = 1 no multiply, also in the gradient."""
-    profile = of(nn.Linear(4, 5), lambda layer, x: vmap(layer)(x), asking(3, 7, 4), mode=mode)
+    profile = of(nn.Linear(4, 5), lambda layer, x: vmap(layer)(x), requiring_grad(3, 7, 4), mode=mode)
     one = 3 * 7 * 4 * 5
     assert counted(profile, "forward") == OpCount(multiplies=one, adds=one, macs=one)
     (linear,) = calls(profile, "forward")
@@ -85,7 +85,7 @@ def test_a_linear_layer_under_vmap_is_counted_for_every_sample(mode: Mode) -> No
 
 @MODES
 def test_nested_vmap_is_counted_for_every_sample_of_every_sample(mode: Mode) -> None:
-    """2·3 samples; an operand that only the inner or the outer maps over is one of each pair all the same."""
+    """There are 2·3 samples; an operand that only one of the two levels maps over still counts for each pair."""
     layer = nn.Linear(4, 5)
     both = of(layer, lambda layer, x: vmap(vmap(layer))(x), torch.zeros(2, 3, 7, 4), mode=mode)
     assert forward_macs(both) == 2 * 3 * 7 * 4 * 5
@@ -102,22 +102,25 @@ def test_nested_vmap_is_counted_for_every_sample_of_every_sample(mode: Mode) -> 
 @MODES
 @pytest.mark.parametrize("chunk", [1, 2, 3])
 def test_a_vmap_in_chunks_costs_what_it_costs_at_once(mode: Mode, chunk: int) -> None:
-    """Forward and backward MACs, whatever the size of the last chunk."""
+    """The MACs of forward and backward are the same, whatever the size of the last chunk."""
     profile = of(
-        nn.Linear(4, 5), lambda layer, x: vmap(layer, in_dims=1, chunk_size=chunk)(x), asking(7, 5, 4), mode=mode
+        nn.Linear(4, 5),
+        lambda layer, x: vmap(layer, in_dims=1, chunk_size=chunk)(x),
+        requiring_grad(7, 5, 4),
+        mode=mode,
     )
     assert forward_macs(profile) == 5 * 7 * 4 * 5
     assert counted(profile, "backward").macs == (2 * 5 * 7 * 4 * 5 if mode == "training" else 0)
 
 
 @MODES
-def test_attention_under_vmap_is_attention(mode: Mode) -> None:
-    """Both products for each of the three samples, the scale once a score, of the kind attention."""
+def test_attention_under_vmap_keeps_its_kind_and_cost(mode: Mode) -> None:
+    """Each of the three samples has both products and one multiply a score by the scale; the kind is attention."""
 
     def attention(layer: nn.Module, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> Any:
         return vmap(F.scaled_dot_product_attention)(q, k, v)
 
-    inputs = (asking(3, 2, 7, 4), asking(3, 2, 6, 4), asking(3, 2, 6, 5))
+    inputs = (requiring_grad(3, 2, 7, 4), requiring_grad(3, 2, 6, 4), requiring_grad(3, 2, 6, 5))
     profile = of(nn.Identity(), attention, *inputs, mode=mode)
     scores, macs = 3 * 2 * 7 * 6, 3 * 2 * 7 * 6 * 4 + 3 * 2 * 7 * 6 * 5
     forward = counted(profile, "forward")
@@ -128,8 +131,8 @@ def test_attention_under_vmap_is_attention(mode: Mode) -> None:
     assert forward == plain.total
 
 
-def test_a_causal_mask_under_vmap_hides_as_many_scores_of_every_sample() -> None:
-    """What is shown beside the dense count is of all samples too."""
+def test_a_causal_mask_under_vmap_hides_scores_of_every_sample() -> None:
+    """The causal MACs are of all samples, like the dense count."""
 
     def attention(_: nn.Module, q: torch.Tensor) -> Any:
         return vmap(lambda q: F.scaled_dot_product_attention(q, q, q, is_causal=True))(q)
@@ -147,8 +150,10 @@ def test_a_causal_mask_under_vmap_hides_as_many_scores_of_every_sample() -> None
 @MODES
 @pytest.mark.parametrize(("layer", "gates"), [(nn.GRUCell(4, 5), 3), (nn.RNNCell(4, 5), 1)])
 def test_a_cell_under_vmap_is_counted_for_every_sample(mode: Mode, layer: nn.Module, gates: int) -> None:
-    """Three samples of seven rows through the gates of a recurrent cell: (4 + 5)·5 products a gate."""
-    profile = of(layer, lambda layer, x, h: vmap(layer)(x, h), asking(3, 7, 4), asking(3, 7, 5), mode=mode)
+    """Three samples of seven rows go through the gates of a recurrent cell, with (4 + 5)·5 products for each gate."""
+    profile = of(
+        layer, lambda layer, x, h: vmap(layer)(x, h), requiring_grad(3, 7, 4), requiring_grad(3, 7, 5), mode=mode
+    )
     one = 3 * 7 * (4 + 5) * gates * 5
     assert forward_macs(profile) == one
     assert {call.kind for call in calls(profile, "forward")} == {"recurrent"}
@@ -158,9 +163,13 @@ def test_a_cell_under_vmap_is_counted_for_every_sample(mode: Mode, layer: nn.Mod
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
 @MODES
 def test_a_bilinear_layer_under_vmap_is_counted_for_every_sample(mode: Mode) -> None:
-    """The weight with the first input, then what is left with the second."""
+    """The weight meets the first input, and the result meets the second."""
     profile = of(
-        nn.Bilinear(4, 5, 6), lambda layer, a, b: vmap(layer)(a, b), asking(3, 7, 4), asking(3, 7, 5), mode=mode
+        nn.Bilinear(4, 5, 6),
+        lambda layer, a, b: vmap(layer)(a, b),
+        requiring_grad(3, 7, 4),
+        requiring_grad(3, 7, 5),
+        mode=mode,
     )
     assert forward_macs(profile) == 3 * 7 * 6 * 5 * 4 + 3 * 7 * 6 * 5
     assert {call.kind for call in calls(profile, "forward")} == {"linear"}
@@ -169,7 +178,7 @@ def test_a_bilinear_layer_under_vmap_is_counted_for_every_sample(mode: Mode) -> 
 @MODES
 @pytest.mark.parametrize("randomness", ["same", "different"])
 def test_dropout_under_vmap_is_counted_for_every_sample(mode: Mode, randomness: str) -> None:
-    """Two multiplies for each element of every sample, whether they share their mask or not."""
+    """There are two multiplies for each element of each sample, whether the samples share their mask or not."""
 
     def dropped(layer: nn.Module, x: torch.Tensor) -> Any:
         return layer(vmap(lambda x: F.dropout(F.dropout2d(x)), randomness=randomness)(x))
@@ -181,8 +190,8 @@ def test_dropout_under_vmap_is_counted_for_every_sample(mode: Mode, randomness: 
     )
 
 
-def test_a_result_that_only_chance_makes_many_is_counted_for_every_sample() -> None:
-    """Dropout of what is not mapped over draws a mask for each sample."""
+def test_random_results_of_an_unmapped_input_are_counted_for_every_sample() -> None:
+    """Dropout of an input that is not mapped over draws a mask for each sample."""
 
     def dropped(_: nn.Module, x: torch.Tensor, y: torch.Tensor) -> Any:
         return vmap(lambda _: F.dropout(x), randomness="different")(y)
@@ -193,16 +202,16 @@ def test_a_result_that_only_chance_makes_many_is_counted_for_every_sample() -> N
 
 @MODES
 def test_rms_norm_under_vmap_is_counted_for_every_sample(mode: Mode) -> None:
-    """As the same norm of all rows."""
-    under = of(nn.RMSNorm(4), lambda layer, x: vmap(layer)(x), asking(3, 7, 4), mode=mode)
-    plain = of(nn.RMSNorm(4), lambda layer, x: layer(x), asking(3, 7, 4), mode=mode)
+    """It costs the same as the norm of all rows."""
+    under = of(nn.RMSNorm(4), lambda layer, x: vmap(layer)(x), requiring_grad(3, 7, 4), mode=mode)
+    plain = of(nn.RMSNorm(4), lambda layer, x: layer(x), requiring_grad(3, 7, 4), mode=mode)
     assert counted(under, "forward") == counted(plain, "forward")
     assert {call.kind for call in calls(under, "forward")} == {"norm"}
 
 
 def test_an_ensemble_of_stacked_weights_splits_its_gradients() -> None:
-    """What reads the weights is the gradient of the input; what does not, that of the weights, which a layer holds."""
-    profile = profiler.profile(Ensemble(), asking(7, 4), mode="training")
+    """One product reads the weights: the gradient of the input. The other makes the gradient of the weights."""
+    profile = profiler.profile(Ensemble(), requiring_grad(7, 4), mode="training")
     one = 3 * 7 * 4 * 5
     (row,) = profile.training[profile.training["layer"] == "(root)"].to_dict("records")
     assert [row[f"{part}_macs"] for part in ("forward", "input_gradient", "weight_gradient")] == [one, one, one]
@@ -214,7 +223,7 @@ def test_an_ensemble_of_stacked_weights_splits_its_gradients() -> None:
 
 @MODES
 def test_an_ensemble_of_networks_is_counted_for_each(mode: Mode) -> None:
-    """``stack_module_state`` and ``functional_call``, as torch's tutorial on ensembles has it."""
+    """The test uses ``stack_module_state`` and ``functional_call`` like torch's tutorial on ensembles."""
 
     class Networks(nn.Module):
         def __init__(self) -> None:
@@ -228,7 +237,7 @@ def test_an_ensemble_of_networks_is_counted_for_each(mode: Mode) -> None:
             }
             return vmap(lambda state: functional_call(self.members[0], state, x))(parameters)
 
-    profile = profiler.profile(Networks(), asking(7, 4), mode=mode)
+    profile = profiler.profile(Networks(), requiring_grad(7, 4), mode=mode)
     one = 3 * 7 * (4 * 5 + 5 * 6)
     assert forward_macs(profile) == one
     if mode == "training":
@@ -237,7 +246,7 @@ def test_an_ensemble_of_networks_is_counted_for_each(mode: Mode) -> None:
 
 
 def test_stacked_module_state_that_the_network_holds_is_linear() -> None:
-    """The parameters that ``stack_module_state`` makes, as a network's own."""
+    """The network holds the parameters that ``stack_module_state`` makes."""
 
     class Stacked(nn.Module):
         def __init__(self) -> None:
@@ -254,11 +263,12 @@ def test_stacked_module_state_that_the_network_holds_is_linear() -> None:
 
 
 @MODES
-def test_a_forward_derivative_of_a_linear_layer_is_what_torch_runs(mode: Mode) -> None:
-    """x·W, and the tangent's rows · W + x · the tangent of W, which torch does although it is zero: 3 products of 60.
+def test_a_forward_derivative_of_a_linear_layer_has_three_products(mode: Mode) -> None:
+    """The products are x·W, (tangent of x)·W and x·(tangent of W), of 60 MACs each; torch runs the last one though it
+    is zero.
 
-    A sum for the bias, and one of the tangent's two products; adding the tangent of the bias, a zero, is no work.
-    In training each of the two results has a weight gradient; nothing asks for one of the input.
+    There is an add for the bias, and one of the tangent's two products; adding the zero tangent of the bias is no
+    work. In training, each of the two results has a weight gradient; no gradient of the input is needed.
     """
 
     def both(layer: nn.Module, x: torch.Tensor) -> Any:
@@ -277,8 +287,8 @@ def test_a_forward_derivative_of_a_linear_layer_is_what_torch_runs(mode: Mode) -
 
 
 @MODES
-def test_a_forward_derivative_of_a_convolution_is_three(mode: Mode) -> None:
-    """As of a linear layer: torch convolves with the weight's tangent, a zero, as well."""
+def test_a_forward_derivative_of_a_convolution_has_three_convolutions(mode: Mode) -> None:
+    """As for a linear layer, torch also convolves with the tangent of the weight, which is zero."""
     profile = of(
         nn.Conv2d(3, 4, 3), lambda layer, x: jvp(layer, (x,), (torch.ones_like(x),)), torch.zeros(2, 3, 8, 8), mode=mode
     )
@@ -289,13 +299,13 @@ def test_a_forward_derivative_of_a_convolution_is_three(mode: Mode) -> None:
 
 @pytest.mark.slow
 @MODES
-def test_a_forward_derivative_of_attention_is_attention(mode: Mode) -> None:
-    """Two products of operands, and two more for each of their tangents, in the kind that they are part of."""
+def test_a_forward_derivative_of_attention_keeps_its_kind(mode: Mode) -> None:
+    """There are two products of operands, and two more for each of their tangents; all have the kind attention."""
 
     def derivative(_: nn.Module, x: torch.Tensor) -> Any:
         return jvp(lambda x: F.scaled_dot_product_attention(x, x, x), (x,), (torch.ones_like(x),))
 
-    profile = of(nn.Identity(), derivative, asking(2, 7, 4), mode=mode)
+    profile = of(nn.Identity(), derivative, requiring_grad(2, 7, 4), mode=mode)
     assert forward_macs(profile) == (1 + 2) * 2 * (2 * 7 * 7 * 4)
     assert {call.kind for call in calls(profile, "forward")} == {"attention"}
 
@@ -309,8 +319,8 @@ def test_a_forward_derivative_of_attention_is_attention(mode: Mode) -> None:
         (nn.RNN(4, 5), 1),
     ],
 )
-def test_a_forward_derivative_of_a_recurrent_layer_is_recurrent(mode: Mode, layer: nn.Module, gates: int) -> None:
-    """As many MACs in both modes: 3 products with the inputs' weights; of the state's, fewer in the first step."""
+def test_a_forward_derivative_of_a_recurrent_layer_keeps_its_kind(mode: Mode, layer: nn.Module, gates: int) -> None:
+    """The MACs are the same in both modes: 3 products with the input weights, fewer with the state's in step one."""
     profile = of(layer, lambda layer, x: jvp(lambda x: layer(x)[0], (x,), (torch.ones_like(x),)), torch.zeros(6, 7, 4))
     assert {call.kind for call in calls(profile, "forward")} == {"recurrent"}
     inputs, state = 6 * 7 * 4 * gates * 5, 7 * 5 * gates * 5
@@ -322,8 +332,8 @@ def test_a_forward_derivative_of_a_recurrent_layer_is_recurrent(mode: Mode, laye
 
 
 @MODES
-def test_what_carries_no_tangent_is_recorded_whole(mode: Mode) -> None:
-    """While another tensor's forward derivative is computed."""
+def test_an_operation_without_a_tangent_is_not_decomposed(mode: Mode) -> None:
+    """This holds while the forward derivative of another tensor is computed."""
 
     def elsewhere(layer: nn.Module, x: torch.Tensor, y: torch.Tensor) -> Any:
         return jvp(lambda y: (y * 2, layer(x)), (y,), (torch.ones_like(y),))[0][1]
@@ -333,7 +343,7 @@ def test_what_carries_no_tangent_is_recorded_whole(mode: Mode) -> None:
 
 
 DERIVATIVES: dict[str, tuple[Callable[..., Any], int]] = {
-    # x is (3, 4): a product of a (4 → 5) layer costs 60, with a basis of n tangents or cotangents 60·n.
+    # x is (3, 4). A product of a (4 → 5) layer costs 60, and 60·n with a basis of n tangents or cotangents.
     "grad": (lambda layer, x: grad(lambda x: layer(x).sum())(x), 60 + 60),
     "vjp": (lambda layer, x: vjp(layer, x)[1](torch.ones(3, 5, device=x.device)), 60 + 60),
     "jacrev": (lambda layer, x: jacrev(layer)(x), 60 + 15 * 60),
@@ -355,7 +365,7 @@ DERIVATIVES: dict[str, tuple[Callable[..., Any], int]] = {
 @MODES
 @pytest.mark.parametrize("name", DERIVATIVES)
 def test_derivatives_within_a_forward_are_counted(mode: Mode, name: str) -> None:
-    """The function itself once, its gradients as they run; the same in both modes."""
+    """The function counts once, and its gradients as they run, with the same result in both modes."""
     function, macs = DERIVATIVES[name]
 
     def squared(layer: nn.Module, x: torch.Tensor) -> Any:
@@ -366,7 +376,7 @@ def test_derivatives_within_a_forward_are_counted(mode: Mode, name: str) -> None
 
 @MODES
 def test_the_whole_function_under_vmap_costs_the_same_for_real(mode: Mode) -> None:
-    """A real run counts what a run on meta does."""
+    """A real run has the counts of a run on meta."""
     network = Runs(nn.Linear(4, 5), lambda layer, x: vmap(grad(lambda x: layer(x).square().sum()))(x))
     x = torch.randn(3, 7, 4, generator=torch.Generator().manual_seed(0))
     real = trace_for_real(network, x, mode, reason="test")
@@ -384,12 +394,12 @@ def test_the_whole_function_under_vmap_costs_the_same_for_real(mode: Mode) -> No
         (torch.addmv, [(3, 7), (3, 7, 4), (3, 4)], 3 * 7 * 4),
     ],
 )
-def test_a_beta_of_one_is_no_multiply_under_vmap(
+def test_a_factor_of_one_is_no_multiply_under_vmap(
     mode: Mode, function: Callable[..., Any], shapes: list[tuple[int, ...]], macs: int
 ) -> None:
-    """Nor is an alpha of one; the factors of a product are multiplied and nothing else."""
+    """This holds for alpha and beta; only the products of the operands are counted."""
     profile = of(
-        nn.Identity(), lambda _, *operands: vmap(function)(*operands), *(asking(*s) for s in shapes), mode=mode
+        nn.Identity(), lambda _, *operands: vmap(function)(*operands), *(requiring_grad(*s) for s in shapes), mode=mode
     )
     assert counted(profile, "forward").multiplies == counted(profile, "forward").macs == macs
     backward = counted(profile, "backward")
@@ -397,7 +407,7 @@ def test_a_beta_of_one_is_no_multiply_under_vmap(
 
 
 def test_other_factors_than_one_are_multiplies_under_vmap() -> None:
-    """One for each element of what beta and alpha multiply."""
+    """There is one multiply for each element that beta or alpha scales."""
     operands = (torch.zeros(3, 7, 5), torch.zeros(3, 7, 4), torch.zeros(3, 4, 5))
     profile = of(
         nn.Identity(), lambda _, *operands: vmap(lambda *o: torch.addmm(*o, beta=2, alpha=3))(*operands), *operands
@@ -406,7 +416,7 @@ def test_other_factors_than_one_are_multiplies_under_vmap() -> None:
 
 
 def test_a_product_without_sums_under_vmap_multiplies_once() -> None:
-    """``addr``: the outer product, and no factor of one."""
+    """``addr`` costs the outer product; a factor of one costs nothing."""
     operands = (torch.zeros(3, 7, 5), torch.zeros(3, 7), torch.zeros(3, 5))
     profile = of(nn.Identity(), lambda _, *operands: vmap(torch.addr)(*operands), *operands)
     assert profile.total == OpCount(multiplies=3 * 7 * 5, adds=3 * 7 * 5)
@@ -415,13 +425,13 @@ def test_a_product_without_sums_under_vmap_multiplies_once() -> None:
 @pytest.mark.slow
 @MODES
 def test_second_derivatives_are_complete(mode: Mode) -> None:
-    """No operator that only asks for the shape of a sum or product with zeros is taken for work."""
+    """An operator that only needs the shape of a sum or product with zeros does not count as work."""
     layer = nn.Sequential(nn.Linear(4, 5), nn.LayerNorm(5), nn.Tanh(), nn.Linear(5, 1))
     assert of(layer, lambda layer, x: (layer(x), hessian(lambda x: layer(x).sum())(x)), torch.zeros(3, 4), mode=mode)
 
 
-def test_an_operator_of_prims_that_is_called_is_not_taken_for_a_question_of_shape() -> None:
-    """Without a rule it is uncounted, as any other."""
+def test_an_operator_of_prims_that_the_network_calls_is_counted() -> None:
+    """It is uncounted without a rule, like any other operator."""
     prims: Any = torch.ops.prims
 
     def add(_: nn.Module, x: torch.Tensor) -> Any:

@@ -33,7 +33,7 @@ Body = Callable[[torch.Tensor], Any]
 
 
 class Outside(nn.Module):
-    """What it does is given."""
+    """A module whose forward is a given function."""
 
     def __init__(self, body: Body) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Outside(nn.Module):
 
 
 class Net(nn.Module):
-    """A layer, something else, and a layer."""
+    """A linear layer, another module, and a linear layer."""
 
     def __init__(self, middle: nn.Module) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Net(nn.Module):
 
 
 class NumpyTanh(torch.autograd.Function):
-    """A function of its own whose work NumPy does."""
+    """An autograd function that works in NumPy."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
@@ -101,7 +101,7 @@ def by_complex_numbers(x: torch.Tensor) -> Any:
 
 
 def by_address(x: torch.Tensor) -> Any:
-    """A kernel that is given addresses; on meta there is nothing behind them."""
+    """A kernel that takes addresses; on meta there is no memory behind them."""
     result = torch.empty_like(x)
     source, target = x.data_ptr(), result.data_ptr()
     if source:
@@ -110,7 +110,7 @@ def by_address(x: torch.Tensor) -> Any:
 
 
 def by_address_of_the_result(x: torch.Tensor) -> Any:
-    """Only the memory that is filled gives the kernel away."""
+    """Only the memory that is filled shows that a kernel ran."""
     result = x.new_empty(x.shape)
     result.untyped_storage().data_ptr()
     return result
@@ -131,7 +131,7 @@ OUTSIDE = {
 
 
 def reasons(found: Profile) -> list[str]:
-    """Why something may be missing in the module in the middle, and nowhere else."""
+    """The reasons why work may be missing in the middle module, and in no other."""
     assert {item.module for item in found.trace.unseen} <= {"middle"}
     return [item.reason for item in found.trace.unseen]
 
@@ -139,7 +139,7 @@ def reasons(found: Profile) -> list[str]:
 @pytest.mark.parametrize("name", OUTSIDE)
 @pytest.mark.parametrize("mode", ["inference", "training"])
 def test_work_outside_of_torch_makes_a_profile_partial(name: str, mode: Any) -> None:
-    """Values that leave torch, and memory that something else fills, are noticed in the module that does it."""
+    """The module is named in which values leave torch or something else fills memory."""
     body, reason = OUTSIDE[name]
     found = profile(Net(Outside(body)), torch.rand(ROWS, SIZE), mode=mode)
     assert found.status == "partial"
@@ -149,7 +149,7 @@ def test_work_outside_of_torch_makes_a_profile_partial(name: str, mode: Any) -> 
 
 @pytest.fixture
 def served() -> Iterator[Body]:
-    """A function whose work a thread does that was there before, fed by a queue: no module is called in it."""
+    """A function whose work an existing thread does, fed by a queue; no module is called in it."""
     requests: queue.Queue[Any] = queue.Queue()
 
     def serve() -> None:
@@ -157,28 +157,28 @@ def served() -> Iterator[Body]:
             x, answers = request
             answers.put(x @ x.t())
 
-    def ask(x: torch.Tensor) -> Any:
+    def through_the_queue(x: torch.Tensor) -> Any:
         answers: queue.Queue[Any] = queue.Queue()
         requests.put((x, answers))
         return answers.get()[:, :1] + torch.zeros_like(x)
 
     thread = threading.Thread(target=serve)
     thread.start()
-    yield ask
+    yield through_the_queue
     requests.put(None)
     thread.join()
 
 
 @pytest.mark.slow
 def test_a_tensor_that_no_operation_made_is_noticed(served: Body) -> None:
-    """What an unknown thread computes shows where its result is used."""
+    """What an unknown thread computes is noticed where its result is used."""
     found = profile(Net(Outside(served)), image(ROWS, SIZE))
     assert reasons(found) == [unseen.MADE_OUTSIDE]
     assert found.status == "partial"
 
 
 def nothing() -> None:
-    """What another process may do."""
+    """The function that another process runs."""
 
 
 def only_a_process(x: torch.Tensor) -> Any:
@@ -194,13 +194,13 @@ def by_process(x: torch.Tensor) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_another_process_is_noticed() -> None:
-    """What a process does that the forward starts cannot be seen."""
+def test_a_process_that_a_forward_starts_is_noticed() -> None:
+    """The work of another process cannot be seen."""
     assert reasons(profile(Net(Outside(by_process)), image(ROWS, SIZE))) == [unseen.OTHER_PROCESS]
 
 
-def test_a_thread_that_goes_on_is_noticed() -> None:
-    """Work that is not done when the forward returns is not in the count."""
+def test_a_thread_that_outlives_the_forward_is_noticed() -> None:
+    """Work that is not finished when the forward returns is not in the count."""
     release = threading.Event()
     threads: list[threading.Thread] = []
 
@@ -217,7 +217,7 @@ def test_a_thread_that_goes_on_is_noticed() -> None:
 
 
 def scaled(x: torch.Tensor) -> Any:
-    """Straight through, as an autograd function: its operations are free."""
+    """A straight-through autograd function, whose operations are free."""
 
     class Same(torch.autograd.Function):
         @staticmethod
@@ -257,7 +257,7 @@ def shapes_and_lists(x: torch.Tensor) -> Any:
 
 
 def single_numbers(x: torch.Tensor) -> Any:
-    """A length, a limit and a factor, beside a constant of more numbers than were read."""
+    """A length, a limit and a factor, beside a constant with more numbers than were read."""
     length = min(int(x.abs().max().item()) + 1, SIZE)
     limit, factor = float(x.detach().min()), torch.tensor(x.detach().sum().item())
     longer = torch.tensor([0.1, 0.2, 0.3, 0.4]) + torch.full((SIZE,), limit)
@@ -265,13 +265,13 @@ def single_numbers(x: torch.Tensor) -> Any:
 
 
 def numbers_that_are_no_work(x: torch.Tensor) -> Any:
-    """Lengths and words are integers, of which tensors are made as often as anyone likes."""
+    """Lengths and token ids are integers, and tensors of integers may be made from them."""
     lengths = [int(number.item()) for number in torch.argsort(x[0])]
     return x * torch.tensor([float(length > 1) for length in lengths])
 
 
 class Table(nn.Module):
-    """Gives its parameter, which its parent uses."""
+    """Returns its parameter, which its parent uses."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -282,7 +282,7 @@ class Table(nn.Module):
 
 
 class Holds(nn.Module):
-    """Tensors in every kind of place, one of which is returned as it is."""
+    """Tensors in every kind of place; a child returns one of them unchanged."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -316,7 +316,7 @@ HARMLESS: dict[str, Callable[[], nn.Module]] = {
 @pytest.mark.parametrize("name", HARMLESS)
 @pytest.mark.parametrize("mode", ["inference", "training"])
 @pytest.mark.parametrize("real", [False, True])
-def test_what_is_seen_causes_no_alarm(name: str, mode: Any, real: bool) -> None:
+def test_seen_work_gives_no_warning(name: str, mode: Any, real: bool) -> None:
     """Constants, sizes, parameters and memory that operations fill are no signs of other work."""
     asks = Outside(lambda x: x if not real or x.sum().item() > -1e9 else 2 * x)
     found = profile(Net(nn.Sequential(HARMLESS[name](), asks)), torch.rand(ROWS, SIZE), mode=mode)
@@ -326,29 +326,29 @@ def test_what_is_seen_causes_no_alarm(name: str, mode: Any, real: bool) -> None:
 
 @pytest.mark.parametrize("body", [single_numbers, numbers_that_are_no_work])
 @pytest.mark.parametrize("mode", ["inference", "training"])
-def test_numbers_that_are_read_cause_no_alarm(body: Callable[[torch.Tensor], Any], mode: Any) -> None:
-    """Lengths, limits and factors, of which no tensor is made again."""
+def test_numbers_that_are_read_give_no_warning(body: Callable[[torch.Tensor], Any], mode: Any) -> None:
+    """Lengths, limits and factors are read, and no tensor is made of them."""
     found = profile(Net(Outside(body)), torch.rand(ROWS, SIZE), mode=mode)
     assert found.trace.real_run
     assert (found.trace.unseen, found.status) == ((), "complete")
 
 
 @pytest.mark.slow
-def test_an_optimizer_causes_no_alarm() -> None:
+def test_an_optimizer_gives_no_warning() -> None:
     """Its state is made in a step that is not recorded."""
     assert profile(Net(nn.ReLU()), image(ROWS, SIZE), mode="training", optimizer="adam").status == "complete"
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_network_all_of_whose_work_is_elsewhere_is_refused_with_the_reason() -> None:
-    """Where nothing was seen at all, the error says what was noticed."""
+def test_a_network_without_any_seen_work_is_refused_with_the_reason() -> None:
+    """The error says what was noticed."""
     with pytest.raises(TraceError, match=r"ran no operation.*another process"):
         profile(Outside(only_a_process), image(ROWS, SIZE))
 
 
 @pytest.mark.slow
 def test_the_reason_is_saved_shown_and_strict(tmp_path: Path) -> None:
-    """A saved profile keeps it, tables and reports show it, and strict mode refuses it."""
+    """A saved profile keeps the reason, tables and reports show it, and strict mode refuses the profile."""
     found = profile(Net(Outside(by_address_of_the_result)), image(ROWS, SIZE), name="net")
     path = tmp_path / "profile.json"
     found.save(path)
@@ -362,15 +362,15 @@ def test_the_reason_is_saved_shown_and_strict(tmp_path: Path) -> None:
         check_complete(found)
 
 
-def test_what_is_left_out_takes_its_reasons_along() -> None:
-    """Where the module is excluded whose work was not seen, the rest is complete."""
+def test_excluding_a_module_removes_its_reasons() -> None:
+    """The rest is complete if the module with unseen work is excluded."""
     found = profile(Net(Outside(by_address_of_the_result)), image(ROWS, SIZE))
     assert leave_out(found.trace, ["middle"]).unseen == ()
     assert leave_out(found.trace, ["last"]).unseen == found.trace.unseen
 
 
 def test_profiles_without_it_can_be_read(tmp_path: Path) -> None:
-    """A profile in which all was seen is saved as before."""
+    """A profile without unseen work is saved as before."""
     found = profile(Net(nn.ReLU()), image(ROWS, SIZE), name="net")
     assert '"unseen":' not in found.to_json()
     found.save(tmp_path / "profile.json")

@@ -1,4 +1,4 @@
-"""What parameters are used for: kinds that do not depend on the mode."""
+"""What parameters are used for; the kinds do not depend on the mode."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ pytestmark = [
 
 @pytest.mark.parametrize("name", EXHIBITS)
 def test_kinds_of_parameters_do_not_depend_on_the_mode(name: str) -> None:
-    """Nor on a step of the optimizer."""
+    """A step of the optimizer does not change them either."""
     model, inputs = MUSEUM[name]()
     if not list(model.parameters()):
         pytest.skip("there are no parameters")
@@ -59,7 +59,7 @@ class Holds(nn.Module):
 
 
 class Model(nn.Module):
-    """A language model, tied or not, with a learned position for each word."""
+    """A language model with a learned position for each word, and tied weights if ``tied``."""
 
     def __init__(self, tied: bool) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ CASES: dict[str, tuple[nn.Module, torch.Tensor, str]] = {
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", CASES)
 def test_a_parameter_has_the_kind_of_its_use(name: str, mode: Mode) -> None:
-    """Tables whose rows are looked up are embeddings; what is multiplied with is linear, cast or normalized or not."""
+    """A table whose rows are looked up is an embedding; an operand of a product is linear, also cast or normalized."""
     model, x, kind = CASES[name]
     (found,) = kinds(trace(model, x, mode)).values()
     assert found == kind
@@ -109,7 +109,7 @@ def test_a_parameter_has_the_kind_of_its_use(name: str, mode: Mode) -> None:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("tied", [True, False])
 def test_embeddings_of_a_language_model(tied: bool, mode: Mode) -> None:
-    """The words are linear where they are the head's weight too; tables and shares show the kinds."""
+    """The word table is linear if it is also the head's weight; tables and shares show the kinds."""
     result = trace(Model(tied), WORDS, mode)
     expected = {"words.weight": "linear" if tied else "embedding", "places.weight": "embedding"}
     assert kinds(result) == expected | ({} if tied else {"head.weight": "linear"})
@@ -122,14 +122,14 @@ def test_embeddings_of_a_language_model(tied: bool, mode: Mode) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("wrap", [parametrizations.weight_norm, parametrizations.spectral_norm])
-def test_parametrized_weights_are_what_they_are_made_for(wrap: Any, mode: Mode) -> None:
+def test_parametrized_weights_have_the_kind_of_the_computed_weight(wrap: Any, mode: Mode) -> None:
     """The originals of a linear layer's weight are linear."""
     found = kinds(trace(wrap(nn.Linear(6, 5)), torch.zeros(2, 6), mode))
     assert set(found.values()) == {"linear"}
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_weights_under_autocast_are_what_their_casts_are(mode: Mode) -> None:
+def test_weights_under_autocast_have_the_kind_of_their_casts(mode: Mode) -> None:
     """Autocast reads weights only to cast them."""
 
     class Cast(nn.Module):

@@ -1,4 +1,4 @@
-"""Values that follow from constants and shapes are known on meta, and nothing that depends on data is."""
+"""Values that follow from constants and shapes are known on meta; values that depend on data are not."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,8 +14,8 @@ from profiler.traces import trace
 SQUARE = torch.empty(4, 4, device="meta")
 
 
-class Asks(nn.Module):
-    """Does a matrix product if ``question(x)`` is true."""
+class Branches(nn.Module):
+    """Runs a matrix product if ``question(x)`` is true."""
 
     def __init__(self, question: Callable[[Tensor], Any]) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class Asks(nn.Module):
 
 
 def wide(x: Tensor) -> Tensor:
-    """More elements than are computed on the CPU as well."""
+    """More elements than the constant propagation computes on the CPU."""
     return x.new_empty(2**12, 2**9)
 
 
@@ -62,10 +62,10 @@ def written_to(x: Tensor, value: Any) -> Tensor:
         (lambda x: x.new_zeros(3).cumsum(0)[-1].item() == 0, True),
     ],
 )
-def test_what_follows_from_constants_is_known(question: Callable[[Tensor], Any], answer: bool) -> None:
-    """The forward takes the way that it takes on any device: a product of 4·4·4 MACs or none."""
+def test_values_that_follow_from_constants_are_known(question: Callable[[Tensor], Any], answer: bool) -> None:
+    """The forward takes the same branch as on any device: a product of 4·4·4 MACs or none."""
     assert bool(question(torch.zeros(4, 4))) is answer
-    assert sum(call.count.macs for call in trace(Asks(question), SQUARE).calls) == (4 * 4 * 4 if answer else 0)
+    assert sum(call.count.macs for call in trace(Branches(question), SQUARE).calls) == (4 * 4 * 4 if answer else 0)
 
 
 @pytest.mark.parametrize(
@@ -80,14 +80,14 @@ def test_what_follows_from_constants_is_known(question: Callable[[Tensor], Any],
         lambda x: torch.ones(2**11, 2**11, device=x.device).all(),
     ],
 )
-def test_what_depends_on_data_is_not(question: Callable[[Tensor], Any]) -> None:
-    """Data, what data was written to, random numbers, memory as it was found; and large tensors are not followed."""
+def test_values_that_depend_on_data_are_not_known(question: Callable[[Tensor], Any]) -> None:
+    """Data, tensors that data is written to, random numbers, uninitialized memory and large tensors are not known."""
     with pytest.raises(NeedsDataError):
-        trace(Asks(question), SQUARE)
+        trace(Branches(question), SQUARE)
 
 
-def test_integers_that_are_given_are_known() -> None:
-    """A mask that is given for real decides the way; one on meta cannot."""
+def test_integer_inputs_with_values_are_known() -> None:
+    """A mask on the CPU decides the branch; a mask on meta cannot."""
 
     class Masked(nn.Module):
         def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -103,8 +103,8 @@ def test_integers_that_are_given_are_known() -> None:
     ("left", "right", "result"),
     [((6, 3), (2, 3, 5), (6, 5)), ((2, 6, 3), (2, 3, 5), (2, 6, 5)), ((6, 8), (8, 5), (2, 6, 5))],
 )
-def test_grouped_products_of_any_dtype(left: Any, right: Any, result: Any, dtype: torch.dtype) -> None:
-    """Their results have the shapes that the CPU gives them, whatever the alignment."""
+def test_grouped_products_work_on_meta_for_any_dtype(left: Any, right: Any, result: Any, dtype: torch.dtype) -> None:
+    """The result has the shape that the CPU gives it, whatever the alignment."""
 
     class Grouped(nn.Module):
         def forward(self, a: Tensor, b: Tensor, offs: Tensor | None) -> Tensor:
@@ -119,7 +119,7 @@ def test_grouped_products_of_any_dtype(left: Any, right: Any, result: Any, dtype
 
 
 def test_rules_may_read_values_that_are_known() -> None:
-    """Packed sequences of lengths 3 and 4, told apart by sums that are given for real: no run is needed."""
+    """Packed sequences of lengths 3 and 4 have known sums, so no real run is needed."""
 
     class Packed(nn.Module):
         def forward(self, q: Tensor, sums: Tensor) -> Any:
@@ -130,8 +130,8 @@ def test_rules_may_read_values_that_are_known() -> None:
     assert (found.total.macs, found.trace.real_run) == (2 * (3 * 3 + 4 * 4) * (8 + 8), "")
 
 
-def test_a_function_of_ones_own_under_vmap_is_seen_once() -> None:
-    """It is a higher-order operator, which asks the modes again."""
+def test_an_autograd_function_under_vmap_is_counted_once() -> None:
+    """It is a higher-order operator, which calls the modes a second time."""
 
     class Twice(torch.autograd.Function):
         generate_vmap_rule = True
