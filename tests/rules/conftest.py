@@ -1,8 +1,8 @@
-"""Whatever the tests of rules count is counted once more with sizes that note what is asked of them.
+"""Each rule that a test calls is called a second time with sizes that record how they are used.
 
-The ledger, ``symbolic_sizes.txt``, has a line for each rule: the worst that it does in any test.  A test in which a
-rule does worse than its line fails, and so does one in which a rule without a line compares sizes.  Run all tests in
-``tests/rules`` in one process with ``--accept-golden`` to write the ledger anew.
+The ledger, ``symbolic_sizes.txt``, has a line for each rule: the worst verdict of any test. A test fails if a rule
+gets a worse verdict than its line, or if a rule without a line compares sizes. To write the ledger again, run all
+tests in ``tests/rules`` in one process with ``--accept-golden``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FOUND: dict[str, str] = {}
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Replay every call of a rule in a test with recording sizes, and hold it to the ledger."""
+    """Replay every call of a rule in a test with recording sizes, and compare the verdict with the ledger."""
     counted, worse = Entry.apply, list[str]()
 
     def counted_twice(entry: Entry, *args: Any, out: Any, **kwargs: Any) -> tuple[str, tuple[Term, ...]]:
@@ -45,6 +45,6 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the ledger where it is accepted."""
+    """Write the ledger if ``--accept-golden`` is given."""
     if session.config.getoption("--accept-golden") and not hasattr(session.config, "workerinput"):
         ledger.write(FOUND)

@@ -30,11 +30,11 @@ from profiler.signatures import TensorSpec
 Plain = int | float | complex
 
 FIGURES = (*SCALAR_OPERATIONS, "macs")
-"""What is compared."""
+"""The figures that are compared."""
 
 
 class Tally:
-    """What was counted so far; every number made by it counts into it."""
+    """What was counted so far; every number that a tally makes counts into it."""
 
     def __init__(self) -> None:
         self.multiplies = 0
@@ -68,8 +68,8 @@ class Tally:
 class Counting:
     """A real or complex number whose arithmetic is counted.
 
-    It converts to no plain number by itself (``float(x)`` and ``math.exp(x)`` fail), so that nothing is
-    done to it unseen; ``x.value`` is there to check a result.
+    It does not convert to a plain number by itself (``float(x)`` and ``math.exp(x)`` fail), so no operation escapes
+    the count. ``x.value`` is there to check a result.
     """
 
     __slots__ = ("tally", "value")
@@ -212,7 +212,7 @@ def _is_exactly(operand: Operand, integer: int) -> bool:
 
 
 def transcendental(function: Callable[[Any], Plain], x: Counting) -> Counting:
-    """``function(x)``, counted as one transcendental, whatever it is."""
+    """``function(x)``, counted as one transcendental, whatever function it is."""
     x.tally.transcendentals += 1
     return Counting(function(x.value), x.tally)
 
@@ -260,7 +260,7 @@ def sigmoid(x: Counting) -> Counting:
 
 
 def total(values: Iterable[Any]) -> Any:
-    """The sum of K numbers by K − 1 adds; the int 0 where there are none."""
+    """The sum of K numbers by K − 1 adds; the int 0 if there are no numbers."""
     return sum(values)
 
 
@@ -273,7 +273,7 @@ def mac(a: Counting, b: Counting) -> Counting:
 
 
 def product(values: Iterable[Any]) -> Any:
-    """The product of K numbers by K − 1 multiplies; the int 1 where there are none."""
+    """The product of K numbers by K − 1 multiplies; the int 1 if there are no numbers."""
     return math.prod(values)
 
 
@@ -294,12 +294,12 @@ def minimum(first: Counting, *others: Operand) -> Counting:
 
 
 def spec(*shape: int, dtype: str = "float32", parameter: bool = False) -> TensorSpec:
-    """A TensorSpec, as a rule gets it."""
+    """A TensorSpec as rules get it."""
     return TensorSpec(shape, dtype, parameter)
 
 
 def assert_counted(terms: Iterable[Term], tally: Tally) -> None:
-    """Fail unless the terms together cost what was really counted, kind by kind, macs too."""
+    """Fail unless the terms cost exactly what was counted, for each kind of operation and the macs."""
     said, done = total_of_terms(terms), tally.count
     wrong = [
         f"{kind}: the rule says {getattr(said, kind)}, {getattr(done, kind)} were done"

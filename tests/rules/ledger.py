@@ -1,4 +1,4 @@
-"""The ledger of what rules do with sizes."""
+"""The ledger of how rules use sizes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNTESTED = "untested"
 
 
 def rule_of(entry: Entry) -> str:
-    """The name of the rule of an entry, ``backward.pooling.max_pool_backward``; nothing for a rule of a test."""
+    """The name of the rule of an entry, ``backward.pooling.max_pool_backward``; empty for a rule of a test."""
     function: Any = getattr(entry.cost, "func", entry.cost)
     module, _, rule = str(getattr(function, "__module__", "")).partition("profiler.rules.")
     return "" if module or not rule else f"{rule}.{function.__qualname__.removesuffix('.<locals>.cost')}"

@@ -1,4 +1,4 @@
-"""Real tensors for rules that ask for values: their specs, and what a call on them is recorded to cost."""
+"""Real tensors for rules that read values: their specs, and the cost of a call on them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.rules.recorded import calls_of
 
 
 def real(values: Any, dtype: torch.dtype | None = None) -> TensorSpec:
-    """The spec of a tensor, or of one with these values, that rules may ask for its values."""
+    """The spec of a tensor, or of a tensor with these values; rules may read its values."""
     tensor = values if isinstance(values, torch.Tensor) else torch.tensor(values, dtype=dtype)
     return Describer(lambda _: False, lambda _: (), lambda same: same).spec(tensor, keep=True)
 
@@ -22,7 +22,7 @@ def real(values: Any, dtype: torch.dtype | None = None) -> TensorSpec:
 def recorded(run: Callable[..., Any], *inputs: Any) -> tuple[Any, list[Term]]:
     """The result of ``run(*inputs)`` on real tensors, and the terms of all its operations.
 
-    Fails where one of them is uncounted.
+    Fails if one of them is uncounted.
     """
     with torch.inference_mode():
         result, calls = calls_of(run, *inputs)

@@ -1,4 +1,4 @@
-"""What a recorder alone, without a network, notes of a function of torch, and what that costs."""
+"""What a recorder without a network records of a function, and what that costs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from profiler.tracing.scope import ModuleScope
 
 
 def calls_of(run: Callable[..., Any], *inputs: Any) -> tuple[Any, tuple[OpCall, ...]]:
-    """The result of ``run(*inputs)`` and the calls of all its operations, in whatever grad mode is set."""
+    """The result of ``run(*inputs)`` and the calls of all its operations, in the current grad mode."""
     recorder = OpRecorder(REGISTRY, ModuleScope(nn.Identity()), Origins(), None)
     with recorder:
         result = run(*inputs)

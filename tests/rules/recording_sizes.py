@@ -1,6 +1,6 @@
-"""Sizes that note what a rule does with them: whether it would work on symbols as well as on numbers.
+"""Sizes that record how a rule uses them: whether it would work on symbols as well as on numbers.
 
-Arithmetic (+ − · ⌊/⌋ and the helpers of :mod:`profiler.rules.sizes`) gives another such size and is not noted.
+Arithmetic (+ − · ⌊/⌋ and the helpers of :mod:`profiler.rules.sizes`) returns another recording size and is not noted.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from profiler.rules.registry import Entry
 from profiler.signatures import Packed, TensorSpec
 
 VERDICTS = ("clean", "asks > 0", "compares", "needs a number", "fails")
-"""What a rule does with sizes, from the best to the worst; a size that is compared with 0 or 1 is asked."""
+"""How a rule uses sizes, from the best to the worst; ``asks`` is a comparison with 0 or 1."""
 
 
 class Size:
-    """A size that appends to ``notes`` what is asked of it."""
+    """A size that appends each use to ``notes``."""
 
     def __init__(self, value: int, notes: list[str]) -> None:
         self.value = value
@@ -105,17 +105,17 @@ class Size:
         return self.value / float(plain(other))
 
     def apply(self, function: Callable[..., int], *sizes: Any, **options: Any) -> Size:
-        """What a helper of :mod:`profiler.rules.sizes` gives for ``sizes``, of which this is one."""
+        """The result of a helper of :mod:`profiler.rules.sizes` for ``sizes``, which include this one."""
         return self._new(function(*map(plain, sizes), **options))
 
 
 def plain(value: Any) -> Any:
-    """The number of a size; anything else as it is."""
+    """The number of a size; any other value is returned unchanged."""
     return value.value if isinstance(value, Size) else value
 
 
 def with_sizes(value: Any, notes: list[str]) -> Any:
-    """The value with sizes that write into ``notes`` in the shapes of all tensors in it."""
+    """The value, with the shapes of all tensors in it made of sizes that write into ``notes``."""
     if isinstance(value, list | tuple):
         return type(value)(with_sizes(item, notes) for item in value)
     if isinstance(value, TensorSpec):
@@ -133,9 +133,9 @@ def numbers(term: Term) -> tuple[Any, ...]:
 
 
 def verdict(entry: Entry, terms: tuple[Term, ...], args: Any, out: Any, kwargs: Any) -> str:
-    """What the rule of ``entry`` does with sizes in a call for which it gave ``terms``.
+    """How the rule of ``entry`` uses sizes in a call that had ``terms``.
 
-    Raises AssertionError where it gives other terms then.
+    Raises AssertionError if its terms differ for recording sizes.
     """
     notes: list[str] = []
     assert entry.cost is not None

@@ -1,4 +1,4 @@
-"""Asking the registry, as the tracer does, what an operation costs."""
+"""Asks the registry, as pricing does, what an operation costs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.rules.recorded import calls_of
 
 
 def terms_of(op: str, *args: Any, out: Any, **kwargs: Any) -> tuple[Term, ...]:
-    """The terms of ``aten::op`` (or of an operator named in full) for these arguments; none where it is free."""
+    """The terms of ``aten::op`` (or of an operator with its full name) for these arguments; none if it is free."""
     op = op if "::" in op else f"aten::{op}"
     entry = REGISTRY.find(op)
     assert entry is not None, f"{op} is not registered"
@@ -26,7 +26,7 @@ def terms_of(op: str, *args: Any, out: Any, **kwargs: Any) -> tuple[Term, ...]:
 
 
 def call_of(op: str, *args: Any, out: Any, **kwargs: Any) -> OpCall:
-    """A call of ``aten::op`` (or of an operator named in full), its arguments named by the operator's schema."""
+    """A call of ``aten::op`` (or of an operator with its full name), with arguments named by the operator's schema."""
     op = op if "::" in op else f"aten::{op}"
     signature = signature_of(op, *args, out=out, **kwargs)
     answered = answer(signature, REGISTRY)
@@ -49,26 +49,27 @@ def signature_of(op: str, *args: Any, out: Any, **kwargs: Any) -> Signature:
 
 
 def frozen(value: Any) -> Any:
-    """The value with tuples for the lists in it."""
+    """The value with its lists as tuples."""
     return tuple(map(frozen, value)) if isinstance(value, list | tuple) else value
 
 
 def count_of(op: str, *args: Any, out: Any, **kwargs: Any) -> OpCount:
-    """What ``op`` costs for these arguments."""
+    """The cost of ``op`` for these arguments."""
     return total(terms_of(op, *args, out=out, **kwargs))
 
 
 def kind_of(op: str, *args: Any, out: Any, **kwargs: Any) -> str:
-    """The kind of the work that ``op`` does on these arguments."""
+    """The kind of work of ``op`` for these arguments."""
     entry = REGISTRY.find(f"aten::{op}")
     assert entry is not None, f"{op} is not registered"
     return entry.apply(*args, out=out, **kwargs)[0]
 
 
-def count_spelled_both_ways(run: Callable[..., Any], *inputs: Any) -> tuple[OpCount, OpCount]:
-    """What ``run(*inputs)`` costs as operators seen whole, and as those that autograd takes them apart into.
+def count_whole_and_decomposed(run: Callable[..., Any], *inputs: Any) -> tuple[OpCount, OpCount]:
+    """The cost of ``run(*inputs)`` without gradients, and with gradients, where autograd decomposes composite
+    operators.
 
-    Each input that is a shape becomes a meta tensor of floats.  Fails where an operator is uncounted.
+    Each input that is a shape becomes a meta tensor of floats. Fails if an operator is uncounted.
     """
     counts = []
     for whole in (True, False):
@@ -84,8 +85,8 @@ def count_spelled_both_ways(run: Callable[..., Any], *inputs: Any) -> tuple[OpCo
     return counts[0], counts[1]
 
 
-def assert_same_in_both_spellings(run: Callable[..., Any], *inputs: Any) -> None:
-    """Fail unless ``run(*inputs)`` costs the same whole and taken apart, and costs something."""
-    whole, apart = count_spelled_both_ways(run, *inputs)
-    assert whole == apart
+def assert_same_when_decomposed(run: Callable[..., Any], *inputs: Any) -> None:
+    """Fail unless ``run(*inputs)`` costs the same whole and decomposed, and costs something."""
+    whole, decomposed = count_whole_and_decomposed(run, *inputs)
+    assert whole == decomposed
     assert whole

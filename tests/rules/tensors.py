@@ -1,4 +1,4 @@
-"""Between tensors, the specs that rules take, and the counting numbers that proofs use."""
+"""Converts between tensors, the specs that rules take, and counting numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from profiler.signatures import TensorSpec
 
 
 def specs(tree: Any) -> Any:
-    """``tree`` (a tensor, or lists and tuples of them) with every tensor replaced by its spec."""
+    """``tree`` (a tensor, or lists and tuples of tensors) with a spec in place of every tensor."""
     if isinstance(tree, list | tuple):
         return [specs(item) for item in tree]
     if isinstance(tree, torch.Tensor):
@@ -20,7 +20,7 @@ def specs(tree: Any) -> Any:
 
 
 def values(array: Any, dtype: torch.dtype = torch.float64) -> torch.Tensor:
-    """A tensor of the values of nested lists of counting numbers."""
+    """A tensor with the values of nested lists of counting numbers."""
 
     def plain(item: Any) -> Any:
         return [plain(i) for i in item] if isinstance(item, list) else item.value

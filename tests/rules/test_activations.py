@@ -1,4 +1,4 @@
-"""Activations cost what their definitions do, each branch included."""
+"""Activations cost what their definitions cost, with every branch."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from tests.rules.counting import (
     spec,
     tanh,
 )
-from tests.rules.registered import assert_same_in_both_spellings, count_of, kind_of, terms_of
+from tests.rules.registered import assert_same_when_decomposed, count_of, kind_of, terms_of
 
 SLOPE, LAMBDA, ALPHA = 0.1, 0.5, 1.7
 
 
 def one_of(*branches: tuple[bool, Any], otherwise: Any) -> Any:
-    """The first branch whose test holds; all tests and branches were evaluated to get here."""
+    """The first branch whose condition holds; all conditions and branches are evaluated."""
     return next((value for test, value in branches if test), otherwise)
 
 
@@ -75,14 +75,14 @@ DEFINITIONS: dict[str, Callable[[Counting], Any]] = {
 }
 
 
-def test_every_simple_activation_is_proved() -> None:
-    """The table and the definitions that prove it name the same operators."""
+def test_every_simple_activation_has_a_definition() -> None:
+    """The table of the package and ``DEFINITIONS`` have the same operators."""
     assert set(DEFINITIONS) == set(PER_ELEMENT)
 
 
 @pytest.mark.parametrize("op", DEFINITIONS)
 def test_simple_activation(op: str) -> None:
-    """One element of the result costs what the definition does to it."""
+    """One element of the result costs what the definition costs."""
     tally = Tally()
     for x in tally.array(7, low=-4, high=4):
         DEFINITIONS[op](x)
@@ -91,7 +91,7 @@ def test_simple_activation(op: str) -> None:
 
 
 def test_gelu() -> None:
-    """Exact and tanh form, each by its own definition."""
+    """The exact form and the tanh form each have their own definition."""
     exact, approximate = Tally(), Tally()
     for x in exact.array(5):
         x * 0.5 * (1.0 + erf(x * math.sqrt(0.5)))
@@ -102,7 +102,7 @@ def test_gelu() -> None:
 
 
 def test_elu_family() -> None:
-    """α, and the scales of selu and celu, cost a multiply only where they are not one."""
+    """α, and the scales of selu and celu, cost a multiply only if they are not one."""
     tallies = {name: Tally() for name in ("elu", "elu with alpha", "selu", "celu")}
     for x in tallies["elu"].array(3):
         one_of((x > 0, x), otherwise=exp(x) - 1.0)
@@ -121,7 +121,7 @@ def test_elu_family() -> None:
 
 
 def test_softplus() -> None:
-    """β costs a multiply and a divide only where it is not one."""
+    """β costs a multiply and a divide only if it is not one."""
     plain, scaled = Tally(), Tally()
     for x in plain.array(3):
         one_of((x > 20.0, x), otherwise=log(1.0 + exp(x)))
@@ -133,13 +133,13 @@ def test_softplus() -> None:
 
 
 def test_in_place_activations_cost_the_same() -> None:
-    """``relu_`` is counted by the rule of ``relu``."""
+    """The rule of ``relu`` counts ``relu_`` too."""
     assert count_of("relu_", spec(2, 3), out=spec(2, 3)) == OpCount(comparisons=2 * 3)
 
 
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 3))
 def test_dropout(n: int, c: int, length: int) -> None:
-    """The mask multiplies every element and the scale every draw; eval and p = 0 are free."""
+    """There is a multiply by the mask and by the scale for every element; eval mode and p = 0 are free."""
     x = spec(n, c, length)
     size = n * c * length
     assert count_of("dropout", x, 0.5, True, out=x) == OpCount(multiplies=size + size)
@@ -170,6 +170,6 @@ X = (2, 4, 3, 3)
         lambda x: torch.native_dropout(x, 0.3, True),
     ],
 )
-def test_both_spellings_cost_the_same(run: Any) -> None:
-    """Whole operators and the parts that autograd sees have equal counts."""
-    assert_same_in_both_spellings(run, X)
+def test_decomposed_operators_cost_the_same(run: Any) -> None:
+    """Operators cost the same whole and decomposed."""
+    assert_same_when_decomposed(run, X)

@@ -1,4 +1,4 @@
-"""Attention: one definition, every fused form of it, and whole layers against their unfused selves."""
+"""Attention: one definition, every fused form, and whole layers compared with their unfused forms."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from profiler.signatures import TensorSpec
 from tests.rules import real_tensors
 from tests.rules.counting import Tally, assert_counted, exp, mac, maximum, spec
 from tests.rules.counting import total as summed
-from tests.rules.registered import call_of, count_of, count_spelled_both_ways, kind_of, terms_of
+from tests.rules.registered import call_of, count_of, count_whole_and_decomposed, kind_of, terms_of
 from tests.rules.tensors import specs, values
 
 Q, K, V, OUT = spec(2, 4, 7, 8), spec(2, 4, 5, 8), spec(2, 4, 5, 6), spec(2, 4, 7, 6)
@@ -30,7 +30,7 @@ FLOAT_MASK, BOOL_MASK = spec(7, 5), spec(7, 5, dtype="bool")
 
 
 def attention_by_hand(*, scale: bool = True, mask: bool = False, dropout: bool = False) -> OpCount:
-    """The definition for Q, K and V above, added up term by term."""
+    """The definition for Q, K and V above, summed term by term."""
     products = SCORES * 8 + ROWS * 6 * KEYS
     return OpCount(
         multiplies=products + SCORES * scale + 2 * SCORES * dropout,
@@ -43,7 +43,7 @@ def attention_by_hand(*, scale: bool = True, mask: bool = False, dropout: bool =
 
 
 def attend(q: Any, k: Any, v: Any, mask: Any, hidden: Any, drop: Any, scale: float | None) -> Any:
-    """softmax(scale·q·kᵀ + mask)·v for one head; ``hidden`` scores become −∞, ``drop`` is mask and scale."""
+    """softmax(scale·q·kᵀ + mask)·v for one head; ``hidden`` scores become −∞, ``drop`` is dropout mask and scale."""
     result = []
     for i, query in enumerate(q):
         scores = [summed(mac(a, b) for a, b in zip(query, key, strict=True)) for key in k]
@@ -77,10 +77,10 @@ def attend(q: Any, k: Any, v: Any, mask: Any, hidden: Any, drop: Any, scale: flo
     mask=st.sampled_from(["none", "float", "bool", "causal"]),
     scale=st.sampled_from([None, 1.0, 0.3]),
 )
-def test_attention_costs_what_its_loop_does(
+def test_attention_costs_what_its_loop_costs(
     heads: int, shared: bool, length: int, keys: int, d_k: int, d_v: int, mask: str, scale: float | None
 ) -> None:
-    """The rule equals the tally of the plain loop, which computes what torch computes."""
+    """The rule equals the tally of the plain loop, whose results equal those of torch."""
     tally = Tally()
     kv_heads = 1 if shared else heads
     q, k = tally.array(heads, length, d_k), tally.array(kv_heads, keys, d_k, seed=1)
@@ -108,7 +108,7 @@ def test_attention_costs_what_its_loop_does(
     assert_counted(terms_of("scaled_dot_product_attention", *arguments, **options, out=specs(expected)), tally)
 
 
-def test_dropout_costs_what_its_loop_does() -> None:
+def test_dropout_costs_what_its_loop_costs() -> None:
     """Each weight is multiplied by its mask and by the scale."""
     tally = Tally()
     q, k, v = tally.array(2, 4), tally.array(3, 4), tally.array(3, 2)
@@ -120,7 +120,7 @@ def test_dropout_costs_what_its_loop_does() -> None:
 
 
 def test_attention_by_hand() -> None:
-    """Two products, scale, mask, softmax and dropout; boolean and causal masks are free, and dense."""
+    """Two products, scale, mask, softmax and dropout; boolean and causal masks are free, and masked scores count."""
     op = "scaled_dot_product_attention"
     assert count_of(op, Q, K, V, out=OUT) == attention_by_hand()
     assert count_of(op, Q, K, V, FLOAT_MASK, out=OUT) == attention_by_hand(mask=True)
@@ -131,16 +131,16 @@ def test_attention_by_hand() -> None:
     assert kind_of(op, Q, K, V, out=OUT) == "attention"
 
 
-def test_formulas_read_as_by_hand() -> None:
-    """Scores: d_k products each; values: L_k products each."""
+def test_formulas_show_products_and_their_sizes() -> None:
+    """The scores have d_k products each, the values L_k products each."""
     formulas = [term.formula for term in terms_of("scaled_dot_product_attention", Q, K, V, out=OUT)]
     assert formulas[0] == "8·(2·4·7·5)"
     assert formulas[1] == "2·4·7·5 multiplies"
     assert formulas[-1] == "5·(2·4·7·6)"
 
 
-def test_every_query_head_does_its_own_products() -> None:
-    """Keys and values shared between heads save nothing."""
+def test_every_query_head_has_its_own_products() -> None:
+    """Heads that share keys and values save nothing."""
     shared = count_of("scaled_dot_product_attention", Q, spec(2, 1, 5, 8), spec(2, 1, 5, 6), enable_gqa=True, out=OUT)
     assert shared == attention_by_hand()
 
@@ -159,7 +159,7 @@ def test_every_query_head_does_its_own_products() -> None:
     ],
 )
 def test_fused_forms_cost_their_definition(op: str, before: list[Any], options: dict[str, Any]) -> None:
-    """Whatever kernel computes it, with dropout 0.1 and the default scale; scale = 1 is no scale."""
+    """Each kernel has the same cost, with dropout 0.1 and the default scale; scale = 1 costs nothing."""
     results = (OUT, spec(2, 4, 7), spec(0))
     assert count_of(op, Q, K, V, *before, **options, out=results) == attention_by_hand(dropout=True)
     unscaled = count_of(op, Q, K, V, *before, **options, scale=1.0, out=results)
@@ -168,8 +168,8 @@ def test_fused_forms_cost_their_definition(op: str, before: list[Any], options: 
 
 @pytest.mark.slow
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 3))
-def test_causal_masks_hide_what_lies_above_the_diagonal(queries: int, keys: int, heads: int) -> None:
-    """Scores and weighted values of each hidden pair of positions, in every form; the count itself stays dense."""
+def test_causal_masks_hide_scores_above_the_diagonal(queries: int, keys: int, heads: int) -> None:
+    """In every form, the products of each hidden pair of positions leave the causal MACs, and the dense count stays."""
     hidden = sum(j > i for i in range(queries) for j in range(keys))
     q, k, v = spec(2, heads, queries, 8), spec(2, heads, keys, 8), spec(2, heads, keys, 6)
     out = (spec(2, heads, queries, 6), None)
@@ -187,15 +187,15 @@ def test_causal_masks_hide_what_lies_above_the_diagonal(queries: int, keys: int,
         assert [hidden_macs(call) for call in (dense, causal)] == [0, 2 * heads * hidden * (8 + 6)]
 
 
-def test_a_rule_that_counts_otherwise_hides_nothing() -> None:
-    """Of the macs of another definition it is not known which ones a mask hides."""
+def test_a_custom_rule_hides_no_scores() -> None:
+    """It is not known which macs of a custom rule a mask hides."""
     call = call_of("scaled_dot_product_attention", Q, K, V, None, 0.0, True, out=OUT)
     assert hidden_macs(call) > 0
     assert hidden_macs(replace(call, answer=replace(call.answer, terms=call.terms * 2))) == 0
 
 
 def test_float_masks_of_the_fused_forms() -> None:
-    """Where a kernel takes a mask, it is added to each score."""
+    """A kernel that takes a float mask adds it to each score."""
     for op, arguments, options in [
         ("_scaled_dot_product_flash_attention_for_cpu", [], {"attn_mask": FLOAT_MASK}),
         ("_scaled_dot_product_efficient_attention", [FLOAT_MASK, False], {}),
@@ -208,7 +208,7 @@ def test_float_masks_of_the_fused_forms() -> None:
 
 
 def test_kernels_that_keep_heads_last() -> None:
-    """(N, L, H, d): the same count; alibi adds a product and a sum a score."""
+    """(N, L, H, d) has the same count; alibi adds a product and a sum for each score."""
     q, k, v, out = spec(2, 7, 4, 8), spec(2, 5, 4, 8), spec(2, 5, 4, 6), spec(2, 7, 4, 6)
     flash: Any = (None, None, 7, 5, 0.0, False, False)
     assert count_of("_flash_attention_forward", q, k, v, *flash, out=(out,)) == attention_by_hand()
@@ -221,7 +221,7 @@ def test_kernels_that_keep_heads_last() -> None:
 
 
 def test_kernels_that_are_parts_or_variants_of_others() -> None:
-    """In place, by Triton, and the step that splits the projected queries, keys and values."""
+    """An in-place form, the Triton form, and the step that splits the projected queries, keys and values."""
     q, k, v, out = spec(2, 7, 4, 8), spec(2, 5, 4, 8), spec(2, 5, 4, 6), spec(2, 7, 4, 6)
     flash: Any = (None, None, 7, 5, 0.0, False, False)
     inplace = count_of("_flash_attention_forward_no_dropout_inplace", out, q, k, v, *flash, out=spec(2, 4, 7))
@@ -233,11 +233,11 @@ def test_kernels_that_are_parts_or_variants_of_others() -> None:
     assert parts == OpCount(adds=2 * 7 * 36, multiplies=2 * 7 * 12)
 
 
-def test_packed_sequences_cost_what_each_of_them_does() -> None:
-    """Lengths 3 and 4 that meet 5 and 2 keys, told apart by their sums in a real run; on meta nothing is known."""
+def test_packed_sequences_cost_the_sum_of_their_sequences() -> None:
+    """Lengths 3 and 4 meet 5 and 2 keys; a real run knows the lengths, and a run on meta does not."""
     q, k, v, out = spec(7, 4, 8), spec(7, 4, 8), spec(7, 4, 6), spec(7, 4, 6)
     sums_q, sums_k = real([0, 3, 7]), real([0, 5, 7])
-    apart = OpCount()
+    one_by_one = OpCount()
     for length, keys in ((3, 5), (4, 2)):
         one = count_of(
             "_scaled_dot_product_attention_math",
@@ -246,14 +246,14 @@ def test_packed_sequences_cost_what_each_of_them_does() -> None:
             spec(1, 4, keys, 6),
             out=(spec(1, 4, length, 6),),
         )
-        apart = apart + one
+        one_by_one = one_by_one + one
     flash: Any = (4, 5, 0.0, False, False)
-    assert count_of("_flash_attention_forward", q, k, v, sums_q, sums_k, *flash, out=(out,)) == apart
+    assert count_of("_flash_attention_forward", q, k, v, sums_q, sums_k, *flash, out=(out,)) == one_by_one
     used = count_of("_flash_attention_forward", q, k, v, sums_q, sums_k, *flash, seqused_k=real([5, 2]), out=(out,))
-    assert used == apart
+    assert used == one_by_one
     one_batch: Any = (spec(1, 7, 4, 8), spec(1, 7, 4, 8), spec(1, 7, 4, 6), None)
     efficient = count_of("_efficient_attention_forward", *one_batch, sums_q, sums_k, 4, 5, 0.0, 0, out=(out,))
-    assert efficient == apart
+    assert efficient == one_by_one
     on_meta = spec(3, dtype="int32")
     with pytest.raises(DataDependentError, match="real run"):
         count_of("_flash_attention_forward", q, k, v, on_meta, on_meta, *flash, out=(out,))
@@ -264,12 +264,12 @@ def test_packed_sequences_cost_what_each_of_them_does() -> None:
 
 
 def real(numbers: list[int]) -> TensorSpec:
-    """What a rule is given for a tensor of these numbers in a real run."""
+    """The spec that a rule gets for a tensor of these numbers in a real run."""
     return real_tensors.real(numbers, torch.int32)
 
 
 def test_flex_attention_costs_its_definition() -> None:
-    """Dense under any block mask; what a score_mod does is recorded apart."""
+    """It is dense under any block mask; the work of a ``score_mod`` is recorded separately."""
     op, results = "higher_order::flex_attention", (OUT, spec(2, 4, 7), spec(2, 4, 7))
     block_mask: Any = (7, 5, spec(1, 1, 1, dtype="int32"))
     assert count_of(op, Q, K, V, None, block_mask, 0.25, {}, (), (), out=results) == attention_by_hand()
@@ -278,11 +278,11 @@ def test_flex_attention_costs_its_definition() -> None:
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(("need_weights", "average"), [(True, True), (True, False), (False, True)])
 def test_fused_multihead_attention_costs_the_unfused_layer(need_weights: bool, average: bool, masked: bool) -> None:
-    """Projections, attention and mean over heads, as the layer's own code does them."""
+    """Projections, attention and the mean over heads cost what the layer's own code costs."""
     layer = nn.MultiheadAttention(8, 2, batch_first=True, device="meta").eval()
     x = torch.empty(3, 5, 8, device="meta")
     mask = torch.empty(5, 5, device="meta") if masked else None
-    unfused, _ = count_spelled_both_ways(
+    unfused, _ = count_whole_and_decomposed(
         lambda: layer(x, x, x, attn_mask=mask, need_weights=need_weights, average_attn_weights=average)
     )
     weights = specs([layer.in_proj_weight, layer.in_proj_bias, *layer.out_proj.parameters()])
@@ -296,12 +296,12 @@ def test_fused_multihead_attention_costs_the_unfused_layer(need_weights: bool, a
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
 @pytest.mark.parametrize("norm_first", [False, True])
 def test_fused_encoder_layer_costs_the_unfused_layer(activation: str, norm_first: bool) -> None:
-    """Attention, two residual sums, two norms and the feed-forward part."""
+    """The layer has attention, two residual sums, two norms and the feed-forward part."""
     layer = nn.TransformerEncoderLayer(
         8, 2, 16, activation=activation, norm_first=norm_first, batch_first=True, device="meta"
     ).eval()
     x = torch.empty(3, 5, 8, device="meta")
-    unfused, _ = count_spelled_both_ways(lambda: layer(x))
+    unfused, _ = count_whole_and_decomposed(lambda: layer(x))
     attention = layer.self_attn
     weights = specs([attention.in_proj_weight, attention.in_proj_bias, *attention.out_proj.parameters()])
     norms = specs([*layer.norm1.parameters(), *layer.norm2.parameters()])
@@ -315,6 +315,6 @@ def test_fused_encoder_layer_costs_the_unfused_layer(activation: str, norm_first
 
 
 def test_no_keys_cost_nothing() -> None:
-    """An empty softmax is no negative number of adds."""
+    """The adds of an empty softmax are not negative."""
     empty = terms_of("scaled_dot_product_attention", Q, spec(2, 4, 0, 8), spec(2, 4, 0, 6), out=OUT)
     assert total(empty) == OpCount()

@@ -1,4 +1,4 @@
-"""Linear layers and matrix products: hand-computed cases, agreement of spellings, and proofs."""
+"""Linear layers and matrix products: hand-computed cases, equal costs of equivalent operators, and proofs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from profiler.records import Mode
 from profiler.traces import trace
 from tests.rules.counting import Tally, assert_counted, mac, spec
 from tests.rules.counting import total as summed
-from tests.rules.registered import assert_same_in_both_spellings, count_of, kind_of, terms_of
+from tests.rules.registered import assert_same_when_decomposed, count_of, kind_of, terms_of
 from tests.rules.tensors import specs, values
 
 Sizes = tuple[int, ...]
 
 
 def macs(number: int, adds: int) -> OpCount:
-    """So many multiply–accumulate pairs, and so many adds."""
+    """``number`` multiply–accumulate pairs, and ``adds`` adds."""
     return OpCount(multiplies=number, adds=adds, macs=number)
 
 
@@ -36,7 +36,7 @@ def test_linear_by_hand() -> None:
     assert count_of("linear", spec(2, 7, 5), spec(3, 5), out=spec(2, 7, 3)) == macs(2 * 7 * 3 * 5, 2 * 7 * 3 * 4)
 
 
-def test_linear_spellings_agree() -> None:
+def test_equivalent_linear_operators_cost_the_same() -> None:
     """linear, addmm, matmul + bias and baddbmm of the same sizes cost the same."""
     linear = count_of("linear", spec(4, 5), spec(3, 5), spec(3), out=spec(4, 3))
     assert count_of("addmm", spec(3), spec(4, 5), spec(5, 3), out=spec(4, 3)) == linear
@@ -56,7 +56,7 @@ def test_linear_spellings_agree() -> None:
         ((2, 1, 4, 5), (7, 5, 3), (2, 7, 4, 3), 5),
     ],
 )
-def test_matmul_of_all_shapes(left: Sequence[int], right: Sequence[int], result: Sequence[int], k: int) -> None:
+def test_matmul_of_all_ranks(left: Sequence[int], right: Sequence[int], result: Sequence[int], k: int) -> None:
     """Vectors, matrices and broadcast batches: N·K multiplies and N·(K − 1) adds."""
     assert torch.matmul(torch.ones(left), torch.ones(right)).shape == result
     n = spec(*result).size
@@ -69,7 +69,7 @@ def test_bmm_by_hand() -> None:
 
 
 def test_scales_of_an_added_product() -> None:
-    """alpha and beta other than 1 cost a multiply a result each; beta = 0 leaves the input out."""
+    """alpha and beta other than 1 cost a multiply for each result; beta = 0 leaves the input out."""
     operands, out = (spec(3), spec(4, 5), spec(5, 3)), spec(4, 3)
     n, products = 4 * 3, 4 * 3 * 5
     assert count_of("addmm", *operands, out=out) == macs(products, products)
@@ -85,7 +85,7 @@ def test_scales_of_an_added_product() -> None:
         assert count_of("addmm", *operands, out=out, **scales) == expected
 
 
-def test_kind_follows_the_operands() -> None:
+def test_the_kind_depends_on_the_operands() -> None:
     """A parameter among the factors makes a product linear; a parameter that is only added does not."""
     x, w = spec(4, 5), spec(5, 3, parameter=True)
     y = spec(4, 3)
@@ -106,8 +106,8 @@ def test_kind_follows_the_operands() -> None:
     beta=st.sampled_from([1, 0, 0.5]),
     dtype=st.sampled_from(["float64", "complex128"]),
 )
-def test_addmm_costs_what_its_loop_does(n: int, k: int, m: int, alpha: float, beta: float, dtype: str) -> None:
-    """beta·input + alpha·(a @ b) by three loops, of real and of complex numbers."""
+def test_addmm_costs_what_its_loop_costs(n: int, k: int, m: int, alpha: float, beta: float, dtype: str) -> None:
+    """beta·input + alpha·(a @ b) by three loops, for real and complex numbers."""
     tally = Tally()
     c, a, b = (tally.array(*shape, dtype=dtype) for shape in [(n, m), (n, k), (k, m)])
     found: Any = [[0] * m for _ in range(n)]
@@ -124,19 +124,19 @@ def test_addmm_costs_what_its_loop_does(n: int, k: int, m: int, alpha: float, be
 
 
 def test_complex_products_are_four_real_ones() -> None:
-    """A complex mac is 4 multiplies, 4 adds (2 for a result's first) and 4 macs."""
+    """A complex mac is 4 multiplies, 4 adds (2 for the first of a result) and 4 macs."""
     a, b, y = (spec(*shape, dtype="complex64") for shape in [(4, 5), (5, 3), (4, 3)])
     cost = count_of("mm", a, b, out=y)
     assert cost == macs(4 * (4 * 3 * 5), 4 * 3 * (4 * 5 - 2))
 
 
-def test_empty_contraction_is_nothing() -> None:
-    """A sum of no products costs nothing, and no negative adds."""
+def test_an_empty_contraction_costs_nothing() -> None:
+    """A sum of no products costs nothing, and its adds are not negative."""
     assert count_of("mm", spec(4, 0), spec(0, 3), out=spec(4, 3)) == OpCount()
 
 
-def test_a_bias_that_nothing_is_added_to_is_the_result() -> None:
-    """N·(K − 1) + N adds where K > 0, and none where K = 0; alpha has nothing to scale there, beta has."""
+def test_a_bias_without_products_costs_no_adds() -> None:
+    """There are N·(K − 1) + N adds for K > 0, and none for K = 0, where alpha scales nothing and beta does."""
     out, operands = spec(3, 5), (spec(5), spec(3, 0), spec(0, 5))
     for op in ("linear", "mkldnn_linear"):
         assert count_of(op, spec(3, 0), spec(5, 0), spec(5), out=out) == OpCount()
@@ -155,7 +155,7 @@ def test_a_bias_that_nothing_is_added_to_is_the_result() -> None:
 @pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
 @pytest.mark.parametrize("mode", ["inference", "training"])
 def test_a_layer_without_inputs_adds_nothing(mode: Mode) -> None:
-    """nn.Linear(0, 5) gives its bias; its gradient is the sum of what comes back over three rows."""
+    """nn.Linear(0, 5) returns its bias, whose gradient sums over three rows."""
     layer = nn.Linear(0, 5)
     calls = trace(layer, torch.zeros(3, 0), mode).calls
     backward = 5 * (3 - 1) if mode == "training" else 0
@@ -163,7 +163,7 @@ def test_a_layer_without_inputs_adds_nothing(mode: Mode) -> None:
 
 
 def test_vectors_by_hand() -> None:
-    """mv, dot, vdot and inner sum K products a result; outer sums none, so it has no macs."""
+    """mv, dot, vdot and inner sum K products for each result; outer sums nothing, so it has no macs."""
     assert count_of("mv", spec(4, 5), spec(5), out=spec(4)) == macs(4 * 5, 4 * 4)
     assert count_of("addmv", spec(4), spec(4, 5), spec(5), out=spec(4)) == macs(4 * 5, 4 * 5)
     assert count_of("dot", spec(5), spec(5), out=spec()) == macs(5, 4)
@@ -183,8 +183,8 @@ def test_vectors_by_hand() -> None:
         ((2, 0), (1,), -1, (2,), 0),
     ],
 )
-def test_vecdot_is_dot_for_each(left: Sizes, right: Sizes, dim: int, result: Sizes, k: int) -> None:
-    """K multiply–accumulate pairs a result, along any dimension, broadcast or not, whole and in training."""
+def test_vecdot_costs_a_dot_for_each_result(left: Sizes, right: Sizes, dim: int, result: Sizes, k: int) -> None:
+    """There are K pairs for each result, along any dimension, broadcast or not, whole and in training."""
     x, y = torch.zeros(left), torch.zeros(right)
     assert torch.linalg.vecdot(x, y, dim=dim).shape == result
     n = spec(*result).size
@@ -206,8 +206,8 @@ class Vecdot(nn.Module):
 @pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(n=st.integers(1, 3), k=st.integers(0, 4), dtype=st.sampled_from(["float64", "complex128"]))
-def test_vecdot_costs_what_its_loop_does(n: int, k: int, dtype: str) -> None:
-    """Σ x̄·y of each row, of real and of complex numbers."""
+def test_vecdot_costs_what_its_loop_costs(n: int, k: int, dtype: str) -> None:
+    """Σ x̄·y of each row, for real and complex numbers."""
     tally = Tally()
     x, y = tally.array(n, k, dtype=dtype), tally.array(n, k, seed=1, dtype=dtype)
     found = [summed(mac(a.conjugate(), b) for a, b in zip(*rows, strict=True)) for rows in zip(x, y, strict=True)]
@@ -219,7 +219,7 @@ def test_vecdot_costs_what_its_loop_does(n: int, k: int, dtype: str) -> None:
 
 
 def test_addr_and_addbmm_by_hand() -> None:
-    """addbmm sums over the batch too; addr adds products that are no contraction."""
+    """addbmm also sums over the batch; the products that addr adds are no contraction."""
     b, n, k, m = 6, 4, 5, 3
     cost = count_of("addbmm", spec(n, m), spec(b, n, k), spec(b, k, m), out=spec(n, m))
     assert cost == macs(n * m * b * k, n * m * (b * k - 1) + n * m)
@@ -230,7 +230,7 @@ def test_addr_and_addbmm_by_hand() -> None:
 
 @pytest.mark.parametrize(("use_gelu", "extra"), [(False, {"comparisons": 1}), (True, {"transcendentals": 1})])
 def test_addmm_with_an_activation(use_gelu: bool, extra: dict[str, int]) -> None:
-    """The fused form costs addmm and what the registered rule of the activation says."""
+    """The fused form costs addmm and the activation."""
     out = spec(4, 3)
     cost = count_of("_addmm_activation", spec(3), spec(4, 5), spec(5, 3), use_gelu=use_gelu, out=out)
     activation = count_of("gelu" if use_gelu else "relu", out, out=out)
@@ -238,8 +238,8 @@ def test_addmm_with_an_activation(use_gelu: bool, extra: dict[str, int]) -> None
     assert all(getattr(activation, kind) == 4 * 3 * number for kind, number in extra.items())
 
 
-def test_integer_products_count_as_their_float_form() -> None:
-    """_int_mm is a quantized layer's work."""
+def test_integer_products_cost_as_much_as_float_products() -> None:
+    """Quantized layers use ``_int_mm``."""
     a, b = spec(4, 5, dtype="int8"), spec(5, 3, dtype="int8")
     assert count_of("_int_mm", a, b, out=spec(4, 3, dtype="int32")) == macs(4 * 3 * 5, 4 * 3 * 4)
 
@@ -253,8 +253,8 @@ def bilinear_form(x: Any, w: Any, y: Any) -> Any:
 @pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(n=st.integers(1, 3), a=st.integers(1, 3), b=st.integers(1, 3), o=st.integers(1, 3), bias=st.booleans())
-def test_bilinear_costs_what_its_loop_does(n: int, a: int, b: int, o: int, bias: bool) -> None:
-    """Each output of each row is a bilinear form; the weight meets the first input first."""
+def test_bilinear_costs_what_its_loop_costs(n: int, a: int, b: int, o: int, bias: bool) -> None:
+    """Each output of each row is a bilinear form; the weight is contracted with the first input first."""
     tally = Tally()
     x, y, w = tally.array(n, a), tally.array(n, b), tally.array(o, a, b)
     c = tally.array(o) if bias else None
@@ -267,8 +267,8 @@ def test_bilinear_costs_what_its_loop_does(n: int, a: int, b: int, o: int, bias:
     assert_counted(terms_of("bilinear", *specs(tensors), out=specs(result)), tally)
 
 
-def test_spellings_agree_when_torch_takes_them_apart() -> None:
-    """Composite products cost what autograd sees of them."""
+def test_decomposed_operators_cost_the_same() -> None:
+    """Composite products cost the same whole and decomposed."""
     functional = torch.nn.functional
     cases: list[tuple[Callable[..., Any], list[tuple[int, ...]]]] = [
         (functional.linear, [(2, 7, 5), (3, 5), (3,)]),
@@ -283,4 +283,4 @@ def test_spellings_agree_when_torch_takes_them_apart() -> None:
         (torch.addbmm, [(4, 3), (6, 4, 5), (6, 5, 3)]),
     ]
     for run, shapes in cases:
-        assert_same_in_both_spellings(run, *shapes)
+        assert_same_when_decomposed(run, *shapes)

@@ -1,4 +1,4 @@
-"""Convolutions: hand-computed cases, agreement of spellings, and proofs by the counting number."""
+"""Convolutions: hand-computed cases, equal costs of equivalent operators, and proofs by the counting number."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from profiler.rules import REGISTRY
 from profiler.signatures import DetailedSpec, TensorSpec
 from tests.rules.counting import Tally, assert_counted, mac, spec
 from tests.rules.counting import total as summed
-from tests.rules.registered import assert_same_in_both_spellings, call_of, count_of, terms_of
+from tests.rules.registered import assert_same_when_decomposed, call_of, count_of, terms_of
 from tests.rules.tensors import specs, values
 
 
@@ -29,12 +29,12 @@ def on_padding(op: str, *args: Any, out: Any) -> int:
 
 
 def macs(number: int, adds: int) -> OpCount:
-    """So many multiply–accumulate pairs, and so many adds."""
+    """``number`` multiply–accumulate pairs, and ``adds`` adds."""
     return OpCount(multiplies=number, adds=adds, macs=number)
 
 
 def test_first_convolution_of_alexnet_by_hand() -> None:
-    """(3·11²)·(64·55²) multiplies, and as many adds with the bias; the formula reads the same."""
+    """(3·11²)·(64·55²) multiplies, and as many adds with the bias; the formula shows the same factors."""
     terms = terms_of(
         "conv2d", spec(1, 3, 227, 227), spec(64, 3, 11, 11), spec(64), [4, 4], [0, 0], out=spec(1, 64, 55, 55)
     )
@@ -44,7 +44,7 @@ def test_first_convolution_of_alexnet_by_hand() -> None:
 
 
 def test_convolution_without_bias_by_hand() -> None:
-    """Each of the N results adds K − 1 times; a group has its own channels only; a batch multiplies."""
+    """Each of the N results has K − 1 adds; a group reads its own channels only; a batch multiplies the cost."""
     cost = count_of("conv1d", spec(2, 6, 10), spec(4, 3, 5), None, [1], [0], [1], 2, out=spec(2, 4, 6))
     assert cost == macs((2 * 4 * 6) * (3 * 5), (2 * 4 * 6) * (3 * 5 - 1))
 
@@ -58,13 +58,13 @@ def test_convolution_of_an_unbatched_input() -> None:
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
 def test_convolution_with_named_padding(padding: str) -> None:
-    """padding="same" and "valid" are seen in the result's shape."""
+    """The shape of the result shows what padding="same" and "valid" mean."""
     size = 8 if padding == "same" else 6
     cost = count_of("conv2d", spec(1, 3, 8, 8), spec(4, 3, 3, 3), spec(4), [1, 1], padding, out=spec(1, 4, size, size))
     assert cost == macs(4 * size**2 * 27, 4 * size**2 * 27)
 
 
-def test_convolution_spellings_agree() -> None:
+def test_equivalent_convolution_operators_cost_the_same() -> None:
     """aten::convolution and aten::_convolution cost what aten::conv2d and aten::conv_transpose2d cost."""
     x, w, b, y = spec(2, 4, 9, 9), spec(6, 2, 3, 3), spec(6), spec(2, 6, 5, 5)
     conv = count_of("conv2d", x, w, b, [2, 2], [1, 1], [1, 1], 2, out=y)
@@ -78,7 +78,7 @@ def test_convolution_spellings_agree() -> None:
 
 
 def test_convolutions_without_channels_add_nothing() -> None:
-    """A bias that no product is added to is the result; nothing is saved where there are no products."""
+    """A bias without products is the result and costs no adds."""
     x, y = spec(2, 0, 8, 8), spec(2, 4, 6, 6)
     assert count_of("conv2d", x, spec(4, 0, 3, 3), spec(4), out=y) == OpCount()
     assert count_of("conv_tbc", spec(5, 2, 0), spec(2, 0, 4), spec(4), out=spec(4, 2, 4)) == OpCount()
@@ -91,7 +91,7 @@ def test_convolutions_without_channels_add_nothing() -> None:
 
 
 def test_transposed_convolution_by_hand() -> None:
-    """All products count; without a bias the first product of each output is no add."""
+    """All products count; without a bias, the first product of each output needs no add."""
     x, w, y = spec(1, 8, 5, 5), spec(8, 4, 3, 3), spec(1, 4, 11, 11)
     products = (8 * 5 * 5) * (4 * 3 * 3)
     assert count_of("conv_transpose2d", x, w, None, [2, 2], out=y) == macs(products, products - 4 * 11 * 11)
@@ -100,7 +100,7 @@ def test_transposed_convolution_by_hand() -> None:
 
 
 def test_transposed_convolution_with_gaps() -> None:
-    """Where the stride exceeds the kernel some outputs receive no product, hence save no add."""
+    """If the stride exceeds the kernel, some outputs receive no product, so they save no add."""
     products = (2 * 3) * (5 * 2)
     cost = count_of("conv_transpose1d", spec(1, 2, 3), spec(2, 5, 2), None, [4], [0], [1], out=spec(1, 5, 11))
     assert cost == macs(products, products - 5 * (3 * 2))
@@ -138,7 +138,7 @@ def convolve(x: Any, w: Any, b: Any, stride: int, pad: int, dilation: int, group
     dilation=st.integers(1, 2),
     bias=st.booleans(),
 )
-def test_convolution_costs_what_its_loop_does(
+def test_convolution_costs_what_its_loop_costs(
     groups: int,
     group_in: int,
     group_out: int,
@@ -149,7 +149,7 @@ def test_convolution_costs_what_its_loop_does(
     dilation: int,
     bias: bool,
 ) -> None:
-    """The rule equals the tally of the plain loop, which computes what torch computes."""
+    """The rule equals the tally of the plain loop, whose results equal those of torch."""
     assume(length + 2 * pad > dilation * (kernel - 1))
     tally = Tally()
     x, w = tally.array(groups * group_in, length), tally.array(groups * group_out, group_in, kernel)
@@ -162,9 +162,9 @@ def test_convolution_costs_what_its_loop_does(
 
 
 def scatter(x: Any, w: Any, b: Any, stride: int, pad: int, extra: int, dilation: int, groups: int, tally: Tally) -> Any:
-    """The definition of a transposed convolution over (C, L): every product is added where it falls.
+    """The definition of a transposed convolution over (C, L): every product is added to its position.
 
-    The rim that padding cuts off accumulates from a zero and is thrown away.
+    The rim that padding cuts off accumulates from a zero and is dropped.
     """
     kernel, group_out, group_in = len(w[0][0]), len(w[0]), len(x) // groups
     length = (len(x[0]) - 1) * stride - 2 * pad + dilation * (kernel - 1) + extra + 1
@@ -196,7 +196,7 @@ def scatter(x: Any, w: Any, b: Any, stride: int, pad: int, extra: int, dilation:
     dilation=st.integers(1, 3),
     bias=st.booleans(),
 )
-def test_transposed_convolution_costs_what_its_loop_does(
+def test_transposed_convolution_costs_what_its_loop_costs(
     groups: int,
     group_in: int,
     group_out: int,
@@ -208,7 +208,7 @@ def test_transposed_convolution_costs_what_its_loop_does(
     dilation: int,
     bias: bool,
 ) -> None:
-    """The rule equals the tally of the plain scatter loop, which computes what torch computes."""
+    """The rule equals the tally of the plain scatter loop, whose results equal those of torch."""
     assume(extra < max(stride, dilation))
     assume((length - 1) * stride - 2 * pad + dilation * (kernel - 1) + extra >= 0)
     tally = Tally()
@@ -223,7 +223,7 @@ def test_transposed_convolution_costs_what_its_loop_does(
 
 
 def test_kernels_of_a_convolution_agree() -> None:
-    """The operators of each backend cost what aten::conv2d costs; those without a bias leave it out."""
+    """The operators of each backend cost what aten::conv2d costs; those without a bias have no adds for it."""
     x, w, b, y = spec(2, 4, 9, 9), spec(6, 4, 3, 3), spec(6), spec(2, 6, 7, 7)
     conv = count_of("conv2d", x, w, b, out=y)
     without = count_of("conv2d", x, w, None, out=y)
@@ -255,7 +255,7 @@ def test_kernels_of_a_transposed_convolution_agree() -> None:
 
 
 def test_time_batch_channel_convolution_by_hand() -> None:
-    """conv_tbc keeps its channels last."""
+    """conv_tbc has its channels last."""
     cost = count_of("conv_tbc", spec(10, 2, 3), spec(5, 3, 4), spec(4), out=spec(6, 2, 4))
     assert cost == macs((6 * 2 * 4) * (5 * 3), (6 * 2 * 4) * (5 * 3))
 
@@ -283,7 +283,7 @@ def test_complex_convolution_is_four_real_ones() -> None:
     pad=st.integers(0, 1),
     dilation=st.integers(1, 2),
 )
-def test_convolution_gradients_cost_what_their_loops_do(
+def test_convolution_gradients_cost_what_their_loops_cost(
     batch: int,
     groups: int,
     group_in: int,
@@ -294,7 +294,7 @@ def test_convolution_gradients_cost_what_their_loops_do(
     pad: int,
     dilation: int,
 ) -> None:
-    """Each gradient by plain loops over (N, C, L), which compute what autograd computes."""
+    """Each gradient by plain loops over (N, C, L), whose results equal those of autograd."""
     assume(length + 2 * pad > dilation * (kernel - 1))
     x = values(Tally().array(batch, groups * group_in, length)).requires_grad_()
     w = values(Tally().array(groups * group_out, group_in, kernel, seed=1)).requires_grad_()
@@ -339,7 +339,7 @@ def test_convolution_gradients_cost_what_their_loops_do(
 
 
 def test_convolution_gradients_by_hand() -> None:
-    """Gradients for input and weight cost the layer's macs once each; nothing is done for what is not asked."""
+    """Gradients for input and weight cost the layer's macs once each; gradients outside the mask cost nothing."""
     x, w, y = spec(2, 4, 9, 9), spec(6, 2, 3, 3), spec(2, 6, 7, 7)
     layer = (2 * 6 * 49) * (2 * 9)
     args: Any = ([6], [1, 1], [0, 0], [1, 1], False, [0, 0], 2)
@@ -366,7 +366,7 @@ def test_gradients_of_a_transposed_convolution_by_hand() -> None:
 
 
 def sample(image: Any, y: Any, x: Any, tally: Tally) -> Any:
-    """Blend the four pixels around (y, x) along x, then along y; (t_y, 1 − t_y, t_x, 1 − t_x) come split."""
+    """Blend the four pixels around (y, x) along x, then along y; y and x are given as (t, 1 − t)."""
     (top, t_y, s_y), (left, t_x, s_x) = y, x
 
     def pixel(i: int, j: int) -> Any:
@@ -385,7 +385,7 @@ def split(position: Any) -> tuple[int, Any, Any]:
 
 
 def deform(x: Any, w: Any, offset: Any, mask: Any, b: Any, kernel: int, tally: Tally) -> Any:
-    """The definition over (C, H, W): positions once an offset group, then a sample and a mask a channel."""
+    """The definition over (C, H, W): positions once for each offset group, then samples and masks for each channel."""
     channels, taps, out = len(x), kernel * kernel, len(offset[0][0][0])
     shared, group_in = channels // len(offset), len(w[0])
     group_out = len(w) * group_in // channels
@@ -416,10 +416,10 @@ def deform(x: Any, w: Any, offset: Any, mask: Any, b: Any, kernel: int, tally: T
     use_mask=st.booleans(),
     reach=st.sampled_from([0.0, 2.0]),
 )
-def test_deformable_convolution_costs_what_its_loop_does(
+def test_deformable_convolution_costs_what_its_loop_costs(
     offset_groups: int, groups: int, group_out: int, size: int, kernel: int, use_mask: bool, reach: float
 ) -> None:
-    """The rule equals the tally of the plain loop, which without offsets computes a plain convolution."""
+    """The rule equals the tally of the plain loop, which computes a plain convolution if there are no offsets."""
     channels, out, taps = 2, size - kernel + 1, kernel * kernel
     tally = Tally()
     x, b = tally.array(channels, size, size), tally.array(groups * group_out)
@@ -443,7 +443,7 @@ def test_deformable_convolution_costs_what_its_loop_does(
 
 
 def test_deformable_convolution_by_hand() -> None:
-    """3×3, 8 → 16 channels on 10×10: convolution, 8 samples a tap and position, their positions, the mask."""
+    """3×3, 8 → 16 channels on 10×10: the convolution, 8 samples for each tap and position, positions, and the mask."""
     args: Any = (1, 1, 1, 1, 1, 1, 1, 2, True)
     operands = (spec(1, 8, 10, 10), spec(16, 8, 3, 3), spec(1, 2 * 2 * 9, 10, 10), spec(1, 2 * 9, 10, 10), spec(16))
     cost = count_of("torchvision::deform_conv2d", *operands, *args, out=spec(1, 16, 10, 10))
@@ -451,8 +451,8 @@ def test_deformable_convolution_by_hand() -> None:
     assert cost == OpCount(multiplies=conv + 6 * samples + samples, adds=conv + 3 * samples + 6 * offsets, macs=conv)
 
 
-def test_spellings_agree_when_torch_takes_them_apart() -> None:
-    """Convolutions cost what autograd sees of them, padding by name and unbatched ones too."""
+def test_decomposed_operators_cost_the_same() -> None:
+    """Convolutions cost the same whole and decomposed, also with named padding and without a batch."""
     functional = torch.nn.functional
     cases: list[tuple[Callable[..., Any], list[tuple[int, ...]]]] = [
         (functional.conv1d, [(2, 4, 9), (6, 4, 3), (6,)]),
@@ -465,14 +465,14 @@ def test_spellings_agree_when_torch_takes_them_apart() -> None:
         (lambda x, w, b: functional.conv_transpose3d(x, w, b, 2, 1, 1), [(4, 3, 3, 3), (4, 6, 3, 3, 3), (6,)]),
     ]
     for run, shapes in cases:
-        assert_same_in_both_spellings(run, *shapes)
+        assert_same_when_decomposed(run, *shapes)
 
 
 @given(st.integers(1, 9), st.integers(1, 4), st.integers(1, 3), st.integers(0, 4), st.integers(1, 3), st.integers(1, 3))
 def test_macs_on_padding_by_position(
     length: int, kernel: int, stride: int, pad: int, dilation: int, channels: int
 ) -> None:
-    """Each product of the plain loop whose operand lies outside of the input."""
+    """Each product of the plain loop counts whose operand lies outside of the input."""
     results = (length + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
     assume(results > 0)
     outside = sum(
@@ -489,8 +489,8 @@ def test_macs_on_padding_by_position(
     assert found == 2 * 6 * channels * ((kernel * results) ** 2 - inside**2)
 
 
-def test_every_spelling_knows_the_padding() -> None:
-    """Whichever way the operator takes its stride, padding and dilation."""
+def test_every_operator_knows_the_padding() -> None:
+    """The order of stride, padding and dilation among the arguments makes no difference."""
     x, w, b, y = spec(2, 4, 9, 9), spec(6, 4, 3, 3), spec(6), spec(2, 6, 5, 5)
     s, p, d = [2, 2], [1, 1], [1, 1]
     found = {
@@ -512,19 +512,19 @@ def test_every_spelling_knows_the_padding() -> None:
 
 
 def test_same_padding_of_an_even_kernel() -> None:
-    """The odd zero goes behind."""
+    """The odd zero is padded behind."""
     found = on_padding("conv1d", spec(1, 1, 5), spec(1, 1, 4), None, [1], "same", [1], out=spec(1, 1, 5))
     assert found == 1 + 0 + 0 + 1 + 2
 
 
 def test_complex_convolutions_on_padding() -> None:
-    """A complex product is four."""
+    """A complex product counts as four."""
     x, w, y = (TensorSpec(shape, "complex64") for shape in ((1, 1, 5), (1, 1, 3), (1, 1, 5)))
     assert on_padding("conv1d", x, w, None, [1], [1], out=y) == 4 * 2
 
 
-def test_zeros_around_the_input_of_every_form() -> None:
-    """Of a transposed convolution, of one over time, and of the gradient of an input, they are operands as well."""
+def test_zeros_around_the_input_count_in_every_form() -> None:
+    """They are operands of a transposed convolution, of conv_tbc, and of the gradient of an input as well."""
     x = DetailedSpec((2, 4, 5), zeros=((0, 0), (0, 0), (1, 1)))
     assert on_padding("conv_transpose1d", x, spec(4, 6, 3), out=spec(2, 6, 7)) == 2 * (2 * 4) * (6 * 3)
     arguments: tuple[Any, ...] = (spec(2, 6, 5), spec(6, 4, 3), None, [1], [1], [1], False, [0], 1)
@@ -536,25 +536,26 @@ def test_zeros_around_the_input_of_every_form() -> None:
     assert on_padding("conv_tbc", x, spec(3, 4, 6), spec(6), 0, out=spec(3, 2, 6)) == 2 * (2 * 4 * 6)
 
 
-def test_samples_have_their_padding() -> None:
-    """What ``vmap`` maps over pads as often."""
+def test_each_sample_has_its_padding() -> None:
+    """Each sample that ``vmap`` maps over has padding."""
     call = call_of("conv1d", spec(1, 1, 5), spec(1, 1, 3), None, [1], [1], out=spec(1, 1, 5))
     (term,) = call.terms
     answer = replace(call.answer, terms=(replace(term, how_many=(7, *term.how_many)),))
     assert macs_on_padding(replace(call, signature=replace(call.signature, samples=(7,)), answer=answer)) == 7 * 2
 
 
-def test_a_rule_that_counts_otherwise_has_no_padding() -> None:
-    """Of the macs of another definition it is not known which ones meet a zero."""
+def test_a_custom_rule_has_no_padding() -> None:
+    """It is not known which macs of a custom rule meet a zero."""
     call = call_of("conv1d", spec(1, 1, 5), spec(1, 1, 3), None, [1], [1], out=spec(1, 1, 5))
     assert macs_on_padding(call) == 2
     assert macs_on_padding(replace(call, answer=replace(call.answer, terms=call.terms * 2))) == 0
 
 
 def test_every_convolution_knows_its_padding() -> None:
-    """Whatever has a rule for a dense convolution is known to the figure; of the others the reason is given."""
+    """The measure knows every operator with a rule for a dense convolution; the comments say why not the others."""
     without = {
-        *("torchvision::deform_conv2d", "torchvision::_deform_conv2d_backward"),  # which samples are zeros is data
+        # the data decide which samples are zeros
+        *("torchvision::deform_conv2d", "torchvision::_deform_conv2d_backward"),
         "aten::mps_convolution_transpose_backward",  # a gradient that is not spread
     }
     convolutions = {

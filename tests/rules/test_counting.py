@@ -45,7 +45,7 @@ def test_arithmetic_is_counted_by_kind() -> None:
 
 
 def test_sum_and_product_of_k_items_cost_k_minus_one() -> None:
-    """The int 0 and 1 that start a sum and a product are no operands."""
+    """The ints 0 and 1 that start a sum and a product are no operands."""
     tally, xs = numbers(1.0, 2.0, 3.0, 4.0)
     assert total(xs).value == 10.0
     assert product(xs).value == 24.0
@@ -79,7 +79,7 @@ def test_comparisons() -> None:
 
 
 def test_transcendentals() -> None:
-    """exp, log, sqrt, rsqrt, tanh, erf, sin, cos and a broken power are one each."""
+    """exp, log, sqrt, rsqrt, tanh, erf, sin, cos and a fractional power are one each."""
     tally, (x,) = numbers(0.5)
     for function, plain in [(exp, math.exp), (log, math.log), (sqrt, math.sqrt), (tanh, math.tanh), (erf, math.erf)]:
         assert function(x).value == plain(0.5)
@@ -90,14 +90,14 @@ def test_transcendentals() -> None:
 
 
 def test_sigmoid_is_counted_by_its_definition() -> None:
-    """1 / (1 + exp(−x)): one of each, the sign is free."""
+    """1 / (1 + exp(−x)) is one of each; the sign is free."""
     tally, (x,) = numbers(0.0)
     assert sigmoid(x).value == 0.5
     assert tally.count == OpCount(transcendentals=1, adds=1, divides=1)
 
 
 def test_integer_powers_are_repeated_multiplication() -> None:
-    """A power p costs p − 1 multiplies; a negative one a divide more."""
+    """A power p costs p − 1 multiplies; a negative one also costs a divide."""
     tally, (x,) = numbers(2.0)
     assert [(x**p).value for p in (0, 1, 2, 3.0, -2)] == [1.0, 2.0, 4.0, 8.0, 0.25]
     assert tally.count == OpCount(multiplies=0 + 0 + 1 + 2 + 1, divides=1)
@@ -129,8 +129,8 @@ def test_a_real_factor_of_a_complex_number_costs_two_multiplies() -> None:
     assert tally.count == OpCount(multiplies=2)
 
 
-def test_nothing_is_done_to_a_number_unseen() -> None:
-    """Conversion and truth are refused, so no plain function can bypass the tally."""
+def test_a_counting_number_does_not_convert() -> None:
+    """Conversion and truth raise, so no plain function can bypass the tally."""
     _, (x,) = numbers(1.0)
     with pytest.raises(TypeError):
         math.exp(x)  # type: ignore[arg-type]
@@ -139,7 +139,7 @@ def test_nothing_is_done_to_a_number_unseen() -> None:
 
 
 def test_arrays_are_nested_reproducible_and_counted_together() -> None:
-    """One shape and seed give the same values; different seeds do not."""
+    """The same shape and seed give the same values; different seeds do not."""
     tally = Tally()
     first, second, other = tally.array(2, 3), tally.array(2, 3), tally.array(2, 3, seed=1)
     assert [[x.value for x in row] for row in first] == [[x.value for x in row] for row in second]
@@ -150,7 +150,7 @@ def test_arrays_are_nested_reproducible_and_counted_together() -> None:
 
 
 def test_the_check_passes_on_equal_counts() -> None:
-    """Terms that say what was done are accepted."""
+    """Terms that equal the tally are accepted."""
     tally, xs = numbers(1.0, 2.0, 3.0)
     sigmoid(total(mac(x, x) for x in xs))
     assert_counted([contraction((1,), (3,)), each((1,), "sigmoid", transcendentals=1, adds=1, divides=1)], tally)
@@ -170,7 +170,7 @@ def test_the_check_fails_on_a_wrong_value_of_each_kind(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [1.0, 1j])
 def test_products_of_a_contraction_are_macs(kind: complex) -> None:
-    """A real one is one mac, a complex one four; a plain product is none, and the check tells them apart."""
+    """A real product is one mac, a complex one four; a product outside of a contraction is none."""
     tally, xs = numbers(2 * kind, 3 * kind, 4 * kind)
     assert total(mac(x, x) for x in xs).value == 4 * kind**2 + 9 * kind**2 + 16 * kind**2
     each_one = 4 if isinstance(kind, complex) else 1
@@ -182,7 +182,7 @@ def test_products_of_a_contraction_are_macs(kind: complex) -> None:
         assert_counted([contraction((1,), (2,))], plain)
 
 
-def test_spec_is_what_a_rule_gets() -> None:
+def test_spec_makes_what_a_rule_gets() -> None:
     """A spec carries shape, dtype and whether it is a parameter."""
     assert (spec(2, 3).shape, spec(2, 3).size) == ((2, 3), 6)
     assert spec(2, dtype="complex64").is_complex

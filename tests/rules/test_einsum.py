@@ -17,24 +17,24 @@ from profiler.opcount import OpCount
 from profiler.rules.einsum import einsum
 from tests.rules.counting import Tally, assert_counted, mac, spec
 from tests.rules.counting import total as summed
-from tests.rules.registered import assert_same_in_both_spellings, count_of, count_spelled_both_ways, kind_of, terms_of
+from tests.rules.registered import assert_same_when_decomposed, count_of, count_whole_and_decomposed, kind_of, terms_of
 from tests.rules.tensors import specs, values
 
 Tensors = Sequence[tuple[int, ...]]
 
 
 def macs(number: int, adds: int) -> OpCount:
-    """So many multiply–accumulate pairs, and so many adds."""
+    """``number`` multiply–accumulate pairs, and ``adds`` adds."""
     return OpCount(multiplies=number, adds=adds, macs=number)
 
 
 def count(equation: str, *shapes: tuple[int, ...], dtype: str = "float32") -> OpCount:
-    """What the equation costs for tensors of these shapes."""
+    """The cost of the equation for tensors of these shapes."""
     return count_of("einsum", equation, [spec(*shape, dtype=dtype) for shape in shapes], out=spec(dtype=dtype))
 
 
 def test_matrix_product_by_hand() -> None:
-    """bij,bjk->bik is a batched matrix product; so is the implicit form, and one with blanks."""
+    """bij,bjk->bik is a batched matrix product; so are the implicit form, and one with blanks."""
     b, i, j, k = 2, 3, 4, 5
     product = macs(b * i * k * j, b * i * k * (j - 1))
     assert count("bij,bjk->bik", (b, i, j), (b, j, k)) == product
@@ -55,7 +55,7 @@ def test_an_index_of_one_operand_is_summed_first() -> None:
 
 
 def test_one_operand_is_summed_or_moved() -> None:
-    """A sum costs its adds; a trace those of its diagonal; a transposition nothing."""
+    """A sum costs its adds, a trace the adds of its diagonal, and a transposition nothing."""
     assert count("ij->i", (3, 4)) == OpCount(adds=3 * (4 - 1))
     assert count("ii->", (3, 3)) == OpCount(adds=3 - 1)
     assert count("ij->ji", (3, 4)) == OpCount()
@@ -74,7 +74,7 @@ def test_operands_are_taken_from_left_to_right_or_along_a_path() -> None:
 
 
 def test_complex_products_are_four_real_ones() -> None:
-    """Complex operands: 4 multiplies and 4 macs a product."""
+    """Complex operands take 4 multiplies and 4 macs for each product."""
     assert count("ij,jk->ik", (3, 4), (4, 5), dtype="complex64") == macs(4 * 3 * 5 * 4, 3 * 5 * (4 * 4 - 2))
     assert count("i,i->i", (3,), (3,), dtype="complex64") == OpCount(multiplies=4 * 3, adds=2 * 3)
 
@@ -88,16 +88,16 @@ def test_complex_products_are_four_real_ones() -> None:
         ("ij->ji", [(3, 4)], "movement"),
     ],
 )
-def test_kind_follows_the_work(equation: str, shapes: Tensors, kind: str) -> None:
-    """A contraction is a matmul, or linear with a parameter; what is none keeps its own kind."""
+def test_the_kind_depends_on_the_work(equation: str, shapes: Tensors, kind: str) -> None:
+    """A contraction is a matmul, or linear with a parameter; other work keeps its own kind."""
     operands = [spec(*shape) for shape in shapes]
     assert kind_of("einsum", equation, operands, out=spec()) == kind
     parameters = [spec(*shape, parameter=True) for shape in shapes]
     assert kind_of("einsum", equation, parameters, out=spec()) == ("linear" if kind == "matmul" else kind)
 
 
-def test_formula_reads_as_by_hand() -> None:
-    """Contracted sizes, then the result's."""
+def test_the_formula_shows_contracted_sizes_first() -> None:
+    """The sizes of the result follow."""
     (term,) = einsum("bij,bjk->bik", [spec(2, 3, 4), spec(2, 4, 5)], out=spec(2, 3, 5))
     assert term.formula == "4·(2·3·5)"
 
@@ -110,10 +110,10 @@ def test_formula_reads_as_by_hand() -> None:
     kept=st.sets(st.sampled_from("abc")),
     sizes=st.fixed_dictionaries({letter: st.integers(2, 3) for letter in "abc"}),
 )
-def test_a_pair_costs_what_its_loops_do(
+def test_a_pair_costs_what_its_loops_cost(
     left: list[str], right: list[str], kept: set[str], sizes: dict[str, int]
 ) -> None:
-    """Sum what only one has and nobody keeps; then Σ of products for each index that is kept."""
+    """First sum the indices that only one operand has and the result does not; then Σ of products for each result."""
     kept &= {*left, *right}
     tally = Tally()
     operands = [tally.array(*(sizes[letter] for letter in letters)) for letters in (left, right)]
@@ -162,10 +162,10 @@ def test_a_pair_costs_what_its_loops_do(
     explicit=st.booleans(),
     data=st.data(),
 )
-def test_an_equation_costs_what_its_steps_do(
+def test_an_equation_costs_what_its_steps_cost(
     terms: list[str], dots: list[int], sizes: dict[str, int], explicit: bool, data: st.DataObject
 ) -> None:
-    """Any equation, seen whole or as the sums and products that autograd sees, costs the same."""
+    """A random equation costs the same whole and decomposed into sums and products."""
     hidden = (2, 3)
     present = sorted({letter for term in terms for letter in term})
     shapes = [
@@ -176,26 +176,26 @@ def test_an_equation_costs_what_its_steps_do(
     if explicit:
         kept = data.draw(st.lists(st.sampled_from(present), unique=True)) if present else []
         equation += "->" + ("..." if data.draw(st.booleans()) else "") + "".join(kept)
-    whole, in_parts = count_spelled_both_ways(lambda *tensors: torch.einsum(equation, *tensors), *shapes)
-    assert whole == in_parts
+    whole, decomposed = count_whole_and_decomposed(lambda *tensors: torch.einsum(equation, *tensors), *shapes)
+    assert whole == decomposed
 
 
-def test_a_path_costs_what_its_steps_do() -> None:
-    """A path that torch.einsum is given is followed, seen whole or in parts."""
+def test_a_path_costs_what_its_steps_cost() -> None:
+    """The path that torch.einsum takes is followed, whole and decomposed."""
     shapes = [(2, 3), (3, 4), (4, 5), (5, 6)]
     costs = set()
     for path in ([0, 1, 0, 1, 0, 1], [2, 3, 1, 2, 0, 1], [0, 1, 2, 0, 1, 0], [3, 0, 0, 1, 0, 1]):
-        whole, in_parts = count_spelled_both_ways(
+        whole, decomposed = count_whole_and_decomposed(
             lambda *tensors, path=path: torch._VF.einsum("ab,bc,cd,de->ae", tensors, path=path),  # type: ignore[attr-defined]
             *shapes,
         )
-        assert whole == in_parts
+        assert whole == decomposed
         costs.add(whole)
     assert len(costs) == 4
 
 
 def test_tensordot_by_hand() -> None:
-    """The paired dimensions are summed over; none is an outer product of macs with K = 1."""
+    """The paired dimensions are summed; without any, the result is an outer product of macs with K = 1."""
     cost = count_of("tensordot", spec(2, 3, 4), spec(4, 3, 5), [1, 2], [1, 0], out=spec(2, 5))
     assert cost == macs(2 * 5 * 12, 2 * 5 * 11)
     assert count_of("tensordot", spec(2, 3), spec(4), [], [], out=spec(2, 3, 4)) == macs(2 * 3 * 4, 0)
@@ -206,15 +206,15 @@ def test_tensordot_by_hand() -> None:
 @pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(sizes=st.lists(st.integers(1, 3), min_size=3, max_size=6), ends=st.tuples(st.booleans(), st.booleans()))
-def test_a_chain_costs_what_its_products_do(sizes: list[int], ends: tuple[bool, bool]) -> None:
-    """multi_dot picks the order that torch picks, ties and vectors at the ends included."""
+def test_a_chain_costs_what_its_products_cost(sizes: list[int], ends: tuple[bool, bool]) -> None:
+    """The order is the one that torch's multi_dot picks, with ties and with vectors at the ends."""
     shapes: list[tuple[int, ...]] = list(itertools.pairwise(sizes))
     if ends[0]:
         shapes[0] = shapes[0][1:]
     if ends[1]:
         shapes[-1] = shapes[-1][:-1]
-    whole, in_parts = count_spelled_both_ways(lambda *tensors: torch.linalg.multi_dot(tensors), *shapes)
-    assert whole == in_parts
+    whole, decomposed = count_whole_and_decomposed(lambda *tensors: torch.linalg.multi_dot(tensors), *shapes)
+    assert whole == decomposed
     assert whole.macs
 
 
@@ -228,8 +228,8 @@ def test_a_chain_by_hand() -> None:
     assert kind_of("chain_matmul", [*matrices[:2], spec(5, 50, parameter=True)], out=spec(10, 50)) == "linear"
 
 
-def test_tensordot_costs_what_its_matrix_product_does() -> None:
-    """Seen whole or in parts, broadcast dimensions and no dimensions included."""
+def test_tensordot_costs_what_its_matrix_product_costs() -> None:
+    """This holds whole and decomposed, with broadcast dimensions and without dimensions."""
     cases: list[tuple[Any, Tensors]] = [
         (([1, 2], [1, 0]), [(2, 3, 4), (4, 3, 5)]),
         (0, [(2, 3), (4, 5)]),
@@ -237,4 +237,4 @@ def test_tensordot_costs_what_its_matrix_product_does() -> None:
         (([0, -1], [-1, 0]), [(3, 5, 4), (1, 7, 3)]),
     ]
     for dims, shapes in cases:
-        assert_same_in_both_spellings(lambda a, b, dims=dims: torch.tensordot(a, b, dims), *shapes)
+        assert_same_when_decomposed(lambda a, b, dims=dims: torch.tensordot(a, b, dims), *shapes)

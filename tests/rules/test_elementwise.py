@@ -1,4 +1,4 @@
-"""Element-by-element operations cost what one element's definition does, real and complex."""
+"""Elementwise operations cost what the definition of one element costs, for real and complex numbers."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from tests.rules.counting import (
     sqrt,
     transcendental,
 )
-from tests.rules.registered import assert_same_in_both_spellings, count_of, kind_of, terms_of
+from tests.rules.registered import assert_same_when_decomposed, count_of, kind_of, terms_of
 
 N = 6
 X, Z = spec(2, 3), spec(2, 3, dtype="complex64")
 
 
 def tally_of(definition: Callable[..., Any], *dtypes: str) -> Tally:
-    """``definition`` done to N elements of one operand for each of ``dtypes``."""
+    """The tally of ``definition`` for N elements of one operand for each of ``dtypes``."""
     tally = Tally()
     operands = [tally.array(N, low=0.1, dtype=dtype, seed=seed) for seed, dtype in enumerate(dtypes)]
     for elements in zip(*operands, strict=True):
@@ -85,7 +85,7 @@ BINARY: dict[str, Callable[[Counting, Counting], Any]] = {
 
 @pytest.mark.parametrize("op", BINARY)
 def test_binary_operation(op: str) -> None:
-    """One element of the result costs what the definition does to its operands."""
+    """One element of the result costs what the definition costs."""
     tally = tally_of(BINARY[op], "float32", "float32")
     assert_counted(terms_of(op, X, X, out=X), tally)
     assert kind_of(op, X, X, out=X) == "elementwise"
@@ -108,7 +108,7 @@ def test_transcendental_functions(op: str) -> None:
 
 
 def test_aliases_cost_the_same() -> None:
-    """An operator's other names are counted alike."""
+    """An operator's other names have the same rule."""
     for op, alias in [("add", "sub"), ("add", "subtract"), ("mul", "multiply"), ("div", "true_divide")]:
         assert count_of(op, X, X, alpha=2, out=X) == count_of(alias, X, X, alpha=2, out=X) if op == "add" else True
         assert count_of(op, X, X, out=X) == count_of(alias, X, X, out=X)
@@ -131,13 +131,13 @@ def test_alpha() -> None:
 
 @pytest.mark.parametrize("exponent", [-3, -2, -1, 0, 1, 2, 3.0, 5, 0.5, -0.5, 1.7])
 def test_powers(exponent: float) -> None:
-    """Integer powers are repeated multiplication, with a reciprocal where negative; others transcendentals."""
+    """Integer powers are repeated multiplication, negative ones with a reciprocal; others are transcendentals."""
     assert_counted(terms_of("pow", X, exponent, out=X), tally_of(lambda x: x**exponent, "float32"))
     assert_counted(terms_of("float_power", X, exponent, out=X), tally_of(lambda x: x**exponent, "float32"))
 
 
 def test_a_power_of_a_constant_base_is_transcendental() -> None:
-    """2^x for a tensor x."""
+    """The example is 2^x for a tensor x."""
     assert count_of("pow", 2, X, out=X) == OpCount(transcendentals=6)
 
 
@@ -159,13 +159,13 @@ def test_clamp_counts_the_bounds_that_are_given() -> None:
 
 
 def test_logit() -> None:
-    """log(x / (1 − x)), clamped only where eps is given."""
+    """log(x / (1 − x)), clamped only if eps is given."""
     assert_counted(terms_of("logit", X, out=X), tally_of(lambda x: log(x / (1.0 - x)), "float32"))
     clamped = tally_of(lambda x: log(x / (1.0 - x)) if (x > 1e-6) & (x < 1 - 1e-6) else x, "float32")
     assert_counted(terms_of("logit", X, 1e-6, out=X), clamped)
 
 
-def test_rounding_to_decimals_scales_there_and_back() -> None:
+def test_rounding_to_decimals_scales_twice() -> None:
     """round(x) is free, round(x, decimals=2) is not."""
     assert count_of("round", X, out=X) == OpCount()
     assert count_of("round", X, decimals=2, out=X) == OpCount(multiplies=6, divides=6)
@@ -183,7 +183,7 @@ COMPLEX: dict[str, Callable[[Counting, Counting], Any]] = {
 @pytest.mark.parametrize("op", COMPLEX)
 @pytest.mark.parametrize("dtypes", [("complex64", "complex64"), ("complex64", "float32"), ("float32", "complex64")])
 def test_complex_arithmetic(op: str, dtypes: tuple[str, str]) -> None:
-    """Counted in real operations, for each pairing of real and complex operands."""
+    """It is counted in real operations, for each pairing of real and complex operands."""
     if op == "lerp" and dtypes != ("complex64", "complex64"):
         pytest.skip("lerp takes operands of one dtype")
     operands = [TensorSpec((2, 3), dtype) for dtype in dtypes]
@@ -216,15 +216,15 @@ def test_complex_sine_and_logarithm() -> None:
 
     def complex_logarithm(z: Counting) -> None:
         log(abs(z))
-        transcendental(math.atan, z.imag)  # stands for atan2(im, re)
+        transcendental(math.atan, z.imag)  # in place of atan2(im, re)
 
     assert_counted(terms_of("sin", Z, out=Z), tally_of(complex_sine, "complex64"))
     assert_counted(terms_of("log", Z, out=Z), tally_of(complex_logarithm, "complex64"))
     assert {"sin", "cos", "sinh", "cosh"} <= set(COMPLEX_PER_ELEMENT)
 
 
-def test_a_complex_operand_without_a_rule_is_uncounted() -> None:
-    """No complex count is made up for a function that has none."""
+def test_a_complex_function_without_a_rule_is_uncounted() -> None:
+    """No complex count is invented for it."""
     with pytest.raises(UncountedError, match="aten::erf"):
         terms_of("erf", Z, out=Z)
     with pytest.raises(UncountedError, match="pow"):
@@ -243,13 +243,13 @@ def test_a_complex_operand_without_a_rule_is_uncounted() -> None:
         lambda x: x.arctan2(x),
     ],
 )
-def test_both_spellings_cost_the_same(run: Any) -> None:
-    """Whole operators and the parts that autograd sees have equal counts."""
-    assert_same_in_both_spellings(run, (2, 3))
+def test_decomposed_operators_cost_the_same(run: Any) -> None:
+    """Operators cost the same whole and decomposed."""
+    assert_same_when_decomposed(run, (2, 3))
 
 
 def test_less_common_functions() -> None:
-    """Multivariate log-gamma, ldexp, polar, isclose of all, relu of a sum and scaled normal numbers."""
+    """Multivariate log-gamma, ldexp, polar, isclose of every element, relu of a sum and scaled normal numbers."""
     tally = tally_of(lambda x: sum((transcendental(math.lgamma, x + 1.0) for _ in range(3)), start=0) + 0.5, "float32")
     assert_counted(terms_of("mvlgamma", X, 3, out=X), tally)
     assert count_of("ldexp", X, X, out=X) == OpCount(multiplies=6, transcendentals=6)
@@ -294,13 +294,13 @@ class Applied(nn.Module):
 def test_operators_with_a_number_cost_their_definition(
     mode: Mode, function: Callable[..., Any], forward: OpCount
 ) -> None:
-    """A number divided by a tensor is a divide an element, though torch multiplies a reciprocal; a factor 1 is free."""
+    """A number divided by a tensor is a divide for each element, though torch takes a reciprocal; 1 is free."""
     calls = trace(Applied(function), torch.zeros(2, 3, requires_grad=True), mode).calls
     assert total(term for call in calls if call.phase == "forward" for term in call.terms) == forward
 
 
-def test_the_gradient_of_a_quotient_is_what_autograd_runs() -> None:
-    """−g·c·r·r with r = 1/x: two products an element, and a third one where c is not 1."""
+def test_the_gradient_of_a_quotient_has_autograds_products() -> None:
+    """−g·c·r·r with r = 1/x: two products for each element, and a third one if c is not 1."""
     for number, products in ((1, 2), (2.5, 3)):
         network = Applied(lambda x, number=number: number / x)
         calls = trace(network, torch.zeros(2, 3, requires_grad=True), "training").calls
@@ -309,7 +309,7 @@ def test_the_gradient_of_a_quotient_is_what_autograd_runs() -> None:
 
 
 def test_a_complex_quotient_of_a_number() -> None:
-    """c·z̄ / |z|², and no product more."""
+    """c·z̄ / |z|² needs no further product."""
     tally = tally_of(lambda z: 2.5 / z, "complex64")
     calls = trace(Applied(lambda z: 2.5 / z), torch.zeros(2, 3, dtype=torch.complex64)).calls
     assert_counted([term for call in calls for term in call.terms], tally)

@@ -1,4 +1,4 @@
-"""What is combined by index costs one operation a value; what is only placed costs nothing."""
+"""Combining values by index costs one operation for each value; placing them is free."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from profiler.rules.indexing import indexed_sizes
 from profiler.signatures import TensorSpec
 from tests.rules.counting import Counting, Tally, assert_counted, maximum, product, spec, sqrt, total
 from tests.rules.real_tensors import real, recorded
-from tests.rules.registered import assert_same_in_both_spellings, count_of, kind_of, terms_of
+from tests.rules.registered import assert_same_when_decomposed, count_of, kind_of, terms_of
 
 X = spec(4, 3)
 
@@ -29,8 +29,8 @@ def index(*shape: int) -> TensorSpec:
     return spec(*shape, dtype="int64")
 
 
-def test_scatter() -> None:
-    """Placing is movement; adding costs one add for each value."""
+def test_scatter_adds_or_moves() -> None:
+    """Placing moves data; adding costs one add for each value."""
     assert count_of("scatter", X, 0, index(2, 3), spec(2, 3), out=X) == OpCount()
     assert kind_of("scatter", X, 0, index(2, 3), spec(2, 3), out=X) == "movement"
     assert count_of("scatter", X, 0, index(2, 3), spec(2, 3), reduce="multiply", out=X) == OpCount(multiplies=6)
@@ -48,19 +48,19 @@ def test_scatter() -> None:
     ],
 )
 def test_reduction_by_index(how: str, expected: OpCount) -> None:
-    """Every value is combined with what is there; a mean divides every result."""
+    """Every value is combined with the value at its place; a mean divides every result."""
     assert count_of("scatter_reduce", X, 0, index(2, 3), spec(2, 3), how, include_self=True, out=X) == expected
     assert count_of("index_reduce", X, 0, index(2), spec(2, 3), how, out=X) == expected
 
 
 def test_index_add() -> None:
-    """One add a value, and a multiply where alpha is not one."""
+    """There is an add for each value, and a multiply if alpha is not one."""
     assert count_of("index_add", X, 0, index(2), spec(2, 3), out=X) == OpCount(adds=6)
     assert count_of("index_add", X, 0, index(2), spec(2, 3), alpha=2, out=X) == OpCount(adds=6, multiplies=6)
 
 
 def test_index_put() -> None:
-    """x[i] = v moves; x[i] += v adds at every place indexed, however v is broadcast."""
+    """x[i] = v moves data; x[i] += v adds at every indexed place, however v is broadcast."""
     assert count_of("index_put", X, [index(5)], spec(3), out=X) == OpCount()
     assert count_of("index_put", X, [index(5)], spec(3), True, out=X) == OpCount(adds=5 * 3)
     assert kind_of("index_put", X, [index(5)], spec(3), True, out=X) == "reduction"
@@ -69,7 +69,7 @@ def test_index_put() -> None:
 
 @given(st.lists(st.integers(1, 3), min_size=2, max_size=4), st.data())
 def test_indexed_sizes(shape: list[int], data: st.DataObject) -> None:
-    """As many places as torch finds for the same indices."""
+    """The sizes are those that torch finds for the same indices."""
     x = torch.zeros(shape)
     indices: list[Any] = []
     for _ in shape[:3]:
@@ -82,14 +82,14 @@ def test_indexed_sizes(shape: list[int], data: st.DataObject) -> None:
     assert torch.Size(indexed_sizes(tuple(shape), specs)).numel() == picked.numel()
 
 
-def test_a_mask_may_pick_everything() -> None:
-    """A boolean index of two dimensions stands for both of them."""
+def test_a_mask_may_select_everything() -> None:
+    """A boolean index of two dimensions indexes both of them."""
     assert indexed_sizes((4, 3, 5), [spec(4, 3, dtype="bool")]) == (12, 5)
 
 
 @given(st.lists(st.sampled_from([1, 3]), max_size=3), st.lists(st.sampled_from([1, 3]), max_size=3))
 def test_broadcast(a: list[int], b: list[int]) -> None:
-    """As torch broadcasts two shapes."""
+    """Two shapes are broadcast as in torch."""
     assert broadcast(a, b) == tuple((torch.zeros(a) + torch.zeros(b)).shape)
 
 
@@ -118,7 +118,7 @@ def test_embedding_bag(bags: list[int], width: int, mode: int, weighted: bool) -
 
 
 def test_renorm() -> None:
-    """Each slice: its norm, a comparison, maxnorm / (norm + ε), and the scaling."""
+    """Each slice takes its norm, a comparison, maxnorm / (norm + ε), and the scaling."""
 
     def renormalize(xs: list[Counting]) -> None:
         norm = sqrt(total(x**2 for x in xs))
@@ -133,16 +133,16 @@ def test_renorm() -> None:
     assert_counted(terms_of("embedding_renorm_", spec(9, 3), index(4), 1.0, 2.0, out=spec(9, 3)), tally)
 
 
-def test_both_spellings_cost_the_same() -> None:
-    """Whole operators and the parts that autograd sees have equal counts."""
+def test_decomposed_operators_cost_the_same() -> None:
+    """Operators cost the same whole and decomposed."""
     indices = torch.zeros(2, 3, dtype=torch.long, device="meta")
-    assert_same_in_both_spellings(lambda w: F.embedding_bag(indices, w, mode="mean"), (5, 4))
+    assert_same_when_decomposed(lambda w: F.embedding_bag(indices, w, mode="mean"), (5, 4))
     columns = lambda x: F.fold(F.unfold(x, 2), (3, 3), 2)  # noqa: E731
-    assert_same_in_both_spellings(columns, (1, 2, 3, 3))
+    assert_same_when_decomposed(columns, (1, 2, 3, 3))
 
 
-def test_counting_up_by_index() -> None:
-    """One add for each weight; without weights integers are counted up, which is free."""
+def test_bincount() -> None:
+    """There is one add for each weight; counting integers without weights is free."""
     assert count_of("bincount", index(7), spec(7), out=spec(3)) == OpCount(adds=7)
     assert not terms_of("bincount", index(7), out=index(3))
 
@@ -160,7 +160,7 @@ REDUCTIONS: dict[str, Callable[[list[Counting]], Any]] = {
 @pytest.mark.parametrize("reduce", REDUCTIONS)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=4), st.integers(1, 2), st.booleans(), st.booleans())
 def test_segments(reduce: str, lengths: list[int], width: int, with_initial: bool, by_offsets: bool) -> None:
-    """Each segment on its own, after an initial value if there is one; an empty segment costs nothing."""
+    """Each segment is reduced on its own, after an initial value if there is one; an empty segment costs nothing."""
     tally = Tally()
     rows = tally.array(sum(lengths), width)
     first = tally.number(0.5)
@@ -187,7 +187,7 @@ def test_segments(reduce: str, lengths: list[int], width: int, with_initial: boo
 
 
 def test_segments_along_another_axis() -> None:
-    """Rows of segments of their own: 2 and 2, and 1 and 3 of 4 values, in 3 columns; without data nothing is known."""
+    """3 columns of 4 values have segments of 2 and 2, and of 1 and 3; without data the lengths are not known."""
     lengths = real([[2, 2], [1, 3]])
     found = count_of("segment_reduce", spec(2, 4, 3), "sum", lengths=lengths, axis=1, out=spec(2, 2, 3))
     assert found == OpCount(adds=(1 + 1 + 0 + 2) * 3)

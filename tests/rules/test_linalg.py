@@ -15,14 +15,14 @@ from profiler.opcount import OpCount
 from profiler.rules.distances import distance_of
 from tests.rules.counting import Counting, Tally, assert_counted, log, maximum, product, spec, sqrt, transcendental
 from tests.rules.counting import total as summed
-from tests.rules.registered import assert_same_in_both_spellings, count_of, terms_of
+from tests.rules.registered import assert_same_when_decomposed, count_of, terms_of
 from tests.rules.tensors import specs, values
 
 SIZES = st.integers(1, 4)
 
 
 def positive_definite(n: int, tally: Tally) -> Any:
-    """A matrix with a Cholesky factor, its arithmetic not counted."""
+    """A matrix with a Cholesky factor; making it is not counted."""
     root = values(Tally().array(n, n))
     matrix = root @ root.T + torch.eye(n, dtype=torch.float64)
     return numbers(matrix, tally)
@@ -36,7 +36,7 @@ def numbers(tensor: torch.Tensor, tally: Tally) -> Any:
 
 
 def factor_cholesky(a: Any) -> Any:
-    """Row by row: each entry of L from those before it."""
+    """Cholesky–Banachiewicz row by row: each entry of L follows from those before it."""
     n = len(a)
     l: Any = [[0.0] * n for _ in range(n)]  # noqa: E741 - the factor's usual name
     for i in range(n):
@@ -50,8 +50,8 @@ def factor_cholesky(a: Any) -> Any:
 
 @settings(max_examples=10, deadline=None)
 @given(n=st.integers(1, 7))
-def test_cholesky_costs_what_its_loop_does(n: int) -> None:
-    """The rule equals the tally of Cholesky–Banachiewicz, which computes what torch computes."""
+def test_cholesky_costs_what_its_loop_costs(n: int) -> None:
+    """The rule equals the tally of Cholesky–Banachiewicz, whose result equals that of torch."""
     tally = Tally()
     a = positive_definite(n, tally)
     found = factor_cholesky(a)
@@ -61,7 +61,7 @@ def test_cholesky_costs_what_its_loop_does(n: int) -> None:
 
 
 def factor_lu(a: Any) -> tuple[Any, list[int], int]:
-    """Gaussian elimination with partial pivoting: L and U in one matrix, the order of rows, its sign."""
+    """Gaussian elimination with partial pivoting: L and U in one matrix, the order of the rows, and its sign."""
     m, n, sign = len(a), len(a[0]), 1
     a, order = [list(row) for row in a], list(range(len(a)))
     for j in range(min(m, n)):
@@ -80,8 +80,8 @@ def factor_lu(a: Any) -> tuple[Any, list[int], int]:
 
 @settings(max_examples=20, deadline=None)
 @given(m=SIZES, n=SIZES)
-def test_lu_costs_what_its_loop_does(m: int, n: int) -> None:
-    """The rule equals the tally of the elimination of an m×n matrix, which computes what torch computes."""
+def test_lu_costs_what_its_loop_costs(m: int, n: int) -> None:
+    """The rule equals the tally of the elimination of an m×n matrix, whose result equals that of torch."""
     tally = Tally()
     a = tally.array(m, n)
     found, _, _ = factor_lu(a)
@@ -104,8 +104,8 @@ def substitute(u: Any, b: Any, upper: bool, unit: bool) -> Any:
 @pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(n=SIZES, r=st.integers(1, 3), upper=st.booleans(), unit=st.booleans(), left=st.booleans())
-def test_triangular_solutions_cost_what_their_loops_do(n: int, r: int, upper: bool, unit: bool, left: bool) -> None:
-    """Substitution for each right-hand side, columns or rows, with and without a unit diagonal."""
+def test_triangular_solutions_cost_what_their_loops_cost(n: int, r: int, upper: bool, unit: bool, left: bool) -> None:
+    """Each right-hand side takes one substitution, by columns or rows, with or without a unit diagonal."""
     tally = Tally()
     a, columns = tally.array(n, n, low=1.0, high=2.0), tally.array(r, n)
     found = [substitute(a, column, upper, unit) for column in columns]
@@ -124,8 +124,8 @@ def test_triangular_solutions_cost_what_their_loops_do(n: int, r: int, upper: bo
 @pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(n=SIZES, r=st.integers(1, 3))
-def test_solutions_and_inverses_cost_what_their_loops_do(n: int, r: int) -> None:
-    """One elimination, then two substitutions for each right-hand side; an inverse has n of them."""
+def test_solutions_and_inverses_cost_what_their_loops_cost(n: int, r: int) -> None:
+    """There is one elimination, then two substitutions for each right-hand side; an inverse has n of them."""
     for columns_wanted in (r, n):
         tally = Tally()
         a, columns = tally.array(n, n), tally.array(columns_wanted, n)
@@ -142,8 +142,8 @@ def test_solutions_and_inverses_cost_what_their_loops_do(n: int, r: int) -> None
 
 @settings(max_examples=10, deadline=None)
 @given(n=SIZES)
-def test_determinants_cost_what_their_loops_do(n: int) -> None:
-    """Elimination, then the product of the diagonal, or the sum of its logarithms."""
+def test_determinants_cost_what_their_loops_cost(n: int) -> None:
+    """Elimination is followed by the product of the diagonal, or by the sum of its logarithms."""
     tally, tally_of_logs = Tally(), Tally()
     for each in (tally, tally_of_logs):
         a = each.array(n, n)
@@ -195,8 +195,8 @@ def multiply_reflections(made: Any, m: int, n: int, tally: Tally) -> Any:
 @pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(m=SIZES, n=SIZES, mode=st.sampled_from(["reduced", "complete", "r"]))
-def test_qr_costs_what_its_loop_does(m: int, n: int, mode: str) -> None:
-    """Householder reflections, then their product; Q·R is the matrix again."""
+def test_qr_costs_what_its_loop_costs(m: int, n: int, mode: str) -> None:
+    """Householder reflections are followed by their product; Q·R is the matrix again."""
     tally = Tally()
     a = tally.array(n, m)
     r, made = reflections(a)
@@ -212,8 +212,8 @@ def test_qr_costs_what_its_loop_does(m: int, n: int, mode: str) -> None:
 @pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(m=SIZES, n=SIZES, data=st.data())
-def test_products_of_reflections_cost_what_their_loops_do(m: int, n: int, data: st.DataObject) -> None:
-    """householder_product for any number of reflections of an m×n matrix."""
+def test_products_of_reflections_cost_what_their_loops_cost(m: int, n: int, data: st.DataObject) -> None:
+    """householder_product takes any number of reflections of an m×n matrix."""
     assume(n <= m)
     count = data.draw(st.integers(0, n))
     tally = Tally()
@@ -231,7 +231,7 @@ def test_products_of_reflections_cost_what_their_loops_do(m: int, n: int, data: 
 @pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(m=SIZES, columns=st.integers(1, 3), left=st.booleans(), data=st.data())
-def test_reflections_of_a_matrix_cost_what_their_loops_do(
+def test_reflections_of_a_matrix_cost_what_their_loops_cost(
     m: int, columns: int, left: bool, data: st.DataObject
 ) -> None:
     """ormqr applies each reflection to every column (or row), from the last to the first."""
@@ -267,8 +267,8 @@ def distance(x: Any, y: Any, p: float, tally: Tally) -> Counting:
 @pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(n=SIZES, r=SIZES, m=SIZES, p=st.sampled_from([0.0, 1.0, 2.0, 3.0, 2.5, math.inf]))
-def test_distances_cost_what_their_loops_do(n: int, r: int, m: int, p: float) -> None:
-    """cdist of each pair of rows, pdist of each pair of different ones."""
+def test_distances_cost_what_their_loops_cost(n: int, r: int, m: int, p: float) -> None:
+    """cdist takes each pair of rows of two matrices, pdist each pair of different rows of one."""
     tally = Tally()
     x, y = tally.array(n, m), tally.array(r, m, seed=1)
     found = [[distance(a, b, p, tally) for b in y] for a in x]
@@ -280,7 +280,7 @@ def test_distances_cost_what_their_loops_do(n: int, r: int, m: int, p: float) ->
 
 
 def test_euclidean_distance_by_hand() -> None:
-    """m differences, m squares, m − 1 adds and a root a pair, whichever kernel computes it."""
+    """A pair takes m differences, m squares, m − 1 adds and a root, whichever kernel computes it."""
     n, r, m = 30, 5, 4
     expected = OpCount(multiplies=m, adds=m + m - 1, transcendentals=1) * (n * r)
     x, y, out = spec(n, m), spec(r, m), spec(n, r)
@@ -290,7 +290,7 @@ def test_euclidean_distance_by_hand() -> None:
 
 
 def test_batches_and_vectors() -> None:
-    """A batch multiplies; a matrix that is shared by a batch is factorized once."""
+    """A batch multiplies the cost; a matrix that a batch shares is factorized once."""
     one = count_of("linalg_lu_factor_ex", spec(3, 3), out=())
     assert one == OpCount(multiplies=4 + 1, adds=4 + 1, divides=2 + 1, comparisons=2 + 1)
     assert count_of("linalg_lu_factor_ex", spec(5, 2, 3, 3), out=()) == one * 10
@@ -312,7 +312,7 @@ def test_cross_product_by_hand() -> None:
 
 
 def test_empty_matrices_cost_nothing() -> None:
-    """No rows, no columns, no coordinates."""
+    """A matrix may have no rows, no columns or no coordinates."""
     empty = spec(0, 0)
     for op in ("linalg_cholesky_ex", "linalg_lu_factor_ex", "_linalg_det", "_linalg_slogdet", "linalg_inv_ex"):
         assert count_of(op, empty, out=()) == OpCount()
@@ -326,13 +326,13 @@ def test_complex_matrices_have_no_rule() -> None:
 
 
 @pytest.mark.slow
-def test_spellings_agree_when_torch_takes_them_apart() -> None:
-    """Composite operators cost what autograd sees of them."""
+def test_decomposed_operators_cost_the_same() -> None:
+    """Composite operators cost the same whole and decomposed."""
     linalg = torch.linalg
     for run in (linalg.inv, linalg.det, linalg.slogdet, linalg.cholesky, linalg.lu_factor, linalg.lu, linalg.qr):
-        assert_same_in_both_spellings(run, (2, 4, 4))
-    assert_same_in_both_spellings(linalg.solve, (4, 4), (2, 4, 3))
-    assert_same_in_both_spellings(linalg.cross, (2, 3), (2, 3))
-    assert_same_in_both_spellings(torch.cdist, (2, 30, 4), (2, 5, 4))
-    assert_same_in_both_spellings(torch.cdist, (2, 3, 4), (2, 5, 4))
-    assert_same_in_both_spellings(torch.pdist, (5, 4))
+        assert_same_when_decomposed(run, (2, 4, 4))
+    assert_same_when_decomposed(linalg.solve, (4, 4), (2, 4, 3))
+    assert_same_when_decomposed(linalg.cross, (2, 3), (2, 3))
+    assert_same_when_decomposed(torch.cdist, (2, 30, 4), (2, 5, 4))
+    assert_same_when_decomposed(torch.cdist, (2, 3, 4), (2, 5, 4))
+    assert_same_when_decomposed(torch.pdist, (5, 4))

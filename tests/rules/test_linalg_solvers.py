@@ -47,7 +47,7 @@ def reflect(v: list[Counting], tau: Counting, column: list[Counting]) -> list[Co
 
 
 def triangularize(columns: list[list[Counting]], steps: int) -> list[tuple[list[Counting], Counting]]:
-    """Make ``columns`` upper triangular in place, and give the reflections that did."""
+    """Make ``columns`` upper triangular in place, and return the reflections that did it."""
     made = []
     for j in range(steps):
         beta, v, tau = reflection(columns[j][j:])
@@ -80,7 +80,7 @@ def apply(made: list[tuple[list[Counting], Counting]], column: list[Counting], *
 @settings(max_examples=30, deadline=None)
 @given(m=SIZES, n=SIZES, r=st.integers(1, 3), seed=SEEDS)
 def test_least_squares_of_full_rank(m: int, n: int, r: int, seed: int) -> None:
-    """QR of the matrix, or of its transpose, and each right-hand side through it; residuals where m > n."""
+    """QR of the matrix, or of its transpose, and each right-hand side through it; residuals if m > n."""
     tally = Tally()
     a, b = random(m, n, seed=seed), random(m, r, seed=seed + 1)
     tall, wide = max(m, n), min(m, n)
@@ -102,7 +102,7 @@ def test_least_squares_of_full_rank(m: int, n: int, r: int, seed: int) -> None:
 
 
 def pivoted(columns: list[list[Counting]], rcond: float) -> tuple[list[int], list[tuple[list[Counting], Counting]]]:
-    """QR with column pivoting, in place: the order of the columns, and the reflections."""
+    """QR with column pivoting, in place; return the order of the columns, and the reflections."""
     n, m = len(columns), len(columns[0])
     order, steps = list(range(n)), min(m, n)
     squares: Any = [summed(value * value for value in column) for column in columns]
@@ -134,7 +134,7 @@ def pivoted(columns: list[list[Counting]], rcond: float) -> tuple[list[int], lis
 @settings(max_examples=40, deadline=None)
 @given(m=SIZES, n=SIZES, rank=st.integers(1, 4), r=st.integers(1, 2), seed=SEEDS)
 def test_least_squares_of_any_rank(m: int, n: int, rank: int, r: int, seed: int) -> None:
-    """Column pivoting finds the rank; where it is less than n, R is reduced from the right as well."""
+    """Column pivoting finds the rank; if it is less than n, R is reduced from the right as well."""
     tally = Tally()
     rank = min(rank, m, n)
     nearly = 1e-13 * random(m, n, seed=seed + 3)  # so that no reflection is of zeros
@@ -168,7 +168,7 @@ def test_least_squares_of_any_rank(m: int, n: int, rank: int, r: int, seed: int)
 
 
 def test_least_squares_by_hand() -> None:
-    """A column of 2: its norm is 2 multiplies, an add and a root; τ and v an add and a divide each."""
+    """A column of 2: its norm takes 2 multiplies, an add and a root; τ and v take an add and a divide each."""
     factor = OpCount(multiplies=2, adds=1 + 2, divides=2, transcendentals=1)
     solution = OpCount(multiplies=3, adds=3, divides=1)
     residual = OpCount(multiplies=1)
@@ -178,7 +178,7 @@ def test_least_squares_by_hand() -> None:
 
 
 def test_batches_of_least_squares_have_their_own_ranks() -> None:
-    """Of two matrices one has rank 2 and the other 1; vectors are one right-hand side each."""
+    """One of two matrices has rank 2, the other rank 1; each vector is one right-hand side."""
     a = torch.stack([random(4, 2, seed=1), torch.ones(4, 2, dtype=torch.float64)])
     b = random(2, 4, seed=2)
     run = torch.linalg.lstsq
@@ -189,7 +189,7 @@ def test_batches_of_least_squares_have_their_own_ranks() -> None:
 
 
 def test_least_squares_by_singular_values_are_uncounted() -> None:
-    """Those drivers iterate; without data the rank is not known either."""
+    """These drivers iterate; without data, the rank is not known either."""
     shapes, out = (spec(4, 2), spec(4, 1)), (spec(2, 1), spec(0), spec(dtype="int64"), spec(0))
     with pytest.raises(UncountedError, match="singular"):
         terms_of("linalg_lstsq", *shapes, driver="gelsd", out=out)
@@ -201,7 +201,7 @@ ALPHA = (1 + math.sqrt(17)) / 8
 
 
 def factor_ldl(a: list[list[Counting]]) -> tuple[list[list[Counting]], list[int]]:
-    """Bunch and Kaufman's method on the lower triangle, with LAPACK's pivots; every test of a choice is made."""
+    """Bunch and Kaufman's method on the lower triangle, with LAPACK's pivots; every comparison of a choice is made."""
     n, k = len(a), 0
     pivots = [0] * n
     while k < n:
@@ -238,7 +238,7 @@ def factor_ldl(a: list[list[Counting]]) -> tuple[list[list[Counting]], list[int]
 
 
 def exchange(a: Any, p: int, q: int, k: int) -> None:
-    """Swap rows and columns p < q of what is left from k on, of the lower triangle."""
+    """Swap rows and columns p < q of the part from k on, in the lower triangle."""
     n = len(a)
     full = [[a[max(i, j)][min(i, j)] for j in range(k, n)] for i in range(k, n)]
     order = list(range(n - k))
@@ -273,7 +273,7 @@ def eliminate_two(a: Any, k: int) -> None:
 
 
 def solve_ldl(a: Any, pivots: list[int], b: list[list[Counting]]) -> None:
-    """L, D and Lᵀ for each right-hand side, the order of rows left out; it is what the count is of."""
+    """Apply L, D and Lᵀ to each right-hand side; the order of rows is left out, since it costs nothing."""
     n, k = len(a), 0
     blocks = []
     while k < n:
@@ -304,7 +304,7 @@ def solve_ldl(a: Any, pivots: list[int], b: list[list[Counting]]) -> None:
 @settings(max_examples=40, deadline=None)
 @given(n=st.integers(1, 6), r=st.integers(1, 2), seed=SEEDS)
 def test_indefinite_systems(n: int, r: int, seed: int) -> None:
-    """The pivots that torch reports are those of the loop, and tell which blocks of one and of two there are."""
+    """The loop has the pivots that torch reports, and these decide which blocks have size one or two."""
     tally, solving = Tally(), Tally()
     root = random(n, n, seed=seed)
     a = root + root.T
@@ -320,7 +320,7 @@ def test_indefinite_systems(n: int, r: int, seed: int) -> None:
 
 
 def test_indefinite_systems_by_hand() -> None:
-    """A zero diagonal makes one block of two: its determinant, and nothing else is left."""
+    """A zero diagonal makes one block of size two: only its determinant is computed."""
     a = torch.tensor([[0.0, 1], [1, 0]])
     search = OpCount(multiplies=4, comparisons=3)
     determinant = OpCount(multiplies=2, adds=1)
@@ -332,7 +332,7 @@ def test_indefinite_systems_by_hand() -> None:
 
 
 def test_batches_of_indefinite_systems() -> None:
-    """Each matrix has pivots of its own, and its share of the right-hand sides."""
+    """Each matrix has its own pivots and its share of the right-hand sides."""
     a = torch.stack([torch.tensor([[0.0, 1], [1, 0]]), torch.eye(2)])
     factors = torch.linalg.ldl_factor(a)
     b = torch.ones(2, 2, 3)
@@ -342,7 +342,7 @@ def test_batches_of_indefinite_systems() -> None:
 
 
 def test_linear_combinations_and_lists_of_products() -> None:
-    """(4, 3) coefficients of three (5, 2): 40 sums of 3 products; a list of products is each of them."""
+    """(4, 3) coefficients of three (5, 2) take 40 sums of 3 products; a list of products costs the sum of them."""
     combined = count_of("_compute_linear_combination", spec(3, 5, 2), spec(4, 3), out=spec(4, 5, 2))
     assert combined == OpCount(multiplies=3, adds=2, macs=3) * 40
     lists = [spec(2, 3), spec(4, 5)], [spec(3, 6, parameter=True), spec(5, 1)]
@@ -370,8 +370,8 @@ L = torch.linalg
         lambda a: torch.svd_lowrank(a, 2),
     ],
 )
-def test_what_iterates_leaves_a_profile_partial(run: Any) -> None:
-    """Nothing made of eigenvalues, singular values or exponentials comes out complete."""
+def test_iterative_algorithms_make_a_profile_partial(run: Any) -> None:
+    """No profile with eigenvalues, singular values or exponentials is complete."""
 
     class Run(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> Any:
@@ -392,8 +392,8 @@ def test_what_iterates_leaves_a_profile_partial(run: Any) -> None:
         lambda a: L.tensorinv(a.reshape(2, 2, 4), 2),
     ],
 )
-def test_what_is_direct_is_complete(run: Any) -> None:
-    """In a real run if the rank or the pivots decide what it costs."""
+def test_direct_algorithms_leave_a_profile_complete(run: Any) -> None:
+    """There is a real run if the rank or the pivots decide the cost."""
 
     class Run(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> Any:

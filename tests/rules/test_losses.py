@@ -1,4 +1,4 @@
-"""Losses cost what their definitions do, reduced or not."""
+"""Losses cost what their definitions cost, reduced or not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from profiler.opcount import OpCount
 from tests.rules.counting import Counting, Tally, assert_counted, exp, log, maximum, spec, sqrt, total
 from tests.rules.real_tensors import real, recorded
 from tests.rules.recorded import calls_of
-from tests.rules.registered import count_of, count_spelled_both_ways, kind_of, terms_of
+from tests.rules.registered import count_of, count_whole_and_decomposed, kind_of, terms_of
 
 NONE, MEAN, SUM = 0, 1, 2
 SIZES = st.integers(1, 3)
@@ -71,7 +71,7 @@ DEFINITIONS: dict[str, tuple[Callable[[Counting, Counting], Any], tuple[Any, ...
 @pytest.mark.parametrize("reduction", [NONE, MEAN, SUM])
 @given(rows=SIZES, columns=SIZES)
 def test_elementwise_loss(op: str, reduction: int, rows: int, columns: int) -> None:
-    """Each element by the definition, then the reduction."""
+    """Each element costs what the definition costs; then comes the reduction."""
     definition, before, after = DEFINITIONS[op]
     tally = Tally()
     n = rows * columns
@@ -143,7 +143,7 @@ def test_negative_likelihood_and_cross_entropy(
 
 
 def test_cross_entropy_by_hand() -> None:
-    """One image of 1000 classes: a log-softmax, and a mean of one."""
+    """One image of 1000 classes takes a log-softmax and a mean of one."""
     expected = OpCount(comparisons=999, adds=1000 + 999 + 1000, transcendentals=1001, divides=1)
     assert count_of("cross_entropy_loss", spec(1, 1000), spec(1, dtype="int64"), out=spec()) == expected
 
@@ -157,7 +157,7 @@ def test_label_smoothing() -> None:
 
 
 def test_margins() -> None:
-    """Ranking and multi-class margins, written out for a few values."""
+    """Ranking and multi-class margins by hand, for a few values."""
     ranking, classes = Tally(), Tally()
     margins = [
         maximum(-y * (a - b) + 0.1, 0.0)
@@ -205,7 +205,7 @@ def test_ctc(lengths: list[tuple[int, int]]) -> None:
 
 
 def test_ctc_reference_is_the_loss() -> None:
-    """The loop that the rule is proved with agrees with torch."""
+    """The loop that proves the rule agrees with torch."""
     rows = Tally().array(4, 4, low=-3, high=-1)
     expected = F.ctc_loss(
         torch.tensor([[[x.value for x in row]] for row in rows], dtype=torch.float64),
@@ -217,8 +217,8 @@ def test_ctc_reference_is_the_loss() -> None:
     assert math.isclose(float(ctc(rows, [1, 2]).value.real), float(expected), rel_tol=1e-6)
 
 
-def test_ctc_lengths_that_are_data() -> None:
-    """Lengths in tensors cannot be known from shapes; their values count as numbers do."""
+def test_ctc_lengths_may_be_data() -> None:
+    """Lengths in tensors are not known from shapes; if their values are known, they count like numbers."""
     n, x, y = spec(2, dtype="int64"), spec(4, 2, 4), spec(2, 2)
     with pytest.raises(DataDependentError):
         terms_of("_ctc_loss", x, y, n, n, out=(spec(2), spec(2)))
@@ -229,7 +229,7 @@ def test_ctc_lengths_that_are_data() -> None:
 
 
 def multilabel_margin(xs: list[Counting], labels: list[int]) -> Counting:
-    """Σ max(0, 1 − x[t] + x[i]) over the labels t, up to the first −1, and the classes i that are none, over C."""
+    """Σ max(0, 1 − x[t] + x[i]) / C over labels t, up to the first −1, and classes i that are not labels."""
     targets = labels[: labels.index(-1)] if -1 in labels else labels
     others = [x for i, x in enumerate(xs) if i not in targets]
     margins = [maximum(1.0 - xs[t] + x, 0.0) for t in targets for x in others]
@@ -243,7 +243,7 @@ def multilabel_margin(xs: list[Counting], labels: list[int]) -> Counting:
     st.sampled_from([NONE, MEAN, SUM]),
 )
 def test_multilabel_margins(labels: list[list[int]], reduction: int) -> None:
-    """Every label against every class that is none, which their values tell; the loop is torch's loss."""
+    """Each label meets each class that is not a label; the values tell which. The loop computes torch's loss."""
     tally = Tally()
     rows = tally.array(len(labels), 4)
     losses = [multilabel_margin(row, own) for row, own in zip(rows, labels, strict=True)]
@@ -257,7 +257,7 @@ def test_multilabel_margins(labels: list[list[int]], reduction: int) -> None:
 
 
 def test_multilabel_margins_of_one_sample() -> None:
-    """Two labels of three classes: 2·1 pairs, an add between them, and the divide by 3."""
+    """Two labels of three classes have 2·1 pairs, an add between them, and the divide by 3."""
     y = real([2, 0, -1])
     found = count_of("multilabel_margin_loss_forward", spec(3), y, SUM, out=(spec(), spec(3)))
     assert found == OpCount(adds=2 * 2 + 1, comparisons=2, divides=1)
@@ -271,7 +271,7 @@ def distance(xs: list[Counting], ys: list[Counting]) -> Counting:
 
 @pytest.mark.parametrize("swap", [False, True])
 def test_triplet_margin(swap: bool) -> None:
-    """Two distances, or three, a comparison with the margin, and a mean."""
+    """The loss has two distances, or three, a comparison with the margin, and a mean."""
     tally = Tally()
     margins = []
     for a, p, n in tally.array(4, 3, 5):
@@ -327,26 +327,26 @@ def weighted_cross_entropy_with_logits(
         (lambda a, p, n, **r: F.triplet_margin_loss(a, p, n, p=3, swap=True, **r), [X, X, X]),
     ],
 )
-def test_both_spellings_cost_the_same(run: Any, shapes: list[tuple[int, ...]], reduction: str) -> None:
-    """Whole operators and the parts that autograd sees have equal counts."""
-    whole, apart = count_spelled_both_ways(lambda *inputs: run(*inputs, reduction=reduction), *shapes)
-    assert whole == apart
+def test_decomposed_operators_cost_the_same(run: Any, shapes: list[tuple[int, ...]], reduction: str) -> None:
+    """Operators cost the same whole and decomposed."""
+    whole, decomposed = count_whole_and_decomposed(lambda *inputs: run(*inputs, reduction=reduction), *shapes)
+    assert whole == decomposed
 
 
 @pytest.mark.parametrize("reduction", [NONE, MEAN, SUM])
 def test_absolute_differences_of_complex_numbers(reduction: int) -> None:
-    """|x − y| is the modulus of a complex number; the same where autograd takes it apart."""
+    """|x − y| is the modulus of a complex number, also if autograd decomposes the loss."""
     tally = Tally()
     x, y = (tally.array(3, dtype="complex64", seed=seed) for seed in (0, 1))
     reduce([abs(a - b) for a, b in zip(x, y, strict=True)], reduction)
     operands = (spec(3, dtype="complex64"),) * 2
     assert_counted(terms_of("l1_loss", *operands, reduction, out=spec()), tally)
     inputs = [torch.zeros(3, dtype=torch.complex64, requires_grad=True) for _ in range(2)]
-    apart = recorded_with_gradients(F.l1_loss, *inputs, reduction=("none", "mean", "sum")[reduction])
-    assert_counted(apart, tally)
+    decomposed = recorded_with_gradients(F.l1_loss, *inputs, reduction=("none", "mean", "sum")[reduction])
+    assert_counted(decomposed, tally)
 
 
 def recorded_with_gradients(run: Callable[..., Any], *inputs: Any, **options: Any) -> list[Any]:
-    """The terms of the parts that autograd sees."""
+    """The terms of the operations that autograd decomposes ``run`` into."""
     _, calls = calls_of(lambda: run(*inputs, **options))
     return [term for call in calls for term in call.terms]

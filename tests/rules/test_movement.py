@@ -1,4 +1,4 @@
-"""What is known to be free, and the names of all that is registered."""
+"""Free operators, and the names of all registered operators."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from profiler.opcount import OpCount
 from profiler.rules import REGISTRY
 from tests.rules.counting import spec
-from tests.rules.registered import count_spelled_both_ways, kind_of
+from tests.rules.registered import count_whole_and_decomposed, kind_of
 
 
 @pytest.mark.skipif(torch.__version__.split("+")[0] != "2.13.0", reason="other releases have other operators")
@@ -38,9 +38,9 @@ def test_every_registered_operator_exists() -> None:
         lambda x: x.tril().triu(),
     ],
 )
-def test_movement_is_free_in_both_spellings(run: object) -> None:
+def test_movement_is_free_whole_and_decomposed(run: object) -> None:
     """Views, copies, look-ups, factories, casts, signs and random numbers are known and cost nothing."""
-    assert count_spelled_both_ways(run, (2, 2, 4)) == (OpCount(), OpCount())  # type: ignore[arg-type]
+    assert count_whole_and_decomposed(run, (2, 2, 4)) == (OpCount(), OpCount())  # type: ignore[arg-type]
 
 
 def test_free_is_not_uncounted() -> None:

@@ -1,4 +1,4 @@
-"""Normalizations cost what their definitions do, in every spelling."""
+"""Normalizations cost what their definitions cost, in every equivalent operator."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from profiler.opcount import OpCount
 from tests.rules.counting import Counting, Tally, assert_counted, rsqrt, spec, sqrt, total
-from tests.rules.registered import assert_same_in_both_spellings, count_of, terms_of
+from tests.rules.registered import assert_same_when_decomposed, count_of, terms_of
 
 SIZES = st.integers(1, 3)
 EPSILON = 1e-5
@@ -51,7 +51,7 @@ def parameter(present: bool, *shape: int) -> Any:
 @pytest.mark.slow
 @given(SIZES, SIZES, st.lists(SIZES, max_size=2), st.booleans(), st.booleans(), st.booleans())
 def test_batch_norm_in_training(n: int, c: int, space: list[int], weight: bool, bias: bool, running: bool) -> None:
-    """Every channel is normalized by its own statistics, and the running ones are moved towards them."""
+    """Each channel is normalized by its own statistics, and the running statistics are updated."""
     tally = Tally()
     for channel in range(c):
         xs = tally.array(n * torch.Size(space).numel(), seed=channel)
@@ -100,7 +100,7 @@ def test_batch_norm_by_hand() -> None:
 
 @given(st.lists(SIZES, max_size=2), st.lists(SIZES, min_size=1, max_size=2), st.booleans(), st.booleans())
 def test_layer_norm(leading: list[int], normalized: list[int], weight: bool, bias: bool) -> None:
-    """Each leading index is a group of its own."""
+    """Each leading index is a separate group."""
     tally = Tally()
     for group, _ in enumerate(index_product(*map(range, leading))):
         scale(normalize_group(tally.array(torch.Size(normalized).numel(), seed=group)), weight, bias)
@@ -180,13 +180,13 @@ X = (2, 4, 3, 5)
         lambda x, w: torch._weight_norm(x, w.view(1, 4, 1, 1), 1),
     ],
 )
-def test_both_spellings_cost_the_same(run: Any) -> None:
-    """Whole operators and the parts that autograd sees have equal counts."""
-    assert_same_in_both_spellings(run, X, (4,))
+def test_decomposed_operators_cost_the_same(run: Any) -> None:
+    """Operators cost the same whole and decomposed."""
+    assert_same_when_decomposed(run, X, (4,))
 
 
 def test_synchronized_and_quantized_batch_norm() -> None:
-    """The pieces of a batch norm over several processes cost together what one costs."""
+    """The steps of a batch norm over several processes cost together what one batch norm costs."""
     x, c = spec(2, 4, 3), spec(4)
     whole = count_of("batch_norm", x, c, c, None, None, True, 0.1, 1e-5, True, out=x)
     statistics = count_of("batch_norm_stats", x, 1e-5, out=(c, c))

@@ -1,4 +1,4 @@
-"""Operations on lists cost what they do on each tensor; fused updates what their definition does."""
+"""Operations on lists cost the sum over their tensors; fused updates cost what their definition costs."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ N = 2 * 3 + 4
     ],
 )
 def test_operation_on_lists(op: str, arguments: tuple[Any, ...], options: dict[str, Any], expected: OpCount) -> None:
-    """Tensors of 2·3 and of 4 elements, with lists, numbers and lists of numbers as other operands."""
+    """The lists have tensors of 2·3 and of 4 elements; the other operands are lists, numbers and lists of numbers."""
     assert count_of(f"_foreach_{op}", LIST, *arguments, out=LIST, **options) == expected
     assert count_of(f"_foreach_{op}_", LIST, *arguments, out=(), **options) == expected
 
 
-def test_equal_costs_are_put_together() -> None:
+def test_tensors_of_equal_cost_share_a_term() -> None:
     """A hundred parameters are one term."""
     terms = terms_of("_foreach_add", [spec(3)] * 100, 1.0, out=[spec(3)] * 100)
     assert [term.formula for term in terms] == ["300 adds"]
@@ -63,7 +63,7 @@ def sgd(p: Counting, g: Counting, v: Counting, decay: float, dampening: float, n
 
 @pytest.mark.parametrize(("decay", "dampening", "nesterov"), [(0.0, 0.0, False), (0.1, 0.5, False), (0.1, 0.0, True)])
 def test_fused_sgd(decay: float, dampening: float, nesterov: bool) -> None:
-    """Decay, momentum and look-ahead, where they are asked for."""
+    """Decay, momentum and look-ahead count if they are enabled."""
     tally = Tally()
     for p, g, v in tally.array(N, 3):
         sgd(p, g, v, decay, dampening, nesterov)
@@ -90,7 +90,7 @@ def adam(p: Counting, g: Counting, m: Counting, v: Counting, amsgrad: bool) -> C
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 @pytest.mark.parametrize("op", ["_fused_adam_", "_fused_adamw_"])
 def test_fused_adam(op: str, decay: float, amsgrad: bool) -> None:
-    """Both averages, their corrections once a tensor, and the step; AdamW decays the parameter itself."""
+    """Both averages, their corrections once for each tensor, and the step; AdamW decays the parameter itself."""
     tally = Tally()
     for p, g, m, v in tally.array(N, 4, low=0.1):
         if decay and op == "_fused_adamw_":
@@ -117,7 +117,7 @@ def each_element(update: Callable[..., Any], states: int) -> Tally:
 
 
 def test_fused_adagrad_and_loss_scaling() -> None:
-    """Adagrad's sum of squares and step; a gradient scaler divides, or multiplies by the inverse."""
+    """Adagrad has a sum of squares and a step; a gradient scaler divides, or multiplies by the inverse."""
     options = {"lr": 0.1, "lr_decay": 0.0, "weight_decay": 0.0, "eps": 1e-8, "maximize": False}
     terms = terms_of("_fused_adagrad_", LIST, LIST, LIST, [spec(), spec()], **options, out=())
     assert_counted(terms, each_element(adagrad, 3))

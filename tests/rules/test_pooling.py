@@ -1,4 +1,4 @@
-"""Pools cost what their windows do; adaptive ones by their true windows."""
+"""Pools cost what their windows cost; adaptive pools have windows of different sizes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from profiler.opcount import OpCount
 from profiler.rules.pooling import adaptive_window_total
 from tests.rules.counting import Counting, Tally, assert_counted, maximum, spec, total
-from tests.rules.registered import assert_same_in_both_spellings, count_of, terms_of
+from tests.rules.registered import assert_same_when_decomposed, count_of, terms_of
 
 SMALL = st.integers(1, 3)
 
@@ -27,7 +27,7 @@ def pooled_size(size: int, kernel: int, stride: int, padding: int) -> int:
 @pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(3, 5), SMALL, SMALL), min_size=1, max_size=3), st.integers(0, 1), SMALL)
 def test_windows_are_dense(axes: list[tuple[int, int, int]], padding: int, channels: int) -> None:
-    """Every window is taken in full, padded values included, whatever the stride."""
+    """Every window counts in full, padded values included, whatever the stride."""
     padding = min(padding, *(kernel // 2 for _, kernel, _ in axes))
     dims = len(axes)
     sizes = [pooled_size(size, kernel, stride, padding) for size, kernel, stride in axes]
@@ -49,7 +49,7 @@ def test_max_pool_by_hand() -> None:
     assert pooled == OpCount(comparisons=64 * 27 * 27 * (3 * 3 - 1))
 
 
-def test_one_kernel_size_stands_for_all() -> None:
+def test_one_kernel_size_holds_for_all_dimensions() -> None:
     """``[3]`` and ``3`` are 3×3 in two dimensions."""
     x, out = spec(1, 6, 6), spec(1, 2, 2)
     counts = {count_of("avg_pool2d", x, kernel, out=out) for kernel in (3, (3,), (3, 3))}
@@ -82,7 +82,7 @@ def adaptive_windows(xs: Any, sizes: list[int], outs: list[int]) -> list[list[Co
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 4)), min_size=1, max_size=3), SMALL)
 def test_adaptive_pools(axes: list[tuple[int, int]], planes: int) -> None:
-    """Sums over true windows: k − 1 adds and a divide, or k − 1 comparisons, for each."""
+    """There are k − 1 adds and a divide, or k − 1 comparisons, for each true window."""
     sizes, outs = [size for size, _ in axes], [out for _, out in axes]
     average, largest = Tally(), Tally()
     for _ in range(planes):
@@ -97,7 +97,7 @@ def test_adaptive_pools(axes: list[tuple[int, int]], planes: int) -> None:
 
 
 def test_adaptive_pool_by_hand() -> None:
-    """AlexNet's 6×6 maps from 6×6 are copies by windows of one; 7×7 to 1×1 is a mean."""
+    """6×6 from 6×6 in AlexNet are copies by windows of one; 7×7 to 1×1 is a mean."""
     same = count_of("adaptive_avg_pool2d", spec(1, 256, 6, 6), [6, 6], out=spec(1, 256, 6, 6))
     assert same == OpCount(divides=256 * 6 * 6)
     mean = count_of("_adaptive_avg_pool2d", spec(1, 512, 7, 7), [1, 1], out=spec(1, 512, 1, 1))
@@ -121,13 +121,13 @@ def test_adaptive_pool_by_hand() -> None:
         (lambda x: torch.max_pool2d(x, 2), (3, 4, 4)),
     ],
 )
-def test_both_spellings_cost_the_same(run: Any, shape: tuple[int, ...]) -> None:
-    """Whole operators and the parts that autograd sees have equal counts."""
-    assert_same_in_both_spellings(run, shape)
+def test_decomposed_operators_cost_the_same(run: Any, shape: tuple[int, ...]) -> None:
+    """Operators cost the same whole and decomposed."""
+    assert_same_when_decomposed(run, shape)
 
 
 def test_fractional_pools() -> None:
-    """Windows of a fixed size at places that are drawn for free."""
+    """The windows have a fixed size; their random positions are free."""
     out = spec(1, 3, 2, 2)
     cost = count_of("fractional_max_pool2d", spec(1, 3, 5, 5), [2, 3], [2, 2], spec(1, 3, 2), out=(out, out))
     assert cost == OpCount(comparisons=3 * 2 * 2 * (2 * 3 - 1))

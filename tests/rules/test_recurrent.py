@@ -14,7 +14,7 @@ from torch import nn
 from profiler.opcount import OpCount
 from tests.rules.counting import Counting, Tally, assert_counted, mac, maximum, sigmoid, spec, tanh
 from tests.rules.counting import total as summed
-from tests.rules.registered import count_of, count_spelled_both_ways, kind_of, terms_of
+from tests.rules.registered import count_of, count_whole_and_decomposed, kind_of, terms_of
 from tests.rules.tensors import specs, values
 
 GATES = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
@@ -22,13 +22,13 @@ CELLS = st.sampled_from(list(GATES))
 
 
 def times(w: Any, x: Any, b: Any) -> list[Counting]:
-    """W·x, plus a bias where there is one."""
+    """W·x, plus a bias if there is one."""
     sums = [summed(mac(a, c) for a, c in zip(row, x, strict=True)) for row in w]
     return sums if b is None else [s + c for s, c in zip(sums, b, strict=True)]
 
 
 def step(cell: str, x: Any, h: Any, c: Any, weights: Any) -> tuple[Any, Any]:
-    """One step of one cell for one item of the batch, by its definition; the new h and c."""
+    """One step of one cell for one item of the batch, by its definition; returns the new h and c."""
     w_ih, w_hh, b_ih, b_hh, w_hr = weights
     from_input, from_hidden = times(w_ih, x, b_ih), times(w_hh, h, b_hh)
     size = len(w_ih) // GATES[cell]
@@ -65,8 +65,8 @@ def draw_weights(tally: Tally, cell: str, size: int, hidden: int, projection: in
 @pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(cell=CELLS, batch=st.integers(1, 2), size=st.integers(0, 3), hidden=st.integers(1, 3), biases=st.booleans())
-def test_cells_cost_what_their_loops_do(cell: str, batch: int, size: int, hidden: int, biases: bool) -> None:
-    """The rule equals the tally of the definition, which computes what torch computes."""
+def test_cells_cost_what_their_loops_cost(cell: str, batch: int, size: int, hidden: int, biases: bool) -> None:
+    """The rule equals the tally of the definition, whose results equal those of torch."""
     tally = Tally()
     weights = draw_weights(tally, cell, size, hidden, 0, biases, 0)
     x, h, c = tally.array(batch, size), tally.array(batch, hidden), tally.array(batch, hidden, seed=1)
@@ -92,7 +92,7 @@ def test_cells_cost_what_their_loops_do(cell: str, batch: int, size: int, hidden
     bidirectional=st.booleans(),
     batch_first=st.booleans(),
 )
-def test_networks_cost_what_their_loops_do(
+def test_networks_cost_what_their_loops_cost(
     cell: str,
     batch: int,
     length: int,
@@ -104,7 +104,7 @@ def test_networks_cost_what_their_loops_do(
     bidirectional: bool,
     batch_first: bool,
 ) -> None:
-    """Every layer, direction, step and item of the batch, which compute what torch computes."""
+    """The loops run every layer, direction, step and item of the batch; their results equal those of torch."""
     tally = Tally()
     projection = 1 if projected and cell == "lstm" else 0
     directions, state = 1 + bidirectional, projection or hidden
@@ -140,7 +140,7 @@ def test_networks_cost_what_their_loops_do(
 
 
 def lstm_by_hand(steps: int, size: int, hidden: int, *, biases: bool = True) -> OpCount:
-    """One layer in one direction: two products, their sums, three sigmoids, two tanhs, the cell."""
+    """One layer in one direction: two products, their sums, three sigmoids, two tanhs, and the cell."""
     products = steps * 4 * hidden * (size + hidden)
     units = steps * hidden
     return OpCount(
@@ -153,14 +153,14 @@ def lstm_by_hand(steps: int, size: int, hidden: int, *, biases: bool = True) -> 
 
 
 def run_on_meta(module: nn.Module, *shape: int) -> OpCount:
-    """What a module costs for an input of that shape, its operators seen whole."""
+    """The cost of a module for an input of this shape, without decomposition."""
     x = torch.empty(shape, device="meta")
-    return count_spelled_both_ways(lambda: module(x))[0]
+    return count_whole_and_decomposed(lambda: module(x))[0]
 
 
 @pytest.mark.slow
 def test_lstm_by_hand() -> None:
-    """nn.LSTM(20, 30, 2) on 7 steps of a batch of 3: the second layer takes what the first gives."""
+    """nn.LSTM(20, 30, 2) runs 7 steps of a batch of 3; the second layer takes the result of the first."""
     two_layers = lstm_by_hand(21, 20, 30) + lstm_by_hand(21, 30, 30)
     assert run_on_meta(nn.LSTM(20, 30, 2, device="meta"), 7, 3, 20) == two_layers
     assert run_on_meta(nn.LSTM(20, 30, 2, device="meta", batch_first=True), 3, 7, 20) == two_layers
@@ -178,7 +178,7 @@ def test_both_directions_by_hand() -> None:
 
 @pytest.mark.slow
 def test_projection_by_hand() -> None:
-    """A projected state is a product more, and fewer columns for the next step and layer."""
+    """A projected state costs one more product, and makes fewer columns for the next step and layer."""
     cost = run_on_meta(nn.LSTM(20, 30, proj_size=5, device="meta"), 7, 3, 20)
     assert cost.macs == 21 * (120 * (20 + 5) + 5 * 30)
 
@@ -204,7 +204,7 @@ def test_gru_and_rnn_by_hand() -> None:
 
 @pytest.mark.slow
 def test_dropout_acts_between_layers_in_training() -> None:
-    """Two multiplies for what each layer but the last gives; none in eval mode or with one layer."""
+    """There are two multiplies for each result of all layers except the last; eval mode and one layer have none."""
     network = nn.LSTM(20, 30, 3, dropout=0.5, bidirectional=True, device="meta")
     evaluated = run_on_meta(network.eval(), 7, 3, 20)
     assert run_on_meta(network.train(), 7, 3, 20) == evaluated + OpCount(multiplies=2 * 2 * (21 * 60))
@@ -222,10 +222,10 @@ def pack(lengths: Sequence[int], size: int) -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize("network", [nn.LSTM, nn.GRU, nn.RNN])
 def test_packed_sequences_cost_their_own_steps(network: Callable[..., nn.Module]) -> None:
-    """Lengths 5, 3 and 1 are nine steps, not fifteen; both overloads are one rule."""
+    """Lengths 5, 3 and 1 take nine steps, not fifteen; both overloads have one rule."""
     module = network(4, 6, 2, bidirectional=True)
-    packed = count_spelled_both_ways(lambda: module(pack([5, 3, 1], 4)))[0]
-    one_step = count_spelled_both_ways(lambda: module(torch.zeros(1, 1, 4)))[0]
+    packed = count_whole_and_decomposed(lambda: module(pack([5, 3, 1], 4)))[0]
+    one_step = count_whole_and_decomposed(lambda: module(torch.zeros(1, 1, 4)))[0]
     assert packed == one_step * 9
 
 
@@ -241,16 +241,16 @@ def test_packed_sequences_cost_their_own_steps(network: Callable[..., nn.Module]
         nn.RNNCell(4, 6, bias=False, device="meta"),
     ],
 )
-def test_networks_cost_what_their_operations_do(module: nn.Module) -> None:
-    """Seen whole, or as the products and gates that autograd sees: the same."""
+def test_decomposed_networks_cost_the_same(module: nn.Module) -> None:
+    """The cost is the same whole and decomposed into products and gates."""
     x = torch.empty((3, 4) if isinstance(module, nn.RNNCellBase) else (5, 3, 4), device="meta")
-    whole, in_parts = count_spelled_both_ways(lambda: module(x))
-    assert whole == in_parts
+    whole, decomposed = count_whole_and_decomposed(lambda: module(x))
+    assert whole == decomposed
     assert whole.macs
 
 
-def test_fused_gates_are_a_cell_without_its_products() -> None:
-    """_thnn_fused_*_cell gets the products made."""
+def test_fused_gates_cost_a_cell_without_its_products() -> None:
+    """The operands of _thnn_fused_*_cell are the finished products."""
     for cell, gates in (("lstm", 4), ("gru", 3)):
         x, h, w_ih, w_hh, b = spec(5, 4), spec(5, 6), spec(gates * 6, 4), spec(gates * 6, 6), spec(gates * 6)
         state = [h, h] if cell == "lstm" else h
@@ -264,7 +264,7 @@ def test_fused_gates_are_a_cell_without_its_products() -> None:
 @pytest.mark.parametrize(("mode", "cell"), list(enumerate(["rnn_relu", "rnn_tanh", "lstm", "gru"])))
 @pytest.mark.parametrize("biases", [False, True])
 def test_fused_networks_cost_their_definition(mode: int, cell: str, biases: bool) -> None:
-    """cuDNN, MIOpen and oneDNN: the same as the operator that was called."""
+    """cuDNN, MIOpen and oneDNN cost what the operator costs that calls them."""
     rows = GATES[cell] * 6
     layers: list[Any] = []
     for size in (4, 12):
@@ -286,7 +286,7 @@ def test_fused_networks_cost_their_definition(mode: int, cell: str, biases: bool
 
 
 def test_kind_is_recurrent() -> None:
-    """Gates are their own kind of work, whatever they are made of."""
+    """Gates have the kind recurrent, whatever operations they consist of."""
     params = [spec(4, 1), spec(4, 1)]
     assert kind_of("lstm", spec(1, 1, 1), [], params, False, 1, 0.0, False, False, False, out=()) == "recurrent"
     assert kind_of("gru_cell", spec(1, 1), spec(1, 1), spec(3, 1), spec(3, 1), out=spec(1, 1)) == "recurrent"

@@ -1,4 +1,4 @@
-"""Reductions cost what computing each result from its values does."""
+"""Reductions cost what it costs to compute each result from its values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from profiler.errors import UncountedError
 from profiler.opcount import OpCount
 from tests.rules.counting import Counting, Tally, assert_counted, maximum, minimum, product, spec, sqrt, total
-from tests.rules.registered import assert_same_in_both_spellings, count_of, kind_of, terms_of
+from tests.rules.registered import assert_same_when_decomposed, count_of, kind_of, terms_of
 
 SIZES = st.integers(1, 4)
 Values = list[Counting]
@@ -46,7 +46,7 @@ DEFINITIONS: dict[str, Callable[[Values], Any]] = {
 @pytest.mark.parametrize("op", DEFINITIONS)
 @given(a=SIZES, b=SIZES, c=SIZES)
 def test_reduction_over_the_middle(op: str, a: int, b: int, c: int) -> None:
-    """(a, b, c) over its middle: a·c results from b values each."""
+    """(a, b, c) reduced over its middle has a·c results from b values each."""
     tally = Tally()
     for xs in tally.array(a * c, b):
         DEFINITIONS[op](xs)
@@ -60,7 +60,7 @@ def test_reduction_over_the_middle(op: str, a: int, b: int, c: int) -> None:
 @pytest.mark.parametrize("op", DEFINITIONS)
 @given(a=SIZES, b=SIZES)
 def test_reduction_to_one_value(op: str, a: int, b: int) -> None:
-    """No dimension, as an omitted argument or an empty list, means all of them."""
+    """No dimension, or an empty list of dimensions, means all of them."""
     tally = Tally()
     DEFINITIONS[op](tally.array(a * b))
     for dims in ((), (None,), ([],), ([0, 1],), ([-1, -2],)):
@@ -152,8 +152,8 @@ def test_trace() -> None:
 
 
 @pytest.mark.parametrize("op", ["sum", "mean", "amax", "linalg_vector_norm", "logsumexp"])
-def test_nothing_costs_nothing(op: str) -> None:
-    """Reducing no values, or having no results, is free."""
+def test_empty_reductions_cost_nothing(op: str) -> None:
+    """There are no values to reduce, or no results."""
     arguments = ([0],) if op == "logsumexp" else (2, [0]) if op == "linalg_vector_norm" else ([0],)
     assert count_of(op, spec(0, 3), *arguments, out=spec(3)) == OpCount()
     assert count_of(op, spec(3, 0), *arguments, out=spec(0)) == OpCount()
@@ -175,6 +175,6 @@ def test_nothing_costs_nothing(op: str) -> None:
         lambda x: torch.trapezoid(x),
     ],
 )
-def test_both_spellings_cost_the_same(run: Any) -> None:
-    """Whole operators and the parts that autograd sees have equal counts."""
-    assert_same_in_both_spellings(run, (2, 3))
+def test_decomposed_operators_cost_the_same(run: Any) -> None:
+    """Operators cost the same whole and decomposed."""
+    assert_same_when_decomposed(run, (2, 3))

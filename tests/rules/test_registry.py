@@ -24,8 +24,8 @@ OP = "profiler_registry::mix"
 
 
 @pytest.fixture(autouse=True)
-def registry_as_before() -> Iterator[None]:
-    """Whatever a test registers is forgotten."""
+def restored_registry() -> Iterator[None]:
+    """Unregister what a test registers."""
     before = dict(REGISTRY._entries)
     yield
     REGISTRY._entries.clear()
@@ -33,7 +33,7 @@ def registry_as_before() -> Iterator[None]:
 
 
 def costs(figure: int) -> Callable[..., Any]:
-    """A rule that says ``figure`` multiplies an element."""
+    """A rule by which each element has ``figure`` multiplies."""
 
     def cost(x: Any, *more: Any, out: Any, **options: Any) -> list[profiler.Term]:
         return [profiler.each(out.shape, "own", multiplies=figure)]
@@ -42,13 +42,13 @@ def costs(figure: int) -> Callable[..., Any]:
 
 
 def multiplies_of_relu() -> int:
-    """What a ReLU of 2·3 elements costs now."""
+    """The current cost of a ReLU of 2·3 elements."""
     return profiler.profile(nn.ReLU(), torch.zeros(2, 3)).total.multiplies
 
 
 @pytest.mark.parametrize("name", ["mix", "", "mylib::", "::mix", "mylib::mix.default", "my lib::mix", "mylib:mix"])
 def test_a_name_that_no_operation_has_is_refused(name: str) -> None:
-    """Without a namespace, or with an overload, the rule would never be asked."""
+    """Without a namespace, or with an overload, the rule would never be called."""
     with pytest.raises(RuleError, match=r"the rule of .*: expected the operation's name with its namespace"):
         profiler.rule(name)
     with pytest.raises(RuleError, match="namespace"):
@@ -58,7 +58,7 @@ def test_a_name_that_no_operation_has_is_refused(name: str) -> None:
 
 
 def test_a_rule_without_parentheses_is_refused() -> None:
-    """``@profiler.rule`` alone would take the function for the name; so would an operator in place of its name."""
+    """``@profiler.rule`` without parentheses would take the function for the name; so would an operator for a name."""
     decorate: Any = profiler.rule
     with pytest.raises(RuleError, match=r"the rule of .*cost: expected the operation's name"):
         decorate(costs(1))
@@ -76,7 +76,7 @@ def test_a_rule_without_parentheses_is_refused() -> None:
     ids=["nothing", "another name", "any positions", "by position only", "no arguments"],
 )
 def test_a_rule_that_does_not_take_out_is_refused_when_it_is_registered(function: Any) -> None:
-    """With the name of the function and the signature that is expected; nothing is registered."""
+    """The error has the name of the function and the expected signature; nothing is registered."""
     with pytest.raises(
         RuleError, match=rf"the rule of {OP}: .*<lambda> does not take out.*expected a signature"
     ) as info:
@@ -95,19 +95,19 @@ def test_a_rule_that_does_not_take_out_is_refused_when_it_is_registered(function
     ids=["positional", "keyword", "any", "a rule"],
 )
 def test_every_way_to_take_out_is_accepted(function: Any) -> None:
-    """By name in any place, or among any keywords."""
+    """A rule may take ``out`` by name in any position, or in ``**kwargs``."""
     profiler.rule(OP)(function)
     assert OP in REGISTRY
 
 
-def test_what_is_no_function_is_refused() -> None:
-    """A number is no rule."""
+def test_a_rule_that_is_no_function_is_refused() -> None:
+    """The example is a number."""
     with pytest.raises(RuleError, match="found 3, expected a function"):
         profiler.rule(OP)(3)  # type: ignore[type-var]
 
 
 def test_a_rule_for_several_operations_is_registered_for_all_or_none() -> None:
-    """A name that is given twice is a mistake."""
+    """A name that occurs twice is an error."""
     with pytest.raises(RuleError, match=f"{OP} is given twice"):
         profiler.rule(OP, "profiler_registry::other", OP)
     assert OP not in REGISTRY
@@ -135,23 +135,23 @@ def mix_cost(x, *, out):
     assert REGISTRY.find(OP) is entry
 
 
-def test_functions_without_a_name_are_not_the_same() -> None:
-    """Two lambdas of one module may be anything."""
+def test_lambdas_do_not_replace_each_other() -> None:
+    """Two lambdas of one module may be different rules."""
     profiler.rule(OP)(lambda x, *, out: [])
     with pytest.raises(RuleError, match="registered already"):
         profiler.rule(OP)(lambda x, *, out: [])
 
 
-def test_what_is_free_may_be_called_free_again() -> None:
-    """It stays an error for an operation that has a rule."""
+def test_a_free_operation_may_be_declared_free_again() -> None:
+    """It is an error for an operation that has a rule."""
     profiler.free(OP)
     profiler.free(OP)
     with pytest.raises(RuleError, match="registered already"):
         profiler.rule(OP)(costs(1))
 
 
-def test_a_rule_takes_the_place_of_another() -> None:
-    """For good, with ``replace=True``; the kind stays unless another is named."""
+def test_a_rule_replaces_another() -> None:
+    """This needs ``replace=True``; the kind stays unless another one is given."""
     assert multiplies_of_relu() == 0
     with pytest.raises(RuleError, match="registered already"):
         profiler.rule("aten::relu")(costs(7))
@@ -166,8 +166,8 @@ def test_a_rule_takes_the_place_of_another() -> None:
     assert profiler.profile(nn.ReLU(), torch.zeros(2, 3)).status == "complete"
 
 
-def test_rules_are_replaced_for_a_while() -> None:
-    """One in another, whatever raises inside; in-place variants too, and ``None`` is free."""
+def test_rules_are_replaced_temporarily() -> None:
+    """Replacements may be nested and end when an error is raised; in-place variants follow, and ``None`` is free."""
     with profiler.rules_replaced({"aten::relu": costs(2)}):
         assert multiplies_of_relu() == 2 * 2 * 3
         assert profiler.profile(nn.ReLU(inplace=True), torch.zeros(2, 3)).total.multiplies == 2 * 2 * 3
@@ -181,7 +181,7 @@ def test_rules_are_replaced_for_a_while() -> None:
     assert multiplies_of_relu() == 0
 
 
-def test_an_operation_without_a_rule_has_one_for_a_while() -> None:
+def test_an_operation_without_a_rule_gets_one_temporarily() -> None:
     """It is uncounted before and after."""
     assert OP not in REGISTRY
     with profiler.rules_replaced({OP: costs(1)}):
@@ -190,7 +190,7 @@ def test_an_operation_without_a_rule_has_one_for_a_while() -> None:
 
 
 def test_rules_are_replaced_for_one_thread() -> None:
-    """Two threads replace one rule at the same time, each for itself; a third sees neither."""
+    """Two threads replace one rule at the same time, each for itself; a third one sees neither."""
     met = threading.Barrier(3)
     found: dict[int, int] = {}
 
@@ -208,8 +208,8 @@ def test_rules_are_replaced_for_one_thread() -> None:
     assert found == {0: 0, 5: 5 * 2 * 3, 9: 9 * 2 * 3}
 
 
-def test_a_registry_seen_from_here_is_the_same_in_every_thread() -> None:
-    """A trace whose network works in threads of its own counts by the rules that its caller replaced."""
+def test_a_trace_uses_the_rules_of_its_caller_in_every_thread() -> None:
+    """The threads of a network are counted by the rules that the caller of the trace replaced."""
     with profiler.rules_replaced({OP: costs(1)}):
         view = REGISTRY.seen_from_here()
     found: list[bool] = []
@@ -221,7 +221,7 @@ def test_a_registry_seen_from_here_is_the_same_in_every_thread() -> None:
 
 @pytest.mark.slow
 def test_the_profiler_registers_each_of_its_own_operations_once() -> None:
-    """Functions of one name would replace each other in silence; so every registration is looked at."""
+    """Functions with the same name would replace each other silently, so the test looks at every registration."""
     code = """
 import sys, types
 import profiler
@@ -241,7 +241,7 @@ sys.exit(f"{twice}" if twice or len(seen) < 100 else 0)
 
 
 @pytest.mark.parametrize("given", [[5], "a", 7, None])
-def test_what_is_no_term_is_an_error_of_the_rule(given: Any) -> None:
+def test_a_result_that_is_no_term_is_an_error_of_the_rule(given: Any) -> None:
     """The operation is uncounted, for a reason that names its shapes; the rest of the network is counted."""
     with profiler.rules_replaced({"aten::relu": lambda x, *, out: given}):
         profile = profiler.profile(nn.Sequential(nn.ReLU(), nn.Linear(3, 5)), torch.ones(2, 3))
@@ -252,8 +252,8 @@ def test_what_is_no_term_is_an_error_of_the_rule(given: Any) -> None:
 
 
 @pytest.mark.parametrize(("reads", "there"), [(None, False), (["x"], True), (["n"], False)])
-def test_a_rule_gets_the_values_that_it_names(reads: list[str] | None, there: bool) -> None:
-    """Floating-point values only where they are named; integers always, unless others are named."""
+def test_a_rule_gets_the_values_that_it_declares(reads: list[str] | None, there: bool) -> None:
+    """It gets floating-point values only if it declares them, and integers unless it declares others."""
     seen: list[Any] = []
 
     def cost(x: Any, n: Any, *, out: Any) -> list[profiler.Term]:
@@ -279,8 +279,8 @@ class Times(nn.Module):
         return x * n
 
 
-def test_names_of_what_a_rule_reads_are_checked() -> None:
-    """One that is no parameter would never be found."""
+def test_declared_names_of_values_are_checked() -> None:
+    """A name that is no parameter of the operator would never be found."""
     with pytest.raises(RuleError, match="reads names 'boxes', expected one of x, more, out, options"):
         profiler.rule(OP, reads=["boxes"])(costs(1))
     with pytest.raises(RuleError, match=r"found reads='x', expected a list of names: reads=\['x'\]"):
@@ -289,7 +289,7 @@ def test_names_of_what_a_rule_reads_are_checked() -> None:
 
 @pytest.mark.slow
 def test_no_module_has_to_be_imported_before_another() -> None:
-    """Imported the other way round, the families register the same operations."""
+    """Imported in reverse order, the families register the same operations."""
     code = (
         "import pkgutil\n"
         "walk = pkgutil.walk_packages\n"
@@ -311,8 +311,8 @@ def test_no_module_has_to_be_imported_before_another() -> None:
     assert {entry.op for entry in REGISTRY if entry.op.startswith(families)} == set(found)
 
 
-def test_arguments_by_name() -> None:
-    """A rule by name is given what it names, in whatever order the schema has it, ``self`` as input, and no more."""
+def test_a_rule_by_name_gets_its_arguments_by_name() -> None:
+    """It gets the arguments that it names, in any order of the schema, ``self`` as ``input``, and no others."""
 
     def cost(input: TensorSpec, scale: float = 1.0, *, out: Any) -> list[Term]:
         return [each(input.shape, "scaled", multiplies=1 if scale != 1 else 0, adds=1)]
@@ -330,8 +330,8 @@ def test_arguments_by_name() -> None:
         profiler.rule(OP, by_name={"alpha": "size"}, replace=True)(cost)
 
 
-def test_a_replacement_is_called_as_ever() -> None:
-    """In the place of a rule by name, a function of a user has the arguments as they were given."""
+def test_a_replacement_is_called_by_position() -> None:
+    """A user's function that replaces a rule by name gets the arguments as they were passed."""
     seen: list[tuple[Any, ...]] = []
 
     def cost(*args: Any, out: Any) -> list[Term]:

@@ -1,4 +1,4 @@
-"""Interpolation costs what its separable definition does."""
+"""Interpolation costs what its separable definition costs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from profiler.opcount import OpCount
 from profiler.rules.resampling import antialiased_taps
 from tests.rules.counting import Counting, Tally, assert_counted, maximum, minimum, spec, total
-from tests.rules.registered import assert_same_in_both_spellings, count_of, count_spelled_both_ways, terms_of
+from tests.rules.registered import assert_same_when_decomposed, count_of, count_whole_and_decomposed, terms_of
 
 SIZES = st.integers(1, 3)
 
@@ -26,7 +26,7 @@ def weigh(values: Sequence[Any], weights: Sequence[Any]) -> Any:
 
 
 def interpolate(values: Any, weights: Sequence[Sequence[Any]]) -> Any:
-    """Nested lists of values, weighed along one dimension after the other, the innermost first."""
+    """Nested lists of values, weighed along one dimension after the other, starting with the innermost."""
     if len(weights) > 1:
         values = [interpolate(inner, weights[1:]) for inner in values]
     return weigh(values, weights[0])
@@ -48,21 +48,21 @@ def test_resizing(op: str, dims: int, taps: int, n: int, c: int, size: int) -> N
 
 
 def test_bilinear_by_hand() -> None:
-    """The head of FCN: 21 maps to 520·520, three linear interpolations each."""
+    """The head of FCN resizes 21 maps to 520·520, by three linear interpolations each."""
     n = 21 * 520 * 520
     cost = count_of("upsample_bilinear2d", spec(1, 21, 65, 65), [520, 520], False, out=spec(1, 21, 520, 520))
     assert cost == OpCount(multiplies=6 * n, adds=3 * n)
 
 
 def test_nearest_is_free() -> None:
-    """A copy of the nearest value."""
+    """It copies the nearest value."""
     run = lambda x: F.interpolate(x, scale_factor=2) + F.interpolate(x, scale_factor=2, mode="nearest-exact")  # noqa: E731
-    assert count_spelled_both_ways(run, (1, 1, 2, 2)) == (OpCount(adds=16), OpCount(adds=16))
+    assert count_whole_and_decomposed(run, (1, 1, 2, 2)) == (OpCount(adds=16), OpCount(adds=16))
 
 
 @pytest.mark.parametrize(("mode", "taps"), [("bilinear", 2), ("bicubic", 4)])
 @given(size=st.integers(2, 12), windows=st.integers(2, 12))
-def test_antialiasing_windows_are_those_of_the_kernel(mode: str, taps: int, size: int, windows: int) -> None:
+def test_antialiasing_windows_equal_those_of_the_kernel(mode: str, taps: int, size: int, windows: int) -> None:
     """No result of PyTorch's own kernel depends on more values than its window holds."""
     counted = antialiased_taps(size, windows, taps, Fraction(size, windows))
     x = torch.eye(size, dtype=torch.float64).view(1, size, 1, size).expand(1, size, 2, size)
@@ -74,7 +74,7 @@ def test_antialiasing_windows_are_those_of_the_kernel(mode: str, taps: int, size
 
 
 def test_antialiasing_by_hand() -> None:
-    """4×6 → 2×3 by bilinear: scale 2 and reach 2 to both sides of the center, so 3, 4 and 3 of 6, and 3 and 3 of 4."""
+    """4×6 → 2×3 with scale 2 reaches 2 to each side of a center: windows of 3, 4, 3 of 6 values, and 3, 3 of 4."""
     x, out = spec(1, 5, 4, 6), spec(1, 5, 2, 3)
     width, height = 3 + 4 + 3, 3 + 3
     expected = OpCount(multiplies=5 * (4 * width + 3 * height), adds=5 * (4 * (width - 3) + 3 * (height - 2)))
@@ -111,7 +111,7 @@ def grid_position(x: Counting, size: int, padding: int, align_corners: bool) -> 
 @pytest.mark.parametrize("padding", [0, 1, 2])
 @pytest.mark.parametrize("align_corners", [False, True])
 def test_grid_sampling(dims: int, mode: int, padding: int, align_corners: bool) -> None:
-    """Each point finds its position and weights once, each channel its nest of interpolations."""
+    """Each point finds its position and weights once; each channel has its nest of interpolations."""
     if dims == 3 and mode == 2:
         pytest.skip("PyTorch has no tricubic sampling")
     n, c, points = 2, 3, 4
@@ -134,7 +134,7 @@ def test_grid_sampling(dims: int, mode: int, padding: int, align_corners: bool) 
 
 
 def test_affine_grid() -> None:
-    """Each of the two coordinates of 3·4 points is two products and two adds."""
+    """Each of the two coordinates of 3·4 points takes two products and two adds."""
     cost = count_of("affine_grid_generator", spec(1, 2, 3), [1, 1, 3, 4], False, out=spec(1, 3, 4, 2))
     assert cost == OpCount(multiplies=3 * 4 * 2 * 2, adds=3 * 4 * 2 * 2)
 
@@ -142,14 +142,14 @@ def test_affine_grid() -> None:
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("antialias", [False, True])
 @pytest.mark.parametrize("size", [{"size": (3, 5)}, {"scale_factor": 0.5}, {"scale_factor": (0.3, 1.5)}])
-def test_both_spellings_of_interpolate_cost_the_same(mode: str, antialias: bool, size: dict[str, Any]) -> None:
-    """Whole operators and the parts that autograd sees have equal counts."""
+def test_decomposed_interpolation_costs_the_same(mode: str, antialias: bool, size: dict[str, Any]) -> None:
+    """Operators cost the same whole and decomposed."""
     run = lambda x: F.interpolate(x, mode=mode, antialias=antialias, align_corners=False, **size)  # noqa: E731
-    assert_same_in_both_spellings(run, (2, 3, 10, 12))
+    assert_same_when_decomposed(run, (2, 3, 10, 12))
 
 
 @pytest.mark.slow
-def test_both_spellings_of_grid_sample_cost_the_same() -> None:
-    """Whole operators and the parts that autograd sees have equal counts."""
+def test_decomposed_grid_samples_cost_the_same() -> None:
+    """Operators cost the same whole and decomposed."""
     run = lambda x, theta: F.grid_sample(x, F.affine_grid(theta, [2, 3, 2, 2], False), align_corners=False)  # noqa: E731
-    assert_same_in_both_spellings(run, (2, 3, 4, 4), (2, 2, 3))
+    assert_same_when_decomposed(run, (2, 3, 4, 4), (2, 2, 3))

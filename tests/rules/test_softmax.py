@@ -1,4 +1,4 @@
-"""Softmax, its logarithm and log-sum-exp cost what their shifted definitions do."""
+"""Softmax, its logarithm and log-sum-exp cost what their shifted definitions cost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from profiler.opcount import OpCount
 from tests.rules.counting import Counting, Tally, assert_counted, exp, log, maximum, spec, total
-from tests.rules.registered import assert_same_in_both_spellings, count_of, terms_of
+from tests.rules.registered import assert_same_when_decomposed, count_of, terms_of
 
 SIZES = st.integers(1, 4)
 
@@ -71,17 +71,17 @@ def test_a_scalar_is_a_row_of_one() -> None:
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0)])
-def test_nothing_costs_nothing(shape: tuple[int, int]) -> None:
-    """No rows, or rows of no values."""
+def test_empty_rows_cost_nothing(shape: tuple[int, int]) -> None:
+    """There are no rows, or no values in them."""
     for op in ("softmax", "log_softmax"):
         assert count_of(op, spec(*shape), 1, out=spec(*shape)) == OpCount()
 
 
-def test_both_spellings_cost_the_same() -> None:
-    """Whole operators and the parts that autograd sees have equal counts."""
-    assert_same_in_both_spellings(lambda x: F.softmax(x, -1, dtype=torch.float64), (2, 3))
-    assert_same_in_both_spellings(lambda x: F.log_softmax(x, 0), (2, 3))
-    assert_same_in_both_spellings(lambda x: F.softmin(x, 0), (2, 3))
+def test_decomposed_operators_cost_the_same() -> None:
+    """Operators cost the same whole and decomposed."""
+    assert_same_when_decomposed(lambda x: F.softmax(x, -1, dtype=torch.float64), (2, 3))
+    assert_same_when_decomposed(lambda x: F.log_softmax(x, 0), (2, 3))
+    assert_same_when_decomposed(lambda x: F.softmin(x, 0), (2, 3))
 
 
 def test_masked_softmax_is_dense() -> None:

@@ -1,4 +1,4 @@
-"""Sorting and searching stay within their stated bounds."""
+"""The counts of sorting and searching are bounds that the reference algorithms keep."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def merge_sort(xs: list[Counting]) -> list[Counting]:
 
 
 def tournament(xs: list[Counting], k: int) -> list[float]:
-    """The k largest: a tree of winners, of which only the path of the last winner is played again."""
+    """The k largest by a tournament: for the next winner, only the path of the last winner is played again."""
     width = 1 << max(len(xs) - 1, 0).bit_length()
     tree: list[Counting | None] = [None] * width + [*xs] + [None] * (width - len(xs))
 
@@ -63,7 +63,7 @@ def test_sorting_is_bounded_by_merge_sort(values: list[float]) -> None:
 
 @given(VALUES, st.data())
 def test_selection_is_bounded_by_a_tournament(values: list[float], data: st.DataObject) -> None:
-    """L − 1 comparisons for the largest, ⌈log₂ L⌉ for each one after it."""
+    """L − 1 comparisons find the largest, and ⌈log₂ L⌉ each one after it."""
     k = data.draw(st.integers(1, len(values)))
     tally = Tally()
     assert tournament([tally.number(value) for value in values], k) == sorted(values, reverse=True)[:k]
@@ -74,7 +74,7 @@ def test_selection_is_bounded_by_a_tournament(values: list[float], data: st.Data
     assert count_of("kthvalue", x, k, out=(spec(), spec())) == cost
 
 
-def test_rows_are_sorted_apart() -> None:
+def test_each_row_is_sorted_separately() -> None:
     """(3, 8) along its first dimension: 8 rows of 3; along its last: 3 rows of 8."""
     x = spec(3, 8)
     assert count_of("sort", x, 0, True, out=(x, x)) == OpCount(comparisons=8 * 3 * 2)
@@ -92,7 +92,7 @@ def test_median_and_mode() -> None:
 
 
 def test_unique() -> None:
-    """Distinct values are sorted and compared with their neighbors, distinct rows value by value."""
+    """Distinct values are sorted and compared with their neighbors; distinct rows are compared value by value."""
     x = spec(4, 2)
     assert count_of("_unique2", x, True, out=(x, x, x)) == OpCount(comparisons=8 * 3 + 7)
     assert count_of("unique_consecutive", x, out=(x, x, x)) == OpCount(comparisons=7)
@@ -115,7 +115,7 @@ def test_searching_is_bounded_by_halving(values: list[float], wanted: float) -> 
 
 
 def test_membership_and_histogram() -> None:
-    """Every element against every candidate; a bin is a scaled difference inside two bounds, and a count."""
+    """Every element meets every candidate; a bin takes a scaled difference within two bounds, and a count."""
     assert count_of("isin", spec(3), spec(4), out=spec(3)) == OpCount(comparisons=3 * 4)
     inside = OpCount(multiplies=6, adds=6 * 2, divides=6, comparisons=6 * 2)
     assert count_of("histc", spec(6), 10, 0, 1, out=spec(10)) == inside
@@ -123,7 +123,7 @@ def test_membership_and_histogram() -> None:
 
 
 def histogram(xs: list[Counting], edges: int, weights: list[Counting] | None, density: bool, ranged: bool) -> None:
-    """Evenly spaced bins: each value inside the range by its distance from the lower end, in bins."""
+    """Evenly spaced bins: the distance of each value in the range from the lower end, divided by the width of a bin."""
     low, high = xs[0], xs[0]
     if not ranged:
         for x in xs[1:]:
@@ -136,7 +136,7 @@ def histogram(xs: list[Counting], edges: int, weights: list[Counting] | None, de
 
 
 def fill(tally: Tally, places: list[int], bins: list[int], weights: list[Counting] | None, density: bool) -> None:
-    """Weights summed in their bins; a density divides by the sum of all and by the width of the bin on each axis."""
+    """The sums of weights in their bins; a density divides by the total and by the width of the bin on each axis."""
     hist = [tally.number(1.0) for _ in range(math.prod(bins))]
     if weights is not None:
         for place, weight in zip(places, weights, strict=True):
@@ -152,11 +152,11 @@ def fill(tally: Tally, places: list[int], bins: list[int], weights: list[Countin
 
 @given(st.integers(2, 9), st.integers(1, 4), st.booleans(), st.booleans(), st.booleans())
 def test_histograms(n: int, bins: int, weighted: bool, density: bool, ranged: bool) -> None:
-    """The range is found if it is not given, each value put into its bin, and weights added up there."""
+    """The range is found if it is not given, each value goes into its bin, and weights are added there."""
     tally = Tally()
     xs, weights = tally.array(n), tally.array(n, seed=1) if weighted else None
     if ranged:
-        # the width of a range that is given is taken for each value, as that of one that is found
+        # the width of a given range is computed for each value, like that of a range that is found
         low, high = tally.number(-1.0), tally.number(1.0)
         for x in xs:
             assert isinstance((x < low) | (x > high), bool)
@@ -170,7 +170,7 @@ def test_histograms(n: int, bins: int, weighted: bool, density: bool, ranged: bo
 
 
 def test_histograms_by_given_edges_and_in_several_dimensions() -> None:
-    """A search among L edges takes ⌈log₂(L + 1)⌉ comparisons; every axis has edges and widths of its own."""
+    """A search among L edges takes ⌈log₂(L + 1)⌉ comparisons; every axis has its own edges and widths."""
     searched = count_of("histogram", spec(20), spec(4), out=(spec(3), spec(4)))
     assert searched == OpCount(comparisons=20 * 3)
     x, out = spec(20, 2), spec(3, 4)

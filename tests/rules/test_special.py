@@ -1,4 +1,4 @@
-"""Orthogonal polynomials cost what their recurrences do."""
+"""Orthogonal polynomials cost what their recurrences cost."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ POLYNOMIALS: dict[str, Callable[[int, Counting], Value]] = {
 @pytest.mark.parametrize("name", POLYNOMIALS)
 @given(degrees=st.lists(st.integers(0, 5), min_size=1, max_size=4))
 def test_polynomials(name: str, degrees: list[int]) -> None:
-    """Each point by the recurrence of its own degree, which gives what torch gives."""
+    """Each point runs the recurrence of its own degree, whose result equals that of torch."""
     tally = Tally()
     points = tally.array(len(degrees), low=1.1, high=2.0)
     found = [POLYNOMIALS[name](n, x) for n, x in zip(degrees, points, strict=True)]
@@ -130,8 +130,8 @@ def test_a_degree_that_is_a_number_needs_no_data() -> None:
     assert kind_of("special_chebyshev_polynomial_t", spec(4), 3, out=spec(4)) == "elementwise"
 
 
-def test_degrees_that_cost_nothing_or_are_not_known() -> None:
-    """Degree 0 is a constant and a negative one 0; a degree in a tensor is data, and nan is none."""
+def test_degrees_that_are_free_or_unknown() -> None:
+    """Degree 0 is a constant, and a negative one gives 0; a degree in a tensor is data, and nan is no degree."""
     for degree in (0, -2):
         assert not terms_of("special_laguerre_polynomial_l", spec(4), degree, out=spec(4))
     with pytest.raises(DataDependentError):

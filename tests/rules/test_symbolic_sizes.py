@@ -1,4 +1,4 @@
-"""Rules are ready for sizes that are symbols: the ledger, its recording sizes, and rules that nothing else tests."""
+"""Rules are ready for symbolic sizes: the ledger, its recording sizes, and rules that no other test calls."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from tests.rules.recording_sizes import VERDICTS, Size, plain, verdict
 from tests.rules.registered import count_of
 
 READY = 0.95
-"""Which part of the rules does arithmetic with sizes only, or asks besides whether one is more than 0."""
+"""The least share of rules that only do arithmetic with sizes, or also ask whether a size is more than 0."""
 
 
 def as_size(value: int, notes: list[str]) -> Any:
-    """A recording size, for functions of numbers."""
+    """A recording size, for functions that take numbers."""
     return Size(value, notes)
 
 
 def test_most_rules_are_ready() -> None:
-    """At least 95 % are clean or ask whether a size is more than 0; whatever has no test counts against it."""
+    """At least 95 % are clean or ask whether a size is more than 0; a rule without a test counts as not ready."""
     known = ledger.read()
     ready = [rule for rule in ledger.ours() if known.get(rule) in VERDICTS[:2]]
     assert len(ready) >= READY * len(ledger.ours())
@@ -35,7 +35,7 @@ def test_most_rules_are_ready() -> None:
 
 
 def test_the_ledger_has_every_rule() -> None:
-    """One line each, and none for a rule that is gone."""
+    """It has one line for each rule, and none for a rule that is gone."""
     lines = ledger.PATH.read_text(encoding="utf-8").removeprefix(ledger.HEAD).splitlines()
     assert [line.split(": ")[0] for line in lines] == ledger.ours()
     assert {line.split(": ")[1] for line in lines} <= {*VERDICTS, ledger.UNTESTED}
@@ -64,8 +64,8 @@ def range_over(n: Any) -> int:
         (lambda n, m: n.bit_length(), "fails"),
     ],
 )
-def test_what_a_rule_does_is_noted(work: Callable[[Any, Any], int], expected: str) -> None:
-    """At its worst; a rule that gives other terms than for numbers fails its test."""
+def test_the_worst_use_of_a_size_is_noted(work: Callable[[Any, Any], int], expected: str) -> None:
+    """A rule that gives other terms for recording sizes than for numbers fails its test."""
 
     def cost(x: TensorSpec, *, out: TensorSpec) -> Iterator[Term]:
         yield each(out.shape, "work", adds=work(*x.shape))
@@ -87,8 +87,8 @@ def test_ceil_log2(k: int) -> None:
     assert plain(ceil_log2(as_size(k, []))) == depth
 
 
-def test_sizes_of_helpers_are_sizes_again() -> None:
-    """What a helper makes of a symbol is a symbol, whichever of its operands is one."""
+def test_helpers_return_recording_sizes() -> None:
+    """The result is a recording size if any operand is one."""
     notes: list[str] = []
     three, seven = as_size(3, notes), as_size(7, notes)
     found: list[Any] = [minimum(three, 7), minimum(7, three), maximum(three, seven)]
@@ -100,7 +100,7 @@ def test_sizes_of_helpers_are_sizes_again() -> None:
 
 
 def test_gradients_of_windows() -> None:
-    """An average's gradient is divided and added at 27 places; a copy's is added where it came from."""
+    """The gradient of an average is divided and added at 27 places; the gradient of a copy is added at its source."""
     grad, x = spec(2, 3, 4, 4, 4), spec(2, 3, 12, 12, 12)
     assert count_of("avg_pool3d_backward", grad, x, [3, 3, 3], out=x) == OpCount(divides=1, adds=27) * (2 * 3 * 4**3)
     assert count_of("upsample_nearest1d_backward", spec(2, 3, 8), [8], [2, 3, 4], out=spec(2, 3, 4)) == OpCount(
@@ -108,7 +108,7 @@ def test_gradients_of_windows() -> None:
     )
 
 
-def test_kernels_of_one_library_cost_what_the_others_do() -> None:
+def test_kernels_of_all_libraries_cost_the_same() -> None:
     """Samples of a grid, affine grids, and masked softmax."""
     x, grid, y = spec(2, 3, 8, 9), spec(2, 5, 6, 2), spec(2, 3, 5, 6)
     assert count_of("cudnn_grid_sampler", x, grid, out=y) == count_of("grid_sampler", x, grid, 0, 0, True, out=y)
@@ -127,7 +127,7 @@ def test_kernels_of_one_library_cost_what_the_others_do() -> None:
 
 
 def test_quantized_layers_by_hand() -> None:
-    """Linear layers and convolutions cost what they do in floats, bias and relu too."""
+    """Linear layers and convolutions cost what they cost in floats, also with bias and relu."""
     weight, bias, x, y = spec(5, 7, dtype="qint8"), spec(5), spec(3, 7, dtype="quint8"), spec(3, 5, dtype="quint8")
     products = OpCount(multiplies=7, adds=6, macs=7) * (3 * 5)
     assert count_of("quantized::linear", x, Packed("Linear", weight), 1.0, 0, out=y) == products
@@ -143,7 +143,7 @@ def test_quantized_layers_by_hand() -> None:
 
 
 def test_quantized_embeddings_by_hand() -> None:
-    """A multiply and an add for each number that is read; bags add up what they read."""
+    """There is a multiply and an add for each number that is read; bags sum what they read."""
     indices = spec(6, dtype="int64")
     read = OpCount(multiplies=1, adds=1) * (6 * 8)
     assert count_of("quantized::embedding_byte", Packed("Embedding"), indices, out=spec(6, 8)) == read
@@ -154,7 +154,7 @@ def test_quantized_embeddings_by_hand() -> None:
 
 
 def test_every_rule_of_the_ledger_has_an_operator() -> None:
-    """The names of rules are found from the registry, those that are made by functions too."""
+    """The registry has the names of all rules, also of those that functions make."""
     entry = REGISTRY.find("aten::sin")
     assert entry is not None
     assert ledger.rule_of(entry) == "elementwise.per_element"

@@ -1,4 +1,4 @@
-"""What goes between tensors, specs and counting numbers keeps shapes, dtypes and values."""
+"""Conversions between tensors, specs and counting numbers keep shapes, dtypes and values."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tests.rules.counting import Tally
 from tests.rules.tensors import specs, values
 
 
-def test_specs_say_what_a_rule_may_know() -> None:
-    """Shape, dtype and whether it is a parameter; everything else stays."""
+def test_specs_hold_what_a_rule_may_know() -> None:
+    """They hold the shape, the dtype and whether it is a parameter; other values do not change."""
     weight = torch.nn.Parameter(torch.ones(3))
     assert specs([torch.ones(2, 1, dtype=torch.complex64), (weight, 1.5), None]) == [
         TensorSpec((2, 1), "complex64"),
@@ -19,8 +19,8 @@ def test_specs_say_what_a_rule_may_know() -> None:
     ]
 
 
-def test_values_are_those_of_the_numbers() -> None:
-    """Nested lists of counting numbers become a tensor of their shape."""
+def test_values_makes_a_tensor_of_counting_numbers() -> None:
+    """Nested lists become a tensor of their shape."""
     tally = Tally()
     numbers = [[tally.number(1.5), tally.number(2)], [tally.number(3), tally.number(-4)]]
     assert values(numbers).tolist() == [[1.5, 2.0], [3.0, -4.0]]

@@ -1,4 +1,4 @@
-"""Operators on regions of interest cost what their definitions do."""
+"""Operators on regions of interest cost what their definitions cost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.rules.registered import count_of, terms_of
 def axis(
     start: Counting, end: Counting, aligned: bool, pooled: int, samples: int
 ) -> list[list[tuple[Counting, Counting]]]:
-    """The two weights of every sample, bin by bin, along one axis."""
+    """The two weights of every sample along one axis, bin by bin."""
     start, end = 0.25 * start, 0.25 * end
     if aligned:
         start, end = start - 0.5, end - 0.5
@@ -55,7 +55,7 @@ def bin_means(
     samples: Callable[[int, int], int],
     aligned: bool,
 ) -> None:
-    """Each bin the mean of its bilinear samples; ``samples`` says how many rows and columns of them a region has."""
+    """Each bin is the mean of its bilinear samples; ``samples`` is the number of rows and columns of them in a bin."""
     for box, (x1, y1, x2, y2) in enumerate(regions):
         rows_of, columns_of = (samples(box, which) for which in (0, 1))
         rows = axis(y1, y2, aligned, pooled[0], rows_of)
@@ -73,7 +73,7 @@ def bin_means(
 
 @given(st.integers(1, 2), st.integers(1, 2), st.integers(1, 3), st.integers(1, 2), st.integers(1, 2), st.booleans())
 def test_roi_align(boxes: int, channels: int, height: int, width: int, samples: int, aligned: bool) -> None:
-    """Each bin is the mean of its bilinear samples; positions and weights are shared by the channels."""
+    """Each bin is the mean of its bilinear samples; the channels share positions and weights."""
     tally = Tally()
     regions = tally.array(boxes, 4, low=0, high=40)
     bin_means(tally, regions, (height, width), channels, lambda box, which: samples, aligned)
@@ -86,7 +86,7 @@ def test_roi_align(boxes: int, channels: int, height: int, width: int, samples: 
 
 
 CORNERS = st.lists(st.tuples(*[st.integers(-40, 160)] * 4), min_size=0, max_size=4)
-"""Boxes in quarters of a pixel, some of them turned inside out."""
+"""Boxes in quarters of a pixel; some have their corners swapped."""
 
 
 def drawn(corners: list[tuple[int, ...]]) -> torch.Tensor:
@@ -97,10 +97,10 @@ def drawn(corners: list[tuple[int, ...]]) -> torch.Tensor:
 @pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(CORNERS, st.integers(1, 3), st.integers(1, 3), st.booleans())
-def test_roi_align_whose_samples_follow_the_boxes(
+def test_roi_align_with_adaptive_samples(
     corners: list[tuple[int, ...]], height: int, width: int, aligned: bool
 ) -> None:
-    """A bin of h by w pixels has ⌈h⌉·⌈w⌉ samples; one of a box turned inside out has none."""
+    """A bin of h by w pixels has ⌈h⌉·⌈w⌉ samples; a bin of a box with swapped corners has none."""
     tally, rois = Tally(), drawn(corners)
     regions = [[tally.number(value) for value in box] for box in rois[:, 1:].tolist()]
 
@@ -115,7 +115,7 @@ def test_roi_align_whose_samples_follow_the_boxes(
         regions,
         (height, width),
         2,
-        # a region without rows has no columns to place either
+        # a region without rows places no columns either
         lambda box, which: counts[box][which] if all(counts[box]) else 0,
         aligned,
     )
@@ -124,8 +124,8 @@ def test_roi_align_whose_samples_follow_the_boxes(
     assert_counted(terms, tally)
 
 
-def test_adaptive_samples_are_those_that_run() -> None:
-    """The grids by which the rule counts are those that the kernel computes in single precision."""
+def test_adaptive_samples_equal_those_of_the_kernel() -> None:
+    """The rule counts the grids that the kernel computes in single precision."""
     draw = torch.Generator().manual_seed(0)
     low = torch.rand(200, 2, generator=draw) * 90
     boxes = torch.cat([torch.zeros(200, 1), low, low + torch.rand(200, 2, generator=draw) * 60], 1)
@@ -138,7 +138,7 @@ def test_adaptive_samples_are_those_that_run() -> None:
 
 
 def test_roi_align_backward() -> None:
-    """The positions of the forward pass, and each bin's gradient over 2·2 samples to four places each."""
+    """The positions of the forward pass count again; a gradient of a bin goes from 2·2 samples to four places each."""
     rois, x, g = spec(2, 5), spec(1, 3, 8, 8), spec(2, 3, 4, 4)
     n = 2 * 3 * 4 * 4
     forward = count_of("torchvision::roi_align", x, rois, 1.0, 4, 4, 2, True, out=g)
@@ -150,7 +150,7 @@ def test_roi_align_backward() -> None:
 
 
 def test_gradients_of_adaptive_samples() -> None:
-    """A box of 4 by 6 pixels in 2·2 bins has 2·3 samples a bin; an empty one has none, and no gradient to divide."""
+    """A box of 4 by 6 pixels in 2·2 bins has 2·3 samples in a bin; an empty box has no samples and no divides."""
     rois, x, g = real([[0.0, 1, 1, 7, 5], [0.0, 5, 5, 5, 5]]), spec(1, 3, 8, 8), spec(2, 3, 2, 2)
     found = count_of("torchvision::_roi_align_backward", g, rois, 1.0, 2, 2, 1, 3, 8, 8, 0, True, out=x)
     boxes = OpCount(multiplies=4, adds=6, divides=2) * 2
@@ -160,19 +160,19 @@ def test_gradients_of_adaptive_samples() -> None:
 
 
 def nearest(x: Counting) -> int:
-    """The nearest whole number, halves away from zero."""
+    """The nearest whole number; halves go away from zero."""
     return int(math.copysign(math.floor(abs(x.value) + 0.5), x.value))  # type: ignore[arg-type]
 
 
 def bins_of(tally: Tally, start: Counting, end: Counting, last: int, pooled: int, limit: int) -> list[tuple[int, int]]:
-    """The first and the last but one pixel of every bin along one axis, as torchvision's kernels compute them."""
+    """The first pixel and the end of every bin along one axis, as torchvision's kernels compute them."""
     first, final = nearest(0.25 * start), nearest(0.25 * end)
     size = max(final - first + last, 1)
     width = tally.number(float(size)) / float(pooled)
     bins = []
     for p in range(pooled):
         begin, until = float(p) * width, float(p + 1) * width
-        # the pixels themselves are told exactly, without the rounding of the quotient
+        # the pixels are exact; the quotient would be rounded
         below, above = p * size // pooled, -(-(p + 1) * size // pooled)
         assert abs(begin.value - below) < 1
         assert abs(until.value - above) < 1
@@ -184,7 +184,7 @@ def bins_of(tally: Tally, start: Counting, end: Counting, last: int, pooled: int
 @settings(max_examples=30, deadline=None)
 @given(CORNERS, st.integers(1, 3), st.integers(1, 3))
 def test_pools_of_regions(corners: list[tuple[int, ...]], height: int, width: int) -> None:
-    """The largest, or the mean, of the whole pixels of each bin; an empty bin costs nothing."""
+    """Each bin has the largest, or the mean, of its whole pixels; an empty bin costs nothing."""
     rois = drawn(corners)
     rows, columns, channels = 9, 7, 2 * height * width
     image = torch.rand(1, channels, rows, columns)
@@ -228,15 +228,15 @@ def test_pools_of_regions(corners: list[tuple[int, ...]], height: int, width: in
 
 
 def test_roi_pool_by_hand() -> None:
-    """Pixels 1 to 4 across and 2 to 3 down in 2·2 bins: 2·1 pixels each, so one comparison a bin and channel."""
+    """Pixels 1 to 4 across and 2 to 3 down in 2·2 bins: a bin has 2·1 pixels, so one comparison for each channel."""
     x, rois, out = spec(1, 3, 8, 8), real([[0.0, 1, 2, 4, 3]]), spec(1, 3, 2, 2)
     bins = OpCount(multiplies=4 + 2 * (2 + 2), divides=2)
     maxima = OpCount(comparisons=1) * (3 * 4)
     assert count_of("torchvision::roi_pool", x, rois, 1.0, 2, 2, out=(out, out)) == bins + maxima
 
 
-def test_what_depends_on_the_boxes_needs_their_values() -> None:
-    """An adaptive number of samples, and the bins of roi_pool, cannot be told from shapes, nor of boxes of nan."""
+def test_costs_that_depend_on_the_boxes_need_their_values() -> None:
+    """Adaptive samples and the bins of roi_pool do not follow from shapes, nor from boxes with nan."""
     x, rois, out = spec(1, 1, 8, 8), spec(2, 5), spec(2, 1, 7, 7)
     with pytest.raises(DataDependentError):
         terms_of("torchvision::roi_align", x, rois, 1.0, 7, 7, 0, False, out=out)
@@ -248,7 +248,7 @@ def test_what_depends_on_the_boxes_needs_their_values() -> None:
 
 
 def test_a_network_that_pools_regions_is_complete() -> None:
-    """What its boxes decide is counted by a real run, which the report names."""
+    """A real run knows the boxes, and the report says that it was one."""
     import_torchvision()
     ops = torch.ops.torchvision
 
@@ -276,7 +276,7 @@ def test_a_network_that_pools_regions_is_complete() -> None:
 
 @given(st.integers(1, 7))
 def test_nms_compares_every_pair(n: int) -> None:
-    """Areas, a sort, and an overlap for each pair; the sort's bound is n·⌈log₂ n⌉ comparisons."""
+    """There are areas, a sort, and an overlap for each pair; the bound of the sort is n·⌈log₂ n⌉ comparisons."""
     tally = Tally()
     boxes = [(*tally.array(2, low=0, high=20), *tally.array(2, low=20, high=40)) for _ in range(n)]
     areas = [(right - left) * (bottom - top) for left, top, right, bottom in boxes]

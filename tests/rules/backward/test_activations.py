@@ -1,4 +1,4 @@
-"""The gradients of activations and softmax: the loops compute autograd's values, the rules count the loops."""
+"""The gradients of activations and softmax: the loops compute autograd's values, and the rules equal their tallies."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Gradient = Callable[[Counting, Counting], Any]
 
 
 def pick(test: bool, yes: Any, no: Any) -> Any:
-    """One of two branches that were both evaluated."""
+    """One of two branches; both were evaluated."""
     return yes if test else no
 
 
 def inside(x: Counting, low: float, high: float) -> bool:
-    """Both tests are done, whatever the first says."""
+    """Whether x is within both bounds; both comparisons are always made."""
     above, below = x > low, x < high
     return above and below
 
@@ -114,7 +114,7 @@ PARAMETERIZED: dict[str, tuple[str, tuple[Any, ...], Callable[[torch.Tensor], to
 
 
 def assert_is_gradient(tally: Tally, function: Any, gradient: Gradient, low: float = -2) -> None:
-    """``gradient``, done to six numbers of ``tally``, has the values that autograd computes."""
+    """Check that ``gradient``, for six numbers of ``tally``, has the values that autograd computes."""
     xs, gs = tally.array(6, low=low, high=0.9 if low > 0 else 4), tally.array(6, seed=1)
     found = [gradient(g, x) for g, x in zip(gs, xs, strict=True)]
     x = torch.tensor([x.value for x in xs], dtype=torch.float64, requires_grad=True)
@@ -126,7 +126,7 @@ def assert_is_gradient(tally: Tally, function: Any, gradient: Gradient, low: flo
 
 @pytest.mark.parametrize("op", SIMPLE)
 def test_gradient_from_the_input(op: str) -> None:
-    """Each element's gradient is autograd's, and costs what the rule says."""
+    """Each element's gradient equals autograd's, and costs what the rule says."""
     tally = Tally()
     assert_is_gradient(tally, *SIMPLE[op])
     assert_counted(terms_of(op, spec(6), spec(6), out=spec(6)), tally)
@@ -151,7 +151,7 @@ def test_gelu_tanh() -> None:
 
 
 def test_gradients_from_the_result() -> None:
-    """sigmoid, tanh and in-place elu use what the forward pass computed."""
+    """sigmoid, tanh and in-place elu use the result of the forward pass."""
     from_result: dict[str, Gradient] = {
         "sigmoid_backward": lambda g, y: g * ((1.0 - y) * y),
         "tanh_backward": lambda g, y: g * (1.0 - y * y),
@@ -183,7 +183,7 @@ def test_masks_slopes_and_halves() -> None:
 
 
 def test_every_simple_gradient_is_tested() -> None:
-    """No entry of the table is without a test here."""
+    """Each entry of the table has a test here."""
     elsewhere = {
         *("sigmoid_backward", "tanh_backward", "native_dropout_backward", "_prelu_kernel_backward"),
         *(f"fake_quantize_per_{what}_affine_cachemask_backward" for what in ("tensor", "channel")),
@@ -194,7 +194,7 @@ def test_every_simple_gradient_is_tested() -> None:
 @pytest.mark.slow
 @given(st.integers(1, 3), st.integers(1, 4))
 def test_softmax(rows: int, length: int) -> None:
-    """y·(g − Σ g·y), and g − exp(y)·Σ g of the logarithm."""
+    """y·(g − Σ g·y) for softmax, and g − exp(y)·Σ g for its logarithm."""
     plain, logarithm = Tally(), Tally()
     for row in plain.array(rows, length, 2):
         inner = total(g * y for g, y in row)
@@ -210,14 +210,14 @@ def test_softmax(rows: int, length: int) -> None:
 
 
 def halves(size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """An input of 2·size values, a direction, a gradient of size values and a direction of it."""
+    """An input of 2·size values, its tangent, a gradient of size values, and its tangent."""
     generator = torch.Generator().manual_seed(0)
     return tuple(torch.randn(n, generator=generator, dtype=torch.double) for n in (2 * size, 2 * size, size, size))  # type: ignore[return-value]
 
 
 @pytest.mark.slow
 def test_tangent_of_glu() -> None:
-    """da·s + (a·s)·(1 − s)·db, from the result."""
+    """da·s + (a·s)·(1 − s)·db, computed from the result."""
     x, dx, _, _ = halves(3)
     result, expected = torch.func.jvp(lambda x: F.glu(x, 0), (x,), (dx,))[:2]
     tally = Tally()
@@ -232,7 +232,7 @@ def test_tangent_of_glu() -> None:
 
 @pytest.mark.slow
 def test_tangent_of_the_gradient_of_glu() -> None:
-    """Of g·s and of (g·s·a)·(1 − s), where g·s is given."""
+    """The tangents of g·s and of (g·s·a)·(1 − s), for given g·s."""
     x, dx, g, dg = halves(3)
     arguments = ((g, x), (dg, dx))
     gradient, expected = torch.func.jvp(lambda g, x: torch.ops.aten.glu_backward(g, x, 0), *arguments)[:2]
@@ -257,7 +257,7 @@ LOW, HIGH = -4, 3
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("factor", [1.0, 0.5])
 def test_fake_quantization_that_learns_its_scale(channels: int, factor: float) -> None:
-    """The input's gradient is cut off, the scale's and the zero point's are sums over what they act on."""
+    """The gradient of the input is clamped; those of the scale and the zero point sum over what they act on."""
     tally = Tally()
     xs, gs = tally.array(channels, 8, low=-3.0, high=3.0), tally.array(channels, 8, seed=1)
     x, scale, zero = values(xs, torch.float32).requires_grad_(), torch.linspace(0.3, 0.7, channels), 1.0

@@ -1,4 +1,4 @@
-"""The backward pass of attention costs the same fused and unfused, and is what autograd has."""
+"""The backward pass of attention costs the same fused and unfused, as much as what autograd runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FUSED = "aten::_scaled_dot_product_flash_attention_for_cpu_backward"
 
 
 class Attention(nn.Module):
-    """Attention of its inputs, the fourth of which is a mask."""
+    """Attention of its inputs; the fourth one is a mask."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ def drawn(*shape: int) -> torch.Tensor:
 
 
 def fresh(inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    """Copies without gradients from an earlier run, to which another would be added."""
+    """Copies without the gradients of an earlier run, to which another run would add."""
     return tuple(x.detach().clone().requires_grad_(x.requires_grad) for x in inputs)
 
 
@@ -72,7 +72,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[torch.Tensor, ...]]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_fused_and_unfused_cost_the_same(case: str) -> None:
-    """On meta autograd runs products and a softmax, on the CPU one kernel: the same counts, kind by kind."""
+    """Autograd runs products and a softmax on meta, and one kernel on the CPU; the counts are equal, kind by kind."""
     options, inputs = CASES[case]
     on_meta = trace(Attention(**options), fresh(inputs), "training")
     on_cpu = trace_for_real(Attention(**options), fresh(inputs), "training", reason="test")
@@ -94,7 +94,7 @@ DEVICES = {
 @pytest.mark.parametrize("op", DEVICES)
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 def test_kernels_of_other_devices(op: str, dropout: float) -> None:
-    """What autograd runs unfused, dropout included; two kernels take rows before heads."""
+    """They cost what autograd runs unfused, with dropout; two kernels take rows before heads."""
     shapes = [(2, 4, 5, 8), (2, 4, 6, 8), (2, 4, 6, 8)]
     if op.startswith("_flash"):
         shapes = [(n, length, heads, d) for n, heads, length, d in shapes]
@@ -107,7 +107,7 @@ def test_kernels_of_other_devices(op: str, dropout: float) -> None:
 @pytest.mark.parametrize("op", ["efficient", "efficient of rows", "overrideable"])
 @pytest.mark.parametrize("bias_shape", [(2, 4, 5, 6), (1, 1, 5, 6)])
 def test_kernels_with_a_gradient_for_the_bias(op: str, bias_shape: tuple[int, ...]) -> None:
-    """Where the bias was repeated, its gradients are added up."""
+    """The gradients of a broadcast bias are summed."""
     bias = drawn(*bias_shape)
     unfused = backward_of(trace(Attention(), fresh((QUERY, KEY, VALUE, bias)), "training"))
     q, k, v, b = spec(2, 4, 5, 8), spec(2, 4, 6, 8), spec(2, 4, 6, 8), spec(*bias_shape)
@@ -125,7 +125,7 @@ def test_kernels_with_a_gradient_for_the_bias(op: str, bias_shape: tuple[int, ..
 
 
 def unfused_without(*which: int) -> OpCount:
-    """What autograd runs where some of query, key and value need no gradient."""
+    """What autograd runs if ``which`` of query, key and value need no gradient."""
     inputs = fresh((QUERY, KEY, VALUE))
     for index in which:
         inputs[index].requires_grad_(False)
@@ -133,8 +133,8 @@ def unfused_without(*which: int) -> OpCount:
 
 
 @pytest.mark.parametrize("without", [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2)])
-def test_gradients_that_are_not_asked_for(without: tuple[int, ...]) -> None:
-    """They are not in the results, or not in the mask, and not counted."""
+def test_gradients_that_are_not_needed_are_not_counted(without: tuple[int, ...]) -> None:
+    """They are not in the results, or not in the output mask."""
     q, k, v = spec(2, 4, 5, 8), spec(2, 4, 6, 8), spec(2, 4, 6, 8)
     mask = [index not in without for index in range(3)]
     out = tuple(each if wanted else None for each, wanted in zip((q, k, v), mask, strict=True))
@@ -147,8 +147,8 @@ def test_gradients_that_are_not_asked_for(without: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("op", ["_flash_attention_backward", "_efficient_attention_backward"])
-def test_packed_sequences(op: str) -> None:
-    """Of two and three queries, and four keys and one: as one by one; their lengths are data."""
+def test_packed_sequences_cost_the_sum_of_their_sequences(op: str) -> None:
+    """Two and three queries meet four keys and one; the lengths are data."""
     heads, d = 4, 8
     one_by_one = ZERO
     for queries, keys in ((2, 4), (3, 1)):
@@ -169,7 +169,7 @@ def test_packed_sequences(op: str) -> None:
 
 
 def test_sequences_without_a_rule() -> None:
-    """Nested tensors, and packed ones in the operators that take heads first."""
+    """They are nested tensors, and packed sequences for operators that take heads first."""
     q, nested, lengths = spec(2, 4, 5, 8), spec(40, 8), spec(3, dtype="int32")
     with pytest.raises(UncountedError, match="nested"):
         terms_of(FUSED, nested, nested, nested, nested, nested, nested, 0.0, False, out=(nested, nested, nested))
@@ -184,8 +184,8 @@ def test_sequences_without_a_rule() -> None:
 @pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 2))
-def test_by_its_definition(queries: int, keys: int, size: int, heads: int, groups: int) -> None:
-    """Query heads that share their keys and values, with the root of the scale in both factors, and dropout."""
+def test_the_backward_pass_costs_its_definition(queries: int, keys: int, size: int, heads: int, groups: int) -> None:
+    """Query heads share keys and values; both factors have the root of the scale; there is dropout."""
     draw, tally = Tally(), Tally()
     root = 0.7
     q = draw.array(groups * heads, queries, size)
@@ -198,7 +198,7 @@ def test_by_its_definition(queries: int, keys: int, size: int, heads: int, group
 
     tensors = [values(x).requires_grad_() for x in (q, k, v)]
     expected = torch.autograd.grad(attention(*tensors), tensors, values(g))
-    # What the forward pass has kept: both factors scaled, the weights, and the weights after dropout.
+    # The forward pass has kept both scaled factors, the weights, and the weights after dropout.
     softmax = torch.softmax(root**2 * values(q) @ values(k).repeat_interleave(heads, 0).transpose(-2, -1), -1)
     scaled_q, scaled_k = (numbers((root * values(x)).tolist(), tally) for x in (q, k))
     weights, dropped = (numbers(x.tolist(), tally) for x in (softmax, softmax * values(kept)))
@@ -228,7 +228,7 @@ def test_by_its_definition(queries: int, keys: int, size: int, heads: int, group
 
 
 def numbers(plain: Any, tally: Tally) -> Any:
-    """Nested lists of plain numbers as counting ones."""
+    """Nested lists of plain numbers as counting numbers."""
     return [numbers(each, tally) for each in plain] if isinstance(plain, list) else tally.number(plain)
 
 

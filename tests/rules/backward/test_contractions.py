@@ -1,4 +1,4 @@
-"""The backward pass of products and of attention costs what its definition does, and is what autograd has."""
+"""The backward pass of products and of attention costs its definition, as much as what autograd runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Matrix = list[list[Any]]
 
 
 def backward_count(model: nn.Module, *inputs: torch.Tensor) -> OpCount:
-    """What the trace counts of the backward pass."""
+    """The counts of the backward pass of a trace."""
     calls = trace(model, tuple(x.clone().requires_grad_() for x in inputs), "training").calls
     count = ZERO
     for call in calls:
@@ -32,7 +32,7 @@ def backward_count(model: nn.Module, *inputs: torch.Tensor) -> OpCount:
 
 
 def multiply(a: Matrix, b: Matrix) -> Matrix:
-    """(n, k) · (k, m) → (n, m), by the definition."""
+    """(n, k) · (k, m) → (n, m), by its definition."""
     return [[total(mac(x, row[j]) for x, row in zip(left, b, strict=True)) for j in range(len(b[0]))] for left in a]
 
 
@@ -55,7 +55,7 @@ def assert_same(found: list[Any], expected: tuple[torch.Tensor, ...]) -> None:
 @settings(max_examples=15)
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
 def test_linear(n: int, inputs: int, outputs: int) -> None:
-    """For the input g·w, for the weight gᵀ·x, for the bias the sum of g."""
+    """g·w for the input, gᵀ·x for the weight, and the sum of g for the bias."""
     draw, tally = Tally(), Tally()
     x, w, b = draw.array(n, inputs), draw.array(outputs, inputs), draw.array(outputs)
     g = draw.array(n, outputs, seed=1)
@@ -76,7 +76,7 @@ class Attention(nn.Module):
 @settings(max_examples=15)
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
 def test_attention(queries: int, keys: int, size: int, channels: int) -> None:
-    """Both products twice, and the softmax's gradient p∘(dp − Σ p∘dp) row by row."""
+    """Both products count twice, and the gradient of softmax is p∘(dp − Σ p∘dp) row by row."""
     forward, tally = Tally(), Tally()
     q, k, v = forward.array(queries, size), forward.array(keys, size, seed=1), forward.array(keys, channels, seed=2)
     g = forward.array(queries, channels, seed=3)
@@ -101,8 +101,8 @@ def into(numbers: Any, tally: Tally) -> Any:
     return [into(each, tally) for each in numbers] if isinstance(numbers, list) else tally.number(numbers.value)
 
 
-def test_other_spellings_of_linear() -> None:
-    """One operator for all gradients that are asked for, or one for the input and one for weight and bias."""
+def test_other_operators_of_linear() -> None:
+    """One operator has all gradients; or there is one for the input, and one for weight and bias."""
     x, g, w, b = spec(2, 3, 5), spec(2, 3, 4), spec(4, 5), spec(4)
     counted = backward_count(nn.Linear(5, 4), torch.zeros(2, 3, 5))
     assert counted.macs == 2 * (2 * 3 * 4 * 5)
@@ -134,7 +134,7 @@ def nested(*tensors: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors is in prototype stage")
 def test_products_of_nested_tensors() -> None:
-    """Matrices of two and three rows, each with its own factor: as many products and sums as one by one."""
+    """Matrices of two and three rows, each with its own factor, cost the sum over the matrices."""
     rows = nested(torch.zeros(2, 5), torch.zeros(3, 5))
     factors = nested(torch.zeros(5, 4), torch.zeros(5, 4))
     calls = trace_for_real(OfRows(torch.matmul), (rows, factors), "training", reason="test").calls
@@ -147,15 +147,15 @@ def test_products_of_nested_tensors() -> None:
     assert found == backward_count(nn.Linear(5, 4), torch.zeros(2 + 3, 5))
 
 
-def test_a_product_with_one_gradient() -> None:
+def test_a_sparse_product_with_one_gradient() -> None:
     """Of a dense pair, that of the first factor alone."""
     g, a, b = spec(2, 3, 4), spec(2, 3, 5), spec(2, 5, 4)
     found = count_of("matmul_backward", g, a, b, (True, False), out=(a, None))
     assert found == OpCount(multiplies=30 * 4, adds=30 * 3, macs=30 * 4)
 
 
-def test_other_spellings_of_convolutions() -> None:
-    """They take their arguments in another order, and cost what a convolution's gradients do."""
+def test_other_operators_of_convolutions() -> None:
+    """Their arguments have another order, and they cost what the gradients of a convolution cost."""
     x, w, g, every = spec(2, 4, 7, 7), spec(6, 4, 3, 3), spec(2, 6, 4, 4), (True, True, True)
     how = ([2, 2], [1, 1], [1, 1], False, [0, 0], 1)
     plain = count_of("convolution_backward", g, x, w, [6], *how, every, out=(x, w, spec(6)))
@@ -174,8 +174,8 @@ def test_other_spellings_of_convolutions() -> None:
 
 
 @pytest.mark.skipif(not torch._C._has_mkldnn, reason="this torch has no oneDNN")
-def test_a_linear_layer_of_onednn() -> None:
-    """In a layout of its own, it costs what the plain layer does."""
+def test_a_linear_layer_of_onednn_costs_the_same() -> None:
+    """Its layout is special, and it costs what the plain layer costs."""
 
     class Layer(nn.Linear):
         def forward(self, input: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The gradients of a deformable convolution: by hand, and as a loop over counting numbers does them."""
+"""The gradients of a deformable convolution: by hand, and by a loop over counting numbers."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from tests.rules.tensors import values
 OP = "torchvision::_deform_conv2d_backward"
 
 CONV = 16 * 100 * (8 * 9)
-"""MACs of a convolution with 3·3 taps of 8 channels to 16, on 10·10 places."""
+"""The MACs of a convolution with 3·3 taps of 8 channels to 16, at 10·10 places."""
 
 SAMPLES, MOVED = 8 * 9 * 100, 2 * 9 * 100
-"""How many samples it takes, and how many positions: two groups of channels have their own."""
+"""The number of samples, and of positions: two groups of channels have their own positions."""
 
 POSITIONS = OpCount(adds=6 * MOVED)
 READ = OpCount(multiplies=6 * SAMPLES, adds=3 * SAMPLES)
 MASKED = OpCount(multiplies=SAMPLES)
 COLUMNS = OpCount(multiplies=CONV, adds=CONV - SAMPLES, macs=CONV)
 GRADIENTS = {
-    # What each gradient costs alone, with a mask.
+    # The cost of each gradient alone, with a mask.
     "input": POSITIONS + COLUMNS + MASKED + OpCount(multiplies=6 * SAMPLES, adds=4 * SAMPLES),
     "weight": POSITIONS + READ + MASKED + OpCount(multiplies=CONV, adds=16 * 8 * 9 * (100 - 1), macs=CONV),
     "offset": POSITIONS
@@ -47,8 +47,8 @@ GRADIENTS = {
 }
 
 
-def asked_for(*names: str) -> OpCount:
-    """The cost of those gradients."""
+def cost_of(*names: str) -> OpCount:
+    """The cost of these gradients together."""
     operands = {
         "input": spec(1, 8, 10, 10),
         "weight": spec(16, 8, 3, 3),
@@ -62,20 +62,20 @@ def asked_for(*names: str) -> OpCount:
 
 @pytest.mark.parametrize("name", GRADIENTS)
 def test_each_gradient_by_hand(name: str) -> None:
-    """3·3 taps, 8 → 16 channels on 10·10 places, with a mask; channels share their offsets by fours."""
-    assert asked_for(name) == GRADIENTS[name]
+    """3·3 taps, 8 → 16 channels on 10·10 places, with a mask; four channels share their offsets."""
+    assert cost_of(name) == GRADIENTS[name]
 
 
 def test_gradients_share_what_they_need() -> None:
-    """Positions, samples, the columns' gradient and its mask are computed once."""
-    apart = sum((GRADIENTS[name] for name in GRADIENTS), start=OpCount())
+    """Positions, samples, the gradient of the columns and its mask are computed once."""
+    separate = sum((GRADIENTS[name] for name in GRADIENTS), start=OpCount())
     twice = POSITIONS * 3 + READ + COLUMNS * 2 + MASKED
-    assert asked_for(*GRADIENTS) == apart - twice
-    assert asked_for() == OpCount()
+    assert cost_of(*GRADIENTS) == separate - twice
+    assert cost_of() == OpCount()
 
 
 class Split:
-    """A position: the pixel before it, its distance to it and 1 − that."""
+    """A position: the pixel before it, its distance to it, and 1 − that."""
 
     def __init__(self, position: Any) -> None:
         self.before = math.floor(position)
@@ -86,7 +86,7 @@ class Split:
 def gradients(
     g: Any, x: Any, w: Any, offset: Any, mask: Any, kernel: int, wanted: Sequence[bool], tally: Tally
 ) -> list[Any]:
-    """What the definition gives for (C, H, W): input, weight, offset, mask and bias, None where not wanted."""
+    """The definition for (C, H, W): gradients of input, weight, offset, mask and bias, or None if not wanted."""
     for_input, for_weight, for_offset, for_mask, for_bias = wanted
     channels, size, out, taps = len(x), len(x[0]), len(g[0]), kernel * kernel
     shared, group_in = channels // len(offset), len(w[0])
@@ -171,10 +171,10 @@ def gradients(
     use_mask=st.booleans(),
     wanted=st.lists(st.booleans(), min_size=5, max_size=5),
 )
-def test_gradients_cost_what_their_loop_does(
+def test_gradients_cost_what_their_loop_costs(
     offset_groups: int, groups: int, group_out: int, size: int, kernel: int, use_mask: bool, wanted: list[bool]
 ) -> None:
-    """The rule equals the tally of the plain loop, which computes what autograd computes."""
+    """The rule equals the tally of the plain loop, whose values equal those of autograd."""
     channels, out, taps, tally = 2, size - kernel + 1, kernel * kernel, Tally()
     results = groups * group_out
     wanted = [*wanted[:3], wanted[3] and use_mask, wanted[4]]
@@ -204,7 +204,7 @@ def test_gradients_cost_what_their_loop_does(
 
 
 class Deformable(nn.Module):
-    """A deformable convolution of which the offsets are an input."""
+    """A deformable convolution with its offsets as an input."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -215,8 +215,8 @@ class Deformable(nn.Module):
 
 
 @pytest.mark.parametrize("frozen", [(), ("input",), ("mask", "offset"), ("weight", "input")])
-def test_only_gradients_that_are_asked_for_count(frozen: tuple[str, ...]) -> None:
-    """The operator computes all five, whether they are wanted or not; its kind is conv, and nothing is uncounted."""
+def test_only_needed_gradients_count(frozen: tuple[str, ...]) -> None:
+    """The operator computes all five, needed or not; its kind is conv, and nothing is uncounted."""
     shapes = {"input": (1, 8, 10, 10), "offset": (1, 2 * 2 * 9, 10, 10), "mask": (1, 2 * 9, 10, 10)}
     network = Deformable()
     network.layer.weight.requires_grad_("weight" not in frozen)
@@ -226,4 +226,4 @@ def test_only_gradients_that_are_asked_for_count(frozen: tuple[str, ...]) -> Non
     backward = [call for call in calls if call.phase == "backward" and call.terms]
     assert {call.kind for call in backward} == {"conv"}
     wanted = [name for name in ("input", "weight", "offset", "mask") if name not in frozen]
-    assert total(term for call in backward for term in call.terms) == asked_for(*wanted)
+    assert total(term for call in backward for term in call.terms) == cost_of(*wanted)

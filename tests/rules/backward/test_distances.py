@@ -1,4 +1,4 @@
-"""The gradients of distances: the loops compute autograd's values, the rules count the loops."""
+"""The gradients of distances: the loops compute autograd's values, and the rules equal their tallies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def power_of(x: Counting, exponent: float) -> Counting:
 
 
 def sign(x: Counting) -> float:
-    """Free, as changes of sign are."""
+    """The sign is free, as changes of sign are."""
     assert isinstance(x.value, float)
     return float(x.value > 0) - float(x.value < 0)
 
@@ -59,8 +59,8 @@ def pair(g: Counting, distance: Counting, x: list[Counting], y: list[Counting], 
 @pytest.mark.parametrize("p", ORDERS)
 @settings(max_examples=6, deadline=None)
 @given(rows=st.integers(1, 3), others=st.integers(1, 3), size=st.integers(1, 4))
-def test_two_sets_of_rows(p: float, rows: int, others: int, size: int) -> None:
-    """A row's gradient sums over the rows of the other set."""
+def test_gradients_of_cdist(p: float, rows: int, others: int, size: int) -> None:
+    """The gradient of a row sums over the rows of the other set."""
     draw, tally = Tally(), Tally()
     x, y, g = draw.array(rows, size), draw.array(others, size, seed=1), draw.array(rows, others, seed=2)
     first, second = values(x).requires_grad_(), values(y)
@@ -81,8 +81,8 @@ def test_two_sets_of_rows(p: float, rows: int, others: int, size: int) -> None:
 @pytest.mark.parametrize("p", ORDERS)
 @settings(max_examples=6, deadline=None)
 @given(rows=st.integers(1, 4), size=st.integers(1, 3))
-def test_one_set_of_rows(p: float, rows: int, size: int) -> None:
-    """Each pair's gradient is added to the one and subtracted from the other."""
+def test_gradients_of_pdist(p: float, rows: int, size: int) -> None:
+    """The gradient of each pair is added to one row and subtracted from the other."""
     draw, tally = Tally(), Tally()
     pairs = [(i, j) for i in range(rows) for j in range(i + 1, rows)]
     x, g = draw.array(rows, size), draw.array(len(pairs))
@@ -102,8 +102,8 @@ def test_one_set_of_rows(p: float, rows: int, size: int) -> None:
     assert_counted(terms_of("_pdist_backward", g_spec, x_spec, p, g_spec, out=x_spec), tally)
 
 
-def test_by_hand() -> None:
-    """Batches of 3 and 4 rows of 5 values: slopes, differences times them, and sums of 4."""
+def test_distances_by_hand() -> None:
+    """Batches of 3 and 4 rows of 5 values: slopes, their products with differences, and sums of 4."""
     g, x, y = spec(2, 3, 4), spec(2, 3, 5), spec(2, 4, 5)
     found = count_of("_cdist_backward", g, x, y, 2.0, g, out=x)
     pairs = 2 * 3 * 4
@@ -114,8 +114,8 @@ def test_by_hand() -> None:
     assert count_of("_pdist_backward", spec(6), spec(4, 5), 0.0, spec(6), out=spec(4, 5)) == OpCount()
 
 
-def test_complex_rows() -> None:
-    """Have no rule."""
+def test_complex_rows_have_no_rule() -> None:
+    """They are uncounted, and not counted as real ones."""
     x = spec(3, 5, dtype="complex64")
     with pytest.raises(UncountedError, match="complex"):
         terms_of("_cdist_backward", spec(3, 3), x, x, 2.0, spec(3, 3), out=x)

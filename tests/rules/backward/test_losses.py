@@ -1,4 +1,4 @@
-"""The gradients of losses: the loops compute autograd's values, the rules count the loops."""
+"""The gradients of losses: the loops compute autograd's values, and the rules equal their tallies."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ DEFINITIONS: dict[str, tuple[Any, Callable[[Counting, Counting, Counting], Any],
 @pytest.mark.parametrize("op", DEFINITIONS)
 @pytest.mark.parametrize("reduction", [NONE, MEAN, SUM])
 def test_gradient_of_a_loss(op: str, reduction: int) -> None:
-    """Each element's gradient is autograd's; a mean divides once."""
+    """Each element's gradient equals autograd's; a mean divides once."""
     loss, gradient, before, after = DEFINITIONS[op]
     tally = Tally()
     n = 6
@@ -77,7 +77,7 @@ def test_gradient_of_a_loss(op: str, reduction: int) -> None:
 
 
 def test_likelihood_and_margins() -> None:
-    """The weights of the targets; each other class, its margin and the sum for the target."""
+    """The targets have weights; a margin counts for each other class, and a sum for the target."""
     x, y, w = spec(4, 5), spec(4, dtype="int64"), spec(5)
     assert count_of("nll_loss_backward", spec(), x, y, None, MEAN, -100, spec(), out=x) == OpCount(divides=1)
     weighted = count_of("nll_loss_backward", spec(), x, y, w, SUM, -100, spec(), out=x)
@@ -91,7 +91,7 @@ LABELS = [[3, 0, -1, 1], [1, -1, -1, -1], [0, 1, 2, 3], [-1, 0, 0, 0]]
 
 @pytest.mark.parametrize("reduction", [NONE, MEAN, SUM])
 def test_multilabel_margin_loss(reduction: int) -> None:
-    """Every label against every class that is none; what follows the first −1 is no label."""
+    """Each label meets each class that is not a label; labels end at the first −1."""
     tally = Tally()
     xs = tally.array(len(LABELS), 4)
     x = torch.tensor([[v.value for v in row] for row in xs], dtype=torch.float64, requires_grad=True)
@@ -121,21 +121,21 @@ def test_multilabel_margin_loss(reduction: int) -> None:
 
 
 def test_multilabel_margin_loss_of_one_sample() -> None:
-    """Two labels and two other classes."""
+    """It has two labels and two other classes."""
     x, target, marks = spec(4), real([3, 0, -1, 1]), real([1.0, 0.0, 0.0, 1.0])
     found = count_of("multilabel_margin_loss_backward", spec(), x, target, SUM, marks, out=x)
     assert found == OpCount(divides=1, adds=4 * 4, comparisons=4)
 
 
-def test_labels_without_values() -> None:
-    """On meta their number is not known."""
+def test_labels_without_values_are_uncounted() -> None:
+    """The number of labels is not known on meta."""
     x = spec(2, 4)
     with pytest.raises(DataDependentError):
         terms_of("multilabel_margin_loss_backward", spec(), x, spec(2, 4, dtype="int64"), MEAN, x, out=x)
 
 
 def log_sum(*terms: Counting) -> Counting:
-    """log Σ exp, shifted by the largest; of minus infinities it is that."""
+    """log Σ exp, shifted by the largest value; if all are minus infinity, the result is too."""
     largest = maximum(*terms)
     shift = largest if largest.value != -math.inf else largest.tally.number(0.0)
     whole = total(exp(term - shift) for term in terms)
@@ -145,7 +145,7 @@ def log_sum(*terms: Counting) -> Counting:
 def ctc_gradient(
     g: Counting, log_probs: list[list[Counting]], labels: list[int], forward: list[list[Counting]], loss: Counting
 ) -> list[list[Any]]:
-    """Steps of classes: the backward recursion over blank, label, blank, …, and what it gives each class."""
+    """Steps × classes: the backward recursion over blank, label, blank, …, and the gradient of each class."""
     states = [0]
     for label in labels:
         states += [label, 0]
@@ -180,7 +180,7 @@ STEPS = [6, 4, 3, 2]
 
 
 def test_ctc_loss() -> None:
-    """Targets of three, one, no and two labels, two of them alike, and fewer steps than there are."""
+    """The targets have three, one, no and two labels, two of them equal, and one has fewer steps."""
     tally = Tally()
     generator = torch.Generator().manual_seed(0)
     log_probs = torch.randn(6, 4, 4, generator=generator, dtype=torch.float64).log_softmax(-1).requires_grad_()
@@ -206,14 +206,14 @@ def test_ctc_loss() -> None:
 
 
 def test_ctc_loss_of_one_sample() -> None:
-    """Its lengths may stand alone: one step, one label, whose two states are added; five classes."""
+    """Its lengths may be scalars: one step and one label with two states, which are added; five classes."""
     n, p = spec(), spec(1, 5)
     found = count_of("_ctc_loss_backward", n, p, spec(1, dtype="int64"), real(1), real(1), n, p, 0, out=p)
     assert found == OpCount(adds=2 + 3 * 5, transcendentals=2 * 5, multiplies=5)
 
 
-def test_ctc_loss_without_values() -> None:
-    """On meta, lengths that are tensors are not known."""
+def test_ctc_loss_without_values_is_uncounted() -> None:
+    """Lengths in tensors are not known on meta."""
     n, p, lengths = spec(4), spec(6, 4, 4), spec(4, dtype="int64")
     with pytest.raises(DataDependentError):
         terms_of("_ctc_loss_backward", n, p, spec(4, 3, dtype="int64"), lengths, lengths, n, p, 0, out=p)

@@ -1,4 +1,4 @@
-"""The gradients of normalizations: the loops compute autograd's values, the rules count the loops."""
+"""The gradients of normalizations: the loops compute autograd's values, and the rules equal their tallies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def mean(xs: Values) -> Any:
 
 
 def uncounted_statistics(xs: Values) -> tuple[Counting, Counting]:
-    """Mean and inverse deviation, which the forward pass has saved."""
+    """The mean and the inverse deviation, which the forward pass has saved."""
     values = torch.tensor([x.value for x in xs], dtype=torch.float64)
     inverse = (values.var(correction=0) + EPSILON) ** -0.5
     return xs[0].tally.number(float(values.mean())), xs[0].tally.number(float(inverse))
@@ -53,7 +53,7 @@ def assert_close(found: Any, expected: torch.Tensor) -> None:
 @pytest.mark.parametrize("mask", [(True, True, True), (False, True, True), (True, False, False), (False, False, True)])
 @pytest.mark.parametrize("weighted", [True, False])
 def test_batch_norm_in_training(mask: tuple[bool, bool, bool], weighted: bool) -> None:
-    """Only what is asked for is computed; values are those of autograd."""
+    """Only the gradients in the mask are computed; the values equal those of autograd."""
     mask = (mask[0], mask[1] and weighted, mask[2])
     m = 6
     tally = Tally()
@@ -75,8 +75,8 @@ def test_batch_norm_in_training(mask: tuple[bool, bool, bool], weighted: bool) -
     assert_counted(terms, tally)
 
 
-def test_spellings_of_batch_norm() -> None:
-    """cuDNN's operator is the one in training with all gradients."""
+def test_other_operators_of_batch_norm() -> None:
+    """cuDNN's operator costs what training with all gradients costs."""
     x, c = spec(2, 3, 3), spec(3)
     all_of_them = (True, True, True)
     native = count_of("native_batch_norm_backward", x, x, c, None, None, c, c, True, 1e-5, all_of_them, out=(x, c, c))
@@ -87,7 +87,7 @@ def test_spellings_of_batch_norm() -> None:
 
 
 def test_batch_norm_in_eval() -> None:
-    """The running statistics are constants: the input's gradient is scaled, the inverse deviation made anew."""
+    """The running statistics are constants: the input's gradient is scaled; the inverse deviation is recomputed."""
     m = 6
     tally = Tally()
     for channel in range(3):
@@ -119,7 +119,7 @@ def group_gradient(g: Values, x: Values, w: Values | None, centered: bool, inver
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize("op", ["layer", "rms"])
 def test_layer_and_rms_norm(op: str, weighted: bool) -> None:
-    """Four groups of five values; weight and bias sum over the groups."""
+    """There are four groups of five values; weight and bias sum over the groups."""
     tally = Tally()
     weight = tally.array(5, seed=99) if weighted else None
     xs, gs = tally.array(4, 5), tally.array(4, 5, seed=1)
@@ -156,7 +156,7 @@ def test_layer_and_rms_norm(op: str, weighted: bool) -> None:
 
 
 def test_group_norm() -> None:
-    """Two samples, two groups of two channels of three values."""
+    """Two samples have two groups of two channels of three values."""
     tally = Tally()
     normals: dict[tuple[int, int], Values] = {}
     for sample in range(2):
@@ -178,7 +178,7 @@ def test_group_norm() -> None:
 
 
 def test_weight_norm() -> None:
-    """Three rows of four: the gains, and the directions."""
+    """Three rows of four have gradients of their gains and of their directions."""
     tally = Tally()
     for row in tally.array(3, 4, 2):
         gain, norm = tally.number(2.0), tally.number(3.0)
@@ -192,11 +192,11 @@ def test_weight_norm() -> None:
 
 
 SHARDS = [2, 3, 1]
-"""How many values each process has of a channel."""
+"""The number of values that each process has of a channel."""
 
 
 def shards() -> tuple[Tally, list[Values], list[Values]]:
-    """One channel: the values and gradients of each process."""
+    """The values and gradients of each process, for one channel."""
     tally = Tally()
     xs = [tally.array(m, seed=i) for i, m in enumerate(SHARDS)]
     return tally, xs, [tally.array(m, seed=i + 10) for i, m in enumerate(SHARDS)]
@@ -208,7 +208,7 @@ def joined(lists: list[Values]) -> torch.Tensor:
 
 @pytest.mark.parametrize("running", [True, False])
 def test_statistics_of_several_processes(running: bool) -> None:
-    """What each of them found comes to the statistics of all values, and to those that are kept running."""
+    """The statistics of each process combine to those of all values, and update the running ones."""
     tally, xs, _ = shards()
     statistics = [uncounted_statistics(each) for each in xs]
     means, inverses = ([tally.number(pair[i].value) for pair in statistics] for i in (0, 1))
@@ -224,7 +224,7 @@ def test_statistics_of_several_processes(running: bool) -> None:
     if running:
         F.batch_norm(everything, running_mean := old.clone(), running_var := old.clone(), training=True, momentum=0.1)
         assert_close(tally.number(1.0) * 0.9 + mean * 0.1, running_mean)
-        # n is known beforehand: the unbiased variance is one divide more
+        # n is a constant: the unbiased variance costs one more divide
         assert_close(tally.number(1.0) * 0.9 + variance / ((n - 1) / n) * 0.1, running_var)
     x, several, kept = spec(sum(SHARDS), 1), spec(len(SHARDS), 1), spec(1) if running else None
     for op, number in (("batch_norm_gather_stats", 2), ("batch_norm_gather_stats_with_counts", spec(len(SHARDS)))):
@@ -234,7 +234,7 @@ def test_statistics_of_several_processes(running: bool) -> None:
 
 @pytest.mark.parametrize("weighted", [True, False])
 def test_batch_norm_of_several_processes(weighted: bool) -> None:
-    """Each reduces what it has; from the sums of all each has the gradient of its input."""
+    """Each process reduces its own values; the sums over all processes give the gradient of its input."""
     tally, xs, gs = shards()
     weight = tally.number(0.5) if weighted else None
     x = joined(xs).requires_grad_()
@@ -252,7 +252,7 @@ def test_batch_norm_of_several_processes(weighted: bool) -> None:
         mask = (True, weighted, True)
         terms += terms_of("batch_norm_backward_reduce", s, s, c, c, c, *mask, out=(c, c, c, c))
     assert_counted(terms, tally)
-    # Between processes: the sums over all of them, which is their exchange.
+    # The sums over all processes are communication, and not counted.
     sum_of_g, sum_of_inner = (tally.number(sum(pair[i].value for pair in sums)) for i in (0, 1))
     after = Tally()
     n = float(sum(SHARDS))
@@ -273,7 +273,7 @@ def test_batch_norm_of_several_processes(weighted: bool) -> None:
 
 
 def test_one_process_alone_costs_what_batch_norm_does() -> None:
-    """Forward and backward: the statistics gathered from one are the only difference."""
+    """Forward and backward cost the same, except for gathering the statistics of one process."""
     x, c = spec(2, 3, 3), spec(3)
     stats = count_of("batch_norm_stats", x, EPSILON, out=(c, c))
     result = count_of("batch_norm_elemt", x, c, c, c, c, EPSILON, out=x)
@@ -286,8 +286,8 @@ def test_one_process_alone_costs_what_batch_norm_does() -> None:
     assert reduced + elements == count_of("native_batch_norm_backward", *arguments, out=(x, c, c))
 
 
-def test_nothing_is_asked_for() -> None:
-    """No gradient wanted, none counted."""
+def test_no_gradient_needed_costs_nothing() -> None:
+    """An empty mask has no gradients to count."""
     x, c = spec(2, 3, 3), spec(3)
     nothing = (False, False, False)
     arguments = (x, x, c, None, None, c, c, True, 1e-5, nothing)

@@ -1,4 +1,4 @@
-"""The backward pass of recurrent networks costs the same fused and unfused, and is what autograd has."""
+"""The backward pass of recurrent networks costs the same fused and unfused, as much as what autograd runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RESULTS: dict[str, Callable[[Any], Any]] = {
     "hidden": lambda result: result[1][0],
     "cell": lambda result: result[1][1],
 }
-"""What of a network's results is used."""
+"""Which results of a network are used."""
 
 MODES: dict[str, tuple[int, Any, dict[str, str]]] = {
     "rnn_relu": (0, nn.RNN, {"nonlinearity": "relu"}),
@@ -40,7 +40,7 @@ MODES: dict[str, tuple[int, Any, dict[str, str]]] = {
 
 
 class Network(nn.Module):
-    """A recurrent network that starts from given states and hands on some of its results."""
+    """A recurrent network that starts from given states and returns some of its results."""
 
     def __init__(self, network: nn.Module, used: str = "all") -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Network(nn.Module):
 
 
 def inputs_of(network: nn.RNNBase) -> tuple[torch.Tensor, ...]:
-    """An input and initial states, all of which need gradients."""
+    """An input and initial states, which all need gradients."""
     layers = network.num_layers * (2 if network.bidirectional else 1)
     shape = (BATCH, STEPS, INPUTS) if network.batch_first else (STEPS, BATCH, INPUTS)
     states = [drawn(layers, BATCH, network.proj_size or HIDDEN)]
@@ -63,7 +63,7 @@ def inputs_of(network: nn.RNNBase) -> tuple[torch.Tensor, ...]:
 
 
 def unfused(network: nn.RNNBase, used: str = "all", without: tuple[int, ...] = ()) -> OpCount:
-    """What autograd runs on meta; no gradient is needed for the inputs numbered in ``without``."""
+    """What autograd runs on meta; the inputs numbered in ``without`` need no gradient."""
     inputs = fresh(inputs_of(network))
     for index in without:
         inputs[index].requires_grad_(False)
@@ -78,7 +78,7 @@ needs_onednn = pytest.mark.skipif(not torch._C._has_mkldnn, reason="this torch h
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("used", RESULTS)
 def test_onednn_and_unfused_cost_the_same(used: str, bias: bool) -> None:
-    """The CPU runs a layer of an LSTM as one kernel: the same counts, kind by kind."""
+    """The CPU runs a layer of an LSTM as one kernel; the counts are equal, kind by kind."""
     network = nn.LSTM(INPUTS, HIDDEN, bias=bias)
     inputs = fresh(inputs_of(network))
     on_cpu = trace_for_real(Network(network, used), inputs, "training", reason="test")
@@ -88,8 +88,8 @@ def test_onednn_and_unfused_cost_the_same(used: str, bias: bool) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("without", [(0,), (1,), (2,), (0, 1, 2)])
-def test_gradients_that_are_not_asked_for(without: tuple[int, ...]) -> None:
-    """Without one for the input, or the initial states, they are not in the results and not counted."""
+def test_gradients_that_are_not_needed_are_not_counted(without: tuple[int, ...]) -> None:
+    """The gradients of the input, or of the initial states, are not in the results then."""
     network = nn.LSTM(INPUTS, HIDDEN)
     x, h, c = specs(inputs_of(network))
     h, c = spec(*h.shape[1:]), spec(*c.shape[1:])
@@ -128,7 +128,7 @@ OPTIONS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("options", [*OPTIONS[:-1], pytest.param(OPTIONS[-1], marks=pytest.mark.slow)], ids=str)
 @pytest.mark.parametrize("mode", MODES)
 def test_cudnn_and_unfused_cost_the_same(mode: str, options: dict[str, Any]) -> None:
-    """All cells, with layers, directions and dropout; MIOpen's operator is the same but for projections."""
+    """All cells, with layers, directions and dropout; MIOpen's operator is equal, except that it has no projections."""
     _, module, nonlinearity = MODES[mode]
     network = module(INPUTS, HIDDEN, **nonlinearity, **options)
     arguments, out = kernel_arguments(mode, network, "all", [True] * 4, [])
@@ -139,8 +139,8 @@ def test_cudnn_and_unfused_cost_the_same(mode: str, options: dict[str, Any]) -> 
 
 
 @pytest.mark.slow
-def test_projections() -> None:
-    """The hidden state is a product of its own."""
+def test_a_projection_costs_a_product() -> None:
+    """It maps the hidden state."""
     network = nn.LSTM(INPUTS, HIDDEN, num_layers=2, proj_size=3, bidirectional=True)
     arguments, out = kernel_arguments("lstm", network, "all", [True] * 4, [])
     assert count_of("_cudnn_rnn_backward", *arguments, out=out) == unfused(network)
@@ -149,8 +149,8 @@ def test_projections() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("used", RESULTS)
 @pytest.mark.parametrize("mode", MODES)
-def test_cudnn_with_some_results_used(mode: str, used: str) -> None:
-    """What is not used has no gradient to add."""
+def test_cudnn_with_unused_results(mode: str, used: str) -> None:
+    """A result that is not used has no gradient to add."""
     if used == "cell" and mode != "lstm":
         return
     _, module, nonlinearity = MODES[mode]
@@ -160,8 +160,8 @@ def test_cudnn_with_some_results_used(mode: str, used: str) -> None:
 
 
 @pytest.mark.slow
-def test_cudnn_with_a_mask() -> None:
-    """Frozen weights, an input and states that need no gradient."""
+def test_cudnn_with_an_output_mask() -> None:
+    """The weights are frozen, or an input or states need no gradient."""
     network = nn.LSTM(INPUTS, HIDDEN, num_layers=2, bidirectional=True)
     for mask, without in (([False, True, True, True], (0,)), ([True, False, False, True], (1, 2))):
         arguments, out = kernel_arguments("lstm", network, "all", mask, [])
@@ -171,8 +171,8 @@ def test_cudnn_with_a_mask() -> None:
     assert count_of("_cudnn_rnn_backward", *arguments, out=out) == unfused(network)
 
 
-def test_packed_sequences() -> None:
-    """Are uncounted."""
+def test_packed_sequences_are_uncounted() -> None:
+    """Their lengths are not among the arguments that the rule reads."""
     arguments, out = kernel_arguments("lstm", nn.LSTM(INPUTS, HIDDEN), "all", [True] * 4, [2, 1, 1])
     with pytest.raises(UncountedError, match="packed"):
         terms_of("_cudnn_rnn_backward", *arguments, out=out)
@@ -180,8 +180,8 @@ def test_packed_sequences() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("bias", [True, False])
-def test_the_lstm_of_apple_devices(bias: bool) -> None:
-    """All gradients at once."""
+def test_the_lstm_of_apple_devices_costs_the_same(bias: bool) -> None:
+    """One operator computes all gradients."""
     network = nn.LSTM(INPUTS, HIDDEN, num_layers=2, bidirectional=True, bias=bias)
     x, h, c = specs(inputs_of(network))
     weights = specs(list(network.parameters()))
@@ -192,8 +192,8 @@ def test_the_lstm_of_apple_devices(bias: bool) -> None:
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_fused_cells_are_a_step_without_its_products(cell: str, bias: bool) -> None:
-    """Of what autograd runs for a cell, all but the matrix products and the sum of what they and the gates give h."""
+def test_fused_cells_cost_a_step_without_its_products(cell: str, bias: bool) -> None:
+    """They cost what autograd runs for a cell, without the matrix products and the sum of the gradients of h."""
     module = {"lstm": nn.LSTMCell, "gru": nn.GRUCell}[cell](INPUTS, HIDDEN, bias=bias)
     states = [drawn(BATCH, HIDDEN) for _ in range(2 if cell == "lstm" else 1)]
     inputs = fresh((drawn(BATCH, INPUTS), *states))
@@ -214,8 +214,8 @@ def test_fused_cells_are_a_step_without_its_products(cell: str, bias: bool) -> N
         assert found + OpCount(adds=BATCH * HIDDEN) == elementwise
 
 
-def test_a_fused_lstm_cell_with_one_gradient() -> None:
-    """Without one for the hidden state the output gate has none; without one for c there is nothing to add."""
+def test_a_fused_lstm_cell_with_one_state_gradient() -> None:
+    """Without a gradient of the hidden state, the output gate has none; without one of c, there is no sum."""
     h, gates = spec(BATCH, HIDDEN), spec(BATCH, 4 * HIDDEN)
     op, n = "_thnn_fused_lstm_cell_backward_impl", BATCH * HIDDEN
     both = count_of(op, h, h, h, h, gates, False, out=(gates, h, None))
@@ -226,7 +226,7 @@ def test_a_fused_lstm_cell_with_one_gradient() -> None:
 
 
 class Cell(nn.Module):
-    """One step, from an input and one state or two."""
+    """One step, from an input and one or two states."""
 
     def __init__(self, cell: nn.Module) -> None:
         super().__init__()
@@ -236,7 +236,7 @@ class Cell(nn.Module):
         return self.cell(x, states if len(states) == 2 else states[0])
 
 
-# Back through the steps by hand
+# The backward pass of each step, by hand
 
 
 def sigmoid_gradient(g: Any, y: Counting) -> Any:
@@ -248,7 +248,7 @@ def tanh_gradient(g: Any, y: Counting) -> Any:
 
 
 def lstm_step(g: Any, g_cell: Any, state: dict[str, Counting]) -> tuple[list[Any], Any, Any]:
-    """The gradients of the sums of the gates i, f, g, o, of what h gives beside them (nothing), and of c."""
+    """The gradients of the sums of the gates i, f, g, o, of h beside the gates (none), and of c."""
     i, f, n, o, c, tanh_c = (state[name] for name in ("i", "f", "n", "o", "c", "tanh_c"))
     for_o = sigmoid_gradient(g * tanh_c, o)
     through = tanh_gradient(g * o, tanh_c)
@@ -258,7 +258,7 @@ def lstm_step(g: Any, g_cell: Any, state: dict[str, Counting]) -> tuple[list[Any
 
 
 def gru_step(g: Any, state: dict[str, Counting]) -> tuple[list[Any], list[Any], Any]:
-    """The gradients of the sums of the input, those of the hidden state, and of what h gives beside them."""
+    """The gradients of the sums of the input, of those of the hidden state, and of h beside the gates."""
     r, z, n, h_minus_n, hidden = (state[name] for name in ("r", "z", "n", "h_minus_n", "hidden"))
     for_z = sigmoid_gradient(g * h_minus_n, z)
     beside = g * z
@@ -270,8 +270,8 @@ def gru_step(g: Any, state: dict[str, Counting]) -> tuple[list[Any], list[Any], 
 @pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(st.sampled_from(["lstm", "gru", "rnn_tanh"]), st.integers(1, 3), st.integers(1, 2), st.integers(1, 3))
-def test_by_its_definition(mode: str, steps: int, batch: int, units: int) -> None:
-    """One layer, the gradient of all results given: every gradient is autograd's, and every operation counted."""
+def test_the_backward_pass_costs_its_definition(mode: str, steps: int, batch: int, units: int) -> None:
+    """For one layer with gradients of all results, each gradient equals autograd's and each operation counts."""
     number, module, _ = MODES[mode]
     network = module(INPUTS, units).double()
     x = drawn(steps, batch, INPUTS).detach().double().requires_grad_()
@@ -322,7 +322,7 @@ def states_of(
 def backward_by_hand(
     mode: str, x: torch.Tensor, first: list[torch.Tensor], weights: list[Any], gradient: torch.Tensor, tally: Tally
 ) -> list[Any]:
-    """Gradients of the input, the first states and w_ih, w_hh, b_ih, b_hh."""
+    """Gradients of the input, the first states, and w_ih, w_hh, b_ih, b_hh."""
     w_ih, w_hh = (_numbers(weight, tally) for weight in weights[:2])
     for_x: list[Matrix] = []
     rows: dict[str, Matrix] = {"x": [], "h": [], "input": [], "hidden": []}

@@ -1,4 +1,4 @@
-"""The gradients of pools, resampling and look-ups cost one add for each value sent back."""
+"""The gradients of pools, resampling and look-ups cost one add for each value that is sent back."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_max_pools() -> None:
 
 
 def test_average_pools() -> None:
-    """Each gradient is divided by the window and goes to all of it."""
+    """Each gradient is divided by the window size and goes to the whole window."""
     g, x = spec(N, C, 4, 4), spec(N, C, 8, 8)
     n = N * C * 4 * 4
     pooled = count_of("avg_pool2d_backward", g, x, [2, 3], [2, 2], [0, 0], False, True, None, out=x)
@@ -43,7 +43,7 @@ def test_average_pools() -> None:
 
 @given(st.tuples(st.integers(1, 5), st.integers(1, 5)), st.tuples(st.integers(1, 4), st.integers(1, 4)))
 def test_adaptive_average_pool(sizes: tuple[int, int], outs: tuple[int, int]) -> None:
-    """As many places as the true windows hold."""
+    """It is sent to as many places as the true windows hold."""
     tally = Tally()
     image = tally.array(*sizes)
     gradient = [[tally.number(0.0) for _ in row] for row in image]
@@ -62,7 +62,7 @@ def test_adaptive_average_pool(sizes: tuple[int, int], outs: tuple[int, int]) ->
     [("linear1d", 1, 2), ("bilinear2d", 2, 2), ("trilinear3d", 3, 2), ("bicubic2d", 2, 4)],
 )
 def test_resizing(op: str, dims: int, taps: int) -> None:
-    """A gradient is weighed along one axis after the other, and added everywhere it comes to."""
+    """A gradient is weighed along one axis after the other, and added to each value that it came from."""
     tally = Tally()
 
     def spread(g: Any, axes: int) -> None:
@@ -79,8 +79,8 @@ def test_resizing(op: str, dims: int, taps: int) -> None:
     assert_counted(terms_of(f"upsample_{op}_backward", grad, None, None, False, out=x), tally)
 
 
-def test_antialiased_resizing_spreads_what_it_weighed() -> None:
-    """As many multiplies back as forward, and an add for each."""
+def test_antialiased_resizing_costs_as_many_multiplies_back() -> None:
+    """There is an add for each multiply."""
     x, y = spec(1, 5, 4, 6), spec(1, 5, 2, 3)
     forward = count_of("_upsample_bilinear2d_aa", x, [2, 3], False, out=y)
     backward = count_of("_upsample_bilinear2d_aa_backward", y, [2, 3], [1, 5, 4, 6], False, out=x)
@@ -88,13 +88,13 @@ def test_antialiased_resizing_spreads_what_it_weighed() -> None:
 
 
 def test_grid_sampler() -> None:
-    """Positions and weights anew, the spread of the input's gradient, and two slopes for the grid's."""
+    """Positions and weights are recomputed, the gradient of the input is spread, and the grid gets two slopes."""
     g, x, grid = spec(1, 3, 2, 2), spec(1, 3, 5, 5), spec(1, 2, 2, 2)
     points, results = 2 * 2, 3 * 2 * 2
     positions = OpCount(multiplies=1, adds=2, divides=1) * (points * 2)
     weights = OpCount(adds=2) * (points * 2)
     spread = OpCount(multiplies=2 + 4, adds=4) * results
-    # (b − a) of two rows, weighed along the other axis, times g, added over the channels; then the units
+    # (b − a) of two rows, weighed along the other axis, times g, summed over the channels; then the units
     slopes = OpCount(adds=2 + 1 + 1, multiplies=2 + 1) * (results * 2) + OpCount(multiplies=points * 2)
     arguments = (g, x, grid, 0, 0, False)
     cost = count_of("grid_sampler_2d_backward", *arguments, (True, True), out=(x, grid))
@@ -106,7 +106,7 @@ def test_grid_sampler() -> None:
 
 
 def test_copies_and_look_ups() -> None:
-    """What was repeated by padding, unfolding or look-up is summed."""
+    """Values that padding, unfolding or a look-up repeated are summed."""
     g, x = spec(5, 4), spec(9, 4)
     indices = spec(5, dtype="int64")
     assert count_of("reflection_pad1d_backward", g, spec(5, 2), [1, 1], out=spec(5, 2)) == OpCount(adds=20)
@@ -117,7 +117,7 @@ def test_copies_and_look_ups() -> None:
 
 
 def test_embedding_bags() -> None:
-    """Two bags of five rows in all, of width four."""
+    """There are two bags of five rows in all, of width four."""
     g, x, i = spec(2, 4), spec(9, 4), spec(5, dtype="int64")
     bags = (g, i, i, i, i, 9, False)
     assert count_of("_embedding_bag_dense_backward", *bags, 0, None, out=x) == OpCount(adds=20)
@@ -129,7 +129,7 @@ def test_embedding_bags() -> None:
 
 
 class Bag(nn.EmbeddingBag):
-    """Its gradients are those of one operator, which chooses how to sum."""
+    """One operator computes its gradients, and chooses how to sum."""
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         indices, bags = torch.tensor([1, 2, 2, 4, 0]), torch.tensor([0, 3])
@@ -140,7 +140,7 @@ class Bag(nn.EmbeddingBag):
 @pytest.mark.parametrize("sparse", [True, False])
 @pytest.mark.parametrize("mode", ["sum", "mean", "max"])
 def test_embedding_bags_in_training(mode: str, sparse: bool, weighted: bool) -> None:
-    """A dense gradient adds up the rows, a sparse one lists them; weights and means cost the same."""
+    """A dense gradient sums the rows, a sparse one lists them; weights and means cost the same."""
     if (sparse and mode == "max") or (weighted and mode != "sum"):
         return
     inputs = (torch.ones(5, requires_grad=True),) if weighted else ()
@@ -150,8 +150,8 @@ def test_embedding_bags_in_training(mode: str, sparse: bool, weighted: bool) -> 
     assert found == OpCount(adds=sums, multiplies=5 * 4 if weighted else 0, divides=2 * 4 if mode == "mean" else 0)
 
 
-def test_what_nested_tensors_send_back() -> None:
-    """A row goes to its place, a sum's gradient to all of its row: nothing is added."""
+def test_gradients_of_nested_tensors_add_nothing() -> None:
+    """A row goes to its place, and the gradient of a sum to its whole row."""
     for op in ("_nested_select_backward", "_nested_sum_backward"):
         entry = REGISTRY.find(f"aten::{op}")
         assert entry is not None
@@ -159,7 +159,7 @@ def test_what_nested_tensors_send_back() -> None:
 
 
 def test_affine_grid() -> None:
-    """Six sums over the points: four of products with coordinates, two of offsets."""
+    """There are six sums over the points: four of products with coordinates, and two of offsets."""
     cost = count_of("affine_grid_generator_backward", spec(1, 3, 5, 2), [1, 1, 3, 5], False, out=spec(1, 2, 3))
     assert cost == OpCount(multiplies=4 * 15, adds=6 * 14)
 
@@ -175,7 +175,7 @@ def small_network(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.slow
 def test_the_backward_pass_of_a_network_is_counted() -> None:
-    """What autograd runs for a network of many kinds of layer has rules throughout."""
+    """Each operator that autograd runs for a network of many kinds of layers has a rule."""
     x = torch.empty(2, 4, 16, 16, device="meta", requires_grad=True)
     w = torch.empty(4, device="meta", requires_grad=True)
     _, forward = calls_of(small_network, x, w)

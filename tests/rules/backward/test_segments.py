@@ -1,4 +1,4 @@
-"""The gradients of reductions over segments: the loops compute autograd's values, the rules count the loops."""
+"""The gradients of reductions over segments: the loops compute autograd's values, and the rules equal their tallies."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.rules.registered import count_of, terms_of
 from tests.rules.tensors import values
 
 LENGTHS = [2, 3, 1]
-"""None is empty: the gradient of an empty segment goes nowhere."""
+"""No segment is empty: the gradient of an empty segment goes nowhere."""
 
 
 @pytest.mark.parametrize("reduce", ["sum", "mean", "min", "max"])
-def test_segments(reduce: str) -> None:
-    """A mean's gradient is divided by the length, an extreme's by how many values are equal to it."""
+def test_gradients_of_segments(reduce: str) -> None:
+    """The gradient of a mean is divided by the length, that of an extreme by the number of values equal to it."""
     tally = Tally()
     xs, gs = tally.array(sum(LENGTHS), 2), tally.array(len(LENGTHS), 2, low=0.1, seed=1)
     xs[3] = xs[4]
@@ -49,14 +49,14 @@ def test_segments(reduce: str) -> None:
 
 
 def test_rows_of_segments() -> None:
-    """Two rows of three segments, one of which is empty, of vectors of four."""
+    """Two rows have three segments of vectors of four; one segment is empty."""
     g, x, lengths = spec(2, 3, 4), spec(2, 5, 4), real([[2, 3, 0], [1, 1, 3]])
     found = count_of("_segment_reduce_backward", g, g, x, "max", lengths=lengths, axis=1, out=x)
     assert found == OpCount(comparisons=2 * 5 * 4, divides=(2 + 3) * 4)
 
 
-def test_products() -> None:
-    """Depend on where zeros are."""
+def test_products_of_segments_are_uncounted() -> None:
+    """The gradient depends on where zeros are."""
     g, x = spec(2, 2), spec(5, 2)
     with pytest.raises(UncountedError, match="products"):
         terms_of("_segment_reduce_backward", g, g, x, "prod", out=x)

@@ -1,4 +1,4 @@
-"""Quantization costs what its definition does."""
+"""Quantization costs what its definition costs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def dequantize(q: Counting) -> Counting:
 
 
 def test_quantize_and_back() -> None:
-    """To integers, back, and both in one."""
+    """To integers, back to floats, and both in one operator."""
     there, back, both = Tally(), Tally(), Tally()
     for x in there.array(6):
         quantize(x)
@@ -53,7 +53,7 @@ def test_lists_of_tensors() -> None:
 
 
 def test_dynamic_quantization_finds_its_range() -> None:
-    """Least and largest of 6 values, the scale and the zero point, then each value."""
+    """It takes the least and largest of 6 values, the scale and the zero point, and then each value."""
     q = spec(2, 3, dtype="quint8")
     expected = OpCount(comparisons=2 * 5 + 6 * 2, adds=1 + 6, divides=2 + 6)
     assert count_of("quantize_per_tensor_dynamic", X, None, False, out=q) == expected
@@ -63,7 +63,7 @@ def test_dynamic_quantization_finds_its_range() -> None:
 def test_observed_and_fake_quantized(
     channels: int, width: int, by_row: bool, observe: bool, quantize_too: bool
 ) -> None:
-    """The running range moves to that of the values, a scale and a zero are made of it; each part can be off."""
+    """The running range is updated, and a scale and a zero point are computed from it; each part can be off."""
     tally = Tally()
     rows = tally.array(channels, width)
     for row in rows if by_row else [[x for each in rows for x in each]]:
@@ -85,8 +85,8 @@ def test_observed_and_fake_quantized(
     assert_counted(terms, tally)
 
 
-def test_whether_an_observer_is_on_is_data() -> None:
-    """Its switches are tensors."""
+def test_the_switches_of_an_observer_are_data() -> None:
+    """They are tensors."""
     x, switch = spec(3, 4), spec(1, dtype="int64")
     with pytest.raises(DataDependentError):
         terms_of("_fused_moving_avg_obs_fq_helper", x, *[switch] * 2, *[spec(1)] * 4, 0.01, 0, 255, 0, out=(x, x))
@@ -96,7 +96,7 @@ def test_whether_an_observer_is_on_is_data() -> None:
 @pytest.mark.parametrize("layer", [nn.LSTM, nn.GRU])
 @pytest.mark.filterwarnings("ignore")
 def test_quantized_recurrent_networks(layer: Callable[..., nn.Module]) -> None:
-    """They cost what they do in floating point, biases included."""
+    """They cost what they cost in floating point, with biases."""
 
     class Network(nn.Module):
         def __init__(self) -> None:
@@ -116,7 +116,7 @@ def test_quantized_recurrent_networks(layer: Callable[..., nn.Module]) -> None:
 
 
 def test_packed_quantized_recurrent_sequences() -> None:
-    """7 steps of all sequences together, one layer of 4 hidden units from 3 inputs."""
+    """All sequences together have 7 steps; one layer has 4 hidden units and 3 inputs."""
     steps, gates, hidden = 7, 3 * 4, 4
     products = OpCount(multiplies=3, adds=2, macs=3) + OpCount(multiplies=4, adds=3, macs=4) + OpCount(adds=3)
     unit = (
@@ -129,7 +129,7 @@ def test_packed_quantized_recurrent_sequences() -> None:
 
 
 def test_four_bit_weights() -> None:
-    """32 in, 8 out: products, and a bias where one is packed beside 8·16 pairs of weights and 8 scales."""
+    """32 in, 8 out: products, and a bias if one is packed beside 8·16 pairs of weights and 8 scales."""
     product = OpCount(multiplies=32, adds=31, macs=32) * (3 * 8)
     x, out, sizes = spec(3, 32), spec(3, 8), (32, 32, 8)
     assert count_of("_dyn_quant_matmul_4bit", x, spec(8 * 16 + 8), *sizes, out=out) == product
@@ -141,7 +141,7 @@ def test_four_bit_weights() -> None:
 
 
 def test_four_bit_weights_as_torch_packs_them() -> None:
-    """The sizes by which a bias is told are those of torch's own packing, for one scale a row or several."""
+    """The sizes that show whether there is a bias are those of torch's own packing, for one scale a row or several."""
     ops = torch.ops.aten
     for block, scales in ((64, torch.rand(8)), (32, torch.rand(8, 2, dtype=torch.bfloat16))):
         for bias in (None, torch.rand(8)):

@@ -17,7 +17,7 @@ FP8 = "float8_e4m3fn"
 
 
 def macs(number: int, adds: int) -> OpCount:
-    """So many multiply–accumulate pairs, and so many adds."""
+    """``number`` multiply–accumulate pairs, and ``adds`` adds."""
     return OpCount(multiplies=number, adds=adds, macs=number)
 
 
@@ -31,10 +31,10 @@ def macs(number: int, adds: int) -> OpCount:
     bias=st.booleans(),
     result=st.booleans(),
 )
-def test_scaled_products_cost_what_their_loops_do(
+def test_scaled_products_cost_what_their_loops_cost(
     n: int, k: int, m: int, scales: str, bias: bool, result: bool
 ) -> None:
-    """A scale that factors out of the sum multiplies each result, one for a block each element."""
+    """A scale that factors out of the sum multiplies each result; a scale of a block multiplies each element."""
     tally = Tally()
     k *= 4
     a, b, one = tally.array(n, k), tally.array(k, m), tally.number(2.0)
@@ -61,7 +61,7 @@ def test_scaled_products_cost_what_their_loops_do(
 
 
 def test_scaled_product_by_hand() -> None:
-    """Row-wise scales: two multiplies a result beside the products."""
+    """Row-wise scales take two multiplies for each result beside the products."""
     a, b, out = spec(16, 32, dtype=FP8), spec(32, 8, dtype=FP8), spec(16, 8, dtype="bfloat16")
     n, k = 16 * 8, 32
     expected = macs(n * k, n * (k - 1)) + OpCount(multiplies=2 * n)
@@ -71,8 +71,8 @@ def test_scaled_product_by_hand() -> None:
     assert kind_of("_scaled_mm", a, spec(32, 8, dtype=FP8, parameter=True), spec(), spec(), out=out) == "linear"
 
 
-def test_packed_four_bit_numbers_are_two_a_byte() -> None:
-    """The summed dimension, and what a block's scale multiplies, is counted in numbers."""
+def test_a_byte_holds_two_packed_four_bit_numbers() -> None:
+    """The summed dimension, and what the scale of a block multiplies, is counted in numbers."""
     a, b, out = spec(16, 32, dtype="float4_e2m1fn_x2"), spec(32, 8, dtype="float4_e2m1fn_x2"), spec(16, 8)
     n, k = 16 * 8, 2 * 32
     blocks = ([spec(16 * 4), spec()], [2, 0], [1, 0], [spec(8 * 4), spec()], [2, 0], [1, 0], None)
@@ -93,7 +93,7 @@ def test_packed_four_bit_numbers_are_two_a_byte() -> None:
 def test_grouped_products_by_hand(
     left: tuple[int, ...], right: tuple[int, ...], result: tuple[int, ...], results: int, products: int
 ) -> None:
-    """Groups of rows, of columns, of both, or of summands: products, less one add a result."""
+    """There are groups of rows, of columns, of both, or of summands; each result has one add less than products."""
     offsets = spec(3, dtype="int32")
     plain = count_of("_grouped_mm", spec(*left), spec(*right), offsets, out=spec(*result))
     assert plain == macs(products, products - results)
@@ -102,7 +102,7 @@ def test_grouped_products_by_hand(
 
 
 def test_grouped_products_with_scales_in_levels() -> None:
-    """By row as in the first form; by block they multiply the elements, two 4-bit ones a byte."""
+    """Scales of rows multiply results; scales of blocks multiply the elements, two 4-bit ones in each byte."""
     left, right, out = spec(10, 4, dtype=FP8), spec(3, 4, 5, dtype=FP8), spec(10, 5)
     rows: Any = ([spec(10)], [1], [0], [spec(3, 5)], [1], [0], spec(3, dtype="int32"))
     first_form = count_of("_scaled_grouped_mm", left, right, spec(10), spec(3, 5), out=out)
@@ -115,7 +115,7 @@ def test_grouped_products_with_scales_in_levels() -> None:
 
 
 def test_quantized_weights_by_hand() -> None:
-    """8-bit weights scale the results; 4-bit ones are restored one by one, with scale and zero."""
+    """8-bit weights scale the results; 4-bit ones are dequantized one by one, with scale and zero point."""
     x, out = spec(2, 64), spec(2, 16)
     product = macs(2 * 16 * 64, 2 * 16 * 63)
     int8 = count_of("_weight_int8pack_mm", x, spec(16, 64, dtype="int8"), spec(16), out=out)
@@ -127,7 +127,7 @@ def test_quantized_weights_by_hand() -> None:
 
 
 def test_integer_weights_of_floating_inputs() -> None:
-    """The scale of a column multiplies its results, then come the bias and what is fused."""
+    """The scale of a column multiplies its results; then come the bias and the fused function."""
     x, weight, out = spec(2, 64), spec(64, 16, dtype="int8"), spec(2, 16)
     product = macs(2 * 16 * 64, 2 * 16 * 63) + OpCount(multiplies=2 * 16)
     assert count_of("_mixed_dtypes_linear", x, weight, spec(16), out=out) == product

@@ -1,4 +1,4 @@
-"""Products with 2:4 sparse matrices do half of the products."""
+"""Products with 2:4 sparse matrices cost half of the dense products."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SIZES = st.integers(1, 3)
 
 
 def kept_two_of_four(k: int, tally: Tally, seed: int) -> list[tuple[int, Any]]:
-    """A row of k numbers of which two of each four are stored, with their places."""
+    """A row of k numbers, of which two of each four are stored, with their places."""
     row = tally.array(k, seed=seed)
     return [(place, row[place]) for start in range(0, k, 4) for place in (start, start + 2)]
 
@@ -36,7 +36,7 @@ def kept_two_of_four(k: int, tally: Tally, seed: int) -> list[tuple[int, Any]]:
     activation=st.sampled_from([None, "relu", "silu"]),
 )
 def test_linear(rows: int, features: int, groups: int, bias: bool, activation: str | None) -> None:
-    """A result sums the products with the weights that are kept, then comes the bias and what is fused."""
+    """A result sums the products with the stored weights; then come the bias and the fused activation."""
     tally = Tally()
     k = 4 * groups
     x, b = tally.array(rows, k), tally.array(features, seed=1)
@@ -55,7 +55,7 @@ def test_linear(rows: int, features: int, groups: int, bias: bool, activation: s
 
 
 HALF = OpCount(multiplies=32, adds=31, macs=32)
-"""One result of 64 products of which half are done."""
+"""One result of 64 products, of which half are computed."""
 
 
 def test_products_by_hand() -> None:
@@ -73,8 +73,8 @@ def test_products_by_hand() -> None:
     assert count_of("_cslt_sparse_mm", compressed, b, spec(16), spec(), out=spec(10, 16)) == alpha * 160
 
 
-def test_integers_are_counted_as_floating_numbers_are() -> None:
-    """As other integer products."""
+def test_products_of_integers_cost_the_same() -> None:
+    """Integer products count as in other operators."""
     operands = [TensorSpec(shape, "int8") for shape in ((16, 32), (16, 4), (64, 10))]
     assert count_of("_sparse_semi_structured_mm", *operands, out=TensorSpec((16, 10), "int32")) == HALF * 160
 
@@ -86,8 +86,8 @@ def recorded_on_meta(run: Any, *shapes: tuple[int, ...]) -> list[Term]:
 @pytest.mark.skipif(
     not hasattr(semi_structured, "_ensure_cutlass_mm_registered"), reason="other releases call the products themselves"
 )
-def test_what_networks_call() -> None:
-    """torch's own wrapper pads its operand to whole tiles; the padding is no work."""
+def test_the_wrapper_of_torch_costs_the_product() -> None:
+    """It pads its operand to whole tiles; the padding is no work."""
     for name in ("cutlass", "cusparselt"):
         getattr(semi_structured, f"_ensure_{name}_mm_registered")()
     cutlass, cusparselt = torch.ops.semi_structured.cutlass_mm, torch.ops.semi_structured.cusparselt_mm
@@ -109,12 +109,12 @@ def test_what_networks_call() -> None:
 
 @pytest.mark.parametrize("op", ["_cslt_compress", "_to_sparse_semi_structured"])
 def test_compressing_tests_every_value(op: str) -> None:
-    """Which values are kept is told by comparing them with zero; putting in a given mask is free."""
+    """Comparisons with zero find the values to keep; applying a given mask is free."""
     assert count_of(op, spec(16, 64), out=(spec(16, 32), spec(16, 4))) == OpCount(comparisons=16 * 64)
     assert not terms_of("_sparse_semi_structured_apply", spec(16, 64), spec(4), out=(spec(16, 32), spec(16, 4)))
 
 
-def test_kinds() -> None:
+def test_packed_parameters_make_a_layer_linear() -> None:
     """A layer whose packed weights are parameters is linear."""
     x, meta, out = spec(10, 64), spec(16, 4, dtype="int16"), spec(10, 16)
     assert kind_of("_sparse_semi_structured_linear", x, spec(16, 32, parameter=True), meta, out=out) == "linear"

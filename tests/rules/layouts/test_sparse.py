@@ -1,4 +1,4 @@
-"""Products with sparse operands cost what a loop over their stored elements does."""
+"""Products with sparse operands cost what a loop over their stored elements costs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LAYOUTS = st.sampled_from([torch.sparse_coo, torch.sparse_csr])
 
 
 def sparse(*shape: int, seed: int, layout: torch.layout = torch.sparse_coo) -> torch.Tensor:
-    """A matrix of which about half the elements are stored."""
+    """A matrix that stores about half of its elements."""
     draw = torch.Generator().manual_seed(seed)
     dense = torch.randn(shape, dtype=torch.float64, generator=draw)
     kept = torch.rand(shape, generator=draw) < 0.5
@@ -90,7 +90,7 @@ def test_sparse_by_dense(m: int, k: int, n: int, seed: int, layout: torch.layout
 @settings(max_examples=25, deadline=None)
 @given(m=SIZES, k=SIZES, n=SIZES, seed=st.integers(0, 99), layout=LAYOUTS)
 def test_sparse_by_sparse(m: int, k: int, n: int, seed: int, layout: torch.layout) -> None:
-    """Stored elements meet where the inner index is the same; the first product of a place is not added."""
+    """Stored elements meet if the inner index is the same; the first product of a place needs no add."""
     tally = Tally()
     a, b = sparse(m, k, seed=seed, layout=layout), sparse(k, n, seed=seed + 100, layout=layout)
     result = meet(elements(a, tally), elements(b, tally))
@@ -106,7 +106,7 @@ def test_sparse_by_sparse(m: int, k: int, n: int, seed: int, layout: torch.layou
 
 
 def test_sparse_by_sparse_by_hand() -> None:
-    """Columns of 2, 0 and 1 meet rows of 1, 3 and 2: 2·1 + 0·3 + 1·2 products on 3 places."""
+    """Columns of 2, 0 and 1 meet rows of 1, 3 and 2: 2·1 + 0·3 + 1·2 products at 3 places."""
     a = torch.tensor([[1.0, 0, 2], [3, 0, 0]]).to_sparse()
     b = torch.tensor([[0, 4.0, 0], [1, 1, 1], [5, 6, 0]]).to_sparse()
     products, places = 2 * 1 + 0 * 3 + 1 * 2, 3
@@ -114,7 +114,7 @@ def test_sparse_by_sparse_by_hand() -> None:
 
 
 def test_elements_that_share_a_place_are_added_first() -> None:
-    """Two of three stored elements share a place: one add, and then as if there were two elements."""
+    """Two of three stored elements share a place: one add, and then the cost of two elements."""
     places = torch.tensor([[0, 0, 1], [1, 1, 2]])
     a = torch.sparse_coo_tensor(places, torch.tensor([1.0, 2, 3]), (3, 3))
     b = torch.eye(3).to_sparse()
@@ -135,7 +135,7 @@ def test_elements_that_share_a_place_are_added_first() -> None:
 def test_added_products_of_sparse_matrices(
     m: int, k: int, n: int, beta: float, alpha: float, added: bool, seed: int
 ) -> None:
-    """beta·C + alpha·A·B: alpha multiplies each result, beta what is held, and only what meets is added."""
+    """beta·C + alpha·A·B: alpha multiplies each result, beta each stored element, and only shared places take adds."""
     tally = Tally()
     a, b, c = sparse(m, k, seed=seed), sparse(k, n, seed=seed + 1), sparse(m, n, seed=seed + 2)
     held = elements(c, tally) if added else [((i, j), tally.number(1.0)) for i in range(m) for j in range(n)]
@@ -151,7 +151,7 @@ def test_added_products_of_sparse_matrices(
 
 
 def test_added_sparse_products_through_torch() -> None:
-    """The compressed layout asks for its products this way, with zeros that are left out."""
+    """Torch's compressed layout calls its products this way, with zeros that are left out."""
     a, b = (sparse(4, 4, seed=seed, layout=torch.sparse_csr) for seed in (1, 2))
     tally = Tally()
     meet(elements(a, tally), elements(b, tally))
@@ -159,7 +159,7 @@ def test_added_sparse_products_through_torch() -> None:
 
 
 def test_added_product_by_hand() -> None:
-    """3 stored elements by 4 columns; beta and alpha multiply the 2·4 results once each."""
+    """3 stored elements meet 4 columns; beta and alpha multiply the 2·4 results once each."""
     a = torch.tensor([[1.0, 0, 2], [3, 0, 0]]).to_sparse()
     _, terms = recorded(
         lambda a, b, c: torch.sparse.addmm(c, a, b, beta=2.0, alpha=3.0), a, torch.ones(3, 4), torch.ones(2, 4)
@@ -168,7 +168,7 @@ def test_added_product_by_hand() -> None:
 
 
 def test_batches_and_layers_with_sparse_weights() -> None:
-    """Each stored element is used for its own matrix of a batch, and for every row of a layer's input."""
+    """Each stored element meets its own matrix of a batch, and every row of a layer's input."""
     a = torch.tensor([[[1.0, 0], [2, 3]], [[0, 0], [0, 4]]]).to_sparse()
     assert total(recorded(torch.bmm, a, torch.ones(2, 2, 5))[1]) == OpCount(multiplies=20, adds=20, macs=4 * 5)
     weight = torch.tensor([[1.0, 0, 2], [3, 0, 0]]).to_sparse()
@@ -180,7 +180,7 @@ def test_batches_and_layers_with_sparse_weights() -> None:
 
 
 def test_a_sparse_matrix_on_the_right() -> None:
-    """(5, 2) · (2, 3) with 3 stored elements: each meets 5 rows."""
+    """(5, 2) · (2, 3) with 3 stored elements: each of them meets 5 rows."""
     b = torch.tensor([[1.0, 0, 2], [3, 0, 0]]).to_sparse_csr()
     assert total(recorded(torch.matmul, torch.ones(5, 2), b)[1]) == OpCount(multiplies=15, adds=15, macs=3 * 5)
 
@@ -196,7 +196,7 @@ def test_a_sparse_matrix_on_the_right() -> None:
     seed=st.integers(0, 99),
 )
 def test_sampled_products(m: int, k: int, n: int, beta: float, alpha: float, seed: int) -> None:
-    """A sum of k products where the mask stores an element, and nowhere else."""
+    """There is a sum of k products for each element that the mask stores, and for no other."""
     tally = Tally()
     mask, a, b = sparse(m, n, seed=seed, layout=torch.sparse_csr), dense(m, k), dense(k, n, seed=8)
     left, right = numbers(a, tally), numbers(b, tally)
@@ -252,7 +252,7 @@ def test_reduced_products(m: int, k: int, n: int, reduce: str, seed: int) -> Non
 @settings(max_examples=20, deadline=None)
 @given(n=SIZES, r=st.integers(1, 3), unit=st.booleans(), upper=st.booleans(), seed=st.integers(0, 99))
 def test_sparse_triangular_solutions(n: int, r: int, unit: bool, upper: bool, seed: int) -> None:
-    """Substitution over the stored elements of the triangle; what is stored beyond it is not used."""
+    """Substitution over the stored elements of the triangle; elements beyond it are not used."""
     tally = Tally()
     a = (sparse(n, n, seed=seed).to_dense() + 3 * torch.eye(n, dtype=torch.float64)).to_sparse_csr()
     b = dense(n, r)
@@ -276,7 +276,7 @@ def test_sparse_triangular_solutions(n: int, r: int, unit: bool, upper: bool, se
 
 
 def test_row_sparse_results_and_sums_of_sparse_matrices() -> None:
-    """hspmm is a product; sspaddmm puts beta·self beside alpha·(a·b), which fills the rows that a stores in."""
+    """hspmm is a product; sspaddmm keeps beta·self and alpha·(a·b) side by side; a·b fills the rows that a stores."""
     a = torch.tensor([[1.0, 0, 2], [0, 0, 0], [3, 0, 0]]).to_sparse()
     b = torch.ones(3, 4)
     assert total(recorded(torch.hspmm, a, b)[1]) == OpCount(multiplies=12, adds=12, macs=3 * 4)
@@ -287,14 +287,14 @@ def test_row_sparse_results_and_sums_of_sparse_matrices() -> None:
 
 
 def test_complex_products() -> None:
-    """A complex product is 4 multiplies and 2 adds, and adding it 2 more."""
+    """A complex product is 4 multiplies and 2 adds, and adding it takes 2 more."""
     a = torch.eye(3, dtype=torch.complex64).to_sparse()
     _, terms = recorded(torch.matmul, a, torch.ones(3, 2, dtype=torch.complex64))
     assert total(terms) == OpCount(multiplies=4, adds=2 + 2, macs=4) * (3 * 2)
 
 
 def test_products_with_a_parameter_are_linear() -> None:
-    """What is added to a product is no factor of it."""
+    """The summand of a product is no factor of it."""
     a, x = TensorSpec((3, 3), stored=2), TensorSpec((3, 4))
     weight = TensorSpec((3, 4), parameter=True)
     for operands, kind in (((x, a, x), "matmul"), ((x, a, weight), "linear"), ((weight, a, x), "matmul")):
@@ -305,8 +305,8 @@ def test_products_with_a_parameter_are_linear() -> None:
         assert total(terms).macs == 2 * 4
 
 
-def test_what_is_not_known_without_data_is_not_counted() -> None:
-    """Where elements meet is data; so is how many a coordinate tensor holds, which on the meta device is none."""
+def test_products_that_need_data_are_uncounted() -> None:
+    """Which elements meet is data; a coordinate tensor on meta stores no elements at all."""
     a, x = TensorSpec((3, 3), stored=2), TensorSpec((3, 3))
     with pytest.raises(DataDependentError):
         count_of("sparse::mm", a, a, out=a)

@@ -1,4 +1,4 @@
-"""Element-by-element work and reductions of sparse tensors cost what they do to the elements that are stored."""
+"""Elementwise work and reductions of sparse tensors cost what they do to the stored elements."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SEEDS = st.integers(0, 99)
 
 
 def sparse(*shape: int, seed: int = 0, pairs: bool = False) -> torch.Tensor:
-    """A matrix of which about half the elements are stored, between ¼ and ¾; with ``pairs`` each of them twice."""
+    """A matrix that stores about half of its elements, between ¼ and ¾; with ``pairs`` it stores each of them twice."""
     draw = torch.Generator().manual_seed(seed)
     dense = (torch.rand(shape, dtype=torch.float64, generator=draw) / 2 + 0.25) * (
         torch.rand(shape, generator=draw) < 0.5
@@ -39,7 +39,7 @@ def sparse(*shape: int, seed: int = 0, pairs: bool = False) -> torch.Tensor:
 
 
 def elements(tensor: torch.Tensor, tally: Tally) -> Elements:
-    """The stored elements by place; those that share one are added."""
+    """The stored elements by place; those that share a place are added."""
     found: Elements = {}
     for place, value in zip(map(tuple, tensor._indices().T.tolist()), tensor._values().tolist(), strict=True):
         number = tally.number(value)
@@ -65,7 +65,7 @@ FUNCTIONS: dict[str, Callable[[Counting], Counting]] = {
 @given(m=SIZES, n=SIZES, seed=SEEDS, pairs=st.booleans())
 @settings(max_examples=8, deadline=None)
 def test_functions_that_keep_zero(op: str, m: int, n: int, seed: int, pairs: bool) -> None:
-    """One evaluation for each place that is stored; elements that share it are added first."""
+    """There is one evaluation for each stored place; elements that share it are added first."""
     tally = Tally()
     x = sparse(m, n, seed=seed, pairs=pairs)
     for value in elements(x, tally).values():
@@ -74,7 +74,7 @@ def test_functions_that_keep_zero(op: str, m: int, n: int, seed: int, pairs: boo
 
 
 def test_powers_scales_and_compressed_layouts() -> None:
-    """The cube of 3 stored elements, their half and a third of them, and the relu of a compressed matrix."""
+    """The cube of 3 stored elements, their half, a third of them, and the relu of a compressed matrix."""
     x = torch.tensor([[1.0, 0, 2], [3, 0, 0]]).to_sparse()
     assert counted(lambda x: x**3, x) == OpCount(multiplies=2 * 3)
     assert counted(lambda x: x * 0.5, x) == OpCount(multiplies=3)
@@ -89,7 +89,7 @@ def test_powers_scales_and_compressed_layouts() -> None:
 @settings(max_examples=20, deadline=None)
 @given(m=SIZES, n=SIZES, seed=SEEDS, alpha=st.sampled_from([1.0, 2.0]), compressed=st.booleans())
 def test_sums_and_products_of_two(m: int, n: int, seed: int, alpha: float, compressed: bool) -> None:
-    """Two elements are added, or multiplied, where both are stored; alpha multiplies all of the second."""
+    """Two elements are added, or multiplied, if both are stored; alpha multiplies all of the second tensor."""
     sums, products = Tally(), Tally()
     a, b = sparse(m, n, seed=seed), sparse(m, n, seed=seed + 1)
     left, right = elements(a, sums), elements(b, sums)
@@ -106,15 +106,15 @@ def test_sums_and_products_of_two(m: int, n: int, seed: int, alpha: float, compr
 
 
 def test_a_dense_operand() -> None:
-    """A stored element is added to, or multiplied by, the one at its place."""
+    """A stored element is added to, or multiplied by, the dense one at its place."""
     a, x = torch.tensor([[1.0, 0, 2], [3, 0, 0]]).to_sparse(), torch.ones(2, 3)
     assert counted(torch.mul, a, x) == OpCount(multiplies=3)
     assert counted(torch.add, x, a) == OpCount(adds=3)
     assert counted(lambda x, a: x.clone().add_(a, alpha=2), x, a) == OpCount(adds=3, multiplies=3)
 
 
-def test_what_an_operation_no_longer_knows_is_uncounted() -> None:
-    """How many elements met in an in-place sum cannot be seen after it; a product of duplicates is no product."""
+def test_in_place_sums_and_duplicates_are_uncounted() -> None:
+    """An in-place sum overwrites how many elements met; a product of duplicates is no elementwise product."""
     spec = TensorSpec((3, 3), stored=4)
     with pytest.raises(UncountedError, match="in-place"):
         terms_of("sparse::add_", spec, spec, out=spec)
@@ -127,7 +127,7 @@ def test_what_an_operation_no_longer_knows_is_uncounted() -> None:
 @settings(max_examples=20, deadline=None)
 @given(m=SIZES, n=SIZES, seed=SEEDS)
 def test_duplicates(m: int, n: int, seed: int) -> None:
-    """Coalescing, and going to another layout, adds elements that share a place."""
+    """Coalescing, and changing the layout, adds elements that share a place."""
     tally = Tally()
     x = sparse(m, n, seed=seed, pairs=True)
     elements(x, tally)
@@ -140,7 +140,7 @@ def test_duplicates(m: int, n: int, seed: int) -> None:
 
 
 def test_layouts_of_tensors_without_duplicates_are_movement() -> None:
-    """To dense and back: free, and a test of every value."""
+    """Going to dense and back is free, except for a comparison of every value with zero."""
     x = sparse(4, 5)
     assert recorded(lambda x: x.to_dense(), x)[1] == []
     assert counted(lambda x: x.to_sparse(), torch.ones(4, 5)) == OpCount(comparisons=20)
@@ -151,7 +151,7 @@ def test_layouts_of_tensors_without_duplicates_are_movement() -> None:
 @settings(max_examples=20, deadline=None)
 @given(m=SIZES, n=SIZES, seed=SEEDS, dim=st.sampled_from([None, 0, 1]))
 def test_sums(m: int, n: int, seed: int, dim: int | None) -> None:
-    """What is stored along the dimensions is added up; a result that nothing falls on costs nothing."""
+    """Stored elements along the dimensions are summed; a result without any costs nothing."""
     tally = Tally()
     x = sparse(m, n, seed=seed)
     groups: dict[Any, list[Counting]] = {}
@@ -176,7 +176,7 @@ def test_sums(m: int, n: int, seed: int, dim: int | None) -> None:
 @settings(max_examples=20, deadline=None)
 @given(m=SIZES, n=SIZES, seed=SEEDS, dim=st.sampled_from([0, 1]))
 def test_softmax(m: int, n: int, seed: int, dim: int) -> None:
-    """A softmax over what each row stores."""
+    """The softmax runs over the stored elements of each row."""
     plain, logarithmic = Tally(), Tally()
     x = sparse(m, n, seed=seed)
     for tally in (plain, logarithmic):
@@ -200,7 +200,7 @@ def test_softmax(m: int, n: int, seed: int, dim: int) -> None:
 
 
 def hybrid() -> torch.Tensor:
-    """(4, 5) places, 3 of them with two numbers each."""
+    """(4, 5) places; 3 of them store two numbers each."""
     places, slices = torch.tensor([[0, 1, 1], [2, 0, 4]]), torch.tensor([[1.0, 2], [3, 4], [5, 6]])
     return torch.sparse_coo_tensor(places, slices, (4, 5, 2)).coalesce()
 
@@ -210,7 +210,7 @@ def terms_of_hybrid(op: str, *args: Any, out: Any) -> OpCount:
 
 
 def test_hybrid_tensors() -> None:
-    """Each place stores a slice: reductions may go along places, along slices, or both."""
+    """Each place stores a slice; reductions may go along places, along slices, or both."""
     assert terms_of_hybrid("_sparse_sum", [0], out=None) == OpCount()
     assert terms_of_hybrid("_sparse_sum", [1], out=None) == OpCount(adds=2)
     assert terms_of_hybrid("_sparse_sum", [2], out=None) == OpCount(adds=3)
@@ -223,14 +223,14 @@ def test_hybrid_tensors() -> None:
 
 
 def test_norms_and_tests() -> None:
-    """The Euclidean norm of 3 stored elements; whether any of them is not zero."""
+    """The Euclidean norm of 3 stored elements, and whether any of them is not zero."""
     x = torch.tensor([[1.0, 0, 2], [3, 0, 0]]).to_sparse()
     assert counted(torch.norm, x) == OpCount(multiplies=3, adds=2, transcendentals=1)
     assert counted(torch.any, x) == OpCount(comparisons=3)
 
 
 def test_the_meta_device_does_not_know_what_is_stored() -> None:
-    """A coordinate tensor stores nothing there, so that work on it is not taken for none."""
+    """A coordinate tensor stores nothing on meta; work on it is uncounted and not zero."""
     nothing = TensorSpec((3, 3), stored=0)
     calls: list[tuple[str, tuple[Any, ...]]] = [
         ("relu", (nothing,)),
