@@ -1,4 +1,4 @@
-"""Networks side by side: exact counts, shares, and ratios to the first."""
+"""Networks side by side: exact counts, shares, and ratios to the first network."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ COLUMNS = [
 
 
 def test_a_network_equals_itself() -> None:
-    """compare(a, a) gives ratios of exactly 1, also where a part is uncounted."""
+    """compare(a, a) gives ratios of exactly 1, also if a part is uncounted."""
     for profile in (sample_profiles.alexnet(), sample_profiles.partial()):
         table = compare([profile, profile])
         ratios = table[[name for name in COLUMNS if name.endswith("_ratio")]].to_numpy().tolist()
         assert ratios == [[1.0, 1.0, 1.0]] * 2
 
 
-def test_networks_of_one_name_have_their_targets_beside_them() -> None:
-    """A column that is there only where two rows could not be told apart, whatever the others are called."""
+def test_networks_with_one_name_show_their_targets() -> None:
+    """The column exists only if two rows have the same name."""
     first, other = sample_profiles.alexnet(), sample_profiles.partial()
     same = replace(other, name=first.name)
     assert list(compare([first, other]).columns) == COLUMNS
@@ -38,8 +38,8 @@ def test_networks_of_one_name_have_their_targets_beside_them() -> None:
     assert all("target" in text for text in texts.values())
 
 
-def test_the_reference_network() -> None:
-    """The figures of the reference network, exact, and its shares by hand."""
+def test_the_figures_of_the_reference_network() -> None:
+    """They are exact, and its shares are computed by hand."""
     row = compare([sample_profiles.alexnet()]).to_dict("records")[0]
     assert row["parameters"] == 61_100_840
     assert row["multiplies"] == row["adds"] == row["macs"] == 655_566_528 + 58_621_952
@@ -52,14 +52,14 @@ def test_the_reference_network() -> None:
 
 
 def test_ratios_are_to_the_first() -> None:
-    """small: 3,888 + 1,440 MACs, 112 + 1,450 parameters."""
+    """The small network has 3,888 + 1,440 MACs and 112 + 1,450 parameters."""
     table = compare([sample_profiles.small(), sample_profiles.alexnet()])
     assert table["macs_ratio"].tolist() == [1.0, 714_188_480 / (3_888 + 1_440)]
     assert table["parameters_ratio"].tolist() == [1.0, 61_100_840 / (112 + 1_450)]
 
 
-def test_nothing_has_no_ratio() -> None:
-    """A ratio to nothing and a share of nothing are missing, not 0 and not infinite."""
+def test_a_ratio_to_zero_is_missing() -> None:
+    """A share of zero is missing too, and not 0 or infinite."""
     table = compare([sample_profiles.nothing(), sample_profiles.small()])
     assert table["macs_ratio"].tolist() == [None, None]
     assert table["linear_parameters_share"].tolist() == [None, 1_450 / 1_562]
@@ -67,18 +67,18 @@ def test_nothing_has_no_ratio() -> None:
 
 
 def test_columns_and_exact_integers() -> None:
-    """The columns are those declared, and a count beyond 64 bits stays exact."""
+    """The columns are the declared ones, and a count beyond 64 bits stays exact."""
     table = compare([sample_profiles.wide(2**65 + 1)])
     assert list(table.columns) == COLUMNS
     assert table["multiplies"].tolist() == [2**65 + 1]
 
 
-def test_partial_is_said() -> None:
-    """A network with uncounted work is marked."""
+def test_a_partial_profile_is_marked() -> None:
+    """It is a network with uncounted work."""
     assert compare([sample_profiles.small(), sample_profiles.partial()])["status"].tolist() == ["complete", "partial"]
 
 
-def test_nothing_to_compare() -> None:
-    """No profile at all is an error in one line."""
+def test_a_comparison_of_nothing_is_an_error() -> None:
+    """The error is one line."""
     with pytest.raises(ProfilerError, match="at least one profile"):
         compare([])

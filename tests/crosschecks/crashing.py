@@ -1,4 +1,4 @@
-"""Networks that bring down the process which counts them."""
+"""Networks that end the process which counts them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 
 
 class Ending(nn.Module):
-    """Does something else than to return."""
+    """Ends the process or raises instead of returning."""
 
     def __init__(self, how: str) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""Asks every counter of every exhibit and network: ``python -m tests.crosschecks.measuring FILE`` writes what they say.
+"""Runs every counter on every exhibit and network: ``python -m tests.crosschecks.measuring FILE`` writes the figures.
 
-Each counter runs in a fork of its own, so that no process has to import torch anew; only the page needs it so quick.
+Each counter runs in its own fork, so that no process has to import torch again; only the page needs that speed.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ Make = Callable[[], tuple[nn.Module, Any]]
 LISTS = ("figures", "unsupported", "seen")
 
 
-def ask(make: Make) -> list[CounterRecord]:
-    """What each counter says of the network that ``make`` returns with its inputs."""
-    return [CounterRecord.read(item) for item in _in_fork(lambda: _ask_all(make))]
+def run_all(make: Make) -> list[CounterRecord]:
+    """What each counter reports of the network that ``make`` returns with its inputs."""
+    return [CounterRecord.read(item) for item in _in_fork(lambda: _run_all(make))]
 
 
-def _ask_all(make: Make) -> list[dict[str, Any]]:
+def _run_all(make: Make) -> list[dict[str, Any]]:
     model, inputs = make()
     model.eval()
     return [_in_fork(partial(_reported, name, model, inputs)) for name in catalog.counters()]
@@ -47,13 +47,13 @@ def _reported(name: str, model: Any, inputs: Any) -> dict[str, Any]:
 
 
 def _in_fork(action: Callable[[], Any]) -> Any:
-    """What ``action`` returns, as JSON has it, from a copy of this process."""
-    with tempfile.NamedTemporaryFile("r", encoding="utf-8") as answer:
+    """The result of ``action`` in a copy of this process, converted to JSON and back."""
+    with tempfile.NamedTemporaryFile("r", encoding="utf-8") as reply:
         child = os.fork()
         if child == 0:
             code = 1
             try:
-                Path(answer.name).write_text(json.dumps(action()), encoding="utf-8")
+                Path(reply.name).write_text(json.dumps(action()), encoding="utf-8")
                 code = 0
             except BaseException:
                 traceback.print_exc()
@@ -62,7 +62,7 @@ def _in_fork(action: Callable[[], Any]) -> Any:
         _, status = os.waitpid(child, 0)
         if status:
             raise RuntimeError(f"a measurement ended with status {status}")
-        return json.loads(answer.read())
+        return json.loads(reply.read())
 
 
 def subjects() -> dict[str, Make]:
@@ -71,13 +71,13 @@ def subjects() -> dict[str, Make]:
 
 
 def measure(names: Iterable[str] | None = None) -> dict[str, list[CounterRecord]]:
-    """What every counter says of the subjects of these names, by default of all."""
+    """What every counter reports of the named subjects, by default of all."""
     known = subjects()
-    return {name: ask(known[name]) for name in (known if names is None else names)}
+    return {name: run_all(known[name]) for name in (known if names is None else names)}
 
 
 def to_json(records: Mapping[str, Iterable[CounterRecord]]) -> str:
-    """One record a line; figures are [module, operation, number]."""
+    """One record in each line; a figure is [module, operation, number]."""
     lines = []
     for name, said in records.items():
         inner = ",\n".join(f"  {json.dumps(_packed(record), ensure_ascii=False)}" for record in said)
@@ -86,7 +86,7 @@ def to_json(records: Mapping[str, Iterable[CounterRecord]]) -> str:
 
 
 def from_json(text: str) -> dict[str, list[CounterRecord]]:
-    """What :func:`to_json` wrote."""
+    """Read what :func:`to_json` wrote."""
     return {name: [CounterRecord.read(_unpacked(item)) for item in said] for name, said in json.loads(text).items()}
 
 
@@ -107,7 +107,7 @@ def _unpacked(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def main(file: Path, names: list[str]) -> None:
-    """Measure the subjects of these names, or all, and write what was said."""
+    """Measure the named subjects, or all, and write the records."""
     warnings.simplefilter("ignore")
     import_torchvision()
     file.write_text(to_json(measure(names or None)), encoding="utf-8")

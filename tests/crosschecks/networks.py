@@ -1,4 +1,4 @@
-"""Real networks that the other counters are asked of, next to the museum."""
+"""Real networks on which the other counters run, besides the museum."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Network:
 
     @property
     def name(self) -> str:
-        """As the page shows it."""
+        """The name on the page."""
         return self.target.replace("profiler.models.zoo", "zoo")
 
     @property
     def config(self) -> Config:
-        """The config that names it."""
+        """The config for it."""
         inputs: Any = [{"shape": list(self.shape)}]
         if self.tokens:
             inputs = {"input_ids": {"shape": list(self.shape), "dtype": "int64"}}
@@ -43,7 +43,7 @@ class Network:
         return real_network(packed(self.config), str(self.config.base))
 
     def profile(self) -> Profile:
-        """What we count."""
+        """Our profile of it."""
         return profile_config(self.config, crosscheck=False)
 
 

@@ -1,7 +1,7 @@
-"""The page of other counters, docs/other-counters.md: ``python -m tests.crosschecks.page`` writes it anew.
+"""The page of other counters, docs/other-counters.md: ``python -m tests.crosschecks.page`` writes it again.
 
-What the counters say is measured first and kept in ``tests/golden/crosschecks``; with ``--from-records`` the page is
-made of what is kept.
+The reports of the counters are measured first and kept in ``tests/golden/crosschecks``; with ``--from-records`` the
+page is made from the kept records.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ are those for which the reason occurs here, with the number of modules and netwo
 
 @dataclass(frozen=True)
 class Measured:
-    """One exhibit or network: our count of it, and what every counter said, with the rows of the cross-check."""
+    """One exhibit or network: our profile, the records of all counters, and the rows of the cross-check."""
 
     name: str
     profile: Profile
@@ -74,19 +74,19 @@ class Measured:
         return self.profile.total.macs
 
     def figure(self, counter: str) -> int | None:
-        """What the counter said of the whole; ``None`` where it failed."""
+        """The total that the counter reported, or ``None`` if it failed."""
         record = self.records[counter]
         return sum(figure.figure for figure in record.figures) if record.status == "ok" else None
 
 
 def exhibit_profile(name: str) -> Profile:
-    """What we count of an exhibit."""
+    """Our profile of an exhibit."""
     model, inputs = MUSEUM[name]()
     return profile(model, inputs, name=name)
 
 
 def read(part: str, names: Iterable[str] | None = None) -> list[Measured]:
-    """The museum or the networks as they were measured, against our counts of now."""
+    """The museum or the networks as they were measured, with our current profiles."""
     networks = {network.name: network for network in NETWORKS}
     found = []
     for name, records in from_json(RECORDS[part].read_text(encoding="utf-8")).items():
@@ -140,7 +140,7 @@ def _versions(everything: list[Measured]) -> str:
 
 
 def museum_table(museum: list[Measured]) -> Iterator[str]:
-    """One row an exhibit, and one that says on how many each counter is right."""
+    """One row for each exhibit, and one with the number of exhibits on which each counter is right."""
     yield f"| module | exact | {' | '.join(catalog.counters())} |"
     yield f"|:--|--:|{'--:|' * len(catalog.counters())}"
     for one in museum:
@@ -150,13 +150,13 @@ def museum_table(museum: list[Measured]) -> Iterator[str]:
 
 
 def museum_row(one: Measured) -> str:
-    """What each counter says of one exhibit."""
+    """The total of each counter for one exhibit."""
     cells = (_cell(one.figure(counter), one.macs) for counter in catalog.counters())
     return f"| {one.name} | {one.macs:,} | {' | '.join(cells)} |"
 
 
 def networks_table(networks: list[Measured]) -> Iterator[str]:
-    """One row a network."""
+    """One row for each network."""
     yield f"| network | input | exact | {' | '.join(catalog.counters())} |"
     yield f"|:--|:--|--:|{'--:|' * len(catalog.counters())}"
     for one in networks:
@@ -164,7 +164,7 @@ def networks_table(networks: list[Measured]) -> Iterator[str]:
 
 
 def network_row(one: Measured) -> str:
-    """What each counter says of one network."""
+    """The total of each counter for one network."""
     cells = []
     for counter in catalog.counters():
         figure = one.figure(counter)
@@ -180,7 +180,7 @@ def _cell(figure: int | None, macs: int) -> str:
 
 
 def _reasons(everything: list[Measured]) -> Iterator[str]:
-    """All reasons, with the counters for which each came up."""
+    """All reasons, with the counters that each of them was found for."""
     met: dict[str, dict[str, set[str]]] = {}
     for one in everything:
         for counter, rows in one.rows.items():
@@ -204,7 +204,7 @@ def _failures(everything: list[Measured]) -> Iterator[str]:
 
 
 def measure() -> None:
-    """Ask every counter of everything, in a process whose torch has one thread, and keep what they say."""
+    """Run every counter on everything, in a process whose torch has one thread, and keep the records."""
     command = (sys.executable, "-W", "ignore", "-m", "tests.crosschecks.measuring")
     single = {**os.environ, "OMP_NUM_THREADS": "1"}
     for part, names in parts().items():

@@ -1,4 +1,4 @@
-"""How other counters are given a network's inputs: keyword-only arguments and objects, by each in its own way."""
+"""How other counters get the inputs of a network: keyword-only arguments and objects, in the way of each counter."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class KeywordOnly(nn.Module):
 
 
 class AnyKeyword(KeywordOnly):
-    """A layer that takes whatever is named."""
+    """A layer that takes any keyword arguments."""
 
     def forward(self, x: torch.Tensor, **named: Any) -> torch.Tensor:
         return super().forward(x, **named)
 
 
 class AnyPositional(KeywordOnly):
-    """A layer that takes whatever comes."""
+    """A layer that takes any positional arguments."""
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         return super().forward(inputs[0], y=inputs[1])
@@ -94,7 +94,7 @@ CALLS: list[Any] = [
 def test_counters_in_this_process(
     counter: str, network: type[nn.Module], inputs: Callable[[], Any], layers: int
 ) -> None:
-    """Each counts the linear layers, and says of the product what it counts of it; what it is given comes back."""
+    """Each counts the linear layers, and reports its own count of the product; the inputs are unchanged."""
     given = inputs()
     record = profiler.crosscheck(network().eval(), given, against=[counter]).counters[0]
     assert record.status == "ok", record.message
@@ -117,10 +117,10 @@ def test_counters_in_this_process(
         for counter in IN_OWN_PROCESS
     ],
 )
-def test_counters_in_a_process_of_their_own(
+def test_counters_in_a_separate_process(
     counter: str, network: type[nn.Module], inputs: Callable[[], Any], layers: int
 ) -> None:
-    """Each counts something, or is skipped with the reason; none crashes, and what it is given comes back."""
+    """Each counts something, or is skipped with the reason; none crashes, and the inputs are unchanged."""
     given = inputs()
     record = count_in_process(counter, FromObject(network().eval(), given))
     if counter == "ptflops" and network is AnyPositional:
@@ -149,14 +149,14 @@ def _raise_within(model: nn.Module) -> None:
 
 
 class Many(nn.Module):
-    """Every kind of parameter that has a name."""
+    """A forward with every kind of parameter that has a name."""
 
     def forward(self, a: Any, /, b: Any, c: Any = 3, d: Any = 4) -> Any:
         return a, b, c, d
 
 
-def test_named_arguments_take_their_places() -> None:
-    """Defaults fill what lies between; what comes after the last one given is left to the forward."""
+def test_named_arguments_become_positional() -> None:
+    """Defaults fill the gaps; parameters after the last given one are left to the forward."""
     assert all_by_position(Many(), ((1,), {"b": 2})) == (1, 2)
     assert all_by_position(Many(), ((1, 2), {"d": 5})) == (1, 2, 3, 5)
     assert all_by_position(Many(), (1, 2)) == (1, 2)
@@ -164,15 +164,15 @@ def test_named_arguments_take_their_places() -> None:
     assert all_by_position(AnyKeyword(), {"x": 1, "y": 2}) is None
 
 
-def test_positional_arguments_take_their_names() -> None:
-    """Those that have one; where one has none, nothing is named."""
+def test_positional_arguments_become_named() -> None:
+    """If one of them has no name, none is named."""
     assert all_by_name(KeywordOnly(), ((1,), {"y": 2})) == {"x": 1, "y": 2}
     assert all_by_name(Many(), (1, 2)) is None
     assert all_by_name(AnyPositional(), (1, 2)) is None
 
 
-def test_the_forward_is_the_networks_own_again() -> None:
-    """Also where the counter raises, and where the network had one of its own already."""
+def test_the_original_forward_is_restored() -> None:
+    """It is restored if the counter raises, and if the network had a forward as an instance attribute."""
     model = KeywordOnly()
     own = model.forward
     for forward in (None, own):
@@ -204,6 +204,6 @@ def test_both_kinds_of_arguments() -> None:
     assert macs(KeywordOnly(), ((), {"x": x(), "y": y()})) == BOTH
     assert macs(TakesTwo(), [pair, named]) == 3 * 4 * 6
     assert macs(TakesTwo(), ((pair, named), {})) == 3 * 4 * 6
-    assert macs(TakesTwo(), (pair, {**named, 7: 1})) == 3 * 4 * 6  # no names, so no keywords
+    assert macs(TakesTwo(), (pair, {**named, 7: 1})) == 3 * 4 * 6  # there are no names, so no keywords
     with pytest.raises(TraceError):
         macs(TakesTwo(), (pair, named))

@@ -1,4 +1,4 @@
-"""Each counter's convention, restated on our records, gives what it said: on every exhibit, and not by chance."""
+"""Each counter's convention, applied to our records, gives what it reported: on every exhibit, and not by chance."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even k
 
 @pytest.fixture(scope="module")
 def museum() -> dict[str, page.Measured]:
-    """Every exhibit with what the counters said of it."""
+    """Every exhibit with the records of the counters."""
     return {one.name: one for one in page.read("museum")}
 
 
 @pytest.mark.parametrize("counter", catalog.counters())
 def test_every_difference_has_a_reason(counter: str, museum: dict[str, page.Measured]) -> None:
-    """Layer by layer, on every exhibit that the counter did not fail on."""
+    """This holds layer by layer, on every exhibit on which the counter did not fail."""
     rows = [row for one in museum.values() for row in one.rows[counter]]
     assert [row for row in rows if not row.explained] == []
     assert sum(row.unexplained for row in rows) == 0
@@ -38,10 +38,10 @@ def test_every_difference_has_a_reason(counter: str, museum: dict[str, page.Meas
 
 @pytest.mark.parametrize("error", [1, -1])
 @pytest.mark.parametrize("counter", catalog.counters())
-def test_one_more_or_less_in_any_figure_is_unexplained(
+def test_an_error_of_one_in_any_figure_is_unexplained(
     counter: str, error: int, museum: dict[str, page.Measured]
 ) -> None:
-    """A planted error in what a counter says, in each of its figures in turn; only that layer's row is open."""
+    """The error is planted in each figure of a counter in turn; only that layer's row is unexplained."""
     planted = met = 0
     for one in museum.values():
         record = one.records[counter]
@@ -49,7 +49,7 @@ def test_one_more_or_less_in_any_figure_is_unexplained(
             wrong = replace(figure, figure=figure.figure + error)
             figures = (*record.figures[:place], wrong, *record.figures[place + 1 :])
             rows = list(crosscheck_rows(one.profile.trace, replace(record, figures=figures)))
-            if different(rows) < different(one.rows[counter]):  # the error made it ours
+            if different(rows) < different(one.rows[counter]):  # the error made it equal to ours
                 met += 1
                 continue
             assert [row.explained for row in rows].count(False) == 1, (one.name, figure)
@@ -59,17 +59,17 @@ def test_one_more_or_less_in_any_figure_is_unexplained(
 
 
 def different(rows: Iterable[Row]) -> int:
-    """How many rows have a difference."""
+    """The number of rows with a difference."""
     return sum(bool(row.difference) for row in rows)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("error", [1, -1])
 @pytest.mark.parametrize("counter", catalog.counters())
-def test_one_more_or_less_in_any_of_our_rules_is_unexplained(
+def test_an_error_of_one_in_any_of_our_calls_is_unexplained(
     counter: str, error: int, museum: dict[str, page.Measured]
 ) -> None:
-    """A planted error in each of our calls in turn, also in those that the counter does not see."""
+    """The error is planted in each of our calls in turn, also in those that the counter does not see."""
     planted = 0
     for one in museum.values():
         trace, record = one.profile.trace, one.records[counter]
@@ -85,13 +85,13 @@ def test_one_more_or_less_in_any_of_our_rules_is_unexplained(
 
 
 def off(rows: Iterable[Row]) -> list[int]:
-    """Of each row that is not explained, the sign of what is left."""
+    """The sign of the remainder of each row that is not explained."""
     return [(row.unexplained > 0) - (row.unexplained < 0) for row in rows if not row.explained]
 
 
 @pytest.mark.parametrize("error", [1, -1])
-def test_one_more_or_less_in_an_einsum_is_seen_by_torch(error: int, museum: dict[str, page.Measured]) -> None:
-    """Its equation is not in the record, so no formula of ours repeats it; torch's figure does."""
+def test_an_error_of_one_in_an_einsum_differs_from_torch(error: int, museum: dict[str, page.Measured]) -> None:
+    """No formula of a counter is applied to the equation; torch's figure shows the error."""
     one = museum["einsum"]
     (call,) = one.profile.trace.calls
     wrong = changed(call, terms=(*call.terms, Term("error", (1,), OpCount(macs=error))))
@@ -101,8 +101,8 @@ def test_one_more_or_less_in_an_einsum_is_seen_by_torch(error: int, museum: dict
         assert not row.explained
 
 
-def test_every_reason_has_an_occasion(museum: dict[str, page.Measured]) -> None:
-    """No reason is listed that no exhibit shows, but for what only networks have; and each has a code of its own."""
+def test_every_reason_occurs(museum: dict[str, page.Measured]) -> None:
+    """Each reason occurs on an exhibit, or is one that only networks have; each has its own code."""
     met = {part.reason for one in museum.values() for rows in one.rows.values() for row in rows for part in row.parts}
     listed = all_reasons()
     assert set(listed) - met == {BELOW}
@@ -112,7 +112,7 @@ def test_every_reason_has_an_occasion(museum: dict[str, page.Measured]) -> None:
 
 
 def test_parts_add_up(museum: dict[str, page.Measured]) -> None:
-    """The amounts of the reasons are the difference."""
+    """The amounts of the reasons sum to the difference."""
     for one in museum.values():
         for rows in one.rows.values():
             for row in rows:
@@ -120,16 +120,16 @@ def test_parts_add_up(museum: dict[str, page.Measured]) -> None:
 
 
 @pytest.mark.slow
-def test_figures_are_what_the_counter_prints() -> None:
-    """The total of a record is the total that the counter gives itself: nothing is left for the whole network."""
+def test_figures_sum_to_the_total_that_the_counter_prints() -> None:
+    """Nothing is left over for the whole network."""
     for one in page.read("museum", ["encoder", "residual block", "shared"]):
         for counter, record in one.records.items():
             other = [figure for figure in record.figures if figure.op == "other"]
             assert other == [], counter
 
 
-def test_an_exhibit_that_no_counter_gets_right() -> None:
-    """A shared layer: some count it twice, one four times."""
+def test_a_shared_layer_is_counted_wrong_by_all_counters() -> None:
+    """Some count it twice, one four times."""
     (one,) = page.read("museum", ["shared"])
     assert one.macs == 2 * (2 * 5 * 8 * 8)
     figures = {counter: one.figure(counter) for counter in catalog.counters()}
@@ -137,8 +137,8 @@ def test_an_exhibit_that_no_counter_gets_right() -> None:
     assert figures["thop"] == 4 * one.macs
 
 
-def test_a_record_from_nowhere_is_unexplained() -> None:
-    """A figure for a module and an operation that we have nothing of."""
+def test_a_figure_for_an_unknown_module_is_unexplained() -> None:
+    """We have no operation in that module."""
     (one,) = page.read("museum", ["linear"])
     record = CounterRecord("torch", "2", "ok", figures=(CounterFigure("ghost", "aten::mm", 7),))
     rows = {row.layer: row for row in crosscheck_rows(one.profile.trace, record)}
@@ -148,13 +148,13 @@ def test_a_record_from_nowhere_is_unexplained() -> None:
 
 @pytest.mark.slow
 def test_museum_profiles_are_complete() -> None:
-    """Every exhibit is counted whole by us."""
+    """Our profile of every exhibit is complete."""
     assert all(page.exhibit_profile(name).complete for name in MUSEUM)
 
 
 @pytest.mark.slow
-def test_traces_without_the_counter_stay() -> None:
-    """A cross-check changes nothing in the records that it reads."""
+def test_a_crosscheck_does_not_change_the_trace() -> None:
+    """The records that it reads are equal before and after."""
     (one,) = page.read("museum", ["residual block"])
     before: Trace = one.profile.trace
     list(crosscheck_rows(before, one.records["ptflops"]))

@@ -1,4 +1,4 @@
-"""A new counter is one file: put where the counters are, it is run, explained, and known by name."""
+"""A new counter is one file in the folder of counters: it is run, explained, and known by its name."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_a_new_counter_is_one_file(tmp_path: Path) -> None:
-    """A config and the command line take its name; its figures stand in the table, with the reasons that it gives."""
+    """A config and the command line take its name; its figures are in the table, with its reasons."""
     (tmp_path / "counters").mkdir()
     (tmp_path / "counters" / "result_counter.py").write_text(COUNTER, encoding="utf-8")
     (tmp_path / "net.py").write_text(NET, encoding="utf-8")

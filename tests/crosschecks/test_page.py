@@ -1,4 +1,4 @@
-"""The page of other counters says what was measured, and what was measured is what they say."""
+"""The page of other counters shows the kept records, and the kept records are what the counters report."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def text() -> str:
 
 @pytest.mark.slow
 def test_the_page_shows_the_museum(museum: list[page.Measured]) -> None:
-    """Each row as the kept records and our count of now make it; at least thirty."""
+    """Each row follows from the kept records and our current profiles; there are at least thirty."""
     assert "\n".join(page.museum_table(museum)) in text(), STALE
     assert len(museum) == len(MUSEUM) >= 30
 
@@ -43,15 +43,15 @@ def test_the_page_shows_the_museum(museum: list[page.Measured]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_the_page_shows_the_networks(name: str) -> None:
-    """Each row likewise; all explained."""
+    """Each row follows from the kept records, and all are explained."""
     (one,) = page.read("networks", [name])
     assert page.network_row(one) in text(), STALE
     assert all(row.explained for rows in one.rows.values() for row in rows)
 
 
 @pytest.mark.slow
-def test_at_least_fifteen_networks() -> None:
-    """And each was asked of every counter."""
+def test_at_least_fifteen_networks_are_compared() -> None:
+    """Every counter ran on each of them."""
     records = from_json(page.RECORDS["networks"].read_text(encoding="utf-8"))
     assert list(records) == [network.name for network in NETWORKS]
     assert len(records) >= 15
@@ -60,14 +60,14 @@ def test_at_least_fifteen_networks() -> None:
 
 @pytest.mark.exhaustive
 def test_the_page_is_up_to_date(museum: list[page.Measured]) -> None:
-    """The whole page, from the kept records."""
+    """The whole page follows from the kept records."""
     assert page.page(museum, page.read("networks")) == text(), STALE
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("part", ["museum", "networks"])
-def test_the_counters_say_what_is_kept(part: str, tmp_path: Path) -> None:
-    """Every counter is asked again of everything."""
+def test_the_counters_report_what_is_kept(part: str, tmp_path: Path) -> None:
+    """Every counter runs again on everything."""
     command = (sys.executable, "-W", "ignore", "-m", "tests.crosschecks.measuring", str(tmp_path / "records.json"))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run((*command, *page.parts()[part]), check=True, cwd=page.ROOT, env=environment)
@@ -77,6 +77,6 @@ def test_the_counters_say_what_is_kept(part: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_records_are_kept_whole() -> None:
-    """What is read back is what was written."""
+    """The records are the same after writing and reading."""
     kept = page.RECORDS["museum"].read_text(encoding="utf-8")
     assert to_json(from_json(kept)) == kept

@@ -1,4 +1,4 @@
-"""A counter in a process of its own: whatever happens there is a record here."""
+"""A counter in a separate process: whatever happens there becomes a record here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow  # each test starts processes
 
 
 def ending(how: str) -> FromFunction:
-    """The network that ends so."""
+    """The network that ends in this way."""
     return FromFunction("tests.crosschecks.crashing:ending", (how,))
 
 
@@ -35,13 +35,13 @@ def ending(how: str) -> FromFunction:
     ],
 )
 def test_a_crash_is_a_record(how: str, message: str) -> None:
-    """A network that exits, is killed, or raises."""
+    """A network exits, is killed, or raises."""
     record = count_in_process("thop", ending(how))
     assert (record.status, record.message) == ("failed", message)
     assert record.version == installed_version("thop")
 
 
-def test_a_counter_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_counter_that_takes_too_long_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is in seconds."""
     monkeypatch.setattr("profiler.crosschecks.process.TIME_LIMIT", 0.2)
     record = count_in_process("thop", ending("sleep"))
@@ -66,8 +66,8 @@ def test_a_counter_that_is_not_installed_is_skipped(monkeypatch: pytest.MonkeyPa
     assert (record.status, record.message) == ("skipped", "not installed; pip install thop")
 
 
-def test_nothing_is_patched_here() -> None:
-    """ptflops and calflops patch torch, and do not always take it back; here it stays as it is."""
+def test_torch_is_not_patched_in_this_process() -> None:
+    """ptflops and calflops patch torch, and do not always restore it; this process does not change."""
     before = (F.relu, torch.matmul, F.linear, torch.Tensor.matmul)
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
     checked = profiler.crosscheck(model, torch.zeros(2, 3), against=["ptflops", "calflops"])
@@ -77,8 +77,8 @@ def test_nothing_is_patched_here() -> None:
     assert "ptflops" not in sys.modules
 
 
-def test_a_config_is_sent_as_it_is() -> None:
-    """The network is made there, from its target; with real tensors, or on meta for torch."""
+def test_a_config_is_sent_without_its_network() -> None:
+    """The other process makes the network from its target, with real tensors, or on meta for torch."""
     config = profiler.load_config("configs/alexnet.yaml")
     checked = profiler.crosscheck(config, against=["torch", "torchinfo"])
     figures = {record.counter: sum(figure.figure for figure in record.figures) for record in checked.counters}
@@ -86,8 +86,8 @@ def test_a_config_is_sent_as_it_is() -> None:
     assert profiler.unexplained(checked.crosscheck).empty
 
 
-def test_a_long_run_can_be_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """fvcore runs here unless the network is large; then it has the limit of the others."""
+def test_a_counter_on_a_large_network_has_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """fvcore runs in this process unless the network is large; then it has the limit of the other counters."""
     monkeypatch.setattr("profiler.crosschecking.LONG_RUN", 0)
     monkeypatch.setattr("profiler.crosschecks.process.TIME_LIMIT", 0.2)
     model, inputs = nn.Sequential(nn.Linear(3, 4), nn.ReLU()), torch.zeros(2, 3)
@@ -95,8 +95,8 @@ def test_a_long_run_can_be_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (record.counter, record.status, record.message) == ("fvcore", "failed", "took longer than 0.2 s")
 
 
-def test_a_large_network_that_cannot_be_sent_is_counted_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only counters that patch torch have to have a process of their own."""
+def test_a_large_network_that_cannot_be_sent_is_counted_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only counters that patch torch need a separate process."""
 
     class Local(nn.Linear):
         pass
@@ -117,7 +117,7 @@ COMMAND = "from profiler.cli import main; main()"
 
 
 def test_modules_in_the_current_folder_are_not_run(tmp_path: Path) -> None:
-    """A file called as a module of Python or of a library is not imported by the counter's process."""
+    """The counter's process does not import a file that has the name of a module of Python or of a library."""
     (tmp_path / "net.py").write_text(NET)
     (tmp_path / "net.yaml").write_text(CONFIG)
     for name in ("json", "pickle", "statistics", "yaml", "torch", "thop", "profiler"):
@@ -129,7 +129,7 @@ def test_modules_in_the_current_folder_are_not_run(tmp_path: Path) -> None:
 
 
 def test_modules_beside_the_caller_can_be_imported(tmp_path: Path) -> None:
-    """A network whose class is in a module of the caller's folder is made in the counter's process, too."""
+    """The counter's process makes a network whose class is in a module of the caller's folder."""
     (tmp_path / "mine.py").write_text("from torch import nn\n\n\nclass Mine(nn.Linear):\n    pass\n")
     (tmp_path / "script.py").write_text(
         "import torch, profiler, mine\n"
@@ -143,7 +143,7 @@ def test_modules_beside_the_caller_can_be_imported(tmp_path: Path) -> None:
 
 
 def test_keys_that_are_numbers_reach_the_counters_process(tmp_path: Path) -> None:
-    """A builder is given the same kwargs there as here."""
+    """A builder gets the same kwargs there as in this process."""
     (tmp_path / "net.py").write_text(
         "from torch import nn\n\n\ndef Net(widths):\n    return nn.Sequential(nn.Linear(3, widths[1]))\n"
     )

@@ -1,4 +1,4 @@
-"""Multiply–accumulates worked out from shapes alone, beside those of our rules."""
+"""Multiply–accumulates computed from shapes alone, compared with those of our rules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.museum import Calls
 
 @pytest.mark.parametrize("of_complex", [False, True])
 def test_a_complex_product_is_four_real_ones(of_complex: bool) -> None:
-    """Worked out from shapes and by our rules, for a convolution, a matrix product and a linear layer."""
+    """Shapes and our rules agree on a convolution, a matrix product and a linear layer."""
     dtype, times = (torch.complex64, 4) if of_complex else (torch.float32, 1)
 
     def run(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -72,20 +72,20 @@ def row(ours: Trace, theirs: CounterRecord) -> dict[str, object]:
 
 
 def test_equal_figures_need_no_reason() -> None:
-    """Equal figures: no difference, no reason, explained."""
+    """The row has no difference and no reason, and is explained."""
     only = row(trace(CONV), fvcore(("conv", "conv", CONV_MACS)))
     assert tuple(only) == CROSSCHECK_COLUMNS
     assert (only["difference"], only["reason"], only["explained"]) == (0, "", True)
 
 
 def test_batch_norm_is_in_fvcores_flops() -> None:
-    """Where it says exactly two an element, that is the reason, with its amount."""
+    """If fvcore reports exactly two operations for each element, that is the reason, with its amount."""
     only = row(trace(NORM), fvcore(("norm", "batch_norm", 2 * 4 * 6 * 6)))
     assert (only["macs"], only["difference"], only["explained"]) == (0, 288, True)
     assert only["reason"] == "fvcore counts batch norm, 2 an element (1 without affine) (+288)"
 
 
-def test_a_missing_rule_explains_what_it_would_have_counted() -> None:
+def test_a_missing_rule_explains_its_missing_operations() -> None:
     """fvcore lists the operation as unsupported in that module."""
     only = row(trace(ATTENTION), fvcore(unsupported=("attention", "aten::scaled_dot_product_attention")))
     assert only["difference"] == -(2 * 5 * 5 * 4 + 2 * 5 * 4 * 5)
@@ -94,7 +94,7 @@ def test_a_missing_rule_explains_what_it_would_have_counted() -> None:
 
 
 def test_a_fused_kernel_explains_all_below_its_module() -> None:
-    """The kernel stands in the parent; the module below was not seen to run."""
+    """The kernel is recorded in the parent; fvcore did not see the module below run."""
     inner = changed(CONV, module="block.conv")
     ours = Trace((inner,), tuple(ModuleRecord(name, "Net", 1, name) for name in ("", "block", "block.conv")), ())
     theirs = fvcore(unsupported=("block", "aten::_transformer_encoder_layer_fwd"), uncalled="block.conv")
@@ -103,15 +103,15 @@ def test_a_fused_kernel_explains_all_below_its_module() -> None:
     assert str(only["reason"]).startswith("fvcore has no rule for aten::_transformer_encoder_layer_fwd, which does all")
 
 
-def test_dead_code_is_explained_by_a_module_that_was_not_seen() -> None:
-    """fvcore itself says that it did not see the module."""
+def test_dead_code_explains_a_module_that_was_not_seen() -> None:
+    """fvcore reports that it did not see the module."""
     only = row(trace(CONV), fvcore(uncalled="conv"))
     assert (only["difference"], only["explained"]) == (-CONV_MACS, True)
     assert only["reason"] == f"fvcore dropped it as dead code or did not see it run (-{CONV_MACS:,})"
 
 
 def test_an_einsum_may_be_rounded() -> None:
-    """NumPy prints the count with four digits; the exact count is fine as well."""
+    """NumPy prints the count with four digits; the exact count is explained as well."""
     einsum = changed(CONV, op="aten::einsum", terms=(contraction((64, 2, 49, 49), (32,)),))
     assert row(trace(einsum), fvcore(("conv", "einsum", 9_834_496)))["reason"] == ""
     rounded = row(trace(einsum), fvcore(("conv", "einsum", 9_835_000)))
@@ -124,7 +124,7 @@ def planted(error: int) -> Term:
 
 
 @pytest.mark.parametrize("error", [1, -1])
-def test_one_mac_too_many_or_too_few_is_unexplained(error: int) -> None:
+def test_an_error_of_one_mac_is_unexplained(error: int) -> None:
     """A planted error in our count, or in the counter's, has no reason."""
     wrong = changed(CONV, terms=(planted(error),))
     for ours, figure in ((trace(wrong), CONV_MACS), (trace(CONV), CONV_MACS + error)):
@@ -139,7 +139,7 @@ def test_a_wrong_figure_for_batch_norm_is_unexplained() -> None:
 
 
 def test_skipped_counters_have_no_rows() -> None:
-    """What was not counted is not compared."""
+    """A record without figures is not compared."""
     assert crosscheck_table(trace(CONV), [CounterRecord("fvcore", "0.1.5", "skipped", "too large")]).empty
 
 
@@ -150,12 +150,12 @@ def test_an_unknown_counter_is_an_error() -> None:
 
 
 def item(figure: int, *, may_be_unseen: bool = True) -> Item:
-    """One call of that figure."""
+    """One call with that figure."""
     return Item("conv", figure, unseen=Part(0, DEAD_CALL, "aten::conv2d") if may_be_unseen else None)
 
 
 @pytest.mark.parametrize(
-    ("said", "seen", "choice"),
+    ("reported", "seen", "choice"),
     [
         (17, 3, [True, True, True]),
         (10, 2, [True, True, False]),
@@ -165,20 +165,20 @@ def item(figure: int, *, may_be_unseen: bool = True) -> Item:
         (11, 2, None),
     ],
 )
-def test_what_was_seen_follows_from_the_sum_and_the_number(said: int, seen: int, choice: list[bool] | None) -> None:
-    """Three calls of 5, 5 and 7."""
-    assert chosen([item(5), item(5), item(7)], said, seen) == choice
+def test_seen_calls_follow_from_their_sum_and_number(reported: int, seen: int, choice: list[bool] | None) -> None:
+    """There are three calls, of 5, 5 and 7."""
+    assert chosen([item(5), item(5), item(7)], reported, seen) == choice
 
 
-def test_what_has_no_reason_to_be_unseen_was_seen() -> None:
-    """Otherwise any figure could be explained by dropping calls."""
+def test_a_call_without_a_reason_to_be_unseen_was_seen() -> None:
+    """Otherwise dropping calls could explain any figure."""
     items = [item(5, may_be_unseen=False), item(7)]
     assert chosen(items, 5, 1) == [True, False]
     assert chosen(items, 7, 1) is None
 
 
 def test_some_calls_may_be_dead_code() -> None:
-    """fvcore saw one of two calls: the reason is the other one's figure."""
+    """fvcore saw one of two calls: the reason is the figure of the other."""
     theirs = replace(
         fvcore(("conv", "conv", CONV_MACS)), seen=(CounterFigure("conv", "conv", 1),), figures=(
             CounterFigure("conv", "conv", CONV_MACS),
@@ -190,7 +190,7 @@ def test_some_calls_may_be_dead_code() -> None:
 
 
 def test_errors_that_cancel_are_unexplained() -> None:
-    """One too many under one name and one too few under another are unexplained."""
+    """One too many under one name and one too few under another are both unexplained."""
     linear = changed(
         CONV,
         op="aten::linear",
@@ -206,7 +206,7 @@ def test_errors_that_cancel_are_unexplained() -> None:
 
 
 def test_summary_of_the_crosscheck() -> None:
-    """Ours, theirs, the ratio, and the part of the differences that has a reason."""
+    """It has our figure, theirs, the ratio, and the part of the differences that has a reason."""
     right = fvcore(("conv", "conv", CONV_MACS), ("norm", "batch_norm", 288))
     wrong = fvcore(("conv", "conv", CONV_MACS + 96), ("norm", "batch_norm", 288))
     skipped = CounterRecord("thop", "0.1", "skipped", "too large")
@@ -223,7 +223,7 @@ def test_summary_of_the_crosscheck() -> None:
 
 
 def test_reasons_of_the_crosscheck() -> None:
-    """Each reason once a counter, with its layers and its amount; what has none is last."""
+    """Each reason has one row for each counter, with its layers and its amount; unexplained differences are last."""
     other = changed(NORM, module="norm2")
     theirs = fvcore(("conv", "conv", CONV_MACS + 5), ("norm", "batch_norm", 288), ("norm2", "batch_norm", 288))
     table = reasons_table(trace(CONV, NORM, other), [theirs])
@@ -231,22 +231,22 @@ def test_reasons_of_the_crosscheck() -> None:
     assert table[["code", "layers", "amount"]].to_numpy().tolist() == [["norm", 2, 576], ["unexplained", 1, 5]]
 
 
-def test_a_reason_reads_as_a_sentence() -> None:
-    """After the counter's name."""
+def test_a_reason_continues_the_name_of_the_counter() -> None:
+    """The name and the reason make one sentence."""
     (only,) = crosscheck_rows(trace(NORM), fvcore(("norm", "batch_norm", 288)))
     (part,) = only.parts
     assert part.reason.code == "norm"
     assert part.text("fvcore").startswith("fvcore counts batch norm")
 
 
-def test_parts_with_one_reason_are_put_together() -> None:
-    """And vanish where they come to nothing."""
+def test_parts_with_one_reason_are_summed() -> None:
+    """A sum of zero is left out."""
     parts = [Part(3, BIAS), Part(4, BIAS), Part(2, POOL, "a"), Part(-2, POOL, "a")]
     assert merged(parts) == (Part(7, BIAS),)
 
 
 def test_paths_are_walked_from_parents_to_children() -> None:
-    """A module that two parents hold is met twice; under two names of one parent, once."""
+    """A module with two parents is visited twice; one with two names in one parent, once."""
     names = {"a": "a", "a.x": "a.x", "b": "b", "b.x": "a.x", "c": "c", "d": "c"}
     records = [ModuleRecord("", "Net", 1, "")]
     records += [ModuleRecord(name, "Net", 1, first) for name, first in names.items()]
@@ -271,6 +271,6 @@ print(sorted(heavy & set(sys.modules)))
 
 @pytest.mark.slow
 def test_explaining_needs_neither_torch_nor_the_counter() -> None:
-    """A stored record of any counter is explained without them."""
+    """A stored record of any counter is explained without importing them."""
     ended = subprocess.run([sys.executable, "-c", EXPLAINING], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"

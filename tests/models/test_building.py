@@ -1,4 +1,4 @@
-"""Networks from targets: on meta whatever the constructor does, or real without the random numbers."""
+"""Networks from targets: on meta whatever the constructor does, or real without drawing random numbers."""
 
 import socket
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow  # whole networks are built
 
 @pytest.fixture(autouse=True)
 def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test here may open a connection."""
+    """Fail if a test here opens a connection."""
 
     def refuse(*_: Any) -> None:
         raise AssertionError("a connection was opened")
@@ -43,14 +43,14 @@ def write(folder: Path, body: str) -> None:
 
 FAMILIES = ("zoo", "classification", "segmentation", "detection", "video", "optical_flow")
 OF_THEM = [pytest.param(10, id="every tenth"), pytest.param(1, id="all", marks=pytest.mark.exhaustive)]
-"""All that have weights are built where their published figures are measured, too."""
+"""Those with weights are also built where their published figures are measured."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", OF_THEM)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_known_network_builds_on_meta(family: str, step: int) -> None:
-    """Each network of the family, its tensors all on meta, without a connection."""
+    """Each network of the family is built without a connection, with all tensors on meta."""
     targets = [entry.target for entry in list_targets() if entry.family == family][::step]
     assert targets
     for target in targets:
@@ -58,7 +58,7 @@ def test_every_known_network_builds_on_meta(family: str, step: int) -> None:
         assert all(tensor.is_meta for tensor in tensors(network)), target
 
 
-def test_the_quantized_networks_build_on_meta_as_floats() -> None:
+def test_quantizable_networks_build_on_meta_as_floats() -> None:
     """Without ``quantize`` torchvision's quantizable networks are ordinary ones."""
     for entry in list_targets("quantization"):
         assert all(tensor.is_meta for tensor in tensors(build_model(entry.target))), entry
@@ -67,7 +67,7 @@ def test_the_quantized_networks_build_on_meta_as_floats() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("step", OF_THEM)
 def test_every_classification_network_runs_on_meta(step: int) -> None:
-    """An image of the size it is made for gives 1000 scores."""
+    """An image of the size that it is made for gives 1000 scores."""
     for entry in [entry for entry in list_targets("torchvision:*") if entry.family == "classification"][::step]:
         network: Any = build_model(entry.target).eval()
         side = 299 if "inception" in entry.target else 224
@@ -75,7 +75,7 @@ def test_every_classification_network_runs_on_meta(step: int) -> None:
 
 
 def test_kwargs_and_dtype_reach_the_network() -> None:
-    """The builder gets the kwargs; floating tensors get the dtype, integer ones stay."""
+    """The builder gets the kwargs; floating-point tensors get the dtype, and integer tensors keep theirs."""
     network: Any = build_model("torchvision:resnet18", {"num_classes": 7}, dtype="bfloat16")
     assert network.fc.weight.shape == (7, 512)
     assert network.fc.weight.dtype == network.bn1.running_mean.dtype == torch.bfloat16
@@ -96,8 +96,8 @@ def test_kwargs_and_dtype_reach_the_network() -> None:
         "range(torch.arange(3).max())",
     ],
 )
-def test_a_constructor_that_looks_at_data_is_built_on_the_cpu(tmp_path: Path, asks: str) -> None:
-    """What meta refuses is built off it and moved there, its parameters never having been real."""
+def test_a_constructor_that_reads_data_runs_on_the_cpu(tmp_path: Path, asks: str) -> None:
+    """A constructor that fails on meta runs on the CPU, and its parameters are moved to meta as they are registered."""
     write(
         tmp_path,
         f"self.value = {asks}\nself.layer = nn.Linear(2, 3)\nself.on_meta = self.layer.weight.is_meta\n"
@@ -109,8 +109,8 @@ def test_a_constructor_that_looks_at_data_is_built_on_the_cpu(tmp_path: Path, as
     assert network.on_meta
 
 
-def test_a_parameter_that_has_a_view_is_moved_all_the_same(tmp_path: Path) -> None:
-    """A parameter that cannot be put on meta when it is registered follows at the end."""
+def test_a_parameter_with_a_view_is_moved_to_meta(tmp_path: Path) -> None:
+    """A parameter that cannot be put on meta when it is registered is moved at the end."""
     write(
         tmp_path,
         "torch.ones(()).item()\np = nn.Parameter(torch.ones(4))\nview = p.view(2, 2)\nself.p = p\n"
@@ -121,8 +121,8 @@ def test_a_parameter_that_has_a_view_is_moved_all_the_same(tmp_path: Path) -> No
     assert network.total == 4
 
 
-def test_a_constructor_that_looks_at_its_weights_is_built_wholly_on_the_cpu(tmp_path: Path) -> None:
-    """When parameters on meta do not do either, everything is real until it is moved."""
+def test_a_constructor_that_reads_its_weights_runs_wholly_on_the_cpu(tmp_path: Path) -> None:
+    """If parameters on meta fail too, everything is real until it is moved."""
     write(tmp_path, "self.layer = nn.Linear(2, width)\nself.total = self.layer.weight.sum().item()")
     network: Any = build_model("net.py:Net", {"width": 5}, base=tmp_path)
     assert network.total == 0
@@ -132,8 +132,8 @@ def test_a_constructor_that_looks_at_its_weights_is_built_wholly_on_the_cpu(tmp_
 
 @pytest.mark.parametrize("data", ["", "torch.ones(()).item()", "self.a.weight.sum().item()"])
 @pytest.mark.parametrize("real", [False, True])
-def test_ties_survive(tmp_path: Path, data: str, real: bool) -> None:
-    """A parameter with two names stays one, wherever the network was built, and keeps its flags."""
+def test_tied_parameters_stay_tied(tmp_path: Path, data: str, real: bool) -> None:
+    """A parameter with two names stays one parameter and keeps its flags, wherever the network was built."""
     write(
         tmp_path,
         "self.a, self.b = nn.Linear(2, 2), nn.Linear(2, 2)\nself.b.weight = self.a.weight\n"
@@ -153,13 +153,13 @@ def test_ties_survive(tmp_path: Path, data: str, real: bool) -> None:
 
 
 def test_complex_tensors_keep_their_dtype(tmp_path: Path) -> None:
-    """The network's dtype is for its floating tensors; a complex one would lose half of itself."""
+    """The network's dtype is for its floating-point tensors; a complex tensor would lose its imaginary part."""
     write(tmp_path, "self.z = nn.Parameter(torch.ones(2, dtype=torch.complex64))\nself.x = nn.Parameter(torch.ones(2))")
     network: Any = build_model("net.py:Net", base=tmp_path, dtype="bfloat16")
     assert (network.z.dtype, network.x.dtype) == (torch.complex64, torch.bfloat16)
 
 
-def test_the_random_state_is_left_alone(tmp_path: Path) -> None:
+def test_the_random_state_is_unchanged(tmp_path: Path) -> None:
     """Building draws nothing from torch's generator, whatever the constructor does."""
     write(tmp_path, "torch.ones(()).item()\nself.w = nn.Parameter(torch.randn(3, device='cpu'))")
     state = torch.get_rng_state()
@@ -179,7 +179,7 @@ def test_a_real_network_has_zeros_for_random_weights() -> None:
 
 
 def test_a_network_may_be_the_target(tmp_path: Path) -> None:
-    """An nn.Module is taken as it is, copied, so that the original is not moved."""
+    """An nn.Module is copied, so that the original is not moved."""
     (tmp_path / "net.py").write_text("from torch import nn\nnetwork = nn.Linear(2, 3)\n")
     network: Any = build_model("net.py:network", base=tmp_path)
     assert network.weight.is_meta
@@ -192,7 +192,7 @@ def test_a_network_may_be_the_target(tmp_path: Path) -> None:
 
 
 def test_a_moved_lstm_runs() -> None:
-    """The flat list of weights that an LSTM keeps beside them follows them."""
+    """The flat list of weights that an LSTM keeps follows its weights."""
     network: Any = move_to_meta(nn.LSTM(2, 3))
     assert network(torch.empty(4, 2, device="meta"))[0].shape == (4, 3)
     assert network._flat_weights[0] is network.weight_ih_l0
@@ -227,7 +227,7 @@ def test_a_moved_lstm_runs() -> None:
 def test_a_refusal_names_target_kwargs_and_reason(
     build: Any, target: str, kwargs: dict[str, Any], message: str
 ) -> None:
-    """One line, of the caller's own kwargs and the constructor's own words."""
+    """One line has the caller's own kwargs and the constructor's own message."""
     with pytest.raises(TargetError) as caught:
         build(target, kwargs)
     assert str(caught.value).startswith(f"target {target}: {message}")
@@ -235,7 +235,7 @@ def test_a_refusal_names_target_kwargs_and_reason(
 
 
 def test_kwargs_are_not_shared_with_the_network(tmp_path: Path) -> None:
-    """A constructor that changes what it is given does not change the config."""
+    """A constructor that changes its kwargs does not change the config."""
     write(tmp_path, "width.append(1)\nself.layer = nn.Linear(1, len(width))\ntorch.ones(()).item()")
     kwargs: dict[str, Any] = {"width": [1]}
     network: Any = build_model("net.py:Net", kwargs, base=tmp_path)

@@ -1,4 +1,4 @@
-"""Inputs that a function makes, given the network: in a config and in Python."""
+"""Inputs that a function makes from the network: in a config and in Python."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ def config(folder: Path, inputs: str, more: str = "") -> profiler.Config:
     ],
 )
 def test_a_config_names_the_function_that_makes_its_inputs(tmp_path: Path, inputs: str, macs: int) -> None:
-    """It is found beside the config; integers keep the values that decide what is counted, without a real run."""
+    """It is found beside the config; integers keep their values, which decide the counts without a real run."""
     profile = profiler.profile_config(config(tmp_path, inputs), crosscheck=False)
     assert (profile.total.macs, profile.status, profile.trace.real_run) == (macs, "complete", "")
 
 
 @pytest.mark.slow
 def test_other_counters_get_the_inputs_too(tmp_path: Path) -> None:
-    """Also in a process of its own, which finds the function again."""
+    """A counter in a separate process finds the function again."""
     asked = config(tmp_path, "{from: 'net.py:one', kwargs: {batch: 5}}", "crosscheck: [fvcore, torchinfo]")
     profile = profiler.profile_config(asked)
     assert [counter.status for counter in profile.counters] == ["ok", "ok"]
@@ -97,8 +97,8 @@ def test_other_counters_get_the_inputs_too(tmp_path: Path) -> None:
         ("{from: 'torchvision:resnet18'}", r"inputs\.from: torchvision:resnet18 names a network, expected a function"),
     ],
 )
-def test_what_is_wrong_with_the_function_is_said_in_one_line(tmp_path: Path, inputs: str, message: str) -> None:
-    """Which function, and what it did."""
+def test_an_error_of_the_function_is_one_line(tmp_path: Path, inputs: str, message: str) -> None:
+    """The line says which function failed and how."""
     with pytest.raises(TargetError, match=message) as info:
         profiler.profile_config(config(tmp_path, inputs), crosscheck=False)
     assert "\n" not in str(info.value)
@@ -117,19 +117,19 @@ def test_what_is_wrong_with_the_function_is_said_in_one_line(tmp_path: Path, inp
     ],
 )
 def test_a_config_that_names_no_function_is_refused(tmp_path: Path, inputs: str, message: str) -> None:
-    """With the file, the key and what was expected."""
+    """The error has the file, the key and what is expected."""
     with pytest.raises(ConfigError, match=rf"net\.yaml: {message}"):
         config(tmp_path, inputs)
 
 
 def test_a_config_with_such_inputs_is_read_back_from_its_json(tmp_path: Path) -> None:
-    """As it is sent to another process."""
+    """The config is sent to another process as JSON."""
     asked = config(tmp_path, "{from: 'net.py:one', kwargs: {batch: 5}}")
     assert profiler.Config.model_validate_json(asked.model_dump_json(by_alias=True)).inputs == asked.inputs
 
 
 class Batch:
-    """An input of one's own that can be called."""
+    """A custom input that is also callable."""
 
     def __init__(self) -> None:
         self.x = torch.zeros(2, 4)
@@ -139,14 +139,14 @@ class Batch:
 
 
 class Maker:
-    """An object that makes inputs."""
+    """An object whose call makes inputs."""
 
     def __call__(self, network: nn.Module) -> torch.Tensor:
         return torch.zeros(2, 4)
 
 
 def test_python_takes_a_function_in_place_of_inputs() -> None:
-    """It is given the network itself; a method, a partial function and an object to call are functions too."""
+    """It gets the network itself; a method, a partial function and a callable object are functions too."""
     model = nn.Linear(4, 6)
     given: list[nn.Module] = []
 
@@ -168,8 +168,8 @@ def test_python_takes_a_function_in_place_of_inputs() -> None:
     assert not is_constructor({"x": make})
 
 
-def test_what_a_function_raises_in_python_names_it() -> None:
-    """The error says which function; an exit is no way out."""
+def test_an_error_of_a_function_in_python_names_it() -> None:
+    """The error says which function; ``SystemExit`` becomes an error too."""
 
     def make(network: nn.Module) -> torch.Tensor:
         raise SystemExit(0)
@@ -178,8 +178,8 @@ def test_what_a_function_raises_in_python_names_it() -> None:
         profiler.profile(nn.Linear(4, 6), make)
 
 
-def test_random_inputs_are_the_same_each_time() -> None:
-    """They are drawn from a fixed seed, and torch's own random state stays where it was."""
+def test_random_inputs_are_reproducible() -> None:
+    """They are drawn from a fixed seed, and torch's own random state does not change."""
     network = nn.Linear(1, 1)
     before = torch.get_rng_state()
     first, second = (construct_inputs(lambda network: torch.rand(3), network) for _ in range(2))
@@ -187,8 +187,8 @@ def test_random_inputs_are_the_same_each_time() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_floats_stay_on_meta_where_a_network_is() -> None:
-    """However many there are: nothing of their size is made."""
+def test_floats_stay_on_meta_if_the_network_does() -> None:
+    """A huge shape needs no memory."""
     network = nn.Linear(4, 6, device="meta")
     made = construct_inputs(lambda net: torch.zeros(10**9, 10**3, 4), network)
     assert made.is_meta

@@ -17,7 +17,7 @@ from profiler.models.inputs import build_inputs
 
 
 def test_a_list_is_positional_and_a_mapping_is_keywords() -> None:
-    """``forward(*args, **kwargs)`` gets the one or the other."""
+    """``forward(*args, **kwargs)`` gets one or the other."""
     args, kwargs = build_inputs((InputSpec(shape=(2, 3)), 4))
     assert args[0].shape == (2, 3)
     assert args[1:] == (4,)
@@ -29,7 +29,7 @@ def test_a_list_is_positional_and_a_mapping_is_keywords() -> None:
 
 
 def test_tensors_are_on_meta_and_have_the_networks_dtype() -> None:
-    """Without its own dtype an input has the one given; with its own it keeps it."""
+    """An input without its own dtype gets the network's; an input with its own keeps it."""
     (x, tokens), _ = build_inputs((InputSpec(shape=(2,)), InputSpec(shape=(3,), dtype="int64")), dtype="bfloat16")
     assert (x.device.type, x.dtype) == ("meta", torch.bfloat16)
     assert (tokens.device.type, tokens.dtype) == ("meta", torch.int64)
@@ -50,15 +50,15 @@ def test_nested_values_pass_through() -> None:
 
 @pytest.mark.parametrize("name", DTYPES)
 def test_every_dtype_can_be_drawn(name: str) -> None:
-    """Real inputs of each dtype have its dtype and shape, and are the same each time."""
+    """Real inputs of each dtype have its dtype and shape, and are reproducible."""
     draws = [build_inputs((InputSpec(shape=(2, 3), dtype=name),), device="cpu", seed=1)[0][0] for _ in range(2)]
     assert draws[0].dtype == getattr(torch, name)
     assert draws[0].shape == (2, 3)
     assert draws[0].view(torch.uint8).equal(draws[1].view(torch.uint8))
 
 
-def test_the_seed_decides_and_the_global_state_does_not_move() -> None:
-    """Another seed gives other values; torch's own generator is neither used nor moved."""
+def test_the_seed_decides_and_the_global_state_is_unchanged() -> None:
+    """Another seed gives other values; torch's own generator is not used."""
     state = torch.get_rng_state()
     spec = (InputSpec(shape=(8,)),)
     assert not build_inputs(spec, device="cpu", seed=1)[0][0].equal(build_inputs(spec, device="cpu", seed=2)[0][0])
@@ -81,8 +81,8 @@ def test_integers_are_zero_or_one_by_default() -> None:
     assert set(values.tolist()) == {0, 1}
 
 
-def test_values_are_what_they_say_on_every_device() -> None:
-    """Nested or flat; on meta they are kept, since sizes and lengths may decide what a network does."""
+def test_values_are_kept_on_every_device() -> None:
+    """Values may be nested; on meta they are kept, since sizes and lengths may decide what a network does."""
     nested = InputSpec.model_validate({"shape": [2, 3], "dtype": "int64", "values": [[1, 2, 3], [4, 5, 6]]})
     assert nested == InputSpec(shape=(2, 3), dtype="int64", values=(1, 2, 3, 4, 5, 6))
     for device in ("meta", "cpu"):
@@ -102,8 +102,8 @@ def test_values_are_what_they_say_on_every_device() -> None:
         ([[0.5], [1.5]], (2, 1)),
     ],
 )
-def test_a_shape_follows_from_values(values: Any, shape: tuple[int, ...]) -> None:
-    """As they are nested, in a list of inputs as in a mapping; a shape that is given stays."""
+def test_the_shape_follows_from_the_values(values: Any, shape: tuple[int, ...]) -> None:
+    """The nesting decides the shape, in a list of inputs and in a mapping; an explicit shape is kept."""
     spec = InputSpec.model_validate({"values": values})
     assert spec.shape == shape
     assert build_inputs((spec,), device="meta")[0][0].tolist() == values
@@ -114,15 +114,15 @@ def test_a_shape_follows_from_values(values: Any, shape: tuple[int, ...]) -> Non
     assert (flat.shape, flat.values) == ((2, 2), (1, 2, 3, 4))
 
 
-def test_an_input_that_is_called_values_is_no_tensor_of_its_own() -> None:
+def test_an_input_may_be_named_values() -> None:
     """A mapping of inputs may have that name among others."""
     inputs = {"x": {"values": {"shape": [3]}, "lengths": {"values": [1, 2]}}}
     config = Config.model_validate({"name": "a", "model": {"target": "a:b"}, "inputs": inputs})
     assert config.inputs == {"x": {"values": InputSpec(shape=(3,)), "lengths": InputSpec(shape=(2,), values=(1, 2))}}
 
 
-def test_sizes_that_are_given_decide_what_is_counted() -> None:
-    """A loop over a tensor of sizes, on meta."""
+def test_given_sizes_decide_the_counts() -> None:
+    """The network loops over a tensor of sizes, on meta."""
 
     class Pieces(nn.Module):
         def __init__(self) -> None:
@@ -139,7 +139,7 @@ def test_sizes_that_are_given_decide_what_is_counted() -> None:
 
 
 def test_positional_and_keyword_arguments_together(tmp_path: Path) -> None:
-    """``args`` and ``kwargs`` side by side are both; in ``kwargs`` any name may stand, these two and ``shape`` too."""
+    """A mapping with ``args`` and ``kwargs`` has both; ``kwargs`` may have any name, also these two and ``shape``."""
     (tmp_path / "net.yaml").write_text(
         "model: {target: 'torch.nn:Linear'}\n"
         "inputs: {args: [{shape: [2, 3]}, 5], kwargs: {args: {shape: [4]}, kwargs: null, shape: [1, 2]}}\n"
@@ -163,8 +163,8 @@ def test_positional_and_keyword_arguments_together(tmp_path: Path) -> None:
         ("{args: [], kwargs: {1: 2}}", "inputs.kwargs.1: found 1, expected a string as key"),
     ],
 )
-def test_what_is_wrong_in_both_kinds_of_arguments_is_named(tmp_path: Path, inputs: str, message: str) -> None:
-    """One line, with the key."""
+def test_an_error_in_either_kind_of_arguments_is_named(tmp_path: Path, inputs: str, message: str) -> None:
+    """One line has the key."""
     (tmp_path / "net.yaml").write_text(f"model: {{target: 'torch.nn:Linear'}}\ninputs: {inputs}\n")
     with pytest.raises(ConfigError) as caught:
         load_config(tmp_path / "net.yaml")
@@ -172,7 +172,7 @@ def test_what_is_wrong_in_both_kinds_of_arguments_is_named(tmp_path: Path, input
 
 
 def test_a_config_with_both_kinds_of_arguments_is_profiled(tmp_path: Path) -> None:
-    """Queries by position, keys and values by name: the projections, the scores and their sums of 2 heads of 4."""
+    """Queries are positional, keys and values are named: projections, scores and weighted sums of 2 heads of 4."""
     (tmp_path / "net.yaml").write_text(
         "model: {target: 'torch.nn:MultiheadAttention', kwargs: {embed_dim: 8, num_heads: 2, bias: false}}\n"
         "inputs:\n"

@@ -1,4 +1,4 @@
-"""Networks whose large weights are in files: the same numbers, the same results, and no memory for them."""
+"""Networks with large weights in files: the numbers and results are the same, and the weights take no memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(large_weights.DONT_NEED is None, reason="the sys
 
 @pytest.fixture(autouse=True)
 def _small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some thousand bytes are large here, and a part is smaller than a layer; both more than a page."""
+    """Lower the limits: some thousand bytes are large here, and a part is smaller than a layer; both exceed a page."""
     monkeypatch.setattr(large_weights, "LARGE", 2**15)
     monkeypatch.setattr(large_weights, "PART", 2**14)
 
@@ -44,7 +44,7 @@ NETWORKS: dict[str, Callable[[], tuple[nn.Module, tuple[int, ...]]]] = {
 
 @pytest.fixture(params=[torch.no_grad, torch.inference_mode])
 def without_gradients(request: pytest.FixtureRequest) -> Iterator[None]:
-    """In both, since a layer comes to the dispatcher whole in one and in parts in the other."""
+    """Both modes, since the dispatcher sees a layer whole in one and decomposed in the other."""
     with request.param():
         yield
 
@@ -56,8 +56,8 @@ def built(name: str) -> tuple[nn.Module, tuple[int, ...]]:
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.usefixtures("without_gradients")
-def test_the_same_numbers_and_results(name: str) -> None:
-    """Random weights are those that the layers would have anyway, and so are the results."""
+def test_weights_and_results_are_the_same(name: str) -> None:
+    """Random weights equal those of ordinary layers, and so do the results."""
     with torch.inference_mode(False), torch.no_grad():
         plain, shape = built(name)
     with LargeWeightsInFiles() as files:
@@ -70,7 +70,7 @@ def test_the_same_numbers_and_results(name: str) -> None:
             x = torch.randn(shape, generator=torch.Generator().manual_seed(1))
             torch.testing.assert_close(network(x), plain(x))
     for ours, theirs in zip(network.parameters(), plain.parameters(), strict=True):
-        assert torch.equal(ours, theirs)  # afterwards as well
+        assert torch.equal(ours, theirs)  # after the weights are in files, too
 
 
 @pytest.mark.usefixtures("without_gradients")
@@ -87,8 +87,8 @@ def test_results_are_exact_on_whole_numbers() -> None:
         assert torch.equal(torch.addmm(torch.ones(200), x, weight.t()).double(), wanted + 1)
 
 
-def test_a_copy_is_a_copy() -> None:
-    """Deep copies, which rewrites make, are in files as well; what is written into one is not in the other."""
+def test_a_deep_copy_is_independent() -> None:
+    """Deep copies, which rewrites make, are in files as well; a write to one does not change the other."""
     with LargeWeightsInFiles() as files, torch.no_grad():
         network, _ = built("linear")
         copied = copy.deepcopy(network)
@@ -102,8 +102,8 @@ def test_a_copy_is_a_copy() -> None:
 
 
 @pytest.mark.usefixtures("without_gradients")
-def test_what_is_in_memory_stays_there() -> None:
-    """A weight in memory beside an input that is in a file: its pages must not be given away."""
+def test_weights_in_memory_stay_in_memory() -> None:
+    """The pages of a weight in memory must not be freed, also if the input is in a file."""
     with LargeWeightsInFiles() as files:
         x = torch.empty(100, 200).fill_(1)
         weight = torch.ones(300, 200)
@@ -116,8 +116,8 @@ def test_what_is_in_memory_stays_there() -> None:
 
 
 @pytest.mark.usefixtures("without_gradients")
-def test_views_keep_to_their_file() -> None:
-    """An expanded view has more elements than its file has; nothing beside the file is given away."""
+def test_views_free_only_pages_of_their_file() -> None:
+    """An expanded view has more elements than its file; no memory beyond the file is freed."""
     beside = torch.ones(2**16)
     with LargeWeightsInFiles():
         x = torch.empty(1, 2**14).fill_(2)
@@ -127,8 +127,8 @@ def test_views_keep_to_their_file() -> None:
     assert beside.sum().item() == 2**16
 
 
-def test_small_and_meta_tensors_are_left_alone() -> None:
-    """Nor are any in files that are made outside."""
+def test_small_and_meta_tensors_stay_where_they_are() -> None:
+    """So do tensors in files that were made elsewhere."""
     with LargeWeightsInFiles() as files:
         assert not files.holds(torch.empty(10))
         assert torch.empty(1000, 1000, device="meta").is_meta
@@ -137,8 +137,8 @@ def test_small_and_meta_tensors_are_left_alone() -> None:
     assert not files.holds(torch.empty(1000, 1000))
 
 
-def test_without_room_tensors_are_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk is no reason to fail."""
+def test_with_a_full_disk_tensors_are_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk causes no error."""
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -151,7 +151,7 @@ def test_without_room_tensors_are_in_memory(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_no_file_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that nothing is left of them, however the process ends."""
+    """Nothing of the files is left, however the process ends."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with LargeWeightsInFiles() as files, torch.no_grad():
         network, _ = built("linear")
@@ -161,7 +161,7 @@ def test_no_file_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.slow
 def test_rewriting_a_large_network_takes_little_memory() -> None:
-    """The course's Net1 holds 1.4 GB; it and what is made of it are held to each other in 1.5 GB of memory at most."""
+    """The course's Net1 has 1.4 GB; it is compared with its rewritten form in at most 1.5 GB of memory."""
     code = (
         "import resource, sys\nfrom profiler.config import load_config\nfrom profiler.rewriting import rewrite_config\n"
         "found = rewrite_config(load_config(sys.argv[1])).equivalence\n"

@@ -1,4 +1,4 @@
-"""Files in packages, modules in the current folder, and what is told of a target without a name."""
+"""Files in packages, modules in the current folder, and the error for a target without a name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NET = "from torch import nn\nclass Net(nn.Linear):\n    def __init__(self):\n   
 
 
 def package(folder: Path, size: int = 2) -> Path:
-    """A package whose file imports from itself in every relative way, one of them when the network is built."""
+    """A package whose file has every relative import of its own modules, one of them when the network is built."""
     inner = folder / "pack" / "inner"
     inner.mkdir(parents=True)
     (folder / "pack/__init__.py").write_text("")
@@ -37,7 +37,7 @@ def built(target: str, base: Path) -> Any:
 
 
 def test_a_file_inside_a_package_imports_relatively(tmp_path: Path) -> None:
-    """From its own folder and the one above, at once and later; nothing stays importable under the package's name."""
+    """It imports from its own folder and the one above, at once and later; later imports do not find the package."""
     package(tmp_path)
     path = list(sys.path)
     assert built("pack/inner/net.py:Net", tmp_path).in_features == 2
@@ -46,15 +46,15 @@ def test_a_file_inside_a_package_imports_relatively(tmp_path: Path) -> None:
     assert "pack" not in sys.modules
 
 
-def test_two_packages_of_one_name(tmp_path: Path) -> None:
-    """Each file belongs to its own."""
+def test_two_packages_may_have_one_name(tmp_path: Path) -> None:
+    """Each file imports from its own package."""
     for index, name in enumerate(("a", "b")):
         package(tmp_path / name, size=index + 5)
     assert [built("pack/inner/net.py:Net", tmp_path / name).in_features for name in ("a", "b", "a")] == [5, 6, 5]
 
 
 def test_a_file_that_fails_in_its_package_can_be_run_again(tmp_path: Path) -> None:
-    """Nothing half imported stays."""
+    """No half-imported module is left."""
     path = package(tmp_path)
     good = path.read_text()
     path.write_text("from .near import NOTHING\n")
@@ -67,14 +67,14 @@ def test_a_file_that_fails_in_its_package_can_be_run_again(tmp_path: Path) -> No
 
 
 def test_a_file_without_relative_imports_does_not_run_its_package(tmp_path: Path) -> None:
-    """Code that is not needed is not run."""
+    """Code that is not needed does not run."""
     (tmp_path / "__init__.py").write_text("raise RuntimeError\n")
     (tmp_path / "net.py").write_text(NET.replace("SIZE", "4"))
     assert built("net.py:Net", tmp_path).in_features == 4
 
 
 def test_a_module_in_the_current_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As with ``python -m``; in another folder it is that folder's, and the path stays as it is."""
+    """This works as with ``python -m``; another folder has its own modules, and ``sys.path`` is unchanged."""
     path = list(sys.path)
     for index, name in enumerate(("a", "b")):
         folder = tmp_path / name
@@ -91,7 +91,7 @@ def test_a_module_in_the_current_folder_is_found(tmp_path: Path, monkeypatch: py
 
 
 def test_an_installed_module_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder that happens to have the name of a package in use changes nothing."""
+    """A folder with the name of an imported package changes nothing."""
     (tmp_path / "torch").mkdir()
     monkeypatch.chdir(tmp_path)
     torch = sys.modules["torch"]
@@ -99,8 +99,8 @@ def test_an_installed_module_is_not_replaced(tmp_path: Path, monkeypatch: pytest
     assert sys.modules["torch"] is torch
 
 
-def test_the_classes_of_a_file_are_read_and_not_run(tmp_path: Path) -> None:
-    """In the order of the file; a file that is no Python has none."""
+def test_the_classes_of_a_file_are_found_without_running_it(tmp_path: Path) -> None:
+    """They are in the order of the file; a file that is no Python has none."""
     path = tmp_path / "net.py"
     path.write_text("raise SystemExit\nclass First: pass\ndef f():\n    class Inner: pass\nclass Second(First): pass\n")
     assert classes_in(path) == ["First", "Second"]
@@ -110,29 +110,29 @@ def test_the_classes_of_a_file_are_read_and_not_run(tmp_path: Path) -> None:
     assert classes_in(path) == []
 
 
-def said(*arguments: str) -> str:
-    """The one line that the command ends with, as bad input."""
+def error_line(*arguments: str) -> str:
+    """The one line that the command prints for bad input."""
     result = CliRunner().invoke(cli, ["profile", *arguments])
     assert result.exit_code == 2
     (line,) = result.stderr.splitlines()
     return line
 
 
-def test_a_file_without_a_class_is_answered_with_its_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``net.py`` asks for ``net.py:Class``; the file is not run."""
+def test_a_file_target_without_a_class_lists_its_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error for ``net.py`` proposes ``net.py:Class``; the file does not run."""
     monkeypatch.chdir(tmp_path)
     Path("net.py").write_text("open('ran', 'w')\nclass Small: pass\nclass Large: pass\n")
-    assert said("net.py").endswith("a target: net.py:Class, which has Small, Large")
+    assert error_line("net.py").endswith("a target: net.py:Class, which has Small, Large")
     Path("net.py").write_text("class Only: pass\n")
-    assert said("net.py").endswith("a target: net.py:Only, which has Only")
+    assert error_line("net.py").endswith("a target: net.py:Only, which has Only")
     Path("net.py").write_text("".join(f"class C{number}: pass\n" for number in range(30)))
-    assert said("net.py").endswith("C8, C9, …")
-    assert "there is no file" in said("none.py")
+    assert error_line("net.py").endswith("C8, C9, …")
+    assert "there is no file" in error_line("none.py")
     assert not Path("ran").exists()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("typed", "meant"), [("alexnet", "torchvision:alexnet"), ("resnet5", "torchvision:resnet50")])
-def test_a_network_without_its_source_is_proposed(typed: str, meant: str) -> None:
-    """The nearest known target."""
-    assert said(typed).endswith(f"source:name, did you mean {meant!r}?")
+def test_a_name_without_its_source_gets_a_proposal(typed: str, meant: str) -> None:
+    """It is the nearest known target."""
+    assert error_line(typed).endswith(f"source:name, did you mean {meant!r}?")

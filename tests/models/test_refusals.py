@@ -1,4 +1,4 @@
-"""What is said of a network that cannot be built or cannot run: what failed, where, and the next step."""
+"""The errors of networks that cannot be built or run: what failed, where, and the next step."""
 
 from pathlib import Path
 from typing import Any
@@ -28,14 +28,14 @@ class Net(nn.Module):
 
 
 def refused(folder: Path, **kwargs: Any) -> str:
-    """The message of a network that cannot be built from ``kwargs``."""
+    """The message for a network that cannot be built from ``kwargs``."""
     (folder / "net.py").write_text(NET)
     with pytest.raises(TargetError) as caught:
         build_model("net.py:Net", kwargs, base=folder)
     return str(caught.value)
 
 
-def test_a_constructor_that_fails_is_named_with_the_place_and_the_whole_first_line(tmp_path: Path) -> None:
+def test_a_failing_constructor_is_named_with_its_place_and_first_line(tmp_path: Path) -> None:
     """The place is in the network's own file."""
     message = refused(tmp_path, width=10)
     assert "net.py:Net: calling its constructor with width=10 failed: ValueError: too wide: " + "x" * 400 in message
@@ -43,8 +43,8 @@ def test_a_constructor_that_fails_is_named_with_the_place_and_the_whole_first_li
     assert "second line" not in message
 
 
-def test_a_failure_within_torch_is_placed_where_the_network_called_it(tmp_path: Path) -> None:
-    """The line that made the layer, not one of torch's."""
+def test_a_failure_within_torch_has_the_place_of_the_networks_call(tmp_path: Path) -> None:
+    """The place is the line that made the layer, and not a line of torch."""
     assert "(in net.py, line 13, " in refused(tmp_path, width=6)
 
 
@@ -55,7 +55,7 @@ def test_kwargs_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 
 
 def failure(name: str, **kwargs: Any) -> str:
-    """The message of a class of transformers that cannot be profiled."""
+    """The message for a class of transformers that cannot be profiled."""
     with pytest.raises(ProfilerError) as caught:
         run(name, **kwargs)
     return str(caught.value)
@@ -89,8 +89,8 @@ CANNOT_RUN = {
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("model_type", NEEDS)
-def test_the_keys_that_are_advised_make_the_default_configuration_run(model_type: str) -> None:
-    """Without them it fails and the message gives them; with them it is profiled whole."""
+def test_the_advised_keys_make_the_default_configuration_run(model_type: str) -> None:
+    """Without the keys it fails and the message lists them; with them the profile is complete."""
     name, keys = CANNOT_RUN[model_type]
     message = failure(name)
     assert f"; transformers itself cannot run this with the default configuration of {model_type}; " in message
@@ -99,8 +99,8 @@ def test_the_keys_that_are_advised_make_the_default_configuration_run(model_type
 
 
 @pytest.mark.slow
-def test_the_default_configuration_is_named_where_the_constructor_fails() -> None:
-    """A family that is in the table: the failure, its place, and the keys."""
+def test_a_failing_constructor_names_the_default_configuration() -> None:
+    """The message for a family in the table has the failure, its place, and the keys."""
     message = failure("ReformerModelWithLMHead")
     assert "calling its constructor with no kwargs failed: AssertionError: If you want to use" in message
     assert "(in modeling_reformer.py, line " in message
@@ -109,14 +109,14 @@ def test_the_default_configuration_is_named_where_the_constructor_fails() -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["DeepseekOcr2ForConditionalGeneration", "Glm4vMoeForConditionalGeneration"])
-def test_a_default_configuration_that_fails_is_told_to_be_one(name: str) -> None:
-    """Of a family that is not in the table, in the constructor and in the trace."""
+def test_a_failing_default_configuration_is_named_as_such(name: str) -> None:
+    """The family is not in the table; the failure is in the constructor or in the trace."""
     assert "; this is transformers' default configuration; keys of a published one can be given" in failure(name)
 
 
 @pytest.mark.slow
-def test_a_configuration_of_ones_own_is_not_told_to_be_the_default() -> None:
-    """Where keys are given, what they lack is the user's to say."""
+def test_a_custom_configuration_is_not_named_as_the_default() -> None:
+    """If keys are given, the message does not say that others are missing."""
     message = failure("GPT2Model", config={"n_head": 5})
     assert "calling its constructor with config={'n_head': 5} failed: ValueError" in message
     assert "default configuration" not in message

@@ -28,7 +28,7 @@ SMALL_GPT2 = {"n_layer": 2, "n_head": 2, "n_embd": 8, "n_positions": 16, "vocab_
 
 @pytest.fixture(autouse=True)
 def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test here may open a connection."""
+    """Fail if a test here opens a connection."""
 
     def refuse(*_: Any) -> None:
         raise AssertionError("a connection was opened")
@@ -37,19 +37,19 @@ def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def without_masks(inputs: Any) -> Any:
-    """The inputs without those that say of a text that none of it is padding."""
+    """The inputs without masks which say that a text has no padding."""
     if isinstance(inputs, tuple):
         return inputs
     return {name: value for name, value in inputs.items() if not name.endswith("attention_mask")}
 
 
 def image(*shape: int) -> tuple[InputSpec]:
-    """The inputs of a network that is given one floating tensor."""
+    """The inputs of a network that takes one floating-point tensor."""
     return (InputSpec(shape=shape),)
 
 
 def tokens(*shape: int, high: int) -> InputSpec:
-    """A batch of one text, or of one that is more than a row of numbers."""
+    """A batch of one text of token ids; it may have more dimensions."""
     return InputSpec(shape=(1, *shape), dtype="int64", high=high)
 
 
@@ -101,12 +101,12 @@ def tokens(*shape: int, high: int) -> InputSpec:
     ],
 )
 def test_a_source_knows_the_inputs(target: str, kwargs: dict[str, Any], inputs: Any) -> None:
-    """A batch of one, of the size that the network was made for, or that its kwargs ask for."""
+    """A batch of one, of the size that the network is made for, or that its kwargs set."""
     assert without_masks(default_inputs(target, kwargs)) == inputs
 
 
 def test_no_token_is_padding() -> None:
-    """Each text comes with a mask of ones, whose values are known on meta."""
+    """Each text has a mask of ones, with values that are known on meta."""
     ones = InputSpec(shape=(1, 128), dtype="int64", low=1, high=2)
     inputs = default_inputs("transformers:T5Model")
     assert isinstance(inputs, dict)
@@ -120,7 +120,8 @@ DECODER = {"model_type": "gpt2", "n_positions": 16, "vocab_size": 50, "add_cross
 @pytest.mark.parametrize(
     ("name", "config", "shapes"),
     [
-        # images, of the size that a processor crops them to, or resizes them or their shorter side to, or of a table
+        # images: the size to which a processor crops them, or resizes them or their shorter side, or a size of a
+        # table
         ("BitModel", {}, {"pixel_values": (1, 3, 224, 224)}),
         ("SegformerModel", {"num_channels": 4}, {"pixel_values": (1, 4, 512, 512)}),
         ("DetrModel", {}, {"pixel_values": (1, 3, 800, 800)}),
@@ -131,7 +132,7 @@ DECODER = {"model_type": "gpt2", "n_positions": 16, "vocab_size": 50, "add_cross
         ("EfficientLoFTRModel", {}, {"pixel_values": (1, 2, 3, 480, 640)}),
         ("VJEPA2Model", {"frames_per_clip": 8, "crop_size": 64}, {"pixel_values_videos": (1, 8, 3, 64, 64)}),
         ("Pix2StructVisionModel", {}, {"flattened_patches": (1, 2048, 2 + 3 * 16 * 16)}),
-        # sounds of a second: as they are, or as their feature extractor makes them
+        # one second of sound: the waveform, or what the feature extractor makes of it
         ("HubertModel", {}, {"input_values": (1, 16_000)}),
         ("EncodecModel", {"audio_channels": 2}, {"input_values": (1, 2, 24_000)}),
         ("DacModel", {}, {"input_values": (1, 1, 2**14)}),
@@ -162,7 +163,7 @@ DECODER = {"model_type": "gpt2", "n_positions": 16, "vocab_size": 50, "add_cross
         ("UdopModel", {}, {"input_ids": (1, 128), "decoder_input_ids": (1, 128), "bbox": (1, 128, 4)}),
         ("LxmertModel", {}, {"input_ids": (1, 128), "visual_feats": (1, 36, 2048), "visual_pos": (1, 36, 4)}),
         ("OneFormerModel", {"task_seq_len": 9}, {"pixel_values": (1, 3, 800, 800), "task_inputs": (1, 9)}),
-        # networks that are put together of two
+        # networks that combine two others
         (
             "VisionEncoderDecoderModel",
             {"encoder": ENCODER, "decoder": DECODER},
@@ -178,7 +179,7 @@ DECODER = {"model_type": "gpt2", "n_positions": 16, "vocab_size": 50, "add_cross
 def test_transformers_inputs_follow_from_the_configuration(
     name: str, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]
 ) -> None:
-    """Each kind of input, and what in a configuration changes its size."""
+    """Each kind of input has its shape, and the keys of a configuration that change its size."""
     inputs = without_masks(default_inputs(f"transformers:{name}", {"config": config}))
     assert {key: value.shape for key, value in inputs.items()} == shapes
 
@@ -218,7 +219,7 @@ def test_transformers_inputs_follow_from_the_configuration(
     ],
 )
 def test_the_inputs_fit_the_network(target: str, kwargs: dict[str, Any]) -> None:
-    """The network runs on what its source says, and nothing of it is uncounted."""
+    """The network runs on the inputs of its source, and nothing is uncounted."""
     arguments, options = build_inputs(default_inputs(target, kwargs))
     result = profile(build_model(target, kwargs), options or arguments)
     assert result.total.macs > 0
@@ -240,7 +241,7 @@ def test_the_inputs_fit_the_network(target: str, kwargs: dict[str, Any]) -> None
         ),
     ],
 )
-def test_what_is_not_known_is_asked_for(target: str, message: str) -> None:
+def test_inputs_that_are_not_known_have_to_be_given(target: str, message: str) -> None:
     """The error names the target and what to write."""
     with pytest.raises(TargetError, match=f"^target {target}: .*{message}"):
         default_inputs(target)
@@ -276,7 +277,7 @@ def test_what_is_not_known_is_asked_for(target: str, message: str) -> None:
     ],
 )
 def test_a_refusal_says_why(target: str, kwargs: dict[str, Any], message: str) -> None:
-    """Weights, names that the hub would be asked for, and keys that nothing reads are refused."""
+    """Weights, names that need the hub, and keys that nothing reads are refused."""
     with pytest.raises(TargetError, match=f"^target {target}: (refuses|calling its constructor with) .*{message}"):
         build_model(target, kwargs)
 
@@ -289,14 +290,14 @@ def test_a_refusal_says_why(target: str, kwargs: dict[str, Any], message: str) -
         ("transformers:AutoModel", "transformers has no network 'AutoModel'"),
     ],
 )
-def test_an_unknown_name_is_told_the_nearest(target: str, message: str) -> None:
-    """As for every source."""
+def test_an_unknown_name_gets_the_nearest_proposal(target: str, message: str) -> None:
+    """This holds for every source."""
     with pytest.raises(TargetError, match=message):
         build_model(target)
 
 
 def test_a_configuration_may_be_a_local_file(tmp_path: Path) -> None:
-    """A path starts from the base; what other versions of transformers wrote into the file does no harm."""
+    """A path is relative to the base; keys of other versions of transformers in the file do no harm."""
     settings = {**SMALL_GPT2, "architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "from_another_version": 1}
     (tmp_path / "config.json").write_text(json.dumps(settings))
     kwargs = {"config": "config.json"}
@@ -311,7 +312,7 @@ def test_a_configuration_may_be_a_local_file(tmp_path: Path) -> None:
 
 
 def test_kwargs_reach_the_network() -> None:
-    """What is not for the configuration is for the class; the attention may be chosen."""
+    """Keys that are not for the configuration are for the class; the attention may be chosen."""
     network: Any = build_model("transformers:BertModel", {"add_pooling_layer": False, "attn_implementation": "eager"})
     assert network.pooler is None
     assert network.config._attn_implementation == "eager"
@@ -331,7 +332,7 @@ def test_eager_and_fused_attention_cost_the_same_macs() -> None:
 @pytest.mark.parametrize(
     ("experts", "dtype"), [("grouped_mm", "float32"), ("grouped_mm", "bfloat16"), ("batched_mm", "float32")]
 )
-def test_experts_cost_what_the_chosen_ones_do(experts: str, dtype: str) -> None:
+def test_only_the_chosen_experts_cost(experts: str, dtype: str) -> None:
     """Each token goes through k gated experts of three h×i products, however many experts there are."""
     length, h, i, k, heads, groups, words = 16, 32, 64, 2, 4, 2, 50
     macs = {}
@@ -361,7 +362,7 @@ def test_experts_cost_what_the_chosen_ones_do(experts: str, dtype: str) -> None:
 
 
 def test_the_sources_are_listed() -> None:
-    """timm's networks with and without tags under their module, transformers' model classes under theirs."""
+    """timm's networks are listed with and without tags under their module, transformers' model classes under theirs."""
     families = {entry.target: entry.family for entry in list_targets()}
     assert families["timm:resnet50"] == families["timm:resnet50.a1_in1k"] == "resnet"
     assert families["transformers:GPT2LMHeadModel"] == families["transformers:GPT2Model"] == "gpt2"
@@ -384,7 +385,7 @@ from profiler.models.torchvision_ops import import_torchvision
 
 
 def test_a_missing_package_is_named() -> None:
-    """Without the extra the error says how to install it, and the other sources are still listed."""
+    """Without the extra, the error says how to install it, and the other sources are still listed."""
     code = f"""{HIDE}
 for package in ("timm", "transformers"):
     try:
@@ -400,7 +401,7 @@ assert sources == {{"profiler.models.zoo", "torchvision"}}, sources
 
 
 def test_listing_imports_no_model() -> None:
-    """transformers' classes are listed by its index, none of their modules imported."""
+    """The classes of transformers are listed from its index, without importing their modules."""
     code = """
 import sys
 from profiler.models.targets import list_targets
@@ -431,7 +432,7 @@ LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "encoder_layers", "decod
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", TRANSFORMERS.split())
 def test_every_family_of_transformers_is_profiled(name: str) -> None:
-    """With two layers where its configuration has layers to count, wholly on meta, and nothing is uncounted."""
+    """The configuration has two layers if it counts layers; all is on meta, and nothing is uncounted."""
     target = f"transformers:{name}"
     import_torchvision()
     configuration: Any = getattr(importlib.import_module("transformers"), name).config_class
@@ -459,7 +460,7 @@ TIMM = """
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", TIMM.split())
 def test_every_family_of_timm_is_profiled(name: str) -> None:
-    """Likewise, as timm builds it."""
+    """It is built as timm builds it; all is on meta, and nothing is uncounted."""
     arguments, _ = build_inputs(default_inputs(f"timm:{name}"))
     result = profile(build_model(f"timm:{name}"), arguments)
     assert result.complete

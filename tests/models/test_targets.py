@@ -1,4 +1,4 @@
-"""Targets: what each form names, and what a wrong one is told."""
+"""Targets: what each form names, and the error for a wrong one."""
 
 import sys
 from pathlib import Path
@@ -15,7 +15,7 @@ NET = "from torch import nn\n\nclass Net(nn.Linear):\n    def __init__(self):\n 
 
 
 def find_target(target: str, base: Path | None = None) -> Any:
-    """What builds ``target``."""
+    """The builder of ``target``."""
     return find_builder(target, base).build
 
 
@@ -29,14 +29,14 @@ def refusal(target: str, base: Path | None = None) -> str:
 
 
 def test_a_module_target_is_imported() -> None:
-    """``package.module:Net`` is that attribute; a dotted name reaches further in."""
+    """``package.module:Net`` is that attribute; a dotted name reaches an attribute of an attribute."""
     assert find_target("profiler.models.zoo:AlexNet") is AlexNet
     nested: Any = find_target("pathlib:Path.cwd")
     assert nested == Path.cwd
 
 
 def test_a_file_target_is_relative_to_its_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``nets/net.py:Net`` starts from the base, or from the current folder; an absolute path is itself."""
+    """``nets/net.py:Net`` is relative to the base, or to the current folder; an absolute path is used directly."""
     (tmp_path / "nets").mkdir()
     (tmp_path / "nets/net.py").write_text(NET)
     assert find_target("nets/net.py:Net", tmp_path).__name__ == "Net"
@@ -46,7 +46,7 @@ def test_a_file_target_is_relative_to_its_base(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_file_is_run_once_until_it_changes(tmp_path: Path) -> None:
-    """What a file registers it registers once; an edited file is run again."""
+    """A file registers its rules once; an edited file is run again."""
     (tmp_path / "net.py").write_text(NET)
     first = find_target("net.py:Net", tmp_path)
     assert find_target("net.py:Net", tmp_path) is first
@@ -54,8 +54,8 @@ def test_a_file_is_run_once_until_it_changes(tmp_path: Path) -> None:
     assert find_target("net.py:Net", tmp_path) is not first
 
 
-def test_two_files_have_neighbors_of_one_name(tmp_path: Path) -> None:
-    """Each file gets the neighbor from its own folder, and the import path is as it was."""
+def test_two_files_may_have_neighbors_of_one_name(tmp_path: Path) -> None:
+    """Each file gets the neighbor from its own folder, and the import path is unchanged."""
     path = list(sys.path)
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
@@ -68,7 +68,7 @@ def test_two_files_have_neighbors_of_one_name(tmp_path: Path) -> None:
 
 
 def test_ordinary_modules_stay_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A module in the file's folder that can be imported without the file is not forgotten."""
+    """A module in the file's folder that can be imported without the file stays in ``sys.modules``."""
     (tmp_path / "profiler_test_package").mkdir()
     (tmp_path / "profiler_test_package/__init__.py").write_text("")
     (tmp_path / "net.py").write_text(f"import profiler_test_package\n{NET}")
@@ -78,7 +78,7 @@ def test_ordinary_modules_stay_imported(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_torchvision_target_fetches_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights are left out by name and by import path; asking for them is refused."""
+    """The name and the import path load no weights; a request for weights is refused."""
     for target in ("torchvision:deeplabv3_resnet50", "torchvision.models.segmentation:deeplabv3_resnet50"):
         build = find_target(target)
         with pytest.raises(ValueError, match="weights_backbone would be downloaded"):
@@ -89,7 +89,7 @@ def test_a_torchvision_target_fetches_no_weights(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.slow
 def test_every_torchvision_network_is_listed() -> None:
-    """All of torchvision's networks by family, after the zoo's."""
+    """All of torchvision's networks are listed by family, after the zoo's."""
     listed = list_targets()
     assert listed[0] == KnownTarget("profiler.models.zoo:AlexNet", "zoo")
     families = {entry.target: entry.family for entry in listed}
@@ -103,8 +103,8 @@ def test_every_torchvision_network_is_listed() -> None:
 
 
 @pytest.mark.slow
-def test_a_pattern_chooses() -> None:
-    """Part of a target or family, or a glob over the target or its name, in any case."""
+def test_a_pattern_selects_targets() -> None:
+    """It is a part of a target or family, or a glob over the target or its name, in any case."""
     assert {entry.target for entry in list_targets("alexNET")} == {"profiler.models.zoo:AlexNet", "torchvision:alexnet"}
     assert [entry.target for entry in list_targets("vgg1[13]")][:2] == ["torchvision:vgg11", "torchvision:vgg13"]
     assert {entry.family for entry in list_targets("*rcnn_resnet50_fpn")} == {"detection"}
@@ -136,8 +136,8 @@ def test_a_pattern_chooses() -> None:
         ("gone/net.py:Net", "target gone/net.py:Net: no such file "),
     ],
 )
-def test_an_unknown_target_is_told_the_nearest(target: str, message: str) -> None:
-    """One line that names the target and what it could have been."""
+def test_an_unknown_target_gets_the_nearest_proposal(target: str, message: str) -> None:
+    """One line names the target and what it could have been."""
     assert refusal(target).startswith(message)
 
 
@@ -153,8 +153,8 @@ def test_an_unknown_target_is_told_the_nearest(target: str, message: str) -> Non
         ("raise ValueError", "ValueError"),
     ],
 )
-def test_a_file_that_fails_is_told_why(tmp_path: Path, text: str, reason: str) -> None:
-    """One line with the error's type and first line; the half-run module is gone."""
+def test_the_error_of_a_failing_file_says_why(tmp_path: Path, text: str, reason: str) -> None:
+    """One line has the error's type and first line; the half-imported module is removed."""
     (tmp_path / "net.py").write_text(text)
     before = set(sys.modules)
     assert refusal("net.py:Net", tmp_path).startswith(f"target net.py:Net: net.py cannot be imported: {reason}")
@@ -162,7 +162,7 @@ def test_a_file_that_fails_is_told_why(tmp_path: Path, text: str, reason: str) -
 
 
 def test_a_file_that_is_not_python_is_refused(tmp_path: Path) -> None:
-    """A path without .py cannot be loaded."""
+    """A path without ``.py`` cannot be loaded."""
     (tmp_path / "net.txt").write_text("")
     assert refusal("./net.txt:Net", tmp_path).endswith("cannot be imported: ImportError: net.txt is not a Python file")
 

@@ -1,4 +1,4 @@
-"""The plain-torch kernels of torchvision's operators against loops over single numbers."""
+"""The plain-torch kernels of torchvision's operators, compared with loops over single numbers."""
 
 import math
 import subprocess
@@ -20,7 +20,7 @@ from profiler.models.torchvision_kernels import (
     roi_pool,
 )
 
-pytestmark = pytest.mark.slow  # torchvision's own kernels are compared with
+pytestmark = pytest.mark.slow  # they are compared with torchvision's own kernels
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,7 +31,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 
 def regions(count: int, batch: int, side: float) -> Tensor:
-    """Random regions, some of which reach beyond an image of that side; the last is a single point."""
+    """Random regions; some reach beyond an image of that side, and the last is a single point."""
     generator = torch.Generator().manual_seed(1)
     corner = torch.rand(count, 2, generator=generator, dtype=torch.float64) * side
     size = torch.rand(count, 2, generator=generator, dtype=torch.float64) * side
@@ -42,12 +42,12 @@ def regions(count: int, batch: int, side: float) -> Tensor:
 
 
 def half_away(value: float) -> int:
-    """The nearest whole number, halves away from zero."""
+    """The nearest whole number; halves go away from zero."""
     return int(math.copysign(math.floor(abs(value) + 0.5), value))
 
 
 def clipped_bilinear(image: Any, y: float, x: float) -> float:
-    """Between four pixels of nested lists: zero more than a pixel outside, the edge's own value nearer by."""
+    """Between four pixels of nested lists: zero more than a pixel outside, else the value of the edge."""
     height, width = len(image), len(image[0])
     if y < -1 or y > height or x < -1 or x > width:
         return 0.0
@@ -80,7 +80,7 @@ def aligned_bin(image: Any, roi: Any, scale: float, p: int, q: int, pooled: Any,
 @pytest.mark.parametrize("aligned", [False, True])
 @pytest.mark.parametrize("ratio", [-1, 1, 2])
 def test_roi_align_is_the_mean_of_its_samples(aligned: bool, ratio: int) -> None:
-    """Fixed and adaptive sampling, regions inside, outside and empty."""
+    """Sampling is fixed or adaptive; regions are inside, outside and empty."""
     image, rois, pooled, scale = random(2, 3, 7, 9), regions(6, 2, 20), (2, 3), 0.5
     result = roi_align(image, rois, scale, *pooled, ratio, aligned)
     assert result.shape == (6, 3, 2, 3)
@@ -92,7 +92,7 @@ def test_roi_align_is_the_mean_of_its_samples(aligned: bool, ratio: int) -> None
 
 @pytest.mark.parametrize("ratio", [-1, 2])
 def test_ps_roi_align_takes_each_bin_from_its_own_channel(ratio: int) -> None:
-    """Channel (c·P_h + p)·P_w + q serves bin (p, q) of result c, and is named so."""
+    """Channel (c·P_h + p)·P_w + q serves bin (p, q) of result c, and the second result is its number."""
     image, rois, pooled, scale = random(2, 2 * 2 * 3, 7, 9), regions(5, 2, 20), (2, 3), 0.5
     result, channels = ps_roi_align(image, rois, scale, *pooled, ratio)
     assert result.shape == channels.shape == (5, 2, 2, 3)
@@ -112,8 +112,8 @@ def whole_bin(start: int, end: int, more: int, p: int, pooled: int, limit: int) 
     return range(min(max(first, 0), limit), min(max(stop, 0), limit))
 
 
-def test_roi_pool_is_the_largest_of_its_bin() -> None:
-    """With the place where it was found; an empty bin gives 0, found nowhere."""
+def test_roi_pool_is_the_largest_value_of_its_bin() -> None:
+    """The second result is the place of the value; an empty bin gives 0 at no place."""
     image, rois, scale = random(2, 3, 7, 9), regions(8, 2, 20), 0.5
     result, place = roi_pool(image, rois, scale, 2, 3)
     assert (place == -1).any()
@@ -128,7 +128,7 @@ def test_roi_pool_is_the_largest_of_its_bin() -> None:
 
 
 def test_ps_roi_pool_is_the_mean_of_its_bin() -> None:
-    """Each bin from its own channel; an empty one gives 0."""
+    """Each bin has its own channel; an empty one gives 0."""
     image, rois, scale = random(2, 2 * 2 * 3, 7, 9), regions(8, 2, 20), 0.5
     result, channels = ps_roi_pool(image, rois, scale, 2, 3)
     for k, c, p, q in torch.cartesian_prod(*map(torch.arange, result.shape)).tolist():
@@ -142,8 +142,8 @@ def test_ps_roi_pool_is_the_mean_of_its_bin() -> None:
         assert result[k, c, p, q].item() == pytest.approx(sum(pixels) / max(len(pixels), 1), abs=1e-12)
 
 
-def test_nms_keeps_what_no_better_box_covers() -> None:
-    """Compared one by one with every box that was kept before, the best first."""
+def test_nms_keeps_boxes_that_no_better_box_covers() -> None:
+    """The loop compares each box, the best first, with every box that was kept before."""
     boxes = regions(60, 1, 10)[:, 1:]
     scores = random(60)
     kept: list[int] = []
@@ -174,8 +174,8 @@ def zero_padded_bilinear(image: Any, y: float, x: float) -> float:
 
 @pytest.mark.parametrize("use_mask", [False, True])
 @pytest.mark.parametrize(("groups", "offset_groups"), [(1, 1), (2, 1), (1, 2), (2, 4)])
-def test_deform_conv2d_reads_where_its_offsets_say(use_mask: bool, groups: int, offset_groups: int) -> None:
-    """Groups of channels, groups of offsets, strides, padding, dilation and the mask."""
+def test_deform_conv2d_reads_at_its_offsets(use_mask: bool, groups: int, offset_groups: int) -> None:
+    """There are groups of channels, groups of offsets, strides, padding, dilation and the mask."""
     batch, channels, out_channels, (high, wide), (out_high, out_wide) = 2, 4, 2, (2, 3), (3, 3)
     image, weight = random(batch, channels, 5, 6), random(out_channels, channels // groups, high, wide, seed=1)
     offset = random(batch, 2 * offset_groups * high * wide, out_high, out_wide, seed=2) * 2
@@ -199,16 +199,16 @@ def test_deform_conv2d_reads_where_its_offsets_say(use_mask: bool, groups: int, 
         assert result[n, o, i, j].item() == pytest.approx(total, abs=1e-12)
 
 
-def test_without_offsets_it_is_a_convolution() -> None:
-    """A deformable convolution whose offsets are zero."""
+def test_with_zero_offsets_deform_conv2d_is_a_convolution() -> None:
+    """The results equal those of a plain convolution."""
     image, weight, bias = random(1, 4, 6, 6), random(6, 2, 3, 3), random(6)
     offset = torch.zeros(1, 18, 3, 3, dtype=torch.float64)
     result = deform_conv2d(image, weight, offset, offset[:, :0], bias, 2, 2, 1, 1, 1, 1, 2, 1, False)
     torch.testing.assert_close(result, torch.nn.functional.conv2d(image, weight, bias, 2, 1, 1, 2))
 
 
-def test_they_serve_where_torchvision_has_none() -> None:
-    """The operators run on CPU tensors, by torchvision's own kernels where it has them; a detector runs whole."""
+def test_the_kernels_replace_missing_ones_of_torchvision() -> None:
+    """The operators run on CPU tensors, by torchvision's own kernels if it has them; a detector runs whole."""
     code = """
 import torch
 from profiler.models.torchvision_ops import import_torchvision
@@ -224,7 +224,7 @@ assert layer(torch.rand(1, 4, 5, 5), torch.rand(1, 18, 3, 3)).shape == (1, 6, 3,
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=ROOT)
 
 
-def test_every_kernel_is_of_an_operator() -> None:
+def test_every_kernel_belongs_to_an_operator() -> None:
     """The names are those of torchvision's library."""
     from profiler.models.torchvision_ops import SCHEMAS
 

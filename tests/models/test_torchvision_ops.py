@@ -1,4 +1,4 @@
-"""torchvision's import, in a fresh interpreter each time, since an import happens only once."""
+"""torchvision's import, in a fresh interpreter for each test, since an import happens only once."""
 
 import subprocess
 import sys
@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow  # each test imports torchvision in a process of its own
+pytestmark = pytest.mark.slow  # each test imports torchvision in a separate process
 
 ROOT = Path(__file__).parents[2]
 
 
 def run(code: str) -> str:
-    """What ``code`` prints in a fresh interpreter that turns warnings into errors."""
+    """The output of ``code`` in a fresh interpreter that turns warnings into errors."""
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(code)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -26,8 +26,8 @@ def loads_by_itself() -> bool:
     return subprocess.run([sys.executable, "-c", "import torchvision"], capture_output=True).returncode == 0
 
 
-def test_it_imports_beside_this_torch() -> None:
-    """torchvision imports, also after a failed attempt, and every later import gets the same one."""
+def test_torchvision_imports_with_this_torch() -> None:
+    """It imports after a failed attempt too, and every later import gets the same module."""
     run("""
         from profiler.models.torchvision_ops import import_torchvision
         try:
@@ -46,8 +46,8 @@ def test_it_imports_beside_this_torch() -> None:
     """)
 
 
-def test_the_public_function_gives_torchvision() -> None:
-    """Also after the plain import failed in a script of one's own, and where it would have worked."""
+def test_the_public_function_returns_torchvision() -> None:
+    """It works after the plain import failed in the caller's script, and if the plain import works."""
     run("""
         import profiler
         try:
@@ -62,7 +62,7 @@ def test_the_public_function_gives_torchvision() -> None:
 
 
 def test_without_torchvision_the_public_function_says_how_to_install_it() -> None:
-    """As an error of the profiler's own, which names the command."""
+    """The error is one of the profiler's and has the command."""
     run("""
         import sys
         sys.modules["torchvision"] = None
@@ -76,8 +76,8 @@ def test_without_torchvision_the_public_function_says_how_to_install_it() -> Non
     """)
 
 
-def test_its_operators_have_shapes_on_meta() -> None:
-    """The region operators and the deformable convolution run on meta tensors, gradients too."""
+def test_operators_of_torchvision_have_shapes_on_meta() -> None:
+    """The region operators and the deformable convolution run on meta tensors, with gradients."""
     run("""
         import torch
         from profiler.models.torchvision_ops import import_torchvision
@@ -104,8 +104,8 @@ def test_its_operators_have_shapes_on_meta() -> None:
     """)
 
 
-def test_the_declared_schemas_are_the_compiled_ones(loads_by_itself: bool) -> None:
-    """Where torchvision's library loads, what it declares is what would be declared in its place."""
+def test_the_declared_schemas_equal_the_compiled_ones(loads_by_itself: bool) -> None:
+    """If torchvision's library loads, its schemas equal those that would be declared in their place."""
     if not loads_by_itself:
         pytest.skip("torchvision's own library does not load beside this torch")
     run("""
@@ -127,8 +127,8 @@ FAKE = """
 """
 
 
-def test_a_torchvision_that_loads_is_left_alone() -> None:
-    """Nothing is declared and nothing replaced when the plain import works."""
+def test_a_torchvision_that_loads_is_unchanged() -> None:
+    """Nothing is declared or replaced if the plain import works."""
     run(
         textwrap.dedent(FAKE.format(source="def _has_ops(): return 'its own'"))
         + textwrap.dedent("""
@@ -138,8 +138,8 @@ def test_a_torchvision_that_loads_is_left_alone() -> None:
     )
 
 
-def test_another_failure_is_not_hidden() -> None:
-    """An import that fails although the operators are there fails as it did."""
+def test_other_import_errors_are_not_hidden() -> None:
+    """An import that fails though the operators exist raises its own error."""
     source = (
         "import torch; lib = torch.library.Library('torchvision', 'DEF'); lib.define('nms(Tensor a) -> Tensor')\n"
         "torch.keep = lib\n"
@@ -179,7 +179,7 @@ def test_a_missing_torchvision_is_named() -> None:
 
 
 def test_a_file_that_imports_torchvision_is_loaded(tmp_path: Path) -> None:
-    """A target of the user's own may import torchvision, at its top or in its constructor."""
+    """A user's target may import torchvision, at its top or in its constructor."""
     (tmp_path / "top.py").write_text("import torchvision\nNet = torchvision.models.resnet18\n")
     (tmp_path / "late.py").write_text(
         "def Net():\n    from torchvision.models import resnet18\n    return resnet18(num_classes=3)\n"
@@ -193,8 +193,8 @@ def test_a_file_that_imports_torchvision_is_loaded(tmp_path: Path) -> None:
         """)
 
 
-def test_nothing_is_imported_that_is_not_needed() -> None:
-    """A network of the zoo is built without torchvision."""
+def test_torchvision_is_imported_only_if_needed() -> None:
+    """A network of the zoo is built without it."""
     run("""
         import sys
         from profiler.models.building import build_model

@@ -1,4 +1,4 @@
-"""A step of generation: what follows a cache of some length, which has the form of the network's own class."""
+"""A step of generation: what follows a cache of some length, in the class of cache that the network uses."""
 
 from __future__ import annotations
 
@@ -50,53 +50,53 @@ def profiled(tmp_path: Path, target: str, kwargs: Any, **more: Any) -> Profile:
 
 @pytest.mark.parametrize("length", [1, 48, 2048])
 def test_a_step_attends_to_the_cache_and_to_itself(tmp_path: Path, length: int) -> None:
-    """One token of a Llama with grouped queries: its own weights, and attention over ``length`` keys and its own."""
+    """One token of a Llama with grouped queries has its own weights, and attention over ``length`` keys and its own."""
     found = profiled(tmp_path, "LlamaForCausalLM", {"config": LLAMA}, cache={"length": length})
     assert found.total.macs == OF_A_TOKEN + attention(length + 1)
     assert (found.status, found.trace.real_run) == ("complete", "")
 
 
 def test_the_length_of_the_cache_is_reported_and_saved(tmp_path: Path) -> None:
-    """It stands in the header, and comes back with a saved profile."""
+    """The header has it, and a saved profile keeps it."""
     found = profiled(tmp_path, "LlamaForCausalLM", {"config": LLAMA}, cache={"length": 2048})
     assert {fact.label: fact.value for fact in profile_report(found).facts}["cache"] == "2,048 tokens"
     found.save(tmp_path / "step.json")
     assert profiler.load_profile(tmp_path / "step.json") == found
 
 
-def test_several_tokens_and_a_batch(tmp_path: Path) -> None:
-    """Three tokens of two texts at once: each of the six attends to all keys, the masked ones too."""
+def test_several_tokens_of_a_batch_attend_to_all_keys(tmp_path: Path) -> None:
+    """Three tokens of two texts: each of the six attends to all keys, including masked ones."""
     inputs = {"input_ids": {"shape": [2, 3], "dtype": "int64"}}
     found = profiled(tmp_path, "LlamaForCausalLM", {"config": LLAMA}, cache={"length": 10}, inputs=inputs)
     assert found.total.macs == 2 * 3 * (OF_A_TOKEN + attention(10 + 3))
 
 
-def test_positional_inputs_will_do(tmp_path: Path) -> None:
-    """The first argument of the forward is the text."""
+def test_the_text_may_be_positional(tmp_path: Path) -> None:
+    """It is the first argument of the forward."""
     inputs = [{"shape": [1, 1], "dtype": "int64"}]
     found = profiled(tmp_path, "LlamaForCausalLM", {"config": LLAMA}, cache={"length": 10}, inputs=inputs)
     assert found.total.macs == OF_A_TOKEN + attention(11)
 
 
 def test_a_sliding_window_keeps_the_cache_short(tmp_path: Path) -> None:
-    """Behind 48 tokens a window of 16 leaves 15 keys and the token's own."""
+    """After 48 tokens, a window of 16 leaves 15 keys and the token's own."""
     kwargs = {"config": {**LLAMA, "sliding_window": 16}}
     found = profiled(tmp_path, "MistralForCausalLM", kwargs, cache={"length": 48})
     assert found.total.macs == OF_A_TOKEN + attention(16)
 
 
 def test_an_encoder_does_not_run_again(tmp_path: Path) -> None:
-    """Of T5 a step runs the decoder alone, on keys of the encoder that are in the cache."""
+    """A step of T5 runs only the decoder, on the encoder's keys in the cache."""
     config = {"num_layers": 1, "d_model": 8, "d_kv": 4, "num_heads": 2, "d_ff": 16, "vocab_size": 32}
     found = profiled(tmp_path, "T5ForConditionalGeneration", {"config": config}, cache={"length": 5})
     own = 4 * 8 * 8 + 2 * 6 * (4 + 4)  # queries, keys, values and output; 5 keys in the cache and the token's own
-    across = 2 * 8 * 8 + 2 * 128 * (4 + 4)  # queries and output; the keys of a text of 128 tokens are there
+    across = 2 * 8 * 8 + 2 * 128 * (4 + 4)  # queries and output; the keys of a text of 128 tokens are in the cache
     assert found.total.macs == own + across + 2 * 8 * 16 + 8 * 32
     assert {call.module.partition(".")[0] for call in found.trace.calls if call.count.macs} == {"decoder", "lm_head"}
 
 
-def test_a_state_has_no_length(tmp_path: Path) -> None:
-    """Behind a short and a long text Mamba does the same."""
+def test_the_cost_of_a_state_does_not_depend_on_length(tmp_path: Path) -> None:
+    """A step of Mamba costs the same after a short and a long text."""
     config = {"num_hidden_layers": 1, "hidden_size": 16, "state_size": 4, "vocab_size": 32}
     short, long = (
         profiled(tmp_path, "MambaForCausalLM", {"config": config}, cache={"length": length}).total for length in (4, 24)
@@ -105,8 +105,8 @@ def test_a_state_has_no_length(tmp_path: Path) -> None:
     assert short.macs > 16 * 32
 
 
-def test_the_cache_of_a_real_network_is_real() -> None:
-    """As a cross-check or an equivalence would use it; the network keeps its mode."""
+def test_a_real_network_gets_a_real_cache() -> None:
+    """A cross-check or an equivalence check uses it; the network keeps its mode."""
     network = build_real_model("transformers:LlamaForCausalLM", {"config": LLAMA}).train()
     step = continued(network, {"input_ids": torch.ones(1, 1, dtype=torch.int64)}, 7)
     assert step["past_key_values"].get_seq_length() == 7
@@ -115,8 +115,8 @@ def test_the_cache_of_a_real_network_is_real() -> None:
     assert network(**step).logits.shape == (1, 1, WORDS)
 
 
-def test_what_has_no_cache_is_told_so(tmp_path: Path) -> None:
-    """A network of torch, one of transformers that generates nothing, inputs of another form, and no length."""
+def test_an_error_says_that_there_is_no_cache(tmp_path: Path) -> None:
+    """A network of torch, one that generates nothing, inputs of another form, or no length is refused."""
     text = {"input_ids": torch.ones(1, 1, dtype=torch.int64)}
     with pytest.raises(TargetError, match="cache: Linear has none; expected a generative class of transformers"):
         continued(nn.Linear(1, 1), text, 3)
@@ -130,7 +130,7 @@ def test_what_has_no_cache_is_told_so(tmp_path: Path) -> None:
 
 
 def test_the_committed_configs_are_a_prompt_and_a_step() -> None:
-    """A prompt of 2,048 tokens and the token behind it: as many products with weights for each token."""
+    """A prompt of 2,048 tokens and the token after it have as many products with weights for each token."""
     prompt, step = (
         profiler.profile_config(load_config(CONFIGS / f"llama_{name}.yaml")) for name in ("prefill", "decode")
     )

@@ -1,4 +1,4 @@
-"""What vision–language classes of transformers are given: an image, and a text with as many tokens of it."""
+"""Inputs of vision–language classes of transformers: an image, and a text with as many tokens of it."""
 
 from typing import Any, Literal
 
@@ -45,12 +45,12 @@ QWEN = {
 
 
 def clip_macs() -> int:
-    """The patches' convolution, and two layers on four patches and the class token."""
+    """The convolution of the patches, and two layers on four patches and the class token."""
     return 4 * 8 * 3 * 14 * 14 + 2 * (4 * 5 * 8 * 8 + 2 * 5 * 5 * 8 + 2 * 5 * 8 * 16)
 
 
 def qwen_vision_macs() -> int:
-    """Sixteen patches of two frames, a layer, and what merges four patches into one token of the text."""
+    """Sixteen patches of two frames, a layer, and the merger of four patches into one token of the text."""
     layer = 4 * 16 * 8 * 8 + 2 * 16 * 16 * 8 + 2 * 16 * 8 * 16
     return 16 * 8 * 3 * 2 * 112 * 112 + layer + 4 * (32 * 32 + 32 * 12)
 
@@ -71,7 +71,7 @@ def profiled(name: str, config: dict[str, Any]) -> Profile:
     ],
 )
 def test_the_vision_tower_runs(name: str, config: dict[str, Any], vision: str, macs: int) -> None:
-    """An image of four tokens and twelve of text: MACs are the vision tower's, the projector's and the text's."""
+    """There are four tokens of the image and twelve of text; the MACs are those of vision tower, projector and text."""
     result = profiled(name, config)
     assert result.complete
     assert not result.trace.real_run
@@ -123,7 +123,7 @@ BLIP = {"vision_config": BLIP_VISION, "qformer_config": QFORMER, "text_config": 
                 "mm_token_type_ids": (1, 32 * 32 // 4 + 1),
             },
         ),
-        # tiles, and the image as a whole: four of 2 × 2 tokens with a new line after each of four rows, and four
+        # tiles, and the whole image: four of 2 × 2 tokens with a line break after each of four rows, and four
         (
             "LlavaNextModel",
             {**LLAVA, "image_grid_pinpoints": [[56, 56]]},
@@ -136,16 +136,16 @@ BLIP = {"vision_config": BLIP_VISION, "qformer_config": QFORMER, "text_config": 
         # three queries, however large the image is
         ("Blip2Model", BLIP, {"pixel_values": (1, 3, 28, 28), "input_ids": (1, 16)}),
         ("Blip2ForConditionalGeneration", BLIP, {"pixel_values": (1, 3, 28, 28), "input_ids": (1, 16)}),
-        # leaves out images of zeros, so that the pixels have to be known
+        # it drops images of zeros, so the pixels have to be known
         ("Idefics3Model", IDEFICS3, {"pixel_values": (1, 1, 3, 28, 28), "input_ids": (1, 16)}),
         ("SmolVLMModel", IDEFICS3, {"pixel_values": (1, 1, 3, 28, 28), "input_ids": (1, 16)}),
-        # of a large image, the pixels are not known: a smaller one, of 448 / 14 patches a side, four in a token
+        # the pixels of a large image are not known, so a smaller one: 448 / 14 patches a side, four in a token
         (
             "Idefics3Model",
             {**IDEFICS3, "vision_config": {**BLIP_VISION, "image_size": 980}},
             {"pixel_values": (1, 1, 3, 448, 448), "input_ids": (1, 32 * 32 // 4 + 1)},
         ),
-        # seven patches a side are no whole number of tokens of 2 × 2: an image of six
+        # seven patches a side are no whole number of tokens of 2 × 2, so an image of six
         (
             "Idefics3Model",
             {**IDEFICS3, "vision_config": {**BLIP_VISION, "image_size": 7 * 14}},
@@ -153,15 +153,15 @@ BLIP = {"vision_config": BLIP_VISION, "qformer_config": QFORMER, "text_config": 
         ),
     ],
 )
-def test_the_form_of_an_image_is_what_the_network_takes(
+def test_an_image_has_the_form_that_the_network_takes(
     name: str, config: dict[str, Any], expected: dict[str, tuple[int, ...]]
 ) -> None:
-    """The network is asked which form it takes, and how many tokens it makes of it."""
+    """The network's own code says which form it takes, and how many tokens the image makes."""
     assert shapes(name, config) == expected
 
 
-def test_an_image_without_a_token_is_the_last_of_the_vocabulary() -> None:
-    """BLIP-2 names none by itself; the network and the text have the same one, and ordinary tokens are others."""
+def test_the_default_image_token_is_the_last_of_the_vocabulary() -> None:
+    """BLIP-2 configures none; the network and the text use the same one, and no ordinary token is equal to it."""
     inputs = default_inputs("transformers:Blip2ForConditionalGeneration", {"config": BLIP})
     network: Any = build_model("transformers:Blip2ForConditionalGeneration", {"config": BLIP})
     assert isinstance(inputs, dict)
@@ -175,13 +175,13 @@ def test_an_image_without_a_token_is_the_last_of_the_vocabulary() -> None:
 
 
 def idefics3_macs() -> int:
-    """The patches' convolution, two layers on four patches, and what makes one token of the text of the four."""
+    """The convolution of the patches, two layers on four patches, and the merger of the four into one token."""
     return 4 * 8 * 3 * 14 * 14 + 2 * (4 * 4 * 8 * 8 + 2 * 4 * 4 * 8 + 2 * 4 * 8 * 16) + 4 * 8 * 12
 
 
 @pytest.mark.parametrize("mode", ["inference", "training"])
-def test_an_image_that_must_not_be_zeros_is_known_to_be_ones(mode: Literal["inference", "training"]) -> None:
-    """Idefics3 drops images of zeros; what it is given counts whole, without a real run, the head included."""
+def test_an_image_that_must_not_be_zeros_has_known_ones(mode: Literal["inference", "training"]) -> None:
+    """Idefics3 drops images of zeros; its default input counts whole, with the head, without a real run."""
     arguments, options = build_inputs(
         default_inputs("transformers:Idefics3ForConditionalGeneration", {"config": IDEFICS3})
     )
@@ -225,19 +225,19 @@ MLLAMA = {
 
 
 def idefics_vision_macs() -> int:
-    """The patches' convolution, and a layer on four of them and the class token."""
+    """The convolution of the patches, and a layer on four of them and the class token."""
     return 4 * 8 * 3 * 14 * 14 + 4 * 5 * 8 * 8 + 2 * 5 * 5 * 8 + 2 * 5 * 8 * 16
 
 
 def mllama_vision_macs() -> int:
-    """Four tiles: the patches' convolution, the mask as a product, and two layers on 5 tokens of each, padded to 8."""
+    """Four tiles: the convolution, the mask as a product, and two layers on 5 tokens of each tile, padded to 8."""
     tokens = 4 * 8
     layer = 4 * tokens * 8 * 8 + 2 * tokens * tokens * 8 + 2 * tokens * 8 * 16
     return 4 * 4 * 8 * 3 * 14 * 14 + tokens * tokens + 2 * layer
 
 
 def cross_macs(seen: int, width: int) -> int:
-    """A layer in which sixteen tokens look at ``seen`` vectors of ``width``, with its gated MLP."""
+    """A layer in which sixteen tokens attend to ``seen`` vectors of ``width``, with its gated MLP."""
     return 2 * 16 * 12 * 12 + 2 * seen * width * 12 + 2 * 16 * seen * 12 + 16 * 3 * 12 * 24
 
 
@@ -253,8 +253,8 @@ def cross_macs(seen: int, width: int) -> int:
         ("MllamaVisionModel", MLLAMA_VISION, mllama_vision_macs()),
     ],
 )
-def test_a_text_looks_at_an_image_by_cross_attention(name: str, config: dict[str, Any], macs: int) -> None:
-    """The image is beside the text, which holds no tokens of it."""
+def test_a_text_attends_to_an_image_by_cross_attention(name: str, config: dict[str, Any], macs: int) -> None:
+    """The image is a separate input, and the text has no tokens of it."""
     result = profiled(name, config)
     assert result.complete
     assert not result.trace.real_run
@@ -278,7 +278,7 @@ def without(config: dict[str, Any], *keys: str) -> dict[str, Any]:
     ],
 )
 def test_an_image_token_beyond_the_vocabulary_is_moved_into_it(name: str, config: dict[str, Any]) -> None:
-    """The default is larger than all 50 words; a real run on the CPU takes the inputs as they are."""
+    """The default is larger than all 50 words; a real run on the CPU takes the inputs unchanged."""
     inputs = default_inputs(f"transformers:{name}", {"config": config})
     assert isinstance(inputs, dict)
     text = inputs["input_ids"]
@@ -291,8 +291,8 @@ def test_an_image_token_beyond_the_vocabulary_is_moved_into_it(name: str, config
     assert logits.shape == (*text.shape, 50)
 
 
-def test_an_image_token_that_is_given_stays() -> None:
-    """Also where it lies beyond the vocabulary: what is configured is not changed."""
+def test_a_configured_image_token_is_kept() -> None:
+    """It is kept even if it lies beyond the vocabulary."""
     network: Any = build_model(
         "transformers:LlavaForConditionalGeneration", {"config": {**LLAVA, "image_token_index": 60}}
     )
@@ -326,8 +326,8 @@ PALIGEMMA = {
         ("PaliGemmaForConditionalGeneration", PALIGEMMA, (0,) * 16),
     ],
 )
-def test_types_of_tokens_are_those_of_the_processor(name: str, config: dict[str, Any], types: tuple[int, ...]) -> None:
-    """Gemma's mark the tokens of an image, PaliGemma's an answer; with them, training is counted as well."""
+def test_token_types_equal_those_of_the_processor(name: str, config: dict[str, Any], types: tuple[int, ...]) -> None:
+    """Gemma's types mark the tokens of an image, PaliGemma's an answer; with them, training is counted as well."""
     inputs = default_inputs(f"transformers:{name}", {"config": config})
     assert isinstance(inputs, dict)
     given = inputs["token_type_ids"]
@@ -339,7 +339,7 @@ def test_types_of_tokens_are_those_of_the_processor(name: str, config: dict[str,
 
 
 def test_a_default_configuration_that_takes_no_image_is_refused_with_the_keys() -> None:
-    """Gemma 3 pools its patches to 256 tokens, and has fewer of them by default; with the keys it takes an image."""
+    """Gemma 3 pools its patches to 256 tokens, and has fewer patches by default; with the keys it takes an image."""
     with pytest.raises(TargetError) as caught:
         default_inputs("transformers:Gemma3ForConditionalGeneration")
     message = str(caught.value)

@@ -1,4 +1,4 @@
-"""The zoo's networks, against the figures of their sources."""
+"""The zoo's networks, compared with the figures of their sources."""
 
 import torch
 
@@ -11,7 +11,7 @@ def parameters(outputs: int, inputs: int) -> int:
 
 
 def test_alexnet_has_the_parameters_of_the_reference() -> None:
-    """61,100,840 of them: five convolutions and three linear layers with biases."""
+    """There are 61,100,840: five convolutions and three linear layers with biases."""
     with torch.device("meta"):
         network = AlexNet()
     conv = [(64, 3 * 11**2), (192, 64 * 5**2), (384, 192 * 3**2), (256, 384 * 3**2), (256, 256 * 3**2)]
@@ -21,7 +21,7 @@ def test_alexnet_has_the_parameters_of_the_reference() -> None:
 
 
 def test_alexnet_has_the_maps_of_the_reference() -> None:
-    """At 227 the convolutions give 55, 27, 13, 13, 13 on a side, and the classifier sees 256·6·6."""
+    """At 227 pixels the convolutions give 55, 27, 13, 13, 13 on a side, and the classifier sees 256·6·6."""
     with torch.device("meta"):
         network = AlexNet(num_classes=10, dropout=0.1)
         x = torch.empty(2, 3, 227, 227)
@@ -37,7 +37,7 @@ def test_alexnet_has_the_maps_of_the_reference() -> None:
 
 
 def test_small_net_has_the_parameters_of_the_course_problem() -> None:
-    """16·(3·3² + 1) and so on, with 2 for each channel of a batch norm."""
+    """There are 16·(3·3² + 1) and so on, with 2 for each channel of a batch norm."""
     with torch.device("meta"):
         network = SmallNet()
     conv = parameters(16, 3 * 3**2) + parameters(16, 16 * 3**2)
@@ -48,7 +48,7 @@ def test_small_net_has_the_parameters_of_the_course_problem() -> None:
 
 
 def test_net1_has_the_maps_of_the_course_problem() -> None:
-    """26, 24, 22, 20, 18 on a side, and 256·18·18 features."""
+    """The sides are 26, 24, 22, 20, 18, and there are 256·18·18 features."""
     with torch.device("meta"):
         network = Net1()
         x = torch.empty(2, 3, 32, 32)
@@ -64,7 +64,7 @@ def test_net1_has_the_maps_of_the_course_problem() -> None:
 
 
 def test_net2_has_the_parameters_of_net1_under_the_same_names() -> None:
-    """And gives a score for each window: 36 − 31 and 38 − 31 of them."""
+    """It gives a score for each window: 36 − 31 and 38 − 31 of them."""
     with torch.device("meta"):
         net1, net2 = Net1(), Net2()
     sizes = [{name: tensor.numel() for name, tensor in network.named_parameters()} for network in (net1, net2)]
