@@ -1,8 +1,8 @@
-"""torchvision's detection networks: what they cost for any number of proposals and detections that survive.
+"""The costs of torchvision's detection networks for any number of surviving proposals and detections.
 
-A network with a region proposal network runs its box head on each proposal that survives non-maximum suppression,
-and its mask or keypoint head on each detection.  So its multiply–accumulates are a sum: what it does once for an
-image, plus proposals × the one head, plus detections × the other.
+A network with a region proposal network runs its box head on each proposal that survives non-maximum suppression, and
+its mask or keypoint head on each detection. So its multiply–accumulates are a sum: what it does once for an image,
+plus proposals × the cost of the box head, plus detections × the cost of the other head.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DETECTION_HEADS = tuple(f"roi_heads.{what}_{part}" for what in ("mask", "keypoin
 
 @dataclass(frozen=True)
 class Survivors:
-    """How many proposals and how many detections of one image survive."""
+    """The numbers of surviving proposals and detections of one image."""
 
     proposals: int
     detections: int = 0
@@ -37,14 +37,14 @@ class Survivors:
 
 @dataclass(frozen=True)
 class Costs:
-    """Multiply–accumulates: once for an image, and for each proposal and detection that survives."""
+    """Multiply–accumulates: once for an image, for each surviving proposal, and for each detection."""
 
     once: int
     proposal: int = 0
     detection: int = 0
 
     def at(self, survivors: Survivors) -> int:
-        """What the image costs when so many survive."""
+        """The cost of an image with these numbers of survivors."""
         return self.once + survivors.proposals * self.proposal + survivors.detections * self.detection
 
 
@@ -58,7 +58,7 @@ PUBLISHED = {
     ("maskrcnn_resnet50_fpn", "COCO_V1"): Survivors(1000, 0),
     ("maskrcnn_resnet50_fpn_v2", "COCO_V1"): Survivors(1000, 100),
 }
-"""With how many the published figures come out; the weights of a network without proposals are not here."""
+"""The numbers of survivors that lead to the published figures; networks without proposals are not in the table."""
 
 
 def detection_weights() -> tuple[Weights, ...]:
@@ -67,15 +67,15 @@ def detection_weights() -> tuple[Weights, ...]:
 
 
 def published_survivors(weights: Weights) -> Survivors:
-    """With how many the published figure of ``weights`` comes out."""
+    """The numbers of survivors that lead to the published figure of ``weights``."""
     return PUBLISHED.get((weights.network, weights.name), Survivors(0))
 
 
 @functools.cache
 def real_run(network: str, dtype: str = "float64", kwargs: tuple[tuple[str, Any], ...] = ()) -> Profile:
-    """The profile of the untrained network on one random image, both seeded, as a config asks for it.
+    """The profile of the untrained network on one random image, both seeded, as by a config.
 
-    In double precision by default, so that rounding does not decide which boxes survive.
+    It runs in double precision by default, so that rounding does not decide which boxes survive.
     """
     side = detection_side(network)
     config = {
@@ -88,7 +88,7 @@ def real_run(network: str, dtype: str = "float64", kwargs: tuple[tuple[str, Any]
 
 
 def survivors(result: Profile) -> Survivors:
-    """How many went into the heads of a profiled network."""
+    """The numbers of survivors in the heads of a profiled network."""
     batches = {record.name: record.input_shapes[0][0][0] for record in result.trace.modules if record.input_shapes}
     detections = (batches[name] for name in DETECTION_HEADS if name in batches)
     return Survivors(batches.get(BOX_HEADS[0], 0), next(detections, 0))
@@ -96,7 +96,7 @@ def survivors(result: Profile) -> Survivors:
 
 @functools.cache
 def most_survivors(network: str) -> Survivors:
-    """How many the network lets survive at most; detections where a head runs on them."""
+    """The largest numbers of survivors; there are detections if a head runs on them."""
     model = _on_meta(network)
     if not hasattr(model, "rpn"):
         return Survivors(0)
@@ -106,7 +106,7 @@ def most_survivors(network: str) -> Survivors:
 
 @functools.cache
 def costs(network: str) -> Costs:
-    """What the real run does outside of the heads, and the heads on meta for one proposal and one detection."""
+    """The cost of the real run outside of the heads, and of the heads on meta for one proposal and one detection."""
     outside = macs_outside_heads(real_run(network))
     model = _on_meta(network)
     if not hasattr(model, "rpn"):
@@ -115,7 +115,7 @@ def costs(network: str) -> Costs:
 
 
 def macs_outside_heads(result: Profile) -> int:
-    """The multiply–accumulates of the modules that no proposal and no detection enters."""
+    """The multiply–accumulates of the modules outside of the heads."""
     inside = (*BOX_HEADS, *DETECTION_HEADS)
     return sum(call.count.macs for call in result.trace.calls if not call.module.startswith(inside))
 
@@ -134,13 +134,13 @@ def _on_meta(network: str) -> Any:
 
 
 def printed_by(cost: Costs, most: Survivors, gmacs: float) -> list[Survivors]:
-    """Every number of survivors up to ``most`` at which the cost is printed as ``gmacs``."""
+    """Every pair of numbers of survivors up to ``most`` with a cost that is printed as ``gmacs``."""
     every = (Survivors(p, d) for p in range(most.proposals + 1) for d in range(most.detections + 1))
     return [one for one in every if as_published(cost.at(one)) == f"{gmacs:.3f}"]
 
 
 def as_trained(weights: Weights) -> nn.Module:
-    """The network as its builder makes it for these weights, on meta; nothing is fetched or loaded."""
+    """The network that its builder makes for these weights, on meta; nothing is downloaded or loaded."""
     models = import_torchvision().models
     choice = models.get_model_weights(weights.network)[weights.name]
     with _nothing_loaded(models.WeightsEnum), torch.device("meta"):
@@ -155,7 +155,7 @@ def _nothing_loaded(weights_enum: Any) -> Iterator[None]:
 
 
 def frozen_parameters(weights: Weights) -> int:
-    """The elements of what is a parameter without weights, and a buffer of the same name with them."""
+    """The elements of parameters which are buffers of the same name if weights are loaded."""
     buffers = dict(as_trained(weights).named_buffers())
     parameters = _on_meta(weights.network).named_parameters()
     return sum(parameter.numel() for name, parameter in parameters if name in buffers)

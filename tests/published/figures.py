@@ -1,4 +1,4 @@
-"""Figures that papers and tools print of networks, each with our exact one and the reason where they differ."""
+"""Figures that papers and tools print of networks, each with our exact figure and the reason for a difference."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def _nothing(_: Profile) -> int:
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a printed figure is not ours.
+    """Why a printed figure differs from ours.
 
-    ``left_out`` says what has to be taken from ours to get theirs; ``rounding`` how the printed one was rounded from
-    it; ``elsewhere`` is how the same source prints the figure at another place, where ours prints like that.  A reason
-    that is not ``known`` explains nothing.
+    ``left_out`` gives what to subtract from ours to get theirs; ``rounding`` says how theirs was rounded for print;
+    ``elsewhere`` is how the same source prints the figure at another place, where it agrees with ours. A reason that
+    is not ``known`` explains nothing.
     """
 
     text: str
@@ -39,7 +39,7 @@ class Reason:
 class Figure:
     """``printed`` as its source has it, such as ``4.5 G``, and ``ours``, exactly.
 
-    ``theirs`` is what a reason that leaves something out makes of ours.
+    ``theirs`` is ours after a reason has left something out.
     """
 
     printed: str
@@ -50,7 +50,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Network:
-    """A network, its inputs, and what is printed of it; ``work`` may be missing."""
+    """A network, its inputs, and the printed figures; ``work`` may be missing."""
 
     name: str
     target: str
@@ -62,7 +62,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Table:
-    """The networks of one source.  ``flops`` says that it counts two for each multiply–accumulate."""
+    """The networks of one source. ``flops`` says that the source counts two for each multiply–accumulate."""
 
     title: str
     source: str
@@ -72,13 +72,13 @@ class Table:
 
 
 def prints_as(value: int, printed: str, rounding: str = ROUND_HALF_UP) -> bool:
-    """Whether ``value`` is ``printed`` when it is rounded to as many digits."""
+    """Whether ``value``, rounded to as many digits, is ``printed``."""
     digits, _, unit = printed.partition(" ")
     return (Decimal(value) / UNITS[unit]).quantize(Decimal(digits), rounding) == Decimal(digits)
 
 
 def explains(figure: Figure, result: Profile) -> bool:
-    """Whether the figure's reason leads from ours to the printed one, and is needed for it."""
+    """Whether the figure's reason leads from ours to the printed figure, and is needed."""
     reason = figure.reason
     if reason is None:
         return prints_as(figure.ours, figure.printed)
@@ -100,22 +100,22 @@ def measure(network: Network) -> Profile:
 
 
 def parameters_of(result: Profile) -> int:
-    """The parameters of a profiled network, buffers apart."""
+    """The parameters of a profiled network, without buffers."""
     return sum(record.size for record in result.trace.parameters if not record.buffer)
 
 
 def work_of(result: Profile, table: Table) -> int:
-    """What ``table`` counts: multiply–accumulates, or twice as many FLOPs."""
+    """The figure that ``table`` counts: multiply–accumulates, or twice as many FLOPs."""
     return result.total.macs * (2 if table.flops else 1)
 
 
 def arxiv(number: str) -> str:
-    """A paper, linked."""
+    """A link to a paper."""
     return f"[arXiv:{number}](https://arxiv.org/abs/{number})"
 
 
 def github(repository: str, path: str = "") -> str:
-    """A repository, or a file in it, linked."""
+    """A link to a repository, or to a file in it."""
     name, place = (f"{repository}, {path}", f"/blob/HEAD/{path}") if path else (repository, "")
     return f"[{name}](https://github.com/{repository}{place})"
 

@@ -1,4 +1,4 @@
-"""What the literature prints, table by table, and our exact figures beside it."""
+"""The figures that the literature prints, table by table, with our exact figures."""
 
 from __future__ import annotations
 

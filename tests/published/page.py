@@ -1,4 +1,4 @@
-"""The page of published figures, docs/published-figures.md: ``python -m tests.published.page`` writes it anew."""
+"""The page of published figures, docs/published-figures.md: ``python -m tests.published.page`` writes it again."""
 
 from __future__ import annotations
 
@@ -89,17 +89,17 @@ difference is exactly those.
 
 
 def page() -> str:
-    """The whole page; measures every torchvision network and runs those that detect, which takes minutes."""
+    """The whole page; it measures every torchvision network and runs those that detect, which takes minutes."""
     return "\n".join((opening(), torchvision_section(), detection_section()))
 
 
 def opening() -> str:
-    """What needs no measurement: the introduction, how many figures are reached, and the literature."""
+    """The part without measurements: the introduction, how many figures are reached, and the literature."""
     return "\n".join((INTRODUCTION, summary(TABLES), *map(table_section, TABLES)))
 
 
 def summary(tables: Sequence[Table]) -> str:
-    """How many figures of the literature print as published, how many differ with a reason, and how many without."""
+    """How many figures of the literature print as published, and how many differ with and without a reason."""
     networks = [network for table in tables for network in table.networks]
     figures = [figure for one in networks for figure in (one.work, one.parameters) if figure is not None]
     reasons = [figure.reason for figure in figures if figure.reason is not None]
@@ -111,7 +111,7 @@ def summary(tables: Sequence[Table]) -> str:
 
 
 def table_section(table: Table) -> str:
-    """One table of the literature; work is left out where its source prints none."""
+    """One table of the literature; the column of work is left out if its source prints none."""
     work = "FLOPs" if table.flops else "MACs"
     kinds = [work, "parameters"] if any(network.work for network in table.networks) else ["parameters"]
     lines = [
@@ -149,7 +149,7 @@ def _cells(figure: Figure | None) -> tuple[str, str, str]:
 
 
 def torchvision_section() -> str:
-    """Every set of weights but those of the detection networks, one line for what is measured once."""
+    """Every set of weights except those of the detection networks, with one line for each measurement."""
     lines = [
         TORCHVISION,
         "| network | weights | input | GMACs, published | MACs, ours | parameters |",
@@ -203,7 +203,7 @@ def one_stage_row(weights: Weights) -> str:
 
 
 def cost_row(network: str) -> str:
-    """What a network with proposals does once, and for each."""
+    """What a network with proposals costs once, and for each survivor."""
     cost = costs(network)
     detection = f"{cost.detection:,}" if cost.detection else ""
     return f"| {network} | {cost.once:,} | {cost.proposal:,} | {detection} |"
@@ -228,7 +228,7 @@ def _plural(number: int, what: str) -> str:
 
 
 def distance(lived: Survivors, there: Survivors, cost: Costs) -> str:
-    """How far apart two numbers of survivors are in cost: ``+2,153,932,800 = 150 × 14,359,552``."""
+    """The difference in cost between two numbers of survivors: ``+2,153,932,800 = 150 × 14,359,552``."""
     parts = (
         (lived.proposals - there.proposals, cost.proposal),
         (lived.detections - there.detections, cost.detection),

@@ -1,4 +1,4 @@
-"""Why figures of the literature are not ours, each with what leads from ours to theirs."""
+"""Why figures of the literature differ from ours, each with what leads from ours to theirs."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def _shortcuts(result: Profile) -> int:
 
 
 def _late_strides(result: Profile) -> int:
-    """In the first block of stages 2 to 4, the 1×1 convolution before the strided one: three of its four quarters."""
+    """In the first block of stages 2 to 4, three quarters of the 1×1 convolution before the strided one."""
     early = ("layer2.0.conv1", "layer3.0.conv1", "layer4.0.conv1")
     return sum(call.count.macs * 3 // 4 for call in result.trace.calls if call.module in early)
 
 
 def _first_split(result: Profile) -> int:
-    """Below nothing: −28²·(h − 24)², where the first block of stage 2 makes 24 channels into 2·h."""
+    """A negative number: −28²·(h − 24)², where the first block of stage 2 makes 24 channels into 2·h."""
     (last,) = (call for call in result.trace.calls if call.module == "stage2.0.branch2.5")
     _, half, *sides = last.outputs[0].shape
     return -sides[0] * sides[1] * (half - 24) ** 2
@@ -41,8 +41,8 @@ def _first_split(result: Profile) -> int:
 def tensorflow_count(result: Profile) -> int:
     """Half of what TensorFlow's profiler counts of an EfficientNet in eval mode.
 
-    2 for each multiply–accumulate; 1 for each result of a bias, a product (swish has one, its sigmoid is not counted)
-    and a sum, and for each value that a mean is taken of; nothing for fused batch normalizations
+    It counts 2 for each multiply–accumulate; 1 for each result of a bias, a product (swish has one; its sigmoid is
+    not counted) and a sum, and for each value that a mean averages; nothing for fused batch norms
     (tensorflow/python/profiler/internal/flops_registry.py).
     """
     return sum(map(_tensorflow_flops, result.trace.calls)) // 2

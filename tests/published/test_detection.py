@@ -1,4 +1,4 @@
-"""torchvision's figures of its detection networks: reached with so many survivors, and the distance explained."""
+"""torchvision's figures of its detection networks: reached for a number of survivors, and the distance explained."""
 
 from typing import Any
 
@@ -47,15 +47,15 @@ BY_WEIGHTS = [
 ]
 
 
-def test_every_network_with_proposals_says_how_many_survived() -> None:
-    """And no other does."""
+def test_every_network_with_proposals_has_a_number_of_survivors() -> None:
+    """No other network has one."""
     assert {network for network, _ in PUBLISHED} == set(TWO_STAGES)
     assert set(PUBLISHED) == {(one.network, one.name) for one in WEIGHTS if one.network in TWO_STAGES}
 
 
 @pytest.mark.parametrize("weights", BY_WEIGHTS)
 def test_the_published_figure_is_reached(weights: Weights) -> None:
-    """With the survivors that are written down, which are within what the network lets survive."""
+    """The numbers of survivors in the table reach it, and the network allows so many."""
     most, there = most_survivors(weights.network), published_survivors(weights)
     assert as_published(costs(weights.network).at(there)) == f"{weights.gmacs:.3f}"
     assert there.proposals <= most.proposals
@@ -63,8 +63,8 @@ def test_the_published_figure_is_reached(weights: Weights) -> None:
 
 
 @pytest.mark.parametrize("weights", BY_WEIGHTS)
-def test_no_other_number_of_survivors_explains_it(weights: Weights) -> None:
-    """Only Mask R-CNN's figure is printed at two more, which have fewer proposals than the others' thousand."""
+def test_no_other_number_of_survivors_reaches_the_figure(weights: Weights) -> None:
+    """Only Mask R-CNN's figure is printed for two more, with fewer proposals than the thousand of the others."""
     found = printed_by(costs(weights.network), most_survivors(weights.network), weights.gmacs)
     more = [Survivors(296, 19), Survivors(963, 1)] if weights.network == "maskrcnn_resnet50_fpn" else []
     assert found == [*more, published_survivors(weights)]
@@ -72,7 +72,7 @@ def test_no_other_number_of_survivors_explains_it(weights: Weights) -> None:
 
 @pytest.mark.parametrize("network", _cases(NETWORKS))
 def test_the_seeded_run_is_the_sum_of_its_parts(network: str) -> None:
-    """Once, and the heads for each that survived; complete, and for real since meta has no data."""
+    """It is the cost of one image and the heads for each survivor; the profile is complete, and a real run."""
     result = real_run(network)
     assert result.complete
     assert result.trace.real_run
@@ -80,8 +80,8 @@ def test_the_seeded_run_is_the_sum_of_its_parts(network: str) -> None:
 
 
 @pytest.mark.parametrize("network", _cases(TWO_STAGES))
-def test_each_head_costs_so_much_for_each_that_survived(network: str) -> None:
-    """In the rows of the seeded run, head by head."""
+def test_each_head_has_a_fixed_cost_for_each_survivor(network: str) -> None:
+    """The rows of the seeded run show it, head by head."""
     result, cost = real_run(network), costs(network)
     lived = survivors(result)
     calls = result.trace.calls
@@ -102,10 +102,10 @@ def test_each_head_costs_so_much_for_each_that_survived(network: str) -> None:
         pytest.param("fasterrcnn_resnet50_fpn", {"rpn_nms_thresh": 1.0}, Survivors(1000), marks=pytest.mark.exhaustive),
     ],
 )
-def test_a_run_in_which_so_many_survive_costs_as_much(
+def test_a_run_with_given_survivors_has_the_computed_cost(
     network: str, kwargs: dict[str, float], expected: Survivors
 ) -> None:
-    """The network is told what to keep; where that is what the published figure stands for, it is reached."""
+    """The kwargs decide how many survive; with the published numbers, the published figure is reached."""
     result = real_run(network, "float32", tuple(kwargs.items()))
     assert survivors(result) == expected
     assert result.total.macs == costs(network).at(expected)
@@ -114,8 +114,8 @@ def test_a_run_in_which_so_many_survive_costs_as_much(
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(("network", "proposals"), [("keypointrcnn_resnet50_fpn", 1000), ("maskrcnn_resnet50_fpn", 20)])
-def test_a_run_with_three_detections_costs_as_much(network: str, proposals: int) -> None:
-    """Keypoints and masks; the seeded run of the first has no detection of its own."""
+def test_a_run_with_three_detections_has_the_computed_cost(network: str, proposals: int) -> None:
+    """They have keypoints and masks; the seeded run of the first network has no detection."""
     kept = ("rpn_post_nms_top_n_test", proposals), ("box_detections_per_img", 3), ("box_score_thresh", -1.0)
     result = real_run(network, "float32", (*kept, ("rpn_nms_thresh", 1.0), ("box_nms_thresh", 1.0)))
     lived = survivors(result)
@@ -142,13 +142,13 @@ KEYPOINTS = (256 + 7 * 512) * (512 * 3**2) * 14**2 + (512 * 17 * 4**2) * 14**2
     ],
 )
 def test_the_heads_by_hand(network: str, proposal: int, detection: int) -> None:
-    """Two layers (or four convolutions and one), the scores and boxes of the classes, masks, keypoints."""
+    """There are two layers (or four convolutions and one), the scores and boxes of the classes, masks, keypoints."""
     assert (costs(network).proposal, costs(network).detection) == (proposal, detection)
 
 
 @pytest.mark.parametrize("network", TWO_STAGES)
-def test_no_proposal_survives_where_its_score_is_asked_for(network: str) -> None:
-    """The published runs on noise have none where the proposals need a score, and all of them elsewhere."""
+def test_no_proposal_survives_a_threshold_on_noise(network: str) -> None:
+    """The published runs on noise have no proposals if there is a threshold of scores, and all of them otherwise."""
     model: Any = build_model(f"torchvision:{network}")
     asked = model.rpn.score_thresh
     assert asked == (0.05 if "mobilenet" in network else 0.0)
@@ -159,7 +159,7 @@ def test_no_proposal_survives_where_its_score_is_asked_for(network: str) -> None
 
 @pytest.mark.parametrize("weights", WEIGHTS, ids=lambda weights: f"{weights.network}-{weights.name}")
 def test_the_published_parameters_are_reached(weights: Weights) -> None:
-    """As built for the weights; without them the scales and shifts that are frozen then are more."""
+    """The network is built for the weights; without weights, the frozen scales and shifts are parameters too."""
     trained = as_trained(weights)
     assert sum(parameter.numel() for parameter in trained.parameters()) == weights.parameters
     untrained = sum(parameter.numel() for parameter in build_model(f"torchvision:{weights.network}").parameters())
@@ -168,13 +168,13 @@ def test_the_published_parameters_are_reached(weights: Weights) -> None:
 
 @pytest.mark.parametrize("network", sorted(QUICK))
 def test_the_profile_has_the_parameters_of_the_network_without_weights(network: str) -> None:
-    """19,410,754 instead of 19,386,354 for the one whose norms are frozen with weights; the other as published."""
+    """One has 19,410,754 in place of 19,386,354, with norms that weights would freeze; the other is as published."""
     (weights,) = (one for one in WEIGHTS if one.network == network)
     assert parameters_of(real_run(network)) == weights.parameters + frozen_parameters(weights)
 
 
-def test_what_is_frozen_by_hand() -> None:
-    """A scale and a shift for each channel of each of ResNet-50's normalizations, 26,560 channels."""
+def test_frozen_parameters_by_hand() -> None:
+    """There is a scale and a shift for each of the 26,560 channels of ResNet-50's normalizations."""
     stages = ((64, 3), (128, 4), (256, 6), (512, 3))
     channels = 64 + sum(blocks * (width + width + 4 * width) + 4 * width for width, blocks in stages)
     frozen = {weights.network: frozen_parameters(weights) for weights in WEIGHTS}
@@ -183,8 +183,8 @@ def test_what_is_frozen_by_hand() -> None:
     assert frozen["fasterrcnn_resnet50_fpn_v2"] == 0
 
 
-def test_survivors_are_counted_one_by_one() -> None:
-    """Costs add up, and a figure that is wrong in its last digit is printed by none."""
+def test_costs_add_up_over_survivors() -> None:
+    """Costs are sums, and a figure with a wrong last digit is printed for no number of survivors."""
     cost, most = Costs(1_000_000_000, 10_000_000, 100_000_000), Survivors(3, 2)
     assert cost.at(Survivors(3, 1)) == 1_130_000_000
     assert printed_by(cost, most, 1.130) == [Survivors(3, 1)]

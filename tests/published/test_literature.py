@@ -1,4 +1,4 @@
-"""The literature's figures: ours are exact, and lead to the printed ones, or a reason says why not."""
+"""The figures of the literature: ours are exact, and lead to the printed ones, or a reason says why not."""
 
 from decimal import ROUND_DOWN, ROUND_UP
 from typing import Any
@@ -37,7 +37,7 @@ EFFICIENT = {network.name.split(",")[0]: network for network in (*EFFICIENTNETS.
 
 @pytest.mark.parametrize(("table", "network"), CASES)
 def test_a_printed_figure_is_reached(table: Table, network: Network) -> None:
-    """Work and parameters are what is written down, and print as published or differ for the reason given."""
+    """Work and parameters equal the table, and print as published or differ for the given reason."""
     result = measure(network)
     assert result.complete
     assert parameters_of(result) == network.parameters.ours
@@ -49,7 +49,7 @@ def test_a_printed_figure_is_reached(table: Table, network: Network) -> None:
 
 @pytest.mark.parametrize("size", GPT3_SHAPES)
 def test_gpt3_is_the_sum_that_the_page_shows(size: str) -> None:
-    """Blocks, embeddings and the last norm, by hand."""
+    """It is the sum of blocks, embeddings and the last norm, by hand."""
     layers, width, _, ours = GPT3_SHAPES[size]
     positions, vocabulary = 2048, 50257
     blocks = layers * (12 * width**2 + 13 * width)
@@ -57,7 +57,7 @@ def test_gpt3_is_the_sum_that_the_page_shows(size: str) -> None:
 
 
 @pytest.mark.parametrize("network", SHUFFLENETS.networks, ids=lambda network: network.name)
-def test_the_authors_shufflenet_is_built(network: Network) -> None:
+def test_the_authors_shufflenet_is_reached(network: Network) -> None:
     """With 24 channels in the shortcut and the rest in the main branch, all four print as published, rounded up."""
     model: Any = build_model(network.target)
     first = model.stage2[0]
@@ -75,7 +75,7 @@ def test_the_authors_shufflenet_is_built(network: Network) -> None:
 
 
 def test_tensorflows_count_by_hand() -> None:
-    """2 a multiply–accumulate; 1 a bias, an averaged value, a product of swish, a product; none for the norm."""
+    """It is 2 for a multiply–accumulate, 1 for a bias, an averaged value and a product, and nothing for the norm."""
 
     class Squeeze(nn.Module):
         def __init__(self) -> None:
@@ -95,8 +95,8 @@ def test_tensorflows_count_by_hand() -> None:
 
 
 @pytest.mark.exhaustive
-def test_tensorflows_count_prints_the_small_ones_at_once() -> None:
-    """All of EfficientNetV2 but L, and B0 to B3 of EfficientNet; B4, B5, B7 and L not."""
+def test_tensorflows_count_reaches_the_small_networks() -> None:
+    """It reaches all of EfficientNetV2 except L, and B0 to B3 of EfficientNet; not B4, B5, B7 and L."""
     reached = {}
     for name, network in EFFICIENT.items():
         assert network.work is not None
@@ -118,14 +118,14 @@ def test_tensorflows_count_prints_the_small_ones_at_once() -> None:
         ("EfficientNetV2-L", "56.21 G"),
     ],
 )
-def test_what_the_authors_code_gives_of_the_larger_ones(name: str, count: str) -> None:
-    """The figures in the notes of the page."""
+def test_the_authors_code_gives_these_figures_of_larger_networks(name: str, count: str) -> None:
+    """They are the figures in the notes of the page."""
     assert prints_as(tensorflow_count(measure(EFFICIENT[name])), count)
 
 
 @pytest.mark.slow
-def test_unfused_norms_do_not_give_l_its_figure() -> None:
-    """2 a value and 6 a channel more, halved."""
+def test_unfused_norms_do_not_explain_l() -> None:
+    """They would be 2 for each value and 6 for each channel more, halved."""
     result = measure(EFFICIENT["EfficientNetV2-L"])
     norms = [call.outputs[0] for call in result.trace.calls if call.op == "aten::batch_norm"]
     more = sum(2 * norm.size + 6 * norm.shape[1] for norm in norms) // 2
@@ -133,8 +133,8 @@ def test_unfused_norms_do_not_give_l_its_figure() -> None:
 
 
 @pytest.mark.parametrize(("side", "count"), [(448, "9.49 G"), (449, "10.32 G")])
-def test_no_image_side_gives_b5_its_figure(side: int, count: str) -> None:
-    """A larger image costs no less, and between these two sides 9.9 G is skipped."""
+def test_no_image_side_explains_b5(side: int, count: str) -> None:
+    """A larger image costs more, and between these two sides the figure jumps over 9.9 G."""
     b5 = EFFICIENT["EfficientNet-B5"]
     result = measure(Network(b5.name, b5.target, image(side), None, b5.parameters))
     assert prints_as(tensorflow_count(result), count)
@@ -150,8 +150,8 @@ def test_no_image_side_gives_b5_its_figure(side: int, count: str) -> None:
         ("EfficientNetV2-L", 119_027_848, False),
     ],
 )
-def test_running_means_and_variances(name: str, with_statistics: int, prints: bool) -> None:
-    """With them the authors' test has these numbers; only B2 would print so as published."""
+def test_running_statistics_explain_the_authors_test(name: str, with_statistics: int, prints: bool) -> None:
+    """With them the numbers equal the authors' test; only B2 would print as published."""
     network = EFFICIENT[name]
     model = build_model(network.target)
     running = sum(buffer.numel() for key, buffer in model.named_buffers() if "running" in key)
@@ -160,7 +160,7 @@ def test_running_means_and_variances(name: str, with_statistics: int, prints: bo
 
 
 def test_a_figure_is_rounded_as_it_is_printed() -> None:
-    """To its digits, in its unit, half up; or down, or up."""
+    """It is rounded to its digits, in its unit, half up; or down, or up."""
     assert prints_as(4_490_566_656, "4.5 G")
     assert not prints_as(4_455_531_264, "4.4 G")
     assert prints_as(4_455_531_264, "4.4 G", ROUND_DOWN)

@@ -1,4 +1,4 @@
-"""timm's table: what is stored of it prints as published, or differs for a named reason, and is measured again here."""
+"""timm's table: each stored row prints as published or differs for a named reason, and is measured again."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ SAMPLE = {
 
 
 def test_every_difference_has_a_reason() -> None:
-    """A row that does not print as published names why, and no reason stands there for nothing."""
+    """A row that does not print as published names its reason, and no other row has one."""
     differ = {row.network for row in rows() if not row.agrees and row.form != NOT_THERE}
     assert differ == set(REASONS)
 
 
 def test_a_wrong_figure_is_seen() -> None:
-    """One hundredth of a billion more or less is another print."""
+    """One hundredth of a billion more or less prints differently."""
     row = next(row for row in rows() if row.network == "resnet18")
     assert row.agrees
     assert not replace(row, figure=row.figure + 10**7).agrees
     assert not replace(row, parameters=row.parameters - 10**4).agrees
 
 
-def test_the_page_is_what_the_rows_say() -> None:
+def test_the_page_is_up_to_date() -> None:
     """``python -m tests.published.timm_page`` would change nothing."""
     assert page(rows()) == PAGE.read_text(encoding="utf-8")
 
@@ -42,7 +42,7 @@ def test_the_page_is_what_the_rows_say() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("network", SAMPLE)
 def test_a_sample_is_measured_again(network: str) -> None:
-    """Networks of each form come out as they are stored, all at their smallest size."""
+    """Networks of each form have their stored figures, at their smallest size."""
     row = next(row for row in rows() if row.network == network)
     assert row.form == SAMPLE[network]
     assert measured(replace(row, form="", figure=0, parameters=0)) == row
@@ -51,5 +51,5 @@ def test_a_sample_is_measured_again(network: str) -> None:
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("row", rows()[::10], ids=lambda row: f"{row.network}-{row.size}")
 def test_every_tenth_row_is_measured_again(row: Row) -> None:
-    """As it is stored."""
+    """The figures equal the stored ones."""
     assert measured(replace(row, form="", figure=0, parameters=0)) == row

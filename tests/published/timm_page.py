@@ -1,7 +1,7 @@
 """Writes docs/timm-figures.md from the stored rows: ``python -m tests.published.timm_page``.
 
-``python -m tests.published.timm_page TABLE.csv`` measures every row of a table as timm writes it first, and stores
-them; it takes about half an hour.
+``python -m tests.published.timm_page TABLE.csv`` first measures every row of a table as timm writes it, and stores
+the rows; it takes about half an hour.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TIMM = "1.0.31"
 REASONS = {
     "ecaresnext50t_32x4d": "timm's row repeats the figures of `ecaresnext26t_32x4d`, the network of half the depth",
 }
-"""For networks whose figures differ in every form: why."""
+"""The reasons for networks whose figures differ in every form."""
 
 SECTIONS = {
     REPARAMETERIZED: (

@@ -1,7 +1,7 @@
-"""timm's table of inference benchmarks, row by row, and what this profiler counts of each network.
+"""timm's table of inference benchmarks, row by row, and this profiler's counts of each network.
 
-``timm_rows.csv`` holds both: the network, the image size and the two figures as timm prints them, then the form of the
-installed timm's network that gives our figures, our figure by the fvcore convention, and our parameters.
+``timm_rows.csv`` holds both: the network, the image size and the two figures as timm prints them, then the form of
+the installed timm's network that our figures belong to, our figure by the fvcore convention, and our parameters.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NOT_THERE = "not in the installed timm"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One network at one image size: what timm prints, in billions and in millions, and what is counted here."""
+    """One network at one image size: the figures that timm prints, in billions and in millions, and ours."""
 
     network: str
     size: int
@@ -47,7 +47,7 @@ class Row:
 
     @property
     def agrees(self) -> bool:
-        """Whether both figures print as published: timm rounds to two digits behind the point."""
+        """Whether both figures print as published: timm rounds to two decimals."""
         return self.form != NOT_THERE and (
             round(self.figure / 1e9, 2) == float(self.gmacs)
             and round(self.parameters / 1e6, 2) == float(self.mparameters)
@@ -70,20 +70,20 @@ def store(found: list[Row]) -> None:
 
 
 def published(path: Path) -> Iterator[Row]:
-    """The rows of a table as timm writes it, without figures of ours; a network may stand there at several sizes."""
+    """The rows of a table as timm writes it, without our figures; a network may be in it at several sizes."""
     with path.open(encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):
             yield Row(line["model"], int(float(line["infer_img_size"])), line["infer_gmacs"], line["param_count"])
 
 
 def measured(row: Row) -> Row:
-    """The row with our figures: of the first form that prints as published, else of the network as it is built."""
+    """The row with our figures, of the first form that prints as published, or of the network as it is built."""
     if row.network not in timm_networks(Path()):
         return replace(row, form=NOT_THERE)
-    first = _counted(row, AS_BUILT, _as_it_is)
+    first = _counted(row, AS_BUILT, _unchanged)
     if first.agrees:
         return first
-    for form, change in ((REPARAMETERIZED, _reparameterized), (NOT_FUSED, _as_it_is)):
+    for form, change in ((REPARAMETERIZED, _reparameterized), (NOT_FUSED, _unchanged)):
         try:
             found = _counted(row, form, change)
         except ProfilerError:
@@ -102,7 +102,7 @@ def _counted(row: Row, form: str, change: Callable[[nn.Module], nn.Module]) -> R
     return replace(row, form=form, figure=found.with_convention("fvcore").headline, parameters=found.parameters_total)
 
 
-def _as_it_is(network: nn.Module) -> nn.Module:
+def _unchanged(network: nn.Module) -> nn.Module:
     return network
 
 
@@ -112,8 +112,8 @@ def _reparameterized(network: nn.Module) -> nn.Module:
 
 @contextmanager
 def _fused_attention(enabled: bool) -> Iterator[None]:
-    """timm's own switch, which is read when a network is built."""
-    timm_networks(Path())  # imports timm as the profiler does
+    """timm's own switch, which it reads when it builds a network."""
+    timm_networks(Path())  # import timm as the profiler does
     from timm.layers.config import set_fused_attn
 
     set_fused_attn(enabled)

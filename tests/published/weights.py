@@ -1,8 +1,8 @@
-"""torchvision's weights with the figures that it publishes of each, and what these were counted on.
+"""torchvision's weights with the figures that it publishes for each, and the inputs of these figures.
 
 The inputs are those of torchvision's own script, ``get_ops`` in test/common_extended_utils.py of pytorch/vision: an
-image of 512×512 (a clip of 16, a pair for optical flow) after the weights' own transforms; for detection an image of
-the side that ``detection_models_input_dims`` in test/test_extended_models.py gives.
+image of 512×512 (a clip of 16, a pair for optical flow) after the weights' own transforms; for detection an image
+with the side that ``detection_models_input_dims`` in test/test_extended_models.py gives.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from profiler.models.from_torchvision import FRAMES, IMAGE_SIDES
 from profiler.models.torchvision_ops import import_torchvision
 
 SIDE = 512
-"""Of the images that the transforms are given."""
+"""The side of the images that the transforms take."""
 
 DETECTION_SIDES = {
     **IMAGE_SIDES,
     "fasterrcnn_mobilenet_v3_large_320_fpn": 320,
     "keypointrcnn_resnet50_fpn": 1333,
 }
-"""Of the images for those detection networks that are not given 800×800."""
+"""The sides of the images for detection networks that do not take 800×800."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def all_weights() -> Iterator[Weights]:
 
 
 def detection_side(network: str) -> int:
-    """Of the image that a detection network is given."""
+    """The side of the image for a detection network."""
     return DETECTION_SIDES.get(network, 800)
 
 
@@ -86,7 +86,7 @@ def _shapes(family: str, height: int, width: int) -> tuple[tuple[int, ...], ...]
 
 
 def _kwargs(network: str, side: int) -> dict[str, Any]:
-    """What the builder is given when it loads weights: the auxiliary heads, which run, or which are dropped."""
+    """The arguments of the builder when it loads weights: the auxiliary heads run, or are dropped."""
     if network.startswith("vit_"):
         return {"image_size": side}
     if network.startswith(("fcn_", "deeplabv3_")):
@@ -95,7 +95,7 @@ def _kwargs(network: str, side: int) -> dict[str, Any]:
 
 
 def unique(weights: Iterator[Weights]) -> dict[tuple[Any, ...], list[Weights]]:
-    """Weights by what is measured for them: the network, its kwargs and its inputs."""
+    """Weights by what determines their figures: the network, its kwargs and its inputs."""
     groups: dict[tuple[Any, ...], list[Weights]] = {}
     for one in weights:
         groups.setdefault((one.network, one.kwargs, one.shapes), []).append(one)
@@ -109,5 +109,5 @@ def measure(weights: Weights) -> Profile:
 
 
 def as_published(macs: int) -> str:
-    """To the third decimal of a billion, as torchvision prints it."""
+    """The figure to the third decimal of a billion, as torchvision prints it."""
     return f"{macs / 1e9:.3f}"

@@ -1,4 +1,4 @@
-"""The reports that the renderers' tests share."""
+"""The reports that the tests of renderers share."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from tests import sample_profiles as nets
 
 
 def checked(profile: Profile) -> Profile:
-    """The profile with what another counter said of it."""
+    """The profile with the record of another counter."""
     return profile.with_counters(nets.counter(profile))
 
 
 def doubtful() -> Profile:
-    """A partial profile, whose linear layer another counter puts at 7."""
+    """A partial profile; another counter reports 7 for its linear layer."""
     profile = nets.partial()
     return profile.with_counters(nets.counter(profile, {"fc": 7}))
 

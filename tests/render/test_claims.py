@@ -1,4 +1,4 @@
-"""What a terminal's output claims about a table, recomputed from the data, at every width from 40 to 200."""
+"""Claims of the terminal's output about a table, recomputed from the data at every width from 40 to 200."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from tests.config_profiles import of_config
 
 WIDTHS = range(40, 201)
 EVERY_WIDTH = ("transformer_training", "branched")
-"""The samples that are held to all of them; the others to every third."""
+"""The samples that are tested at all widths; the others are tested at every third."""
 
 
 def branched() -> Profile:
-    """Layers of which some do comparisons only, some divides only, some adds only, with long figures."""
+    """Layers with long figures: some have comparisons only, some divides only, some adds only."""
     net = nets.Network("branched", (8, 3, 227, 227)).conv("stem.convolution", 64, 11, (55, 55)).relu("stem.activation")
     net.max_pool("stem.pool", 3, (27, 27)).conv("body.conv", 192, 5, (27, 27)).relu("body.activation")
     shape = net.shape
@@ -62,7 +62,7 @@ def report(sample: str, depth: int | None = None) -> Report:
 
 @cache
 def layers_alone(sample: str) -> Report:
-    """The report with nothing but its layers, which is quick to print at many widths."""
+    """The report with only its layers, which prints quickly at many widths."""
     whole = report(sample)
     return replace(whole, facts=(), tables=tuple(table for table in whole.tables if table.name == "layers"))
 
@@ -83,7 +83,7 @@ class Shown:
 
 
 def printed_table(text: str, start: str) -> Shown:
-    """The table whose title starts so, read back from the printed text."""
+    """The table whose title starts with ``start``, read back from the printed text."""
     lines = text.splitlines()
     first = next(number for number, line in enumerate(lines) if line.startswith(start))
     title = " ".join(_until(lines[first:], lambda line: line.startswith("  ")))
@@ -123,9 +123,9 @@ def written(table: Table) -> list[Rows]:
 
 
 def check_figures(shown: Shown, table: Table, data: list[Rows]) -> list[str]:
-    """Hold the printed rows to the data: each cell is the data's, exact or short; returns the columns shown.
+    """Check that each printed cell equals the data's, exact or short; return the shown columns.
 
-    A formula may lack its end.
+    The end of a formula may be cut off.
     """
     names = []
     columns = iter(table.columns)
@@ -140,7 +140,7 @@ def check_figures(shown: Shown, table: Table, data: list[Rows]) -> list[str]:
 
 
 def is_shown(known: str, cell: str, name: str) -> bool:
-    """Whether a cell is what is known; a formula may lack its end, but not most of what 24 cells can show."""
+    """Whether a cell shows a known value; the end of a formula may be cut off, down to 24 cells."""
     if name == "formula" and cell.endswith("…"):
         return len(cell) >= 20 and known.startswith(cell.removesuffix("…").rstrip())
     return known == cell
@@ -148,8 +148,8 @@ def is_shown(known: str, cell: str, name: str) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sample", SAMPLES)
-def test_every_claim_about_the_layers_is_true(sample: str) -> None:
-    """Rows said to be 0 are 0 in the columns shown, columns said to be missing are, and all figures are the data's."""
+def test_every_claim_about_layers_is_true(sample: str) -> None:
+    """Rows called 0 are 0 in the shown columns, columns called missing are missing, and all figures are the data's."""
     of = layers_alone(sample)
     (table,) = of.tables
     assert table.shown is not None
@@ -168,7 +168,7 @@ def test_every_claim_about_the_layers_is_true(sample: str) -> None:
             assert missing <= sum(zero), width
             kept = iter(shown.rows)
             for number, name in enumerate(frame["layer"]):
-                if not zero[number]:  # whatever is not 0 is there, in its order
+                if not zero[number]:  # every row that is not 0 is shown, in its order
                     assert any(name.endswith(row[0].lstrip("…")) for row in kept), (width, name)
         check_titles(shown, names, frame)
         check_left_out(shown, names, frame)
@@ -179,7 +179,7 @@ SAMPLES_HEADLINES = {"resnet18 by fvcore": "by_fvcore", "alexnet by macs": "macs
 
 
 def check_titles(shown: Shown, names: Sequence[str], table: Table) -> None:
-    """The title lists the figures that are there."""
+    """Check that the title lists the shown figures."""
     listed = re.split(", | and ", shown.title.partition(": ")[2]) if ":" in shown.title else []
     headings = {name: table.column(name).heading for name in names}
     counts = ("parameters", *COUNT_COLUMNS)
@@ -187,8 +187,8 @@ def check_titles(shown: Shown, names: Sequence[str], table: Table) -> None:
     assert sorted(listed) == sorted(figures)
 
 
-def spoken(columns: Sequence[str], table: Table) -> list[str]:
-    """What columns are called in a sentence: a share by its figure, and once where both are missing."""
+def spoken_names(columns: Sequence[str], table: Table) -> list[str]:
+    """The names of columns in a sentence: a share has the name of its figure, once if both are missing."""
     names: dict[str, None] = {}
     for column in columns:
         figure, _, ending = column.rpartition("_")
@@ -198,19 +198,19 @@ def spoken(columns: Sequence[str], table: Table) -> list[str]:
 
 
 def check_left_out(shown: Shown, names: Sequence[str], table: Table) -> None:
-    """Every column of the table is shown or named as left out, and the headline is the last to go."""
+    """Check that every column is shown or named as left out, and that the headline is the last to go."""
     claims = [note for note in shown.notes if note.startswith("No room for ")]
     assert len(claims) <= 1
     named = re.split(", | and ", claims[0].removeprefix("No room for ").partition(";")[0]) if claims else []
     groups = [[column.name for column in group] for group in by_importance(table)]
-    assert named == spoken([name for group in groups for name in group if name not in names], table)
+    assert named == spoken_names([name for group in groups for name in group if name not in names], table)
     assert set(groups[1]) <= set(names)
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
 @pytest.mark.parametrize("width", [40, *(pytest.param(width, marks=pytest.mark.slow) for width in (57, 61, 80))])
-def test_the_headline_is_there_at_any_width(sample: str, width: int) -> None:
-    """FLOPs, or the figure of the convention that was asked for, is the last column to go, in every table."""
+def test_the_headline_is_shown_at_any_width(sample: str, width: int) -> None:
+    """FLOPs, or the figure of the chosen convention, is the last column to go, in every table."""
     wanted = {"flops": "FLOPs", "macs": "MACs", "by_fvcore": "by fvcore"}[SAMPLES_HEADLINES.get(sample, "flops")]
     text = view(report(sample), width)
     assert wanted in printed_table(text, "Layers").headings
@@ -221,7 +221,7 @@ def test_the_headline_is_there_at_any_width(sample: str, width: int) -> None:
 
 @pytest.mark.slow
 def test_a_comparison_keeps_its_headline_at_any_width() -> None:
-    """FLOPs without a convention, its figure with one."""
+    """The headline is FLOPs without a convention, and the convention's figure with one."""
     profiles = [nets.alexnet(), nets.small(), nets.partial()]
     for width in (40, 60, 80):
         lines = view(comparison_report(profiles), width).splitlines()
@@ -231,7 +231,7 @@ def test_a_comparison_keeps_its_headline_at_any_width() -> None:
 
 
 def shares_behind(shown: Shown, column: Column, table: Table) -> bool:
-    """Whether the heading behind that of the share's figure is that of a share."""
+    """Whether the heading after that of the figure is that of its share."""
     figure = table.column(column.of).heading
     pairs = list(zip(shown.headings, list(shown.headings)[1:], strict=False))
     return (figure, "share") in pairs
@@ -239,8 +239,8 @@ def shares_behind(shown: Shown, column: Column, table: Table) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("depth", [1, 3])
-def test_the_tree_tells_what_has_no_room(depth: int) -> None:
-    """The tree of modules names the columns left out, its figures are the data's."""
+def test_the_tree_names_the_columns_left_out(depth: int) -> None:
+    """Its figures are the data's."""
     of = report("resnet18", depth)
     table = next(table for table in of.tables if table.name == "modules")
     assert table.shown is not None
@@ -248,7 +248,7 @@ def test_the_tree_tells_what_has_no_room(depth: int) -> None:
         shown = printed_table(view(of, width), "Modules")
         frame = as_tree(table.shown)
         names: list[str] = []
-        for column in frame.columns:  # a share stands behind its figure
+        for column in frame.columns:  # a share follows its figure
             there = column.heading in shown.headings
             if there and (column.heading != "share" or shares_behind(shown, column, frame)):
                 names.append(column.name)
@@ -256,8 +256,8 @@ def test_the_tree_tells_what_has_no_room(depth: int) -> None:
 
 
 @pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_layer_with_adds_stays_where_adds_are_shown(step: int) -> None:
-    """The room that leaving rows out makes goes to no column in which one of them is not 0."""
+def test_a_layer_with_adds_is_shown_beside_adds(step: int) -> None:
+    """The space of rows left out is not used for a column in which one of them is not 0."""
     of = report("branched")
     frame = next(table.shown for table in of.tables if table.name == "layers")
     assert frame is not None
@@ -272,7 +272,7 @@ def test_a_layer_with_adds_stays_where_adds_are_shown(step: int) -> None:
 
 @pytest.mark.slow
 def test_a_false_claim_is_seen() -> None:
-    """The checks above are able to fail: a figure, a count of rows and a missing name that are wrong."""
+    """The checks above fail for a wrong figure, a wrong number of rows and a missing name."""
     of = report("alexnet")
     table = next(table for table in of.tables if table.name == "layers")
     assert table.shown is not None

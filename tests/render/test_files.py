@@ -33,7 +33,7 @@ def split(line: str) -> list[str]:
 @pytest.mark.parametrize("name", REPORTS)
 @pytest.mark.parametrize("format", catalog.formats())
 def test_every_format_renders_every_report(name: str, format: str) -> None:
-    """Each file has text, ends in one newline and has no carriage returns; rendering twice gives the same."""
+    """Each file has text, ends in one newline and has no carriage returns; a second rendering is equal."""
     files = find_format(format)(REPORTS[name])
     assert files
     for text in files.values():
@@ -44,14 +44,14 @@ def test_every_format_renders_every_report(name: str, format: str) -> None:
 
 @pytest.mark.slow
 def test_file_names() -> None:
-    """One file a table in CSV and Markdown, the summary, the profile."""
+    """There is one file for each table in CSV and Markdown, the summary, and the profile."""
     files = render_files(REPORTS["alexnet"], ["csv", "markdown", "json"])
     tables = [f"{name}.{end}" for end in ("csv", "md") for name in catalog.tables() if name != "training"]
     assert sorted(files) == sorted([*tables, "summary.md", "profile.json"])
 
 
-def test_unknown_format() -> None:
-    """A format that is not there is refused with those that are."""
+def test_an_unknown_format_is_refused() -> None:
+    """The error lists the formats."""
     with pytest.raises(ProfilerError, match=r"'xml'.*csv, "):
         render_files(REPORTS["alexnet"], ["xml"])
 
@@ -59,7 +59,7 @@ def test_unknown_format() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("profile", [checked(nets.alexnet()), doubtful(), nets.wide(2**70), nets.nothing()])
 def test_csv_reads_back(profile: Profile) -> None:
-    """Read back, every cell equals the table's: exact integers, shares to the last bit, nothing where unknown."""
+    """Every cell equals the table's: exact integers, shares to the last bit, nothing if unknown."""
     for table in profile_report(profile).tables:
         back = pd.read_csv(io.StringIO(csv_text(table.frame)), dtype="object", keep_default_na=False)
         assert list(back.columns) == list(table.frame.columns)
@@ -72,35 +72,35 @@ def test_csv_reads_back(profile: Profile) -> None:
 
 
 def test_csv_is_plain() -> None:
-    """Integers are plain digits and shares fractions with every digit."""
+    """Integers are plain digits, and shares are fractions with every digit."""
     lines = find_format("csv")(REPORTS["alexnet"])["shares.csv"].splitlines()
     assert lines[1].startswith("conv,5,2469696,0.04042000077249347,655566528,0.9179180935542394,")
     assert lines[-1] == "total,21,61100840,1.0,714188480,1.0,714188480,1.0,714188480,1.0,1428386176,1.0"
 
 
-def test_unknown_is_an_empty_csv_cell() -> None:
+def test_an_unknown_value_is_an_empty_csv_cell() -> None:
     """The counts of an operation without a rule are empty, not 0."""
     line = next(line for line in csv_text(nets.partial().layers).splitlines() if line.startswith("odd,"))
     assert line == "odd,Odd,uncounted,1,1×4×6×6,1×4×6×6,0,0.0,,,,,,,,,,,,partial"
 
 
 @pytest.mark.parametrize("table", REPORTS["alexnet"].tables + REPORTS["partial"].tables, ids=lambda table: table.name)
-def test_markdown_has_the_tables_cells(table: ReportTable) -> None:
-    """Each row of the pipe table holds the formatted row, whatever is escaped or set as code."""
+def test_markdown_has_the_cells_of_the_table(table: ReportTable) -> None:
+    """Each row of the pipe table holds the formatted row, whether cells are escaped or set as code."""
     lines = markdown_table(table.table).splitlines()
     rows = [[re.sub(r"\\(.)", r"\1", cell.strip("`")) for cell in split(line)] for line in lines[2:]]
     assert rows == format_table(table.table).to_numpy().tolist()
 
 
-def test_markdown_aligns_figures_right() -> None:
-    """Figures are set to the right, names to the left."""
+def test_markdown_aligns_figures_to_the_right() -> None:
+    """Names are aligned to the left."""
     marks = split(markdown_table(nets.small().tabulated("shares")).splitlines()[1])
     assert [mark[0] == ":" for mark in marks] == [True] + [False] * 11
     assert [mark[-1] == ":" for mark in marks] == [False] + [True] * 11
 
 
-def test_markdown_escapes() -> None:
-    """A pipe in a name or a shape does not end its cell, and a name is not taken for markup or a number."""
+def test_markdown_escapes_names() -> None:
+    """A pipe in a name or shape does not end its cell, and a name is not markup or a number."""
     columns = (Column("layer", "name"), Column("input_shape", "shape"))
     table = Table.of("layers", "Layers", columns, [("a|b", "2×3 | 4×5"), ("1e5", "*_x_* <b>")])
     lines = markdown_table(table).splitlines()
@@ -112,27 +112,27 @@ def test_markdown_escapes() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REPORTS)
 def test_macs_are_never_called_flops(name: str) -> None:
-    """No heading or sentence joins the two words as one figure."""
+    """No heading or sentence uses the two words for one figure."""
     text = "\n".join(find_format("markdown")(REPORTS[name]).values())
     assert not re.search(r"MACs? ?\(FLOPs|FLOPs? ?\(MACs|MACs/FLOPs|FLOPs/MACs", text)
 
 
 @pytest.mark.parametrize("name", REPORTS)
-def test_summary(name: str, golden: Callable[[str, str], None]) -> None:
-    """The whole summary, as a person has looked at it."""
+def test_summary_equals_its_golden_file(name: str, golden: Callable[[str, str], None]) -> None:
+    """The golden file holds the whole summary."""
     golden(f"render/{name}/summary.md", find_format("markdown")(REPORTS[name])["summary.md"])
 
 
 @pytest.mark.parametrize("format", catalog.formats())
-def test_files_of_a_partial_profile(format: str, golden: Callable[[str, str], None]) -> None:
-    """Every file of a small profile that has all there can be: unknowns, differences, idle modules."""
+def test_files_of_a_partial_profile_equal_their_golden_files(format: str, golden: Callable[[str, str], None]) -> None:
+    """The profile is small and has everything: unknown values, differences, unused modules."""
     for file, text in find_format(format)(REPORTS["partial"]).items():
         golden(f"render/partial/{file}", text)
 
 
 @pytest.mark.slow
 def test_json_is_the_saved_profile(tmp_path: Path) -> None:
-    """profile.json, loaded, gives equal tables."""
+    """The loaded profile.json gives equal tables."""
     profile = doubtful()
     path = tmp_path / "profile.json"
     path.write_text(find_format("json")(profile_report(profile))["profile.json"], encoding="utf-8")
@@ -142,7 +142,7 @@ def test_json_is_the_saved_profile(tmp_path: Path) -> None:
 
 
 def test_json_of_a_comparison() -> None:
-    """A comparison is a list of rows; what is missing is null."""
+    """A comparison is a list of rows; a missing value is null."""
     (text,) = find_format("json")(comparison_report([nets.nothing(), nets.small()])).values()
     rows = json.loads(text)
     assert [row["network"] for row in rows] == ["nothing", "small"]

@@ -1,4 +1,4 @@
-"""Names and messages in Markdown: shown as they are, whatever Markdown would make of them."""
+"""Names and messages in Markdown: readers see them unchanged, whatever Markdown would make of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PLAIN = st.text(st.sampled_from("ab1_*`[]()<>|\\#-+.~&;!:$=x /"), max_size=12)
 
 
 def shown(markdown: str) -> str:
-    """The text that a reader sees of a Markdown text, its blanks single; raises where anything but text is made."""
+    """The text that a reader sees of a Markdown text, with single spaces; raises if the text contains any markup."""
     rendered = MARKDOWN.render(markdown)
     tags = set(re.findall(r"</?([a-z0-9]+)", rendered)) - {"p", "table", "thead", "tbody", "tr", "th", "td"}
     assert not tags, rendered
@@ -58,30 +58,30 @@ def shown(markdown: str) -> str:
         "$x_1$",
     ],
 )
-def test_text_is_shown_as_it_is(text: str) -> None:
-    """In a paragraph and in a table's cell."""
+def test_text_is_shown_unchanged(text: str) -> None:
+    """This holds in a paragraph and in a cell of a table."""
     assert shown(escape(text)) == text
     assert shown(f"| h |\n|:--|\n| {escape(text)} |") == f"h {text}"
 
 
 @pytest.mark.slow
 @given(PLAIN)
-def test_any_text_is_shown_as_it_is(text: str) -> None:
-    """Of all that Markdown gives a meaning to, in any order."""
+def test_any_text_is_shown_unchanged(text: str) -> None:
+    """The text has all characters with a meaning in Markdown, in any order."""
     wanted = " ".join(text.split())
     assert shown(escape(text)) == wanted
     assert shown(f"| h |\n|:--|\n| x {escape(text)} |") == " ".join(f"h x {wanted}".split())
 
 
 def test_the_check_can_fail() -> None:
-    """Without escapes, emphasis is seen."""
+    """Without escapes, the check sees emphasis."""
     with pytest.raises(AssertionError):
         shown("__main__:Net")
 
 
 @pytest.mark.slow
 def test_a_target_in_the_summary_is_not_italic() -> None:
-    """A class of a script has a target that begins with two underscores."""
+    """A script's class has a target that begins with two underscores."""
     text = summary(profile_report(replace(nets.small(), name="__net__", target="__main__:Net")))
     rendered = MARKDOWN.render(text)
     assert "__main__:Net" in rendered
@@ -90,7 +90,7 @@ def test_a_target_in_the_summary_is_not_italic() -> None:
 
 @pytest.mark.parametrize("character", ["\x1b", "\x9b", "\u202e", "\x00", "\x7f"])
 def test_no_control_character_is_written(character: str) -> None:
-    """Nor any other that acts on the terminal to which the file is printed."""
+    """Other characters that act on a terminal are not written either."""
     name = f"fc{character}"
     text = summary(profile_report(nets.Network(f"n{character}", (1, 4)).linear(name, 2).profile()))
     assert character not in text

@@ -1,4 +1,4 @@
-"""What a report says, before any format."""
+"""The content of a report, before any format."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ def texts(report: Report, kind: str) -> list[str]:
     return [note.text for note in report.notes if note.kind == kind]
 
 
-def test_conv_against_linear_is_said() -> None:
-    """The lesson of the reference network, in one sentence computed from its shares."""
+def test_conv_is_compared_with_linear() -> None:
+    """One sentence, computed from the shares, has the lesson of the reference network."""
     assert conv_against_linear(nets.alexnet()) == (
         "Linear layers hold 95.96 % of the parameters and do 8.21 % of the multiplies; "
         "convolutions hold 4.04 % and do 91.79 %."
     )
 
 
-def test_no_lesson_without_both() -> None:
-    """A network of linear layers alone has nothing to set them against."""
+def test_no_comparison_without_both_kinds() -> None:
+    """A network of linear layers alone has no convolutions to compare."""
     assert conv_against_linear(nets.many(2)) is None
     assert texts(profile_report(nets.many(2)), "finding") == []
 
 
 @pytest.mark.slow
-def test_tables_are_those_asked_for() -> None:
-    """By default all that there is something for; else those named; the shares come first."""
+def test_the_tables_are_the_selected_ones() -> None:
+    """By default the report has all tables that are not empty, else the named ones; the shares are first."""
     inference = [name for name in catalog.tables() if name != "training"]
     every = [name for name in inference if name != "crosscheck"]
     assert [table.name for table in profile_report(nets.small()).tables] == every
@@ -46,22 +46,22 @@ def test_tables_are_those_asked_for() -> None:
     assert [table.name for table in profile_report(nets.small(), ["layers", "shares"]).tables] == ["shares", "layers"]
 
 
-def test_unknown_table() -> None:
-    """A name that is no table is refused with those that are."""
+def test_an_unknown_table_is_refused() -> None:
+    """The error lists the tables."""
     with pytest.raises(ProfilerError, match=r"'layer'.*shares, layers"):
         profile_report(nets.small(), ["layer"])
 
 
 @pytest.mark.slow
-def test_frames_are_the_profiles_own() -> None:
-    """What goes to files is the whole table, whatever a summary shows of it."""
+def test_files_hold_whole_tables() -> None:
+    """Files hold the whole table, whatever a summary shows of it."""
     profile = checked(nets.alexnet())
     for part in profile_report(profile, depth=0).tables:
         assert part.frame.equals(profile.table(part.name))
 
 
 def test_free_layers_are_left_out_and_counted() -> None:
-    """Two dropouts cost nothing and hold nothing: left out with a line; the row of the whole network is last."""
+    """Two dropouts without cost and parameters are left out with a line; the row of the whole network is last."""
     layers = table(profile_report(nets.alexnet()), "layers")
     assert layers.shown is not None
     names = layers.shown["layer"].tolist()
@@ -73,7 +73,7 @@ def test_free_layers_are_left_out_and_counted() -> None:
 
 
 def test_free_layers_with_parameters_stay() -> None:
-    """An embedding does no arithmetic, but what it holds must be seen."""
+    """An embedding does no arithmetic, but its parameters have to be shown."""
     net = nets.Network("embedded", (1, 4))
     net.layer("words", "Embedding", "aten::embedding", "movement", (1, 4, 8), (), {"weight": (100, 8)}, status="free")
     shown = table(profile_report(net.profile()), "layers").shown
@@ -83,7 +83,7 @@ def test_free_layers_with_parameters_stay() -> None:
 
 @pytest.mark.slow
 def test_many_layers_are_cut_to_the_costliest() -> None:
-    """Of a long network the costliest layers are shown, with their part of the FLOPs."""
+    """The report of a long network shows the costliest layers, with their part of the FLOPs."""
     profile = nets.many(ROWS_SHOWN + 5)
     layers = table(profile_report(profile), "layers")
     assert layers.shown is not None
@@ -96,7 +96,7 @@ def test_many_layers_are_cut_to_the_costliest() -> None:
 
 
 def test_uncounted_layers_come_first_in_a_cut() -> None:
-    """What is not known is never cut away."""
+    """Layers with unknown cost are never cut."""
     net = nets.Network("long", (1, 4)).uncounted("odd", "mylib::odd")
     for number in range(ROWS_SHOWN):
         net.linear(f"fc{number}", 4)
@@ -107,7 +107,7 @@ def test_uncounted_layers_come_first_in_a_cut() -> None:
 
 
 def test_depth_shows_the_tree_with_what_it_hides() -> None:
-    """Modules further down are hidden and stay in the totals of those shown."""
+    """Deeper modules are hidden, and their work stays in the totals of the shown ones."""
     report = profile_report(nets.alexnet(), depth=1)
     modules = table(report, "modules")
     assert modules.shown is not None
@@ -121,8 +121,8 @@ def test_depth_shows_the_tree_with_what_it_hides() -> None:
     assert table(report, "layers").shown is None
 
 
-def test_partial_is_a_warning() -> None:
-    """Totals are marked as lower bounds, and the operation, the idle module and its parameter are named."""
+def test_a_partial_profile_has_a_warning() -> None:
+    """Totals are marked as lower bounds; the operation, the unused module and its parameter are named."""
     report = profile_report(nets.partial())
     facts = {fact.label: fact.value for fact in report.facts}
     assert facts["status"] == "partial"
@@ -136,15 +136,15 @@ def test_partial_is_a_warning() -> None:
     assert "counted multiplies" in texts(report, "finding")[0]
 
 
-def test_complete_has_no_warning() -> None:
-    """A complete profile has exact totals and no warning."""
+def test_a_complete_profile_has_no_warning() -> None:
+    """Its totals are exact."""
     report = profile_report(nets.small())
     assert texts(report, "warning") == []
     assert {fact.label: fact.value for fact in report.facts}["multiplies"] == "5,328"
 
 
 def test_frozen_parameters_and_buffers_are_facts() -> None:
-    """small has 1,562 parameters; 20 frozen ones are counted too and named."""
+    """The network has 1,562 parameters; 20 frozen ones are included and named."""
     net = nets.Network("frozen", (1, 3, 8, 8)).conv("conv", 4, 3, (6, 6)).linear("fc", 10)
     facts = {
         fact.label: fact for fact in profile_report(net.parameter("extra", (20,), trainable=False).profile()).facts
@@ -155,7 +155,7 @@ def test_frozen_parameters_and_buffers_are_facts() -> None:
 
 @pytest.mark.slow
 def test_verdict_of_the_crosscheck() -> None:
-    """Equal, explained with the sum of each reason, unexplained; a table only of what is unexplained."""
+    """Rows are equal, explained with the sum of each reason, or unexplained; a table shows the unexplained ones."""
     agreed = table(profile_report(checked(nets.alexnet())), "crosscheck")
     assert agreed.notes == (
         "fvcore 0.1.5: 8 of 9 layers equal, 1 explained, 0 unexplained.",
@@ -170,16 +170,16 @@ def test_verdict_of_the_crosscheck() -> None:
 
 
 @pytest.mark.parametrize("status", ["skipped", "failed"])
-def test_a_counter_that_gave_nothing_has_a_line(status: str) -> None:
-    """A counter that was skipped or failed is said to be so, with its reason."""
+def test_a_counter_without_figures_has_a_line(status: str) -> None:
+    """The line says that the counter was skipped or failed, and why."""
     profile = nets.small()
     record = nets.counter(profile, status=status, message="too large: 14 GiB")  # type: ignore[arg-type]
     notes = table(profile_report(profile.with_counters(record)), "crosscheck").notes
     assert notes == (f"fvcore 0.1.5: {status}: too large: 14 GiB",)
 
 
-def test_crosscheck_report_shows_what_differs() -> None:
-    """A row for each counter, then the layers that differ; the file holds all of them."""
+def test_a_crosscheck_report_shows_the_differences() -> None:
+    """There is a row for each counter, then the layers that differ; the file holds all layers."""
     summary, layers = crosscheck_report(checked(nets.alexnet())).tables
     assert summary.shown is not None
     assert list(summary.shown["explained_share"]) == [1.0]
@@ -188,7 +188,7 @@ def test_crosscheck_report_shows_what_differs() -> None:
 
 
 def test_comparison_report() -> None:
-    """Columns that say the same of every network are hidden; a partial one brings a warning and its status."""
+    """Columns with the same value for every network are hidden; a partial one has a warning and its status."""
     shown = comparison_report([nets.alexnet(), nets.small()]).tables[0].shown
     assert shown is not None
     assert not {"status", "mode"} & set(shown)
@@ -199,7 +199,7 @@ def test_comparison_report() -> None:
 
 
 def test_titles_name_the_figures() -> None:
-    """A heading lists the figures of its columns, MACs and FLOPs by their own names."""
+    """A heading lists the figures of its columns, and names MACs and FLOPs as such."""
     modules = nets.small().tabulated("modules")
     assert modules.title(["module", "macs", "flops_total"]) == "Modules: MACs and FLOPs"
     assert modules.title(["module", "macs", "macs_total"]) == "Modules: MACs"

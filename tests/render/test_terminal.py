@@ -1,4 +1,4 @@
-"""Reports in a terminal: readable at any width, no figure cut."""
+"""Reports in a terminal are readable at any width, and no figure is cut."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from tests.render.samples import REPORTS
 
 
 def shown(name: str, width: int) -> str:
-    """The report as a terminal of that width without colors shows it."""
+    """The report in a terminal of this width without colors."""
     return render_terminal(REPORTS[name], Console(width=width, color_system=None))
 
 
 @pytest.mark.parametrize("name", REPORTS)
 @pytest.mark.parametrize("width", [80, 120])
-def test_whole_view(name: str, width: int, golden: Callable[[str, str], None]) -> None:
-    """The whole view, as a person has looked at it."""
+def test_the_view_equals_its_golden_file(name: str, width: int, golden: Callable[[str, str], None]) -> None:
+    """The golden file holds the whole view."""
     golden(f"render/{name}/terminal-{width}.txt", shown(name, width))
 
 
 @pytest.mark.parametrize("name", REPORTS)
 @pytest.mark.parametrize("width", [60, 72, 80, 100, 120, 160, 240])
 def test_fits_and_cuts_nothing(name: str, width: int) -> None:
-    """No line is longer than the terminal, no cell is cut short, no line ends in blanks."""
+    """No line is longer than the terminal, no cell is cut, and no line ends in blanks."""
     for line in shown(name, width).splitlines():
         assert cell_len(line) <= width
         assert line == line.rstrip()
@@ -42,8 +42,8 @@ def test_fits_and_cuts_nothing(name: str, width: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_long_names_lose_their_front(width: int) -> None:
-    """A long name keeps its end, which tells it from its neighbors, and the figures stay whole."""
+def test_long_names_are_cut_at_the_front(width: int) -> None:
+    """A long name keeps its end, which distinguishes it from its neighbors, and the figures stay whole."""
     net = nets.Network("deep", (1, 4)).linear("model.encoder.layers.17.self_attention.output_projection.dense", 4096)
     text = render_terminal(profile_report(net.profile()), Console(width=width, color_system=None))
     (line,) = [line for line in text.splitlines() if "…" in line]
@@ -52,8 +52,8 @@ def test_long_names_lose_their_front(width: int) -> None:
 
 
 @pytest.mark.slow
-def test_figures_are_exact_where_they_fit() -> None:
-    """Exact where there is room, four digits and a prefix where there is not."""
+def test_figures_are_exact_if_they_fit() -> None:
+    """They have four digits and a prefix if there is no space."""
     net = nets.Network("long", (1, 3, 227, 227)).conv("features.first.block.conv", 64, 11, (55, 55))
     report = profile_report(net.profile(), ["layers"])
     exact, short = (render_terminal(report, Console(width=width, color_system=None)) for width in (120, 60))
@@ -64,9 +64,9 @@ def test_figures_are_exact_where_they_fit() -> None:
 
 @pytest.mark.slow
 def test_least_important_columns_go_first() -> None:
-    """Every column of a narrower view is in the wider one, and the layer, its kind and its cost are in all.
+    """Every column of a narrower view is in the wider one, and all views have the layer, its kind and its cost.
 
-    Only the multiplies and adds make way for the formula, as soon as there is room for that.
+    Only multiplies and adds make room for the formula, as soon as it fits.
     """
 
     def columns(width: int) -> set[str]:
@@ -81,8 +81,8 @@ def test_least_important_columns_go_first() -> None:
 
 
 @pytest.mark.slow
-def test_the_formula_is_seen() -> None:
-    """It is why people come: at 80 columns whole for AlexNet, at 100 for ResNet-50."""
+def test_the_formula_is_shown() -> None:
+    """It is what users look for: it is shown whole at 80 columns for AlexNet, at 100 for ResNet-50."""
     assert "(3·11·11)·(64·55·55)" in shown("alexnet", 80)
     resnet = profile_report(of_config("resnet50"))
     text = render_terminal(resnet, Console(width=100, color_system=None))
@@ -91,8 +91,8 @@ def test_the_formula_is_seen() -> None:
 
 
 @pytest.mark.slow
-def test_a_long_formula_loses_its_end() -> None:
-    """It is cut where it has no room, and never to less than 24 cells."""
+def test_a_long_formula_is_cut_at_its_end() -> None:
+    """It is cut if there is no space, and never to less than 24 cells."""
     net = nets.Network("long", (1, 3, 8, 8))
     net.layer("add", "Add", "aten::add", "elementwise", (9,), [each((size,), "x", adds=1) for size in range(2, 8)])
     whole = net.profile().layers["formula"][0]
@@ -108,7 +108,7 @@ def test_a_long_formula_loses_its_end() -> None:
 
 @pytest.mark.slow
 def test_conv_against_linear_comes_first() -> None:
-    """The sentence and the shares of conv and linear stand before any other table."""
+    """The sentence and the shares of conv and linear are above all other tables."""
     text = shown("alexnet", 80)
     assert text.index("Linear layers hold 95.96 %") < text.index("Shares by kind") < text.index("Layers:")
     lines = text[text.index("Shares by kind") :].splitlines()
@@ -116,8 +116,8 @@ def test_conv_against_linear_comes_first() -> None:
 
 
 @pytest.mark.slow
-def test_no_bars_without_both_kinds() -> None:
-    """A network without convolutions has no bars to compare."""
+def test_no_bars_without_both_kinds_of_layers() -> None:
+    """A network without convolutions has no bars."""
     text = render_terminal(profile_report(nets.many(2)), Console(width=80, color_system=None))
     assert "▒" not in text
     assert "█" not in text
@@ -126,7 +126,7 @@ def test_no_bars_without_both_kinds() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("features", [1, 100_000])
 def test_bars_show_small_shares(features: int) -> None:
-    """A share that is not nothing has at least one cell, and a bar has the same length in every line."""
+    """A share that is not zero has at least one cell, and a bar has the same length in every line."""
     net = nets.Network("skewed", (1, 3, 224, 224)).conv("conv", 64, 7, (112, 112)).max_pool("pool", 112, (1, 1))
     text = render_terminal(profile_report(net.linear("fc", features).profile()), Console(width=80, color_system=None))
     bars = [re.search("[█▒·]{8,}", line) for line in text.splitlines()]
@@ -137,8 +137,8 @@ def test_bars_show_small_shares(features: int) -> None:
 
 
 @pytest.mark.slow
-def test_color_is_the_consoles_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A color terminal gets colors and the same text; NO_COLOR leaves them out."""
+def test_the_console_decides_about_color(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A color terminal gets colors and the same text; ``NO_COLOR`` leaves them out."""
     plain = shown("alexnet", 80)
     monkeypatch.delenv("NO_COLOR", raising=False)
     color = render_terminal(REPORTS["alexnet"], Console(width=80, color_system="standard", force_terminal=True))
@@ -152,15 +152,15 @@ def test_color_is_the_consoles_matter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_markup_in_names_is_text() -> None:
-    """A name in brackets is shown as it is."""
+    """A name in brackets is shown unchanged."""
     net = nets.Network("[bold]net[/bold]", (1, 4)).linear("[red]fc", 2)
     text = render_terminal(profile_report(net.profile()), Console(width=80, color_system=None))
     assert "[bold]net[/bold]" in text
     assert "[red]fc" in text
 
 
-def test_tree() -> None:
-    """Names stand under their parents, the last of a level closes its branch."""
+def test_the_tree_shows_parents_and_branches() -> None:
+    """Names are below their parents, and the last name of a level closes its branch."""
     net = nets.Network("tree", (1, 4)).linear("a.b.c", 4).linear("a.b.d", 4).linear("a.e", 4).linear("f", 4)
     assert as_tree(net.profile().tabulated("modules"))["module"].tolist() == [
         "(root)",

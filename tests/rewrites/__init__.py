@@ -1,1 +1,1 @@
-"""Rewrites: each against its definition, on real tensors."""
+"""Tests of rewrites: each against its definition, on real tensors."""

@@ -1,4 +1,4 @@
-"""Images to compare networks on: generated from a seed, or those of a local CIFAR-10 folder.  Nothing is downloaded."""
+"""Images to compare networks on: generated from a seed, or read from a local CIFAR-10 folder. Nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ CIFAR10_SHAPE = (3, 32, 32)
 CIFAR10_FILES = ("test_batch", *(f"data_batch_{number}" for number in range(1, 6)))
 
 MEAN, DEVIATION = 0.47, 0.25
-"""The mean and deviation by which pixels between 0 and 1 are normalized: about those of CIFAR-10, for all channels."""
+"""The mean and deviation that normalize pixels between 0 and 1: about those of CIFAR-10, for all channels."""
 
 
 def generated_images(count: int, shape: Sequence[int] = CIFAR10_SHAPE, seed: int = 0) -> torch.Tensor:
-    """(count, channels, height, width): normalized 8-bit images, smooth like photographs, determined by the seed.
+    """(count, channels, height, width): normalized 8-bit images that are smooth like photographs; the seed decides
+    them.
 
     Each is a sum of noise on grids from 2×2 up to a fraction of its size, weaker on finer grids, scaled to 0 … 255.
     """

@@ -16,7 +16,7 @@ BATCH_NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
 
 def with_random_statistics(network: nn.Module, seed: int = 0) -> nn.Module:
-    """The network in eval mode, its batch norms with statistics and weights that do something; in place."""
+    """The network in eval mode, in place; its batch norms get random statistics and weights."""
     generator = torch.Generator().manual_seed(seed)
     for module in network.modules():
         if isinstance(module, _BatchNorm):
@@ -29,7 +29,7 @@ def with_random_statistics(network: nn.Module, seed: int = 0) -> nn.Module:
 
 @st.composite
 def foldable_networks(draw: Callable[..., Any]) -> tuple[nn.Sequential, torch.Tensor, int]:
-    """A chain of layers, each with a batch norm; inputs for it; how many batch norms there are."""
+    """A chain of layers, each with a batch norm; its inputs; the number of batch norms."""
     torch.manual_seed(draw(st.integers(0, 2**16)))
     dimensions = draw(st.sampled_from([1, 2, 3]))
     channels = 4
@@ -61,7 +61,7 @@ def foldable_networks(draw: Callable[..., Any]) -> tuple[nn.Sequential, torch.Te
 
 
 def batch_norm(draw: Callable[..., Any], dimensions: int, channels: int) -> nn.Module:
-    """A batch norm, affine or not, with an ε that matters."""
+    """A batch norm, affine or not, with an ε that is not negligible."""
     kind: Any = BATCH_NORMS[dimensions]
     norm: nn.Module = kind(channels, eps=draw(st.sampled_from([1e-5, 1e-3, 0.5])), affine=draw(st.booleans()))
     return norm

@@ -1,4 +1,4 @@
-"""The proof for the course's small network: how much folding changes its outputs, and how much of that is rounding."""
+"""The proof for the course's small network: how much folding changes its outputs, and how much of this is rounding."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ROUNDING_COLUMNS = ("compared", "largest_output", "largest_absolute", "largest_s
 
 
 def trained_small_net(seed: int = 0, width: int = 16, hidden: int = 1024) -> SmallNet:
-    """A SmallNet in eval mode whose weights and running statistics are like a trained network's.
+    """A SmallNet in eval mode, with weights and running statistics like those of a trained network.
 
     Its scores have a deviation of ``SCORES`` before the last ReLU; the largest scores are then about 20.
     """
@@ -73,7 +73,7 @@ def rounding_table(before: nn.Module, images: torch.Tensor, batch: int = BATCH) 
 
 
 class _Widened(nn.Module):
-    """A float32 network that takes float64 inputs which are exact in float32."""
+    """A float32 network that takes float64 inputs; they are exact in float32."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

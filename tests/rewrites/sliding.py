@@ -1,6 +1,6 @@
 """Profiles of a network on one window and of its convolutional form on an image → the savings of one pass.
 
-Also the layers that a rewrite changed.  Nothing here needs torch.
+Also the layers that a rewrite changed. Nothing here needs torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Linear to convolution: equal at the size that the network was made for, and at every window of a larger image."""
+"""Linear to convolution: equal at the network's input size, and at every window of a larger image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.rewrites.networks import with_random_statistics
 
 SMALL: dict[str, Any] = {"channels": (4, 6, 8, 8, 8), "hidden": 16}
 EXACT = 1e-24
-"""Mean squared difference in float64."""
+"""The largest mean squared difference in float64."""
 
 
 def images(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -34,13 +34,13 @@ def converted(network: nn.Module, *size: int) -> Rewritten:
 
 
 def trunk() -> list[nn.Module]:
-    """(N, 3, 12, 12) → (N, 4, 8, 8), none of it padded."""
+    """(N, 3, 12, 12) → (N, 4, 8, 8), without padding."""
     return [nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4)]
 
 
 @pytest.mark.parametrize("kwargs", [SMALL, pytest.param({}, marks=pytest.mark.slow)], ids=["small", "full"])
 def test_net1_becomes_net2(kwargs: dict[str, Any]) -> None:
-    """Equal on 32×32 to a mean squared difference below 1e-15, and at each of the 5×7 windows of 36×38; in float32."""
+    """They are equal on 32×32 up to 1e-15, and at each of the 5×7 windows of 36×38; in float32."""
     torch.manual_seed(0)
     net1 = Net1(**kwargs).eval()
     result = rewrite(net1, "linear_to_convolution", input_size=(3, 32, 32))
@@ -59,7 +59,7 @@ def test_net1_becomes_net2(kwargs: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 def test_the_parts_of_net2() -> None:
-    """18×18 and 1×1 kernels in place of the linear layers, and as many parameters as before."""
+    """The kernels of 18×18 and 1×1 replace linear layers, with as many parameters."""
     with torch.device("meta"):
         net1 = Net1()
     changes = rewrite(net1, "linear_to_convolution", input_size=(3, 32, 32)).changes
@@ -74,7 +74,7 @@ def test_the_parts_of_net2() -> None:
     assert profiles[0].total == profiles[1].total
 
 
-def test_the_old_network_is_untouched() -> None:
+def test_the_old_network_is_unchanged() -> None:
     """It runs as before, and shares no tensor with the new one."""
     network = nn.Sequential(*trunk(), nn.Flatten(), nn.Linear(4 * 8 * 8, 5)).eval()
     x = images(2, 3, 12, 12).float()
@@ -87,7 +87,7 @@ def test_the_old_network_is_untouched() -> None:
 
 
 def test_a_planted_error_is_seen() -> None:
-    """A kernel that is transposed is equal nowhere."""
+    """A transposed kernel is equal nowhere."""
     network = nn.Sequential(*trunk(), nn.Flatten(), nn.Linear(4 * 8 * 8, 5)).eval()
     after = linear_to_convolution(network, (3, 12, 12))
     convolution: Any = after.get_submodule("5")
@@ -138,8 +138,8 @@ HEADS: dict[str, Callable[[], nn.Module]] = {
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_heads(head: str) -> None:
-    """However a network flattens, it is the same at its size and at each of the 3×5 windows of 14×16."""
+def test_heads_become_convolutions(head: str) -> None:
+    """However a network flattens, the results are equal at its size and at each of the 3×5 windows of 14×16."""
     torch.manual_seed(0)
     network = with_random_statistics(HEADS[head]())
     result = converted(network, 3, 12, 12)
@@ -150,8 +150,8 @@ def test_heads(head: str) -> None:
     assert found.values == 2 * 5 * 3 * 5
 
 
-def test_windows_go_in_steps_of_the_stride() -> None:
-    """A trunk of stride 2·2 gives the windows that are 4 apart: (24 − 16)/4 + 1 = 3 of them."""
+def test_windows_are_a_stride_apart() -> None:
+    """A trunk of stride 2·2 has windows that are 4 apart: (24 − 16)/4 + 1 = 3 of them."""
     torch.manual_seed(0)
     layers = [nn.Conv2d(3, 4, 2, stride=2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4 * 4 * 4, 5)]
     network = nn.Sequential(*layers)
@@ -162,8 +162,8 @@ def test_windows_go_in_steps_of_the_stride() -> None:
 
 
 @pytest.mark.parametrize("dimensions", [1, 3])
-def test_other_dimensions(dimensions: int) -> None:
-    """Signals and volumes as images."""
+def test_signals_and_volumes_work_like_images(dimensions: int) -> None:
+    """The layers have one or three dimensions."""
     torch.manual_seed(0)
     convolution: Any = {1: nn.Conv1d, 3: nn.Conv3d}[dimensions]
     layers = [convolution(2, 3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(3 * 4**dimensions, 4), nn.BatchNorm1d(4)]
@@ -173,8 +173,8 @@ def test_other_dimensions(dimensions: int) -> None:
     assert check_windows(network, result.model, images(2, 2, *larger), tuple(size), EXACT).passed
 
 
-def test_padding_is_said() -> None:
-    """A padded convolution sees zeros beyond a window, and neighbors in a larger image: equal at the one size only."""
+def test_padding_is_reported() -> None:
+    """A padded convolution sees zeros around a window, and neighbors in a larger image; they agree at one size only."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 8 * 8, 5))
     result = converted(network, 3, 8, 8)
@@ -186,7 +186,7 @@ def test_padding_is_said() -> None:
 
 
 NETWORKS = {
-    # size, of its largest image the map, of the pool what it becomes
+    # size, map of its largest image, replacement of the pool
     "alexnet": (224, (2, 1), "left out: the map is 6×6"),
     "resnet18": (64, (3, 2), "AvgPool2d(kernel_size=(2, 2), stride=1, padding=0)"),
     "mobilenet_v2": (64, (3, 2), "avg_pool2d, 2×2, stride 1"),
@@ -199,7 +199,7 @@ NETWORKS = {
     "name", [name if name == "resnet18" else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]
 )
 def test_known_networks(name: str) -> None:
-    """Torchvision's networks, adaptive pools and all, are equal at their size and give a map for a larger image."""
+    """Torchvision's networks, also with adaptive pools, are equal at their size and give a map for a larger image."""
     size, places, pool = NETWORKS[name]
     kwargs = {"init_weights": False} if name == "googlenet" else {}
     network = build_real_model(f"torchvision:{name}", kwargs, random_weights=True).eval()
@@ -212,8 +212,8 @@ def test_known_networks(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_reference_network() -> None:
-    """AlexNet without an adaptive pool: a 6×6 kernel."""
+def test_alexnet_becomes_convolutional() -> None:
+    """AlexNet without an adaptive pool gets a 6×6 kernel."""
     with torch.device("meta"):
         network = AlexNet()
     after = linear_to_convolution(network, (3, 227, 227))
@@ -221,7 +221,7 @@ def test_the_reference_network() -> None:
 
 
 def two_sizes() -> nn.Module:
-    """A linear layer that is used on a map and on a vector."""
+    """A linear layer that runs on a map and on a vector."""
     network = nn.Sequential(nn.Conv2d(3, 1, 1), nn.Flatten(), nn.Linear(64, 64), nn.ReLU())
     return network.append(network[2])
 
@@ -251,8 +251,8 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_would_not_be_exact_is_refused(case: str) -> None:
-    """In one line that names the layer and the reason."""
+def test_an_inexact_conversion_is_refused(case: str) -> None:
+    """One line names the layer and the reason."""
     make, reason = REFUSED[case]
     with pytest.raises(ProfilerError) as error:
         linear_to_convolution(make().eval(), (3, 8, 8))
@@ -262,21 +262,21 @@ def test_what_would_not_be_exact_is_refused(case: str) -> None:
 
 
 @pytest.mark.parametrize("size", [None, (3,), (3, 0, 8), "3x8x8", (1, 2, 3, 4, 5)])
-def test_an_input_size_that_is_none(size: Any) -> None:
-    """Named in the message, with an example."""
+def test_an_invalid_input_size_is_refused(size: Any) -> None:
+    """The message names it, with an example."""
     with pytest.raises(ProfilerError, match=r"input_size.*such as \[3, 32, 32\]"):
         rewrite(nn.Sequential(nn.Flatten(), nn.Linear(192, 6)), "linear_to_convolution", input_size=size)
 
 
-def test_the_size_of_the_inputs() -> None:
-    """Serves where no other is given."""
+def test_the_default_size_is_that_of_the_inputs() -> None:
+    """It is used if no size is given."""
     network = nn.Sequential(nn.Flatten(), nn.Linear(192, 6))
     change = rewrite(network, "linear_to_convolution", torch.empty(1, 3, 8, 8, device="meta")).changes[1]
     assert change.after == "Conv2d(3, 6, kernel_size=(8, 8), stride=(1, 1))"
 
 
-def test_another_way_from_the_map_stays() -> None:
-    """What else reads the map that is flattened is not touched."""
+def test_other_readers_of_the_map_are_unchanged() -> None:
+    """Only the path through the flattening changes."""
 
     class Two(nn.Module):
         def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""How far apart two networks are: each figure by hand, and whatever must not pass."""
+"""How far apart two networks are: each figure by hand, and differences that must not pass."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Plus(nn.Module):
         self.eval()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """What is given and the number."""
+        """The input plus the number."""
         return x + self.number
 
 
 def test_the_figures_by_hand() -> None:
-    """Off by 0.5 on outputs up to 4: two batches of 2·3 values, 6·0.25 a batch."""
+    """The outputs, up to 4, differ by 0.5: two batches of 2·3 values, and 6·0.25 for each batch."""
     x = torch.tensor([[1.0, 2.0, -4.0]]).repeat(4, 1)
     found = check_equivalence(Plus(0.0), Plus(0.5), x, 1.5, batch=2)
     assert (found.batches, found.values, found.largest_output) == (2, 4 * 3, 4.0)
@@ -38,16 +38,16 @@ def test_the_figures_by_hand() -> None:
 
 
 @pytest.mark.parametrize("measure", MEASURES)
-def test_above_the_tolerance_is_not_passed(measure: Any) -> None:
-    """Whatever the measure."""
+def test_a_difference_above_the_tolerance_does_not_pass(measure: Any) -> None:
+    """This holds for each measure."""
     x = torch.ones(4, 3)
     exact = check_equivalence(Plus(0.0), Plus(0.5), x, 0, measure=measure).difference
     assert check_equivalence(Plus(0.0), Plus(0.5), x, exact, measure=measure).passed
     assert not check_equivalence(Plus(0.0), Plus(0.5), x, exact * 0.999, measure=measure).passed
 
 
-def test_the_largest_batch_counts() -> None:
-    """One bad batch among good ones is seen."""
+def test_the_worst_batch_decides() -> None:
+    """One bad batch among good ones fails the check."""
     x = torch.zeros(6, 1)
     off = torch.tensor([0.0, 0.0, 3.0, 0.0, 0.0, 0.0]).view(6, 1)
 
@@ -66,15 +66,15 @@ def test_the_largest_batch_counts() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("measure", MEASURES)
-def test_what_is_no_number_does_not_pass(value: float, measure: Any) -> None:
-    """Not even where both networks give it, or where a later batch is well."""
+def test_nan_and_infinity_do_not_pass(value: float, measure: Any) -> None:
+    """They do not pass even if both networks return them, or if a later batch is good."""
     x = torch.zeros(4, 1)
     x[1] = value
     assert not check_equivalence(Plus(0.0), Plus(0.0), x, float("inf"), measure=measure, batch=1).passed
 
 
-def test_equal_networks_differ_by_nothing() -> None:
-    """With several inputs and outputs, of whatever type, and inputs that a network writes into."""
+def test_equal_networks_have_no_difference() -> None:
+    """They have several inputs and outputs of several types, and write into their inputs."""
 
     class Several(nn.Module):
         def forward(self, x: torch.Tensor, y: torch.Tensor) -> Any:
@@ -86,7 +86,7 @@ def test_equal_networks_differ_by_nothing() -> None:
     assert found.values == 4 * 3 + 4
 
 
-def test_a_score_and_a_map_of_one_place() -> None:
+def test_a_score_is_compared_with_a_map_of_one_place() -> None:
     """(N, K) and (N, K, 1, 1) are compared; (N, K) and (K, N) are not."""
     score, one = nn.Flatten().eval(), nn.Identity().eval()
     assert check_equivalence(score, one, torch.rand(2, 3, 1, 1), 0).passed
@@ -94,8 +94,8 @@ def test_a_score_and_a_map_of_one_place() -> None:
         check_equivalence(score, one, torch.rand(2, 2, 2), 0)
 
 
-def test_in_training_mode_or_on_meta() -> None:
-    """There is nothing to compare."""
+def test_networks_in_training_mode_or_on_meta_are_refused() -> None:
+    """There are no outputs to compare."""
     well = nn.Linear(3, 3).eval()
     with pytest.raises(ProfilerError, match=r"the second network \(Linear\) is in training mode"):
         check_equivalence(well, nn.Linear(3, 3), torch.rand(2, 3), 0)
@@ -103,8 +103,8 @@ def test_in_training_mode_or_on_meta() -> None:
         check_equivalence(nn.Linear(3, 3, device="meta").eval(), well, torch.rand(2, 3), 0)
 
 
-def test_other_mistakes() -> None:
-    """An unknown measure, nothing to compare, batches that do not fit."""
+def test_other_wrong_arguments_are_refused() -> None:
+    """Examples are an unknown measure, no inputs, and batches that do not fit."""
     plus = Plus(0.0)
     with pytest.raises(ProfilerError, match="measure 'worst' is not known"):
         check_equivalence(plus, plus, torch.rand(2), 0, measure="worst")  # type: ignore[arg-type]
@@ -125,13 +125,13 @@ def test_windows_are_in_the_order_of_the_map() -> None:
         sliding_windows(image, (6, 6))
 
 
-def test_a_map_of_another_size_is_no_map_of_windows() -> None:
-    """Said with both sizes."""
+def test_a_map_of_another_size_is_refused() -> None:
+    """The message has both sizes."""
     with pytest.raises(ProfilerError, match="gives 1×1×4×4 for 2×2 windows, expected 1×9×2×2"):
         check_windows(nn.Flatten().eval(), nn.Identity().eval(), torch.rand(1, 1, 4, 4), (3, 3), 0)
 
 
-def test_in_float64_is_a_copy() -> None:
+def test_in_float64_makes_a_copy() -> None:
     """The network itself stays in float32."""
     network = nn.Linear(2, 2)
     assert in_float64(network).weight.dtype == torch.float64

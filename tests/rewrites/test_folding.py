@@ -1,4 +1,4 @@
-"""Batch-norm folding: the same function without the batch norms, and a reason for each that is left."""
+"""Batch-norm folding: the same function without the batch norms, and a reason for each one that is left."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from tests.rewrites.networks import foldable_networks, with_random_statistics
 
 SETTINGS = settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 ROUNDING = 1e-4
-"""Of float32, as a part of the largest output."""
+"""The rounding of float32, as a fraction of the largest output."""
 
 
 def norms(network: nn.Module) -> int:
-    """How many batch norms a network has."""
+    """The number of batch norms of a network."""
     return sum(isinstance(module, _BatchNorm) for module in network.modules())
 
 
 def difference(before: nn.Module, after: nn.Module, inputs: Any) -> float:
-    """The largest difference as a part of the largest output."""
+    """The largest difference as a fraction of the largest output."""
     return check_equivalence(before, after, inputs, ROUNDING, measure="largest_relative").difference
 
 
 def reasons(network: nn.Module, inputs: Any = None) -> dict[str, str]:
-    """Why each batch norm that is left is left."""
+    """The reason for each batch norm that is left."""
     return {left.module: left.reason for left in rewrite(network, "fold_batchnorm", inputs).left}
 
 
@@ -46,7 +46,7 @@ def reasons(network: nn.Module, inputs: Any = None) -> dict[str, str]:
 @SETTINGS
 @given(foldable_networks())
 def test_random_networks_stay_the_same_function(case: tuple[nn.Sequential, torch.Tensor, int]) -> None:
-    """Every batch norm goes, whatever the layer before it; in float64 nothing but rounding is left."""
+    """No batch norm is left, whatever the layer before it; in float64 only rounding differs."""
     network, inputs, count = case
     result = rewrite(network, "fold_batchnorm")
     assert (norms(network), norms(result.model)) == (count, 0)
@@ -60,7 +60,7 @@ def test_random_networks_stay_the_same_function(case: tuple[nn.Sequential, torch
 @SETTINGS
 @given(foldable_networks())
 def test_a_planted_error_is_seen(case: tuple[nn.Sequential, torch.Tensor, int]) -> None:
-    """A bias that is off by a hundredth of the largest output is no rounding."""
+    """A bias with an error of a hundredth of the largest output is not rounding."""
     layers, inputs, _ = case
     # A last ReLU could hide it.
     network = nn.Sequential(*[layer for layer in layers if layer is not layers[-1] or not isinstance(layer, nn.ReLU)])
@@ -84,7 +84,7 @@ def test_the_definition_by_hand() -> None:
 
 
 @pytest.mark.parametrize("layer", [nn.Conv2d(4, 6, 3, groups=2, bias=False), nn.ConvTranspose2d(4, 6, 3)])
-def test_agrees_with_torch(layer: nn.Module) -> None:
+def test_weights_agree_with_torch(layer: nn.Module) -> None:
     """torch's own fusion of a pair, which rounds more often, gives the same weights within rounding."""
     network = with_random_statistics(nn.Sequential(layer, nn.BatchNorm2d(6)))
     pair: Any = copy.deepcopy(network)
@@ -93,8 +93,8 @@ def test_agrees_with_torch(layer: nn.Module) -> None:
         torch.testing.assert_close(mine, other)
 
 
-def test_agrees_with_torch_on_a_linear_layer() -> None:
-    """As above."""
+def test_weights_of_a_linear_layer_agree_with_torch() -> None:
+    """The weights agree within rounding."""
     network = with_random_statistics(nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6)))
     pair: Any = copy.deepcopy(network)
     theirs = fuse_linear_bn_eval(pair[0], pair[1])
@@ -103,15 +103,15 @@ def test_agrees_with_torch_on_a_linear_layer() -> None:
 
 
 def test_weights_are_rounded_once() -> None:
-    """They are the float32 numbers nearest to those that float64 gives."""
+    """They are the float32 numbers nearest to those of float64."""
     network = with_random_statistics(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)))
     single, double = fold_batchnorm(network), fold_batchnorm(in_float64(network))
     for rounded, exact in zip(single.parameters(), double.parameters(), strict=True):
         assert torch.equal(rounded, exact.float())
 
 
-def test_the_old_network_is_untouched() -> None:
-    """Its state, its modules and its results are what they were, and it shares nothing with the new one."""
+def test_the_old_network_is_unchanged() -> None:
+    """Its state, modules and results are the same, and it shares nothing with the new one."""
     network: Any = with_random_statistics(nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8)))
     before, types = copy.deepcopy(network.state_dict()), [type(module) for module in network.modules()]
     after = fold_batchnorm(network)
@@ -122,8 +122,8 @@ def test_the_old_network_is_untouched() -> None:
     assert not shared
 
 
-def test_names_stay() -> None:
-    """The hierarchy and the names are the same; a folded batch norm is an identity under its old name."""
+def test_names_do_not_change() -> None:
+    """The hierarchy and the names are the same; a folded batch norm is an identity with its old name."""
     network = nn.Sequential(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)), nn.ReLU()).eval()
     after = fold_batchnorm(network)
     assert [name for name, _ in after.named_modules()] == [name for name, _ in network.named_modules()]
@@ -131,7 +131,7 @@ def test_names_stay() -> None:
 
 
 def test_frozen_weights_stay_frozen() -> None:
-    """The new weights require a gradient where the old ones did; so does a new bias."""
+    """A new weight requires a gradient if the old one did; so does a new bias."""
     network = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8)).eval()
     assert all(tensor.requires_grad for tensor in fold_batchnorm(network).parameters())
     network.requires_grad_(False)
@@ -139,7 +139,7 @@ def test_frozen_weights_stay_frozen() -> None:
 
 
 def test_a_network_in_training_mode_is_refused() -> None:
-    """In one line that says what to do."""
+    """One line says what to do."""
     with pytest.raises(ProfilerError, match=r"^fold_batchnorm: Sequential is in training mode.*model\.eval\(\) first$"):
         fold_batchnorm(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)))
 
@@ -154,12 +154,12 @@ class Calls(nn.Module):
             self.add_module(name, module)
 
     def forward(self, x: torch.Tensor) -> Any:
-        """Whatever the function makes of it."""
+        """The result of the function."""
         return self.function(x, **dict(self.named_children()))
 
 
 class Residual(nn.Module):
-    """The result of the convolution is used twice."""
+    """The result of the convolution has two readers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -174,7 +174,7 @@ class Residual(nn.Module):
 
 
 class Branching(Residual):
-    """Which way the data goes depends on the data."""
+    """The data decide the branch."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) → (N, 3, H, W)."""
@@ -185,7 +185,7 @@ class Branching(Residual):
 
 
 class Optional(Residual):
-    """What comes out depends on an argument that has a default."""
+    """An argument with a default value decides the result."""
 
     def forward(self, x: torch.Tensor, early: bool | None = None) -> torch.Tensor:
         """(N, 3, H, W) → (N, 3, H, W)."""
@@ -197,7 +197,7 @@ class Optional(Residual):
 
 
 class Looping(nn.Module):
-    """A forward that reaches into its block when the data says so, and keeps what is between its layers."""
+    """A forward that calls a layer of its block if the data says so, and keeps what is between its layers."""
 
     def __init__(self, reach: bool) -> None:
         super().__init__()
@@ -236,14 +236,14 @@ def called_twice() -> nn.Module:
 
 
 def hooked() -> nn.Module:
-    """A convolution whose result somebody looks at."""
+    """A convolution whose result a hook sees."""
     network = conv_norm()
     network[0].register_forward_hook(lambda module, inputs, output: None)
     return network
 
 
 class Standardized(nn.Conv2d):
-    """A convolution that is none of the usual kind."""
+    """A convolution of a custom class."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) → (N, K, H, W)."""
@@ -302,8 +302,8 @@ LEFT: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
 
 
 @pytest.mark.parametrize("case", LEFT)
-def test_what_cannot_be_folded_is_left_with_a_reason(case: str) -> None:
-    """The report names it, and the network computes what it did."""
+def test_a_norm_that_cannot_be_folded_is_left_with_a_reason(case: str) -> None:
+    """The report names it, and the network computes the same."""
     make, name, reason = LEFT[case]
     network = with_random_statistics(make())
     assert reasons(network)[name].startswith(reason)
@@ -315,7 +315,7 @@ def test_what_cannot_be_folded_is_left_with_a_reason(case: str) -> None:
 
 
 def test_weights_that_would_overflow_are_left() -> None:
-    """γ/√σ² = 1e6 fits float16 no more."""
+    """γ/√σ² = 1e6 is too large for float16."""
     network: Any = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)).eval().half()
     network[1].eps = 1e-12
     network[1].running_var.zero_()
@@ -323,14 +323,14 @@ def test_weights_that_would_overflow_are_left() -> None:
 
 
 def test_a_norm_in_training_mode_is_left() -> None:
-    """In a network that is in eval mode otherwise."""
+    """The rest of the network is in eval mode."""
     network = conv_norm().eval()
     network[1].train()
     assert reasons(network) == {"1": "is in training mode: it uses the statistics of each batch"}
 
 
 def test_two_norms_in_a_row_are_folded() -> None:
-    """The second goes where the first went, past whatever does nothing."""
+    """The second is folded into the same layer, past layers that do nothing."""
     network = nn.Sequential(*conv_norm(), nn.Identity(), nn.Dropout(), nn.BatchNorm2d(3), nn.ReLU())
     with_random_statistics(network)
     after = fold_batchnorm(network)
@@ -339,7 +339,7 @@ def test_two_norms_in_a_row_are_folded() -> None:
 
 
 def test_optional_arguments_have_their_defaults() -> None:
-    """A branch that a plain call does not take is not followed."""
+    """A branch that a plain call does not take is ignored."""
     network = with_random_statistics(Optional())
     assert reasons(network) == {}
     assert difference(network, fold_batchnorm(network), torch.randn(2, 3, 8, 8)) <= ROUNDING
@@ -347,8 +347,8 @@ def test_optional_arguments_have_their_defaults() -> None:
 
 
 @pytest.mark.slow
-def test_below_a_forward_that_cannot_be_followed() -> None:
-    """With inputs, a block that is always called as a whole is folded, and one that is reached into is left."""
+def test_blocks_below_a_dynamic_forward() -> None:
+    """With inputs, a block that is only called as a whole is folded, and one whose layers are called singly is left."""
     inputs = torch.randn(2, 3, 8, 8)
     whole, reached = with_random_statistics(Looping(False)), with_random_statistics(Looping(True))
     assert "cannot be followed" in reasons(whole)["block.1"]
@@ -362,7 +362,7 @@ TENSOR: type = torch.Tensor
 
 
 class Pretending(Residual):
-    """A forward that treats what is no tensor in another way."""
+    """A forward that treats values that are no tensors in another way."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) → (N, 3, H, W)."""
@@ -374,14 +374,14 @@ class Pretending(Residual):
         return z
 
 
-def test_a_graph_that_differs_from_the_run_is_not_believed() -> None:
-    """With inputs, the layers that are called on meta must be those of the graph."""
+def test_a_graph_that_differs_from_the_run_is_not_used() -> None:
+    """With inputs, the layers that run on meta must be those of the graph."""
     network = with_random_statistics(Pretending())
     assert "the graph calls norm where the network calls conv" in reasons(network, torch.randn(2, 3, 8, 8))["norm"]
 
 
-def test_a_linear_layer_on_sequences_is_not_taken_for_one_on_features() -> None:
-    """(N, L, C) with L = C: the batch norm goes over L.  Known with inputs; without, the result refuses to run."""
+def test_a_linear_layer_on_sequences_is_not_folded() -> None:
+    """In (N, L, C) with L = C the batch norm is over L. Inputs show it; without inputs, the result refuses to run."""
     network = with_random_statistics(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)))
     sequences, features = torch.randn(3, 4, 4), torch.randn(3, 4)
     assert "not the dimension that it normalizes" in reasons(network, sequences)["1"]
@@ -395,7 +395,7 @@ def test_a_linear_layer_on_sequences_is_not_taken_for_one_on_features() -> None:
 
 @pytest.mark.slow
 def test_meta_networks_are_folded() -> None:
-    """The profiles before and after have the same rows, less those of the batch norms."""
+    """The profiles before and after have the same rows, except those of the batch norms."""
     network = build_model("torchvision:resnet18").eval()
     result = rewrite(network, "fold_batchnorm")
     assert all(tensor.is_meta for tensor in result.model.parameters())
@@ -407,21 +407,21 @@ def test_meta_networks_are_folded() -> None:
 
 
 COUNTS = {
-    # folded, left, the reason of those that are left
+    # folded, left, the reason for the ones that are left
     "resnet18": (20, 0, ""),
     "resnet50": (53, 0, ""),
     "mobilenet_v2": (52, 0, ""),
     "efficientnet_b0": (49, 0, ""),
-    # Each dense layer normalizes before its convolutions; only what follows a 1×1 convolution or the stem is folded.
+    # Each dense layer normalizes before its convolutions; only norms after a 1×1 convolution or the stem are folded.
     "densenet121": (1 + 58, 58 + 3 + 1, "not a convolution or linear layer"),
-    # The two that are left are the auxiliary heads', which eval mode does not run.
+    # The two that are left belong to the auxiliary heads, which eval mode does not run.
     "googlenet": (57, 2, "is never called"),
 }
 
 
 @pytest.fixture
 def _one_thread() -> Iterator[None]:
-    """Threads that share each of a thousand small groups with a busy machine wait more than they work."""
+    """Use one thread: several would share each of a thousand small groups and mostly wait on a busy machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -432,7 +432,7 @@ def _one_thread() -> Iterator[None]:
 @pytest.mark.usefixtures("_one_thread")
 @pytest.mark.parametrize("name", COUNTS)
 def test_known_networks(name: str) -> None:
-    """How many batch norms of torchvision's networks can be folded, and that these compute what they did."""
+    """The number of batch norms that fold in torchvision's networks, which compute the same afterwards."""
     folded, left, reason = COUNTS[name]
     kwargs = {"init_weights": False} if name == "googlenet" else {}
     network = build_real_model(f"torchvision:{name}", kwargs, random_weights=True).eval()

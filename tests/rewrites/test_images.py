@@ -1,4 +1,4 @@
-"""The images that networks are compared on, and weights like a trained network's."""
+"""The images that networks are compared on, and weights like those of a trained network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.rewrites.images import CIFAR10_FILES, DEVIATION, MEAN, cifar10_images
 
 
 def test_generated_images() -> None:
-    """The same for the same seed, of 8 bits, normalized, and smoother than noise."""
+    """The same seed gives the same images; they have 8 bits, are normalized, and are smoother than noise."""
     images = generated_images(50, seed=3)
     assert images.shape == (50, 3, 32, 32)
     assert torch.equal(images, generated_images(50, seed=3))
@@ -31,7 +31,7 @@ def test_generated_images() -> None:
 
 
 def write_cifar10(folder: Path, images: int, protocol: int = 2) -> np.ndarray[Any, Any]:
-    """A folder like CIFAR-10's with this many images in each batch; the pixels of all."""
+    """Write a folder like CIFAR-10's with this many images in each batch; return the pixels of all."""
     pixels = np.random.default_rng(0).integers(0, 256, (len(CIFAR10_FILES) * images, 3072), dtype=np.uint8)
     for number, name in enumerate(CIFAR10_FILES):
         batch = {b"data": pixels[number * images : (number + 1) * images], b"labels": [0] * images}
@@ -40,7 +40,7 @@ def write_cifar10(folder: Path, images: int, protocol: int = 2) -> np.ndarray[An
 
 
 def test_cifar10(tmp_path: Path) -> None:
-    """The test batch comes first; red, green and blue planes, row by row."""
+    """The test batch comes first; an image is its red, green and blue planes, row by row."""
     pixels = write_cifar10(tmp_path, 4)
     images = cifar10_images(tmp_path, 6)
     assert images.shape == (6, 3, 32, 32)
@@ -50,8 +50,8 @@ def test_cifar10(tmp_path: Path) -> None:
         cifar10_images(tmp_path, 25)
 
 
-def test_what_is_no_cifar10(tmp_path: Path) -> None:
-    """A folder without the files, a file of something else, and a pickle that would run code."""
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    """Examples are an empty folder, a file of something else, and a pickle that would run code."""
     with pytest.raises(ProfilerError, match=r"test_batch: cannot be read .*No such file"):
         cifar10_images(tmp_path)
     (tmp_path / "test_batch").write_bytes(b"no pickle")
@@ -69,7 +69,7 @@ def test_what_is_no_cifar10(tmp_path: Path) -> None:
 
 
 def network() -> nn.Sequential:
-    """Two batch norms."""
+    """A network with two batch norms."""
     torch.manual_seed(0)
     return nn.Sequential(
         nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 4), nn.BatchNorm1d(4)
@@ -77,7 +77,7 @@ def network() -> nn.Sequential:
 
 
 def test_statistics_are_those_of_the_data() -> None:
-    """Within a few percent, so that what comes out of a batch norm has about the size of γ and β."""
+    """They are within a few percent, so that the result of a batch norm has about the size of γ and β."""
     images = generated_images(200, (3, 8, 8))
     trained = imitate_training(network(), images)
     inputs = trained[:1](images) if isinstance(trained, nn.Sequential) else images
@@ -89,14 +89,14 @@ def test_statistics_are_those_of_the_data() -> None:
     assert norm.weight.std() > 0.05
 
 
-def test_the_same_for_the_same_seed() -> None:
-    """And another for another."""
+def test_the_seed_decides_the_network() -> None:
+    """Another seed gives another network."""
     states = [imitate_training(network(), seed=seed).state_dict() for seed in (1, 1, 2)]
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
     assert not torch.equal(states[0]["1.running_mean"], states[2]["1.running_mean"])
 
 
-def test_scores_of_the_size_that_is_asked_for() -> None:
+def test_scores_have_the_requested_size() -> None:
     """The last linear layer is scaled, not the batch norm after it."""
     images = generated_images(200, (3, 8, 8))
     trained = imitate_training(network(), images, scores=3.0)

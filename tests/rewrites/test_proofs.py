@@ -1,4 +1,4 @@
-"""The course's small network: folding moves its scores by rounding alone."""
+"""The course's small network: folding changes its scores only by rounding."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.rewrites.proofs import BATCH, ROUNDING_BOUNDS, TOLERANCE, rounding_ta
 
 @pytest.mark.slow
 def test_a_trained_small_net_is_a_hard_case() -> None:
-    """Its batch norms do something, and its scores are as large as a trained network's."""
+    """Its batch norms are not identities, and its scores are as large as those of a trained network."""
     network = trained_small_net()
     for norm in network.modules():
         if isinstance(norm, _BatchNorm):
@@ -29,7 +29,7 @@ def test_a_trained_small_net_is_a_hard_case() -> None:
 
 
 @pytest.mark.slow
-def test_small_net() -> None:
+def test_folding_the_small_net_is_within_rounding() -> None:
     """The largest squared difference of a batch of 100 images is below 1e-8 in float32."""
     network = trained_small_net()
     found = check_equivalence(network, fold_batchnorm(network), generated_images(10_000), TOLERANCE, batch=BATCH)
@@ -39,8 +39,8 @@ def test_small_net() -> None:
 
 
 @pytest.mark.slow
-def test_an_epsilon_that_is_forgotten_is_seen() -> None:
-    """ε = 1e-5 beside running variances about 0.1 is far more than rounding."""
+def test_a_missing_epsilon_is_seen() -> None:
+    """ε = 1e-5 beside running variances of about 0.1 is far more than rounding."""
     network = trained_small_net(width=4, hidden=32)
     forgetful = trained_small_net(width=4, hidden=32)
     for norm in forgetful.modules():
@@ -51,7 +51,7 @@ def test_an_epsilon_that_is_forgotten_is_seen() -> None:
 
 
 @pytest.mark.slow
-def test_rounding_is_told_apart() -> None:
+def test_sources_of_rounding_are_separated() -> None:
     """Folding alone is exact; rounding the weights costs less than the arithmetic of either network."""
     table = rounding_table(trained_small_net(width=4, hidden=64), generated_images(200))
     used, folding, weights, original, folded = table["largest_squared"].tolist()
@@ -62,7 +62,7 @@ def test_rounding_is_told_apart() -> None:
 
 
 @pytest.mark.slow
-def test_rounding_is_within_the_promised_bounds() -> None:
+def test_rounding_is_within_the_documented_bounds() -> None:
     """The measured differences of the full network are within the bounds that docs/rewrites.md states."""
     table = rounding_table(trained_small_net(), generated_images(1000))
     measured = dict(zip(table["compared"], table["largest_squared"], strict=True))
@@ -70,8 +70,8 @@ def test_rounding_is_within_the_promised_bounds() -> None:
     assert all(0 < measured[text] <= bound for text, bound in ROUNDING_BOUNDS.items()), measured
 
 
-def test_a_small_net_is_what_the_course_says() -> None:
-    """16,384 inputs of the first linear layer, and a batch norm after all layers but the last."""
+def test_the_small_net_is_that_of_the_course() -> None:
+    """Its first linear layer has 16,384 inputs, and all layers except the last have a batch norm."""
     with torch.device("meta"):
         network = SmallNet()
     linear = [module for module in network.modules() if isinstance(module, nn.Linear)]

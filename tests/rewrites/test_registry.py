@@ -1,4 +1,4 @@
-"""Rewrites by name, one after the other, and what is said where that goes wrong."""
+"""Rewrites by name, one after the other, and the errors of wrong requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.rewrites.networks import with_random_statistics
 
 
 def network() -> nn.Module:
-    """Something for both rewrites to do."""
+    """A network that both rewrites change."""
     torch.manual_seed(0)
     layers = [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 36, 5), nn.BatchNorm1d(5)]
     return with_random_statistics(nn.Sequential(*layers))
@@ -22,7 +22,7 @@ def network() -> nn.Module:
 
 @pytest.mark.slow
 def test_steps_build_on_each_other() -> None:
-    """In either order, and the function stays."""
+    """This holds in either order, and the function is the same."""
     convert: dict[str, Any] = {"linear_to_convolution": {"input_size": [3, 8, 8]}}
     x = torch.randn(2, 3, 8, 8)
     orders: list[list[Any]] = [
@@ -38,8 +38,8 @@ def test_steps_build_on_each_other() -> None:
         assert check_equivalence(before, results[-1].model, x, 1e-6, measure="largest_relative").passed
 
 
-def test_no_steps() -> None:
-    """Give no results."""
+def test_no_steps_have_no_results() -> None:
+    """The list of results is empty."""
     assert apply_rewrites(network(), []) == ()
 
 
@@ -50,22 +50,22 @@ def test_no_steps() -> None:
         ("fold_batchnorm", {"size": 3}, "rewrite fold_batchnorm: .*unexpected keyword argument 'size'"),
     ],
 )
-def test_what_is_not_known(name: str, options: dict[str, Any], message: str) -> None:
-    """A name or an option, said in one line."""
+def test_an_unknown_name_or_option_is_refused(name: str, options: dict[str, Any], message: str) -> None:
+    """The message is one line."""
     with pytest.raises(ProfilerError, match=message):
         rewrite(network(), name, **options)
 
 
-def test_what_is_no_network_or_no_step() -> None:
-    """Said as well."""
+def test_a_wrong_network_or_step_is_refused() -> None:
+    """The message is one line."""
     with pytest.raises(ProfilerError, match=r"expects a torch\.nn\.Module, not int"):
         rewrite(3, "fold_batchnorm")  # type: ignore[arg-type]
     with pytest.raises(ProfilerError, match="expected a name or a mapping of one name"):
         apply_rewrites(network(), [{"fold_batchnorm": {}, "linear_to_convolution": {}}])
 
 
-def test_a_rewrite_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Is registered by a decorator, once."""
+def test_a_custom_rewrite(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A decorator registers it, once."""
     monkeypatch.setattr("profiler.rewrites.registry.REWRITES", dict(REWRITES))
 
     @register("nothing")
@@ -79,7 +79,7 @@ def test_a_rewrite_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_a_compiled_network_is_taken_for_what_it_is() -> None:
-    """torch.compile's wrapper is left off."""
+def test_a_compiled_network_is_unwrapped() -> None:
+    """The wrapper of torch.compile is left out."""
     compiled = torch.compile(network())
     assert isinstance(rewrite(compiled, "fold_batchnorm").model, nn.Sequential)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Reparameterization: modules merge their branches by their own methods, and the function stays."""
+"""Reparameterization: modules merge their branches by their own methods, and the function is the same."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from profiler.rewrites import check_equivalence, reparameterize, rewrite
 
 
 class Branches(nn.Module):
-    """A 3×3 and a 1×1 convolution side by side, which are one 3×3 convolution."""
+    """A 3×3 and a 1×1 convolution side by side, which are equivalent to one 3×3 convolution."""
 
     def __init__(self, channels: int = 4) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class Branches(nn.Module):
         self.merged: nn.Conv2d | None = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Both branches, or the merged one."""
+        """The sum of both branches, or the merged convolution."""
         if self.merged is not None:
             return torch.relu(self.merged(x))
         assert self.wide is not None
@@ -32,7 +32,7 @@ class Branches(nn.Module):
         return torch.relu(self.wide(x) + self.narrow(x))
 
     def one(self) -> nn.Conv2d:
-        """The convolution that does the work of both."""
+        """The convolution that is equivalent to both."""
         assert self.wide is not None
         assert self.narrow is not None
         assert self.wide.bias is not None
@@ -45,17 +45,17 @@ class Branches(nn.Module):
 
 
 class InPlace(Branches):
-    """Merges itself in place."""
+    """Merges its branches in place."""
 
     def reparameterize(self) -> None:
-        """The branches become one; a second call does nothing."""
+        """Replace the branches by one; a second call does nothing."""
         if self.merged is None:
             self.merged = self.one()
             self.wide = self.narrow = None
 
 
 class Replaced(Branches):
-    """Returns what takes its place."""
+    """Returns its replacement."""
 
     def fuse(self) -> nn.Module:
         """The convolution and its activation."""
@@ -63,7 +63,7 @@ class Replaced(Branches):
 
 
 class Merger(nn.Module):
-    """Has a method of such a name that does something else."""
+    """Has a method with such a name that does something else."""
 
     def fuse(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """The sum of two feature maps."""
@@ -84,7 +84,7 @@ def seeded(network: nn.Module) -> nn.Module:
 @pytest.mark.slow
 @pytest.mark.parametrize("block", [InPlace, Replaced])
 def test_branches_are_merged(block: type[Branches]) -> None:
-    """In place or as a new module, nested or not; the function stays, and the original has its branches still."""
+    """They are merged in place or as a new module, nested or not; the original keeps its branches."""
     network = seeded(nn.Sequential(block(), nn.Sequential(block(), nn.Flatten())))
     result = rewrite(network, "reparameterize")
     assert [change.module for change in result.changes] == ["0", "1.0"]
@@ -94,8 +94,8 @@ def test_branches_are_merged(block: type[Branches]) -> None:
     assert profiler.profile(result.model, image).total.macs == 2 * 25 * 4 * 4 * 9
 
 
-def test_a_network_on_meta_stays_there() -> None:
-    """A method that makes its new layer on the default device makes it on meta, and no data is asked for."""
+def test_a_network_on_meta_stays_on_meta() -> None:
+    """A method that makes its layer on the default device makes it on meta, and no data is needed."""
 
     class MakesItsOwn(Branches):
         def fuse(self) -> nn.Module:
@@ -114,14 +114,14 @@ def test_the_network_itself_may_have_the_method() -> None:
 
 
 def test_a_module_in_two_places_is_merged_once() -> None:
-    """It stays the same module in both."""
+    """The two places still share one module."""
     block = Replaced()
     merged = reparameterize(seeded(nn.Sequential(block, block)))
     assert merged.get_submodule("0") is merged.get_submodule("1")
 
 
-def test_a_wrong_method_is_seen_by_the_proof() -> None:
-    """A method that forgets a branch gives a network that is not equivalent."""
+def test_the_check_sees_a_wrong_method() -> None:
+    """A method that drops a branch gives a network that is not equivalent."""
 
     class Forgetful(Branches):
         def fuse(self) -> nn.Module:
@@ -132,14 +132,14 @@ def test_a_wrong_method_is_seen_by_the_proof() -> None:
     assert not check_equivalence(network, reparameterize(network), torch.randn(2, 4, 5, 5), 1e-5).passed
 
 
-def test_a_method_with_arguments_is_left() -> None:
-    """It is something else that happens to have the name."""
+def test_a_method_with_arguments_is_ignored() -> None:
+    """It has the name by chance and does something else."""
     result = rewrite(seeded(nn.Sequential(InPlace(), Merger())), "reparameterize")
     assert [(left.module, left.reason) for left in result.left] == [("1", "its method fuse needs arguments")]
 
 
 def test_refusals_name_the_reason() -> None:
-    """Training mode, nothing to merge, and a method that raises."""
+    """Reasons are training mode, nothing to merge, and a method that raises."""
     with pytest.raises(ProfilerError, match="is in training mode"):
         reparameterize(nn.Sequential(InPlace()))
     with pytest.raises(ProfilerError, match="no module of Sequential has something to merge"):
@@ -156,7 +156,7 @@ def test_refusals_name_the_reason() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["repvgg_a0", "mobileone_s0", "fastvit_t8", "levit_128s", "repvit_m1"])
 def test_networks_of_timm(name: str) -> None:
-    """They compute the same with their branches merged, and less work does it."""
+    """They compute the same with merged branches, with less work."""
     torch.manual_seed(0)
     network = build_real_model(f"timm:{name}", {}, random_weights=True).eval()
     for tensor in network.buffers():

@@ -1,4 +1,4 @@
-"""What a rewrite changed layer by layer, and what sliding saves: every figure by hand."""
+"""What a rewrite changes layer by layer, and what sliding saves, by hand."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def layers(table: Any) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_what_folding_changes() -> None:
-    """BN of 8 channels on 6×6: 16 parameters, 2 multiplies an element go; a bias of 8 and its 8·36 adds come."""
+def test_folding_changes_these_figures() -> None:
+    """A norm of 8 channels on 6×6 had 16 parameters and 2 multiplies an element; a bias of 8 has 8·36 adds."""
     model = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU()).eval()
     rows = layers(changed_layers(profiled(model, 1, 3, 8, 8), profiled(fold_batchnorm(model), 1, 3, 8, 8)))
     assert {name: (row["type_before"], row["type_after"]) for name, row in rows.items()} == {
@@ -41,15 +41,15 @@ def test_what_folding_changes() -> None:
     assert (rows["1"]["multiplies_before"], rows["1"]["multiplies_after"]) == (2 * 8 * 36, 0)
 
 
-def test_nothing_changed() -> None:
-    """A network beside itself has no changed layers, also where a part is uncounted."""
+def test_an_equal_network_has_no_changed_layers() -> None:
+    """This holds also if a part is uncounted."""
     for profile in (sample_profiles.alexnet(), sample_profiles.partial()):
         assert changed_layers(profile, profile).empty
 
 
 @pytest.mark.slow
-def test_what_sliding_saves() -> None:
-    """Net1 on the 35 windows of 36×38 against one pass of Net2, by hand for the first convolution and in all."""
+def test_sliding_saves_these_figures() -> None:
+    """Net1 on the 35 windows of 36×38 is compared with one pass of Net2, for the first convolution and in all."""
     with torch.device("meta"):
         net1, net2 = Net1().eval(), Net2().eval()
     window, image = profiled(net1, 1, 3, 32, 32), profiled(net2, 1, 3, 36, 38)
@@ -71,7 +71,7 @@ def test_what_sliding_saves() -> None:
 
 @pytest.mark.slow
 def test_larger_images() -> None:
-    """(512 − 31)² windows; the ratio is that of the exact counts, and nothing overflows."""
+    """There are (512 − 31)² windows; the ratio is that of the exact counts, and nothing overflows."""
     with torch.device("meta"):
         net1, net2 = Net1().eval(), Net2().eval()
     window = profiled(net1, 1, 3, 32, 32)
@@ -85,8 +85,8 @@ def test_larger_images() -> None:
     assert ratios == [1.0, 481**2 * window.total.multiplies / images[1].total.multiplies]
 
 
-def test_outputs_that_are_no_scores() -> None:
-    """Are refused with their shapes."""
+def test_outputs_that_are_no_scores_are_refused() -> None:
+    """The message has their shapes."""
     profile = profiled(nn.Sequential(nn.Conv2d(3, 4, 3)), 1, 3, 8, 8)
     with pytest.raises(ProfilerError, match=r"1×4×6×6 for a window .* expected scores and a map of scores"):
         window_count(profile, profile)
