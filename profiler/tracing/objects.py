@@ -44,11 +44,15 @@ ATOMS = (
 PLAIN_CONTAINERS = (tuple, list, dict, set, frozenset, deque)
 
 
+class OfTheProfiler:
+    """An object of the profiler that a network under trace holds: what it holds is not the network's."""
+
+
 def tensors_in(value: Any) -> Iterator[torch.Tensor]:
     """Every tensor in ``value``, in order: in containers, and in the attributes and slots of objects.
 
     Containers yield a tensor as often as they contain it; attributes of objects yield only tensors that were not
-    yielded before.  Modules are skipped, since their parameters are not inputs.
+    yielded before.  Modules are skipped, since their parameters are not inputs, and so are the profiler's own objects.
     """
     return _Search(opaque=True).of(value)
 
@@ -78,7 +82,7 @@ class _Search:
                 self._given[id(value)] = value
                 yield value
             return
-        if isinstance(value, (*ATOMS, nn.Module)) or id(value) in self._entered:
+        if isinstance(value, (*ATOMS, nn.Module, OfTheProfiler)) or id(value) in self._entered:
             return
         self._entered[id(value)] = value
         for item in _items(value):

@@ -17,6 +17,7 @@ from torch import nn
 
 from profiler.errors import FOREIGN_ERRORS
 from profiler.records import ModuleRecord
+from profiler.tracing.objects import OfTheProfiler
 from profiler.tracing.packed import holds_for_layer
 from profiler.tracing.private import node_that_runs
 from profiler.tracing.scripts import constants_of, script_roots, script_type
@@ -136,7 +137,7 @@ def _itself(value: Any) -> Any:
     return value
 
 
-class ModuleScope:
+class ModuleScope(OfTheProfiler):
     """Hooks on every module of ``model``, which must be the tracer's own copy: they are not removed.
 
     A module that several parents hold has the name below the parent that called it.

@@ -24,6 +24,7 @@ from profiler.records import FILLED_OUTSIDE
 from profiler.render.formats import render_files
 from profiler.render.report import profile_report
 from profiler.tracing import unseen
+from profiler.tracing.objects import tensors_in
 from tests.tracing.test_running import image
 
 ROWS, SIZE = 3, 4
@@ -375,3 +376,19 @@ def test_profiles_without_it_can_be_read(tmp_path: Path) -> None:
     assert '"unseen":' not in found.to_json()
     found.save(tmp_path / "profile.json")
     assert load_profile(tmp_path / "profile.json").trace.unseen == ()
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_a_network_holds_nothing_of_the_profiler(mode: Any) -> None:
+    """A search of a running module finds its own tensors, and none that belong to the hooks on it."""
+    found: list[list[torch.Tensor]] = []
+
+    class Searched(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = super().forward(x)
+            found.append(list(tensors_in(vars(self))))
+            assert {id(tensor) for tensor in found[-1]} == {id(self.weight), id(self.bias)}
+            return y
+
+    profile(Searched(SIZE, SIZE), torch.ones(ROWS, SIZE), mode=mode)
+    assert found
