@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from profiler.errors import FOREIGN_ERRORS, TargetError, shown
 from profiler.models.refusals import next_step, refusal
@@ -25,6 +24,7 @@ from profiler.models.targets import find_builder
 from profiler.models.torchvision_ops import with_operators
 from profiler.tracing.causal_bias import is_causal_bias
 from profiler.tracing.failures import FunctionFailures
+from profiler.tracing.private import DispatchMode
 
 Placement = Callable[[], AbstractContextManager[Any]]
 
@@ -161,7 +161,7 @@ def _parameters_on_meta() -> Iterator[None]:
         handle.remove()
 
 
-class _WithoutRandomFills(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _WithoutRandomFills(DispatchMode):
     """Fills with zeros instead of random numbers, which take most of the time to build a large network."""
 
     FILLS = frozenset(

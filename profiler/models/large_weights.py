@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 from torch.nn import functional
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from profiler.tracing.private import DispatchMode
 
 LARGE = 2**26
 """A tensor of at least this many bytes is kept in a file."""
@@ -35,7 +36,7 @@ DONT_NEED = getattr(mmap, "MADV_DONTNEED", None)
 Dispatch = Callable[..., Any]
 
 
-class LargeWeightsInFiles(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class LargeWeightsInFiles(DispatchMode):
     """Within it, ``torch.empty``, which layers use, makes tensors of :data:`LARGE` bytes or more in files.
 
     The weights of layers are filled, copied and multiplied in parts; any other operation works on the whole tensor.

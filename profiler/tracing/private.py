@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
 from typing import Any
@@ -73,9 +74,22 @@ except ImportError as error:
         "install a torch release that this profiler was tested with (see constraints.txt)"
     ) from error
 
+try:
+    from torch._C._dynamo.eval_frame import (
+        _FrameAction,
+        _FrameExecStrategy,
+        set_code_exec_strategy,
+    )
+    from torch._C._dynamo.eval_frame import get_eval_frame_callback as _compiler_at_work
+
+    NEVER_COMPILED: _FrameExecStrategy | None = _FrameExecStrategy(_FrameAction.SKIP, _FrameAction.DEFAULT)
+except ImportError:
+    NEVER_COMPILED = None
+    """None if this torch does not say whether its compiler is at work: dispatch modes then import it."""
+
 __all__ = [
     "RUNS_BACKWARD",
-    "TorchDispatchMode",
+    "DispatchMode",
     "argument_names",
     "autograd_is_skipped",
     "batch_of",
@@ -123,6 +137,39 @@ __all__ = [
     "without_modes",
     "written_by",
 ]
+
+
+class DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """A dispatch mode whose code is never compiled, and which does not import the compiler for that.
+
+    By default torch imports ``torch._dynamo`` when a mode handles its first operator, which takes as long as
+    ``import torch``.
+    """
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return NEVER_COMPILED is None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)  # type: ignore[no-untyped-call]
+        if NEVER_COMPILED is not None and "__torch_dispatch__" in vars(cls):
+            cls.__torch_dispatch__ = _never_compiled(cls.__torch_dispatch__, NEVER_COMPILED)  # type: ignore[method-assign]
+
+
+def _never_compiled(run: Callable[..., Any], strategy: _FrameExecStrategy) -> Callable[..., Any]:
+    """``run`` without compilation of its frames; the compiler is only used if it is at work in this thread."""
+    disabled: Callable[..., Any] | None = None
+
+    def dispatch(*args: Any, **kwargs: Any) -> Any:
+        nonlocal disabled
+        if _compiler_at_work() is None:
+            return run(*args, **kwargs)
+        if disabled is None:
+            disabled = torch.compiler.disable(run)  # type: ignore[no-untyped-call]
+        return disabled(*args, **kwargs)
+
+    set_code_exec_strategy(dispatch.__code__, strategy)
+    return functools.update_wrapper(dispatch, run)
 
 
 RUNS_BACKWARD = _engine_run_backward.__code__

@@ -26,7 +26,7 @@ from profiler.tracing.origins import Origins, storage_of
 from profiler.tracing.padding import PaddedTensors, is_all_zero
 from profiler.tracing.phases import Phases
 from profiler.tracing.private import (
-    TorchDispatchMode,
+    DispatchMode,
     argument_names,
     can_be_decomposed,
     is_mutable,
@@ -76,7 +76,7 @@ class _Known:
     keeps_zeros_alone: bool = False
 
 
-class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class OpRecorder(DispatchMode):
     """Records every operation that runs while it is active.
 
     If operators skip ``autograd``, they arrive whole, as the network called them.  A composite operator that
@@ -138,7 +138,7 @@ class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """A recorder for another thread: with its own calls, and the same tensors and modules."""
         other = copy.copy(self)
         other.muted, other.kind_within = False, kind_within
-        TorchDispatchMode.__init__(other)  # type: ignore[no-untyped-call]
+        DispatchMode.__init__(other)  # type: ignore[no-untyped-call]
         other.autograd = self.autograd.in_other_thread()
         other.calls, other._divisions = [], []
         other.failure = other.function_failure = None
