@@ -1,0 +1,1 @@
+"""How long a profile takes: ``python -m benchmarks`` measures it beside what it is compared with."""

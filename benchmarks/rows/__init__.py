@@ -1,0 +1,1 @@
+"""What is measured, one file each: its name is the name of the row, and ``ROW`` in it says how it is measured."""

@@ -1,0 +1,51 @@
+"""A profile, first and again, against one bare forward pass and torch's FlopCounterMode, all on meta."""
+
+from __future__ import annotations
+
+from benchmarks.networks import NETWORKS, bare_forward, on_meta
+from benchmarks.profiling import ALONE, WITH_TABLES, profiling, warm_up
+from benchmarks.results import Result, quicker, ratio
+from benchmarks.row import Options, Row
+from benchmarks.timing import plain, take_turns
+
+AGAIN = " again"
+
+
+def measure(network: str, options: Options) -> Result:
+    """The bare forward pass, FlopCounterMode, a profile with nothing in the memo, and the same profile again."""
+    warm_up()
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model, x = on_meta(network)
+    forward = bare_forward(model, x)
+
+    def counted() -> object:
+        with FlopCounterMode(display=False) as counter:
+            forward()
+        return counter.get_total_flops()
+
+    forward()
+    things = (
+        plain("forward", forward),
+        plain("FlopCounterMode", counted),
+        profiling(model, x),
+        profiling(model, x, cold=False, suffix=AGAIN),
+    )
+    return Result("forward", network, take_turns(things, options.repeats, options.seconds))
+
+
+ROW = Row(
+    "A profile with all its tables against one bare forward pass on meta, and against FlopCounterMode",
+    NETWORKS,
+    measure,
+    (
+        ratio(WITH_TABLES, "forward", 0.6, 0.3, "first / forward"),
+        ratio(WITH_TABLES + AGAIN, "forward", 0.25, 0.1, "again / forward"),
+        quicker(WITH_TABLES, "FlopCounterMode", 2.5, 10, "FlopCounterMode / first"),
+        quicker(WITH_TABLES + AGAIN, "FlopCounterMode", 5, 10, "FlopCounterMode / again"),
+        ratio("FlopCounterMode", "forward"),
+        ratio(ALONE, "forward", label="first, no tables / forward"),
+        ratio(ALONE + AGAIN, "forward", label="again, no tables / forward"),
+    ),
+    quick=("resnet50", "vit_b_16"),
+)

@@ -1,0 +1,57 @@
+"""A profile on meta, with nothing in the memo, against other counters as their manuals use them, on real tensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.machine import environment
+from benchmarks.networks import NETWORKS, on_meta
+from benchmarks.peers import PEERS, ULTRALYTICS, Peer, PeerError
+from benchmarks.profiling import WITH_TABLES, profiling, warm_up
+from benchmarks.results import Result, quicker
+from benchmarks.row import Options, Row
+from benchmarks.timing import take_turns
+
+ROOT = Path(__file__).parents[2]
+
+
+def measure(network: str, options: Options) -> Result:
+    """Each counter and a profile in turn, both in processes of their own."""
+    warm_up()
+    profiled = profiling(*on_meta(network))
+    result = Result("peers", network)
+    for name in PEERS:
+        paths = [str(ROOT)]
+        if name == ULTRALYTICS:
+            if options.ultralytics is None:
+                result = result.joined(Result("peers", network, failed={name: "not installed"}))
+                continue
+            paths.insert(0, str(options.ultralytics))
+        peer = Peer(name, network, dict(environment(PYTHONPATH=":".join(paths))))
+        try:
+            samples = take_turns((peer.thing(), profiled), options.repeats, options.seconds)
+        except PeerError as error:
+            result = result.joined(Result("peers", network, failed={name: str(error)}))
+        else:
+            paired = {name: samples[name], beside(name): samples[WITH_TABLES]}
+            result = result.joined(Result("peers", network, paired))
+        finally:
+            peer.close()
+    return result
+
+
+def beside(peer: str) -> str:
+    """The name of the profiles that took turns with this counter."""
+    return f"{WITH_TABLES} beside {peer}"
+
+
+ROW = Row(
+    "Other counters, on real tensors, against a profile with all its tables, on meta",
+    NETWORKS,
+    measure,
+    tuple(quicker(beside(name), name, 10, 30, f"{name} / profile") for name in PEERS),
+    quick=("resnet50",),
+    repeats=5,
+    seconds=30,
+    limit=1200,
+)
