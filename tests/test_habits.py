@@ -69,6 +69,7 @@ def undocumented(source: str) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_every_test_says_what_it_holds() -> None:
     """In its docstring."""
     silent = {path.name: undocumented(path.read_text(encoding="utf-8")) for path in TESTS.rglob("test_*.py")}

@@ -36,7 +36,7 @@ def test_every_difference_has_a_reason(counter: str, museum: dict[str, page.Meas
     assert len(rows) > 30
 
 
-@pytest.mark.parametrize("error", [1, -1])
+@pytest.mark.parametrize("error", [1, pytest.param(-1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("counter", catalog.counters())
 def test_an_error_of_one_in_any_figure_is_unexplained(
     counter: str, error: int, museum: dict[str, page.Measured]

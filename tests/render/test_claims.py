@@ -207,7 +207,13 @@ def check_left_out(shown: Shown, names: Sequence[str], table: Table) -> None:
     assert set(groups[1]) <= set(names)
 
 
-@pytest.mark.parametrize("sample", SAMPLES)
+@pytest.mark.parametrize(
+    "sample",
+    [
+        name if name in ("alexnet", "alexnet by macs") else pytest.param(name, marks=pytest.mark.slow)
+        for name in SAMPLES
+    ],
+)
 @pytest.mark.parametrize("width", [40, *(pytest.param(width, marks=pytest.mark.slow) for width in (57, 61, 80))])
 def test_the_headline_is_shown_at_any_width(sample: str, width: int) -> None:
     """FLOPs, or the figure of the chosen convention, is the last column to go, in every table."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 
 import pytest
@@ -18,6 +19,7 @@ from tests.config_profiles import of_config
 from tests.render.samples import REPORTS
 
 
+@cache
 def shown(name: str, width: int) -> str:
     """The report in a terminal of this width without colors."""
     return render_terminal(REPORTS[name], Console(width=width, color_system=None))
@@ -31,7 +33,9 @@ def test_the_view_equals_its_golden_file(name: str, width: int, golden: Callable
 
 
 @pytest.mark.parametrize("name", REPORTS)
-@pytest.mark.parametrize("width", [60, 72, 80, 100, 120, 160, 240])
+@pytest.mark.parametrize(
+    "width", [60, 80, 120, *(pytest.param(width, marks=pytest.mark.slow) for width in (72, 100, 160, 240))]
+)
 def test_fits_and_cuts_nothing(name: str, width: int) -> None:
     """No line is longer than the terminal, no cell is cut, and no line ends in blanks."""
     for line in shown(name, width).splitlines():

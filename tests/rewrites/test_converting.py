@@ -195,9 +195,8 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [name if name == "resnet18" else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
 def test_known_networks(name: str) -> None:
     """Torchvision's networks, also with adaptive pools, are equal at their size and give a map for a larger image."""
     size, places, pool = NETWORKS[name]

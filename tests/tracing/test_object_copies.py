@@ -242,7 +242,7 @@ def test_objects_of_every_kind_are_copied(make: Callable[[torch.Tensor], Any], f
     """Two profiles count the same product, and the caller's object is unchanged, also after an exception."""
     k = torch.ones(4, 5)
     held = make(k)
-    for mode in ("inference", "inference", "training"):
+    for mode in ("inference", "training"):
         run = partial(profiler.profile, Grows(fails), (torch.ones(3, 4), held), mode=mode)
         if fails:
             with pytest.raises(TraceError, match="stop"):

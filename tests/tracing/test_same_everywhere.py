@@ -138,7 +138,7 @@ def backward_count(result: Trace) -> OpCount:
     return count
 
 
-@pytest.mark.parametrize("wanted", [True, False])
+@pytest.mark.parametrize("wanted", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", EXHIBITS)
 def test_meta_and_cpu_have_the_same_backward_counts(name: str, wanted: bool) -> None:
     """The inputs need gradients or not; a fused kernel also computes gradients that are not needed."""
