@@ -1,4 +1,4 @@
-"""Calls that differ from others in a few things, for tests of what reads calls."""
+"""Calls that differ from others in a few fields, for tests of code that reads calls."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ FIELDS = (*("op", "kind", "status", "module", "module_call", "phase", "inputs", 
 
 
 def changed(call: OpCall, **fields: Any) -> OpCall:
-    """The call with other values of some of its fields; of its arguments, the tensors alone are kept."""
+    """The call with other values of some of its fields; only the tensors of its arguments are kept."""
     return OpCall.of(**{**{name: getattr(call, name) for name in FIELDS}, **fields})

@@ -1,4 +1,4 @@
-"""The profiles of networks in ``configs/``, each made once in a run of the tests, and no other counter asked."""
+"""The profiles of networks in ``configs/``, each made once in a test run, without other counters."""
 
 from __future__ import annotations
 

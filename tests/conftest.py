@@ -1,4 +1,4 @@
-"""What all tests share: golden files and the way to accept new ones, the amount of hypothesis, and parallel runs."""
+"""Shared by all tests: golden files and how to accept new ones, the amount of hypothesis, and parallel runs."""
 
 from __future__ import annotations
 
@@ -17,28 +17,29 @@ settings.register_profile("quick", settings.get_profile("steady"), max_examples=
 settings.register_profile("exhaustive", settings.get_profile("steady"), max_examples=100)
 settings.load_profile("steady")
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: workers with several threads each get in their way
+# before torch is imported: workers with several threads each slow each other down
+if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"
 
 MOST_WORKERS = 8
-"""A worker may need 2 GB, and its imports take seconds: more of them gain little."""
+"""A worker may need 2 GB, and its imports take seconds: more workers gain little."""
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that takes new golden files over."""
+    """Add the options that accept new golden files and run the exhaustive tests."""
     parser.addoption(
         "--accept-golden",
         action="store_true",
         help="write what the tests produce to tests/golden; look at the difference before you commit it",
     )
 
-    parser.addoption("--exhaustive", action="store_true", help="run the tests that measure everything again, too")
+    parser.addoption("--exhaustive", action="store_true", help="also run the tests that repeat every measurement")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let hypothesis draw more examples where everything is measured again, and fewer in the quick part."""
+    """Let hypothesis draw more examples in an exhaustive run, and fewer in the quick part."""
     if config.getoption("--exhaustive"):
         settings.load_profile("exhaustive")
     elif "not slow" in config.getoption("markexpr", ""):
@@ -46,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the exhaustive tests out unless they are asked for."""
+    """Leave the exhaustive tests out unless ``--exhaustive`` is given."""
     if config.getoption("--exhaustive"):
         return
     left_out = [item for item in items if item.get_closest_marker("exhaustive")]
@@ -63,6 +64,6 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """``golden(name, text)`` holds ``text`` to the file of that name, or writes it with ``--accept-golden``."""
+    """``golden(name, text)`` compares ``text`` with the file of that name, or writes it with ``--accept-golden``."""
     accept = bool(request.config.getoption("--accept-golden"))
     return lambda name, text: assert_golden(GOLDEN / name, text, accept=accept)

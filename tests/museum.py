@@ -27,7 +27,7 @@ class Calls(nn.Module):
 
 
 class SubclassedLinear(nn.Linear):
-    """A linear layer in all but its type."""
+    """A subclass of Linear that changes nothing."""
 
 
 class Shared(nn.Module):
@@ -44,7 +44,7 @@ class Shared(nn.Module):
 
 
 class DeadBranch(nn.Module):
-    """Computes more than it returns: a whole module, and one of two products of its own."""
+    """Computes more than it returns: a whole module, and one of its own two products."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class DeadBranch(nn.Module):
 
 
 class TiedHead(nn.Module):
-    """A language model's embedding, whose weight is its head's too."""
+    """The embedding of a language model; the head uses the same weight."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class TiedHead(nn.Module):
 
 
 class Residual(nn.Module):
-    """A convolution block of a residual network, down to its classifier."""
+    """A convolution block of a residual network, and its classifier."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -217,9 +217,9 @@ MUSEUM: dict[str, Exhibit] = {
 
 
 LARGE = ("transformer", "encoder", "encoder layer", "decoder layer", "lstm", "lstm bidirectional", "gru batch first")
-"""Those whose forward and backward pass take more than a tenth of a second; smaller ones have the same operations."""
+"""Exhibits whose forward and backward pass take more than 0.1 s; smaller exhibits have the same operations."""
 
 
 def exhibit(name: str) -> tuple[nn.Module, tuple[Any, ...]]:
-    """The exhibit of that name."""
+    """The exhibit with this name."""
     return MUSEUM[name]()

@@ -32,7 +32,7 @@ Path = tuple[Any, ...]
 
 
 def paths(tree: Any, here: Path = ()) -> list[Path]:
-    """Where every value of a tree of lists and mappings is; the root is ``()``."""
+    """The path of every value in a tree of lists and mappings; the root's path is ``()``."""
     found: list[Path] = [here]
     if isinstance(tree, dict):
         for key, value in tree.items():
@@ -63,7 +63,7 @@ def broken_trees(draw: st.DrawFn, tree: Any) -> Any:
     tree = copy.deepcopy(tree)
     for _ in range(draw(st.integers(1, 3))):
         path: Path = draw(st.sampled_from(paths(tree)))
-        if draw(st.integers(0, 3)) == 0:  # a list holds many of a kind, so at times the way down is drawn step by step
+        if draw(st.integers(0, 3)) == 0:  # a list has many similar values, so sometimes the path is drawn step by step
             path = ()
             while isinstance(here := at(tree, path), (dict, list)) and here and (not path or draw(st.integers(0, 5))):
                 path = (*path, draw(st.sampled_from(list(here) if isinstance(here, dict) else range(len(here)))))
@@ -102,7 +102,7 @@ def _mutate(draw: st.DrawFn, tree: Any, path: Path) -> Any:
 
 
 def _near(draw: st.DrawFn, value: Any) -> Any:
-    """Something like ``value``."""
+    """A value similar to ``value``."""
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, int):
@@ -128,7 +128,7 @@ FRAGMENTS = (
 
 @st.composite
 def broken_bytes(draw: st.DrawFn, data: bytes) -> bytes:
-    """``data`` after one to three mutations: cut, doubled, a bit turned, something put in, or a word changed."""
+    """``data`` after one to three mutations: cut, doubled, a bit flipped, something inserted, or a word changed."""
     for _ in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, len(data)))
         end = min(len(data), start + draw(st.integers(0, 40)))
@@ -151,13 +151,13 @@ def broken_bytes(draw: st.DrawFn, data: bytes) -> bytes:
 
 
 def as_json(tree: Any) -> bytes:
-    """A tree as JSON, with what JSON does not have as Python writes it."""
+    """A tree as JSON; values that JSON does not have are written as by Python."""
     return json.dumps(tree, default=str).encode("utf-8", "replace")
 
 
 @st.composite
 def broken_files(draw: st.DrawFn, data: bytes, parse: Callable[[bytes], Any], write: Callable[[Any], bytes]) -> bytes:
-    """A valid file with something wrong in what it says, in its bytes, or in both."""
+    """A valid file with an error in its content, in its bytes, or in both."""
     where = draw(st.sampled_from(("tree", "tree", "tree", "tree", "bytes", "both")))
     if where != "bytes":
         data = write(draw(broken_trees(parse(data))))

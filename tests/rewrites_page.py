@@ -21,7 +21,7 @@ IMAGES = ((32, 32), (36, 38), (224, 224), (512, 512))
 
 
 def folded_rows() -> list[dict[str, object]]:
-    """How many batch norms can be folded, and why the others cannot."""
+    """How many batch norms can be folded, and the reasons why others cannot."""
     rows: list[dict[str, object]] = []
     for name in FOLDED:
         image = torch.empty(1, 3, 224, 224, device="meta")
@@ -41,7 +41,7 @@ def folded_rows() -> list[dict[str, object]]:
 
 
 def rounding_rows() -> list[dict[str, object]]:
-    """The promised bounds; tests/rewrites/test_proofs.py holds the measured differences to them."""
+    """The documented bounds; tests/rewrites/test_proofs.py compares the measured differences with them."""
     return [
         {"compared": text, f"largest squared difference of a batch of {BATCH}, at most": f"{bound:g}"}
         for text, bound in ROUNDING_BOUNDS.items()

@@ -1,4 +1,4 @@
-"""Profiles made by hand from records, for tests of everything that comes after the trace."""
+"""Profiles made by hand from records, for tests of everything that follows the trace."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Shape = tuple[int, ...]
 
 
 class Network:
-    """A network put together layer by layer; each layer takes what the one before it gave.
+    """A network made layer by layer; each layer takes the result of the one before it.
 
     ``Network("net", (1, 3, 8, 8)).conv("conv", 4, 3, (6, 6)).profile()``
     """
@@ -94,7 +94,7 @@ class Network:
         return self.parameter(f"{name}.weight", weight) if weight else self
 
     def trace(self) -> Trace:
-        """The records, with the modules' parents put in before their children."""
+        """The trace, with the parents of modules before their children."""
         root = ModuleRecord("", "Net", 1, "", ((self.start,),), ((self.shape,),))
         records = {"": root}
         for record in self.modules:
@@ -126,7 +126,7 @@ def alexnet() -> Profile:
 
 
 def small() -> Profile:
-    """A convolution and a linear layer whose costs are quickly done by hand.
+    """A convolution and a linear layer with costs that are easily computed by hand.
 
     conv: 4·6·6 results of 3·3·3 products, 3,888 multiplies and adds; linear: 10 results of 144 products, 1,440.
     """
@@ -134,13 +134,13 @@ def small() -> Profile:
 
 
 def partial() -> Profile:
-    """As :func:`small`, with an operation that has no rule, a module that never ran and a parameter nobody read."""
+    """:func:`small` with an operation without a rule, a module that never ran and a parameter that is never read."""
     net = Network("partial", (1, 3, 8, 8)).conv("conv", 4, 3, (6, 6)).uncounted("odd", "mylib::odd")
     return net.linear("fc", 10).idle("aux", (7, 7)).profile()
 
 
 def nothing() -> Profile:
-    """A network that only moves data and holds no parameters."""
+    """A network that only moves data and has no parameters."""
     return Network("nothing", (2, 3)).dropout("drop").profile()
 
 
@@ -164,7 +164,7 @@ def counter(
     status: Literal["ok", "skipped", "failed"] = "ok",
     message: str = "",
 ) -> CounterRecord:
-    """What fvcore would say: our own MACs of conv and linear layers, with the figures of some modules changed."""
+    """A record of fvcore: our own MACs of conv and linear layers, with the figures of some modules changed."""
     if status != "ok":
         return CounterRecord("fvcore", "0.1.5", status, message)
     names = {"aten::conv2d": "conv", "aten::linear": "linear"}

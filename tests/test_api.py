@@ -1,4 +1,4 @@
-"""The Python interface, on the networks whose numbers are known exactly."""
+"""The Python interface, on networks whose numbers are known exactly."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def alexnet() -> profiler.Profile:
 
 @pytest.mark.slow
 def test_alexnet_layer_by_layer(alexnet: profiler.Profile) -> None:
-    """The eight rows of the reference: multiplies, as many adds, and the product they come from."""
+    """The eight rows of the reference have multiplies, as many adds, and the product that they come from."""
     rows = alexnet.layers.set_index("layer")
     shown = {
         str(name): (rows.multiplies[name], rows.adds[name], rows.formula[name])
@@ -98,7 +98,7 @@ def test_real_networks_and_inputs_give_the_same_as_meta_ones(alexnet: profiler.P
 
 @pytest.mark.slow
 def test_saved_and_loaded_profiles_have_equal_tables(tmp_path: Path) -> None:
-    """Every table, the cross-check included, and the profile itself."""
+    """This holds for every table, the cross-check included, and the profile itself."""
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 36, 2))
     profile = profiler.crosscheck(model, torch.zeros(1, 3, 8, 8))
     profile.save(tmp_path / "profile.json")
@@ -128,7 +128,7 @@ def test_broken_profiles_are_refused(tmp_path: Path, text: str, message: str) ->
 
 
 def test_a_missing_profile_is_refused(tmp_path: Path) -> None:
-    """Likewise."""
+    """The message names the file."""
     with pytest.raises(ProfilerError, match="cannot be read"):
         profiler.load_profile(tmp_path / "none.json")
 
@@ -151,13 +151,13 @@ def odd() -> nn.Module:
 
 
 def test_unknown_operations_make_a_profile_partial(odd: nn.Module) -> None:
-    """It says so, and lists them."""
+    """The profile's status says so, and a table lists the operations."""
     profile = profiler.profile(odd, torch.zeros(2, 3))
     assert profile.status == "partial"
     assert list(profile.uncounted["op"]) == ["profiler_tests::odd"]
 
 
-def test_strict_mode_fails_on_unknown_operations(odd: nn.Module) -> None:
+def test_strict_mode_refuses_unknown_operations(odd: nn.Module) -> None:
     """The error names the operation, its calls and its modules."""
     with pytest.raises(UncountedError, match=r"profiler_tests::odd \(1 calls in 1\)"):
         profiler.profile(odd, torch.zeros(2, 3), strict=True)
@@ -171,13 +171,13 @@ def test_strict_mode_fails_on_unknown_operations(odd: nn.Module) -> None:
     ],
 )
 def test_wrong_arguments_are_refused(arguments: tuple[object, ...], options: dict[str, object], message: str) -> None:
-    """In one line."""
+    """The error is one line."""
     with pytest.raises(ProfilerError, match=message):
         profiler.profile(*arguments, **options)  # type: ignore[arg-type]
 
 
 def test_a_notebook_shows_a_table(alexnet: profiler.Profile) -> None:
-    """The shares, with a heading."""
+    """It is the table of shares, with a heading."""
     html = alexnet._repr_html_()
     assert "<table" in html
     assert "655,566,528" in html
@@ -185,7 +185,7 @@ def test_a_notebook_shows_a_table(alexnet: profiler.Profile) -> None:
 
 
 def test_modules_that_never_ran_are_named() -> None:
-    """A layer that the forward does not use."""
+    """The forward does not use the layer."""
 
     class Spare(nn.Module):
         def __init__(self) -> None:
@@ -202,7 +202,7 @@ def test_modules_that_never_ran_are_named() -> None:
 
 
 class Attending(nn.Module):
-    """Attention by torch's function, which is given the probability of a dropout module; and what it does not use."""
+    """Attention by torch's function, which takes the probability of a dropout module, and modules it does not use."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -220,8 +220,8 @@ class Attending(nn.Module):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["inference", "training"])
-def test_what_attention_replaces_is_not_said_to_never_run(mode: Mode) -> None:
-    """The dropout and the identity beside attention; modules elsewhere, and others, are named as before."""
+def test_modules_that_attention_replaces_are_not_listed_as_unused(mode: Mode) -> None:
+    """They are the dropout and the identity beside attention; other modules are listed as before."""
     profile = profiler.profile(Attending(), torch.zeros(2, 3, 8), mode=mode)
     assert profile.never_ran == ("spare.0", "spare.1", "unused")
     x = torch.zeros(2, 3, 8)
@@ -229,8 +229,8 @@ def test_what_attention_replaces_is_not_said_to_never_run(mode: Mode) -> None:
     assert profiler.profile(nn.TransformerDecoderLayer(8, 2, 16), (x, x), mode=mode).never_ran == ()
 
 
-def test_without_attention_an_idle_dropout_is_named() -> None:
-    """Nothing took its place."""
+def test_without_attention_an_unused_dropout_is_listed() -> None:
+    """Nothing replaced it."""
 
     class Idle(nn.Module):
         def __init__(self) -> None:
@@ -247,8 +247,8 @@ def test_without_attention_an_idle_dropout_is_named() -> None:
 
 
 @pytest.mark.slow
-def test_a_network_goes_by_the_name_of_what_built_it() -> None:
-    """By its class; by the one inside a wrapper, or the one it was scripted from; by timm's function."""
+def test_a_network_has_the_name_of_its_class_or_builder() -> None:
+    """The name is the class, the class inside a wrapper or before scripting, or timm's function."""
     compiled: Any = torch.compile
     jit: Any = torch.jit
     x = torch.zeros(1, 4)
@@ -263,8 +263,8 @@ def test_a_network_goes_by_the_name_of_what_built_it() -> None:
     assert "/" not in profiler.profile(layer, x).name
 
 
-def test_what_builds_a_network_is_none() -> None:
-    """The error says to call it."""
+def test_a_function_in_place_of_a_network_is_refused() -> None:
+    """The error says to call the function."""
 
     def net() -> nn.Module:
         return nn.Linear(4, 4)
@@ -284,7 +284,7 @@ def test_crosscheck_of_a_large_network_is_skipped_with_the_reason(monkeypatch: p
 
 
 def test_a_counter_that_fails_is_reported_and_not_fatal() -> None:
-    """Here the network itself refuses to run for real."""
+    """Here the network itself raises in a real run."""
 
     class OnlyStatic(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -299,8 +299,8 @@ def test_a_counter_that_fails_is_reported_and_not_fatal() -> None:
     assert profile.total.macs == 27
 
 
-def test_public_names_are_what_they_say() -> None:
-    """``from profiler import profile`` gives the function, not a module."""
+def test_public_names_are_functions_and_classes() -> None:
+    """``from profiler import profile`` imports the function, not a module."""
     from profiler import compare, crosscheck, load_config, load_profile, profile
 
     assert all(callable(function) for function in (compare, crosscheck, load_config, load_profile, profile))
@@ -310,7 +310,7 @@ def test_public_names_are_what_they_say() -> None:
 
 
 def test_counters_are_added_to_a_profile(tmp_path: Path) -> None:
-    """To one that was saved too, in place of what they reported before; the profile itself stays as it is."""
+    """They replace earlier records, also in a saved profile; the original profile does not change."""
     model, inputs = nn.Linear(3, 3), torch.zeros(1, 3)
     profile = profiler.profile(model, inputs, name="mine").with_convention("macs")
     profile.save(tmp_path / "mine.json")
@@ -326,7 +326,7 @@ def test_counters_are_added_to_a_profile(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_counters_are_added_to_the_profile_of_a_config(tmp_path: Path) -> None:
-    """By default those that the config names, or fvcore where it names none."""
+    """The default is the counters that the config names, or fvcore if it names none."""
     path = tmp_path / "net.yaml"
     for named, expected in (("[torch, torch-cpu]", ["torch", "torch-cpu"]), ("false", ["fvcore"])):
         path.write_text(
@@ -342,7 +342,7 @@ def test_counters_are_added_to_the_profile_of_a_config(tmp_path: Path) -> None:
 
 
 def test_an_unknown_counter_is_an_error() -> None:
-    """With the names that there are."""
+    """The error lists the counters."""
     with pytest.raises(ProfilerError, match="counter 'abacus' is not known, expected one of fvcore, torch, "):
         profiler.crosscheck(nn.Linear(3, 3), torch.zeros(1, 3), against="abacus")
 
@@ -352,7 +352,7 @@ def test_a_profile_is_a_value() -> None:
     """It is pickled whole, whatever its network is, and does not keep the network alive."""
 
     class Local(nn.Linear):
-        """Cannot be pickled."""
+        """A class that cannot be pickled."""
 
     model = Local(3, 3)
     checked = profiler.crosscheck(model, torch.zeros(1, 3))
@@ -364,7 +364,7 @@ def test_a_profile_is_a_value() -> None:
 
 
 def test_rewrites_are_reached_from_the_package() -> None:
-    """Without an import of their own."""
+    """They need no import of their own."""
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval()
     folded = profiler.rewrites.fold_batchnorm(model)
     assert isinstance(folded.get_submodule("1"), nn.Identity)
@@ -372,13 +372,13 @@ def test_rewrites_are_reached_from_the_package() -> None:
 
 
 @pytest.mark.parametrize("name", ["../evil", "a/b", "", "a\x1b[2J"])
-def test_a_name_is_that_of_a_folder(name: str) -> None:
-    """Since that is where its tables are written."""
+def test_a_name_has_to_be_a_folder_name(name: str) -> None:
+    """A report writes its tables into the folder."""
     with pytest.raises(ProfilerError, match=r"name: found .*, expected a name for a folder"):
         profiler.profile(nn.Linear(2, 3), torch.zeros(1, 2), name=name)
 
 
-def test_an_unnamed_network_has_a_folders_name() -> None:
-    """A class made at run time may be called anything."""
+def test_a_default_name_is_a_folder_name() -> None:
+    """A class made at run time may have any name."""
     odd = type("Net[3/4]", (nn.Linear,), {})
     assert profiler.profile(odd(2, 3), torch.zeros(1, 2)).name == "Net[3_4]"

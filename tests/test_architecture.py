@@ -1,4 +1,4 @@
-"""The imports go one way, and the reporting side works without torch."""
+"""Imports go one way, and the reporting side works without torch."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LAYERS = (
     ("cli",),
     ("__main__", "__init__"),
 )
-"""From the ground up: a module imports from its own layer and from those before it."""
+"""From the ground up: a module imports from its own layer and from earlier ones."""
 
 WITHOUT_TORCH = (
     "profiler",
@@ -72,7 +72,7 @@ WITHOUT_TORCH = (
 
 
 LATE = {("profiles", "render")}
-"""What is loaded from above when it is called: ``print(profile)`` shows what a terminal does."""
+"""Imports from a higher layer at call time: ``print(profile)`` shows what a terminal does."""
 
 
 def level(part: str) -> int:
@@ -87,7 +87,7 @@ def part_of(path: Path) -> str:
 
 @cache
 def imported_parts(path: Path) -> frozenset[str]:
-    """The parts of the package that a file imports when it is run, those for type checking alone left out."""
+    """The parts of the package that a file imports when it runs, without those for type checking alone."""
     found = set[str]()
     tree = ast.parse(path.read_text(encoding="utf-8"))
     typing_only = {
@@ -109,7 +109,7 @@ def imported_parts(path: Path) -> frozenset[str]:
 
 
 def wrong_arrows(path: Path) -> list[str]:
-    """The imports of a file that go up."""
+    """The imports of a file from a higher layer."""
     own = part_of(path)
     return [
         f"{path.relative_to(PACKAGE)} imports {part}"
@@ -128,15 +128,15 @@ def test_imports_go_one_way() -> None:
 @pytest.mark.parametrize(
     ("part", "unknown"), [("tracing", {"rules", "pricing", "tables"}), ("rules", {"tracing"}), ("pricing", {"tracing"})]
 )
-def test_what_a_step_must_not_know(part: str, unknown: set[str]) -> None:
-    """Tracing knows nothing of costs, and what prices knows nothing of torch."""
+def test_a_step_does_not_import_what_it_must_not_know(part: str, unknown: set[str]) -> None:
+    """Tracing knows nothing of costs, and pricing knows nothing of torch."""
     paths = [path for path in PACKAGE.rglob("*.py") if part_of(path) == part]
     assert paths
     assert [path.name for path in paths if imported_parts(path) & unknown] == []
 
 
 def cycle(arrows: Mapping[str, set[str]]) -> list[str]:
-    """Parts that import each other in a circle; nothing where there is none."""
+    """Parts that import each other in a cycle; empty if there are none."""
     left = {part: set(others) - {part} for part, others in arrows.items()}
     while True:
         read = {other for others in left.values() for other in others}
@@ -148,7 +148,7 @@ def cycle(arrows: Mapping[str, set[str]]) -> list[str]:
 
 
 def arrows_of(paths: Iterable[Path]) -> dict[str, set[str]]:
-    """For each part of the package, the parts that it imports, those of ``LATE`` left out."""
+    """For each part of the package, the parts that it imports, without those of ``LATE``."""
     arrows: dict[str, set[str]] = {}
     for path in paths:
         part = part_of(path)
@@ -157,24 +157,24 @@ def arrows_of(paths: Iterable[Path]) -> dict[str, set[str]]:
 
 
 def test_no_parts_import_each_other() -> None:
-    """The arrows are a partial order: not even parts of one layer go round in a circle."""
+    """The imports are a partial order: not even parts of one layer form a cycle."""
     assert cycle(arrows_of(PACKAGE.rglob("*.py"))) == []
 
 
-def test_a_circle_is_seen() -> None:
-    """The check above is able to fail."""
+def test_a_cycle_is_seen() -> None:
+    """The check above fails on a cycle."""
     assert cycle({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}) == ["b", "c"]
 
 
-def test_an_import_that_goes_up_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The check above is able to fail."""
+def test_an_import_from_a_higher_layer_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check above fails on such an import."""
     monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
     (tmp_path / "opcount.py").write_text("def f():\n    from profiler.cli import main\n")
     assert wrong_arrows(tmp_path / "opcount.py") == ["opcount.py imports cli"]
 
 
 def first_with_torch(modules: Sequence[str]) -> str:
-    """The first of the modules after whose import, one after the other in a fresh interpreter, torch is loaded."""
+    """The first of the modules that loads torch, if they are imported one after the other in a fresh interpreter."""
     code = (
         "import importlib, sys\n"
         "for name in sys.argv[1:]:\n    importlib.import_module(name)\n"
@@ -186,18 +186,18 @@ def first_with_torch(modules: Sequence[str]) -> str:
 
 @pytest.mark.slow
 def test_the_reporting_side_never_imports_torch() -> None:
-    """Importing it leaves torch alone."""
+    """Importing it does not load torch."""
     assert first_with_torch(WITHOUT_TORCH) == ""
 
 
 @pytest.mark.slow
-def test_torch_would_be_seen() -> None:
-    """The check above is able to fail."""
+def test_an_import_of_torch_is_seen() -> None:
+    """The check above fails if a module loads torch."""
     assert first_with_torch(["profiler.records", "profiler.api", "profiler.tables"]) == "profiler.api"
 
 
 def test_only_tracing_and_building_use_dispatch_modes() -> None:
-    """Intercepting torch is the business of tracing, and of building networks without their random weights."""
+    """Only tracing, and building networks without random weights, intercept torch."""
     users = {
         part_of(path)
         for path in PACKAGE.rglob("*.py")
@@ -219,7 +219,7 @@ def test_the_page_names_every_part() -> None:
 
 @pytest.mark.slow
 def test_the_numbers_on_the_page_are_true() -> None:
-    """ResNet-50 has so many events and signatures."""
+    """The numbers of events and signatures of ResNet-50 are measured."""
     page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
     found = re.search(r"ResNet-50 in inference has (\d+) events and (\d+) signatures", page)
     assert found is not None

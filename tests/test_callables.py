@@ -1,4 +1,4 @@
-"""Anything that can be called is profiled: by what it runs, on copies of all that it reaches."""
+"""Anything that can be called is profiled, on copies of everything that it reaches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from profiler.profiles import Profile
 B, I, H, C = 5, 4, 8, 3  # noqa: E741
 FORWARD = B * I * H + B * H * C
 BACKWARD = B * I * H + 2 * B * H * C
-"""MACs: the input of the first layer needs no gradient."""
+"""The backward MACs: the input of the first layer needs no gradient."""
 PARAMETERS = I * H + H + H * C + C
 LOSS_ADDS = B * (C + C - 1) + (B - 1)
 """The forward of cross entropy: a maximum is subtracted, exponentials are summed, then the mean of B."""
@@ -31,12 +31,12 @@ Y = torch.zeros(B, dtype=torch.int64)
 
 
 def loss_of_global(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """A loss of a network that it names."""
+    """A loss of a network that is a global variable."""
     return F.cross_entropy(NET(x), y)
 
 
 def calls_another(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """A function that calls one which names a network."""
+    """A function that calls one which uses a global network."""
     return loss_of_global(x, y)
 
 
@@ -68,7 +68,7 @@ class Trainer:
 
 
 class NamesGlobals:
-    """Its methods name a network, and a function that does."""
+    """Its methods use a global network, and a function that does."""
 
     def __call__(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return self.inner(x, y)
@@ -134,8 +134,8 @@ LOSSES: dict[str, tuple[Callable[[], Any], str, str]] = {
 
 
 @pytest.mark.parametrize("case", [*LOSSES, pytest.param("compiled", marks=pytest.mark.slow)])
-def test_every_form_of_callable_counts_the_same(case: str) -> None:
-    """The network's own count and that of the loss, in rows that read as the code does."""
+def test_every_form_of_callable_has_the_same_counts(case: str) -> None:
+    """The counts are those of the network and the loss, and the names in the rows are those in the code."""
     make, name, prefix = LOSSES[case if case in LOSSES else "global"]
     call = make() if case in LOSSES else torch.compile(make())
     inputs: Any = {"x": X, "y": Y} if "name" in case else (X, Y)
@@ -183,8 +183,8 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_training_step_is_the_networks_and_the_loss_and_the_optimizer(name: str) -> None:
-    """Part by part the counts of the network in training mode, and those of the loss with its gradient."""
+def test_a_training_step_costs_network_loss_and_optimizer(name: str) -> None:
+    """Each part has the counts of the network in training mode, and of the loss with its gradient."""
     net = network()
     profile = profiler.profile(step_of(net, OPTIMIZERS[name](net.parameters(), lr=0.1)), (X, Y))
     trained = profiler.profile(net, X, mode="training", optimizer=name)
@@ -200,8 +200,8 @@ def test_a_training_step_is_the_networks_and_the_loss_and_the_optimizer(name: st
 
 
 @pytest.mark.slow
-def test_the_step_that_is_counted_is_the_next_one() -> None:
-    """Momentum's first step makes its state of the gradient, and the second one adds to it."""
+def test_the_counted_step_is_the_next_one() -> None:
+    """Momentum's first step initializes its state, and the second one adds to it."""
     trainer = Trainer(momentum=0.9)
     first = parts(profiler.profile(trainer.step, (X, Y)))["optimizer_flops"]
     trainer.step(X, Y)
@@ -212,7 +212,7 @@ def test_the_step_that_is_counted_is_the_next_one() -> None:
 
 @pytest.mark.slow
 def test_adams_second_step_needs_no_real_run() -> None:
-    """How many steps were made is a number that the copy keeps."""
+    """The copy keeps the number of steps."""
     trainer = Trainer(torch.optim.Adam)
     trainer.step(X, Y)
     profile = profiler.profile(trainer.step, (X, Y))
@@ -240,7 +240,7 @@ def test_gradients_are_accumulated() -> None:
 
 
 def test_functions_of_tensors_need_no_module() -> None:
-    """A plain function, a built-in one, and one of torch.func."""
+    """They are a plain function, a built-in one, and one of torch.func."""
     a, b = torch.ones(3, 4), torch.ones(4, 5)
     assert profiler.profile(lambda a, b: (a @ b).sum(), (a, b)).total.macs == 3 * 4 * 5
     assert profiler.profile(torch.matmul, (a, b)).total.macs == 3 * 4 * 5
@@ -249,7 +249,7 @@ def test_functions_of_tensors_need_no_module() -> None:
 
 
 def test_data_may_be_in_the_closure() -> None:
-    """A step that takes nothing reads its batch from where it is."""
+    """A step without arguments reads its batch from the closure."""
     net = network()
     weights = torch.ones(I, I)
     profile = profiler.profile(lambda: net(X @ weights))
@@ -261,7 +261,7 @@ HEAD = nn.Sequential(nn.Linear(H, C), nn.BatchNorm1d(C))
 
 
 class NamesHead(nn.Module):
-    """A network whose forward names another one."""
+    """A network whose forward uses a global network."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -273,8 +273,8 @@ class NamesHead(nn.Module):
 
 
 @pytest.mark.slow
-def test_a_network_that_names_another_reaches_it() -> None:
-    """It is found, and it is not the caller's own that runs."""
+def test_a_network_may_use_a_global_network() -> None:
+    """The global network is found, and a copy of it runs."""
     net = NamesHead()
     before = [tensor.tolist() for tensor in HEAD.state_dict().values()]
     profile = profiler.profile(lambda x: net(x).sum().backward(), X)
@@ -287,7 +287,7 @@ def test_a_network_that_names_another_reaches_it() -> None:
 
 @pytest.mark.slow
 def test_a_loop_over_a_loader_is_a_callable() -> None:
-    """Two batches, gradients clipped, a schedule that has put a step of its own on the optimizer."""
+    """It has two batches, clipped gradients, and a schedule that wraps the optimizer's step."""
     trainer = Trainer(torch.optim.AdamW)
     schedule = torch.optim.lr_scheduler.StepLR(trainer.optimizer, 1)
     data = torch.utils.data.TensorDataset(torch.ones(2 * B, I), torch.zeros(2 * B, dtype=torch.int64))
@@ -310,8 +310,8 @@ def test_a_loop_over_a_loader_is_a_callable() -> None:
 
 
 @pytest.mark.slow
-def test_torch_func_counts_both_passes() -> None:
-    """The gradient of a functional call, with parameters as an argument or from the closure."""
+def test_both_passes_of_torch_func_are_counted() -> None:
+    """The test takes the gradient of a functional call, with parameters as an argument or from the closure."""
     net = network()
     parameters = dict(net.named_parameters())
 
@@ -331,7 +331,7 @@ def test_torch_func_counts_both_passes() -> None:
         assert parts(profile) == parts(expected)
 
 
-def test_a_loop_of_calls_counts_each() -> None:
+def test_each_call_of_a_loop_is_counted() -> None:
     """The module's calls are numbered, and its parameters counted once."""
     layer = nn.Linear(I, I)
 
@@ -348,8 +348,8 @@ def test_a_loop_of_calls_counts_each() -> None:
 
 
 @pytest.mark.parametrize("reentrant", [False, True])
-def test_what_is_computed_again_is_recompute(reentrant: bool) -> None:
-    """Activation checkpointing runs its part a second time; the newer kind as far as something of it is needed."""
+def test_checkpointed_modules_are_recomputed(reentrant: bool) -> None:
+    """Activation checkpointing runs its part a second time; the non-reentrant kind stops when it has what it needs."""
     net = network()
 
     def step(x: torch.Tensor) -> None:
@@ -364,8 +364,8 @@ def test_what_is_computed_again_is_recompute(reentrant: bool) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reentrant", [False, True])
-def test_functions_that_are_computed_again_are_recompute(reentrant: bool) -> None:
-    """Checkpointing without any module: the gradients of both products are backward all the same."""
+def test_checkpointed_functions_are_recomputed(reentrant: bool) -> None:
+    """There is no module; the gradients of both products are still backward."""
     w = torch.ones(I, I, requires_grad=True)
 
     def again(x: torch.Tensor) -> torch.Tensor:
@@ -379,8 +379,8 @@ def test_functions_that_are_computed_again_are_recompute(reentrant: bool) -> Non
     assert phases == ["forward"] * 2 + ["recompute"] * (1 + reentrant) + ["backward"] * 4
 
 
-def test_a_gradient_penalty_is_backward_twice() -> None:
-    """A derivative that is differentiated itself is no forward pass."""
+def test_both_derivatives_of_a_gradient_penalty_are_backward() -> None:
+    """A derivative that is differentiated itself is not a forward pass."""
     layer = nn.Linear(I, H, bias=False)
 
     def penalty(x: torch.Tensor) -> None:
@@ -394,8 +394,8 @@ def test_a_gradient_penalty_is_backward_twice() -> None:
     assert profile.total.macs == len(phases) * B * I * H
 
 
-def test_an_optimizers_closure_is_no_optimizer() -> None:
-    """What a step calls to compute the loss again is forward and backward."""
+def test_an_optimizers_closure_is_forward_and_backward() -> None:
+    """A step calls it to compute the loss again."""
     net = nn.Linear(I, 1)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
 
@@ -414,8 +414,8 @@ def test_an_optimizers_closure_is_no_optimizer() -> None:
     assert {call.phase for call in profile.trace.calls if call.count.macs} == {"forward", "backward"}
 
 
-def test_a_step_that_raises_ends_there() -> None:
-    """What the code does after it has caught the error is no optimizer's."""
+def test_a_step_that_raises_ends_the_optimizer_phase() -> None:
+    """Code that runs after it has caught the error is not the optimizer's."""
     net = nn.Linear(I, H)
 
     class Fails(torch.optim.SGD):
@@ -438,8 +438,8 @@ def test_a_step_that_raises_ends_there() -> None:
 
 
 @pytest.mark.parametrize("train", [True, False])
-def test_modules_stay_in_their_modes(train: bool) -> None:
-    """Dropout is work in train mode alone, and batch norm's statistics are."""
+def test_modules_keep_their_modes(train: bool) -> None:
+    """Dropout and the statistics of batch norm cost work in train mode only."""
     net = nn.Sequential(nn.Linear(I, H), nn.BatchNorm1d(H), nn.Dropout()).train(train)
     profile = profiler.profile(lambda x: net(x), X)
     expected = profiler.profile(net, X, mode="training" if train else "inference")
@@ -447,8 +447,8 @@ def test_modules_stay_in_their_modes(train: bool) -> None:
     assert profile.total.flops == forward
 
 
-def test_one_object_stays_one() -> None:
-    """A tie between modules, a network in a list and in the closure, an optimizer's parameters."""
+def test_shared_objects_are_copied_once() -> None:
+    """Examples are tied modules, a network in a list and in the closure, and an optimizer's parameters."""
     first, second = nn.Linear(I, I, bias=False), nn.Linear(I, I, bias=False)
     second.weight = first.weight
     layers = [first, second]
@@ -459,8 +459,8 @@ def test_one_object_stays_one() -> None:
 
 
 @pytest.mark.slow
-def test_two_of_one_name_have_two() -> None:
-    """What two functions call by one name is told apart."""
+def test_two_objects_with_one_name_get_two_names() -> None:
+    """Two functions use one name for different objects."""
     one, two = closure(), closure()
     profile = profiler.profile(lambda x, y: one(x, y) + two(x, y), (X, Y))
     assert profile.parameters_total == 2 * PARAMETERS
@@ -468,7 +468,7 @@ def test_two_of_one_name_have_two() -> None:
 
 
 async def asynchronous() -> None:
-    """Nothing runs when it is called."""
+    """A coroutine function: a call runs nothing."""
 
 
 def generates() -> Iterator[int]:
@@ -489,8 +489,8 @@ def generates() -> Iterator[int]:
         ("net", (), "expects a torch.nn.Module or something to call, not str"),
     ],
 )
-def test_what_cannot_be_called_once_is_refused(call: Any, inputs: Any, message: str) -> None:
-    """In one line that says what to do."""
+def test_coroutines_and_the_like_are_refused(call: Any, inputs: Any, message: str) -> None:
+    """One line says what to do."""
     with pytest.raises(ProfilerError, match=message) as caught:
         profiler.profile(call, inputs)
     assert "\n" not in str(caught.value)
@@ -499,14 +499,14 @@ def test_what_cannot_be_called_once_is_refused(call: Any, inputs: Any, message: 
 @pytest.mark.parametrize(
     "option", [{"mode": "training"}, {"optimizer": "sgd"}, {"method": "generate"}, {"part": "net"}]
 )
-def test_options_of_networks_are_refused(option: Any) -> None:
-    """A callable says itself what it does."""
+def test_options_for_networks_are_refused(option: Any) -> None:
+    """A callable itself decides what they would set."""
     with pytest.raises(ProfilerError, match="for a callable, expected it for a torch"):
         profiler.profile(loss_of_global, (X, Y), **option)
 
 
-def test_what_cannot_be_copied_is_refused() -> None:
-    """A generator would be advanced, and a module inside of an object without a copy changed."""
+def test_objects_that_cannot_be_copied_are_refused() -> None:
+    """The run would advance a generator, and change a module inside of an object without a copy."""
     batches = (X for _ in range(3))
     net = network()
     with pytest.raises(TraceError, match=r"reaches the generator .*, which cannot be copied"):
@@ -523,7 +523,7 @@ def test_what_cannot_be_copied_is_refused() -> None:
             object.__setattr__(self, name, value)
 
         def __del__(self) -> None:
-            """Something outside ends with it."""
+            """Release something outside of the object."""
 
     closed = Closed()
     with pytest.raises(TraceError, match="reaches a module in a Closed, which cannot be copied"):
@@ -531,7 +531,7 @@ def test_what_cannot_be_copied_is_refused() -> None:
 
 
 def test_there_is_no_cross_check() -> None:
-    """Counters are given networks: neither a callable, nor a profile of one or of recorded code, is a network."""
+    """Counters take networks; a callable, its profile, and a recording have none."""
     net = network()
     with pytest.raises(ProfilerError, match=r"a cross-check needs a torch.nn.Module, not function$"):
         profiler.crosscheck(loss_of_global, (X, Y))  # type: ignore[arg-type]
@@ -544,21 +544,21 @@ def test_there_is_no_cross_check() -> None:
 
 
 def test_lazy_modules_are_refused() -> None:
-    """A callable runs once, and not before that to find shapes."""
+    """A callable runs once, and not a first time to find shapes."""
     net = nn.LazyLinear(3)
     with pytest.raises(TraceError, match=r"net.weight has no shape yet: call its module once"):
         profiler.profile(lambda: net(X))
 
 
-def test_the_input_may_be_a_size_or_a_function() -> None:
-    """As for networks."""
+def test_inputs_of_a_callable_may_be_a_size_or_a_function() -> None:
+    """This works as for networks."""
     net = network()
     assert profiler.profile(lambda x: net(x), input_size=(B, I)).total.macs == FORWARD
     assert profiler.profile(lambda x, n: net(x), lambda _: (X, 3)).total.macs == FORWARD
 
 
 def test_an_error_names_the_callable_and_the_module() -> None:
-    """And the message of what was raised."""
+    """It has the original message, too."""
     net = network()
 
     def fails(x: torch.Tensor) -> torch.Tensor:
@@ -576,7 +576,7 @@ def test_an_error_names_the_callable_and_the_module() -> None:
 
 @pytest.mark.slow
 def test_excluding_and_saving_work(tmp_path: Any) -> None:
-    """A profile of a callable is a profile."""
+    """The profile of a callable supports both."""
     net = network()
     profile = profiler.profile(step_of(net, torch.optim.SGD(net.parameters())), (X, Y), exclude="net.2", name="mine")
     assert profile.total.macs == 2 * B * I * H
@@ -585,8 +585,8 @@ def test_excluding_and_saving_work(tmp_path: Any) -> None:
     assert profile.target == "tests.test_callables:step_of.<locals>.step"
 
 
-def test_data_makes_a_real_run() -> None:
-    """On copies of the real tensors; the report says why."""
+def test_a_callable_that_needs_data_gets_a_real_run() -> None:
+    """It runs on copies of the real tensors, and the report says why."""
     net = network()
 
     def step(x: torch.Tensor) -> torch.Tensor:
@@ -604,7 +604,7 @@ def test_data_makes_a_real_run() -> None:
 
 @pytest.mark.slow
 def test_generate_is_counted_token_by_token() -> None:
-    """Which token comes next is data: a real run of a copy, with the counts of a recording."""
+    """Data decide the next token, so a copy runs for real; the counts equal those of a recording."""
     transformers = pytest.importorskip("transformers")
     profiler.import_torchvision()
     layers, width, vocabulary, prompt, new = 2, 32, 50, 5, 4

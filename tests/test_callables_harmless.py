@@ -1,4 +1,4 @@
-"""Profiling a callable changes nothing that it reaches, whatever it does and wherever it raises."""
+"""Profiling a callable changes nothing that the callable reaches, whatever it does and wherever it raises."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Net(nn.Module):
 
 
 class Engine:
-    """Holds all that a training loop does."""
+    """Holds everything that a training loop needs."""
 
     def __init__(self) -> None:
         self.net = Net()
@@ -67,7 +67,7 @@ class Engine:
 
 
 class Uses:
-    """Its methods name what is global."""
+    """Its methods use global variables."""
 
     @staticmethod
     def static(x: torch.Tensor) -> torch.Tensor:
@@ -95,12 +95,12 @@ def step_of_globals(x: torch.Tensor, engine: Any = None) -> torch.Tensor:
 
 
 def through_a_class(x: torch.Tensor) -> torch.Tensor:
-    """Makes an object whose methods reach what is global."""
+    """Makes an object whose methods use global variables."""
     return Uses().run(x) + Uses.of_class(x)
 
 
 class CopiesItself(Uses):
-    """Makes its copies by itself, of its own class."""
+    """An object whose ``__deepcopy__`` makes a copy of its own class."""
 
     def __deepcopy__(self, memo: Any) -> CopiesItself:
         return CopiesItself()
@@ -111,7 +111,7 @@ COPIES_ITSELF = CopiesItself()
 
 
 def through_an_object(x: torch.Tensor) -> torch.Tensor:
-    """Calls an object whose methods reach what is global."""
+    """Calls an object whose methods use global variables."""
     return USES.run(x) + COPIES_ITSELF.run(x)
 
 
@@ -158,7 +158,7 @@ def _engines(*roots: Any) -> list[Engine]:
 
 
 def plain(value: Any) -> Any:
-    """A value that can be compared, with the identity of what it is made of."""
+    """A comparable form of a value, with the identity of the objects in it."""
     if isinstance(value, torch.Tensor):
         return id(value), value.tolist(), value.requires_grad, value.grad_fn is None
     if isinstance(value, (list, tuple)):
@@ -169,7 +169,7 @@ def plain(value: Any) -> Any:
 
 
 def snapshot(call: Any, inputs: Any) -> Any:
-    """All that a call would change."""
+    """All state that a call would change."""
     function = getattr(call, "__func__", call)
     return (
         COUNT,
@@ -221,7 +221,7 @@ CALLS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CALLS)
 def test_nothing_is_changed(case: str) -> None:
-    """Networks, optimizers, gradients, lists, globals, variables of closures, arguments, random numbers."""
+    """The state is networks, optimizers, gradients, lists, globals, closure variables, arguments, random numbers."""
     make, make_inputs = CALLS[case]
     call, inputs = make(), make_inputs()
     before = snapshot(call, inputs)
@@ -237,7 +237,7 @@ def test_nothing_is_changed(case: str) -> None:
 )
 @pytest.mark.parametrize("error", [ValueError, pytest.param(KeyboardInterrupt, marks=SLOW)])
 def test_an_error_at_every_operation_changes_nothing(case: str, stride: int, error: type[BaseException]) -> None:
-    """Also while it is copied, and on the way through an optimizer's step."""
+    """The error may be raised during the copy, or in an optimizer's step."""
     make, make_inputs = CALLS[case]
     call, inputs = make(), make_inputs()
     before = snapshot(call, inputs)
@@ -258,7 +258,7 @@ def test_an_error_at_every_operation_changes_nothing(case: str, stride: int, err
 
 @pytest.mark.parametrize("case", CALLS)
 def test_the_snapshot_sees_a_call(case: str) -> None:
-    """The checks above are able to fail."""
+    """The checks above fail if the callable runs on the originals."""
     make, make_inputs = CALLS[case]
     call, inputs = make(), make_inputs()
     before = snapshot(call, inputs)

@@ -1,4 +1,4 @@
-"""One list of names, which configs, the command line and what the names stand for have in common."""
+"""One list of names for configs, the command line and the things with these names."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ IN_CONFIGS: dict[str, Callable[[str], dict[str, object]]] = {
 
 
 @pytest.mark.parametrize("which", LISTS)
-def test_each_name_stands_for_something_and_each_thing_has_a_name(which: str) -> None:
-    """The catalog lists exactly what there is, each once."""
+def test_each_name_has_a_thing_and_each_thing_a_name(which: str) -> None:
+    """The catalog lists each thing once."""
     assert sorted(LISTS[which]()) == sorted(STANDS_FOR[which])
 
 
 @pytest.mark.parametrize("which", IN_CONFIGS)
 def test_a_config_takes_these_names_and_no_others(which: str, tmp_path: Path) -> None:
-    """Each name of the catalog is good; the error about another one lists them all."""
+    """Each name of the catalog is accepted; the error about another name lists them all."""
     path = tmp_path / "net.yaml"
     for name in LISTS[which]():
         path.write_text(yaml.safe_dump({"model": {"target": "a:b"}, **IN_CONFIGS[which](name)}), encoding="utf-8")
@@ -80,7 +80,7 @@ def test_a_config_takes_these_names_and_no_others(which: str, tmp_path: Path) ->
     ],
 )
 def test_the_command_line_takes_these_names_and_no_others(words: list[str], which: str) -> None:
-    """Each name is good, one after another; the error about another one lists them all."""
+    """Each name is accepted, one after another; the error about another name lists them all."""
     option = words[-1]
     context = click.Context(cli)
     command = cli.get_command(context, words[0])
@@ -94,7 +94,7 @@ def test_the_command_line_takes_these_names_and_no_others(words: list[str], whic
 
 
 def test_a_new_file_is_a_new_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Last if no order names it; private modules are no names, and one that is gone is none either."""
+    """It is the last one if no order lists it; private modules are no names, and a deleted file is not either."""
     monkeypatch.setattr(catalog, "PACKAGE", tmp_path)
     folder = tmp_path / "shelf"
     folder.mkdir(parents=True)
@@ -106,7 +106,7 @@ def test_a_new_file_is_a_new_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_folder_on_the_path_of_a_package_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files of one's own, beside those of the package."""
+    """A user's files count beside those of the package."""
     (tmp_path / "of_my_own.py").write_text("raise AssertionError('imported')\n", encoding="utf-8")
     before = catalog.names("profiler.crosschecks.counters")
     monkeypatch.setattr(counters, "__path__", [*counters.__path__, str(tmp_path)])
@@ -115,7 +115,7 @@ def test_a_folder_on_the_path_of_a_package_is_read(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.slow
 def test_a_list_of_names_imports_nothing() -> None:
-    """Neither the modules that are listed nor the packages that they are in."""
+    """It imports neither the listed modules nor their packages."""
     code = (
         "import sys\nfrom profiler import catalog\n"
         f"for which in {list(LISTS)!r}:\n    assert getattr(catalog, which)()\n"
@@ -126,9 +126,9 @@ def test_a_list_of_names_imports_nothing() -> None:
 
 
 def written_out(source: str) -> list[tuple[str, int]]:
-    """The lists of the catalog that a source has once more as a tuple, list or set, each with its line.
+    """The lists of the catalog that a source repeats as a tuple, list or set, each with its line.
 
-    What a package exports (``__all__``) is a list of modules and no such list.
+    What a package exports (``__all__``) is a list of modules and does not count.
     """
     found = []
     tree = ast.parse(source)
@@ -142,7 +142,7 @@ def written_out(source: str) -> list[tuple[str, int]]:
 
 @pytest.mark.slow
 def test_nothing_else_lists_these_names() -> None:
-    """No other module holds all names of one of these lists."""
+    """No other module contains all names of one of these lists."""
     package = Path(catalog.__file__).parent
     others = [path for path in package.rglob("*.py") if path.name != "catalog.py"]
     assert [(path.name, *again) for path in others for again in written_out(path.read_text(encoding="utf-8"))] == []

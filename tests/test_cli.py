@@ -1,4 +1,4 @@
-"""The commands, as a person types them."""
+"""The commands, as users type them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def Net(width=4, kind="good"):
 
 @dataclass(frozen=True)
 class Result:
-    """What a command printed, and its exit code."""
+    """The output of a command, and its exit code."""
 
     code: int
     out: str
@@ -68,14 +68,14 @@ def run(*arguments: str, width: int = 100) -> Result:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with a config and the network that it names."""
+    """A folder with a config and the network of the config."""
     (tmp_path / "tiny.yaml").write_text(CONFIG, encoding="utf-8")
     (tmp_path / "net.py").write_text(NET, encoding="utf-8")
     return tmp_path
 
 
-def test_profile_shows_the_lesson_of_alexnet() -> None:
-    """Totals, shares and the sentence that sets linear layers against convolutions."""
+def test_profile_compares_linear_layers_with_convolutions() -> None:
+    """The output has totals, shares and the sentence that compares the two for AlexNet."""
     result = run("profile", ALEXNET)
     assert result.code == 0
     assert "Linear layers hold 95.96 % of the parameters and do 8.21 % of the multiplies" in result.out
@@ -84,7 +84,7 @@ def test_profile_shows_the_lesson_of_alexnet() -> None:
 
 
 @pytest.mark.slow
-def test_eighty_columns_are_enough() -> None:
+def test_a_report_fits_eighty_columns() -> None:
     """No line is longer than the terminal is wide."""
     for source in (ALEXNET, RESNET18):
         result = run("profile", source, "--no-crosscheck", width=80)
@@ -96,7 +96,7 @@ EVERY_TABLE = ("layers", "shares", "modules", "operations", "parameters", "uncou
 
 @pytest.mark.slow
 def test_profile_writes_every_table(tmp_path: Path) -> None:
-    """CSV with plain digits and full fractions, Markdown, the summary, and a profile that can be loaded."""
+    """CSV has plain digits and full fractions; there are Markdown, the summary, and a profile that can be loaded."""
     result = run("profile", ALEXNET, "--output", str(tmp_path), "--quiet")
     assert (result.code, result.out, result.err) == (0, "", "")
     written = {path.name for path in (tmp_path / "alexnet").iterdir()}
@@ -117,8 +117,8 @@ def test_profile_writes_every_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_config_says_what_is_written(folder: Path) -> None:
-    """Formats and tables of the config; --format overrides the formats."""
+def test_the_config_decides_what_is_written(folder: Path) -> None:
+    """It sets formats and tables; ``--format`` overrides the formats."""
     path = folder / "tiny.yaml"
     path.write_text(CONFIG + "report: {formats: [csv], tables: [layers, shares]}\n", encoding="utf-8")
     assert run("profile", str(path), "-o", str(folder / "a"), "-q").code == 0
@@ -137,12 +137,12 @@ def test_the_config_says_what_is_written(folder: Path) -> None:
     ],
 )
 def test_one_format_can_be_printed(folder: Path, name: str, start: str) -> None:
-    """For a pipe."""
+    """It goes to standard output, for a pipe."""
     assert run("profile", str(folder / "tiny.yaml"), "--format", name).out.startswith(start)
 
 
 def test_a_target_needs_no_config() -> None:
-    """A quick look at a network by name and input shape."""
+    """A name and an input shape suffice."""
     result = run("profile", "torchvision:squeezenet1_1", "--input", "1x3x64x64", "--no-crosscheck", "--format", "json")
     assert result.code == 0
     assert json.loads(result.out)["target"] == "torchvision:squeezenet1_1"
@@ -152,15 +152,15 @@ RESNET = ("profile", "torchvision:resnet18", "--input", "1x3x32x32", "--format",
 
 
 def counters(*arguments: str) -> list[str]:
-    """The counters that were asked, from the one profile that a command prints as JSON."""
+    """The counters that ran, read from the one profile that a command prints as JSON."""
     result = run(*arguments)
     assert (result.code, result.err) == (0, "")
     return [record["counter"] for record in json.loads(result.out)["counters"]]
 
 
 @pytest.mark.slow
-def test_no_counter_is_asked_unless_someone_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a target and of a config that names none; nothing of the network is run for real then."""
+def test_no_counter_runs_by_default(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This holds for a target and a config without counters; nothing of the network runs for real."""
 
     def refuse(*_: object) -> None:
         raise AssertionError("a real copy was made")
@@ -171,8 +171,8 @@ def test_no_counter_is_asked_unless_someone_says_so(folder: Path, monkeypatch: p
 
 
 @pytest.mark.slow
-def test_the_command_line_says_which_counters_are_asked(folder: Path) -> None:
-    """One or several, in the place of those that a config names, or none."""
+def test_the_command_line_chooses_counters(folder: Path) -> None:
+    """It names one or several, which replace those of a config, or none."""
     assert counters(*RESNET, "--crosscheck", "fvcore") == ["fvcore"]
     path = folder / "asks.yaml"
     path.write_text(CONFIG + "crosscheck: [fvcore]\n", encoding="utf-8")
@@ -190,8 +190,8 @@ def test_the_command_line_says_which_counters_are_asked(folder: Path) -> None:
         (["--crosscheck", "fvcore", "--no-crosscheck"], "give one of them"),
     ],
 )
-def test_a_wrong_wish_for_counters_is_told(options: list[str], message: str) -> None:
-    """As a wrong option, before anything is profiled."""
+def test_a_wrong_option_for_counters_is_refused(options: list[str], message: str) -> None:
+    """The error comes before anything is profiled."""
     result = run("profile", "torchvision:no-such-network", *options)
     assert (result.code, result.out) == (2, "")
     assert message in " ".join(result.err.split())
@@ -199,7 +199,7 @@ def test_a_wrong_wish_for_counters_is_told(options: list[str], message: str) -> 
 
 @pytest.mark.slow
 def test_a_saved_profile_is_not_counted_again(folder: Path) -> None:
-    """There is no network to count; it can be shown all the same with what it holds."""
+    """There is no network to run counters on; the profile can still be shown with the records that it has."""
     assert run("profile", str(folder / "tiny.yaml"), "-o", str(folder), "-q", "--crosscheck", "torch").code == 0
     saved = str(folder / "tiny" / "profile.json")
     assert counters("profile", saved, "--no-crosscheck", "--format", "json") == ["torch"]
@@ -210,7 +210,7 @@ def test_a_saved_profile_is_not_counted_again(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_a_saved_profile_is_shown_without_torch(tmp_path: Path) -> None:
-    """Loading, comparing and rendering need no torch at all."""
+    """Loading, comparing and rendering need no torch."""
     assert run("profile", ALEXNET, "--output", str(tmp_path), "--quiet", "--no-crosscheck").code == 0
     saved = str(tmp_path / "alexnet" / "profile.json")
     code = (
@@ -225,15 +225,15 @@ def test_a_saved_profile_is_shown_without_torch(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_depth_limits_the_tree_and_keeps_the_totals() -> None:
-    """At depth 1 the blocks are shown with all that is in them."""
+    """At depth 1, the blocks are shown with the work of everything inside."""
     result = run("profile", RESNET18, "--depth", "1", "--no-crosscheck")
     assert "layer4" in result.out
     assert "layer4.0" not in result.out
 
 
 @pytest.mark.slow
-def test_compare_sets_networks_side_by_side(folder: Path) -> None:
-    """One row a network, with the ratio to the first."""
+def test_compare_shows_networks_side_by_side(folder: Path) -> None:
+    """There is one row for each network, with the ratio to the first."""
     result = run("compare", ALEXNET, RESNET18, "--format", "csv")
     rows = result.out.splitlines()
     assert rows[0].startswith("network,input,parameters,multiplies,adds,macs,flops")
@@ -241,16 +241,16 @@ def test_compare_sets_networks_side_by_side(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_crosscheck_exits_with_zero_where_all_is_explained() -> None:
-    """fvcore agrees on every contraction of ResNet-18; its batch norms have their reason."""
+def test_crosscheck_exits_with_zero_if_all_is_explained() -> None:
+    """fvcore agrees on every contraction of ResNet-18; its batch norms have a reason."""
     result = run("crosscheck", RESNET18)
     assert result.code == 0
     assert "counts batch norm" in result.out
 
 
 @pytest.mark.slow
-def test_crosscheck_exits_with_one_where_something_is_unexplained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A planted error in fvcore's figures is an error in the exit code."""
+def test_crosscheck_exits_with_one_if_something_is_unexplained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error is planted in fvcore's figures."""
     from profiler.crosschecks.counters import fvcore
 
     def wrong(model: nn.Module, inputs: object) -> Reported:
@@ -265,7 +265,7 @@ def test_crosscheck_exits_with_one_where_something_is_unexplained(monkeypatch: p
 
 
 @pytest.mark.slow
-def test_crosscheck_exits_with_one_where_nothing_was_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_crosscheck_exits_with_one_if_nothing_was_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     """A skipped cross-check compares nothing."""
     monkeypatch.setattr("profiler.crosschecking.BYTES_LIMIT", 10)
     result = run("crosscheck", RESNET18)
@@ -275,7 +275,7 @@ def test_crosscheck_exits_with_one_where_nothing_was_compared(monkeypatch: pytes
 
 @pytest.mark.slow
 def test_report_writes_a_folder_and_checks_it(folder: Path) -> None:
-    """An index page, the comparison, and each network's tables; --check sees what is out of date."""
+    """There is an index page, the comparison, and each network's tables; ``--check`` sees outdated files."""
     output = folder / "reports"
     config = str(folder / "tiny.yaml")
     assert run("report", config, "--output", str(output)).code == 0
@@ -290,8 +290,8 @@ def test_report_writes_a_folder_and_checks_it(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_models_lists_what_can_be_named() -> None:
-    """By pattern, with families."""
+def test_models_lists_the_targets() -> None:
+    """A pattern selects from them, and families are shown."""
     result = run("models", "torchvision:resnet*")
     assert "torchvision:resnet50" in result.out
     assert run("models", "no-such-network").code == 1
@@ -316,8 +316,8 @@ BAD: dict[str, tuple[Sequence[str], str]] = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_told_in_one_line(case: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exit code 2, one line on the error stream, no traceback, nothing written."""
+def test_bad_input_is_an_error_of_one_line(case: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exit code is 2, the line is on the error stream, there is no traceback, and nothing is written."""
     files = {
         "broken.yaml": "name: a\nmodel: {target: [}\n",
         "key.yaml": CONFIG.replace("model:", "modle:"),
@@ -343,15 +343,15 @@ def test_bad_input_is_told_in_one_line(case: str, folder: Path, monkeypatch: pyt
 
 
 def test_debug_shows_the_traceback(folder: Path) -> None:
-    """For those who want to know where it comes from."""
+    """It shows where an error comes from."""
     result = run("profile", str(folder / "none.yaml"), "--debug")
     assert result.code == 2
     assert "Traceback" in result.err
 
 
 @pytest.mark.parametrize("kind", ["a file", "read-only"])
-def test_an_output_that_cannot_be_written_is_told_before_any_work(folder: Path, kind: str) -> None:
-    """The place is looked at before anything is profiled."""
+def test_an_output_that_cannot_be_written_is_an_error_before_any_work(folder: Path, kind: str) -> None:
+    """The place is checked before anything is profiled."""
     place = folder / "place"
     if kind == "a file":
         place.write_text("", encoding="utf-8")
@@ -366,8 +366,8 @@ def test_an_output_that_cannot_be_written_is_told_before_any_work(folder: Path, 
     assert len(result.err.splitlines()) == 1
 
 
-def test_strict_fails_where_an_operation_has_no_rule(folder: Path) -> None:
-    """Exit code 1; without --strict the profile is partial and says so."""
+def test_strict_fails_on_an_operation_without_a_rule(folder: Path) -> None:
+    """The exit code is 1; without ``--strict`` the profile is partial and says so."""
     (folder / "net.py").write_text(
         "import torch\nfrom torch import nn\n"
         "@torch.library.custom_op('profiler_cli::odd', mutates_args=())\n"
@@ -386,7 +386,7 @@ def test_strict_fails_where_an_operation_has_no_rule(folder: Path) -> None:
 
 
 def test_a_crash_while_writing_leaves_no_half_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files are written under another name and moved."""
+    """Files are written under a temporary name and renamed."""
     from profiler.errors import OutputError
     from profiler.files import write_text
 
@@ -404,7 +404,7 @@ def test_a_crash_while_writing_leaves_no_half_file(folder: Path, monkeypatch: py
 
 
 def test_help_does_not_load_torch() -> None:
-    """It has to be instant."""
+    """Help has to be instant."""
     code = (
         "import sys\nfrom profiler.cli import cli\n"
         "for words in (['--help'], ['profile', '--help']):\n    cli(words, standalone_mode=False)\n"
@@ -417,7 +417,7 @@ def test_help_does_not_load_torch() -> None:
 
 @pytest.mark.slow
 def test_a_command_is_loaded_when_it_is_called() -> None:
-    """The list of commands loads none of them, a command no other."""
+    """The list of commands loads no command, and a command loads no other one."""
     code = (
         "import sys\nfrom profiler.cli import cli\n"
         "def loaded():\n    return [name for name in sys.modules if name.startswith('profiler.cli.commands.')]\n"
@@ -432,7 +432,7 @@ def test_a_command_is_loaded_when_it_is_called() -> None:
     ("words", "found"), [("profiler re", {"rewrite", "report", "reprice"}), ("profiler compare --str", {"--strict"})]
 )
 def test_a_shell_completes_commands_and_options(words: str, found: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """As click does it; a wrong command before the cursor is no error there."""
+    """Click completes them; a wrong command before the cursor is no error."""
     number = str(words.count(" "))
     monkeypatch.setenv("COMP_WORDS", words)
     monkeypatch.setenv("COMP_CWORD", number)
@@ -464,7 +464,7 @@ def test_a_new_command_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_list_of_commands_has_the_first_line_of_each() -> None:
-    """It is read from the files, and is what click would say of the loaded command."""
+    """It is read from the files, and equals what click shows for the loaded command."""
     context = click.Context(cli)
     text = run("--help", width=200).out
     for name in cli.list_commands(context):
@@ -476,8 +476,8 @@ def test_the_list_of_commands_has_the_first_line_of_each() -> None:
         assert command.get_short_help_str(1000).startswith(start)
 
 
-def test_a_wrong_name_gets_the_nearest() -> None:
-    """Of a command, of an option, of what an option is given."""
+def test_a_wrong_name_gets_the_nearest_proposal() -> None:
+    """This holds for a command, an option, and the value of an option."""
     for words, near in (
         (["profil"], "no such command 'profil', did you mean 'profile'?"),
         (["croscheck", "x"], "no such command 'croscheck', did you mean 'crosscheck'?"),
@@ -492,7 +492,7 @@ def test_a_wrong_name_gets_the_nearest() -> None:
     assert "did you mean" not in run("zzzzzz").err
 
 
-def test_the_module_is_the_command() -> None:
-    """``python -m profiler`` does the same."""
+def test_the_module_runs_the_command() -> None:
+    """``python -m profiler`` runs the same command."""
     result = subprocess.run([sys.executable, "-m", "profiler", "--version"], capture_output=True, text=True, check=True)
     assert result.stdout.startswith("profiler, version")

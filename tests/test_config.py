@@ -1,4 +1,4 @@
-"""Config files: what they may say, and the one line that each mistake gets."""
+"""Config files: what they may contain, and the one line for each mistake."""
 
 import subprocess
 import sys
@@ -28,14 +28,14 @@ GOOD = "model: {target: torchvision:resnet50}\ninputs: [{shape: [1, 3, 224, 224]
 
 
 def write(folder: Path, text: str | bytes) -> Path:
-    """A config file ``net.yaml`` with ``text``."""
+    """Write a config file ``net.yaml`` with ``text``."""
     path = folder / "net.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
 
 
-def complaint(folder: Path, text: str | bytes) -> str:
-    """The message about a config file with ``text``, less its path."""
+def message_of(folder: Path, text: str | bytes) -> str:
+    """The message about a config file with ``text``, without its path."""
     path = write(folder, text)
     with pytest.raises(ConfigError) as caught:
         load_config(path)
@@ -45,8 +45,8 @@ def complaint(folder: Path, text: str | bytes) -> str:
     return message.removeprefix(f"{path}: ")
 
 
-def test_a_short_file_is_filled_in_with_defaults(tmp_path: Path) -> None:
-    """The name is the file's stem; mode, dtype and report have defaults, and no other counter is asked."""
+def test_a_short_file_gets_defaults(tmp_path: Path) -> None:
+    """The name is the file's stem; mode, dtype and report have defaults, and no other counter runs."""
     config = load_config(write(tmp_path, GOOD))
     assert config.name == "net"
     assert config.model.target == "torchvision:resnet50"
@@ -57,15 +57,15 @@ def test_a_short_file_is_filled_in_with_defaults(tmp_path: Path) -> None:
 
 
 def test_inputs_may_be_left_to_the_target(tmp_path: Path) -> None:
-    """Without the key, or with nothing after it, there are no inputs; an empty list means none are given."""
+    """Without the key or its value, the target gives the inputs; an empty list means that there are none."""
     assert load_config(write(tmp_path, "model: {target: 'a:b'}")).inputs is None
     assert load_config(write(tmp_path, "model: {target: 'a:b'}\ninputs:")).inputs is None
     assert load_config(write(tmp_path, "model: {target: 'a:b'}\ninputs: []")).inputs == ()
     assert quick_config("torchvision:vgg16", []).inputs is None
 
 
-def test_every_key_is_taken(tmp_path: Path) -> None:
-    """A file that says everything comes out as it says."""
+def test_every_key_is_read(tmp_path: Path) -> None:
+    """A file with all keys gives a config with their values."""
     text = """
         name: mine
         model: {target: "nets/net.py:Net", kwargs: {width: 2, sizes: [1, 2]}}
@@ -92,12 +92,12 @@ def test_every_key_is_taken(tmp_path: Path) -> None:
     ("value", "counters"),
     [("true", DEFAULT_COUNTERS), ("false", ()), ("[fvcore]", ("fvcore",)), ("[torch, thop]", ("torch", "thop"))],
 )
-def test_crosscheck_is_a_switch_or_a_list(tmp_path: Path, value: str, counters: tuple[str, ...]) -> None:
-    """True means fvcore, false none, a list those it names."""
+def test_crosscheck_is_a_boolean_or_a_list(tmp_path: Path, value: str, counters: tuple[str, ...]) -> None:
+    """True means fvcore, false none, and a list the counters in it."""
     assert load_config(write(tmp_path, f"{GOOD}crosscheck: {value}")).crosscheck == counters
 
 
-def test_it_remembers_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_config_remembers_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``path`` is as given, ``base`` the absolute folder that relative targets start from."""
     write(tmp_path, GOOD)
     monkeypatch.chdir(tmp_path)
@@ -107,19 +107,19 @@ def test_it_remembers_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_config_is_frozen(tmp_path: Path) -> None:
-    """Nothing can be set afterwards."""
+    """No attribute can be set."""
     config = load_config(write(tmp_path, GOOD))
     with pytest.raises(ValidationError, match="frozen"):
         config.name = "other"
 
 
-def test_unicode_and_a_byte_order_mark_are_read(tmp_path: Path) -> None:
-    """UTF-8 with or without a byte order mark."""
+def test_utf8_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    """UTF-8 without the mark is read, too."""
     assert load_config(write(tmp_path, b"\xef\xbb\xbf" + f"{GOOD}name: Größe".encode())).name == "Größe"
 
 
 def test_merge_keys_may_override(tmp_path: Path) -> None:
-    """A key merged in by ``<<`` and given again is no duplicate."""
+    """A key that ``<<`` merges in and that is also given is no duplicate."""
     kwargs = "{small: &small {depth: 1, width: 2}, large: {<<: *small, depth: 3}}"
     text = f"inputs: []\nmodel: {{target: 'a:b', kwargs: {kwargs}}}"
     assert load_config(write(tmp_path, text)).model.kwargs["large"] == {"depth": 3, "width": 2}
@@ -178,13 +178,13 @@ BAD_YAML = [
 
 
 @pytest.mark.parametrize(("text", "message"), BAD_YAML)
-def test_broken_yaml_gives_line_and_column(tmp_path: Path, text: str | bytes, message: str) -> None:
-    """The message points at the place in the file."""
-    assert complaint(tmp_path, text).startswith(message)
+def test_the_error_of_broken_yaml_has_line_and_column(tmp_path: Path, text: str | bytes, message: str) -> None:
+    """They point at the place in the file."""
+    assert message_of(tmp_path, text).startswith(message)
 
 
 def one_input(spec: str) -> str:
-    """A config whose only input is ``spec``."""
+    """A config with ``spec`` as its only input."""
     return f"model: {{target: 'a:b'}}\ninputs: [{{{spec}}}]\n"
 
 
@@ -327,25 +327,25 @@ BAD_CONTENT = [
 
 
 @pytest.mark.parametrize(("text", "message"), BAD_CONTENT)
-def test_a_mistake_names_key_found_and_expected(tmp_path: Path, text: str, message: str) -> None:
-    """One line: the dotted key, what was found, what was expected."""
-    assert complaint(tmp_path, text).startswith(message)
+def test_the_error_of_a_mistake_has_key_found_and_expected(tmp_path: Path, text: str, message: str) -> None:
+    """One line has the dotted key, what was found, and what was expected."""
+    assert message_of(tmp_path, text).startswith(message)
 
 
-def test_a_misspelled_key_comes_before_the_one_it_hides(tmp_path: Path) -> None:
-    """An unknown key is told first, the number of other mistakes last."""
-    message = complaint(tmp_path, "modle: {target: 'a:b'}\ninputs: []\nname: 3")
+def test_a_misspelled_key_is_reported_first(tmp_path: Path) -> None:
+    """The missing key comes after the unknown one, and the number of other mistakes last."""
+    message = message_of(tmp_path, "modle: {target: 'a:b'}\ninputs: []\nname: 3")
     assert message.startswith("modle: unknown key, did you mean 'mode' or 'model'?")
     assert message.endswith("(and 2 more)")
 
 
-def test_an_unknown_dtype_offers_the_nearest(tmp_path: Path) -> None:
-    """A dtype that does not exist gets the nearest that does."""
-    assert complaint(tmp_path, GOOD + "dtype: bflot16").endswith("did you mean 'bfloat16' or 'float16' or 'float64'?")
+def test_an_unknown_dtype_gets_the_nearest_proposal(tmp_path: Path) -> None:
+    """The error names the dtype with the most similar name."""
+    assert message_of(tmp_path, GOOD + "dtype: bflot16").endswith("did you mean 'bfloat16' or 'float16' or 'float64'?")
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
-    """What cannot be read is named with the reason."""
+    """The error has the reason."""
     with pytest.raises(ConfigError, match=r"gone\.yaml: no such file, expected a config file in YAML$"):
         load_config(tmp_path / "gone.yaml")
     with pytest.raises(ConfigError, match=r"found a folder, expected a config file in YAML$"):
@@ -353,7 +353,7 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file without permission to read gives the system's reason."""
+    """The error has the reason of the system."""
 
     def refuse(_: Path, limit: int) -> bytes:
         raise PermissionError(13, "Permission denied")
@@ -368,16 +368,16 @@ shapes = st.lists(st.integers(1, 900), min_size=1, max_size=6)
 
 @pytest.mark.slow
 @given(shapes)
-def test_a_quick_shape_is_the_shape(sizes: list[int]) -> None:
-    """``1x3x224x224`` is read back as written."""
+def test_a_typed_shape_is_read_as_written(sizes: list[int]) -> None:
+    """``1x3x224x224`` gives these sizes."""
     config = quick_config("torchvision:resnet50", ["x".join(map(str, sizes))])
     assert config.inputs == (InputSpec(shape=tuple(sizes)),)
 
 
 @pytest.mark.slow
 @given(st.text(alphabet="0123456789x.- :,int64", max_size=12))
-def test_a_quick_shape_is_read_or_refused(text: str) -> None:
-    """Whatever is typed gives positive sizes or a ConfigError on one line."""
+def test_a_typed_shape_is_read_or_refused(text: str) -> None:
+    """Any text gives positive sizes or a ConfigError of one line."""
     try:
         config = quick_config("torchvision:resnet50", [text])
     except ConfigError as error:
@@ -390,8 +390,8 @@ def test_a_quick_shape_is_read_or_refused(text: str) -> None:
         assert all(size > 0 for size in spec.shape)
 
 
-def test_quick_inputs_have_dtypes_and_a_name() -> None:
-    """Several inputs, one with a dtype; the name is the target's; the base is the current folder."""
+def test_typed_inputs_have_dtypes_and_a_name() -> None:
+    """There are several inputs, one with a dtype; the name is the target's; the base is the current folder."""
     config = quick_config("nets/net.py:Net", ["1x3", "2x7:int64"])
     assert config.name == "Net"
     assert config.inputs == (InputSpec(shape=(1, 3)), InputSpec(shape=(2, 7), dtype="int64"))
@@ -399,8 +399,8 @@ def test_quick_inputs_have_dtypes_and_a_name() -> None:
     assert config.base == Path.cwd()
 
 
-def test_quick_mistakes_are_named() -> None:
-    """A wrong dtype, and a target that is none."""
+def test_mistakes_in_typed_inputs_are_named() -> None:
+    """The dtype or the target is wrong."""
     with pytest.raises(ConfigError, match=r"^--input 1x3:int63: .*did you mean 'int64'"):
         quick_config("torchvision:vgg16", ["1x3:int63"])
     with pytest.raises(ConfigError, match=r"^vgg16: model\.target: found 'vgg16', expected source:name"):
@@ -412,8 +412,8 @@ def test_quick_mistakes_are_named() -> None:
     st.integers(-300, 300),
     st.integers(-300, 300),
 )
-def test_a_range_is_one_that_the_dtype_can_hold(dtype: str, low: int, high: int) -> None:
-    """``low`` < ``high``, both within the dtype's bounds; everything else is refused."""
+def test_a_range_has_to_fit_the_dtype(dtype: str, low: int, high: int) -> None:
+    """``low`` < ``high`` within the dtype's bounds is accepted; everything else is refused."""
     least, most = INTEGER_DTYPES[dtype]
     try:
         spec = InputSpec(shape=(1,), dtype=dtype, low=low, high=high)
@@ -440,21 +440,21 @@ def as_frozen(value: Any) -> Any:
 
 @pytest.mark.slow
 @given(st.lists(plain, max_size=3))
-def test_plain_inputs_come_through(tmp_path_factory: pytest.TempPathFactory, inputs: list[Any]) -> None:
-    """Nested lists, mappings and scalars are what the file says, type and all."""
+def test_plain_inputs_are_read_unchanged(tmp_path_factory: pytest.TempPathFactory, inputs: list[Any]) -> None:
+    """Nested lists, mappings and scalars have the values and types of the file."""
     text = yaml.safe_dump({"model": {"target": "a:b"}, "inputs": inputs}, sort_keys=False)
     config = load_config(write(tmp_path_factory.mktemp("config"), text))
     assert repr(config.inputs) == repr(as_frozen(inputs))  # repr, since 1 == 1.0 == True
 
 
-def test_did_you_mean_offers_only_what_is_near() -> None:
-    """The nearest first, whatever its case; nothing when nothing is near."""
+def test_only_similar_names_are_proposed() -> None:
+    """The nearest is first, whatever its case; there is none if no name is similar."""
     assert did_you_mean("alexnet", ["AlexNet", "VGG"]) == ", did you mean 'AlexNet'?"
     assert did_you_mean("zzz", ["AlexNet", "VGG"]) == ""
 
 
-def test_the_dtypes_are_torchs() -> None:
-    """Every dtype that a config may name exists in torch, with the bounds that are written down."""
+def test_the_dtypes_are_those_of_torch() -> None:
+    """Every dtype of configs exists in torch, with the bounds in our table."""
     import torch
 
     for name in DTYPES:
@@ -467,7 +467,7 @@ def test_the_dtypes_are_torchs() -> None:
 
 @pytest.mark.slow
 def test_configs_are_read_without_torch() -> None:
-    """Neither importing the module nor reading a file imports torch."""
+    """Importing the module and reading a file do not import torch."""
     code = """if True:
         import sys
         from profiler.config import load_config
@@ -478,6 +478,6 @@ def test_configs_are_read_without_torch() -> None:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_config_here_is_good_and_named_as_its_file(path: Path) -> None:
-    """The files in configs/ load, each under its own name."""
+def test_every_config_here_is_valid_and_named_like_its_file(path: Path) -> None:
+    """The files in configs/ load, each with its own name."""
     assert load_config(path).name == path.stem

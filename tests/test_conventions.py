@@ -1,4 +1,4 @@
-"""The same network by other counts, and the same work under other kinds."""
+"""The same network by other conventions, and the same work under other kinds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def resnet18() -> Profile:
 
 @pytest.mark.slow
 def test_the_conventions_of_resnet18(resnet18: Profile) -> None:
-    """Separate counts, contractions, the published figure, and what fvcore says of the whole network."""
+    """They are separate counts, contractions, the published figure, and fvcore's total for the whole network."""
     headlines = {name: resnet18.with_convention(name).headline for name in catalog.conventions()}
     assert headlines["exact"] == resnet18.total.flops
     assert headlines["macs"] == headlines["torchvision"] == headlines["paper"] == 1814073344
@@ -36,7 +36,7 @@ def test_the_conventions_of_resnet18(resnet18: Profile) -> None:
 
 @pytest.mark.slow
 def test_a_convention_has_a_column_in_every_table(resnet18: Profile) -> None:
-    """Its rows add up to the headline; a convention that is a column anyway adds none."""
+    """Its rows sum to the headline; a convention that is a column anyway adds none."""
     profile = resnet18.with_convention("fvcore")
     assert profile.layers["by_fvcore"].sum() == profile.headline
     assert profile.operations["by_fvcore"].sum() == profile.headline
@@ -49,7 +49,7 @@ def test_a_convention_has_a_column_in_every_table(resnet18: Profile) -> None:
 
 
 def test_an_unknown_convention_or_view_is_an_error(resnet18: Profile) -> None:
-    """With the nearest known name."""
+    """The error proposes the nearest known name."""
     with pytest.raises(ProfilerError, match=r"convention 'fvcor' is not known.*did you mean 'fvcore'"):
         resnet18.with_convention("fvcor")
     with pytest.raises(ProfilerError, match="view 'pointwise' is not known"):
@@ -58,7 +58,7 @@ def test_an_unknown_convention_or_view_is_an_error(resnet18: Profile) -> None:
 
 @pytest.mark.slow
 def test_causal_macs_are_a_second_figure(tmp_path: Path) -> None:
-    """Of a causal attention of 2 heads, 5 positions and size 8: 15 of 25 scores are seen; it survives being saved."""
+    """In causal attention of 2 heads, 5 positions and size 8, 15 of 25 scores are visible; saving keeps the figure."""
 
     class Causal(nn.Module):
         def forward(self, x: torch.Tensor, causal: bool) -> torch.Tensor:
@@ -76,7 +76,7 @@ def test_causal_macs_are_a_second_figure(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_macs_on_padding_zeros_of_the_reference_network() -> None:
-    """Exact by position: in the zoo's AlexNet, and as a share of torchvision's convolutions."""
+    """It is exact by position in the zoo's AlexNet, and is shown as a share of torchvision's convolutions."""
     ours = profiler.profile_config(profiler.load_config(CONFIGS / "alexnet.yaml"), crosscheck=False)
     assert ours.macs_on_padding == 55574528 == ours.layers["macs_on_padding"].sum()
     theirs = profiler.profile_config(profiler.load_config(CONFIGS / "alexnet_torchvision.yaml"), crosscheck=False)
@@ -102,7 +102,7 @@ def image(*shape: int) -> torch.Tensor:
 )
 @pytest.mark.parametrize("mode", ["inference", "training"])
 def test_views_sort_convolutions(layer: nn.Module, kinds: set[str], mode: str) -> None:
-    """Pointwise ones as linear, depthwise ones apart, in both directions; counts stay."""
+    """Pointwise ones become linear and depthwise ones depthwise, in both directions; the counts do not change."""
     x = image(2, 4, 7, 7).requires_grad_(mode == "training")
     plain = profiler.profile(layer, x, mode=mode)  # type: ignore[arg-type]
     seen = plain.with_views("pointwise_as_linear", "depthwise_apart")
@@ -114,8 +114,8 @@ def test_views_sort_convolutions(layer: nn.Module, kinds: set[str], mode: str) -
 
 
 @pytest.mark.slow
-def test_convnext_calls_little_of_its_work_convolutions() -> None:
-    """Its pointwise layers are linear ones; seen so, MobileNetV2 is mostly linear too."""
+def test_convnext_has_few_macs_in_convolutions() -> None:
+    """Its pointwise layers are linear; by that view, MobileNetV2 is mostly linear too."""
     convnext = profiler.profile_config(config.quick_config("torchvision:convnext_tiny", []), crosscheck=False)
     shares = convnext.shares.set_index("kind").macs_share
     assert round(100 * shares["conv"], 1) == 6.6
@@ -127,8 +127,8 @@ def test_convnext_calls_little_of_its_work_convolutions() -> None:
 
 
 @pytest.mark.slow
-def test_attention_products_are_apart_from_other_matmuls() -> None:
-    """As they are counted, without a view."""
+def test_attention_products_have_another_kind_than_matmuls() -> None:
+    """This holds without a view."""
     encoder = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
     kinds = profiler.profile(encoder, image(2, 5, 8)).shares["kind"].tolist()
     assert "attention" in kinds
@@ -136,7 +136,7 @@ def test_attention_products_are_apart_from_other_matmuls() -> None:
 
 
 def test_convention_and_views_are_saved(resnet18: Profile, tmp_path: Path) -> None:
-    """And come back with the profile."""
+    """The loaded profile has them."""
     profile = resnet18.with_convention("fvcore").with_views("pointwise_as_linear")
     profile.save(tmp_path / "p.json")
     assert profiler.load_profile(tmp_path / "p.json") == profile
@@ -172,8 +172,8 @@ OF_ONE_CONTRACTION: list[tuple[nn.Module, tuple[tuple[int, ...], ...]]] = [
 
 
 @pytest.mark.parametrize(("layer", "shapes"), OF_ONE_CONTRACTION)
-def test_the_fvcore_convention_is_what_fvcore_counts(layer: nn.Module, shapes: tuple[tuple[int, ...], ...]) -> None:
-    """Contractions that fvcore has no rule for are 0 in it, as fvcore itself says; MACs stay."""
+def test_the_fvcore_convention_equals_fvcore(layer: nn.Module, shapes: tuple[tuple[int, ...], ...]) -> None:
+    """Contractions that fvcore has no rule for are 0 in both; our MACs do not change."""
     tensors = tuple(torch.zeros(shape) for shape in shapes)
     checked = profiler.crosscheck(layer.eval(), tensors)
     assert [record.status for record in checked.counters] == ["ok"]
@@ -181,15 +181,15 @@ def test_the_fvcore_convention_is_what_fvcore_counts(layer: nn.Module, shapes: t
     assert checked.total.macs > 0
 
 
-def test_attention_counts_unfused_by_the_fvcore_convention() -> None:
-    """timm's tables are made with attention that is not fused: 2 heads of 5·5 scores, each 4 + 4 products."""
+def test_the_fvcore_convention_counts_attention_unfused() -> None:
+    """timm's tables use attention that is not fused: 2 heads of 5·5 scores with 4 + 4 products each."""
     attention = function(nn.functional.scaled_dot_product_attention)
     profile = profiler.profile(attention, (image(1, 2, 5, 4),) * 3)
     assert profile.with_convention("fvcore").headline == 2 * 5 * 5 * (4 + 4)
 
 
-def test_a_named_padding_survives_being_saved(tmp_path: Path) -> None:
-    """The fvcore figure of a loaded profile is that of the saved one."""
+def test_a_named_padding_is_saved(tmp_path: Path) -> None:
+    """The fvcore figure of a loaded profile equals that of the saved one."""
     profile = profiler.profile(nn.Conv2d(3, 4, 3, padding="same"), image(1, 3, 5, 5))
     profile.save(tmp_path / "same.json")
     loaded = profiler.load_profile(tmp_path / "same.json").with_convention("fvcore")

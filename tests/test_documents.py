@@ -1,4 +1,4 @@
-"""What the documents say is what the commands do: README's commands run, generated pages are up to date."""
+"""Documents agree with commands: README's commands run, and generated pages are up to date."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ CONFIGS = sorted(str(path) for path in (ROOT / "configs").glob("*.yaml"))
 
 
 def blocks(text: str, language: str) -> list[str]:
-    """The fenced blocks of that language."""
+    """The fenced blocks of a language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def commands() -> list[str]:
-    """The lines of README's third shell block; the first two are the set-up, which .ci/run executes."""
+    """The lines of README's third shell block; the first two blocks are the set-up, which .ci/run executes."""
     return [line.partition("#")[0].strip() for line in blocks(README, "sh")[2].splitlines()]
 
 
 def test_the_set_up_is_two_commands() -> None:
-    """One ends with the main job, the other with the tests; .ci/run takes them from here."""
+    """One ends with the main job, the other with the tests; .ci/run takes them from the README."""
     first, second, *_ = blocks(README, "sh")
     assert first.strip().endswith("profiler profile configs/alexnet.yaml")
     assert second.strip().endswith("-m pytest -n auto --dist worksteal")
@@ -54,7 +54,7 @@ def test_the_set_up_is_two_commands() -> None:
     ],
 )
 def test_readme_commands_run(tmp_path: Path, configs: str) -> None:
-    """All of them, in their order, as a shell runs them, on these configs in place of all."""
+    """A shell runs all of them in order, with these configs in place of all."""
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     assert len(commands()) >= 8
@@ -69,7 +69,7 @@ def test_readme_commands_run(tmp_path: Path, configs: str) -> None:
 
 
 def test_readme_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As it stands."""
+    """The block runs unchanged."""
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     try:
@@ -86,7 +86,7 @@ def test_readme_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_config_reference_is_a_valid_config(tmp_path: Path) -> None:
-    """Every key that it shows exists."""
+    """Every key in it exists."""
     (text,) = blocks(README, "yaml")
     path = tmp_path / "tiny.yaml"
     path.write_text(text, encoding="utf-8")
@@ -97,7 +97,7 @@ def test_the_config_reference_is_a_valid_config(tmp_path: Path) -> None:
 
 
 def test_the_rule_in_the_contributors_guide_works() -> None:
-    """It registers, and counts what it says."""
+    """It can be registered, and its counts are those on the page."""
     (code,) = (code for code in blocks(CONTRIBUTING, "python") if "@rule(" in code)
     names: dict[str, object] = {}
     try:
@@ -113,7 +113,7 @@ def test_the_rule_in_the_contributors_guide_works() -> None:
 
 @pytest.mark.parametrize("number", range(len(blocks(OWN_OPERATIONS, "python"))))
 def test_the_examples_of_own_operations_run(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each as a file of its own, with the assertions that it holds; what it registers is forgotten again."""
+    """Each runs in a separate file with its assertions; afterwards its rules are unregistered."""
     code = blocks(OWN_OPERATIONS, "python")[number]
     if "import triton" in code:
         pytest.importorskip("triton")
@@ -136,7 +136,7 @@ def test_reports_are_up_to_date() -> None:
 
 
 def test_the_picture_is_up_to_date(tmp_path: Path) -> None:
-    """README's picture is what the command draws."""
+    """The command draws README's picture."""
     (line,) = [line for line in CONTRIBUTING.splitlines() if "--picture" in line]
     assert line.endswith("profiler profile configs/alexnet.yaml --no-crosscheck --picture docs/alexnet.svg")
     arguments = ["profile", str(ROOT / "configs" / "alexnet.yaml"), "--no-crosscheck", "--quiet", "--picture"]
@@ -145,8 +145,8 @@ def test_the_picture_is_up_to_date(tmp_path: Path) -> None:
     assert (tmp_path / "alexnet.svg").read_text() == (ROOT / "docs" / "alexnet.svg").read_text(encoding="utf-8")
 
 
-def test_links_lead_somewhere() -> None:
-    """Relative links of the documents point at files that are there."""
+def test_relative_links_point_to_files() -> None:
+    """Relative links of the documents point to existing files."""
     for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
         prose = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
         for target in re.findall(r"\]\((?!http|#)([^)#]+)", prose):

@@ -1,4 +1,4 @@
-"""Modules that are left out of a profile: never just missing, and in no total."""
+"""Modules that are left out of a profile: they are reported as excluded, and are in no total."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from profiler.render import comparison_report, profile_report, render_files
 
 
 class Net(nn.Module):
-    """A body, a head, and two auxiliary heads, of which one shares its weight with the head."""
+    """A body, a head, and two auxiliary heads; one of them shares its weight with the head."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,8 +44,8 @@ def net_profile(*exclude: str, **options: Any) -> profiler.Profile:
 
 
 @pytest.mark.slow
-def test_excluded_and_shown_are_the_whole() -> None:
-    """In every table, to the last count; totals are without what is excluded."""
+def test_excluded_and_shown_work_sum_to_the_whole() -> None:
+    """This holds in every table for every count; totals are without the excluded work."""
     whole, without = net_profile(), net_profile("aux*")
     assert without.total.macs == BODY + HEAD
     assert whole.total.macs == BODY + HEAD + AUX1 + AUX2
@@ -82,8 +82,8 @@ def test_excluded_and_shown_are_the_whole() -> None:
         (("aux?", "Dropout"), {"aux1", "aux1.0", "aux1.1", "aux2", "body.2"}),
     ],
 )
-def test_a_pattern_is_a_name_or_a_type_with_all_below(patterns: tuple[str, ...], gone: set[str]) -> None:
-    """A type is meant exactly, a name as ``fnmatch`` reads it; the network itself always stays."""
+def test_a_pattern_is_a_name_or_a_type(patterns: tuple[str, ...], gone: set[str]) -> None:
+    """It excludes all modules below; a type has to be equal, a name may have wildcards; the network itself stays."""
     excluded = net_profile(*patterns).trace.excluded
     assert excluded is not None
     assert set(excluded.modules) == gone
@@ -99,14 +99,14 @@ def test_a_pattern_is_a_name_or_a_type_with_all_below(patterns: tuple[str, ...],
     ],
 )
 def test_a_pattern_that_names_nothing_or_everything_is_an_error(pattern: str, message: str) -> None:
-    """In one line, with near names."""
+    """The error is one line, with similar names."""
     with pytest.raises(ProfilerError, match=message):
         net_profile(pattern)
 
 
 @pytest.mark.slow
 def test_one_pattern_may_be_a_text() -> None:
-    """A text is one pattern and not a list of letters; what is no text is told in one line."""
+    """A text is one pattern and not a list of letters; the error about another value is one line."""
     assert profiler.profile(Net(), X, exclude="aux*").total == profiler.profile(Net(), X, exclude=["aux*"]).total
     wrong: Any = [nn.Linear]
     with pytest.raises(ProfilerError, match=r"exclude: found <class .*Linear'>, expected the name of a module or of a"):
@@ -115,8 +115,8 @@ def test_one_pattern_may_be_a_text() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adamw"])
-def test_each_optimizers_steps_are_told_apart(optimizer: str) -> None:
-    """What it does for an excluded layer is what it does for that layer alone."""
+def test_each_optimizers_steps_are_split_by_layer(optimizer: str) -> None:
+    """Its work for an excluded layer equals its work for that layer alone."""
     options: dict[str, Any] = {"mode": "training", "optimizer": optimizer}
     steps = net_profile("aux1", **options).training.set_index("layer").optimizer_flops
     alone = profiler.profile(nn.Linear(4, 6), torch.zeros(2, 4), **options).training.set_index("layer")
@@ -124,8 +124,8 @@ def test_each_optimizers_steps_are_told_apart(optimizer: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_backward_pass_of_what_is_excluded_is_excluded() -> None:
-    """And its parameters' steps of the optimizer; the excluded row stands in the table of training as well."""
+def test_the_backward_pass_of_an_excluded_module_is_excluded() -> None:
+    """So are its parameters' optimizer steps; the table of training has the row of excluded work too."""
     options: dict[str, Any] = {"mode": "training", "optimizer": "adam"}
     whole, without = net_profile(**options), net_profile("aux1", **options)
     assert whole.total.macs - without.total.macs == 3 * AUX1
@@ -139,8 +139,8 @@ def test_the_backward_pass_of_what_is_excluded_is_excluded() -> None:
     assert "could not be assigned" not in text
 
 
-def test_other_counters_are_compared_on_what_is_left() -> None:
-    """They ran all of it; the layers that are excluded are not in the comparison."""
+def test_other_counters_are_compared_on_the_rest() -> None:
+    """They ran on the whole network; the excluded layers are not in the comparison."""
     without = profiler.crosscheck(Net(), X, against=["fvcore", "torch"], profile=net_profile("aux*"))
     assert set(without.crosscheck.layer) == {"body.0", "head"}
     assert profiler.unexplained(without.crosscheck).empty
@@ -148,7 +148,7 @@ def test_other_counters_are_compared_on_what_is_left() -> None:
 
 
 def test_conventions_and_views_leave_out_the_same() -> None:
-    """The headline is without it, whichever; a view sorts what is shown."""
+    """The headline is without it by any convention; a view sorts the shown work."""
     without = net_profile("aux*")
     assert without.with_convention("paper").headline == BODY + HEAD
     assert without.with_convention("fvcore").layers.by_fvcore.sum() == BODY + HEAD + AUX1 + AUX2
@@ -156,8 +156,8 @@ def test_conventions_and_views_leave_out_the_same() -> None:
     assert without.excluding("Dropout").exclude == ("aux*", "Dropout")
 
 
-def test_a_saved_profile_holds_the_whole_and_what_was_excluded(tmp_path: Path) -> None:
-    """Read back it is equal; patterns that fit nothing are refused; more can be left out of it."""
+def test_a_saved_profile_holds_the_whole_and_the_exclusion(tmp_path: Path) -> None:
+    """The loaded profile is equal; patterns that match nothing are refused; more can be excluded."""
     without = net_profile("aux*")
     path = tmp_path / "net.json"
     without.save(path)
@@ -171,7 +171,7 @@ def test_a_saved_profile_holds_the_whole_and_what_was_excluded(tmp_path: Path) -
 
 @pytest.mark.slow
 def test_an_operation_without_a_rule_may_be_excluded() -> None:
-    """What is left is complete then, and the excluded row says that it is not."""
+    """The rest is complete then, and the row of excluded work is partial."""
     model = nn.Sequential(nn.Linear(3, 4), nn.Sequential(Odd()))
     assert profiler.profile(model, X).status == "partial"
     without = profiler.profile(model, X, exclude=["Odd"], strict=True)
@@ -190,7 +190,7 @@ odd.register_fake(torch.empty_like)
 
 
 class Odd(nn.Module):
-    """Runs it."""
+    """A module with that operation."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = odd(x)
@@ -198,8 +198,8 @@ class Odd(nn.Module):
 
 
 @pytest.mark.slow
-def test_every_format_says_what_is_left_out() -> None:
-    """The row, the note, and the name of the total; a comparison says it too."""
+def test_every_format_names_the_excluded_modules() -> None:
+    """They have the row, the note, and the name of the total; a comparison has it too."""
     without = net_profile("aux*")
     files = render_files(profile_report(without), catalog.formats())
     assert files["layers.csv"].splitlines()[-1].startswith("(excluded),,excluded,")
@@ -213,7 +213,7 @@ def test_every_format_says_what_is_left_out() -> None:
 
 @pytest.mark.slow
 def test_configs_and_the_command_line_exclude(tmp_path: Path) -> None:
-    """Both; the option also from a saved profile, and beside what a config excludes."""
+    """Both may; the option also works on a saved profile, and adds to what a config excludes."""
     path = tmp_path / "net.yaml"
     text = "model: {target: 'tests.test_excluding:Net'}\ninputs: [{shape: [2, 3]}]\nexclude: [aux*]\n"
     path.write_text(text, encoding="utf-8")
@@ -244,7 +244,7 @@ def test_configs_and_the_command_line_exclude(tmp_path: Path) -> None:
 
 
 def test_the_command_line_names_a_method_and_a_function_for_inputs(tmp_path: Path) -> None:
-    """For a target as for a config."""
+    """This works for a target and for a config."""
     file = tmp_path / "net.py"
     file.write_text(
         "import torch\nfrom torch import nn\n"

@@ -1,4 +1,4 @@
-"""A new figure is one file, and so is a new format, convention, view or table."""
+"""A new figure is one file; so are a new format, convention, view and table."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ EXTENSIONS = {
 
 
 def run(folder: Path, package: str, use: str) -> subprocess.CompletedProcess[str]:
-    """Runs ``use`` where ``folder`` is a part of ``package``."""
+    """Run ``use`` with ``folder`` as a part of ``package``."""
     code = f"import {package}\nfolder = {str(folder)!r}\n{package}.__path__.append(folder)\n{use}"
     root = Path(__file__).parents[1]
     return subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=root)
@@ -139,7 +139,7 @@ def run(folder: Path, package: str, use: str) -> subprocess.CompletedProcess[str
 @pytest.mark.slow
 @pytest.mark.parametrize("what", EXTENSIONS)
 def test_one_file_is_enough(what: str, tmp_path: Path) -> None:
-    """Put into its package's path, it is in tables, files, headings and the terminal; without it, it is not."""
+    """With the file in its package's path, it is in tables, files, headings and the terminal; without it, it is not."""
     package, name, text, use = EXTENSIONS[what]
     assert run(tmp_path, package, use).returncode == 1
     (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The first minute: a size in the place of an input, and what ``print`` shows of a profile."""
+"""The first minute: a size in place of an input, and what ``print`` shows of a profile."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Two(nn.Module):
 
 CONVOLUTION = nn.Conv2d(3, 4, 3)
 MACS = 2 * 4 * 6 * 6 * 3 * 3 * 3
-"""Of the convolution on two images of 8 × 8."""
+"""The MACs of the convolution on two images of 8 × 8."""
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ MACS = 2 * 4 * 6 * 6 * 3 * 3 * 3
     [(2, 3, 8, 8), [2, 3, 8, 8], torch.Size((2, 3, 8, 8)), [(2, 3, 8, 8)], ((2, 3, 8, 8),), [torch.Size((2, 3, 8, 8))]],
 )
 def test_a_size_makes_the_input(size: Any) -> None:
-    """As a tuple, a list or what torch has for it; alone, or as a list of one."""
+    """It may be a tuple, a list or a ``torch.Size``, alone or in a list."""
     profile = profiler.profile(CONVOLUTION, input_size=size)
     assert profile.input_shapes == ((2, 3, 8, 8),)
     assert profile.total.macs == MACS
@@ -46,13 +46,13 @@ def test_a_size_makes_the_input(size: Any) -> None:
 
 
 def test_numpys_integers_are_sizes() -> None:
-    """Whatever is an integer to Python."""
+    """Every type with ``__index__`` is an integer."""
     numpy = pytest.importorskip("numpy")
     assert profiler.profile(CONVOLUTION, input_size=tuple(numpy.array([2, 3, 8, 8]))).total.macs == MACS
 
 
 def test_a_list_of_sizes_makes_several_inputs() -> None:
-    """One positional argument each."""
+    """They are positional arguments."""
     profile = profiler.profile(Two(), input_size=[(2, 3, 8, 8), (2, 10)])
     assert profile.input_shapes == ((2, 3, 8, 8), (2, 10))
     assert profile.total.macs == MACS + 2 * 10 * 4
@@ -60,7 +60,7 @@ def test_a_list_of_sizes_makes_several_inputs() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_the_input_has_the_networks_dtype(dtype: torch.dtype) -> None:
-    """A network in half precision refuses any other."""
+    """A network in half precision refuses any other dtype."""
     profile = profiler.profile(nn.Linear(4, 5).to(dtype), input_size=(3, 4))
     (call,) = (call for call in profile.trace.calls if call.kind == "linear")
     assert {spec.dtype for spec in call.inputs} == {str(dtype).removeprefix("torch.")}
@@ -91,8 +91,8 @@ def test_the_input_has_the_networks_dtype(dtype: torch.dtype) -> None:
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, str) else None,
 )
-def test_a_wrong_size_is_told_in_one_line(size: Any, message: str) -> None:
-    """It names ``input_size``, what was found and what was expected."""
+def test_a_wrong_size_is_an_error_of_one_line(size: Any, message: str) -> None:
+    """The line names ``input_size``, what was found and what was expected."""
     with pytest.raises(ProfilerError, match=message) as caught:
         profiler.profile(CONVOLUTION, input_size=size)
     text = str(caught.value)
@@ -114,8 +114,8 @@ def test_a_wrong_size_is_told_in_one_line(size: Any, message: str) -> None:
     ids=str,
 )
 @pytest.mark.parametrize("network", [CONVOLUTION, Two()], ids=["one input", "two inputs"])
-def test_sizes_in_the_place_of_inputs_are_recognized(network: nn.Module, inputs: Any, size: str) -> None:
-    """The one line of the error says what to write."""
+def test_sizes_in_place_of_inputs_are_recognized(network: nn.Module, inputs: Any, size: str) -> None:
+    """One line of the error says what to write."""
     with pytest.raises(TraceError) as caught:
         profiler.profile(network, inputs)
     start = f"inputs: found integers, expected tensors; for inputs of these sizes give input_size={size} (module "
@@ -123,8 +123,8 @@ def test_sizes_in_the_place_of_inputs_are_recognized(network: nn.Module, inputs:
     assert "\n" not in str(caught.value)
 
 
-def test_integers_may_be_what_a_network_takes() -> None:
-    """A hint is given only where the network refuses them."""
+def test_integers_may_be_inputs() -> None:
+    """There is a hint only if the network refuses them."""
 
     class Grid(nn.Module):
         def forward(self, height: int, width: int) -> torch.Tensor:
@@ -133,8 +133,8 @@ def test_integers_may_be_what_a_network_takes() -> None:
     assert profiler.profile(Grid(), (3, 4)).total.multiplies == 3 * 4
 
 
-def test_no_inputs_are_told() -> None:
-    """Left out, or none in a list where the network takes some; both say how a size is given."""
+def test_missing_inputs_are_an_error() -> None:
+    """They are left out, or the list is empty; both messages say how to give a size."""
     with pytest.raises(ProfilerError, match=r"found no inputs, expected .* or input_size=\(1, 3, 224, 224\)$"):
         profiler.profile(CONVOLUTION)
     nothing: Any
@@ -148,7 +148,7 @@ def test_no_inputs_are_told() -> None:
 
 
 def test_a_failure_of_tensors_has_no_hint() -> None:
-    """Nor has one of a network that takes nothing."""
+    """There is none for a network without inputs either."""
 
     class Nothing(nn.Module):
         def forward(self) -> torch.Tensor:
@@ -166,7 +166,7 @@ def small() -> profiler.Profile:
 
 
 def test_repr_is_one_line(small: profiler.Profile) -> None:
-    """Name, parameters, MACs, FLOPs, status and mode."""
+    """It has name, parameters, MACs, FLOPs, status and mode."""
     parameters = 3 * 4 * 3 * 3 + 4
     assert repr(small) == (
         f"<Profile small: {parameters} parameters, {MACS:,} MACs, {2 * MACS:,} FLOPs, complete, inference>"
@@ -174,7 +174,7 @@ def test_repr_is_one_line(small: profiler.Profile) -> None:
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal; it has no size, as some have none."""
+    """A stream that is a terminal and has no size, as some do."""
 
     encoding = "utf-8"
 
@@ -185,7 +185,7 @@ class Terminal(io.StringIO):
 @pytest.mark.slow
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_print_fits_the_terminal(small: profiler.Profile, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The report, in no more columns than there are, and in other columns where there are others."""
+    """The report uses no more columns than there are, and changes with their number."""
     monkeypatch.setenv("COLUMNS", str(columns))
     text = str(small)
     assert max(map(len, text.splitlines())) <= columns
@@ -194,10 +194,8 @@ def test_print_fits_the_terminal(small: profiler.Profile, columns: int, monkeypa
 
 
 @pytest.mark.slow
-def test_print_has_eighty_columns_where_there_is_no_terminal(
-    small: profiler.Profile, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And no colors, also where standard output is closed."""
+def test_print_has_eighty_columns_without_a_terminal(small: profiler.Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are no colors; this holds if standard output is closed too."""
     monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setattr(sys, "stdout", io.StringIO())
@@ -210,7 +208,7 @@ def test_print_has_eighty_columns_where_there_is_no_terminal(
 
 @pytest.mark.slow
 def test_print_has_colors_on_a_terminal(small: profiler.Profile, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unless NO_COLOR says that there are to be none."""
+    """``NO_COLOR`` turns them off."""
     for name in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -222,7 +220,7 @@ def test_print_has_colors_on_a_terminal(small: profiler.Profile, monkeypatch: py
 
 @pytest.mark.slow
 def test_a_saved_profile_prints_the_same(small: profiler.Profile, tmp_path: Path) -> None:
-    """Both as a line and as a report."""
+    """This holds for ``repr`` and for the report."""
     small.save(tmp_path / "small.json")
     loaded = profiler.load_profile(tmp_path / "small.json")
     assert (repr(loaded), str(loaded)) == (repr(small), str(small))

@@ -1,4 +1,4 @@
-"""Numbers read as people write them, and rounding invents nothing."""
+"""Numbers are formatted for people, and rounding never invents 0 or 100 %."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ MULTIPLES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15
     ],
 )
 def test_engineering(number: int | None, unit: str, text: str) -> None:
-    """Four digits and a prefix; exact below a thousand, never 1000 of one prefix."""
+    """There are four digits and a prefix; it is exact below a thousand, and never 1000 of one prefix."""
     assert engineering(number, unit) == text
 
 
 @given(st.integers(0, 10**21))
-def test_engineering_is_near(number: int) -> None:
-    """Read back, an abbreviated figure is within half of its fourth digit."""
+def test_engineering_is_accurate(number: int) -> None:
+    """An abbreviated figure, read back, is within half of its fourth digit."""
     figure, _, prefix = engineering(number).partition(" ")
     assert abs(float(figure) * MULTIPLES[prefix] - number) <= 0.0005001 * number
     assert float(figure) < 1000 or prefix == "E"
@@ -77,7 +77,7 @@ def test_engineering_is_near(number: int) -> None:
     ],
 )
 def test_share(share: float | None, text: str) -> None:
-    """Only an exact 0 reads 0 % and only an exact 1 reads 100 %."""
+    """Only an exact 0 is written as 0 %, and only an exact 1 as 100 %."""
     assert share_text(share) == text
 
 
@@ -94,7 +94,7 @@ def test_share(share: float | None, text: str) -> None:
     ],
 )
 def test_ratio(ratio: float | None, text: str) -> None:
-    """Only an exact 1 reads 1×."""
+    """Only an exact 1 is written as 1×."""
     assert ratio_text(ratio) == text
 
 
@@ -114,7 +114,7 @@ def test_exact_figures() -> None:
 
 
 def test_table_columns() -> None:
-    """A column's unit and type say how its values are written; what is missing is unknown and not 0."""
+    """Unit and type of a column decide how its values are written; a missing value is unknown and not 0."""
     columns = (
         Column("layer", "name"),
         Column("multiplies", "count"),
@@ -145,13 +145,13 @@ def test_lower_bounds_are_marked() -> None:
 
 
 def test_numeric_columns() -> None:
-    """Numbers with missing values are numeric; booleans, texts and columns of nothing are not."""
+    """Numbers with missing values are numeric; booleans, texts and empty columns are not."""
     frame = pd.DataFrame({"a": [1, None], "b": ["x", "y"], "c": [True, False], "d": [None, None]})
     assert [is_numeric_column(frame, name) for name in frame.columns] == [True, False, False, False]
 
 
 def test_headline() -> None:
-    """One line says what went in, what it costs in which unit, and that all was counted."""
+    """One line has the inputs, the cost with its unit, and the status."""
     assert headline(sample_profiles.alexnet()) == (
         "input 1×3×227×227 · 61.10 M parameters, 714.2 M multiplies, 714.2 M adds, 714.2 MMACs, 1.428 GFLOPs"
         " · complete · inference"
@@ -159,7 +159,7 @@ def test_headline() -> None:
 
 
 def test_headline_of_a_partial_profile() -> None:
-    """A lower bound is called one."""
+    """The cost is marked as a lower bound."""
     line = headline(sample_profiles.partial())
     assert "at least 5.328 k multiplies" in line
     assert "· partial ·" in line

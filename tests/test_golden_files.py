@@ -1,4 +1,4 @@
-"""The golden files' own check can fail."""
+"""The check of golden files can fail."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.golden_files import assert_golden
 
 
 def test_a_changed_text_fails(tmp_path: Path) -> None:
-    """One character more is a failure, and so is another line ending."""
+    """One more character is a failure, and so is another line ending."""
     path = tmp_path / "a.txt"
     assert_golden(path, "one\ntwo\n", accept=True)
     assert_golden(path, "one\ntwo\n")
@@ -20,6 +20,6 @@ def test_a_changed_text_fails(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_fails(tmp_path: Path) -> None:
-    """A text without a golden file is not taken as right."""
+    """A text without a golden file is not accepted."""
     with pytest.raises(AssertionError, match="--accept-golden"):
         assert_golden(tmp_path / "none.txt", "text")

@@ -1,4 +1,4 @@
-"""Configs are input: bombs, files that are none, and mutations of a valid one end in one line."""
+"""Configs are untrusted input: bombs, other files, and mutations of a valid one end in one line."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ equivalence: {tolerance: 1.0e-5, measure: largest_relative}
 """
 
 
-def told(folder: Path, text: str | bytes) -> str:
+def message_of(folder: Path, text: str | bytes) -> str:
     """The message about a config with ``text``."""
     path = folder / "net.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -66,7 +66,7 @@ def told(folder: Path, text: str | bytes) -> str:
 
 
 def bomb(inside: str, last: str, levels: int = 9) -> str:
-    """A config in which ``last`` stands for ``levels`` lists of nine aliases each, in each other."""
+    """A config in which ``last`` expands to ``levels`` nested lists of nine aliases each."""
     lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, levels)]
     return "\n".join([inside.replace("BOMB", f"{{{', '.join(lines)}, last: {last}}}"), ""])
@@ -87,26 +87,26 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_of_aliases_is_refused_at_once(tmp_path: Path, name: str) -> None:
-    """What a few lines stand for is counted, and not built."""
+def test_a_bomb_of_aliases_is_refused_quickly(tmp_path: Path, name: str) -> None:
+    """Its expanded values are counted, and not built."""
     start = time.process_time()
-    assert "values, after expanding aliases; expected at most 1,000,000" in told(tmp_path, BOMBS[name])
+    assert "values, after expanding aliases; expected at most 1,000,000" in message_of(tmp_path, BOMBS[name])
     assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize("key", ["name", "mode", "convention", "views", "model", "qqq", "rewrites"])
-def test_a_bomb_below_the_limit_is_quoted_on_a_line(tmp_path: Path, key: str) -> None:
-    """Hundreds of thousands of values are within the limit; a message shows the first few."""
+def test_the_error_about_a_large_value_is_one_line(tmp_path: Path, key: str) -> None:
+    """Hundreds of thousands of values are within the limit; the message shows the first few."""
     lists = "kwargs: {a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1], b: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a, *a], "
     lists += "c: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b], d: &d [*c, *c, *c, *c, *c, *c, *c, *c, *c]}"
     start = time.process_time()
     value = "*d" if key in ("views", "rewrites") else "{x: *d}"
-    assert told(tmp_path, f"model: {{target: 'a:b', {lists}}}\n{key}: {value}\n")
+    assert message_of(tmp_path, f"model: {{target: 'a:b', {lists}}}\n{key}: {value}\n")
     assert time.process_time() - start < 5
 
 
-def test_the_network_that_refuses_a_bomb_quotes_a_line(tmp_path: Path) -> None:
-    """What a builder was given is shortened before it is written out."""
+def test_the_error_of_a_builder_with_large_kwargs_is_one_line(tmp_path: Path) -> None:
+    """The kwargs are shortened before they are written out."""
     lists = (
         "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1], b: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a, *a], c: &c [*b, *b, *b, *b]"
     )
@@ -117,8 +117,8 @@ def test_the_network_that_refuses_a_bomb_quotes_a_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")
-def test_what_is_no_file_is_told(tmp_path: Path) -> None:
-    """A pipe that nobody writes to, a loop of links, a name that cannot be."""
+def test_other_things_than_files_are_refused(tmp_path: Path) -> None:
+    """They are a pipe without a writer, a loop of links, and an impossible name."""
     os.mkfifo(tmp_path / "pipe.yaml")
     (tmp_path / "loop.yaml").symlink_to(tmp_path / "loop.yaml")
     for path in (tmp_path / "pipe.yaml", tmp_path / "loop.yaml", "a\x00.yaml", "x" * 5000):
@@ -128,11 +128,11 @@ def test_what_is_no_file_is_told(tmp_path: Path) -> None:
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     """The limit is in the message."""
-    assert "larger than 8,388,608 bytes" in told(tmp_path, b"#" * (8 * 2**20 + 1))
+    assert "larger than 8,388,608 bytes" in message_of(tmp_path, b"#" * (8 * 2**20 + 1))
 
 
-def test_a_pipe_that_somebody_writes_to_is_read() -> None:
-    """As of ``cat config | profiler profile /dev/stdin``."""
+def test_a_pipe_with_a_writer_is_read() -> None:
+    """This is ``cat config | profiler profile /dev/stdin``."""
     if not Path("/dev/fd").exists():
         pytest.skip("has no /dev/fd")
     out, into = os.pipe()
@@ -142,8 +142,8 @@ def test_a_pipe_that_somebody_writes_to_is_read() -> None:
     os.close(out)
 
 
-def test_what_another_process_is_given_is_the_config(tmp_path: Path) -> None:
-    """There and back: infinity, and keys of kwargs that are numbers, too."""
+def test_another_process_gets_the_same_config(tmp_path: Path) -> None:
+    """Infinity and number keys of kwargs are the same after sending."""
     path = tmp_path / "net.yaml"
     path.write_text(EVERYTHING.replace("a: null,", "1: one,"))
     config = load_config(path)
@@ -153,7 +153,7 @@ def test_what_another_process_is_given_is_the_config(tmp_path: Path) -> None:
 
 
 def unpacked(text: str) -> Config:
-    """The config that another process finds in ``text``."""
+    """The config that another process reads from ``text``."""
     found = pickle.loads(base64.b85decode(text))
     assert isinstance(found, Config)
     return found
@@ -171,7 +171,7 @@ QUIET = list(HealthCheck)
 
 
 def read(folder: Path, text: bytes) -> None:
-    """A config is read, and is the same in another process, or it is refused in one line."""
+    """Check that a config is read, and is the same in another process, or is refused in one line."""
     path = folder / "net.yaml"
     path.write_bytes(text)
     try:
@@ -183,7 +183,7 @@ def read(folder: Path, text: bytes) -> None:
 
 
 def profiled(root: Path, text: bytes) -> None:
-    """The command on a config: exit code 0 or 2, with one line, and nothing written outside of the output folder."""
+    """Run the command on a config: exit code 0 or 2, one line, and nothing written outside of the output folder."""
     folder = root / "outer" / "inner"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "net.py").write_text(NET)
@@ -203,7 +203,7 @@ def profiled(root: Path, text: bytes) -> None:
 @settings(max_examples=50, suppress_health_check=QUIET)
 @given(text=MUTATED)
 def test_no_mutation_of_a_config_gives_a_traceback(tmp_path_factory: pytest.TempPathFactory, text: bytes) -> None:
-    """Nothing but a config or one line."""
+    """Each gives a config or one line."""
     read(tmp_path_factory.getbasetemp(), text)
 
 
@@ -211,7 +211,7 @@ def test_no_mutation_of_a_config_gives_a_traceback(tmp_path_factory: pytest.Temp
 @settings(max_examples=25, suppress_health_check=QUIET)
 @given(text=PROFILED)
 def test_no_mutated_config_is_profiled_with_a_traceback(tmp_path: Path, text: bytes) -> None:
-    """Nothing but tables in their folder or one line."""
+    """Each gives tables in their folder or one line."""
     profiled(tmp_path, text)
 
 
@@ -221,7 +221,7 @@ def test_no_mutated_config_is_profiled_with_a_traceback(tmp_path: Path, text: by
 def test_no_mutation_of_ten_thousand_is_read_with_a_traceback(
     tmp_path_factory: pytest.TempPathFactory, text: bytes
 ) -> None:
-    """As above."""
+    """Each gives a config or one line."""
     read(tmp_path_factory.getbasetemp(), text)
 
 
@@ -229,16 +229,16 @@ def test_no_mutation_of_ten_thousand_is_read_with_a_traceback(
 @settings(max_examples=3_000, suppress_health_check=QUIET)
 @given(text=PROFILED)
 def test_no_mutation_of_thousands_is_profiled_with_a_traceback(tmp_path: Path, text: bytes) -> None:
-    """As above."""
+    """Each gives tables in their folder or one line."""
     profiled(tmp_path, text)
 
 
 @pytest.mark.parametrize("deep", ["[" * 20000, "{a: " * 20000, "[{" * 20000, "- " * 20000])
-def test_what_is_nested_too_deeply_is_refused_at_once(tmp_path: Path, deep: str) -> None:
-    """The scanner does not go on below the depth that is allowed."""
+def test_too_deep_nesting_is_refused_quickly(tmp_path: Path, deep: str) -> None:
+    """The scanner stops at the allowed depth."""
     start = time.process_time()
     assert (
-        "nested too deeply" in (message := told(tmp_path, f"model:\n  {deep}"))
+        "nested too deeply" in (message := message_of(tmp_path, f"model:\n  {deep}"))
         or "more than 100 nested lists" in message
     )
     assert time.process_time() - start < 1

@@ -1,4 +1,4 @@
-"""Counts add up, and terms read as one would write them by hand."""
+"""Counts add up, and formulas are written as by hand."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=4).map(tuple)
 
 
 def evaluate(formula: str) -> OpCount:
-    """What a formula says, read without knowing the term: a product of sizes, alone (macs) or × costs."""
+    """The value of a formula, without its term: a product of sizes, alone (MACs) or × costs."""
     product = re.compile(r"[\d()·]+")
     head = product.match(formula)
     assert head is not None
@@ -34,8 +34,8 @@ def evaluate(formula: str) -> OpCount:
     return count
 
 
-def test_a_convolution_reads_as_by_hand() -> None:
-    """AlexNet's first: sizes of one are left out."""
+def test_the_formula_of_a_convolution_is_written_as_by_hand() -> None:
+    """It is the first one of AlexNet; sizes of one are left out."""
     term = contraction((1, 64, 55, 55), (3, 11, 11))
     assert term.formula == "(3·11·11)·(64·55·55)"
     assert term.count == OpCount(
@@ -63,33 +63,33 @@ def test_formulas(term: Term, text: str) -> None:
 
 @given(SIZES, SIZES)
 def test_the_formula_of_a_contraction_is_its_macs(outputs: tuple[int, ...], contracted: tuple[int, ...]) -> None:
-    """Read back without knowing the term."""
+    """It is evaluated without knowing the term."""
     term = contraction(outputs, contracted)
     assert evaluate(term.formula).macs == term.count.macs
 
 
 @given(SIZES, st.dictionaries(st.sampled_from(SCALAR_OPERATIONS), st.integers(1, 9), min_size=1))
 def test_the_formula_of_other_work_is_its_count(sizes: tuple[int, ...], one: dict[str, int]) -> None:
-    """Every kind of operation, with its number."""
+    """It has every kind of operation, with its number."""
     term = each(sizes, "work", **one)
     assert evaluate(term.formula) == term.count
 
 
 @given(COUNTS, COUNTS, st.integers(0, 9))
 def test_counts_add_and_multiply_field_by_field(a: OpCount, b: OpCount, n: int) -> None:
-    """Sums, differences and multiples."""
+    """There are sums, differences and multiples."""
     assert (a + b) - b == a
     assert (a + b).flops == a.flops + b.flops
     assert n * (a + b) == n * a + b * n
 
 
 def test_comparisons_are_not_flops() -> None:
-    """Neither are macs, whose multiplies and adds are counted as such."""
+    """MACs are not either: their multiplies and adds are counted as such."""
     assert OpCount(1, 2, 3, 100, 4, macs=1000).flops == 1 + 2 + 3 + 4
 
 
 def test_an_empty_sum_costs_nothing() -> None:
-    """A contraction over nothing, and a total of nothing."""
+    """It is a contraction over nothing, or a total of nothing."""
     assert contraction((3, 4), (0,)).count == ZERO
     assert total([]) == ZERO
     assert not ZERO
@@ -97,5 +97,5 @@ def test_an_empty_sum_costs_nothing() -> None:
 
 
 def test_integers_stay_exact() -> None:
-    """Beyond what a float or a machine integer holds."""
+    """They exceed a float and a machine integer."""
     assert Fraction(contraction((10**15, 3), (10**6,)).count.multiplies) == 3 * 10**21

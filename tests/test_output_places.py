@@ -1,4 +1,4 @@
-"""Names of folders, files read within bounds, and output that stays in its folder."""
+"""Names of folders, files read up to a limit, and output that stays in its folder."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ GOOD_NAMES = (
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)
-def test_what_no_folder_should_be_called(name: str) -> None:
-    """Paths, devices, control characters, and what is too long; each can be made a name."""
+def test_bad_folder_names_are_refused(name: str) -> None:
+    """They are paths, devices, control characters, and long names; each can be converted to a valid name."""
     assert not is_folder_name(name)
     assert is_folder_name(folder_name(name))
 
 
 @pytest.mark.parametrize("name", GOOD_NAMES)
-def test_what_a_folder_may_be_called(name: str) -> None:
-    """Names in any script; they stay as they are."""
+def test_good_folder_names_are_accepted(name: str) -> None:
+    """Names in any script are kept unchanged."""
     assert is_folder_name(name)
     assert folder_name(name) == name
 
 
 @pytest.mark.slow
 @given(st.text(st.characters(), max_size=300))
-def test_any_text_can_be_made_a_name(text: str) -> None:
-    """What is made of it is accepted, and lies one folder down."""
+def test_any_text_can_be_converted_to_a_name(text: str) -> None:
+    """The name is accepted, and its folder is one level down."""
     name = folder_name(text)
     assert is_folder_name(name)
     assert os.path.normpath(os.path.join("out", name)) == os.path.join("out", name)
@@ -62,7 +62,7 @@ def test_any_text_can_be_made_a_name(text: str) -> None:
 
 @pytest.mark.parametrize("name", ["../evil.txt", "a/../../evil.txt", "/tmp/evil.txt", "a/..", "."])
 def test_a_path_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -> None:
-    """Nothing is written, not even what comes before it."""
+    """Nothing is written, not even earlier files."""
     out = tmp_path / "out"
     with pytest.raises(OutputError, match="expected a place inside"):
         write_files(out, {"good.txt": "x", name: "x"})
@@ -71,7 +71,7 @@ def test_a_path_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -> 
 
 @pytest.mark.parametrize("stale", [False, True])
 def test_a_link_out_of_the_folder_is_refused(tmp_path: Path, stale: bool) -> None:
-    """A network's folder that is a link to elsewhere is neither written to nor cleaned up."""
+    """A network's folder that links to elsewhere is neither written to nor cleaned up."""
     out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
     out.mkdir()
     elsewhere.mkdir()
@@ -82,8 +82,8 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path, stale: bool) -> Non
     assert [path.name for path in elsewhere.iterdir()] == ["crosscheck.csv"]
 
 
-def test_links_that_lead_nowhere_else_are_followed(tmp_path: Path) -> None:
-    """The output folder itself may be a link; a file that is a link is replaced, not written through."""
+def test_links_inside_the_folder_are_followed(tmp_path: Path) -> None:
+    """The output folder itself may be a link; a file that is a link is replaced, and its target is unchanged."""
     real, other = tmp_path / "real", tmp_path / "other.txt"
     real.mkdir()
     other.write_text("theirs")
@@ -95,8 +95,8 @@ def test_links_that_lead_nowhere_else_are_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["out", "out/net"])
-def test_a_loop_of_links_is_an_error_of_ours(tmp_path: Path, folder: str) -> None:
-    """For the folder and in it."""
+def test_a_loop_of_links_is_a_profiler_error(tmp_path: Path, folder: str) -> None:
+    """The loop is the folder, or in it."""
     link = tmp_path / folder
     link.parent.mkdir(exist_ok=True)
     link.symlink_to(link)
@@ -104,8 +104,8 @@ def test_a_loop_of_links_is_an_error_of_ours(tmp_path: Path, folder: str) -> Non
         write_files(tmp_path / "out", {"net/a.txt": "x"})
 
 
-def test_files_are_read_within_bounds(tmp_path: Path) -> None:
-    """Up to the limit; more, a folder, and what is not there are errors of the system."""
+def test_files_are_read_up_to_a_limit(tmp_path: Path) -> None:
+    """A larger file, a folder, and a missing file are errors of the system."""
     path = tmp_path / "file"
     path.write_bytes(b"12345")
     assert read_bytes(path, 5) == b"12345"
@@ -115,26 +115,26 @@ def test_files_are_read_within_bounds(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")
-def test_a_pipe_that_nobody_writes_to_is_empty(tmp_path: Path) -> None:
-    """It is not waited for."""
+def test_a_pipe_without_a_writer_is_empty(tmp_path: Path) -> None:
+    """Reading does not wait for a writer."""
     os.mkfifo(tmp_path / "pipe")
     assert read_bytes(tmp_path / "pipe", 5) == b""
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="has no endless files")
-def test_an_endless_file_is_given_up() -> None:
-    """At the limit."""
+def test_reading_an_endless_file_stops() -> None:
+    """It stops at the limit."""
     with pytest.raises(OSError, match="larger than 1,000 bytes"):
         read_bytes(Path("/dev/zero"), 1000)
 
 
 @contextmanager
 def umask(mask: int) -> Iterator[None]:
-    """Inside, what is made has none of these permissions."""
+    """New files inside have none of these permissions."""
     before = os.umask(mask)
     try:
         yield
-        assert os.umask(mask) == mask, "the process's own umask has changed"
+        assert os.umask(mask) == mask, "the umask of the process has changed"
     finally:
         os.umask(before)
 
@@ -145,7 +145,7 @@ def umask(mask: int) -> Iterator[None]:
 def test_a_written_file_has_the_permissions_of_a_new_one(
     tmp_path: Path, mask: int, mode: int, before: int | None
 ) -> None:
-    """Those that the umask leaves, also where a file is replaced, whatever that one's were; none may be run."""
+    """The umask decides them, also if an old file with others is replaced; none are executable."""
     path = tmp_path / "a.txt"
     if before is not None:
         path.write_text("old")

@@ -1,4 +1,4 @@
-"""A method in place of the forward, and a part of a network, as what is profiled."""
+"""A method in place of the forward, or a part of a network, is profiled."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Block(nn.Module):
         return y
 
     def upper(self, x: torch.Tensor) -> torch.Tensor:
-        """The first layer, and one multiply an element."""
+        """The first layer, and one multiply for each element."""
         y: torch.Tensor = self.up(x) * 2.0
         return y
 
 
 class Net(nn.Module):
-    """An encoder that runs twice, a head, and something that never runs."""
+    """An encoder that runs twice, a head, and a module that never runs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Net(nn.Module):
         self.calls = 0
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
-        """Everything but the head; the block is called directly the second time."""
+        """Everything except the head; the second call of the block skips its hooks."""
         self.calls += 1
         y = self.encoder["block"](self.stem(x), scale=3.0)
         z: torch.Tensor = self.encoder["block"].forward(y[:1])
@@ -55,7 +55,7 @@ class Net(nn.Module):
         return y
 
     def repeat(self, x: torch.Tensor, *, times: int) -> torch.Tensor:
-        """The forward, several times, as ``generate`` does."""
+        """The forward, several times, as in ``generate``."""
         results = [self(x) for _ in range(times)]
         return torch.stack(results)
 
@@ -68,12 +68,12 @@ X = torch.zeros(2, 3)
 
 
 def macs(profile: profiler.Profile) -> dict[str, int]:
-    """Of each layer that has any."""
+    """The MACs of each layer that has any."""
     return {name: n for name, n in zip(profile.layers.layer, profile.layers.macs, strict=True) if n}
 
 
 def test_a_method_is_counted_in_place_of_the_forward() -> None:
-    """With the module's own layers; the model comes back as it was, whatever the method does to it."""
+    """The layers are the module's own; the model is unchanged, whatever the method does to it."""
     model = Net()
     before = dict(model.__dict__)
     profile = profiler.profile(model, X, method="encode")
@@ -88,13 +88,13 @@ def test_a_method_is_counted_in_place_of_the_forward() -> None:
 
 @pytest.mark.slow
 def test_a_method_may_call_its_own_module() -> None:
-    """Then that is the forward; keyword arguments reach the method."""
+    """The call is the forward; keyword arguments reach the method."""
     profile = profiler.profile(Net(), {"x": X, "times": 3}, method="repeat")
     assert profile.total.macs == 3 * (STEM + 2 * BLOCK + BLOCK + 1 * 4 * 5)
 
 
-def test_a_method_of_a_submodule_is_counted_in_that() -> None:
-    """By its dotted path; what it computes itself stands in the submodule's own row."""
+def test_a_method_of_a_submodule_is_counted_in_the_submodule() -> None:
+    """Its dotted path names it; its own work is in the row of the submodule."""
     profile = profiler.profile(Net(), torch.zeros(7, 4), method="encoder.block.upper")
     assert macs(profile) == {"encoder.block.up": 7 * 4 * 8}
     rows = profile.layers.set_index("layer").multiplies
@@ -104,7 +104,7 @@ def test_a_method_of_a_submodule_is_counted_in_that() -> None:
 
 
 def test_a_method_is_counted_in_training_too() -> None:
-    """With the gradients for two weights and for the input of the second."""
+    """There are gradients for two weights and for the input of the second layer."""
     profile = profiler.profile(Block(4), torch.zeros(7, 4), method="upper", mode="training")
     assert profile.total.macs == 2 * (7 * 4 * 8)
 
@@ -135,22 +135,22 @@ def test_other_counters_call_the_method_as_well() -> None:
         ("call_super_init", "Net has no method 'call_super_init'"),
     ],
 )
-def test_a_method_that_is_not_there_is_an_error(method: str, message: str) -> None:
-    """In one line, with near names."""
+def test_a_missing_method_is_an_error(method: str, message: str) -> None:
+    """The error is one line, with similar names."""
     with pytest.raises(TraceError, match=message):
         profiler.profile(Net(), X, method=method)
 
 
 @pytest.mark.slow
-def test_a_call_is_the_forward() -> None:
-    """Of the network, and of a module in it."""
+def test_the_method_call_is_the_forward() -> None:
+    """This holds for the network, and for a module in it."""
     assert profiler.profile(Net(), X, method="__call__").total == profiler.profile(Net(), X).total
     called, forward = (profiler.profile(Net(), X, method=f"stem.{name}") for name in ("__call__", "forward"))
     assert called.total == forward.total
 
 
-def test_a_view_and_its_model_do_not_share_what_is_set() -> None:
-    """Parameters are the same; a method that is already the forward changes nothing."""
+def test_a_view_and_its_model_do_not_share_attributes() -> None:
+    """They share parameters; a method that is the forward already changes nothing."""
     model = Net()
     view = calling(model, "encode")
     assert view.get_parameter("stem.weight") is model.get_parameter("stem.weight")
@@ -160,8 +160,8 @@ def test_a_view_and_its_model_do_not_share_what_is_set() -> None:
 
 
 @pytest.mark.slow
-def test_a_part_is_profiled_on_what_the_whole_calls_it_with() -> None:
-    """By its first call; the report says so, and names are those below the part."""
+def test_a_part_gets_the_inputs_of_its_first_call() -> None:
+    """The report says so, and the names are those below the part."""
     profile = profiler.profile(Net(), X, part="encoder.block")
     assert macs(profile) == {"up": 2 * 4 * 8, "down": 2 * 8 * 4}
     assert profile.input_shapes == ((2, 4),)
@@ -174,13 +174,13 @@ def test_a_part_is_profiled_on_what_the_whole_calls_it_with() -> None:
 
 
 def test_a_part_and_a_method_together() -> None:
-    """The part's inputs are then those of a run of the method."""
+    """The part's inputs are those of a run of the method."""
     profile = profiler.profile(Net(), {"x": torch.zeros(6, 3), "times": 2}, method="repeat", part="encoder.block.up")
     assert (profile.total.macs, profile.part_calls) == (6 * 4 * 8, 4)
 
 
-def test_a_part_in_training_has_the_gradient_for_its_input() -> None:
-    """As in the whole network, where layers before it need it: three products of the same size."""
+def test_a_part_in_training_has_an_input_gradient() -> None:
+    """The layers before it need one in the whole network: three products of the same size."""
     profile = profiler.profile(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 5)), X, part="1", mode="training")
     assert profile.total.macs == 3 * (2 * 4 * 5)
     first = profiler.profile(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 5)), X, part="0", mode="training")
@@ -188,7 +188,7 @@ def test_a_part_in_training_has_the_gradient_for_its_input() -> None:
 
 
 class Chosen(nn.Module):
-    """A part whose work depends on its data, behind one that does not."""
+    """A part whose work depends on its data, after a layer whose work does not."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -201,7 +201,7 @@ class Chosen(nn.Module):
 
 
 class Positive(nn.Module):
-    """A linear layer on the rows that are positive."""
+    """A linear layer on the positive rows."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -212,8 +212,8 @@ class Positive(nn.Module):
         return y
 
 
-def test_a_part_whose_work_depends_on_its_data_is_run_on_true_inputs() -> None:
-    """Those that the whole network gives it in a real run."""
+def test_a_part_that_needs_data_runs_on_the_real_inputs() -> None:
+    """The whole network runs for real and gives them."""
     profile = profiler.profile(Chosen(), torch.zeros(6, 3), part="second")
     assert profile.total.macs == 6 * 4 * 5
     assert profile.trace.real_run
@@ -227,16 +227,16 @@ def test_a_part_whose_work_depends_on_its_data_is_run_on_true_inputs() -> None:
         ("encoder", "part encoder: Net never calls it"),
     ],
 )
-def test_a_part_that_is_not_there_or_never_runs_is_an_error(part: str, message: str) -> None:
-    """In one line."""
+def test_a_missing_or_unused_part_is_an_error(part: str, message: str) -> None:
+    """The error is one line."""
     with pytest.raises(ProfilerError, match=message) as info:
         profiler.profile(Net(), X, part=part)
     assert "\n" not in str(info.value)
 
 
 @pytest.mark.slow
-def test_other_counters_get_the_part() -> None:
-    """With real inputs of the shapes that it is called with."""
+def test_other_counters_run_on_the_part() -> None:
+    """They get real inputs with the shapes of its call."""
     profile = profiler.profile(Net(), X, part="encoder.block")
     profile = profiler.crosscheck(Net(), X, against=["fvcore", "torch"], profile=profile)
     assert [counter.status for counter in profile.counters] == ["ok", "ok"]
@@ -245,7 +245,7 @@ def test_other_counters_get_the_part() -> None:
 
 @pytest.mark.slow
 def test_a_config_names_method_and_part(tmp_path: Path) -> None:
-    """Other counters, in processes of their own too, get the same."""
+    """Other counters, also in separate processes, run on the same part and method."""
     path = tmp_path / "net.yaml"
     text = "model: {target: 'tests.test_parts_and_methods:Net'}\ninputs: [{shape: [2, 3]}]\n"
     path.write_text(f"{text}method: encode\npart: encoder.block\ncrosscheck: [fvcore]\n", encoding="utf-8")
@@ -262,8 +262,8 @@ def test_a_config_names_method_and_part(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_generate_runs_where_it_can() -> None:
-    """It decides by its data how long it goes on, so it is a real run, and the report says so."""
+def test_generate_gets_a_real_run() -> None:
+    """Its data decide how long it runs, so it needs a real run, and the report says so."""
     pytest.importorskip("transformers")
     sizes = {"n_layer": 1, "n_embd": 8, "n_head": 2, "vocab_size": 11, "n_positions": 16, "bos_token_id": 1}
     config = profiler.Config.model_validate(

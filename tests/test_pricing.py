@@ -1,4 +1,4 @@
-"""What pricing makes of a recording: answers, kinds, what parameters are used for, and what is missing."""
+"""Pricing of a recording: answers, kinds, uses of parameters, and what is missing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def a_comparison_each(x: TensorSpec, *, out: TensorSpec) -> list[Term]:
 
 
 def nothing(*args: Any, out: Value) -> list[Term]:
-    """A call that turns out to cost nothing."""
+    """A call that is free by its rule."""
     return []
 
 
@@ -45,12 +45,12 @@ def by_values(x: TensorSpec, *, out: TensorSpec) -> list[Term]:
 
 
 def refusing(*args: Any, out: Value) -> list[Term]:
-    """A rule that cannot say."""
+    """A rule that raises that it cannot give a cost."""
     raise UncountedError("only for even sizes")
 
 
 def broken(x: TensorSpec, *, out: TensorSpec) -> list[Term]:
-    """A rule with a mistake in it."""
+    """A rule with a mistake."""
     return [each((x.shape[7],), "sum", adds=1)]
 
 
@@ -91,7 +91,7 @@ def signature(op: str, *args: Value, out: Value = Y, **fields: Any) -> Signature
 
 
 def recording(calls: Iterable[tuple[Signature, dict[str, Any]]], **fields: Any) -> Recording:
-    """The recording of calls, each a signature and the fields of its event; ``part_of`` is a signature too."""
+    """The recording of calls; each has a signature and the fields of its event; ``part_of`` is a signature too."""
     numbers: dict[Signature, int] = {}
     events = []
     for made, about in calls:
@@ -112,19 +112,19 @@ def kinds(*calls: tuple[Signature, dict[str, Any]]) -> list[str]:
     return [call.kind for call in priced(*calls).calls]
 
 
-# What a rule says of a signature
+# The rule's answer for a signature
 
 
 def test_a_signature_is_priced_once() -> None:
-    """However many calls have it; each call has its answer."""
+    """The number of calls does not matter; each call has the answer."""
     asked: list[TensorSpec] = []
 
-    def asking(x: TensorSpec, *, out: TensorSpec) -> list[Term]:
+    def counting_rule(x: TensorSpec, *, out: TensorSpec) -> list[Term]:
         asked.append(x)
         return an_add_each(x, out=out)
 
-    rules = registry(asking=Entry("test::asking", "norm", asking))
-    one, other = signature("test::asking", X, out=X), signature("test::asking", Y, out=Y)
+    rules = registry(counting_rule=Entry("test::counting_rule", "norm", counting_rule))
+    one, other = signature("test::counting_rule", X, out=X), signature("test::counting_rule", Y, out=Y)
     trace = price(recording([(one, {}), (other, {}), (one, {}), (one, {})]), rules)
     assert asked == [X, Y]
     assert [call.count.adds for call in trace.calls] == [2 * 3, 2 * 4, 2 * 3, 2 * 3]
@@ -132,19 +132,19 @@ def test_a_signature_is_priced_once() -> None:
 
 
 def test_an_operation_without_a_rule_is_uncounted() -> None:
-    """It is not free, and its cost depends on nothing that a real run would know."""
+    """It is not free, and a real run would not help."""
     assert answer(signature("test::unknown", X, out=X), REGISTRY) == Answer("uncounted", "uncounted", reason=NO_RULE)
 
 
-def test_what_moves_data_is_free() -> None:
-    """So is work on integers, and what has no terms."""
+def test_data_movement_is_free() -> None:
+    """Work on integers is free too, and so is an answer without terms."""
     assert answer(signature("test::view", X, out=X), REGISTRY) == FREE
     assert answer(signature("test::norm", INDEX, out=INDEX), REGISTRY) == FREE
     assert answer(signature("test::nothing", X, out=X), REGISTRY) == FREE
 
 
-def test_work_on_integers_counts_where_the_rule_says_so() -> None:
-    """Elsewhere one tensor of floating point, among arguments or results, makes it count."""
+def test_work_on_integers_counts_if_the_rule_says_so() -> None:
+    """For other rules, one floating-point tensor among arguments or results makes it count."""
     rules = registry(sorting=Entry("test::sorting", "sort", an_add_each, integers=True))
     assert answer(signature("test::sorting", INDEX, out=INDEX), rules).count == OpCount(adds=2 * 3)
     assert answer(signature("test::norm", INDEX, X, out=INDEX), REGISTRY).count == OpCount(adds=2 * 3)
@@ -159,7 +159,7 @@ def test_a_rule_that_refuses_says_why() -> None:
 
 
 def test_a_rule_that_needs_values_depends_on_data() -> None:
-    """And one that refuses for another reason does not, so that a real run follows for the first alone."""
+    """A rule that refuses for another reason does not, so a real run follows only for the first."""
     calls: list[tuple[Signature, dict[str, Any]]] = [
         (signature(f"test::{name}", X, out=X), {}) for name in ("by_values", "refusing", "by_values")
     ]
@@ -188,8 +188,8 @@ def test_an_interrupt_ends_the_pricing() -> None:
         answer(signature("test::slow", X), registry(slow=Entry("test::slow", "norm", interrupted)))
 
 
-def test_sparse_operands_have_rules_of_their_own() -> None:
-    """A dense rule does not count them, and what moves dense data moves sparse data."""
+def test_sparse_operands_need_their_own_rules() -> None:
+    """A dense rule does not count them; a rule for movement does."""
     sparse = TensorSpec((10, 10), stored=3, layout="sparse_coo")
     assert answer(signature("aten::add", sparse, sparse, out=sparse), REGISTRY).count == OpCount(adds=3)
     assert answer(signature("aten::mul", sparse, sparse, out=sparse), REGISTRY).reason == NO_RULE
@@ -198,15 +198,15 @@ def test_sparse_operands_have_rules_of_their_own() -> None:
     assert answer(signature("aten::add", X, X, out=X), REGISTRY).count == OpCount(adds=2 * 3)
 
 
-def test_a_rule_for_sparse_operands_alone_is_found() -> None:
-    """Where dense operands have none."""
+def test_a_rule_may_exist_for_sparse_operands_only() -> None:
+    """Dense operands have no rule then."""
     rules = registry(only=Entry("sparse::only", "norm", an_add_each))
     assert answer(signature("aten::only", TensorSpec((5,), stored=2), out=X), rules).count == OpCount(adds=2 * 3)
     assert answer(signature("aten::only", X, out=X), rules).reason == NO_RULE
 
 
-def test_what_vmap_maps_over_multiplies_the_terms() -> None:
-    """Its sizes come first in the formula."""
+def test_sizes_that_vmap_maps_over_multiply_the_terms() -> None:
+    """They come first in the formula."""
     one, many = (answer(signature("test::linear", X, W, samples=samples), REGISTRY) for samples in ((), (5, 7)))
     assert [term.how_many for term in many.terms] == [(5, 7, 2, 4)]
     assert many.count == one.count * (5 * 7)
@@ -217,13 +217,13 @@ def test_what_vmap_maps_over_multiplies_the_terms() -> None:
 
 
 def nested(*parts: tuple[int, ...], known: bool = True) -> DetailedSpec:
-    """A nested tensor that holds tensors of these shapes, each a batch of one."""
+    """A nested tensor of tensors with these shapes, each a batch of one."""
     rows = sum(part[1] for part in parts)
     return DetailedSpec((rows, *parts[0][2:]), nested=True, parts=parts if known else None)
 
 
-def test_work_on_nested_tensors_is_that_on_each_of_their_parts() -> None:
-    """Arguments by position and by name alike; a dense one among them is the same for each part."""
+def test_work_on_nested_tensors_is_the_sum_over_their_parts() -> None:
+    """Positional and keyword arguments are split; a dense one is the same for each part."""
     x, y = nested((1, 5, 3), (1, 2, 3)), nested((1, 5, 4), (1, 2, 4))
     found = answer(signature("test::linear", x, W, out=y), REGISTRY)
     assert [term.how_many for term in found.terms] == [(1, 5, 4), (1, 2, 4)]
@@ -233,8 +233,8 @@ def test_work_on_nested_tensors_is_that_on_each_of_their_parts() -> None:
         assert answer(made, REGISTRY).count == OpCount(comparisons=(5 + 2) * 3)
 
 
-def test_a_nested_parameter_stays_one_in_its_parts() -> None:
-    """A rule is given dtype and all."""
+def test_the_parts_of_a_nested_parameter_are_parameters() -> None:
+    """The rule also gets the dtype."""
     given: list[TensorSpec] = []
 
     def looking(x: TensorSpec, *, out: TensorSpec) -> list[Term]:
@@ -246,21 +246,21 @@ def test_a_nested_parameter_stays_one_in_its_parts() -> None:
     assert given == [TensorSpec((1, 5, 3), "float16", parameter=True)]
 
 
-def test_a_result_that_is_not_nested_is_made_of_all_parts() -> None:
-    """The rule is asked once, for all parts one after the other."""
+def test_a_dense_result_is_made_of_all_parts() -> None:
+    """The rule is called once, for all parts one after the other."""
     found = answer(signature("test::norm", nested((1, 5, 3), (1, 2, 3)), out=W), REGISTRY)
     assert [term.how_many for term in found.terms] == [(4, 3)]
 
 
-def test_parts_that_differ_in_two_sizes_are_not_gathered() -> None:
-    """There is no shape of all of them; where the result is nested too, each is counted."""
+def test_parts_that_differ_in_two_sizes_are_not_combined() -> None:
+    """They have no common shape; if the result is nested too, each part is counted."""
     x = nested((1, 5, 3), (1, 2, 4))
     assert "more than one dimension" in answer(signature("test::norm", x, out=W), REGISTRY).reason
     assert answer(signature("test::norm", x, out=x), REGISTRY).count == OpCount(adds=5 * 3 + 2 * 4)
 
 
 def test_unknown_lengths_depend_on_data() -> None:
-    """A jagged tensor on meta does not say them."""
+    """A jagged tensor on meta does not have them."""
     x = nested((1, 5, 3), known=False)
     found = answer(signature("test::norm", x, out=x), REGISTRY)
     assert (found.status, found.data_dependent) == ("uncounted", True)
@@ -278,22 +278,22 @@ SUM, SUM_IN_PLACE, SCALE = (signature(op, X, X, out=X) for op in ("aten::add", "
 
 
 def test_a_function_gives_its_kind_to_its_parts() -> None:
-    """But to none that is free or uncounted, and a projection within attention stays a linear layer."""
+    """A free or uncounted part does not get it, and a projection within attention stays a linear layer."""
     within = {"within": "attention"}
     calls = [(made, within) for made in (LINEAR, NORM, VIEW, UNKNOWN)]
     assert kinds(*calls) == ["linear", "attention", "movement", "uncounted"]
     assert kinds((LINEAR, {"within": "recurrent"})) == ["recurrent"]
 
 
-def test_a_part_of_an_operation_has_that_ones_kind() -> None:
-    """Unless the operation has none, since its rule does not count it; free parts stay free."""
+def test_a_part_has_the_kind_of_its_operation() -> None:
+    """It does not if the rule does not count the operation; free parts stay free."""
     assert kinds((SUM, {"part_of": ATTENTION}), (VIEW, {"part_of": ATTENTION})) == ["attention", "movement"]
     assert kinds((SUM, {"part_of": UNKNOWN}), (SUM, {"part_of": VIEW})) == ["elementwise", "elementwise"]
     assert kinds((SUM, {"part_of": LINEAR, "within": "attention"})) == ["linear"]
 
 
-def test_a_gradient_has_the_kind_of_what_it_is_of() -> None:
-    """Its own where that is free, uncounted, or not known."""
+def test_a_gradient_has_the_kind_of_its_forward_operation() -> None:
+    """It has its own kind if the forward operation is free, uncounted, or unknown."""
     backward = {"phase": "backward"}
     assert kinds(
         (RELU, {}),
@@ -307,13 +307,13 @@ def test_a_gradient_has_the_kind_of_what_it_is_of() -> None:
     ) == ["activation", "movement", "uncounted", "activation", "elementwise", "elementwise", "elementwise", "movement"]
 
 
-def test_only_in_the_backward_pass_a_source_gives_its_kind() -> None:
-    """A forward operation that runs again has its own."""
+def test_only_the_backward_pass_takes_the_kind_of_its_source() -> None:
+    """A recomputed forward operation has its own kind."""
     assert kinds((RELU, {}), (SCALE, {"phase": "recompute", "source": 0})) == ["activation", "elementwise"]
 
 
-def test_a_gradient_has_the_kind_that_the_place_of_its_source_gives() -> None:
-    """What the source was within, or a part of."""
+def test_a_gradient_has_the_kind_of_what_its_source_is_within() -> None:
+    """The source is within a function, or a part of an operation."""
     gradient = {"phase": "backward", "source": 0}
     assert kinds((NORM, {"within": "attention"}), (SCALE, gradient)) == ["attention"] * 2
     assert kinds((NORM, {"part_of": ATTENTION}), (SCALE, gradient)) == ["attention"] * 2
@@ -322,8 +322,8 @@ def test_a_gradient_has_the_kind_that_the_place_of_its_source_gives() -> None:
 
 
 @pytest.mark.parametrize("op", ["aten::add", "aten::add_"])
-def test_a_sum_of_gradients_is_no_product(op: str) -> None:
-    """The gradients of a tensor that several layers use are added up, which is no work of one of the layers."""
+def test_a_sum_of_gradients_has_its_own_kind(op: str) -> None:
+    """The sum of the gradients of a tensor that several layers use is not the work of one layer."""
     assert [kind_of_gradient(op, "elementwise", kind) for kind in ("conv", "linear", "matmul", "attention")] == [
         "elementwise"
     ] * 4
@@ -347,7 +347,7 @@ def use(*calls: tuple[Signature, str]) -> str:
 
 
 def test_a_parameter_has_the_kind_of_the_costliest_reader() -> None:
-    """By FLOPs, then by comparisons, then what is not free before what is; the first of equals."""
+    """Costs are compared by FLOPs, then by comparisons; free readers come last; the first of equals wins."""
     assert use((NORM, "forward"), (LINEAR, "forward")) == "linear"
     assert use((VIEW, "forward"), (RELU, "forward")) == "activation"
     larger = signature("test::norm", X, out=TensorSpec((1,)))
@@ -359,22 +359,22 @@ def test_a_parameter_has_the_kind_of_the_costliest_reader() -> None:
     assert use((VIEW, "forward")) == "movement"
 
 
-def test_only_the_forward_pass_says_what_a_parameter_is_for() -> None:
-    """So that it is the same in both modes."""
+def test_only_the_forward_pass_decides_the_use_of_a_parameter() -> None:
+    """So it is the same in both modes."""
     phases = ("recompute", "backward", "optimizer")
     assert use((VIEW, "forward"), *((LINEAR, phase) for phase in phases)) == "movement"
     assert use(*((LINEAR, phase) for phase in phases)) == "unused"
 
 
-def test_what_nothing_reads_is_unused() -> None:
-    """Other parameters' readers do not matter."""
+def test_a_parameter_without_readers_is_unused() -> None:
+    """Readers of other parameters do not matter."""
     record = ParameterRecord(("w",), "", (4, 3), "float32", 4, True)
     assert priced((LINEAR, {"parameters": ("v",)}), parameters=(record,)).parameters == (record,)
     assert use() == "unused"
 
 
-def test_a_table_of_which_rows_are_read_is_an_embedding() -> None:
-    """Also where it is moved besides; not where something is computed with all of it."""
+def test_a_table_whose_rows_are_looked_up_is_an_embedding() -> None:
+    """It is one if it is also moved, and not if something is computed with all of it."""
     rows = signature("aten::index", X, out=X)
     rescaled = signature("aten::embedding_renorm_", X, out=X)
     assert use((rows, "forward")) == "embedding"
@@ -387,12 +387,12 @@ def test_a_table_of_which_rows_are_read_is_an_embedding() -> None:
 
 
 def unseen(*calls: tuple[Signature, dict[str, Any]], already: Sequence[Unseen] = ()) -> tuple[Unseen, ...]:
-    """What is missing in the trace of these calls."""
+    """What the trace of these calls reports as missing."""
     return priced(*calls, unseen=tuple(already)).unseen
 
 
-def test_arithmetic_on_what_nothing_wrote_is_missed_in_its_module() -> None:
-    """Once for each storage: in the first module whose arithmetic reads it."""
+def test_arithmetic_on_unwritten_memory_is_reported_in_its_module() -> None:
+    """Each storage is reported once: in the first module whose arithmetic reads it."""
     a, b = (Unseen(module, FILLED_OUTSIDE) for module in "ab")
     assert unseen((NORM, {"module": "a", "blanks": (3,)}), (NORM, {"module": "b", "blanks": (3,)})) == (a,)
     assert unseen((NORM, {"module": "a", "blanks": (3,)}), (NORM, {"module": "b", "blanks": (3, 4)})) == (a, b)
@@ -401,15 +401,15 @@ def test_arithmetic_on_what_nothing_wrote_is_missed_in_its_module() -> None:
     assert unseen((NORM, {"module": "a"})) == ()
 
 
-def test_what_moves_unwritten_memory_misses_nothing() -> None:
-    """A view of it, or a copy, is no arithmetic; that which follows is."""
+def test_moving_unwritten_memory_is_not_reported() -> None:
+    """A view or a copy is no arithmetic; arithmetic on them is reported."""
     assert unseen((VIEW, {"module": "a", "blanks": (3,)})) == ()
     found = unseen((VIEW, {"module": "a", "blanks": (3,)}), (NORM, {"module": "b", "blanks": (3,)}))
     assert found == (Unseen("b", FILLED_OUTSIDE),)
 
 
-def test_what_tracing_missed_comes_first_and_once() -> None:
-    """Before what pricing finds."""
+def test_what_tracing_reported_comes_first_and_once() -> None:
+    """The reports of pricing come after it."""
     already = (Unseen("z", "of another reason"), Unseen("a", FILLED_OUTSIDE))
     calls = [(NORM, {"module": module, "blanks": (number,)}) for number, module in enumerate("ab")]
     assert unseen(*calls, already=already) == (*already, Unseen("b", FILLED_OUTSIDE))
@@ -419,7 +419,7 @@ def test_what_tracing_missed_comes_first_and_once() -> None:
 
 
 def again(made: Signature, old: Answer) -> Answer:
-    """The answer of a saved call when it is priced again."""
+    """The answer of a saved call after pricing it again."""
     (first,) = priced((made, {})).calls
     trace = Trace((replace(first, answer=old),), (), (), signatures=(made,), answers=(old,))
     (found,) = price_again(trace, REGISTRY).answers
@@ -429,27 +429,27 @@ def again(made: Signature, old: Answer) -> Answer:
 OLD = Answer("softmax", "counted", (each((99,), "old", adds=1),))
 
 
-def test_what_was_saved_whole_is_priced_by_the_rules_of_now() -> None:
-    """Also where it had no rule before, or one that failed."""
+def test_complete_saved_calls_get_the_current_rules() -> None:
+    """This holds also if there was no rule before, or one that failed."""
     assert again(NORM, OLD).count == OpCount(adds=2 * 4)
     assert again(NORM, Answer("uncounted", "uncounted", reason=NO_RULE)).count == OpCount(adds=2 * 4)
     assert again(signature("test::refusing", X), OLD).reason == "only for even sizes"
 
 
-def test_an_answer_stays_where_no_rule_is_left() -> None:
-    """A rule of one's own may not be registered today; what was uncounted before says the reason of now."""
+def test_an_answer_without_a_current_rule_is_kept() -> None:
+    """A user's rule may not be registered today; an uncounted call gets today's reason."""
     assert again(UNKNOWN, OLD) is OLD
     assert again(UNKNOWN, FREE) is FREE
     assert again(UNKNOWN, Answer("uncounted", "uncounted", reason="its rule failed")).reason == NO_RULE
 
 
-def test_what_earlier_versions_saved_keeps_its_answer() -> None:
-    """Their arguments are not all there."""
+def test_answers_of_earlier_versions_are_kept() -> None:
+    """Their files do not have all arguments."""
     assert again(replace(NORM, whole=False), OLD) is OLD
 
 
-def test_an_answer_by_values_that_were_not_saved_stays() -> None:
-    """One that had none either is made anew."""
+def test_an_answer_by_unsaved_values_is_kept() -> None:
+    """A call that was uncounted is priced again."""
     made = signature("test::by_values", X, out=X)
     assert again(made, OLD) is OLD
     found = again(made, Answer("uncounted", "uncounted", reason="before", data_dependent=True))
@@ -457,7 +457,7 @@ def test_an_answer_by_values_that_were_not_saved_stays() -> None:
 
 
 def test_pricing_again_with_the_same_rules_changes_nothing() -> None:
-    """Kinds, uses and what is missing included."""
+    """This includes kinds, uses and what is missing."""
     record = ParameterRecord(("w",), "", (4, 3), "float32", 4, True)
     trace = priced(
         (LINEAR, {"parameters": ("w",), "module": "a"}),

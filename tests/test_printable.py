@@ -1,4 +1,4 @@
-"""Text of unknown origin, as a terminal, an XML file and an ASCII stream can show it."""
+"""Text of unknown origin, made safe for a terminal, an XML file and an ASCII stream."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOSTILE = "a\x1b]0;title\x07b\x9b31mc\u202ed\x00e\u2066f\x85g\u200fh\r\ni\u2028j
 
 
 def hostile_profile() -> Profile:
-    """A network whose name, target, modules and types hold what acts on a terminal."""
+    """A network whose name, target, modules and types contain control characters for a terminal."""
     net = nets.Network(HOSTILE, (1, 3, 8, 8)).conv(f"conv{HOSTILE}", 4, 3, (6, 6))
     net.layer(f"odd{HOSTILE}", HOSTILE, f"lib::{HOSTILE}", "uncounted", (1, 4, 6, 6), status="uncounted")
     return net.linear(f"fc{HOSTILE}", 10).idle(f"never{HOSTILE}", (7, 7)).profile()
@@ -33,7 +33,7 @@ def hostile_profile() -> Profile:
 @pytest.mark.slow
 @given(ANY_TEXT)
 def test_nothing_acts_on_a_terminal(text: str) -> None:
-    """Whatever the text, what is shown of it has no control, no change of direction, and can be encoded."""
+    """The shown text has no control characters and no change of direction, and can be encoded."""
     shown = visible(text)
     assert not INVISIBLE.search(shown)
     shown.encode("utf-8")
@@ -42,21 +42,21 @@ def test_nothing_acts_on_a_terminal(text: str) -> None:
 
 @pytest.mark.parametrize("code", [*range(0x20), *range(0x7F, 0xA0), 0x202E, 0x2066, 0x200F, 0x061C, 0xD800, 0xFFFE])
 def test_each_control_character_is_an_escape(code: int) -> None:
-    """Python's own escape, so that a reader can tell which character it is."""
+    """It is Python's escape, so that a reader can tell the character."""
     shown = visible(f"a{chr(code)}b")
     assert re.fullmatch(r"a\\[xu][0-9a-f]{2,4}b", shown)
     assert shown[1:-1].encode().decode("unicode_escape") == chr(code)
 
 
-def test_other_writing_stays() -> None:
-    """Letters of any script, signs and emoji are no control characters."""
+def test_other_characters_are_kept() -> None:
+    """Letters of any script, symbols and emoji are no control characters."""
     text = "naïve Schicht × 层 слой שכבה 🙂 é"
     assert visible(text) == text
 
 
 @given(ANY_TEXT)
-def test_ascii_is_ascii(text: str) -> None:
-    """Nothing else is left, and ASCII text is left alone."""
+def test_in_ascii_gives_ascii(text: str) -> None:
+    """ASCII text does not change."""
     assert in_ascii(text).isascii()
     assert in_ascii("(3*11)\t~") == "(3*11)\t~"
     assert in_ascii("≥1×3 · é…") == ">=1x3 * e.."
@@ -64,14 +64,14 @@ def test_ascii_is_ascii(text: str) -> None:
 
 @given(ANY_TEXT)
 def test_json_stays_the_same_document(text: str) -> None:
-    """Read back, a document in ASCII holds the same text, also beyond the first 65,536 characters."""
+    """A document in ASCII, read back, has the same text, also beyond the first 65,536 characters."""
     document = json.dumps({"name": text + "🙂"}, ensure_ascii=False)
     assert json.loads(json_in_ascii(document)) == {"name": text + "🙂"}
     assert json_in_ascii(document).isascii()
 
 
 def test_a_message_is_one_line() -> None:
-    """Line breaks are blanks, whatever else acts on a terminal is an escape."""
+    """Line breaks become blanks, and other control characters become escapes."""
     assert one_line("a\nb \r c\x1b[2J") == "a b c\\x1b[2J"
 
 
@@ -79,7 +79,7 @@ def test_a_message_is_one_line() -> None:
 @pytest.mark.parametrize("width", [40, 80, 200])
 @pytest.mark.parametrize("depth", [None, 2])
 def test_a_report_on_hostile_names_is_harmless(width: int, depth: int | None) -> None:
-    """No name reaches the terminal raw, and no line is longer than the terminal for it."""
+    """No name reaches the terminal raw, and no line is longer than the terminal."""
     report = profile_report(hostile_profile(), depth=depth)
     text = render_terminal(report, Console(width=width, color_system=None))
     assert not INVISIBLE.search(text.replace("\n", ""))
@@ -100,7 +100,7 @@ def test_a_picture_of_hostile_names_is_xml() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_an_ascii_terminal_gets_ascii(width: int) -> None:
-    """Bars, rules, signs of multiplication: all in ASCII, and no line is too long for it."""
+    """Bars, lines and multiplication signs are ASCII, and no line is too long."""
     report = profile_report(nets.alexnet(), depth=2)
 
     class AsciiConsole(Console):

@@ -1,4 +1,4 @@
-"""``with profiler.record():`` counts code as it runs, and what it computes is what it computes without."""
+"""``with profiler.record():`` counts code as it runs, and does not change what the code computes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Net(nn.Module):
 
 
 class World:
-    """A network, its optimizer and a batch, always the same ones."""
+    """A network, its optimizer and a batch; they are always the same."""
 
     def __init__(self, make: Callable[..., torch.optim.Optimizer] = torch.optim.Adam, device: str = "cpu") -> None:
         torch.manual_seed(0)
@@ -72,7 +72,7 @@ class World:
             self.step()
 
     def state(self) -> Any:
-        """All that a step changes, to the bit."""
+        """All state that a step changes, to the bit."""
         return (
             [tensor.tolist() for tensor in self.net.state_dict().values()],
             [None if p.grad is None else p.grad.tolist() for p in self.net.parameters()],
@@ -109,7 +109,7 @@ def recorded(code: Callable[[], object]) -> Profile:
 
 @pytest.mark.slow
 def test_every_step_counts_the_same() -> None:
-    """What an optimizer has written to is a parameter as before."""
+    """A parameter that an optimizer has written to is still a parameter."""
     world = World(torch.optim.SGD)
     one, three = recorded(world.step), recorded(world.steps)
     again = profiler.profile(world.steps)
@@ -123,8 +123,8 @@ def test_every_step_counts_the_same() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("make", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
-def test_a_step_computes_what_it_does_without(make: Any) -> None:
-    """Parameters, buffers, gradients, the optimizer's state, random numbers: to the bit, and nothing is left behind."""
+def test_a_recorded_step_computes_the_same(make: Any) -> None:
+    """Parameters, buffers, gradients, optimizer state and random numbers are equal to the bit, and no hook is left."""
     with_it, without = World(make), World(make)
     torch.manual_seed(1)
     for _ in range(3):
@@ -155,7 +155,7 @@ class Stops(TorchDispatchMode):
 
 
 def stopped(number: int, recording: AbstractContextManager[Any]) -> tuple[Any, int]:
-    """The state of a world whose step raises at an operation, and how many operations were left."""
+    """The state of a world after a step that raises at an operation, and how many operations were left."""
     world = World(torch.optim.SGD)
     stop = Stops(number)
     try:
@@ -167,8 +167,8 @@ def stopped(number: int, recording: AbstractContextManager[Any]) -> tuple[Any, i
 
 
 @pytest.mark.parametrize("stride", [9, pytest.param(1, marks=pytest.mark.slow)])
-def test_an_error_at_every_operation_is_the_codes_own(stride: int) -> None:
-    """The same error goes through, the same was done before it, and hooks and modes are as they were."""
+def test_an_error_at_every_operation_reaches_the_code(stride: int) -> None:
+    """The error and the work before it are the same as without a recording, and hooks and modes are restored."""
     before = surroundings()
     number = 1
     while True:
@@ -182,8 +182,8 @@ def test_an_error_at_every_operation_is_the_codes_own(stride: int) -> None:
     assert recording.profile().complete
 
 
-def test_what_ran_before_an_error_is_recorded() -> None:
-    """And the modules that it went through are not running any more."""
+def test_work_before_an_error_is_recorded() -> None:
+    """The modules that the error went through no longer count as running."""
     net = nn.Linear(I, H)
     x, wrong = torch.ones(B, I), torch.ones(B, H)
 
@@ -204,14 +204,14 @@ def test_what_ran_before_an_error_is_recorded() -> None:
 
 
 class Interrupted(nn.Module):
-    """Is left by what torch tells no hook of."""
+    """Raises an exception that torch reports to no hook."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         raise KeyboardInterrupt
 
 
 class Survives(nn.Module):
-    """Catches even that."""
+    """Catches even that exception."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -225,8 +225,8 @@ class Survives(nn.Module):
         return result
 
 
-def test_a_module_that_was_left_unnoticed_does_not_run_on() -> None:
-    """When the one that called it is through, it is too."""
+def test_a_module_left_without_a_hook_ends_with_its_caller() -> None:
+    """Later work belongs to the caller's module."""
     net, other = Survives(), nn.Linear(I, H)
     x = torch.ones(B, I)
     profile = recorded(lambda: (net(x), other(x)))
@@ -236,8 +236,8 @@ def test_a_module_that_was_left_unnoticed_does_not_run_on() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["sgd", "adam"])
-def test_counts_are_those_of_the_callable_and_of_the_network(name: str) -> None:
-    """Whether code is recorded or profiled, and rows by class or by variable."""
+def test_counts_equal_those_of_the_callable_and_the_network(name: str) -> None:
+    """Code may be recorded or profiled; rows are named by class or by variable."""
     world = World(torch.optim.SGD if name == "sgd" else torch.optim.Adam)
     expected = profiler.profile(world.step)
     profile = recorded(world.step)
@@ -256,8 +256,8 @@ def test_counts_are_those_of_the_callable_and_of_the_network(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_inference_is_the_networks_own_count() -> None:
-    """Without gradients, by any way of turning them off."""
+def test_recorded_inference_costs_the_same() -> None:
+    """Gradients are turned off in any way."""
     net = Net().eval()
     x = torch.ones(B, I)
     expected = profiler.profile(net, x)
@@ -275,7 +275,7 @@ def test_inference_is_the_networks_own_count() -> None:
 
 
 def test_meta_tensors_stay_meta_tensors() -> None:
-    """What cannot be done on them raises as it does without, also beside tensors elsewhere."""
+    """An operation that needs their data raises as it does without a recording, also beside real tensors."""
     net = nn.Linear(I, H, device="meta")
     assert recorded(lambda: net(torch.empty(B, I, device="meta"))).total.macs == B * I * H
     for wrong in (
@@ -292,8 +292,8 @@ def test_meta_tensors_stay_meta_tensors() -> None:
         assert str(caught.value) == str(plain.value)
 
 
-def test_factories_make_what_they_are_asked_for() -> None:
-    """No device is another, and no tensor is made twice."""
+def test_factories_make_the_requested_tensors() -> None:
+    """The device is not changed, and no tensor is made twice."""
     with profiler.record():
         assert torch.ones(2, device="meta").is_meta
         assert not torch.ones(2).is_meta
@@ -301,7 +301,7 @@ def test_factories_make_what_they_are_asked_for() -> None:
         assert torch.ones(2).to("meta").is_meta
 
 
-def test_autocast_is_the_codes_own() -> None:
+def test_autocast_of_the_code_is_kept() -> None:
     """Results have its dtype, and the counts are the same."""
     net = nn.Linear(I, H)
 
@@ -320,7 +320,7 @@ def test_autocast_is_the_codes_own() -> None:
 
 
 def test_two_objects_of_a_class_have_two_names() -> None:
-    """And one object has one, however often it is called."""
+    """One object has one name, however often it is called."""
     first, second = nn.Linear(I, I), nn.Linear(I, H)
     x = torch.ones(B, I)
     profile = recorded(lambda: (second(first(first(x))), second(x)))
@@ -329,8 +329,8 @@ def test_two_objects_of_a_class_have_two_names() -> None:
     assert profile.total.macs == 2 * B * I * I + 2 * B * I * H
 
 
-def test_a_part_that_is_called_by_itself_is_the_same_parameter() -> None:
-    """It goes by the name by which it is called, and its parameters count once."""
+def test_the_parameters_of_a_part_called_alone_count_once() -> None:
+    """It has the name by which it is called."""
     net = nn.Sequential(nn.Linear(I, H))
     x = torch.ones(B, I)
     profile = recorded(lambda: (net[0](x), net(x)))
@@ -338,8 +338,8 @@ def test_a_part_that_is_called_by_itself_is_the_same_parameter() -> None:
     assert profile.layers["layer"].tolist() == ["Linear", "Sequential.0"]
 
 
-def test_lazy_modules_get_their_shapes() -> None:
-    """As they do without a recording."""
+def test_lazy_modules_get_shapes_in_a_recording() -> None:
+    """They get them as without a recording."""
     net = nn.Sequential(nn.LazyLinear(H), nn.ReLU())
     profile = recorded(lambda: net(torch.ones(B, I)))
     assert profile.total.macs == B * I * H
@@ -349,8 +349,8 @@ def test_lazy_modules_get_their_shapes() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("inside", [False, True])
-def test_other_modes_count_what_they_do_without(inside: bool) -> None:
-    """FlopCounterMode around the recording and inside of it, and the recording with it."""
+def test_other_modes_count_the_same_in_a_recording(inside: bool) -> None:
+    """FlopCounterMode is around the recording or inside of it; the recording counts the same too."""
     world = World()
     alone = FlopCounterMode(display=False)
     with alone:
@@ -365,7 +365,7 @@ def test_other_modes_count_what_they_do_without(inside: bool) -> None:
 
 
 class Watches(TorchFunctionMode):
-    """Notes which functions of torch are called, and doubles what softmax gives."""
+    """A mode that notes the called functions of torch, and doubles the result of softmax."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -389,7 +389,7 @@ class Doubled(torch.Tensor):
 
 @pytest.mark.parametrize("inside", [False, True])
 def test_modes_and_classes_that_override_functions_keep_doing_so(inside: bool) -> None:
-    """A function that says what its parts are is called as it is, where anyone else looks at it."""
+    """The recording does not decompose a function that another mode or class overrides."""
     x, y = torch.randn(B, C), torch.zeros(B, dtype=torch.int64)
     plain = F.cross_entropy(x, y)
     watches = Watches()
@@ -405,7 +405,7 @@ def test_modes_and_classes_that_override_functions_keep_doing_so(inside: bool) -
 
 
 def test_a_recording_in_a_recording_counts_its_part() -> None:
-    """Both see what runs in both."""
+    """Both record the code that runs in both."""
     net = nn.Linear(I, H)
     x = torch.ones(B, I)
     with profiler.record() as outer:
@@ -416,8 +416,8 @@ def test_a_recording_in_a_recording_counts_its_part() -> None:
     assert outer.profile().total.macs == 2 * B * I * H
 
 
-def test_threads_of_the_code_are_recorded_and_others_are_not() -> None:
-    """By the thread that starts them."""
+def test_threads_are_recorded_if_the_code_starts_them() -> None:
+    """Other threads are not recorded."""
     net, other = nn.Linear(I, H), nn.Linear(I, H)
     x = torch.ones(B, I)
     entered, ended = threading.Event(), threading.Event()
@@ -443,8 +443,8 @@ def test_threads_of_the_code_are_recorded_and_others_are_not() -> None:
     assert profile.layers["layer"].tolist() == ["Linear"]
 
 
-def test_an_error_in_a_thread_is_the_codes_own() -> None:
-    """A thread that asks a meta tensor for data fails as it does without a recording."""
+def test_an_error_in_a_thread_is_unchanged() -> None:
+    """A thread that needs data of a meta tensor fails as it does without a recording."""
     caught: list[Any] = []
     before = threading.excepthook
     threading.excepthook = caught.append
@@ -458,7 +458,7 @@ def test_an_error_in_a_thread_is_the_codes_own() -> None:
     assert len(caught) == 1
 
 
-def test_recompute_is_told_apart() -> None:
+def test_recompute_is_a_separate_phase() -> None:
     """Activation checkpointing runs a part of the forward pass again."""
     net = nn.Sequential(nn.Linear(I, H), nn.Linear(H, C))
     x = torch.ones(B, I, requires_grad=True)
@@ -467,8 +467,8 @@ def test_recompute_is_told_apart() -> None:
     assert total["forward_macs"] == total["recompute_macs"] == FORWARD
 
 
-def test_memory_that_is_used_again_is_not_mistaken() -> None:
-    """What was known of a tensor is forgotten with it: a batch may lie where a parameter's copy lay."""
+def test_reused_memory_is_not_confused() -> None:
+    """The origin of a tensor is forgotten with it: a batch may lie where the copy of a parameter was."""
     net = nn.Linear(I, H, bias=False)
 
     def run() -> None:
@@ -486,7 +486,7 @@ def test_memory_that_is_used_again_is_not_mistaken() -> None:
 
 
 def test_inputs_are_not_kept_alive() -> None:
-    """A recording of many batches holds none of them."""
+    """A recording of many batches does not hold them."""
     import weakref
 
     net = nn.Linear(I, H)
@@ -498,8 +498,8 @@ def test_inputs_are_not_kept_alive() -> None:
         assert alive() is None
 
 
-def test_misuse_is_told_in_one_line() -> None:
-    """Entered twice, asked too early, nothing ran, a name that is none."""
+def test_misuse_is_an_error_of_one_line() -> None:
+    """It is entered twice, read too early, empty, or has an invalid name."""
     recording = profiler.record()
     with pytest.raises(ProfilerError, match="the code is not through"):
         recording.profile()
@@ -521,16 +521,16 @@ def test_misuse_is_told_in_one_line() -> None:
 
 
 @pytest.mark.slow
-def test_it_is_saved_and_shown(tmp_path: Any) -> None:
-    """Like any profile."""
+def test_a_recording_is_saved_and_shown(tmp_path: Any) -> None:
+    """This works as for any profile."""
     profile = recorded(World().step)
     profile.save(tmp_path / "p.json")
     assert profiler.load_profile(tmp_path / "p.json") == profile
     assert "Recorded while the code ran" in str(profile)
 
 
-def test_values_read_outside_of_modules_are_the_codes_own_affair() -> None:
-    """A loss that is printed, or a metric in NumPy, is no work that a network hides."""
+def test_values_read_outside_of_modules_are_not_unseen_work() -> None:
+    """A printed loss, or a metric in NumPy, is no work that a network hides."""
     net = nn.Linear(I, H)
     x = torch.ones(B, I)
 
@@ -541,8 +541,8 @@ def test_values_read_outside_of_modules_are_the_codes_own_affair() -> None:
     assert recorded(run).complete
 
 
-def test_warnings_are_the_codes_own() -> None:
-    """No hook adds one."""
+def test_a_recording_adds_no_warnings() -> None:
+    """The hooks of a recording warn of nothing."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         recorded(World().step)

@@ -1,4 +1,4 @@
-"""What a call says of itself, from its event, its signature and its answer."""
+"""What a call computes from its event, its signature and its answer."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ MOVES = {
 
 @pytest.mark.parametrize("name", MOVES)
 def test_what_a_free_call_moves(name: str) -> None:
-    """By the memory that it makes and writes, not by the name of its operator."""
+    """The memory that it makes and writes decides, not the name of its operator."""
     function, expected = MOVES[name]
     calls = profiler.profile(Free(function), torch.zeros(2, 3)).trace.calls
     assert {call.status for call in calls[:-1]} == {"free"}
     assert calls[-2].moves == expected
 
 
-def test_of_a_call_of_which_the_tensors_alone_are_known_it_is_missing() -> None:
-    """Such as those in a profile of version 1."""
+def test_movement_is_missing_if_only_the_tensors_are_known() -> None:
+    """Calls in a profile of version 1 are like that."""
     assert OpCall.of("aten::view", "movement", "free", "", 1, "forward", (), ()).moves is None

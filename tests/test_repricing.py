@@ -1,4 +1,4 @@
-"""A saved profile is priced again without its network: by mended rules, and by the same ones to the same figures."""
+"""A saved profile is priced again without its network: by fixed rules, and by the same rules to the same figures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VERSION_1 = Path(__file__).parent / "golden" / "stored" / "version_1.json"
 
 
 def three_an_element(x: Any, *_: Any, out: Any) -> list[profiler.Term]:
-    """A rule of one's own for relu."""
+    """A custom rule for relu."""
     return [profiler.each(out.shape, "own", multiplies=3)]
 
 
@@ -34,7 +34,7 @@ def saved(profile: Profile, folder: Path) -> Path:
 
 
 class Everything(nn.Module):
-    """Attention, a mapped layer, padding, values that decide, and a table of rows."""
+    """Attention, a mapped layer, padding, values that a rule reads, and a table of rows."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Everything(nn.Module):
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["inference", "training"])
 def test_the_same_rules_give_the_same_profile(tmp_path: Path, mode: Any) -> None:
-    """From what is saved, of every signature, with values where they matter."""
+    """The saved file has every signature, with values that matter."""
     profile = profiler.profile(Everything(), torch.tensor([[1, 2, 3], [4, 5, 6]]), mode=mode)
     assert profile.status == "complete"
     assert profile.priced_again() == profile
@@ -62,8 +62,8 @@ def test_the_same_rules_give_the_same_profile(tmp_path: Path, mode: Any) -> None
     assert profiler.load_profile(path, reprice=True) == profile
 
 
-def test_a_mended_rule_is_seen(tmp_path: Path) -> None:
-    """In the counts, the kinds and the use of parameters; views and what is excluded stay."""
+def test_a_fixed_rule_is_used(tmp_path: Path) -> None:
+    """Counts, kinds and uses of parameters change; views and exclusions stay."""
     profile = profiler.profile(network(), torch.zeros(1, 2, 6, 6)).with_views("depthwise_apart").excluding("4")
     path = saved(profile, tmp_path)
     with profiler.rules_replaced({"aten::relu": three_an_element, "aten::batch_norm": None}):
@@ -76,8 +76,8 @@ def test_a_mended_rule_is_seen(tmp_path: Path) -> None:
     assert (kinds["1.weight"], kinds["0.weight"]) == ("movement", "conv")
 
 
-def test_what_has_no_rule_any_more_costs_what_it_did(tmp_path: Path) -> None:
-    """The rules of one's own operations need not be there where a profile is read."""
+def test_an_operation_whose_rule_is_gone_keeps_its_cost(tmp_path: Path) -> None:
+    """A user's rules need not be registered when a profile is read."""
     with profiler.rules_replaced({"mylib::none": three_an_element}):
         profile = profiler.profile(network(), torch.zeros(1, 2, 6, 6))
     path = saved(profile, tmp_path)
@@ -90,7 +90,7 @@ def test_what_has_no_rule_any_more_costs_what_it_did(tmp_path: Path) -> None:
         REGISTRY.add(entry)
 
 
-def test_an_operation_gets_the_rule_that_it_lacked(tmp_path: Path) -> None:
+def test_an_operation_gets_its_new_rule(tmp_path: Path) -> None:
     """A partial profile is complete once there is a rule."""
 
     def fails(x: Any, *_: Any, out: Any) -> list[profiler.Term]:
@@ -105,15 +105,15 @@ def test_an_operation_gets_the_rule_that_it_lacked(tmp_path: Path) -> None:
     assert again.total.comparisons == 4 * 6 * 6
 
 
-def test_version_1_stays_what_it_is() -> None:
-    """It has the tensors alone, which is not all that a rule may read."""
+def test_a_profile_of_version_1_is_not_priced_again() -> None:
+    """It has only the tensors, which is not all that a rule may read."""
     with profiler.rules_replaced({"aten::relu": three_an_element}):
         assert profiler.load_profile(VERSION_1, reprice=True) == profiler.load_profile(VERSION_1)
 
 
 @pytest.mark.slow
 def test_the_command_says_what_changed(tmp_path: Path) -> None:
-    """An operator a line on stderr, the report on stdout, and files where they are asked for."""
+    """There is a line for each operator on stderr, the report on stdout, and files if requested."""
     profile = profiler.profile(network(), torch.zeros(1, 2, 6, 6))
     path = saved(profile, tmp_path)
     same = CliRunner().invoke(cli, ["reprice", str(path)])

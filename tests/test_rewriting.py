@@ -1,4 +1,4 @@
-"""Rewrites from a config: before and after, and the proof that the function stayed the same."""
+"""Rewrites from a config: before and after, and the check that the function is the same."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ rewrites: [fold_batchnorm]
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """A config with one norm that can be folded and one that cannot."""
+    """A config with one norm that can be folded, and one that cannot."""
     (tmp_path / "net.py").write_text(NET, encoding="utf-8")
     (tmp_path / "net.yaml").write_text(CONFIG, encoding="utf-8")
     return tmp_path / "net.yaml"
@@ -49,8 +49,8 @@ def run(*arguments: str) -> tuple[int, str, str]:
 
 
 @pytest.mark.slow
-def test_rewrite_shows_what_changed_and_what_was_left(config: Path) -> None:
-    """The equivalence with its difference, the table before and after, the reasons."""
+def test_rewrite_shows_changes_and_what_is_left(config: Path) -> None:
+    """It shows the equivalence with its difference, the table before and after, and the reasons."""
     code, out, _ = run("rewrite", str(config))
     assert code == 0
     assert "fold_batchnorm: 1 module changed." in out
@@ -65,7 +65,7 @@ def test_rewrite_shows_what_changed_and_what_was_left(config: Path) -> None:
 
 @pytest.mark.slow
 def test_a_difference_above_the_tolerance_is_an_error(config: Path) -> None:
-    """Float32 is not exact: a tolerance that only equality meets is not met."""
+    """Float32 is not exact, so a tolerance of zero fails."""
     config.write_text(CONFIG + "equivalence: {tolerance: 1.0e-30}\n", encoding="utf-8")
     code, _, err = run("rewrite", str(config), "--quiet")
     assert code == 1
@@ -74,7 +74,7 @@ def test_a_difference_above_the_tolerance_is_an_error(config: Path) -> None:
 
 @pytest.mark.slow
 def test_rewrite_writes_its_tables(config: Path) -> None:
-    """The comparison, before and after, and a summary."""
+    """They are the comparison, before and after, and a summary."""
     output = config.parent / "out"
     assert run("rewrite", str(config), "--output", str(output), "--quiet")[0] == 0
     assert {path.name for path in (output / "net").iterdir()} == {
@@ -83,7 +83,7 @@ def test_rewrite_writes_its_tables(config: Path) -> None:
 
 
 def test_profiling_such_a_config_profiles_the_rewritten_network(config: Path) -> None:
-    """Row by row comparable with the one before: names stay."""
+    """The rows have the names of the original network, so they can be compared."""
     rewritten = profiler.profile_config(profiler.load_config(config), crosscheck=False)
     assert list(rewritten.layers["layer"]) == ["conv", "(root)", "last"]
     assert rewritten.parameters_total == 8 * 27 + 8 + 2 * 8
@@ -97,8 +97,8 @@ def test_profiling_such_a_config_profiles_the_rewritten_network(config: Path) ->
         (CONFIG.replace("[fold_batchnorm]", "[3]"), "rewrites.0: found 3, expected the name of a rewrite"),
     ],
 )
-def test_bad_rewrites_are_told_in_one_line(config: Path, text: str, message: str) -> None:
-    """Exit code 2."""
+def test_bad_rewrites_are_an_error_of_one_line(config: Path, text: str, message: str) -> None:
+    """The exit code is 2."""
     config.write_text(text, encoding="utf-8")
     code, out, err = run("rewrite", str(config))
     assert (code, out) == (2, "")

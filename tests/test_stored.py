@@ -1,4 +1,4 @@
-"""Saved profiles are input: whatever is wrong in one is told in one line, and nothing is believed unread."""
+"""Saved profiles are untrusted input: any error in one is a message of one line, and everything is validated."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.mutations import as_json, broken_files
 
 
 def rich_calls() -> list[OpCall]:
-    """Calls whose signatures have arguments of every type, and tensors of which every detail is known."""
+    """Calls with arguments of every type, and tensors with every detail."""
     known = DetailedSpec(
         (3, 4),
         "float32",
@@ -64,7 +64,7 @@ def rich_calls() -> list[OpCall]:
 
 
 def sample() -> Profile:
-    """A profile that has something of everything that a file can hold."""
+    """A profile with an example of everything that a file can hold."""
     profile = sample_profiles.partial()
     figures = (CounterFigure("conv", "conv", 4 * 36 * 27),)
     counted = CounterRecord(
@@ -84,7 +84,7 @@ def sample() -> Profile:
 
 
 def test_the_sample_has_every_field() -> None:
-    """No field of a record, nor of the profile itself, is forgotten by the writer or the reader."""
+    """The writer and the reader know every field of a record and of the profile."""
     stored = {
         "_OpCount": OpCount, "_Term": Term, "_Event": Event, "_Module": ModuleRecord, "_Parameter": ParameterRecord,
         "_CounterFigure": CounterFigure, "_Counter": CounterRecord,
@@ -109,8 +109,8 @@ TEXT = sample().to_json()
 DATA: dict[str, Any] = json.loads(TEXT)
 
 
-def complaint(folder: Path, text: str | bytes) -> str:
-    """The message about a file with ``text``, less its path."""
+def message_of(folder: Path, text: str | bytes) -> str:
+    """The message about a file with ``text``, without its path."""
     path = folder / "profile.json"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(StoredProfileError) as caught:
@@ -123,7 +123,7 @@ def complaint(folder: Path, text: str | bytes) -> str:
 
 
 def edited(place: str, value: Any) -> str:
-    """The sample with ``value`` at ``place``, whose steps are joined by dots."""
+    """The sample with ``value`` at ``place``, a path with dots."""
     data = copy.deepcopy(DATA)
     *steps, last = place.split(".")
     here: Any = data
@@ -133,15 +133,15 @@ def edited(place: str, value: Any) -> str:
     return json.dumps(data)
 
 
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    """The sample itself is in order, so that what is wrong below is the edit."""
+def test_a_saved_profile_is_loaded(tmp_path: Path) -> None:
+    """The sample itself is valid, so the errors below come from the edits."""
     (tmp_path / "p.json").write_text(TEXT, encoding="utf-8")
     assert load_profile(tmp_path / "p.json") == sample()
     assert load_profile(tmp_path / "p.json").to_json() == TEXT
 
 
 def test_a_profile_of_version_1_is_loaded(tmp_path: Path) -> None:
-    """Its counts, kinds and shapes are there; the other arguments of its operations are missing, not made up."""
+    """It has counts, kinds and shapes; the other arguments of its operations are missing, not invented."""
     profile = load_profile(Path(__file__).parent / "golden" / "stored" / "version_1.json")
     assert profile.total.macs == (conv := 2 * 4 * 36 * 2 * 9) * 2 + (linear := 2 * 3 * 4 * 36) * 3
     assert conv + linear == sum(call.count.macs for call in profile.trace.calls if call.phase == "forward")
@@ -175,7 +175,7 @@ def bare(key: str) -> dict[str, Any]:
 
 
 def strided(stride: Any) -> dict[str, Any]:
-    """The signature of the first call, a convolution, with its arguments by name and such a stride."""
+    """The signature of the first call, a convolution, with arguments by name and this stride."""
     image, weight = list(DATA["signatures"][0]["arguments"].values())[:2]
     arguments = {"input": image, "weight": weight, "stride": stride}
     (result,) = DATA["signatures"][0]["result"]
@@ -183,7 +183,7 @@ def strided(stride: Any) -> dict[str, Any]:
 
 
 def test_a_stride_that_fits_is_loaded(tmp_path: Path) -> None:
-    """What the edits below say of other strides is due to them alone."""
+    """So the errors about other strides below come from the edits."""
     (tmp_path / "p.json").write_text(edited("signatures.0", strided([1, 1])), encoding="utf-8")
     load_profile(tmp_path / "p.json")
 
@@ -313,9 +313,9 @@ EDITS: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("place", "value", "message"), EDITS)
-def test_an_edit_is_told(tmp_path: Path, place: str, value: Any, message: str) -> None:
-    """With the key, what was found there and what was expected."""
-    told = complaint(tmp_path, edited(place, value))
+def test_an_invalid_edit_is_an_error(tmp_path: Path, place: str, value: Any, message: str) -> None:
+    """The message has the key, what was found there and what was expected."""
+    told = message_of(tmp_path, edited(place, value))
     assert message in told
     assert told.startswith((place.split(".")[0], "calls")) or place == "schema"
 
@@ -325,8 +325,8 @@ OPTIONAL = ("cache", "exclude", "method", "part", "part_calls", "unseen")
 
 @pytest.mark.parametrize("key", [key for key in DATA if key not in OPTIONAL])
 def test_each_key_is_needed(tmp_path: Path, key: str) -> None:
-    """A file without it is told to lack it."""
-    told = complaint(tmp_path, json.dumps({name: value for name, value in DATA.items() if name != key}))
+    """The error names the missing key."""
+    told = message_of(tmp_path, json.dumps({name: value for name, value in DATA.items() if name != key}))
     assert key in told
 
 
@@ -355,9 +355,9 @@ WHOLE = [
 
 
 @pytest.mark.parametrize(("text", "message"), WHOLE, ids=range(len(WHOLE)))
-def test_a_file_that_is_no_profile_is_told(tmp_path: Path, text: bytes, message: str) -> None:
-    """What is no JSON, or says a thing twice."""
-    assert message in complaint(tmp_path, text)
+def test_a_file_that_is_no_profile_is_an_error(tmp_path: Path, text: bytes, message: str) -> None:
+    """It is no JSON, or has a key twice."""
+    assert message in message_of(tmp_path, text)
 
 
 def test_pairs_of_surrogates_are_text(tmp_path: Path) -> None:
@@ -368,8 +368,8 @@ def test_pairs_of_surrogates_are_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")
-def test_what_is_no_file_is_told(tmp_path: Path) -> None:
-    """A folder, a pipe that nobody writes to, an endless file, a name that cannot be."""
+def test_other_things_than_files_are_refused(tmp_path: Path) -> None:
+    """They are a folder, a pipe without a writer, an endless file, and an impossible name."""
     os.mkfifo(tmp_path / "pipe.json")
     (tmp_path / "loop.json").symlink_to(tmp_path / "loop.json")
     for path in (tmp_path, tmp_path / "pipe.json", tmp_path / "loop.json", tmp_path / "none.json", "a\x00.json"):
@@ -380,20 +380,20 @@ def test_what_is_no_file_is_told(tmp_path: Path) -> None:
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is in the message."""
     monkeypatch.setattr("profiler.stored.reading.BYTES_LIMIT", 1000)
-    assert "larger than 1,000 bytes" in complaint(tmp_path, TEXT)
+    assert "larger than 1,000 bytes" in message_of(tmp_path, TEXT)
 
 
 def test_a_million_mistakes_take_no_longer_than_one(tmp_path: Path) -> None:
-    """Only the first of a list is told."""
+    """Only the first mistake of a list is reported."""
     text = edited("signatures.0.answer.terms.0.how_many", [-1] * 10**6)
     start = time.process_time()
-    assert "signatures.0.answer.terms.0.how_many.0: found -1" in complaint(tmp_path, text)
+    assert "signatures.0.answer.terms.0.how_many.0: found -1" in message_of(tmp_path, text)
     assert time.process_time() - start < 5
 
 
 @pytest.mark.slow
 def test_a_large_profile_loads_quickly(tmp_path: Path) -> None:
-    """20,000 calls in seconds of processor time, most of it for making the records."""
+    """20,000 calls load in seconds of processor time, most of it for making the records."""
     data = copy.deepcopy(DATA)
     data["calls"] = (data["calls"] * 20_000)[:20_000]
     path = tmp_path / "p.json"
@@ -403,12 +403,12 @@ def test_a_large_profile_loads_quickly(tmp_path: Path) -> None:
     assert time.process_time() - start < 10
 
 
-# The commands on what a hostile file says
+# The commands on a hostile file
 
 
 @contextlib.contextmanager
 def inside(folder: Path) -> Iterator[Path]:
-    """A folder within ``folder`` as the current one; nothing beside ``out`` is new afterwards."""
+    """Make a folder in ``folder`` the current one; afterwards nothing beside ``out`` is new."""
     here = Path.cwd()
     place = Path(tempfile.mkdtemp(dir=folder)) / "a" / "b"
     place.mkdir(parents=True)
@@ -433,7 +433,7 @@ COMMANDS = (
 
 
 def use(folder: Path, text: bytes, command: tuple[str, ...]) -> int:
-    """Run a command on a saved profile with ``text``; it ends with an exit code of its own, never a traceback."""
+    """Run a command on a saved profile with ``text``; it ends with its own exit code, never a traceback."""
     with inside(folder) as place:
         (place / "profile.json").write_bytes(text)
         result = CliRunner().invoke(cli, list(command))
@@ -448,14 +448,14 @@ def use(folder: Path, text: bytes, command: tuple[str, ...]) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 def test_a_good_profile_is_shown_and_written(tmp_path: Path, command: tuple[str, ...]) -> None:
-    """So that the fuzz below reaches what comes after the reader."""
+    """So the fuzzing below reaches the code after the reader."""
     assert use(tmp_path, TEXT.encode(), command) in ((0, 1) if command[0] == "crosscheck" else (0,))
 
 
 @pytest.mark.parametrize("name", ["../../evil", "/tmp/evil/profile", "..", "a/../../../evil", "C:\\evil"])
 @pytest.mark.parametrize("command", [command for command in COMMANDS if "--output" in command], ids=lambda c: c[0])
-def test_nothing_is_written_for_a_name_that_is_a_path(tmp_path: Path, command: tuple[str, ...], name: str) -> None:
-    """The file is refused before anything is made."""
+def test_nothing_is_written_if_the_name_is_a_path(tmp_path: Path, command: tuple[str, ...], name: str) -> None:
+    """The help needs them, and it has to be instant."""
     assert use(tmp_path, edited("name", name).encode(), command) == 2
 
 
@@ -463,7 +463,7 @@ MUTATED = broken_files(TEXT.encode(), json.loads, as_json)
 
 
 def fuzz(folder: Path, text: bytes, command: tuple[str, ...]) -> None:
-    """Exit codes are 0, 2, or 1 where a cross-check has differences."""
+    """Check that the exit code is 0, 2, or 1 if a cross-check has differences."""
     assert use(folder, text, command) in ((0, 1, 2) if command[0] == "crosscheck" else (0, 2))
 
 
@@ -477,7 +477,7 @@ LONG = settings(max_examples=10_000, suppress_health_check=list(HealthCheck))
 def test_no_mutation_gives_a_traceback(
     tmp_path_factory: pytest.TempPathFactory, text: bytes, command: tuple[str, ...]
 ) -> None:
-    """Nothing but an answer or one line, and nothing outside of the output folder."""
+    """Each gives a result or one line, and writes nothing outside of the output folder."""
     fuzz(tmp_path_factory.getbasetemp(), text, command)
 
 
@@ -487,5 +487,5 @@ def test_no_mutation_gives_a_traceback(
 def test_no_mutation_of_ten_thousand_gives_a_traceback(
     tmp_path_factory: pytest.TempPathFactory, text: bytes, command: tuple[str, ...]
 ) -> None:
-    """As above."""
+    """Each gives a result or one line, and writes nothing outside of the output folder."""
     fuzz(tmp_path_factory.getbasetemp(), text, command)

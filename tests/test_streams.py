@@ -1,6 +1,6 @@
-"""What commands print and leave behind when output, names or the world around them are not as one would wish.
+"""What commands print and leave behind under difficult outputs, names or circumstances.
 
-With real processes, pipes and signals.
+The tests use real processes, pipes and signals.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ NEEDS_POSIX = pytest.mark.skipif(os.name != "posix", reason="signals and descrip
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with saved profiles, and a config whose network prints wherever it can."""
+    """A folder with saved profiles, and a config whose network prints in every way."""
     for profile in (nets.alexnet(), nets.small(), nets.many(60)):
         profile.save(tmp_path / f"{profile.name}.json")
     (tmp_path / "net.py").write_text(NOISY, encoding="utf-8")
@@ -73,7 +73,7 @@ def folder(tmp_path: Path) -> Path:
 def start(
     folder: Path, arguments: Sequence[str], environment: dict[str, str] | None = None, **options: object
 ) -> subprocess.Popen[bytes]:
-    """Start the command in a process of its own, in the folder."""
+    """Start the command in a separate process, in the folder."""
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "COLUMNS": "100", **(environment or {})}
     command = [sys.executable, "-m", "profiler", *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
@@ -99,8 +99,8 @@ def invoke(folder: Path, *arguments: str, width: str = "100") -> tuple[int, str,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["json", "csv"])
-def test_what_a_network_prints_is_not_in_the_document(folder: Path, name: str) -> None:
-    """Python's print, the descriptor, C code and what runs at the end: all of it goes to standard error."""
+def test_the_output_of_a_network_is_not_in_the_document(folder: Path, name: str) -> None:
+    """Python's print, the descriptor, C code and code at exit all go to standard error."""
     code, out, err = run(folder, "profile", "noisy.yaml", "--format", name)
     assert code == 0, err
     if name == "json":
@@ -123,7 +123,7 @@ def test_what_a_network_prints_is_not_in_the_document(folder: Path, name: str) -
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["json", "csv", "markdown"])
 def test_several_networks_are_one_document(folder: Path, name: str) -> None:
-    """A JSON list of profiles, one CSV table, one Markdown text."""
+    """It is a JSON list of profiles, one CSV table, or one Markdown text."""
     code, out, _ = invoke(folder, "profile", "alexnet.json", "small.json", "--format", name)
     assert code == 0
     if name == "json":
@@ -141,8 +141,8 @@ def test_several_networks_are_one_document(folder: Path, name: str) -> None:
 
 
 @pytest.mark.slow
-def test_one_network_is_as_it_was(folder: Path) -> None:
-    """A lone profile is no list, and its CSV has no column for its name."""
+def test_one_network_is_no_list(folder: Path) -> None:
+    """A lone profile is no JSON list, and its CSV has no column for the name."""
     assert json.loads(invoke(folder, "profile", "small.json", "--format", "json")[1])["name"] == "small"
     assert invoke(folder, "profile", "small.json", "--format", "csv")[1].startswith("layer,")
 
@@ -153,8 +153,8 @@ def test_one_network_is_as_it_was(folder: Path) -> None:
 @pytest.mark.parametrize(
     "arguments", [["profile", "alexnet.json"], ["profile", "alexnet.json", "--format", "json"], ["--help"]]
 )
-def test_a_full_disk_is_told_in_one_line(folder: Path, arguments: list[str]) -> None:
-    """Exit code 2, since the answer could not be given."""
+def test_a_full_disk_is_an_error_of_one_line(folder: Path, arguments: list[str]) -> None:
+    """The exit code is 2, since the result could not be written."""
     with open("/dev/full", "wb") as full:
         process = start(folder, arguments, stdout=full)
         _, err = process.communicate(timeout=300)
@@ -167,8 +167,8 @@ def test_a_full_disk_is_told_in_one_line(folder: Path, arguments: list[str]) -> 
 @pytest.mark.parametrize(
     "arguments", [["profile", "many.json", "--format", "json"], ["operators"], ["profile", "many.json"]]
 )
-def test_a_closed_pipe_is_no_complaint(folder: Path, arguments: list[str]) -> None:
-    """``| head -1``: nothing on standard error, and the exit code that a shell has for SIGPIPE."""
+def test_a_closed_pipe_is_no_error(folder: Path, arguments: list[str]) -> None:
+    """``| head -1``: nothing is on standard error, and the exit code is a shell's for SIGPIPE."""
     process = start(folder, arguments)
     assert process.stdout is not None
     assert process.stderr is not None
@@ -202,8 +202,8 @@ def below_a_file(place: Path) -> None:
 @NEEDS_POSIX
 @pytest.mark.parametrize("make", [loop_of_links, dangling_link, read_only, below_a_file])
 @pytest.mark.parametrize("command", ["profile", "report", "compare", "crosscheck"])
-def test_a_folder_that_is_none_is_told_in_one_line(folder: Path, make: Callable[[Path], None], command: str) -> None:
-    """Before any work, with exit code 2."""
+def test_an_impossible_folder_is_an_error_of_one_line(folder: Path, make: Callable[[Path], None], command: str) -> None:
+    """The error comes before any work, with exit code 2."""
     make(folder / "out")
     code, out, err = invoke(folder, command, "alexnet.json", "--output", "out")
     assert (code, out) == (2, "")
@@ -213,8 +213,8 @@ def test_a_folder_that_is_none_is_told_in_one_line(folder: Path, make: Callable[
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["crosscheck.csv", "layers.csv", "profile.json"])
-def test_a_folder_in_a_files_place_is_told_in_one_line(folder: Path, name: str) -> None:
-    """Whether the file would be written or removed."""
+def test_a_folder_in_place_of_a_file_is_an_error_of_one_line(folder: Path, name: str) -> None:
+    """This holds if the file would be written or removed."""
     (folder / "out" / "alexnet" / name).mkdir(parents=True)
     code, out, err = invoke(folder, "profile", "alexnet.json", "--output", "out")
     assert (code, out) == (2, "")
@@ -225,7 +225,7 @@ def test_a_folder_in_a_files_place_is_told_in_one_line(folder: Path, name: str) 
 
 @pytest.mark.parametrize("name", ["x.pdf", "x.png", "x", "x.svg.gz", "x.jpeg"])
 def test_a_picture_of_another_format_is_refused(folder: Path, name: str) -> None:
-    """In one line and before any work; nothing is written."""
+    """One line comes before any work; nothing is written."""
     code, out, err = invoke(folder, "profile", "alexnet.json", "--picture", name)
     assert (code, out) == (2, "")
     assert err == f"profiler: {name}: --picture: expected a name that ends in .svg, the only supported format\n"
@@ -234,7 +234,7 @@ def test_a_picture_of_another_format_is_refused(folder: Path, name: str) -> None
 
 @pytest.mark.slow
 def test_a_picture_is_written(folder: Path) -> None:
-    """SVG, in capital letters too."""
+    """The suffix ``.SVG`` works too."""
     for name in ("x.svg", "y.SVG"):
         assert invoke(folder, "profile", "alexnet.json", "--picture", name)[0] == 0
         assert (folder / name).read_text(encoding="utf-8").startswith("<svg")
@@ -243,7 +243,7 @@ def test_a_picture_is_written(folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("columns", ["0", "abc", "-1", "1", "1000000000", "", "²", "1e3", "9" * 5000])
 def test_any_number_of_columns_prints(folder: Path, columns: str) -> None:
-    """What is no width is as if it was not there; a narrow terminal gets 40 columns."""
+    """An invalid width is ignored; a narrow terminal gets 40 columns."""
     code, out, _ = invoke(folder, "profile", "alexnet.json", width=columns)
     assert code == 0
     longest = max(map(len, out.splitlines()))
@@ -252,7 +252,7 @@ def test_any_number_of_columns_prints(folder: Path, columns: str) -> None:
 
 
 def test_the_width_is_that_of_the_terminal() -> None:
-    """Without a terminal, 100 columns."""
+    """Without a terminal it is 100 columns."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("COLUMNS", raising=False)
         assert screen_width(io.StringIO()) == 100
@@ -262,8 +262,8 @@ def test_the_width_is_that_of_the_terminal() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["comparison", "Comparison", "README.md", "readme.MD"])
-def test_a_network_cannot_take_the_reports_own_places(folder: Path, name: str) -> None:
-    """One line that asks for another name; on its own, without a report, the network may be called so."""
+def test_a_network_cannot_have_the_name_of_a_report_file(folder: Path, name: str) -> None:
+    """One line proposes another name; without a report, a single network may have the name."""
     text = (folder / "small.json").read_text(encoding="utf-8")
     (folder / "named.json").write_text(text.replace('"small"', json.dumps(name), 1), encoding="utf-8")
     code, _, err = invoke(folder, "report", "alexnet.json", "named.json", "--output", "out")
@@ -277,7 +277,7 @@ def test_a_network_cannot_take_the_reports_own_places(folder: Path, name: str) -
 @pytest.mark.parametrize("names", [("net", "net"), ("net", "Net"), ("caf\u00e9", "cafe\u0301"), ("STRASSE", "straße")])
 @pytest.mark.parametrize("command", ["report", "profile"])
 def test_two_networks_cannot_share_a_folder(folder: Path, names: tuple[str, str], command: str) -> None:
-    """Also where only letters' case or the way to write an accent differs, which are one on some systems."""
+    """This includes names that differ in case or in the encoding of an accent, which are equal on some systems."""
     text = (folder / "small.json").read_text(encoding="utf-8")
     for file, name in zip(("a.json", "b.json"), names, strict=True):
         (folder / file).write_text(text.replace('"small"', json.dumps(name), 1), encoding="utf-8")
@@ -299,7 +299,7 @@ def test_names_in_messages_are_escaped(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_an_unknown_option_is_escaped(folder: Path) -> None:
-    """What click says itself as well."""
+    """Messages of click are escaped as well."""
     code, _, err = run(folder, "profile", "--\x1b[2Jodd")
     assert code == 2
     assert "\x1b" not in err
@@ -309,7 +309,7 @@ def test_an_unknown_option_is_escaped(folder: Path) -> None:
 @pytest.mark.parametrize("arguments", [["alexnet.json"], ["alexnet.json", "--format", "markdown"], ["gone\u00e9.yaml"]])
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_an_ascii_terminal_gets_ascii(folder: Path, arguments: list[str], encoding: str) -> None:
-    """No UnicodeEncodeError and no question marks: signs are spelled out."""
+    """There is no UnicodeEncodeError, and no question marks: symbols are replaced by words."""
     environment = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "LANG": "C", "LC_ALL": "C"}
     code, out, err = run(folder, "profile", *arguments, environment=environment)
     assert code == (2 if arguments[0].startswith("gone") else 0)
@@ -323,7 +323,7 @@ def test_an_ascii_terminal_gets_ascii(folder: Path, arguments: list[str], encodi
 
 @pytest.mark.slow
 def test_json_is_whole_in_ascii(folder: Path) -> None:
-    """Read back, the document is the same as in UTF-8."""
+    """The document, read back, is the same as in UTF-8."""
     plain = run(folder, "profile", "alexnet.json", "--format", "json")[1]
     short = run(folder, "profile", "alexnet.json", "--format", "json", environment={"PYTHONIOENCODING": "ascii"})[1]
     assert short.isascii()
@@ -352,9 +352,9 @@ class Net(nn.Module):
 @NEEDS_POSIX
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_leaves_nothing_behind(folder: Path, number: signal.Signals) -> None:
-    """A process that is stopped while it writes removes its temporary file and ends as shells expect, with one line."""
+    """A process stopped while it writes removes its temporary file, prints one line and ends as shells expect."""
     (folder / "net.py").write_text(WAITS, encoding="utf-8")
-    # Tests that run in the background, or under nohup, may hand down that the signal is ignored.
+    # Tests that run in the background, or under nohup, may inherit that the signal is ignored.
     arguments = ["profile", "noisy.yaml", "--output", "out"]
     process = start(folder, arguments, preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
     assert process.stderr is not None
@@ -371,8 +371,8 @@ def test_a_signal_leaves_nothing_behind(folder: Path, number: signal.Signals) ->
 
 @pytest.mark.slow
 @NEEDS_POSIX
-def test_what_a_killed_process_leaves_is_ignored_and_then_removed(folder: Path) -> None:
-    """``report --check`` does not see it, the next run removes it; a file of a living process stays."""
+def test_leftovers_of_a_killed_process_are_ignored_and_then_removed(folder: Path) -> None:
+    """``report --check`` ignores them, and the next run removes them; files of a living process stay."""
     arguments = ["report", "alexnet.json", "--output", "out"]
     assert invoke(folder, *arguments)[0] == 0
     dead = subprocess.Popen([sys.executable, "-c", ""])
@@ -383,7 +383,7 @@ def test_what_a_killed_process_leaves_is_ignored_and_then_removed(folder: Path) 
     of_another.write_text("half", encoding="utf-8")
     assert is_leftover(left)
     assert not is_leftover(of_another)
-    assert invoke(folder, *arguments, "--check")[0] == 1  # that of a living process is no leftover
+    assert invoke(folder, *arguments, "--check")[0] == 1  # the file of a living process is no leftover
     of_another.unlink()
     assert invoke(folder, *arguments, "--check")[0] == 0
     assert left.exists()
@@ -393,8 +393,8 @@ def test_what_a_killed_process_leaves_is_ignored_and_then_removed(folder: Path) 
 
 @pytest.mark.slow
 @NEEDS_POSIX
-def test_a_kill_while_writing_leaves_what_is_known_as_a_leftover(folder: Path) -> None:
-    """The name that is really used is one that is recognized."""
+def test_a_kill_while_writing_leaves_a_recognized_leftover(folder: Path) -> None:
+    """The name of the temporary file is recognized."""
     code = (
         "import os, signal, sys\nfrom pathlib import Path\nimport profiler.files as files\n"
         "files.os.replace = lambda *places: os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -418,7 +418,7 @@ def test_a_users_own_files_are_no_leftovers(tmp_path: Path) -> None:
 
 
 def test_folders_of_killed_processes_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those in which a counter was asked long ago; one in use, and another purpose's, stay."""
+    """A counter ran in them long ago; a folder in use, and one for another purpose, stay."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     for name, age in (("profiler-counter-old", 7200), ("profiler-counter-new", 10), ("profiler-other-old", 7200)):
         (tmp_path / name).mkdir()
@@ -430,14 +430,14 @@ def test_folders_of_killed_processes_are_removed(tmp_path: Path, monkeypatch: py
     assert not folder.exists()
 
 
-def test_half_of_a_pair_is_written_as_an_escape(tmp_path: Path) -> None:
-    """UTF-8 has none; in JSON the escape is the same text."""
+def test_half_of_a_surrogate_pair_is_written_as_an_escape(tmp_path: Path) -> None:
+    """UTF-8 does not have it; in JSON the escape is the same text."""
     write_text(tmp_path / "a.json", '{"name": "\ud83d"}')
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"name": "\ud83d"}
 
 
 def test_a_long_name_can_be_written(tmp_path: Path) -> None:
-    """The temporary name is no longer than a name may be."""
+    """The temporary name does not exceed the longest name."""
     write_text(tmp_path / ("n" * 250), "text")
     assert (tmp_path / ("n" * 250)).read_text(encoding="utf-8") == "text"
     with pytest.raises(OutputError, match="name too long"):
@@ -446,16 +446,16 @@ def test_a_long_name_can_be_written(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @NEEDS_POSIX
-def test_closed_streams_are_no_traceback(folder: Path) -> None:
-    """``>&-`` and ``2>&-``: nothing to print to is no error of the program's."""
+def test_closed_streams_cause_no_traceback(folder: Path) -> None:
+    """With ``>&-`` and ``2>&-``, missing streams are no error of the program."""
     for arguments, closed in ((["profile", "alexnet.json"], 1), (["profile", "alexnet.json"], 2), (["gone.yaml"], 2)):
         process = start(folder, arguments, preexec_fn=lambda descriptor=closed: os.close(descriptor))
         out, err = process.communicate(timeout=300)
         assert b"Traceback" not in out + err
 
 
-def test_time_is_not_spent_on_a_second_import() -> None:
-    """The streams are quick to import: the help has to be instant."""
+def test_the_streams_import_quickly() -> None:
+    """The help needs them, and it has to be instant."""
     began = time.perf_counter()
     import profiler.streams  # noqa: F401
 

@@ -28,7 +28,7 @@ def parameter(name: str, size: int, *, use: str = "linear", buffer: bool = False
 
 @pytest.fixture
 def trace() -> Trace:
-    """A root with a block of a convolution and an unknown operation, and a head that also ran a free one."""
+    """A root with a block of a convolution and an unknown operation, and a head that also ran a free operation."""
     return Trace(
         calls=(
             call("block.conv", "conv", contraction((2, 8), (3, 3)), Term("bias", (2, 8), OpCount(adds=1), role="bias")),
@@ -59,7 +59,7 @@ def column(table: pd.DataFrame, key: str, name: str) -> dict[str, object]:
 
 
 def test_layers_are_the_modules_that_ran_operations(trace: Trace) -> None:
-    """One row each, in the order in which they ran, with the kind of the costliest operation."""
+    """Each has one row, in the order in which they ran, with the kind of the costliest operation."""
     table = layers.table(Work(trace)).frame
     assert tuple(table.columns) == (
         "layer", "type", "kind", "calls", "input_shape", "output_shape", "parameters", "parameters_share",
@@ -72,12 +72,12 @@ def test_layers_are_the_modules_that_ran_operations(trace: Trace) -> None:
 
 
 def kind_of_layer(*work: OpCall) -> str:
-    """The kind of a layer that did this work."""
+    """The kind of a layer with this work."""
     return Work(Trace(work, (), ())).kinds["a"]
 
 
-def test_the_kind_of_a_layer_is_that_of_its_costliest_work() -> None:
-    """By the FLOPs of all work of a kind, then by comparisons, then by what is uncounted; the first of equals."""
+def test_a_layer_has_the_kind_of_its_costliest_work() -> None:
+    """Kinds are compared by FLOPs, then by comparisons, then by uncounted work; the first of equals wins."""
     linear, norm = call("a", "linear", contraction((2,), (8,))), call("a", "norm", each((2,), "sum", adds=9))
     activation, pool = (
         call("a", kind, each((2,), "max", comparisons=many)) for kind, many in (("activation", 99), ("pool", 98))
@@ -92,8 +92,8 @@ def test_the_kind_of_a_layer_is_that_of_its_costliest_work() -> None:
     assert kind_of_layer(odd, pool) == "pool"
 
 
-def test_of_equally_costly_kinds_a_layer_has_the_first() -> None:
-    """The one that ran first, whatever its name."""
+def test_a_layer_has_the_first_of_equally_costly_kinds() -> None:
+    """It is the one that ran first, whatever its name."""
     conv, linear = (call("a", kind, contraction((2,), (8,))) for kind in ("conv", "linear"))
     assert (kind_of_layer(conv, linear), kind_of_layer(linear, conv)) == ("conv", "linear")
     empty, moved = call("a", "loss"), call("a", "movement", status="free")
@@ -101,25 +101,25 @@ def test_of_equally_costly_kinds_a_layer_has_the_first() -> None:
 
 
 def test_formulas_are_written_as_by_hand(trace: Trace) -> None:
-    """The product of a contraction, and how many times what for the rest."""
+    """They are the product of a contraction, and a number times its costs for other terms."""
     formulas = column(layers.table(Work(trace)).frame, "layer", "formula")
     assert formulas == {"block.conv": "(3·3)·(2·8)", "block.odd": "", "head": "8·(2·5) + 2·5 comparisons"}
 
 
-def test_equal_terms_are_collected() -> None:
-    """A layer that runs the same product three times says so."""
+def test_equal_terms_are_combined() -> None:
+    """The formula of a layer that runs the same product three times has a factor 3."""
     calls = [call("a", "linear", contraction((4,), (3,)))] * 3
     assert layers.formula(calls) == "3 × [3·4]"
 
 
-def test_long_formulas_are_cut_and_say_so() -> None:
-    """After some terms the rest is counted."""
+def test_long_formulas_are_cut_and_marked() -> None:
+    """The number of omitted terms is shown."""
     calls = [call("a", "elementwise", each((size,), "add", adds=1)) for size in range(2, 13)]
     assert layers.formula(calls).endswith(" + … (3 more)")
 
 
 def test_shares_are_sums_by_kind_with_a_total(trace: Trace) -> None:
-    """Convolutions and linear layers come first, fractions of one add up, and unused parameters have a row."""
+    """Convolutions and linear layers come first, fractions sum to one, and unused parameters have a row."""
     table = shares.table(Work(trace)).frame
     figures = ("parameters", "multiplies", "adds", "macs", "flops")
     assert tuple(table.columns) == ("kind", "layers", *(f"{name}{end}" for name in figures for end in ("", "_share")))
@@ -135,15 +135,15 @@ def test_shares_are_sums_by_kind_with_a_total(trace: Trace) -> None:
 
 
 def test_self_adds_up_to_total(trace: Trace) -> None:
-    """The root's total is the sum of what every module did itself, in every column."""
+    """The root's total is the sum of every module's own work, in every column."""
     table = modules.table(Work(trace)).frame
     for name in COUNT_COLUMNS:
         assert sum(value for value in table[name] if value is not None) == table[f"{name}_total"][0]
     assert list(table["status"]) == ["partial", "partial", "complete", "partial", "complete", "complete"]
 
 
-def test_what_a_depth_limit_hides_stays_in_the_totals(trace: Trace) -> None:
-    """Rows go, numbers do not."""
+def test_work_below_a_depth_limit_stays_in_the_totals(trace: Trace) -> None:
+    """Only rows are left out."""
     full, cut = modules.table(Work(trace)).frame, modules.table(Work(trace), 1).frame
     assert list(cut["module"]) == ["(root)", "block", "head", "aux"]
     totals = column(full, "module", "macs_total")
@@ -169,7 +169,7 @@ def test_unknown_is_never_zero(trace: Trace) -> None:
 
 
 def test_sums_beyond_64_bits_are_exact() -> None:
-    """Counts are Python integers where a machine integer could overflow."""
+    """Counts are Python integers, since a machine integer could overflow."""
     huge = each((2**62,), "add", adds=1)
     trace = Trace((call("a", "elementwise", huge), call("b", "elementwise", huge)), (ModuleRecord("", "Net", 1),), ())
     table = layers.table(Work(trace)).frame
@@ -179,7 +179,7 @@ def test_sums_beyond_64_bits_are_exact() -> None:
 
 
 def test_ordinary_counts_are_integers() -> None:
-    """So that a data frame of them can be sorted, summed and drawn."""
+    """A data frame of them can be sorted, summed and plotted."""
     trace = Trace((call("a", "elementwise", each((5,), "add", adds=1)),), (ModuleRecord("", "Net", 1),), ())
     assert layers.table(Work(trace)).frame["adds"].dtype == "int64"
 
@@ -190,12 +190,12 @@ def test_buffers_are_not_parameters(trace: Trace) -> None:
 
 
 def test_empty_tables_keep_their_columns() -> None:
-    """A table without rows can still be written and read."""
+    """A table without rows can be written and read."""
     assert list(uncounted.table(Work(Trace((), (), ()))).frame) == [column.name for column in uncounted.COLUMNS]
 
 
-def test_layers_and_modules_say_what_part_of_the_whole_they_are() -> None:
-    """A layer's share is its figure over the network's; the tree's that of all below; missing where it is unknown."""
+def test_layers_and_modules_have_shares() -> None:
+    """A layer's share is its figure over the network's; a module's is that of all below it; it may be missing."""
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Sequential(nn.Linear(4, 5, bias=False)))
     profile = profiler.profile(model, torch.zeros(2, 3))
     parameters, macs = 3 * 4 + 4 + 4 * 5, 2 * 3 * 4 + 2 * 4 * 5
@@ -212,8 +212,8 @@ def test_layers_and_modules_say_what_part_of_the_whole_they_are() -> None:
     assert nothing[["parameters_share", "macs_share", "flops_share"]].to_numpy().tolist() == [[0.0, 0.0, 0.0]]
 
 
-def test_a_share_is_never_rounded_to_none_or_all_of_it() -> None:
-    """Where the terminal and Markdown show it: a small layer beside a large one."""
+def test_a_share_is_never_rounded_to_0_or_100_percent() -> None:
+    """The terminal and Markdown show a small layer beside a large one."""
     profile = profiler.profile(nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 40000), nn.ReLU()), torch.zeros(1, 1))
     shown = format_table(profile.tabulated("layers")).set_index("layer")
     assert shown.macs_share.tolist() == ["<0.01 %", ">99.99 %", "0 %"]
@@ -221,7 +221,7 @@ def test_a_share_is_never_rounded_to_none_or_all_of_it() -> None:
 
 
 def test_shares_in_python_add_up() -> None:
-    """Without the total row, which the table in files has as its last."""
+    """In Python there is no total row, which the table in files has as its last."""
     profile = profiler.profile(nn.Sequential(nn.Linear(3, 4), nn.ReLU()), torch.zeros(2, 3))
     assert profile.shares.kind.tolist() == ["linear", "activation"]
     assert profile.shares.flops_share.sum() == 1

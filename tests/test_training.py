@@ -1,4 +1,4 @@
-"""What training costs, split by what it is for."""
+"""The cost of training, split by purpose."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def macs(profile: Profile) -> tuple[int, int, int]:
     ],
 )
 def test_each_gradient_costs_the_layers_macs_once_more(layer: nn.Module, shape: tuple[int, ...]) -> None:
-    """Backward is twice the forward where the input needs a gradient; grouped and depthwise ones too."""
+    """Backward is twice the forward if the input needs a gradient, also for grouped and depthwise layers."""
     forward, for_inputs, for_weights = macs(trained(layer, *shape, gradient=True))
     assert forward > 0
     if isinstance(layer, nn.RNNBase):
-        # The first state needs no gradient, and of the other steps' states it is a product with a weight.
+        # The first state needs no gradient; those of the other steps are products with a weight.
         assert for_inputs + for_weights <= 2 * forward
     else:
         assert (for_inputs, for_weights) == (forward, forward)
@@ -61,14 +61,14 @@ def test_each_gradient_costs_the_layers_macs_once_more(layer: nn.Module, shape: 
 
 @pytest.mark.slow
 def test_the_first_layer_needs_no_input_gradient() -> None:
-    """Unless its input asks for one."""
+    """It has one if its input requires a gradient."""
     model = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
     assert macs(trained(model, 2, 6)) == (2 * (30 + 20), 2 * 20, 2 * (30 + 20))
     assert macs(trained(model, 2, 6, gradient=True)) == (2 * (30 + 20), 2 * (30 + 20), 2 * (30 + 20))
 
 
 def test_frozen_layers_need_no_weight_gradient() -> None:
-    """What lies before every trainable layer needs no gradient at all."""
+    """Layers before the first trainable one need no gradient at all."""
     model = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 6))
     model[0].requires_grad_(False)
     model[2].requires_grad_(False)
@@ -79,7 +79,7 @@ def test_frozen_layers_need_no_weight_gradient() -> None:
 
 
 def test_low_rank_adapters_train_their_own_weights_only() -> None:
-    """LoRA: the frozen layer passes gradients on, the adapters have both."""
+    """In LoRA, the frozen layer passes gradients on, and the adapters have both gradients."""
 
     class Adapted(nn.Module):
         def __init__(self) -> None:
@@ -103,7 +103,7 @@ def test_low_rank_adapters_train_their_own_weights_only() -> None:
 
 
 @pytest.mark.slow
-def test_recomputed_work_is_apart() -> None:
+def test_recomputed_work_has_its_own_column() -> None:
     """Activation checkpointing runs the forward of its body again, as far as it is needed."""
 
     class Checkpointed(nn.Module):
@@ -131,7 +131,7 @@ def test_recomputed_work_is_apart() -> None:
     ],
 )
 def test_backward_is_twice_the_forward_in_whole_networks(name: str, batch: int) -> None:
-    """2.0 for the contractions of a network whose input needs a gradient."""
+    """The ratio is 2.0 for the contractions of a network whose input needs a gradient."""
     from profiler.models.building import build_model
 
     model = build_model(f"torchvision:{name}")
@@ -152,22 +152,22 @@ def test_backward_is_twice_the_forward_in_whole_networks(name: str, batch: int) 
     ],
 )
 def test_optimizer_steps_cost_a_number_of_flops_a_parameter(optimizer: str, flops: int) -> None:
-    """By the operations that torch's optimizer runs; linear in the parameters, but for Adam's scalars."""
+    """These are the operations of torch's optimizer; the cost is linear in the parameters, except Adam's scalars."""
     small, large = (total(trained(nn.Linear(n, n, bias=False), 1, n, optimizer=optimizer)) for n in (4, 40))
     a_parameter = (large["optimizer_flops"] - small["optimizer_flops"]) / (40 * 40 - 4 * 4)
     assert a_parameter == flops
 
 
 def test_an_optimizer_needs_training() -> None:
-    """And has to be known."""
+    """Its name has to be known, too."""
     with pytest.raises(ProfilerError, match="expected it in mode 'training' only"):
         profiler.profile(nn.Linear(2, 2), torch.zeros(1, 2), optimizer="sgd")
     with pytest.raises(ProfilerError, match=r"optimizer 'adamm' is not known.*did you mean 'adam'"):
         trained(nn.Linear(2, 2), 1, 2, optimizer="adamm")
 
 
-def test_frozen_parameters_are_not_stepped() -> None:
-    """Only those that have a gradient."""
+def test_frozen_parameters_are_not_updated() -> None:
+    """Only parameters with a gradient are."""
     model = nn.Sequential(nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False))
     model[0].requires_grad_(False)
     assert total(trained(model, 1, 4, optimizer="sgd"))["optimizer_flops"] == 2 * 16

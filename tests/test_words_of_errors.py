@@ -1,4 +1,4 @@
-"""No decision by the words of a message: what a network raises is reported, whatever it says, after one run."""
+"""No decision depends on the words of a message: an error of a network is reported after one run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ERRORS = (RuntimeError, ValueError, TypeError, NotImplementedError, AttributeErr
 
 
 class Raises(nn.Module):
-    """Works a little, and raises."""
+    """Runs an operation, and raises."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class Raises(nn.Module):
 @pytest.mark.parametrize("kind", ERRORS)
 @pytest.mark.parametrize("words", WORDS)
 def test_a_forward_that_raises_runs_once(words: str, kind: type[Exception], mode: Any) -> None:
-    """Neither again with gradients nor for real, and the message is in the error."""
+    """It does not run again with gradients or for real, and the error contains the message."""
     model = Raises(kind(words))
     with pytest.raises(TraceError) as caught:
         profiler.profile(model, torch.ones(2, 3), mode=mode)
@@ -66,7 +66,7 @@ def test_a_forward_that_raises_runs_once(words: str, kind: type[Exception], mode
 @pytest.mark.parametrize("kind", ERRORS)
 @pytest.mark.parametrize("words", WORDS)
 def test_a_callable_that_raises_runs_once(tmp_path: Path, words: str, kind: type[Exception]) -> None:
-    """Its own file tells how often."""
+    """A file records how often it ran."""
     runs = tmp_path / "runs"
 
     def call(x: torch.Tensor) -> None:
@@ -85,7 +85,7 @@ def test_a_callable_that_raises_runs_once(tmp_path: Path, words: str, kind: type
 @pytest.mark.parametrize("kind", ERRORS)
 @pytest.mark.parametrize("words", WORDS)
 def test_a_constructor_that_raises_runs_once(tmp_path: Path, words: str, kind: type[Exception]) -> None:
-    """It is not tried again off the meta device, nor with torchvision's operators."""
+    """It does not run again off the meta device, or with torchvision's operators."""
     (tmp_path / "net.py").write_text(
         "from pathlib import Path\nimport torch\nfrom torch import nn\n"
         "class Net(nn.Module):\n"
@@ -102,8 +102,8 @@ def test_a_constructor_that_raises_runs_once(tmp_path: Path, words: str, kind: t
     assert words in str(caught.value)
 
 
-def test_torchs_own_refusals_are_still_known(tmp_path: Path) -> None:
-    """A refusal that a library wraps in words of its own leads to the CPU: it was torch that raised the cause."""
+def test_torchs_own_refusals_are_recognized(tmp_path: Path) -> None:
+    """A refusal that a library wraps in its own message leads to the CPU: torch raised the cause."""
     (tmp_path / "net.py").write_text(
         "import torch\nfrom torch import nn\n"
         "class Net(nn.Module):\n"
@@ -119,7 +119,7 @@ def test_torchs_own_refusals_are_still_known(tmp_path: Path) -> None:
 
 
 def test_autocast_on_meta_needs_data() -> None:
-    """Where torch itself is asked for autocast on the meta device, a real run is made."""
+    """If torch's own autocast on the meta device is requested, there is a real run."""
 
     class Asks(nn.Linear):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -130,8 +130,8 @@ def test_autocast_on_meta_needs_data() -> None:
 
 
 @pytest.mark.parametrize("words", WORDS)
-def test_what_raises_for_other_reasons_is_not_tried_again_with_torchvision(words: str) -> None:
-    """An action that raises the very words of torch runs once."""
+def test_other_errors_cause_no_second_try_with_torchvision(words: str) -> None:
+    """An action that raises the exact words of torch runs once."""
     runs = 0
 
     def action() -> None:
@@ -153,7 +153,7 @@ def _raising(words: str) -> Callable[..., Rewritten]:
 
 @pytest.mark.parametrize("words", WORDS)
 def test_a_type_error_inside_a_rewrite_is_its_own(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
-    """Options that do not fit are refused before the rewrite runs; what it raises itself goes through."""
+    """Invalid options are refused before the rewrite runs; its own error is raised unchanged."""
     monkeypatch.setitem(REWRITES, "raising", _raising(words))
     with pytest.raises(TypeError, match=r".") as caught:
         rewrite(nn.Linear(3, 3), "raising", size=1)

@@ -26,7 +26,7 @@ def table(rows: Sequence[dict[str, object]]) -> str:
 
 
 def split_rows() -> list[dict[str, object]]:
-    """What one training step of real networks costs, in MACs; the input asks for a gradient."""
+    """The cost of a training step of real networks, in MACs; the input requires a gradient."""
     from profiler.models.building import build_model
 
     rows: list[dict[str, object]] = []
@@ -48,7 +48,7 @@ def split_rows() -> list[dict[str, object]]:
 
 
 def flop_counter_ratio(model: nn.Module, x: torch.Tensor) -> float:
-    """Backward over forward as torch's own counter has it."""
+    """Backward over forward by torch's own counter."""
     with FlopCounterMode(display=False) as counter:
         result = model(x)
         forward = counter.get_total_flops()
@@ -58,7 +58,7 @@ def flop_counter_ratio(model: nn.Module, x: torch.Tensor) -> float:
 
 
 def explicit_rows() -> list[dict[str, object]]:
-    """The product v·A_w by the matrix A_w, and as autograd does it."""
+    """The product of v·A_w with the matrix A_w, and as autograd computes it."""
     cases: list[tuple[str, Callable[[], nn.Module], tuple[int, ...]]] = [
         ("1-d: 1 → 1 channel, kernel 3, length 16", lambda: nn.Conv1d(1, 1, 3, bias=False), (1, 1, 16)),
         ("2-d: 3 → 8 channels, kernel 3 × 3, 32 × 32", lambda: nn.Conv2d(3, 8, 3, bias=False), (1, 3, 32, 32)),
