@@ -174,12 +174,12 @@ def test_no_counter_runs_by_default(folder: Path, monkeypatch: pytest.MonkeyPatc
 def test_the_command_line_chooses_counters(folder: Path) -> None:
     """It names one or several, which replace those of a config, or none."""
     assert counters(*RESNET, "--crosscheck", "fvcore") == ["fvcore"]
-    path = folder / "asks.yaml"
+    path = folder / "counters.yaml"
     path.write_text(CONFIG + "crosscheck: [fvcore]\n", encoding="utf-8")
-    asks = ("profile", str(path), "--format", "json")
-    assert counters(*asks) == ["fvcore"]
-    assert counters(*asks, "--crosscheck", "torch,fvcore") == ["torch", "fvcore"]
-    assert counters(*asks, "--no-crosscheck") == []
+    words = ("profile", str(path), "--format", "json")
+    assert counters(*words) == ["fvcore"]
+    assert counters(*words, "--crosscheck", "torch,fvcore") == ["torch", "fvcore"]
+    assert counters(*words, "--no-crosscheck") == []
 
 
 @pytest.mark.parametrize(

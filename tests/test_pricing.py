@@ -117,16 +117,16 @@ def kinds(*calls: tuple[Signature, dict[str, Any]]) -> list[str]:
 
 def test_a_signature_is_priced_once() -> None:
     """The number of calls does not matter; each call has the answer."""
-    asked: list[TensorSpec] = []
+    seen: list[TensorSpec] = []
 
     def counting_rule(x: TensorSpec, *, out: TensorSpec) -> list[Term]:
-        asked.append(x)
+        seen.append(x)
         return an_add_each(x, out=out)
 
     rules = registry(counting_rule=Entry("test::counting_rule", "norm", counting_rule))
     one, other = signature("test::counting_rule", X, out=X), signature("test::counting_rule", Y, out=Y)
     trace = price(recording([(one, {}), (other, {}), (one, {}), (one, {})]), rules)
-    assert asked == [X, Y]
+    assert seen == [X, Y]
     assert [call.count.adds for call in trace.calls] == [2 * 3, 2 * 4, 2 * 3, 2 * 3]
     assert (trace.signatures, [found.count.adds for found in trace.answers]) == ((one, other), [2 * 3, 2 * 4])
 

@@ -239,7 +239,7 @@ EDITS: list[tuple[str, Any, str]] = [
     ("signatures.0.answer.status", "free", "found 2 terms of an operation that is free, expected none"),
     ("signatures.0.answer.terms", [], "found 0 terms of an operation that is counted, expected at least one"),
     ("signatures.0.answer.reason", 5, "expected a string"),
-    *((f"{RICH}.arguments.input.{key}", value, told) for key, value, told in (
+    *((f"{RICH}.arguments.input.{key}", value, message) for key, value, message in (
         ("tensor", 5, "expected a string"), ("more", 1, "expected no keys but tensor, zeros"),
         ("zeros", [[1, 1]], "expected two numbers of zeros for each dimension"),
         ("zeros", [[1, 3], [0, 0]], "expected no more zeros than the size of the tensor"),
@@ -250,7 +250,7 @@ EDITS: list[tuple[str, Any, str]] = [
         ("numbers", {"format": "q", "shape": [1], "data": ""}, "expected as many numbers as the shape has elements"),
         ("places", {"format": "q", "shape": [2**62, 2**62, 2**62], "data": ""}, "expected sizes whose product"),
     )),
-    *((f"{RICH}.result", value, told) for value, told in (
+    *((f"{RICH}.result", value, message) for value, message in (
         ({}, "expected a tensor, a number"), ({"text": 5}, "nothing but the key text and a text"),
         ({"float": "much"}, "expected a number as text"), ({"complex": ["1"]}, "two numbers as text"),
         ({"packed": 1}, "expected a mapping with the keys packed, weight and bias"), (2**129, "expected an integer of"),
@@ -315,9 +315,9 @@ EDITS: list[tuple[str, Any, str]] = [
 @pytest.mark.parametrize(("place", "value", "message"), EDITS)
 def test_an_invalid_edit_is_an_error(tmp_path: Path, place: str, value: Any, message: str) -> None:
     """The message has the key, what was found there and what was expected."""
-    told = message_of(tmp_path, edited(place, value))
-    assert message in told
-    assert told.startswith((place.split(".")[0], "calls")) or place == "schema"
+    found = message_of(tmp_path, edited(place, value))
+    assert message in found
+    assert found.startswith((place.split(".")[0], "calls")) or place == "schema"
 
 
 OPTIONAL = ("cache", "exclude", "method", "part", "part_calls", "unseen")
@@ -326,8 +326,8 @@ OPTIONAL = ("cache", "exclude", "method", "part", "part_calls", "unseen")
 @pytest.mark.parametrize("key", [key for key in DATA if key not in OPTIONAL])
 def test_each_key_is_needed(tmp_path: Path, key: str) -> None:
     """The error names the missing key."""
-    told = message_of(tmp_path, json.dumps({name: value for name, value in DATA.items() if name != key}))
-    assert key in told
+    found = message_of(tmp_path, json.dumps({name: value for name, value in DATA.items() if name != key}))
+    assert key in found
 
 
 WHOLE = [

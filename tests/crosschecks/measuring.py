@@ -79,15 +79,17 @@ def measure(names: Iterable[str] | None = None) -> dict[str, list[CounterRecord]
 def to_json(records: Mapping[str, Iterable[CounterRecord]]) -> str:
     """One record in each line; a figure is [module, operation, number]."""
     lines = []
-    for name, said in records.items():
-        inner = ",\n".join(f"  {json.dumps(_packed(record), ensure_ascii=False)}" for record in said)
+    for name, reports in records.items():
+        inner = ",\n".join(f"  {json.dumps(_packed(record), ensure_ascii=False)}" for record in reports)
         lines.append(f" {json.dumps(name, ensure_ascii=False)}: [\n{inner}\n ]")
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def from_json(text: str) -> dict[str, list[CounterRecord]]:
     """Read what :func:`to_json` wrote."""
-    return {name: [CounterRecord.read(_unpacked(item)) for item in said] for name, said in json.loads(text).items()}
+    return {
+        name: [CounterRecord.read(_unpacked(item)) for item in reports] for name, reports in json.loads(text).items()
+    }
 
 
 def _packed(record: CounterRecord) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 COUNTER = '''
-"""Counts each convolution as it is, and a linear layer as the elements of its result."""
+"""Counts each convolution exactly, and a linear layer as the elements of its result."""
 
 from profiler.crosschecks.counter import Counter, Reported
 from profiler.crosschecks.evidence import Item

@@ -15,7 +15,7 @@ from tests.crosschecks.measuring import from_json, to_json
 from tests.crosschecks.networks import NETWORKS
 from tests.museum import MUSEUM
 
-STALE = "write the page anew: python -m tests.crosschecks.page --from-records"
+STALE = "write the page again: python -m tests.crosschecks.page --from-records"
 CHANGED = "a counter says something else; measure again: python -m tests.crosschecks.page"
 SMALL = ("torchvision:resnet18", "torchvision:mobilenet_v2")
 """Networks that are profiled quickly."""
@@ -55,7 +55,7 @@ def test_at_least_fifteen_networks_are_compared() -> None:
     records = from_json(page.RECORDS["networks"].read_text(encoding="utf-8"))
     assert list(records) == [network.name for network in NETWORKS]
     assert len(records) >= 15
-    assert all([record.counter for record in said] == list(catalog.counters()) for said in records.values())
+    assert all([record.counter for record in kept] == list(catalog.counters()) for kept in records.values())
 
 
 @pytest.mark.exhaustive

@@ -83,7 +83,7 @@ def test_kwargs_and_dtype_reach_the_network() -> None:
 
 
 @pytest.mark.parametrize(
-    "asks",
+    "read",
     [
         "torch.ones(3).tolist()",
         "torch.ones(()).item()",
@@ -96,11 +96,11 @@ def test_kwargs_and_dtype_reach_the_network() -> None:
         "range(torch.arange(3).max())",
     ],
 )
-def test_a_constructor_that_reads_data_runs_on_the_cpu(tmp_path: Path, asks: str) -> None:
+def test_a_constructor_that_reads_data_runs_on_the_cpu(tmp_path: Path, read: str) -> None:
     """A constructor that fails on meta runs on the CPU, and its parameters are moved to meta as they are registered."""
     write(
         tmp_path,
-        f"self.value = {asks}\nself.layer = nn.Linear(2, 3)\nself.on_meta = self.layer.weight.is_meta\n"
+        f"self.value = {read}\nself.layer = nn.Linear(2, 3)\nself.on_meta = self.layer.weight.is_meta\n"
         "self.register_buffer('b', torch.ones(2))",
     )
     network: Any = build_model("net.py:Net", base=tmp_path)

@@ -78,8 +78,8 @@ def test_a_config_names_the_function_that_makes_its_inputs(tmp_path: Path, input
 @pytest.mark.slow
 def test_other_counters_get_the_inputs_too(tmp_path: Path) -> None:
     """A counter in a separate process finds the function again."""
-    asked = config(tmp_path, "{from: 'net.py:one', kwargs: {batch: 5}}", "crosscheck: [fvcore, torchinfo]")
-    profile = profiler.profile_config(asked)
+    parsed = config(tmp_path, "{from: 'net.py:one', kwargs: {batch: 5}}", "crosscheck: [fvcore, torchinfo]")
+    profile = profiler.profile_config(parsed)
     assert [counter.status for counter in profile.counters] == ["ok", "ok"]
     assert profile.crosscheck.figure.tolist()[0] == 5 * 4 * 6
     assert profiler.unexplained(profile.crosscheck).empty
@@ -124,8 +124,8 @@ def test_a_config_that_names_no_function_is_refused(tmp_path: Path, inputs: str,
 
 def test_a_config_with_such_inputs_is_read_back_from_its_json(tmp_path: Path) -> None:
     """The config is sent to another process as JSON."""
-    asked = config(tmp_path, "{from: 'net.py:one', kwargs: {batch: 5}}")
-    assert profiler.Config.model_validate_json(asked.model_dump_json(by_alias=True)).inputs == asked.inputs
+    parsed = config(tmp_path, "{from: 'net.py:one', kwargs: {batch: 5}}")
+    assert profiler.Config.model_validate_json(parsed.model_dump_json(by_alias=True)).inputs == parsed.inputs
 
 
 class Batch:

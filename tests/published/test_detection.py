@@ -150,11 +150,11 @@ def test_the_heads_by_hand(network: str, proposal: int, detection: int) -> None:
 def test_no_proposal_survives_a_threshold_on_noise(network: str) -> None:
     """The published runs on noise have no proposals if there is a threshold of scores, and all of them otherwise."""
     model: Any = build_model(f"torchvision:{network}")
-    asked = model.rpn.score_thresh
-    assert asked == (0.05 if "mobilenet" in network else 0.0)
+    threshold = model.rpn.score_thresh
+    assert threshold == (0.05 if "mobilenet" in network else 0.0)
     for (name, _), lived in PUBLISHED.items():
         if name == network:
-            assert lived.proposals == (0 if asked else most_survivors(network).proposals)
+            assert lived.proposals == (0 if threshold else most_survivors(network).proposals)
 
 
 @pytest.mark.parametrize("weights", WEIGHTS, ids=lambda weights: f"{weights.network}-{weights.name}")

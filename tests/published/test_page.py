@@ -19,7 +19,7 @@ from tests.published.page import (
 
 pytestmark = pytest.mark.slow  # the page holds whole networks
 
-STALE = "write the page anew: python -m tests.published.page"
+STALE = "write the page again: python -m tests.published.page"
 
 
 def test_the_page_shows_the_literature() -> None:

@@ -300,10 +300,10 @@ def spec(*shape: int, dtype: str = "float32", parameter: bool = False) -> Tensor
 
 def assert_counted(terms: Iterable[Term], tally: Tally) -> None:
     """Fail unless the terms cost exactly what was counted, for each kind of operation and the macs."""
-    said, done = total_of_terms(terms), tally.count
+    claimed, done = total_of_terms(terms), tally.count
     wrong = [
-        f"{kind}: the rule says {getattr(said, kind)}, {getattr(done, kind)} were done"
+        f"{kind}: the rule says {getattr(claimed, kind)}, {getattr(done, kind)} were done"
         for kind in FIGURES
-        if getattr(said, kind) != getattr(done, kind)
+        if getattr(claimed, kind) != getattr(done, kind)
     ]
     assert not wrong, "; ".join(wrong)

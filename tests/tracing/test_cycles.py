@@ -58,7 +58,7 @@ def pair() -> Pair:
 WAYS: dict[str, tuple[Callable[[], Any], Callable[[Any], tuple[Any, Any]]]] = {
     "a dict": (lambda: filled({}), lambda given: (given["x"], given["me"])),
     "an ordered dict": (lambda: filled(OrderedDict()), lambda given: (given["x"], given["me"])),
-    "a dict of one's own": (lambda: filled(Named()), lambda given: (given["x"], given["me"])),
+    "a subclass of dict": (lambda: filled(Named()), lambda given: (given["x"], given["me"])),
     "a list": (lambda: ended([]), lambda given: (given[0], given[1])),
     "a deque": (lambda: ended(deque()), lambda given: (given[0], given[1])),
     "a list in a tuple": (in_tuple, lambda given: (given[0], given[1][0])),

@@ -101,11 +101,11 @@ PRODUCTS: dict[str, tuple[Body, int]] = {
     "jvp": (lambda layer, x: derivatives.jvp(curved(layer), x, torch.ones_like(x)), 3),
     # the function, its gradient, and two products for the gradient of each of those
     "hvp": (lambda layer, x: derivatives.hvp(summed(layer), x, torch.ones_like(x)), 6),
-    "behind a question": (if_a_gradient_is_required, 2),
+    "if a gradient is required": (if_a_gradient_is_required, 2),
     "by dual numbers": (by_dual_numbers, 3),
     "functional jvp": (lambda layer, x: torch.func.jvp(curved(layer), (x,), (torch.ones_like(x),)), 3),
     "functional gradient": (lambda layer, x: torch.func.grad(summed(layer))(x), 2),
-    "with a graph of its own": (with_create_graph, 4),
+    "with create_graph": (with_create_graph, 4),
     "with gradients for a part": (with_gradients_for_a_part, 1 + 2 + 1),
     "backward by function": (backward_by_function, 2),
 }

@@ -56,7 +56,7 @@ def test_numbers_that_are_equal_but_not_the_same_differ(one: Any, other: Any, ne
     assert len(signatures.known) == 4
 
 
-def test_the_types_of_several_numbers_are_told_apart_by_place() -> None:
+def test_the_types_of_several_numbers_differ_by_place() -> None:
     """The tuples (1, True) and (True, 1) are equal in Python and different in a signature."""
     signatures = Signatures()
     calls = [(1, True), (True, 1), (True, 1.0), (1.0, True), (1, 1)]

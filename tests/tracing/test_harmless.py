@@ -143,7 +143,7 @@ def stopped_everywhere(stops: Any, error: type[BaseException], model: nn.Module,
 @pytest.mark.parametrize("error", [KeyboardInterrupt, *(pytest.param(kind, marks=pytest.mark.slow) for kind in ERRORS)])
 @pytest.mark.parametrize("mode", ["inference", pytest.param("training", marks=pytest.mark.slow)])
 def test_an_error_at_every_operation_leaves_no_trace(stops: Any, error: type[BaseException], mode: Any) -> None:
-    """For an error, one that asks for a real run, and Ctrl-C, the state, inputs, hooks and settings are restored."""
+    """After an error, one that leads to a real run, or Ctrl-C, the state, inputs, hooks and settings are restored."""
     assert stopped_everywhere(stops, error, Step(), mode) > 10
 
 

@@ -139,7 +139,7 @@ MADE: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], int, int]] = {
     "a layer that is moved": (lambda x: nn.Linear(4, 4).to(x.device).to(x.dtype)(x), 2, 2 + 1),
     "two layers": (lambda x: nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))(x), 3, 2 + 2 + 1),
     "a frozen layer": (_frozen, 2, 1),
-    "a constant behind": (lambda x: x @ torch.randn(4, 4), 2, 1),
+    "a constant after it": (lambda x: x @ torch.randn(4, 4), 2, 1),
     "a constant in front": (lambda x: (torch.randn(4, 4) @ x.T).T, 2, 1),
     "a constant of numbers": (lambda x: x @ torch.tensor([[1.0, 2.0, 3.0, 4.0]] * 4), 2, 1),
     "a parameter": (lambda x: x @ nn.Parameter(torch.randn(4, 4)), 2, 2 + 1),

@@ -365,7 +365,7 @@ def test_an_object_that_cannot_be_copied_is_refused_by_name() -> None:
             raise AttributeError(name)
 
     single: Any = tuple.__new__(Single, (torch.ones(2),))
-    assert type(map_inputs(single, to_meta)) is Single  # copied by its items, without code of its own
+    assert type(map_inputs(single, to_meta)) is Single  # copied by its items, without calling its methods
 
     class Stubborn:
         def __init__(self) -> None:
@@ -398,7 +398,7 @@ def test_properties_are_not_evaluated() -> None:
 
         @property
         def expensive(self) -> Any:
-            raise AssertionError("asked")
+            raise AssertionError("evaluated")
 
         def __getattr__(self, name: str) -> Any:
             raise AssertionError(name)

@@ -72,9 +72,9 @@ def test_memory_that_was_freed_is_forgotten(
 ) -> None:
     """A result in the storage of an earlier one has the origin of its own operands."""
     numbered.origins.follow("aten::mul", [numbered.at(before)], [numbered.at(10)])
-    anew = numbered.at(10)
-    numbered.origins.follow("aten::mul", [] if after is None else [numbered.at(after)], [anew])
-    assert numbered.origin_of(anew) == expected
+    again = numbered.at(10)
+    numbered.origins.follow("aten::mul", [] if after is None else [numbered.at(after)], [again])
+    assert numbered.origin_of(again) == expected
 
 
 def test_freed_memory_has_a_new_number(numbered: Numbered) -> None:
@@ -82,9 +82,9 @@ def test_freed_memory_has_a_new_number(numbered: Numbered) -> None:
     first = numbered.origins.new_numbers_of([numbered.at(10)], [numbered.at(1)])
     assert numbered.origins.numbers_of([numbered.at(10), numbered.at(10)]) == first
     assert numbered.origins.new_numbers_of([numbered.at(10)], [numbered.at(10)]) == ()
-    anew = numbered.origins.new_numbers_of([numbered.at(10), numbered.at(11)], [numbered.at(1)])
-    assert numbered.origins.numbers_of([numbered.at(10), numbered.at(11)]) == anew
-    assert len({*first, *anew}) == 3
+    again = numbered.origins.new_numbers_of([numbered.at(10), numbered.at(11)], [numbered.at(1)])
+    assert numbered.origins.numbers_of([numbered.at(10), numbered.at(11)]) == again
+    assert len({*first, *again}) == 3
 
 
 def test_no_other_tensor_gets_the_origin_of_a_freed_one() -> None:

@@ -69,7 +69,7 @@ CASES: dict[str, tuple[int, dict[str, Any], tuple[int, ...]]] = {
     "1d, strided": (1, {"stride": 2}, (1, 2)),
     "1d, more than the kernel reaches": (1, {}, (4, 5)),
     "2d, asymmetric": (2, {}, (0, 1, 2, 1)),
-    "2d, with padding of its own": (2, {"padding": 1}, (1, 0, 1, 1)),
+    "2d, with another padding": (2, {"padding": 1}, (1, 0, 1, 1)),
     "2d, dilated": (2, {"dilation": 2}, (1, 2, 2, 1)),
     "2d, last dimension only": (2, {}, (1, 1)),
     "2d, grouped": (2, {"groups": 2, "stride": (1, 2)}, (1, 1, 1, 1)),

@@ -246,8 +246,8 @@ def test_parallel_apply_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cpu"))
     found = profile(Branches(by_parallel_apply), image(ROWS, SIZE))
     assert macs(found) == expected("inference")
-    asks = nn.Sequential(nn.Linear(SIZE, OUT), DependsOnData())
-    real = profile(Branches(by_parallel_apply, asks), torch.rand(ROWS, SIZE))
+    branch = nn.Sequential(nn.Linear(SIZE, OUT), DependsOnData())
+    real = profile(Branches(by_parallel_apply, branch), torch.rand(ROWS, SIZE))
     assert real.trace.real_run  # the exception of the thread comes out as another exception, however
     assert sum(macs(real).values()) == 2 * ONE
 
@@ -280,8 +280,8 @@ def test_work_that_needs_data_in_a_thread_is_run_for_real(capfd: pytest.CaptureF
     """The exception for lack of data reaches no caller, yet it causes a real run and prints nothing."""
 
     for way in (in_threads, in_a_pool):
-        asks = nn.Sequential(DependsOnData(), nn.Linear(SIZE, OUT))
-        found = profile(Branches(way, asks), torch.rand(ROWS, SIZE))
+        branch = nn.Sequential(DependsOnData(), nn.Linear(SIZE, OUT))
+        found = profile(Branches(way, branch), torch.rand(ROWS, SIZE))
         assert found.trace.real_run
         assert sum(macs(found).values()) == 2 * ONE
     assert capfd.readouterr().err == ""

@@ -319,8 +319,8 @@ HARMLESS: dict[str, Callable[[], nn.Module]] = {
 @pytest.mark.parametrize("real", [False, True])
 def test_seen_work_gives_no_warning(name: str, mode: Any, real: bool) -> None:
     """Constants, sizes, parameters and memory that operations fill are no signs of other work."""
-    asks = Outside(lambda x: x if not real or x.sum().item() > -1e9 else 2 * x)
-    found = profile(Net(nn.Sequential(HARMLESS[name](), asks)), torch.rand(ROWS, SIZE), mode=mode)
+    reads = Outside(lambda x: x if not real or x.sum().item() > -1e9 else 2 * x)
+    found = profile(Net(nn.Sequential(HARMLESS[name](), reads)), torch.rand(ROWS, SIZE), mode=mode)
     assert bool(found.trace.real_run) == real
     assert (found.trace.unseen, found.status) == ((), "complete")
 

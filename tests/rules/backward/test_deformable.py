@@ -191,7 +191,7 @@ def test_gradients_cost_what_their_loop_costs(
         torch.zeros(results, dtype=torch.float64),
     ]
     how = (1, 1, 0, 0, 1, 1, groups, offset_groups, use_mask)
-    leaves = [tensor.requires_grad_(asked) for tensor, asked in zip(tensors, wanted, strict=True)]
+    leaves = [tensor.requires_grad_(want) for tensor, want in zip(tensors, wanted, strict=True)]
     if any(wanted):
         forward: Any = deform_conv2d
         result = forward(*leaves, *how)
@@ -199,8 +199,8 @@ def test_gradients_cost_what_their_loop_costs(
         numbers = [values(each).flatten() for each in found if each is not None]
         assert all(torch.allclose(a, b.flatten()) for a, b in zip(numbers, expected, strict=True))
     operands = [spec(*tensor.shape) for tensor in tensors]
-    asked = [operand if want else None for operand, want in zip(operands, wanted, strict=True)]
-    assert_counted(terms_of(OP, spec(1, results, out, out), *operands, *how, out=asked), tally)
+    results_wanted = [operand if want else None for operand, want in zip(operands, wanted, strict=True)]
+    assert_counted(terms_of(OP, spec(1, results, out, out), *operands, *how, out=results_wanted), tally)
 
 
 class Deformable(nn.Module):
