@@ -20,7 +20,7 @@ from profiler.models.real_copies import BYTES_LIMIT, real_size
 from profiler.models.sizes import ABSENT, given_inputs, sizes_hinted
 from profiler.profiles import Profile
 from profiler.records import ROOT, Mode, Trace
-from profiler.subjects import Subject, called_code, configured, given, network_and_inputs, next_step_told, part_of
+from profiler.subjects import Subject, advice_of_source, called_code, configured, given, network_and_inputs, part_of
 from profiler.traces import trace, trace_for_real
 from profiler.tracing import Inputs, unaffected_by_caller
 from profiler.tracing.callables import CallableNetwork
@@ -61,10 +61,10 @@ def profile(
     whole network.  ``exclude`` leaves out modules by name (``"aux*"``) or type: see :meth:`Profile.excluding`.
 
     ``model`` may be anything else that can be called: a function, a method, a partial, an object; a training step, a
-    loss, ``network.generate``.  Its code runs as it is, on copies of all that it reaches: the networks and optimizers
-    in its closure and its arguments, in what it is bound to and in the globals that it names.  Networks stay in the
-    modes that they are in, and what belongs to the backward pass or to an optimizer follows from what runs: ``mode``,
-    ``optimizer``, ``method`` and ``part`` are for networks.
+    loss, ``network.generate``.  Its code runs unchanged, on copies of everything that it reaches: the networks and
+    optimizers in its closure and its arguments, in what it is bound to and in the globals that it names.  Networks
+    keep their modes, and the operations that run decide what belongs to the backward pass or to an optimizer:
+    ``mode``, ``optimizer``, ``method`` and ``part`` are for networks.
 
     With ``strict`` an operation without a rule raises :class:`~profiler.errors.UncountedError`.  Raises
     :class:`~profiler.errors.TraceError` if the network refuses its inputs; the message names the module and the shapes.
@@ -168,7 +168,7 @@ def crosscheck(
 
 
 def _profile_configured(config: Config, subject: Subject, strict: bool) -> Profile:
-    with next_step_told(config):
+    with advice_of_source(config):
         result = _profile(subject, config.name, config.model.target, config.mode, config.optimizer)
     result = replace(
         result,

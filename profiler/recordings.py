@@ -52,10 +52,11 @@ class CodeRecording:
 
 
 def record() -> CodeRecording:
-    """A context in which code is recorded as it runs, on its own objects and devices, and is not changed.
+    """A context that records code while it runs, on its own objects and devices, and changes nothing.
 
-    ``with profiler.record() as recording: …`` and then ``recording.profile()``.  Outermost modules go by their classes
-    (``ResNet``, ``ResNet_2`` for a second one), what they hold by its name below them, all other code is the root.  The
-    backward pass and the optimizer's steps are told apart by what runs.  What was recorded before an error stays.
+    ``with profiler.record() as recording: …`` and then ``recording.profile()``.  Outermost modules are named by their
+    classes (``ResNet``, ``ResNet_2`` for a second one), and the modules that they hold by their names below them; all
+    other code is the root.  The operations that run decide what belongs to the backward pass and to the optimizer's
+    steps.  What was recorded before an error stays.
     """
     return CodeRecording()

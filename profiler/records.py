@@ -254,8 +254,8 @@ class CounterFigure:
 class CounterRecord:
     """The report of another counter on the same network.
 
-    ``status`` is ``"ok"``, ``"skipped"`` (with the reason in ``message``) or ``"failed"`` (likewise).  ``figures`` are
-    in multiply–accumulates: the counter's own figures divided by ``factor``.  ``seen`` has the number of calls in each
+    ``status`` is ``"ok"``, ``"skipped"`` or ``"failed"`` (both with the reason in ``message``).  ``figures`` are in
+    multiply–accumulates: the counter's own figures divided by ``factor``.  ``seen`` has the number of calls in each
     of them.  ``unsupported`` names, per module, the operations for which the counter has no rule, with their calls;
     ``uncalled`` the modules that it did not see run.
     """

@@ -146,9 +146,9 @@ def _holds_unicode(stream: TextIO) -> bool:
 
 def screen_width(stream: TextIO, otherwise: int = DEFAULT_WIDTH) -> int:
     """``COLUMNS`` if it is a positive number, else the columns of the terminal, else ``otherwise``."""
-    told = os.environ.get("COLUMNS", "")
-    if told.isascii() and told.isdigit() and int(told[:9]):
-        return int(told[:9])
+    value = os.environ.get("COLUMNS", "")
+    if value.isascii() and value.isdigit() and int(value[:9]):
+        return int(value[:9])
     with contextlib.suppress(OSError, ValueError):
         if stream.isatty():
             return os.get_terminal_size(stream.fileno()).columns or otherwise

@@ -121,7 +121,7 @@ def configured(config: Config) -> Subject:
 
 
 @contextmanager
-def next_step_told(config: Config) -> Iterator[None]:
+def advice_of_source(config: Config) -> Iterator[None]:
     """Within it, the error about a network that cannot run has the advice of the target's source."""
     try:
         yield

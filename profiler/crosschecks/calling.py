@@ -1,4 +1,4 @@
-"""How counters are given a network's inputs, and how their failures are told."""
+"""How counters are given a network's inputs, and how their failures are reported."""
 
 from __future__ import annotations
 

@@ -50,9 +50,9 @@ class Counter:
     distribution: str
     """The package to install."""
     own_process: bool = False
-    """Whether it patches torch or changes the network, or may: it then runs in a process of its own."""
+    """Whether it patches torch or changes the network, or may: it then runs in a separate process."""
     on_meta: bool = False
-    """Whether it is given the network as it is, on meta; otherwise a copy with real tensors."""
+    """Whether it gets the network itself, on meta; otherwise it gets a copy with real tensors."""
     reports_calls: bool = True
     """Whether ``seen`` says of how many calls each figure is the sum."""
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -31,7 +31,7 @@ OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
 
 
 def plain(label: str, calls: int = 1) -> Rule:
-    """A contraction that is counted as it is, by ``calls`` of its operations."""
+    """A contraction that is counted without changes, by ``calls`` of its operations."""
 
     def rule(call: OpCall) -> Iterator[Item]:
         ours = products(call)

@@ -16,7 +16,7 @@ from profiler.records import CounterFigure
 
 @dataclass(slots=True)
 class Running:
-    """The names of the modules that are running now, the innermost last; a shared one goes by its first name."""
+    """The names of the modules that are running now, the innermost last; a shared one has its first name."""
 
     stack: list[str] = field(default_factory=list)
 

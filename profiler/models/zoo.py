@@ -16,7 +16,7 @@ class AlexNet(nn.Module):
     Five convolutions, three of them followed by max pooling, then three linear layers on 256·6·6 features.
     ``features`` and ``classifier`` are laid out as torchvision's ``alexnet`` has them, whose first
     convolution is padded by 2 and which pools adaptively before the classifier; here the map is flattened
-    as it is, so the input has to be 227×227, or as near to it as gives a 6×6 map (223 to 254 on a side).
+    directly, so the input has to be 227×227, or of another size that gives a 6×6 map (223 to 254 on a side).
 
     Source: A. Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014,
     arXiv:1404.5997.

@@ -215,7 +215,7 @@ class FunctionWatcher(TorchFunctionMode):
             self._running.pop()
 
     def _with_values(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """A tensor from Python numbers: on meta it has no values, so the recorder is told about them.
+        """A tensor from Python numbers: on meta it has no values, so the recorder gets them.
 
         torch reads tensors among the numbers directly, which no mode sees; meta tensors are replaced by their known
         values.

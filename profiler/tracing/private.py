@@ -28,7 +28,7 @@ try:
     from torch._C._autograd import _get_sequence_nr as _number_of_next_node
 except ImportError as error:
     raise ImportError(
-        "this torch does not number its autograd nodes, by which backward operations are told apart: "
+        "this torch does not number its autograd nodes, by which backward operations are distinguished: "
         "install a torch release that this profiler was tested with (see constraints.txt)"
     ) from error
 

@@ -212,7 +212,7 @@ class ModuleScope(OfTheProfiler):
         module.__dict__["forward"] = WatchedForward(self, module, module.forward)
 
     def _attach_script(self, script: torch.jit.ScriptModule) -> None:
-        """A script module calls no hooks, and its submodules' calls are told by markers."""
+        """A script module calls no hooks; markers in its graph report the calls of its submodules."""
         original = script.forward
 
         def forward(*args: Any, **kwargs: Any) -> Any:

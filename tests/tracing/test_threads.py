@@ -277,7 +277,7 @@ def test_many_threads_at_once_do_not_mix_up_modules() -> None:
 
 @pytest.mark.slow
 def test_work_that_needs_data_in_a_thread_is_run_for_real(capfd: pytest.CaptureFixture[str]) -> None:
-    """The exception for lack of data reaches no caller, yet it causes a real run and prints nothing."""
+    """The exception that data is missing reaches no caller, yet it causes a real run and prints nothing."""
 
     for way in (in_threads, in_a_pool):
         branch = nn.Sequential(DependsOnData(), nn.Linear(SIZE, OUT))

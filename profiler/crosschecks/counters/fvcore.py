@@ -166,7 +166,7 @@ RULES: Mapping[str, Rule] = {
 """fvcore's rules (its ``flop_count`` module), restated for the operations that we record."""
 
 COUNTED_BY_PRODUCTS = frozenset({*FUSED, "aten::einsum", "aten::convolution", "aten::_convolution"})
-"""Contractions without an entry in ``RULES`` that fvcore counts all the same, by the products in them."""
+"""Contractions without an entry in ``RULES`` that fvcore still counts, by the products in them."""
 
 
 def fvcore_figure(call: OpCall) -> int:

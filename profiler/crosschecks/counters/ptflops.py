@@ -66,7 +66,7 @@ CELL_WORK = {4: 10, 3: 7, 1: 1}
 def run(model: nn.Module, inputs: Any) -> Reported:
     """ptflops divides what its hooks count by the length of the first input, and not what its patches count.
 
-    A figure goes by the type of the module that it hooked, or by ``F.`` or ``torch.`` and the function that it
+    A figure is named by the type of the module that it hooked, or by ``F.`` or ``torch.`` and the function that it
     patched; ``seen`` says how often each ran, and by how many samples it divides.
     """
     from torch import nn

@@ -123,8 +123,8 @@ def fused_attention_backward(
     """
     if cum_seq_q is not None or cum_seq_k is not None:
         raise UncountedError("the backward pass of fused attention has no rule for packed sequences")
-    asked_for = out if grad_input_mask is None else _requested(out, grad_input_mask)
-    return attention_gradients(query, key, value, dropout_p, scale, asked_for)
+    wanted = out if grad_input_mask is None else _requested(out, grad_input_mask)
+    return attention_gradients(query, key, value, dropout_p, scale, wanted)
 
 
 @gradient("aten::_flash_attention_backward", kind="attention", reads=("cum_seq_q", "cum_seq_k"), by_name=True)
@@ -147,5 +147,5 @@ def attention_of_rows_backward(
     """
     if cum_seq_q is not None and bias_requires_grad:
         raise UncountedError("the backward pass of attention has no rule for a bias of packed sequences")
-    asked_for = _requested((*out, None)[:4], (True, True, True, bias_requires_grad))
-    return _gradients_of_rows((query, key, value), cum_seq_q, cum_seq_k, dropout_p, scale, asked_for)
+    wanted = _requested((*out, None)[:4], (True, True, True, bias_requires_grad))
+    return _gradients_of_rows((query, key, value), cum_seq_q, cum_seq_k, dropout_p, scale, wanted)
