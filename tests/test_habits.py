@@ -97,7 +97,7 @@ def test_one_spelling() -> None:
 @pytest.mark.slow
 def test_plain_english() -> None:
     """Phrases that readers stumbled over do not come back in code, tests and documents."""
-    texts = prose("profiler", "docs", "tests", "benchmarks")
+    texts = prose("profiler", "docs", "tests")
     texts.pop("tests/test_habits.py")
     assert {name: found for name, text in texts.items() if (found := dialect(text))} == {}
 
