@@ -350,4 +350,4 @@ def _underivable(profile: Profile) -> Iterator[str]:
         len(profile.crosscheck)
     except BROKEN as error:
         names = shown([counter.counter for counter in profile.counters])
-        yield f"counters: found {names}, expected what agrees with the calls ({type(error).__name__})"
+        yield f"counters: found {names}, expected figures that agree with the calls ({type(error).__name__})"

@@ -26,7 +26,7 @@ class CodeRecording:
 
     def __enter__(self) -> CodeRecording:
         if self._run is not None or self._recording is not None:
-            raise ProfilerError("record: this recording was begun before, expected a new one: profiler.record()")
+            raise ProfilerError("record: this recording was started before; make a new one: profiler.record()")
         self._run = LiveRun(self._rules)
         self._run.start()
         return self
@@ -44,7 +44,7 @@ class CodeRecording:
         if not is_folder_name(name):
             raise ProfilerError(f"name: found {name[:60]!r}, expected {NAME_EXPECTED}")
         if self._recording is None:
-            raise ProfilerError("record: the code is not through, expected profile() after the with block")
+            raise ProfilerError("record: the code is still running; call profile() after the with block")
         if not self._recording.events:
             raise ProfilerError("record: the code ran no operation of torch, expected some inside the with block")
         trace = price(self._recording, self._rules)

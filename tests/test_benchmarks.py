@@ -53,8 +53,8 @@ def test_a_process_that_fails_is_an_error() -> None:
     clock = Clock()
     process("python", (sys.executable, "-S", "-c", "pass"), {})(clock)
     assert clock.laps["python"]["wall"] > 0
-    with pytest.raises(RuntimeError, match="exit code 3: broken"):
-        process("python", (sys.executable, "-S", "-c", "import sys; print('broken', file=sys.stderr); sys.exit(3)"), {})(
+    with pytest.raises(RuntimeError, match="exit code 3: lost"):
+        process("python", (sys.executable, "-S", "-c", "import sys; print('lost', file=sys.stderr); sys.exit(3)"), {})(
             clock
         )
 

@@ -286,7 +286,7 @@ def test_report_writes_a_folder_and_checks_it(folder: Path) -> None:
     (output / "old.csv").write_text("", encoding="utf-8")
     result = run("report", config, "--output", str(output), "--check")
     assert result.code == 1
-    assert "tiny/shares.csv, old.csv (no longer made)" in result.err
+    assert "tiny/shares.csv, old.csv (no longer written)" in result.err
 
 
 @pytest.mark.slow

@@ -501,15 +501,15 @@ def test_inputs_are_not_kept_alive() -> None:
 def test_misuse_is_an_error_of_one_line() -> None:
     """It is entered twice, read too early, empty, or has an invalid name."""
     recording = profiler.record()
-    with pytest.raises(ProfilerError, match="the code is not through"):
+    with pytest.raises(ProfilerError, match="the code is still running"):
         recording.profile()
     with recording:
-        with pytest.raises(ProfilerError, match="begun before"), recording:
+        with pytest.raises(ProfilerError, match="started before"), recording:
             pass
-        with pytest.raises(ProfilerError, match="the code is not through"):
+        with pytest.raises(ProfilerError, match="the code is still running"):
             recording.profile()
         torch.ones(2) * 2
-    with pytest.raises(ProfilerError, match="begun before"), recording:
+    with pytest.raises(ProfilerError, match="started before"), recording:
         pass
     with pytest.raises(ProfilerError, match="name: found 'a/b'"):
         recording.profile(name="a/b")

@@ -86,7 +86,7 @@ def _shape_of(values: object, depth: int = 0) -> list[int]:
     inner = [_shape_of(item, depth + 1) for item in values]
     if any(shape != inner[0] for shape in inner):
         lengths = "lists and numbers" if [] in inner else f"lists of {min(inner)[0]} and of {max(inner)[0]}"
-        raise expected("lists of one length, or a shape", found=f"values that hold {lengths} beside each other")
+        raise expected("lists of equal length, or a shape", found=f"values that hold {lengths} side by side")
     return [len(values), *(inner[0] if inner else [])]
 
 

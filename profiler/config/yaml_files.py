@@ -99,7 +99,7 @@ class _Loader(yaml.SafeLoader):
         if node.tag not in _PLAIN and node.tag.startswith(_TAG):
             name = node.tag.removeprefix(_TAG)
             if name == "timestamp":
-                raise _error(node, f"found the date {shown(node.value)}, expected it in quotes where text is meant")
+                raise _error(node, f"found the date {shown(node.value)}, expected quotes around it if it is text")
             raise _error(node, f"found a value of the type !!{_cut(name)}, expected a plain value")
         if isinstance(node, yaml.ScalarNode):
             _check_scalar(node)
@@ -131,8 +131,8 @@ def _check_scalar(node: yaml.ScalarNode) -> None:
     if len(text) > _DIGITS_LIMIT:
         raise _error(node, f"found a number of {len(text)} digits, expected at most {_DIGITS_LIMIT}")
     if _ODD_BASE.fullmatch(text):
-        base = "of base 60" if ":" in text else "octal"
-        raise _error(node, f"found {shown(text)}, which YAML takes as {base}; expected a decimal number, or quotes")
+        base = "a number of base 60" if ":" in text else "octal"
+        raise _error(node, f"found {shown(text)}, which YAML reads as {base}; expected a decimal number, or quotes")
 
 
 def _count(node: yaml.Node, known: dict[int, int], depth: int) -> int:

@@ -63,7 +63,7 @@ TRANSPOSED = Reason(
 UNBATCHED = Reason(
     "unbatched",
     "It treats the first dimension as the batch and the second as the channels, and there is no batch.",
-    "takes the dimensions of an input without batch for those of one with a batch",
+    "reads the dimensions of an input without a batch as if it had one",
 )
 BROADCAST = Reason(
     "broadcast",
@@ -72,8 +72,8 @@ BROADCAST = Reason(
 )
 NO_SUM = Reason(
     "no-sum",
-    "It counts the products of an einsum or a product that sums nothing.",
-    "counts products that nothing is summed of",
+    "It counts the products of an einsum or a matrix product that sums nothing.",
+    "counts products without a sum",
 )
 COMPLEX = Reason(
     "complex",
@@ -82,8 +82,8 @@ COMPLEX = Reason(
 )
 PROJECTION = Reason(
     "projection",
-    "It leaves the projection of an LSTM (proj_size) out, or takes the hidden size for it.",
-    "does not count an LSTM's projection as it is",
+    "It leaves out the projection of an LSTM (proj_size), or uses the hidden size in its place.",
+    "counts an LSTM's projection by another formula",
 )
 GATES = Reason(
     "gates",

@@ -5,7 +5,7 @@ from profiler.measures import Measure
 MEASURE = Measure(
     "parameters",
     "parameters",
-    "elements of parameters, shared ones once, buffers left out",
+    "elements of parameters; shared ones count once, buffers do not count",
     held=lambda record: 0 if record.buffer else record.size,
     priority=4,
     tables=("layers", "modules", "shares", "comparison", "rewriting"),

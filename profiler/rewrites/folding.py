@@ -197,7 +197,7 @@ class _View:
         if name in self.shared and self.shared[name].startswith("is held"):
             return self.shared[name]
         if name in self.read:
-            return "has a parameter that is also read by itself"
+            return "has a parameter that the forward also reads directly"
         return own_ways(module)
 
     def _source(

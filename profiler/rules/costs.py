@@ -88,7 +88,7 @@ def quotient(a: Any, b: Any) -> OpCount:
 def power(base: Any, exponent: int | float) -> OpCount:
     """An integer power p is |p| − 1 multiplies, and a divide where p < 0; any other is one transcendental."""
     if exponent != exponent // 1:
-        require_real("aten::pow with a broken exponent", [base])
+        require_real("aten::pow with a fractional exponent", [base])
         return OpCount(transcendentals=1)
     size = abs(int(exponent))
     count = product(base, base) * max(size - 1, 0)

@@ -233,7 +233,7 @@ class CallCopy(InputCopy):
             return kind
         if type(kind) not in (type, ABCMeta) or any("__init_subclass__" in vars(base) for base in kind.__mro__[:-1]):
             raise TraceError(
-                f"the methods {', '.join(methods)} of {kind.__qualname__} name globals that they may change, and its "
+                f"the methods {', '.join(methods)} of {kind.__qualname__} use globals that they may change, and its "
                 "methods cannot be copied: make these globals attributes or arguments"
             )
         names = {"__slots__": (), "__module__": kind.__module__, "__qualname__": kind.__qualname__, **methods}

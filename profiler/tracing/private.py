@@ -51,7 +51,7 @@ try:
     )
 except ImportError as error:
     raise ImportError(
-        "this torch does not tell which tensors torch.func has wrapped, by which functions under vmap are counted for "
+        "this torch does not say which tensors torch.func has wrapped, by which functions under vmap are counted for "
         "all samples: install a torch release that this profiler was tested with (see constraints.txt)"
     ) from error
 

@@ -72,13 +72,13 @@ def _rewritings(sources: Sequence[Source]) -> list[Report]:
 
 
 def _stale(output: Path, files: Mapping[str, str]) -> list[str]:
-    """The files that are out of date or missing, and those that are no longer made."""
+    """The files that are out of date or missing, and those that are no longer written."""
     from profiler.files import is_leftover
 
     there = {
         path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file() and not is_leftover(path)
     }
-    gone = [f"{name} (no longer made)" for name in sorted(there - set(files))]
+    gone = [f"{name} (no longer written)" for name in sorted(there - set(files))]
     return [name for name, text in files.items() if not _is_current(output / name, text)] + gone
 
 

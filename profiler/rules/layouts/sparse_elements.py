@@ -43,7 +43,7 @@ def on_stored(op: str) -> CostRule:
     def cost(input: TensorSpec, *args: Any, out: TensorSpec, **kwargs: Any) -> Iterator[Term]:
         entry = REGISTRY.find(f"aten::{op}")
         if entry is None:
-            raise UncountedError(f"aten::{op} has no rule, and neither has what a sparse tensor stores")
+            raise UncountedError(f"aten::{op} has no rule, neither for dense tensors nor for sparse ones")
         stored = stored_in(out)
         yield from duplicates(stored_in(input), stored, input)
         values = replace(_plain(input), shape=(stored,))
