@@ -4,7 +4,7 @@ from profiler.conventions import own_figure
 
 CONVENTION = own_figure(
     "paper",
-    "what papers print: the multiply–accumulates of convolutions, linear layers and matrix products, batch norm counted "
-    "as if it were folded into the layer before it, nothing else",
+    "what papers print: the multiply–accumulates of convolutions, linear layers and matrix products, "
+    "as if batch norm were folded into the layer before it, and nothing else",
     lambda call: call.count.macs,
 )

@@ -30,9 +30,10 @@ INTRODUCTION = """\
 # What other counters report
 
 The MACs of {exhibits} small modules and {networks} networks as eight counters print them, compared with the exact
-count. Each was run as its manual says, in eval mode (fvcore and torch's without gradients). `=` is the exact count, `–`
-a counter that failed; the messages are below. `torch` is `FlopCounterMode` on the meta device, `torch-cpu` the same on
-the CPU, half of its FLOPs each; `calflops` prints MACs and FLOPs, these are its MACs.
+count. Each counter was run as its manual says, in eval mode (fvcore and torch's without gradients). `=` means the exact
+count, `–` means that the counter failed; the messages are below. `torch` is `FlopCounterMode` on the meta device and
+`torch-cpu` is the same on the CPU; both columns have half of its FLOPs. `calflops` prints MACs and FLOPs; the column has
+its MACs.
 
 {explained}
 This page is written by `python -m tests.crosschecks.page`.
@@ -41,14 +42,14 @@ This page is written by `python -m tests.crosschecks.page`.
 MUSEUM_HEADING = """\
 ## The museum
 
-Small modules that counters get wrong ([tests/museum.py](../tests/museum.py)). Two samples each, unless they have no
-batch.
+Small modules that counters get wrong ([tests/museum.py](../tests/museum.py)). Each runs on two samples, unless it has
+no batch.
 """
 
 NETWORKS_HEADING = """\
 ## Networks
 
-One image or one text each. In brackets the ratio to the exact count.
+Each runs on one image or one text. The ratio to the exact count is in parentheses.
 """
 
 REASONS_HEADING = """\
@@ -146,7 +147,7 @@ def museum_table(museum: list[Measured]) -> Iterator[str]:
     for one in museum:
         yield museum_row(one)
     right = (sum(one.figure(counter) == one.macs for one in museum) for counter in catalog.counters())
-    yield f"| **right on** | {len(museum)} | {' | '.join(f'**{number}**' for number in right)} |"
+    yield f"| **exact on** | {len(museum)} | {' | '.join(f'**{number}**' for number in right)} |"
 
 
 def museum_row(one: Measured) -> str:

@@ -142,7 +142,7 @@ EFFICIENTNETS = Table(
     "From B3 on the figures are not what the code that came with the paper gives. The "
     "[authors' plot](https://github.com/tensorflow/tpu/blob/HEAD/models/official/efficientnet/g3doc/flops.png) has B3 "
     "to B6 at about 1.76, 4.16, 9.95 and 18.5 G; the code, by that count, has 1.85, 4.44, 10.36 and 19.22 G, and "
-    "38.01 G for B7. Tried in vain: channels rounded to multiples of 1, 2, 4, 8 or 16; repeats rounded down, up or to "
+    "38.01 G for B7. These changes do not explain it: channels rounded to multiples of 1, 2, 4, 8 or 16; repeats rounded down, up or to "
     "the nearest; sizes of maps rounded down or not at all; an unscaled stem or head; batch normalization counted. No "
     "image side gives B5 its 9.9 G: up to 448 it has 9.49 G at most, from 449 on 10.32 G or more.\n\n"
     "The parameters are those of the authors' code, B2's too "

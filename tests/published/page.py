@@ -28,10 +28,10 @@ PAGE = Path(__file__).parents[2] / "docs" / "published-figures.md"
 INTRODUCTION = """\
 # Published figures, and ours
 
-What papers, model libraries and other tools print of networks, and what this profiler counts. Every line is a test
+The figures that papers, model libraries and other tools print of networks, and ours. Every line is a test
 (`tests/published`). **MACs** are the multiply–accumulates of contractions; the sources often call them FLOPs. A
-difference is by how much ours is above the printed figure; it is left out where ours prints as published. A reason
-that changes the number ends with the one that it makes of ours, which prints as published. This page is written by
+difference says by how much ours is above the printed figure; it is left out if ours prints as published. A reason
+that changes the number ends with our figure after that change, which prints as published. This page is written by
 `python -m tests.published.page`.
 """
 
