@@ -32,8 +32,8 @@ INTRODUCTION = """\
 The MACs of {exhibits} small modules and {networks} networks as eight counters print them, compared with the exact
 count. Each counter was run as its manual says, in eval mode (fvcore and torch's without gradients). `=` means the exact
 count, `–` means that the counter failed; the messages are below. `torch` is `FlopCounterMode` on the meta device and
-`torch-cpu` is the same on the CPU; both columns have half of its FLOPs. `calflops` prints MACs and FLOPs; the column has
-its MACs.
+`torch-cpu` is the same on the CPU; both columns have half of its FLOPs. `calflops` prints MACs and FLOPs; its column
+has its MACs.
 
 {explained}
 This page is written by `python -m tests.crosschecks.page`.
