@@ -146,7 +146,7 @@ BAD_YAML = [
     (GOOD + "name: !!int x", "line 3, column 7: found 'x', expected a value of the type !!int"),
     (GOOD + "name: !!int ''", "line 3, column 7: found '', expected a value of the type !!int"),
     (GOOD + "name: !!bool x", "line 3, column 7: found 'x', expected a value of the type !!bool"),
-    (GOOD + "name: !!timestamp x", "line 3, column 7: found the date 'x', expected it in quotes"),
+    (GOOD + "name: !!timestamp x", "line 3, column 7: found the date 'x', expected quotes around it"),
     (GOOD + 'name: "\\uD800"', "line 3, column 7: found '\\ud800', expected text without unpaired surrogates"),
     (GOOD + 'name: "\\UFFFFFFFF"', "found something that cannot be read ("),
     (
@@ -169,7 +169,7 @@ BAD_YAML = [
     (GOOD + "name:\n" + "".join(f"{' ' * n}a:\n" for n in range(1, 150)), "line 103, column 101: found more than 100"),
     (GOOD + "---\na: 1", "line 3, column 1: expected a single document in the stream, but found another document"),
     ("ab: \x00", "line 1, column 5: special characters are not allowed"),
-    ("a: 1\nday: 2001-99-99", "line 2, column 6: found the date '2001-99-99', expected it in quotes"),
+    ("a: 1\nday: 2001-99-99", "line 2, column 6: found the date '2001-99-99', expected quotes around it"),
     ("? [a]\n: 1", "line 1, column 3: while constructing a mapping, found unhashable key"),
     ("[" * 3000, "line 1, column 102: found more than 100 nested lists and mappings"),
     ("- " * 3000, "nested too deeply"),
