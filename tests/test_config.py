@@ -235,7 +235,10 @@ BAD_CONTENT = [
     ),
     ("model: {target: 'a:b'}\ninputs: {1: 2}", "inputs.1: found 1, expected a string as key"),
     ("model: {target: 'a:b'}\ninputs: &a [*a]", "line 2, column 9: found a list or mapping that contains itself"),
-    ("model: {target: 'a:b'}\ninputs: [2001-01-01]", "line 2, column 10: found the date '2001-01-01', expected it in"),
+    (
+        "model: {target: 'a:b'}\ninputs: [2001-01-01]",
+        "line 2, column 10: found the date '2001-01-01', expected quotes around it",
+    ),
     (
         "model: {target: 'a:b'}\ninputs: {x: [1, {y: {shape: [0]}}]}",
         "inputs.x.1.y.shape.0: found 0, expected a positive",
