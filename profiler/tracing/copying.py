@@ -5,9 +5,9 @@ The trace runs on the copy, so the user's network is not changed by its forward 
 
 from __future__ import annotations
 
-import copy
+from collections import ChainMap
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -16,19 +16,35 @@ from torch.overrides import TorchFunctionMode
 
 from profiler.errors import FOREIGN_ERRORS, TraceError
 from profiler.tracing.causal_bias import is_causal_bias
+from profiler.tracing.network_copies import SHARED, NetworkCopy
 from profiler.tracing.parallel import check_whole, without_processes
-from profiler.tracing.private import is_fake
-from profiler.tracing.scripts import copy_script, script_roots
+from profiler.tracing.private import is_fake, is_wrapped
+from profiler.tracing.scripts import copy_script, roots_among
+from profiler.tracing.walking import modules_of, named_buffers, named_modules, named_parameters, tensors_of
+
+META = torch.device("meta")
 
 
 def to_meta(tensor: torch.Tensor) -> torch.Tensor:
     """A meta tensor of the same shape, strides and dtype, detached from any graph; a causal mask object stays."""
+    if _is_plain(tensor):
+        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=META)
     if is_causal_bias(tensor):
         return tensor
     if is_fake(tensor):
-        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=META)
     with torch.no_grad():
-        return torch.empty_like(tensor, device="meta").requires_grad_(False)
+        return torch.empty_like(tensor, device=META).requires_grad_(False)
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    """Whether the shape and strides of a tensor say all about its memory, which has no gaps."""
+    return (
+        type(tensor) in (torch.Tensor, nn.Parameter)
+        and tensor.layout == torch.strided
+        and not (tensor.is_nested or tensor.is_quantized or is_wrapped(tensor))
+        and (tensor.is_contiguous() or (tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)))
+    )
 
 
 class _CopyShapesOnly(TorchFunctionMode):
@@ -38,25 +54,44 @@ class _CopyShapesOnly(TorchFunctionMode):
         if func is torch.Tensor.__deepcopy__:
             tensor, memo = args
             if id(tensor) not in memo:
-                memo[id(tensor)] = to_meta(tensor).requires_grad_(tensor.requires_grad)
+                memo[id(tensor)] = _shape_only(tensor)
             return memo[id(tensor)]
         return func(*args, **(kwargs or {}))
 
 
+def _shape_only(tensor: torch.Tensor) -> torch.Tensor:
+    """The copy of a tensor that is neither a parameter nor a buffer."""
+    return to_meta(tensor).requires_grad_(tensor.requires_grad)
+
+
 def has_lazy_parts(model: nn.Module) -> bool:
     """Whether the model has lazy parameters or buffers, which have no shape before the first run."""
-    return any(is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers()))
+    return any(map(is_lazy, tensors_of(modules_of(model))))
 
 
 def _copy_parameter(parameter: nn.Parameter) -> nn.Parameter:
-    make_lazy: Any = UninitializedParameter  # torch's stubs do not have its arguments
+    new: nn.Parameter
     is_without_shape: bool = is_lazy(parameter)
     if is_without_shape:
-        unshaped: nn.Parameter = make_lazy(requires_grad=parameter.requires_grad, device="meta", dtype=parameter.dtype)
-        return unshaped
-    copied = nn.Parameter(to_meta(parameter), requires_grad=parameter.requires_grad)
-    copied.__dict__.update(parameter.__dict__)
-    return copied
+        make_lazy: Any = UninitializedParameter  # torch's stubs do not have its arguments
+        new = make_lazy(requires_grad=parameter.requires_grad, device="meta", dtype=parameter.dtype)
+        return new
+    if type(parameter) is nn.Parameter and _is_plain(parameter):
+        # created with its class and flag: nn.Parameter would create a second tensor
+        made: Any = torch.empty_strided(
+            parameter.shape,
+            parameter.stride(),
+            dtype=parameter.dtype,
+            device=META,
+            requires_grad=parameter.requires_grad,
+        )
+        made.__class__ = nn.Parameter
+        new = made
+    else:
+        new = nn.Parameter(to_meta(parameter), requires_grad=parameter.requires_grad)
+    if parameter.__dict__:
+        new.__dict__.update(parameter.__dict__)
+    return new
 
 
 def copy_to_meta(model: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module:
@@ -66,15 +101,17 @@ def copy_to_meta(model: nn.Module, memo: dict[int, Any] | None = None) -> nn.Mod
     :class:`TraceError` if something in the network cannot be copied.
     """
     memo = {} if memo is None else memo
-    check_whole(model)
-    for parameter in model.parameters():
+    named = named_modules(model)
+    check_whole(named)
+    for _, parameter in named_parameters(named):
         memo[id(parameter)] = _copy_parameter(parameter)
-    for buffer in model.buffers():
+    for _, buffer in named_buffers(named):
         memo[id(buffer)] = UninitializedBuffer().to("meta") if is_lazy(buffer) else to_meta(buffer)
-    for script in script_roots(model):
+    modules = [module for _, module in named]
+    for script in roots_among(modules):
         memo[id(script)] = copy_script(script, memo, on_meta=True)
     with _CopyShapesOnly():
-        return deep_copy(model, memo)
+        return _copy_with_shared(model, modules, memo, _shape_only)
 
 
 def deep_copy(model: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module:
@@ -84,16 +121,23 @@ def deep_copy(model: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module
     with their copies.  Raises :class:`TraceError` if something else cannot be copied.
     """
     memo = {} if memo is None else memo
-    check_whole(model)
-    for script in script_roots(model):
+    named = named_modules(model)
+    check_whole(named)
+    modules = [module for _, module in named]
+    for script in roots_among(modules):
         if id(script) not in memo:
             memo[id(script)] = copy_script(script, memo, on_meta=False)
+    return _copy_with_shared(model, modules, memo, None)
+
+
+def _copy_with_shared(model: nn.Module, modules: list[nn.Module], memo: dict[int, Any], tensor: Any) -> nn.Module:
+    """The copy of a network with all its ``modules``; ``tensor`` is as for :class:`NetworkCopy`."""
     try:
-        return _copy_noted(model, {}, memo)
+        return _copy_noted(model, modules, {}, memo, tensor)
     except FOREIGN_ERRORS as error:
-        shared = {id(value): value for value in _cannot_be_copied(model, memo)}
+        shared = {id(value): value for value in _cannot_be_copied(modules, memo, tensor)}
         try:
-            return _copy_noted(model, shared, memo)
+            return _copy_noted(model, modules, shared, memo, tensor)
         except FOREIGN_ERRORS:
             raise TraceError(
                 f"{type(model).__name__} cannot be copied for tracing: {type(error).__name__}: {error}; "
@@ -101,23 +145,28 @@ def deep_copy(model: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module
             ) from error
 
 
-def _copy_noted(model: nn.Module, shared: dict[int, Any], memo: dict[int, Any]) -> nn.Module:
+def _copy_noted(
+    model: nn.Module, modules: list[nn.Module], shared: dict[int, Any], memo: dict[int, Any], tensor: Any
+) -> nn.Module:
     """A deep copy, whose objects are added to ``memo`` if it succeeds."""
     used = {**memo, **shared}
-    without_processes(model, used)
-    result = copy.deepcopy(model, used)
+    copying = NetworkCopy(used, tensor)
+    without_processes(modules, used, copying.copied)
+    result: nn.Module = copying.copied(model)
     kept = used.pop(id(used), [])  # deepcopy keeps copied objects alive there, so that ids are not reused
     memo.update(used)
     memo.setdefault(id(memo), []).extend(kept)
     return result
 
 
-def _cannot_be_copied(model: nn.Module, memo: dict[int, Any]) -> Iterator[Any]:
+def _cannot_be_copied(modules: list[nn.Module], memo: dict[int, Any], tensor: Any) -> Iterator[Any]:
     """The attributes of modules that cannot be copied, except for the modules in them."""
-    modules = {id(module): module for module in model.modules()}
-    for module in model.modules():
+    known: ChainMap[int, Any] = ChainMap({}, {id(module): module for module in modules}, memo)
+    for module in modules:
         for value in vars(module).values():
+            if type(value) in SHARED:
+                continue
             try:
-                copy.deepcopy(value, {**memo, **modules})
+                NetworkCopy(cast(Any, known.new_child()), tensor).copied(value)
             except FOREIGN_ERRORS:
                 yield value

@@ -6,28 +6,29 @@ processes exchange.  Parameters of which every process holds a part (``DTensor``
 
 from __future__ import annotations
 
-import copy
 import sys
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from profiler.errors import TraceError
+from profiler.tracing.walking import Named, named_parameters
 
 
-def check_whole(model: nn.Module) -> None:
+def check_whole(modules: Sequence[Named]) -> None:
     """Raise :class:`TraceError` if parameters are sharded over processes; it names the first of them."""
-    tensors, sharded = sys.modules.get("torch.distributed.tensor"), sys.modules.get("torch.distributed.fsdp")
-    for name, module in model.named_modules():
-        if sharded is not None and isinstance(module, sharded.FullyShardedDataParallel):
-            raise TraceError(_advice(f"module {name or '(root)'} is wrapped in FullyShardedDataParallel"))
-    for name, parameter in model.named_parameters():
-        if tensors is not None and isinstance(parameter, tensors.DTensor):
-            local = tuple(parameter.to_local().shape)
-            raise TraceError(
-                _advice(f"parameter {name} is a DTensor: this process holds {local} of its {tuple(parameter.shape)}")
-            )
+    sharded, tensors = sys.modules.get("torch.distributed.fsdp"), sys.modules.get("torch.distributed.tensor")
+    if sharded is not None:
+        for name, module in modules:
+            if isinstance(module, sharded.FullyShardedDataParallel):
+                raise TraceError(_advice(f"module {name or '(root)'} is wrapped in FullyShardedDataParallel"))
+    if tensors is not None:
+        for name, parameter in named_parameters(modules):
+            if isinstance(parameter, tensors.DTensor):
+                local, whole = tuple(parameter.to_local().shape), tuple(parameter.shape)
+                raise TraceError(_advice(f"parameter {name} is a DTensor: this process holds {local} of its {whole}"))
 
 
 def _advice(found: str) -> str:
@@ -37,17 +38,20 @@ def _advice(found: str) -> str:
     )
 
 
-def without_processes(model: nn.Module, memo: dict[int, Any]) -> None:
+def without_processes(
+    modules: Iterable[nn.Module], memo: dict[int, Any], copied: Callable[[nn.Module], nn.Module]
+) -> None:
     """For each DistributedDataParallel, add a plain wrapper around a copy of the network inside to ``memo``.
 
-    A copy of the original would communicate with other processes, when it is created and when it runs.
+    A copy of the original would communicate with other processes, when it is created and when it runs.  ``copied``
+    gives the copy of a module, and uses ``memo``.
     """
-    for module in model.modules():
+    for module in modules:
         if type(module) is DistributedDataParallel and id(module) not in memo:
             wrapper = _PlainWrapper()
             wrapper.training = module.training
             memo[id(module)] = wrapper
-            wrapper.module = copy.deepcopy(module.module, memo)
+            wrapper.module = copied(module.module)
 
 
 class _PlainWrapper(nn.Module):

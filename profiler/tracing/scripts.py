@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import functools
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
@@ -32,6 +32,7 @@ from profiler.tracing.private import (
     set_script_tensor,
     submodule_called,
 )
+from profiler.tracing.walking import modules_of
 
 ENTER = "static_flop_profiler::enter"
 LEAVE = "static_flop_profiler::leave"
@@ -53,8 +54,13 @@ def _declare_markers() -> torch.library.Library:
 
 def script_roots(model: nn.Module) -> Iterator[torch.jit.ScriptModule]:
     """The scripted and traced modules of ``model`` that are not part of another one."""
+    return roots_among(modules_of(model))
+
+
+def roots_among(modules: Iterable[nn.Module]) -> Iterator[torch.jit.ScriptModule]:
+    """Those of ``modules``, which are all modules of a network, that are scripts and not part of another one."""
     below: set[int] = set()
-    for module in model.modules():
+    for module in modules:
         if isinstance(module, torch.jit.ScriptModule) and id(module) not in below:
             below.update(map(id, module.modules()))
             yield module

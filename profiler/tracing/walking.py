@@ -1,0 +1,78 @@
+"""The modules, parameters and buffers of a network, each found in one pass that takes time in their number.
+
+The methods of modules with the same names pass each result through one generator a level, and yield the same in the
+same order.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import nn
+
+Named = tuple[str, nn.Module]
+
+
+def named_modules(model: nn.Module, *, repeated: bool = False) -> list[Named]:
+    """Every module with its name; one that several modules hold once, or with ``repeated`` under each of its names.
+
+    Raises :class:`RecursionError` if they are nested more deeply than Python can call them.
+    """
+    deepest = sys.getrecursionlimit()
+    found: list[Named] = []
+    seen: set[int] = set()
+    waiting: list[tuple[str, nn.Module, int]] = [("", model, 0)]
+    while waiting:
+        name, module, depth = waiting.pop()
+        if not repeated:
+            if id(module) in seen:
+                continue
+            seen.add(id(module))
+        found.append((name, module))
+        inner = module._modules
+        if not inner:
+            continue
+        if depth > deepest:
+            raise RecursionError("modules are nested too deeply, or contain themselves")
+        prefix, below = f"{name}." if name else "", depth + 1
+        held = [(prefix + key, child, below) for key, child in inner.items() if child is not None]
+        held.reverse()
+        waiting += held
+    return found
+
+
+def modules_of(model: nn.Module) -> list[nn.Module]:
+    """Every module, once."""
+    return [module for _, module in named_modules(model)]
+
+
+def named_parameters(modules: Iterable[Named], *, repeated: bool = False) -> Iterator[tuple[str, nn.Parameter]]:
+    """The parameters of ``modules`` with their names, each once, or with ``repeated`` under each of its names."""
+    seen: set[int] = set()
+    for prefix, module in modules:
+        for key, parameter in module._parameters.items():
+            if parameter is None or id(parameter) in seen:
+                continue
+            if not repeated:
+                seen.add(id(parameter))
+            yield f"{prefix}.{key}" if prefix else key, parameter
+
+
+def named_buffers(modules: Iterable[Named], *, repeated: bool = False) -> Iterator[tuple[str, torch.Tensor]]:
+    """The buffers of ``modules`` with their names, each once, or with ``repeated`` under each of its names."""
+    seen: set[int] = set()
+    for prefix, module in modules:
+        for key, buffer in module._buffers.items():
+            if buffer is None or id(buffer) in seen:
+                continue
+            if not repeated:
+                seen.add(id(buffer))
+            yield f"{prefix}.{key}" if prefix else key, buffer
+
+
+def tensors_of(modules: Iterable[nn.Module]) -> list[torch.Tensor]:
+    """The parameters and the buffers of ``modules``, each once, the parameters first."""
+    named = [("", module) for module in modules]
+    return [*(tensor for _, tensor in named_parameters(named)), *(tensor for _, tensor in named_buffers(named))]
