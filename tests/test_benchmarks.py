@@ -21,7 +21,7 @@ SLOW, FAST = {"cpu": [4.0, 6.0, 9.0], "wall": [5.0, 6.0, 10.0]}, {"cpu": [2.0, 2
 MEASURED = Result("forward", "resnet50", {"slow": SLOW, "fast": FAST}, {"MiB": [3.0]}, {"other": "no reason"})
 
 
-def test_things_take_turns() -> None:
+def test_compared_runs_alternate() -> None:
     """Every repeat runs every thing once, in order; each has one sample a repeat by both clocks."""
     ran: list[str] = []
     things = [plain(name, partial(ran.append, name), partial(ran.append, "before")) for name in ("a", "b")]
@@ -71,7 +71,7 @@ def test_a_ratio_is_of_one_repeat() -> None:
     assert (cost.worst([1, 2]), gain.worst([1, 2])) == (2, 1)
 
 
-def test_what_was_not_measured_has_no_value() -> None:
+def test_a_figure_that_was_not_measured_has_no_value() -> None:
     """A figure of things that were not measured, or of other subjects, is missing and not zero."""
     assert ratio("slow", "absent").of(MEASURED) is None
     assert seconds("slow", "absent").of(MEASURED) is None

@@ -530,7 +530,7 @@ def test_objects_that_cannot_be_copied_are_refused() -> None:
         profiler.profile(lambda: closed.net(X))
 
 
-def test_there_is_no_cross_check() -> None:
+def test_a_callable_cannot_be_cross_checked() -> None:
     """Counters take networks; a callable, its profile, and a recording have none."""
     net = network()
     with pytest.raises(ProfilerError, match=r"a cross-check needs a torch.nn.Module, not function$"):

@@ -75,8 +75,8 @@ def undocumented(source: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_every_test_says_what_it_holds() -> None:
-    """In its docstring."""
+def test_every_test_has_a_docstring() -> None:
+    """The docstring says what the test checks."""
     silent = {path.name: undocumented(path.read_text(encoding="utf-8")) for path in TESTS.rglob("test_*.py")}
     assert {name: functions for name, functions in silent.items() if functions} == {}
 

@@ -408,7 +408,7 @@ def test_moving_unwritten_memory_is_not_reported() -> None:
     assert found == (Unseen("b", FILLED_OUTSIDE),)
 
 
-def test_what_tracing_reported_comes_first_and_once() -> None:
+def test_reports_of_tracing_come_first_and_once() -> None:
     """The reports of pricing come after it."""
     already = (Unseen("z", "of another reason"), Unseen("a", FILLED_OUTSIDE))
     calls = [(NORM, {"module": module, "blanks": (number,)}) for number, module in enumerate("ab")]

@@ -39,7 +39,7 @@ MOVES = {
 
 
 @pytest.mark.parametrize("name", MOVES)
-def test_what_a_free_call_moves(name: str) -> None:
+def test_movement_of_a_free_call(name: str) -> None:
     """The memory that it makes and writes decides, not the name of its operator."""
     function, expected = MOVES[name]
     calls = profiler.profile(Free(function), torch.zeros(2, 3)).trace.calls

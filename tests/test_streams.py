@@ -351,7 +351,7 @@ class Net(nn.Module):
 @pytest.mark.slow
 @NEEDS_POSIX
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_signal_leaves_nothing_behind(folder: Path, number: signal.Signals) -> None:
+def test_a_signal_leaves_no_temporary_files(folder: Path, number: signal.Signals) -> None:
     """A process stopped while it writes removes its temporary file, prints one line and ends as shells expect."""
     (folder / "net.py").write_text(WAITS, encoding="utf-8")
     # Tests that run in the background, or under nohup, may inherit that the signal is ignored.
@@ -409,7 +409,7 @@ def test_a_kill_while_writing_leaves_a_recognized_leftover(folder: Path) -> None
     assert [path.name for path in (folder / "out").iterdir()] == ["a.long.name.csv"]
 
 
-def test_a_users_own_files_are_no_leftovers(tmp_path: Path) -> None:
+def test_files_of_a_user_are_no_leftovers(tmp_path: Path) -> None:
     """Only names of the form that the profiler writes are removed."""
     for name in (".x.tmp", "x.1.a.tmp", ".x.abc.tmp", "notes.tmp", ".x.99999999999.a.tmp"):
         (tmp_path / name).write_text("mine", encoding="utf-8")

@@ -152,7 +152,7 @@ def _raising(words: str) -> Callable[..., Rewritten]:
 
 
 @pytest.mark.parametrize("words", WORDS)
-def test_a_type_error_inside_a_rewrite_is_its_own(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+def test_a_type_error_inside_a_rewrite_is_raised_unchanged(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
     """Invalid options are refused before the rewrite runs; its own error is raised unchanged."""
     monkeypatch.setitem(REWRITES, "raising", _raising(words))
     with pytest.raises(TypeError, match=r".") as caught:

@@ -72,7 +72,7 @@ def test_free_layers_are_left_out_and_counted() -> None:
     assert layers.shown["multiplies"].tolist()[-1] == 714_188_480
 
 
-def test_free_layers_with_parameters_stay() -> None:
+def test_free_layers_with_parameters_are_shown() -> None:
     """An embedding does no arithmetic, but its parameters have to be shown."""
     net = nets.Network("embedded", (1, 4))
     net.layer("words", "Embedding", "aten::embedding", "movement", (1, 4, 8), (), {"weight": (100, 8)}, status="free")
@@ -106,7 +106,7 @@ def test_uncounted_layers_come_first_in_a_cut() -> None:
     assert shown["flops"].tolist()[0] is None
 
 
-def test_depth_shows_the_tree_with_what_it_hides() -> None:
+def test_a_depth_limit_keeps_hidden_work_in_the_totals() -> None:
     """Deeper modules are hidden, and their work stays in the totals of the shown ones."""
     report = profile_report(nets.alexnet(), depth=1)
     modules = table(report, "modules")

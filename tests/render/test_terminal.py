@@ -67,7 +67,7 @@ def test_figures_are_exact_if_they_fit() -> None:
 
 
 @pytest.mark.slow
-def test_least_important_columns_go_first() -> None:
+def test_the_least_important_columns_are_left_out_first() -> None:
     """Every column of a narrower view is in the wider one, and all views have the layer, its kind and its cost.
 
     Only multiplies and adds make room for the formula, as soon as it fits.

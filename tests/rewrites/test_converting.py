@@ -150,7 +150,7 @@ def test_heads_become_convolutions(head: str) -> None:
     assert found.values == 2 * 5 * 3 * 5
 
 
-def test_windows_are_a_stride_apart() -> None:
+def test_the_stride_is_the_distance_of_windows() -> None:
     """A trunk of stride 2·2 has windows that are 4 apart: (24 − 16)/4 + 1 = 3 of them."""
     torch.manual_seed(0)
     layers = [nn.Conv2d(3, 4, 2, stride=2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4 * 4 * 4, 5)]

@@ -336,7 +336,7 @@ NESTED = pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 @pytest.mark.slow
 @NESTED
 @pytest.mark.parametrize("layout", [torch.jagged, torch.strided])
-def test_nested_tensors_cost_what_their_values_do(layout: torch.layout) -> None:
+def test_nested_tensors_cost_the_sum_over_their_rows(layout: torch.layout) -> None:
     """The rows have several lengths and lie one after the other; the strided layout needs a real run."""
     parts = [torch.zeros(3, 4), torch.zeros(5, 4)]
     model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.LayerNorm(6))
@@ -399,7 +399,7 @@ def test_packed_sequences_cost_their_steps() -> None:
 
 @pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
 @pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr])
-def test_sparse_products_cost_what_is_stored(layout: torch.layout) -> None:
+def test_sparse_products_cost_their_stored_elements(layout: torch.layout) -> None:
     """Each stored element is multiplied with the columns of the dense operand; elementwise work counts stored
     elements.
     """
@@ -543,7 +543,7 @@ def test_a_sparse_tensor_holds_its_elements_not_its_blocks(stored: Any, elements
 
 
 @SPARSE
-def test_a_sparse_adjacency_is_counted_by_what_it_stores() -> None:
+def test_a_sparse_adjacency_costs_its_stored_elements() -> None:
     """A graph convolution with a sparse buffer takes a real run; it has the products of 9 edges and work on their
     values.
     """

@@ -64,7 +64,7 @@ def test_the_mask_hides_scores_by_its_alignment(variant: str, queries: int, keys
 
 @pytest.mark.parametrize("variant", MAKERS)
 @pytest.mark.parametrize("mode", ["inference", "training"])
-def test_it_costs_what_attention_with_its_mask_costs(variant: str, mode: Mode) -> None:
+def test_it_costs_as_much_as_attention_with_a_boolean_mask(variant: str, mode: Mode) -> None:
     """A boolean mask of the same form costs the same, forward and backward, and has the same kind."""
 
     class Masked(nn.Module):

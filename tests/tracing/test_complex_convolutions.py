@@ -94,7 +94,7 @@ def test_the_function_accepts_keyword_arguments(mode: Mode) -> None:
 
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("dims", [1, 2, 3])
-def test_what_is_computed_is_the_convolution(dims: int, groups: int) -> None:
+def test_the_values_are_those_of_the_convolution(dims: int, groups: int) -> None:
     """The values and gradients equal those of torch's own complex convolution, also for conjugated operands."""
     draw = torch.Generator().manual_seed(0)
 

@@ -248,26 +248,26 @@ def compare_random(examples: int) -> None:
 
 
 @pytest.mark.slow
-def test_compositions_cost_what_a_plain_run_adds_up() -> None:
+def test_compositions_cost_as_much_as_in_a_plain_run() -> None:
     """Random networks agree with the plain run, forward and backward, in both modes."""
     compare_random(6)
 
 
 @pytest.mark.slow
-def test_many_compositions_cost_what_a_plain_run_adds_up() -> None:
+def test_many_compositions_cost_as_much_as_in_a_plain_run() -> None:
     """More random networks agree with the plain run."""
     compare_random(60)
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_a_layer_costs_what_a_plain_run_adds_up(layer: str) -> None:
+def test_a_layer_costs_as_much_as_in_a_plain_run(layer: str) -> None:
     """Each layer agrees with the plain run without any transform."""
     compare(nn.Sequential(LAYERS[layer](), nn.Linear(WIDTH, 2)), rows(gradient=True))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("transform", [*TRANSFORMS, *OUTSIDE])
-def test_a_transform_costs_what_a_plain_run_adds_up(transform: str) -> None:
+def test_a_transform_costs_as_much_as_in_a_plain_run(transform: str) -> None:
     """Each transform agrees with the plain run, around two layers."""
     network = nn.Sequential(Transformed(transform, LAYERS["layers"]()), nn.Linear(WIDTH, 2))
     compare(network, rows(gradient=True))
@@ -277,7 +277,7 @@ def test_a_transform_costs_what_a_plain_run_adds_up(transform: str) -> None:
 @pytest.mark.parametrize(
     "transform", ["vmap", "jvp", "jacrev", "gradients of weights", "checkpoint", "functional call"]
 )
-def test_a_transform_in_a_thread_costs_what_a_plain_run_adds_up(transform: str) -> None:
+def test_a_transform_in_a_thread_costs_as_much_as_in_a_plain_run(transform: str) -> None:
     """Torch keeps the state of a transform for each thread, so the transform starts and ends within one thread."""
     network = Threaded(Transformed(transform, LAYERS["layers"]()))
     assert network.in_a_thread
@@ -286,7 +286,7 @@ def test_a_transform_in_a_thread_costs_what_a_plain_run_adds_up(transform: str) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("layer", quick("linear", "gram"))
-def test_second_derivatives_of_every_layer_cost_what_a_plain_run_adds_up(layer: str) -> None:
+def test_second_derivatives_cost_as_much_as_in_a_plain_run(layer: str) -> None:
     """So do those of many samples, for which torch holds the factor 2 as a tensor; training needs third derivatives."""
     network = Transformed("hessian", Transformed("vmap", LAYERS[layer]()))
     compare(nn.Sequential(network, nn.Linear(WIDTH, 2)), rows(gradient=True))
@@ -306,7 +306,7 @@ class Linearized(nn.Module):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node")
 @pytest.mark.parametrize("layer", quick("linear", of=("linear", "layers", "attention", "convolution")))
-def test_a_linearized_network_costs_what_a_plain_run_adds_up(layer: str) -> None:
+def test_a_linearized_network_costs_as_much_as_in_a_plain_run(layer: str) -> None:
     """The operations that ``linearize`` traces run once, and what it traced runs again for each tangent."""
     compare(nn.Sequential(Linearized(LAYERS[layer]()), nn.Linear(WIDTH, 2)), rows(gradient=True))
 

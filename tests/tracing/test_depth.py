@@ -37,7 +37,7 @@ def deepest() -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("mode", "times"), [("inference", 1), ("training", 2)])
-def test_what_torch_can_run_can_be_profiled(mode: Mode, times: int) -> None:
+def test_a_network_that_torch_can_run_can_be_profiled(mode: Mode, times: int) -> None:
     """The depth is the last one at which torch runs; the recursion limit is the user's again afterwards."""
     before = sys.getrecursionlimit()
     profile = profiler.profile(nested(deepest()), torch.zeros(2, 4), mode=mode)
@@ -80,7 +80,7 @@ def test_an_endless_recursion_is_an_error(threaded: bool) -> None:
     assert sys.getrecursionlimit() == before
 
 
-def test_a_limit_that_the_network_sets_stays() -> None:
+def test_a_recursion_limit_that_the_network_sets_is_kept() -> None:
     """The profiler restores only the limit that it set itself."""
 
     class Sets(nn.Linear):

@@ -241,7 +241,7 @@ def reads_an_array(x: torch.Tensor) -> Any:
 
 
 @pytest.mark.parametrize("ask", [reads_a_number, reads_and_explains, reads_an_array, lambda x: x[x > 0]])
-def test_what_the_meta_device_cannot_do_is_run_for_real(ask: Callable[[torch.Tensor], Any]) -> None:
+def test_operations_that_need_data_are_run_for_real(ask: Callable[[torch.Tensor], Any]) -> None:
     """A real run follows if an operation or a function fails because there is no data."""
     found = profile(Layer(lambda layer, x: ask(layer(x))), image(ROWS, SIZE))
     assert found.trace.real_run

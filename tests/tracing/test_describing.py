@@ -83,7 +83,7 @@ def test_equal_calls_have_one_signature() -> None:
     assert one is other
 
 
-def test_whatever_a_rule_may_see_makes_signatures_differ() -> None:
+def test_each_part_of_a_signature_makes_a_difference() -> None:
     """The operator, overload, names, number of positional arguments, result and samples all make a difference."""
     signatures = Signatures()
     one = describer().arguments(("self",), (1,), {}, NOTHING)
@@ -111,7 +111,7 @@ def test_arguments_are_named_by_the_schema() -> None:
     assert (described.positional, described.types) == (3, [int, int, int, bool])
 
 
-def test_where_a_result_is_written_is_no_argument() -> None:
+def test_an_out_argument_is_not_in_the_signature() -> None:
     """``out=`` says where the result is written and does not make another operation."""
     signatures = Signatures()
     x = torch.zeros(2)
@@ -204,7 +204,7 @@ WHOLE, BROKEN, TRUTHS = torch.tensor([[3, 4]]), torch.tensor([0.5, 1.5]), torch.
 
 
 @pytest.mark.parametrize(("tensor", "numbers"), [(WHOLE, [[3, 4]]), (BROKEN, [0.5, 1.5]), (TRUTHS, [True, False])])
-def test_values_are_kept_only_where_they_are_read(tensor: torch.Tensor, numbers: list[Any]) -> None:
+def test_values_are_kept_only_if_a_rule_reads_them(tensor: torch.Tensor, numbers: list[Any]) -> None:
     """The argument is declared by place or by name, has any type, and may be in a list."""
     names = ("self", "other")
     for read in (NOTHING, frozenset({1}), frozenset({0}), frozenset({"self"}), frozenset({"by_name"})):

@@ -94,7 +94,7 @@ class LooksUp(nn.Module):
         return y
 
 
-def test_a_network_is_not_trained_with_what_it_does_not_hold(elsewhere: Any) -> None:
+def test_a_network_is_not_trained_with_modules_that_it_does_not_hold(elsewhere: Any) -> None:
     """The gradients would be written to the caller's own module."""
     before = contents(elsewhere)
     with pytest.raises(TraceError, match="a run would change the gradient of a tensor of shape 2×4"):
@@ -131,7 +131,7 @@ class HoldsPlainly(nn.Module):
 
 
 @pytest.mark.parametrize("mode", ["inference", "training"])
-def test_what_the_copies_hold_and_what_the_run_makes_may_change(mode: Any) -> None:
+def test_copied_and_new_objects_may_change(mode: Any) -> None:
     """Tensors that are plain attributes may change, and so may modules that a forward makes."""
     profile = profiler.profile(HoldsPlainly(), torch.ones(3, 4), mode=mode)
     forward = 3 * (3 * 4 * 4)

@@ -63,7 +63,7 @@ def test_a_condition_on_data_runs_the_branch_that_it_chooses(mode: Mode, value: 
 
 
 @MODES
-def test_a_loop_is_counted_as_often_as_it_runs(mode: Mode) -> None:
+def test_each_iteration_of_a_loop_is_counted(mode: Mode) -> None:
     """The loop runs three times on meta, since its counter does not depend on data."""
 
     def three_times(layer: nn.Module, x: torch.Tensor) -> Any:

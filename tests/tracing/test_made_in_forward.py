@@ -150,7 +150,7 @@ MADE: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], int, int]] = {
 
 @pytest.mark.parametrize("real", [False, True])
 @pytest.mark.parametrize("name", MADE)
-def test_what_a_forward_makes_is_trained_as_well(name: str, real: bool) -> None:
+def test_modules_and_tensors_made_in_a_forward_are_trained(name: str, real: bool) -> None:
     """There is a product for each layer in the forward, and one for each gradient that is needed."""
     make, forward, backward = MADE[name]
     x = torch.randn(3, 4) if real else torch.empty(3, 4, device="meta")

@@ -55,7 +55,7 @@ def test_functional_calls_belong_to_the_module_that_makes_them() -> None:
     assert work(trace(Hand(), image(4, 5))) == {("", "linear"): 4 * 5 * 7, ("", "matmul"): 4 * 7 * 2}
 
 
-def test_a_weight_computed_from_parameters_is_still_a_weight() -> None:
+def test_a_weight_computed_from_parameters_counts_as_a_weight() -> None:
     """A normalized weight makes a linear layer; an activation in its place makes a matmul."""
 
     class Scaled(nn.Module):

@@ -101,7 +101,7 @@ def test_nested_vmap_is_counted_for_every_sample_of_every_sample(mode: Mode) -> 
 
 @MODES
 @pytest.mark.parametrize("chunk", [1, 2, 3])
-def test_a_vmap_in_chunks_costs_what_it_costs_at_once(mode: Mode, chunk: int) -> None:
+def test_a_vmap_in_chunks_costs_the_same(mode: Mode, chunk: int) -> None:
     """The MACs of forward and backward are the same, whatever the size of the last chunk."""
     profile = of(
         nn.Linear(4, 5),

@@ -272,7 +272,7 @@ def test_batch_norm_of_several_processes(weighted: bool) -> None:
     assert_counted(terms, after)
 
 
-def test_one_process_alone_costs_what_batch_norm_does() -> None:
+def test_one_process_alone_costs_as_much_as_batch_norm() -> None:
     """Forward and backward cost the same, except for gathering the statistics of one process."""
     x, c = spec(2, 3, 3), spec(3)
     stats = count_of("batch_norm_stats", x, EPSILON, out=(c, c))

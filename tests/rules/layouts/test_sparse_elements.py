@@ -229,7 +229,7 @@ def test_norms_and_tests() -> None:
     assert counted(torch.any, x) == OpCount(comparisons=3)
 
 
-def test_the_meta_device_does_not_know_what_is_stored() -> None:
+def test_stored_elements_are_not_known_on_meta() -> None:
     """A coordinate tensor stores nothing on meta; work on it is uncounted and not zero."""
     nothing = TensorSpec((3, 3), stored=0)
     calls: list[tuple[str, tuple[Any, ...]]] = [
