@@ -26,7 +26,7 @@ def call(model: nn.Module, inputs: Inputs) -> Any:
 
 
 def all_by_position(model: nn.Module, inputs: Inputs) -> tuple[Any, ...] | None:
-    """All arguments in the order of the forward's parameters, its defaults between them; None where some need names."""
+    """All arguments in the order of the forward's parameters, with defaults in between; None if some need names."""
     arguments, options = call_arguments(inputs)
     if not options:
         return arguments
@@ -43,7 +43,7 @@ def all_by_position(model: nn.Module, inputs: Inputs) -> tuple[Any, ...] | None:
 
 
 def all_by_name(model: nn.Module, inputs: Inputs) -> dict[str, Any] | None:
-    """All arguments by the names that the forward gives them; None where some have none."""
+    """All arguments with the names of the forward's parameters; None if some have no name."""
     arguments, options = call_arguments(inputs)
     parameters = inspect.signature(model.forward).parameters.values()
     names = [parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
@@ -56,7 +56,8 @@ def all_by_name(model: nn.Module, inputs: Inputs) -> dict[str, Any] | None:
 def positional(model: nn.Module, inputs: Inputs) -> Iterator[tuple[Any, ...]]:
     """Positional arguments for a counter that passes no others.
 
-    Where some can be passed by keyword only, ``model``'s forward is, for as long, one that takes their tensors.
+    If the forward has keyword-only parameters, ``model`` gets another forward meanwhile, which takes their tensors by
+    position.
     """
     arguments = all_by_position(model, inputs)
     if arguments is not None:
@@ -68,7 +69,7 @@ def positional(model: nn.Module, inputs: Inputs) -> Iterator[tuple[Any, ...]]:
 
 @contextmanager
 def positional_tensors(model: nn.Module, inputs: Inputs) -> Iterator[tuple[Any, ...]]:
-    """The same for a counter that passes tensors only, in lists, tuples and dicts: objects are made again of theirs."""
+    """The same for a counter that passes tensors only, in lists, tuples and dicts; objects are rebuilt from these."""
     arguments = all_by_position(model, inputs)
     if arguments is not None and all(map(_is_traceable, arguments)):
         yield arguments
@@ -78,7 +79,7 @@ def positional_tensors(model: nn.Module, inputs: Inputs) -> Iterator[tuple[Any, 
 
 
 def _is_traceable(value: Any) -> bool:
-    """Whether TorchScript's tracer takes it as an argument."""
+    """Whether TorchScript's tracer accepts it as an argument."""
     if type(value) in (tuple, list):
         return all(map(_is_traceable, value))
     if type(value) is dict:
@@ -88,7 +89,7 @@ def _is_traceable(value: Any) -> bool:
 
 @contextmanager
 def _forward_of_tensors(model: nn.Module, inputs: Inputs) -> Iterator[tuple[torch.Tensor, ...]]:
-    """All tensors inside ``inputs``; ``model`` called on them does what it does on ``inputs``."""
+    """All tensors inside ``inputs``; calling ``model`` on them has the same effect as calling it on ``inputs``."""
     whole = call_arguments(inputs)
     tensors = {id(tensor): tensor for tensor in tensors_in(whole)}
     original, own = model.forward, vars(model).get("forward")
@@ -119,7 +120,7 @@ def failure(error: BaseException) -> str:
 
 
 def installed_version(distribution: str) -> str:
-    """The version of an installed package without the build (``+cpu``); an empty text where it is not installed."""
+    """The version of an installed package without the build (``+cpu``); empty if it is not installed."""
     try:
         return version(distribution).partition("+")[0]
     except PackageNotFoundError:

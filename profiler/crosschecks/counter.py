@@ -21,7 +21,7 @@ PACKAGE = "profiler.crosschecks.counters"
 
 
 class CannotRun(ProfilerError):
-    """Raised by a counter's ``run`` for a network that it cannot be given; the record is skipped with this message."""
+    """Raised by a counter's ``run`` for a network that it cannot take; the record is skipped with this message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class Counter:
     on_meta: bool = False
     """Whether it gets the network itself, on meta; otherwise it gets a copy with real tensors."""
     reports_calls: bool = True
-    """Whether ``seen`` says of how many calls each figure is the sum."""
+    """Whether ``seen`` has the number of calls in each figure."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Operations that its record holds under several names for one kind of work."""
     reasons: tuple[Reason, ...] = ()
@@ -62,7 +62,7 @@ class Counter:
 
 
 def find_counter(name: str) -> Counter:
-    """The counter of that name.  Raises :class:`~profiler.errors.ProfilerError`."""
+    """The counter of this name. Raises :class:`~profiler.errors.ProfilerError`."""
     if name not in catalog.counters():
         raise ProfilerError(f"counter {name!r} is not known, expected one of {', '.join(catalog.counters())}")
     counter: Counter = import_module(f"{PACKAGE}.{name.replace('-', '_')}").COUNTER

@@ -12,10 +12,10 @@ from profiler.crosschecks.reasons import Part
 from profiler.records import CounterRecord, ModuleRecord, OpCall, ParameterRecord, Trace
 
 SAMPLES = "samples"
-"""Under this name ``seen`` holds what a counter divides by."""
+"""The name in ``seen`` of the number that a counter divides by."""
 
 STATES_LIMIT = 20_000
-"""How many sums are tried to find out which calls a counter saw before that is given up."""
+"""The largest number of sums that the search for the calls seen by a counter tries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Module:
 
 @dataclass
 class Context:
-    """What the two records report of the network as a whole: its modules by their first names, in order."""
+    """What the two records report of the whole network: its modules by their first names, in order."""
 
     trace: Trace
     counter: CounterRecord
@@ -81,7 +81,7 @@ class Context:
 
     @cached_property
     def parameters(self) -> dict[str, dict[str, ParameterRecord]]:
-        """The parameters that each module holds itself, by their names there."""
+        """The parameters that each module holds itself, by their names in the module."""
         first_names = {record.name: record.first_name for record in self.trace.modules}
         held: dict[str, dict[str, ParameterRecord]] = {}
         for record in self.trace.parameters:
@@ -97,9 +97,9 @@ Convention = Callable[[Module], Iterable[Item]]
 
 
 def chosen(items: Sequence[Item], reported: int, seen: int | None) -> list[bool] | None:
-    """Which of ``items`` the counter saw, given what it ``reported`` of all of them, and of how many calls.
+    """The ``items`` that the counter saw, from the sum and the number of calls that it ``reported``.
 
-    Items without a reason for not being seen were seen.  ``None`` where no choice gives what it reported.
+    Items without a reason for being unseen were seen. ``None`` if no choice gives the report.
     """
     if sum(item.figure for item in items) == reported and seen in (None, sum(item.calls for item in items)):
         return [True] * len(items)
@@ -121,10 +121,10 @@ def chosen(items: Sequence[Item], reported: int, seen: int | None) -> list[bool]
 
 
 def explain(items: Sequence[Item], module: Module) -> tuple[list[Part], int]:
-    """The reasons for the difference at one module, and what they leave unexplained under some label.
+    """The reasons for the difference at one module, and the unexplained rest under each label.
 
-    What a counter says under one label is explained where its convention gives exactly that; otherwise all of its
-    difference is left.
+    A figure under one label is explained if the counter's convention gives exactly that figure; otherwise its whole
+    difference is unexplained.
     """
     parts = [part for item in items if not item.label for part in item.parts]
     left = 0

@@ -1,6 +1,6 @@
 """torch's own ``FlopCounterMode`` on a network, on meta or with real tensors.
 
-It prints FLOPs, two for each multiply–accumulate; what is reported here is half of each figure.
+It prints FLOPs, two for each multiply–accumulate; the records have half of each figure.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from profiler.crosschecks.watching import Running, Tally, running_modules
 from profiler.rules import REGISTRY
 
 FACTOR = 2
-"""What one multiply–accumulate is in its figures."""
+"""One multiply–accumulate in its figures."""
 
 
 def count(model: nn.Module, inputs: Any) -> Reported:

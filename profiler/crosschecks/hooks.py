@@ -1,4 +1,4 @@
-"""What the counters share that hook modules of certain exact types: thop and ptflops."""
+"""Code shared by counters that hook modules of certain exact types: thop and ptflops."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from profiler.records import OpCall
 
 @dataclass(frozen=True, slots=True)
 class HookFigure:
-    """What a hook reports of one call of its module: the figure, and what of it has a reason of its own.
+    """What a hook reports of one call of its module: the figure, and the parts of it that have their own reason.
 
     The rest of the difference from our products has the reason ``rest``.
     """
@@ -49,7 +49,7 @@ def elementwise(ops: Sequence[str], reason: Reason, about: str, figure: Callable
 
 
 def in_place(*names: str) -> tuple[str, ...]:
-    """The operations of these names, and those that work in place."""
+    """The operations of these names, and their in-place variants."""
     return tuple(f"aten::{name}{tail}" for name in names for tail in ("", "_"))
 
 

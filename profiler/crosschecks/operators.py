@@ -1,4 +1,4 @@
-"""What the counters share that see operators: fvcore, torch's FlopCounterMode, torchprofile, calflops and ptflops."""
+"""Code shared by counters that see operators: fvcore, torch's FlopCounterMode, torchprofile, calflops and ptflops."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Rule = Callable[[OpCall], Iterator[Item]]
 """What a counter reports of one call."""
 
 FUSED = ("aten::_native_multi_head_attention", "aten::_transformer_encoder_layer_fwd")
-"""Kernels that do the work of a module and all below it in one operation."""
+"""Kernels that do the work of a module and of all modules below it in one operation."""
 
 OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(CONVOLUTIONS, ("aten::_convolution_mode",)),
@@ -27,7 +27,7 @@ OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "aten::bilinear": ("aten::_trilinear",),
     **dict.fromkeys(("aten::matmul", "aten::linear", "aten::einsum"), ("aten::mv", "aten::dot", "aten::mm")),
 }
-"""Under which other names a counter's record may hold an operation."""
+"""Other names that a counter's record may have for an operation."""
 
 
 def plain(label: str, calls: int = 1) -> Rule:
@@ -51,7 +51,7 @@ def counted(label: str, reason: Reason, about: str, figure: Callable[[OpCall], i
 
 
 def complex_parts(call: OpCall, ours: int) -> tuple[Part, ...]:
-    """The difference of a counter that takes a complex product for one multiply–accumulate."""
+    """The difference of a counter that counts a complex product as one multiply–accumulate."""
     return (Part(ours // COMPLEX - ours, reasons.COMPLEX),) if result(call).is_complex else ()
 
 
@@ -74,12 +74,12 @@ def has_scale(call: OpCall) -> bool:
 
 
 def results(times: int) -> Callable[[OpCall], int]:
-    """So many for each element of the result."""
+    """A fixed number for each element of the result."""
     return lambda call: times * result(call).size
 
 
 def by_rule(rules: Mapping[str, Rule], call: OpCall, module: Module) -> Iterator[Item]:
-    """What the rules report of a call; where they report nothing, the evidence for that."""
+    """What the rules report of a call; if they report nothing, the evidence for that."""
     rule = rules.get(call.op)
     if rule is not None:
         for item in rule(call):
@@ -97,7 +97,7 @@ def by_rule(rules: Mapping[str, Rule], call: OpCall, module: Module) -> Iterator
 
 
 def traced(item: Item, call: OpCall, module: Module) -> Item:
-    """With the reason why the operation may not be in the counter's graph, if it says how many calls it saw."""
+    """Add the reason why the operation may not be in the counter's graph, if the counter says how many calls it saw."""
     name = unsupported(call, module)
     if name:
         return Item(item.label, item.ours, item.parts, item.calls, Part(0, reasons.NO_RULE, name))
@@ -107,5 +107,5 @@ def traced(item: Item, call: OpCall, module: Module) -> Item:
 
 
 def unsupported(call: OpCall, module: Module) -> str:
-    """The name under which the counter says that it has no rule for the call."""
+    """The name under which the counter reports that it has no rule for the call."""
     return next((name for name in (call.op, *OTHER_NAMES.get(call.op, ())) if module.unsupported[name]), "")

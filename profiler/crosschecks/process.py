@@ -1,6 +1,6 @@
-"""A counter in a process of its own: what it patches there, and how it ends, is of no matter here.
+"""A counter in a separate process: what it patches there, and how it ends, does not affect this process.
 
-The process is given a function to import that makes the network, or the network itself as a pickle.
+The process gets a function to import that makes the network, or the network itself as a pickle.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from profiler.files import temporary_folder
 from profiler.records import CounterRecord
 
 TIME_LIMIT = 300.0
-"""Seconds after which a counter is given up."""
+"""The seconds after which a counter is stopped."""
 
 START = """\
 import sys
@@ -32,10 +32,10 @@ sys.path.append(sys.argv.pop(1))
 from profiler.crosschecks.worker import main
 main(sys.argv[1])
 """
-"""Where the profiler is comes last on the path, and under ``-P`` no current folder comes first."""
+"""The profiler's folder is last on the path; ``-P`` keeps the current folder off the front."""
 
 LEFT_BEHIND = 3600.0
-"""The maximum number of seconds of a run; a folder that is older belongs to a killed process."""
+"""The maximum number of seconds of a run; an older folder belongs to a killed process."""
 
 ORDER = "order.json"
 NETWORK = "network.pickle"
@@ -44,7 +44,7 @@ ANSWER = "answer.json"
 
 @dataclass(frozen=True, slots=True)
 class FromFunction:
-    """What ``module:function`` returns for ``arguments``, which JSON can hold: a network and its inputs.
+    """The result of ``module:function`` for ``arguments``, which have to fit into JSON: a network and its inputs.
 
     The inputs are a tuple of positional or a mapping of keyword arguments.
     """
@@ -55,7 +55,7 @@ class FromFunction:
 
 @dataclass(frozen=True, slots=True)
 class FromObject:
-    """A network in memory and its real inputs, a tuple or a mapping; pickle has to be able to hold both."""
+    """A network in memory and its real inputs, a tuple or a mapping; both have to be picklable."""
 
     model: nn.Module
     inputs: Any

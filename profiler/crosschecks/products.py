@@ -1,7 +1,7 @@
-"""The multiply–accumulates of an operation call, worked out once more from the shapes alone.
+"""The multiply–accumulates of an operation call, computed a second time from the shapes alone.
 
-What another counter says is compared with these and with our rules, so that an error in a rule is seen even where
-the counter says nothing of the operation.
+The figures of other counters are compared with these and with our rules, so that an error in a rule is found even if
+the counter reports nothing of the operation.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COMPLEX = 4
 
 
 def products(call: OpCall) -> int:
-    """Real multiply–accumulates from the shapes; the rule's own macs where the shapes do not tell."""
+    """Real multiply–accumulates from the shapes, or the rule's macs if the shapes do not determine them."""
     formula = FORMULAS.get(call.op)
     if formula is None:
         return call.count.macs
@@ -43,7 +43,7 @@ def result(call: OpCall) -> TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Recurrent:
-    """What the shapes of a recurrent operation say: ``weights`` are those of each layer and direction in turn."""
+    """The shapes of a recurrent operation: ``weights`` are those of each layer and direction in turn."""
 
     positions: int
     batch: int
@@ -123,4 +123,4 @@ FORMULAS: dict[str, Callable[[OpCall], int]] = {
     "aten::bilinear": _bilinear,
     "torchvision::deform_conv2d": _convolution,
 }
-"""The operations whose shapes tell, each with its formula in real products."""
+"""The operations whose shapes determine the products, each with its formula in real products."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A reason by its ``code``; ``text`` follows the counter's name, with what the part is about for ``{0}``."""
+    """A reason with its ``code``. ``text`` follows the counter's name; ``{0}`` in it is what the part is about."""
 
     code: str
     meaning: str
@@ -102,7 +102,7 @@ PARENTS = Reason(
 )
 
 SHARED = tuple(value for value in tuple(vars().values()) if isinstance(value, Reason))
-"""All of them, in the order in which they are listed."""
+"""All shared reasons, in the order in which they are listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +114,12 @@ class Part:
     about: str = ""
 
     def text(self, counter: str) -> str:
-        """The reason as it is shown, without the amount."""
+        """The reason as text, without the amount."""
         return f"{counter} {self.reason.text.format(self.about)}"
 
 
 def merged(parts: Iterable[Part]) -> tuple[Part, ...]:
-    """Parts with one reason put together, those that come to nothing left out."""
+    """The sum of the parts of each reason, without sums of zero."""
     amounts: dict[tuple[Reason, str], int] = {}
     for part in parts:
         key = (part.reason, part.about)

@@ -1,4 +1,4 @@
-"""A trace and a counter's record → one :class:`Row` for each module where either has a figure."""
+"""A trace and a counter's record → one :class:`Row` for each module in which either has a figure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from profiler.records import CounterFigure, CounterRecord, ModuleRecord, OpCall,
 class Row:
     """One module and one counter: our MACs, its figure, and the parts of the difference that have a reason.
 
-    ``explained`` is false where the parts are not the difference, or where they are by chance alone.
+    ``explained`` is false if the parts do not sum to the difference, or do so by chance.
     """
 
     layer: str
@@ -37,12 +37,12 @@ class Row:
 
     @property
     def unexplained(self) -> int:
-        """What no part accounts for."""
+        """The difference that no part explains."""
         return self.difference - sum(part.amount for part in self.parts)
 
     @property
     def reason(self) -> str:
-        """All of it as text, each part with its amount."""
+        """The reason as text, each part with its amount."""
         texts = [f"{part.text(self.counter)} ({part.amount:+,})" for part in self.parts]
         if not self.explained:
             texts.append(f"unexplained ({self.unexplained:+,})")
@@ -50,9 +50,9 @@ class Row:
 
 
 def crosscheck_rows(trace: Trace, record: CounterRecord) -> Iterator[Row]:
-    """One row for each module where either has a figure; none for a counter that was skipped or failed.
+    """One row for each module in which either has a figure; none for a counter that was skipped or failed.
 
-    Modules that are excluded from the trace have none: what the counter reports of them is left out as well.
+    Modules that are excluded from the trace have no row, and the counter's figures for them are left out as well.
     """
     if record.status != "ok":
         return
@@ -75,7 +75,7 @@ def crosscheck_rows(trace: Trace, record: CounterRecord) -> Iterator[Row]:
 
 
 def _modules(trace: Trace, counter: Counter, report: CounterRecord) -> dict[str, Module]:
-    """What the two records hold of each module, by first names."""
+    """The two records of each module, by first names."""
     first_names = {record.name: record.first_name for record in trace.modules}
     records: dict[str, ModuleRecord] = {}
     for record in trace.modules:
@@ -110,7 +110,7 @@ def _modules(trace: Trace, counter: Counter, report: CounterRecord) -> dict[str,
 
 
 def _joined(known: ModuleRecord, other: ModuleRecord) -> ModuleRecord:
-    """What was seen of one module under two names."""
+    """The combined observations of one module under two names."""
     return replace(
         known,
         calls=known.calls + other.calls,
@@ -130,7 +130,7 @@ def _by_module(
 
 
 def _reason_for_the_whole(name: str, uncalled: bool, unsupported: Mapping[str, Counts[str]]) -> Part | None:
-    """Why the counter says nothing at all of a module's work, if there is evidence."""
+    """Why the counter reports nothing at all of a module's work, if there is evidence."""
     above = name
     while True:
         for op in FUSED:
@@ -143,7 +143,7 @@ def _reason_for_the_whole(name: str, uncalled: bool, unsupported: Mapping[str, C
 
 
 def _paths(modules: Sequence[ModuleRecord]) -> dict[str, int]:
-    """How often a walk from each module to its children meets each; one parent has each child once."""
+    """How often a walk from each module to its children visits each module; one parent visits a child once."""
     children: dict[str, list[ModuleRecord]] = {}
     for record in modules:
         if record.name:

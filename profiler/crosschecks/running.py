@@ -14,7 +14,7 @@ from profiler.records import CounterRecord
 
 
 def run_counter(name: str, model: nn.Module, inputs: Any) -> CounterRecord:
-    """The record of the counter of that name, run in this process on one call of ``model``, in eval mode.
+    """Run the counter of this name in this process on one call of ``model``, in eval mode; returns its record.
 
     Whatever the counter raises becomes a record with the status ``"failed"``.
     """

@@ -109,14 +109,14 @@ def _summary(trace: Trace, macs: int, counter: CounterRecord) -> tuple[object, .
 
 
 def _left(row: Row) -> int:
-    """What is unexplained of a row, without its sign; all of it where parts only add up by chance."""
+    """The unexplained part of a row, without its sign; all of it if the parts sum to the difference only by chance."""
     return 0 if row.explained else abs(row.unexplained) or max(1, abs(row.difference))
 
 
 def reasons_table(trace: Trace, counters: Sequence[CounterRecord]) -> pd.DataFrame:
     """For each counter, the reasons of its differences, the largest first: in how many layers, and how much in all.
 
-    What has no reason is the last row of a counter, with the code ``unexplained``.
+    The last row of a counter has the code ``unexplained`` and is the part without a reason.
     """
     lines: list[tuple[object, ...]] = []
     for counter in counters:

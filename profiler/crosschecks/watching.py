@@ -22,15 +22,15 @@ class Running:
 
     @property
     def module(self) -> str:
-        """The innermost; the network itself when none is."""
+        """The innermost running module, or the network itself."""
         return self.stack[-1] if self.stack else ""
 
 
 @contextmanager
 def running_modules(model: nn.Module) -> Iterator[Running]:
-    """Keeps what is yielded up to date while ``model`` runs.
+    """Keep the yielded object up to date while ``model`` runs.
 
-    The hooks are torch's global ones: with hooks of their own, modules would not take their fused kernels.
+    The hooks are torch's global ones: modules with their own hooks would not use their fused kernels.
     """
     running = Running()
     names = {id(module): name for name, module in model.named_modules()}
@@ -51,7 +51,7 @@ def running_modules(model: nn.Module) -> Iterator[Running]:
 
 
 class Tally:
-    """Numbers by module and operation, added up."""
+    """Numbers by module and operation, summed."""
 
     def __init__(self) -> None:
         self.numbers: Counter[tuple[str, str]] = Counter()

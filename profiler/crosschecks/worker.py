@@ -25,7 +25,7 @@ from profiler.records import CounterRecord
 def main(place: str) -> None:
     """Carry out the order in the folder ``place``; whatever the network or the counter raises becomes a record.
 
-    Modules are then looked for where the process that gave the order looks for them, in its order.
+    Modules are then looked up where the ordering process looks them up, in the same order.
     """
     folder = Path(place)
     order = json.loads((folder / ORDER).read_text(encoding="utf-8"))

@@ -33,9 +33,9 @@ FLOPS_ONLY = Reason(
 
 
 def run(model: nn.Module, inputs: Any) -> Reported:
-    """calflops' MACs, of which it gives FLOPs as well; ``seen`` says how often each function ran that it patches.
+    """calflops' MACs, from its report of MACs and FLOPs; ``seen`` says how often each patched function ran.
 
-    Raises where the network has no parameter.
+    Raises if the network has no parameter.
     """
     from profiler.crosschecks.watching import Tally, running_modules
 
@@ -70,7 +70,7 @@ def run(model: nn.Module, inputs: Any) -> Reported:
 
 
 def _calculated(calflops: Any, model: nn.Module, inputs: Any) -> Any:
-    """What it returns; it takes arguments of both kinds, of which each has to be a tensor."""
+    """Its result. It takes arguments of both kinds, and each has to be a tensor."""
     import torch
 
     from profiler.crosschecks.calling import positional_tensors
@@ -86,7 +86,7 @@ def _calculated(calflops: Any, model: nn.Module, inputs: Any) -> Any:
 
 
 def _paths(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Each path to a module: calflops adds up what is below each parent, a shared module once for each of them."""
+    """Each path to a module: calflops sums what is below each parent, and a shared module once for each parent."""
     yield name, module
     for child, below in module.named_children():
         yield from _paths(f"{name}.{child}" if name else child, below)
@@ -102,7 +102,7 @@ RULES = {
 
 
 def convention(module: Module) -> Iterator[Item]:
-    """What calflops reports of a module's calls: the MACs of what was called as a function that it patches."""
+    """What calflops reports of a module's calls: the MACs of the patched functions."""
     for call in module.calls:
         ours = products(call)
         op = call.op.removeprefix("aten::")
@@ -127,7 +127,7 @@ def _called(item: Item, call: OpCall, times: int) -> Item:
 def _size_of_result(call: OpCall, module: Module, ours: int) -> tuple[Part, ...]:
     """calflops computes the size itself; with padding='same' and an even kernel it is one less.
 
-    The record does not hold the padding: what calflops reports of the module tells.
+    The record does not have the padding, but what calflops reports of the module shows it.
     """
     label = call.op.removeprefix("aten::")
     weight = call.inputs[1].shape

@@ -27,7 +27,7 @@ ROUNDING = Reason(
 
 
 CALLS = "calls of "
-"""Before the name of an operation: how often fvcore counted it, kept among its own figures while it runs."""
+"""The prefix of the names under which the number of calls of an operation is kept among fvcore's figures."""
 
 
 def run(model: nn.Module, inputs: Any) -> Reported:
@@ -58,7 +58,7 @@ def run(model: nn.Module, inputs: Any) -> Reported:
 
 
 def _with_calls(op: str, handle: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """fvcore's rule of ``op``, which says with its figure that it is that of one call."""
+    """fvcore's rule of ``op``, which also notes that its figure is that of one call."""
 
     def counted(inputs: Any, outputs: Any) -> Counts[str]:
         figure = handle(inputs, outputs)
@@ -69,7 +69,7 @@ def _with_calls(op: str, handle: Callable[[Any, Any], Any]) -> Callable[[Any, An
 
 
 def _without_children(totals: Mapping[str, Counts[str]]) -> dict[str, Counts[str]]:
-    """What each module did itself, given what it did together with all below it."""
+    """The figures of each module alone, from its figures with everything below it."""
     own = {name: Counts(counts) for name, counts in totals.items()}
     for name, counts in totals.items():
         parent = name.rpartition(".")[0]
@@ -101,7 +101,7 @@ def convention(module: Module) -> Iterator[Item]:
 
 
 def _einsum(module: Module, call: OpCall) -> Item:
-    """Exact for two equations, rounded for others; the record does not tell which, but for the figure itself."""
+    """Exact for two equations, rounded for others; only the figure itself shows which."""
     calls = [other for other in module.calls if other.op == "aten::einsum"]
     ours = products(call)
     if module.reported["einsum"] == sum(products(other) for other in calls):
@@ -122,7 +122,7 @@ def _half_of_four_digits(number: int) -> int:
 
 
 def _batch_norm(call: OpCall) -> Iterator[Item]:
-    """By whether running statistics are given: if not, they are those of the batch."""
+    """The label depends on whether running statistics are given; if not, those of the batch are used."""
     if any(not spec.parameter for spec in call.inputs[1:]):
         about, times = "batch norm, 2 an element (1 without affine)", 2 if has_scale(call) else 1
     else:

@@ -113,7 +113,7 @@ def run(model: nn.Module, inputs: Any) -> Reported:
 
 
 def _run(model: nn.Module, given: Any) -> int:
-    """The total, in eval mode; ptflops prints what goes wrong and returns nothing."""
+    """The total, in eval mode; ptflops prints its errors and returns nothing."""
     ptflops: Any = import_module("ptflops")
     reported = io.StringIO()
     with redirect_stdout(reported), redirect_stderr(reported):
@@ -127,7 +127,7 @@ def _run(model: nn.Module, given: Any) -> int:
 
 
 def _one_or_named(model: nn.Module, inputs: Any) -> Any:
-    """The only argument, or all of them by the names that the forward gives them; None where some have none."""
+    """The only argument, or all of them with the names of the forward's parameters; None if some have no name."""
     import torch
 
     from profiler.crosschecks.calling import all_by_name
@@ -140,7 +140,7 @@ def _one_or_named(model: nn.Module, inputs: Any) -> Any:
 
 
 def _watched_wrapper(wrapper: Any, functions: Mapping[int, str], running: Running, figures: Tally, seen: Tally) -> Any:
-    """ptflops' class of patched functions, which notes in which module they are called."""
+    """ptflops' class of patched functions, extended to note the module in which they are called."""
 
     class Watched(wrapper):  # type: ignore[misc]
         def __init__(self, op: Any, handler: Any, collector: Any) -> None:
@@ -158,7 +158,7 @@ def _watched_wrapper(wrapper: Any, functions: Mapping[int, str], running: Runnin
 
 
 def _counted_paths(name: str, module: nn.Module, mapping: Mapping[Any, Any]) -> Iterator[tuple[str, nn.Module]]:
-    """Each path to a module that ptflops adds up: not those below a module of a type that it knows."""
+    """Each path to a module that ptflops sums: modules below one of a type that it hooks are left out."""
     yield name, module
     if type(module) not in mapping:
         for child, below in module.named_children():
@@ -184,7 +184,7 @@ def convention(module: Module) -> Iterator[Item]:
 
 
 def _remainder(root: Module) -> int:
-    """What is lost where each figure is divided by the number of samples, and not their sum."""
+    """The amount that is lost because each figure, and not their sum, is divided by the number of samples."""
     samples = root.context.samples
     figures = [
         hooked(module, HOOKS[module.record.type]).figure
@@ -333,7 +333,7 @@ FUNCTIONS: Mapping[str, tuple[str, Figure, Reason]] = {
     "aten::mul": ("torch.mul", _elements_out, reasons.ELEMENTWISE),
     "aten::add": ("torch.add", _elements_out, reasons.ELEMENTWISE),
 }
-"""What ptflops reports of work that is no product: the function that it patches, the figure, and the reason."""
+"""What ptflops reports of work that is no product: the patched function, the figure, and the reason."""
 
 PRODUCTS = ("matmul", "mm", "bmm", "addmm", "baddbmm")
 
@@ -341,7 +341,8 @@ PRODUCTS = ("matmul", "mm", "bmm", "addmm", "baddbmm")
 def _functions(module: Module, *, hooked: bool) -> Iterator[Item]:
     """What ptflops' patches report of a module's calls.
 
-    Where the module is ``hooked`` as well, its products are counted there, and what the patches say comes on top.
+    If the module is ``hooked`` as well, its products are counted by the hook, and the figures of the patches are
+    added.
     """
     for call in module.calls:
         ours = products(call)

@@ -43,7 +43,7 @@ CELL_WORK = {4: 8, 3: 7, 1: 1}
 def run(model: nn.Module, inputs: Any) -> Reported:
     """thop's figures layer by layer; ``seen`` says how often each of its hooks ran.
 
-    It leaves buffers on the modules that it has no hook for.
+    thop leaves buffers on the modules that it has no hook for.
     """
     from profiler.crosschecks.calling import positional
     from profiler.crosschecks.watching import Tally
@@ -75,7 +75,7 @@ def run(model: nn.Module, inputs: Any) -> Reported:
 def _layers(
     name: str, module: nn.Module, total: float, layers: Mapping[str, Any]
 ) -> Iterator[tuple[str, nn.Module, int]]:
-    """Each path to a module, and what thop reports of it without what it reports of those below it."""
+    """Each path to a module, with what thop reports of it minus what it reports of the modules below."""
     below = sum(figure for figure, _, _ in layers.values())
     yield name, module, int(total - below)
     for child, (figure, _, further) in layers.items():
@@ -83,7 +83,7 @@ def _layers(
 
 
 def convention(module: Module) -> Iterator[Item]:
-    """What thop reports of a module: it hooks it once for each parent, and adds it up once for each."""
+    """What thop reports of a module: thop hooks it once for each parent, and sums it once for each."""
     kind = module.record.type
     if kind in HOOKS and not module.unsupported[kind]:
         reported = hooked(module, HOOKS[kind])

@@ -47,7 +47,7 @@ LABELS: Mapping[str, str] = {
         ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "aten::_scaled_mm", "aten::_int_mm"), "products"
     ),
 }
-"""What ``FlopCounterMode`` sees is decomposed: a linear layer may be any of these products."""
+"""``FlopCounterMode`` sees decomposed operations: a linear layer may be any of these products."""
 
 
 COUNTER = Counter(

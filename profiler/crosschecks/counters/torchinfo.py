@@ -100,7 +100,7 @@ def convention(module: Module) -> Iterator[Item]:
 
 
 def _times(name: str, kind: str, shape: tuple[int, ...]) -> int:
-    """By what it multiplies a parameter of that name in a module of that type."""
+    """The sizes that multiply a parameter of this name in a module of this type."""
     if name in ("weight", "bias"):
         return prod(shape[:1] + shape[2:]) if "Conv" in kind else shape[0]
     return prod(shape[:2]) if "weight" in name or "bias" in name else 0
@@ -117,7 +117,7 @@ def _reason(module: Module) -> tuple[Reason, str]:
 
 
 def _results(module: Module) -> list[tuple[int, ...]]:
-    """The shape of the first result of each call; where they differ, that of the last operation."""
+    """The shape of the first result of each call, or that of the last operation if the results differ."""
     different = {shapes[0] for shapes in module.record.output_shapes if shapes}
     calls = module.by_call()
     if len(different) == 1:

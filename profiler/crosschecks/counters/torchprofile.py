@@ -60,7 +60,7 @@ def run(model: nn.Module, inputs: Any) -> Reported:
 
 @contextmanager
 def _named_scopes(model: nn.Module) -> Iterator[None]:
-    """Tells the tracer which module runs, so that each node of its graph says where it comes from."""
+    """Tell the tracer which module runs, so that each node of its graph has its module."""
     import torch
     from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
@@ -146,7 +146,7 @@ def _lstm(call: OpCall) -> Iterator[Item]:
 
 
 def _cell(call: OpCall) -> Iterator[Item]:
-    """Seen as its parts: two linear layers, and the multiplications of its gates."""
+    """Decomposed: two linear layers, and the multiplications of the gates."""
     shapes = recurrent(call)
     elements = shapes.positions * shapes.hidden
     yield Item("aten::linear", products(call), calls=2)
