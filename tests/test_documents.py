@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,24 +48,39 @@ def test_the_set_up_is_two_commands() -> None:
     assert "readme_block 2" in script
 
 
+def run_in_a_shell(line: str) -> tuple[int, str]:
+    """The exit code of the command, and what it printed about an error."""
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    result = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, check=False)
+    return result.returncode, result.stderr
+
+
+def run_here(line: str) -> tuple[int, str]:
+    """The same in this process, which has imported torch already."""
+    program, *arguments = shlex.split(line)
+    assert program == "profiler"
+    result = CliRunner().invoke(cli, arguments, prog_name="profiler")
+    return result.exit_code, result.output
+
+
 @pytest.mark.parametrize(
-    "configs",
+    ("run", "configs"),
     [
-        pytest.param("configs/alexnet.yaml configs/resnet18.yaml", marks=pytest.mark.slow, id="two configs"),
-        pytest.param("configs/*.yaml", marks=pytest.mark.exhaustive, id="all configs"),
+        pytest.param(run_here, "configs/alexnet.yaml configs/resnet18.yaml", marks=pytest.mark.slow, id="two configs"),
+        pytest.param(run_in_a_shell, "configs/*.yaml", marks=pytest.mark.exhaustive, id="all configs, in a shell"),
     ],
 )
-def test_readme_commands_run(tmp_path: Path, configs: str) -> None:
-    """A shell runs all of them in order, with these configs in place of all."""
+def test_readme_commands_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[[str], tuple[int, str]], configs: str
+) -> None:
+    """All of them run in order, with these configs in place of all; ``.ci/run`` runs the first one in a shell."""
     (tmp_path / "configs").symlink_to(ROOT / "configs")
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    monkeypatch.chdir(tmp_path)
     assert len(commands()) >= 8
     for command in commands():
         line = command.replace("configs/*.yaml", configs)
-        result = subprocess.run(
-            ["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-        assert result.returncode == 0, f"{line}: {result.stderr}"
+        code, printed = run(line)
+        assert code == 0, f"{line}: {printed}"
     assert (tmp_path / "out" / "resnet18" / "profile.json").is_file()
     assert (tmp_path / "out" / "reports" / "README.md").is_file()
 

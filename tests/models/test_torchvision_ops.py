@@ -1,13 +1,17 @@
-"""torchvision's import, in a fresh interpreter for each test, since an import happens only once."""
+"""torchvision's import, in fresh interpreters, since an import happens only once, and its operators on meta."""
 
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
-pytestmark = pytest.mark.slow  # each test imports torchvision in a separate process
+from profiler.models.torchvision_ops import import_torchvision
+
+pytestmark = pytest.mark.slow  # most tests import torchvision in a separate process
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,27 +31,7 @@ def loads_by_itself() -> bool:
 
 
 def test_torchvision_imports_with_this_torch() -> None:
-    """It imports after a failed attempt too, and every later import gets the same module."""
-    run("""
-        from profiler.models.torchvision_ops import import_torchvision
-        try:
-            import torchvision
-        except RuntimeError:
-            pass
-        torchvision = import_torchvision()
-        assert torchvision is import_torchvision()
-        import torchvision as again
-        import torchvision.models.detection
-        assert again is torchvision
-        assert torchvision.extension is __import__("sys").modules["torchvision.extension"]
-        assert torchvision.__version__
-        import importlib.util
-        assert importlib.util.find_spec("torchvision").name == "torchvision"
-    """)
-
-
-def test_the_public_function_returns_torchvision() -> None:
-    """It works after the plain import failed in the caller's script, and if the plain import works."""
+    """It imports after a failed attempt in the caller's script too, and every later import gets the same module."""
     run("""
         import profiler
         try:
@@ -58,6 +42,15 @@ def test_the_public_function_returns_torchvision() -> None:
         from torchvision.models import resnet18
         assert sum(p.numel() for p in resnet18().parameters()) > 11_000_000
         assert profiler.import_torchvision() is torchvision
+        from profiler.models.torchvision_ops import import_torchvision
+        assert torchvision is import_torchvision()
+        import torchvision as again
+        import torchvision.models.detection
+        assert again is torchvision
+        assert torchvision.extension is __import__("sys").modules["torchvision.extension"]
+        assert torchvision.__version__
+        import importlib.util
+        assert importlib.util.find_spec("torchvision").name == "torchvision"
     """)
 
 
@@ -78,30 +71,25 @@ def test_without_torchvision_the_public_function_says_how_to_install_it() -> Non
 
 def test_operators_of_torchvision_have_shapes_on_meta() -> None:
     """The region operators and the deformable convolution run on meta tensors, with gradients."""
-    run("""
-        import torch
-        from profiler.models.torchvision_ops import import_torchvision
-        ops = import_torchvision().ops
-        torch.set_default_device("meta")
-        maps = torch.empty(2, 8, 32, 32, requires_grad=True)
-        boxes = torch.empty(7, 5)
-        for pool, size, shape in (
-            (ops.roi_align, (3, 4), (7, 8, 3, 4)),
-            (ops.roi_pool, (3, 4), (7, 8, 3, 4)),
-            (ops.ps_roi_align, (2, 2), (7, 8 // (2 * 2), 2, 2)),
-            (ops.ps_roi_pool, (2, 4), (7, 8 // (2 * 4), 2, 4)),
-        ):
-            result = pool(maps, boxes, size)
-            assert result.shape == shape, (pool, result.shape)
-            (gradient,) = torch.autograd.grad(result.sum(), maps)
-            assert gradient.shape == maps.shape
-        layer = ops.DeformConv2d(8, 6, 3, padding=1)
-        result = layer(maps, torch.empty(2, 2 * 3 * 3, 32, 32))
-        assert result.shape == (2, 6, 32, 32)
-        result.sum().backward()
-        assert layer.weight.grad.shape == layer.weight.shape
-        assert ops.box_iou(boxes, boxes[:4], fmt="cxcywhr").shape == (7, 4)
-    """)
+    ops: Any = import_torchvision().ops
+    with torch.device("meta"):
+        maps, boxes = torch.empty(2, 8, 32, 32, requires_grad=True), torch.empty(7, 5)
+        layer, offsets = ops.DeformConv2d(8, 6, 3, padding=1), torch.empty(2, 2 * 3 * 3, 32, 32)
+    for pool, size, shape in (
+        (ops.roi_align, (3, 4), (7, 8, 3, 4)),
+        (ops.roi_pool, (3, 4), (7, 8, 3, 4)),
+        (ops.ps_roi_align, (2, 2), (7, 8 // (2 * 2), 2, 2)),
+        (ops.ps_roi_pool, (2, 4), (7, 8 // (2 * 4), 2, 4)),
+    ):
+        result = pool(maps, boxes, size)
+        assert result.shape == shape, (pool, result.shape)
+        (gradient,) = torch.autograd.grad(result.sum(), maps)
+        assert gradient.shape == maps.shape
+    result = layer(maps, offsets)
+    assert result.shape == (2, 6, 32, 32)
+    result.sum().backward()
+    assert layer.weight.grad.shape == layer.weight.shape
+    assert ops.box_iou(boxes, boxes[:4], fmt="cxcywhr").shape == (7, 4)
 
 
 def test_the_declared_schemas_equal_the_compiled_ones(loads_by_itself: bool) -> None:
@@ -184,13 +172,13 @@ def test_a_file_that_imports_torchvision_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "late.py").write_text(
         "def Net():\n    from torchvision.models import resnet18\n    return resnet18(num_classes=3)\n"
     )
-    for name in ("top", "late"):
-        run(f"""
-            import pathlib
-            from profiler.models.building import build_model
-            network = build_model("{name}.py:Net", base=pathlib.Path({str(tmp_path)!r}))
+    run(f"""
+        import pathlib
+        from profiler.models.building import build_model
+        for name in ("top", "late"):
+            network = build_model(f"{{name}}.py:Net", base=pathlib.Path({str(tmp_path)!r}))
             assert type(network).__name__ == "ResNet"
-        """)
+    """)
 
 
 def test_torchvision_is_imported_only_if_needed() -> None:
