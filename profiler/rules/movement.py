@@ -141,7 +141,7 @@ TESTS_OF_TORCH = (
     *("_test_autograd_multiple_dispatch_view_copy", "_test_functorch_fallback", "_test_parallel_materialize"),
     "_test_warn_in_autograd",
 )
-"""What torch tests its dispatcher with, as far as it gives back its input."""
+"""Operators with which torch tests its dispatcher and which return their input."""
 
 for _theme in (
     VIEWS,

@@ -1,6 +1,6 @@
 """Optimizer steps: operations on lists of tensors, and the fused updates.
 
-An operation on lists costs what it costs on each of their tensors; equal costs are put together, so that a
+An operation on lists costs the sum over their tensors; equal costs share a term, so that a
 network of a hundred parameters is one term and not a hundred.
 """
 

@@ -1,4 +1,4 @@
-"""Recurrent networks and their cells: RNN, LSTM and GRU, in every spelling.
+"""Recurrent networks and their cells: RNN, LSTM and GRU, by every operator for them.
 
 A step of a layer multiplies its input by one weight matrix and its hidden state by another, adds the two
 (and both biases), and puts the sums through its gates.  An initial state of zeros is a state like any
@@ -81,7 +81,7 @@ def network_terms(
         projection = others[biases] if len(others) > biases else None
         yield from step_terms(cell, steps, w_ih, w_hh, biases, projection)
     if dropout > 0 and num_layers > 1:
-        width = layers[-1][0].shape[1]  # what a later layer takes is what the one before it gives
+        width = layers[-1][0].shape[1]  # a later layer takes the result of the layer before it
         yield each((num_layers - 1, *steps, width), "dropout", multiplies=2)
 
 

@@ -28,7 +28,7 @@ def factors_kind(first: TensorSpec, second: TensorSpec, *_: Any, out: TensorSpec
 
 
 def added_product_kind(input: TensorSpec, *factors: Any, out: TensorSpec, **_: Any) -> str:
-    """As :func:`linear_or_matmul`, where what the product is added to is no factor of it."""
+    """As :func:`linear_or_matmul`, for products with a summand, which is no factor."""
     return linear_or_matmul(*factors, out=out)
 
 

@@ -122,7 +122,7 @@ def quantized_embedding_bag(
     out: TensorSpec,
     **__: Any,
 ) -> Iterator[Term]:
-    """Packed (V, D), I indices in B bags → (B, D): what is read is brought back to its scale, then added up.
+    """Packed (V, D), I indices in B bags → (B, D): each row that is read is dequantized, then added.
 
     Whatever ``mode`` says, the kernels compute sums.
     """

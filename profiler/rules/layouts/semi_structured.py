@@ -131,5 +131,5 @@ def cusparselt_mm(
 
 @rule("aten::_to_sparse_semi_structured", "aten::_cslt_compress", kind="reduction")
 def compress(dense: TensorSpec, *, out: Any) -> Iterator[Term]:
-    """(m, k) with its zeros in place → what is kept: each value against zero."""
+    """(m, k) with its zeros in place → the kept values; each value is compared with zero."""
     return truths(dense, out=out)

@@ -173,7 +173,7 @@ def sampled_addmm(
 def sparse_mm_reduce(
     self: TensorSpec, other: TensorSpec, reduce: str, *, out: tuple[TensorSpec, TensorSpec]
 ) -> Iterator[Term]:
-    """(m, k) sparse · (k, n) → (m, n), the products of a row put together as a sum, a mean or an extreme.
+    """(m, k) sparse · (k, n) → (m, n), the products of a row combined to a sum, a mean or an extreme.
 
     A mean divides the rows that store something; an extreme of L products takes L − 1 comparisons.
     """

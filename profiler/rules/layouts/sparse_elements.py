@@ -142,7 +142,7 @@ def grouped(input: TensorSpec, dims: Any) -> tuple[int, int, int]:
 
 def _reduction(what: str, combine: Callable[[Any, Any], OpCount]) -> CostRule:
     def cost(input: TensorSpec, *dims: Any, out: TensorSpec, dim: Any = None, **_: Any) -> Iterator[Term]:
-        """(*) sparse → the results that anything is stored for, each put together from what it is stored."""
+        """(*) sparse → the results with stored elements, each combined from its stored elements."""
         chosen = dims[0] if dims and not isinstance(dims[0], bool) else dim
         stored, groups, kept = grouped(input, chosen)
         yield Term(what, (stored - groups * kept,), combine(input, input))
@@ -170,7 +170,7 @@ def sparse_norm(
 
 def _softmax(one: Callable[[int], OpCount]) -> CostRule:
     def cost(self: TensorSpec, dim: int, *_: Any, out: TensorSpec) -> Iterator[Term]:
-        """Rows along ``dim``, of the elements that are stored: what is not stored is taken as −∞."""
+        """Rows along ``dim`` of the stored elements; other elements count as −∞."""
         places, added = coalesced(self)
         yield from added
         sparse_dims = len(self.positions)
