@@ -33,13 +33,13 @@ print(sorted({"torch._dynamo", "torch._inductor", "sympy"}.intersection(sys.modu
 
 @pytest.mark.slow
 def test_modes_do_not_import_the_compiler() -> None:
-    """The import takes as long as that of torch itself."""
+    """The import of the compiler takes as long as that of torch itself."""
     result = subprocess.run([sys.executable, "-c", WITHOUT_COMPILER], check=True, capture_output=True, text=True)
     assert result.stdout.strip() == "[]"
 
 
 class Counts(DispatchMode):
-    """Counts calls, and notices frames of its own that are compiled."""
+    """Counts calls, and notices if a frame of its own is compiled."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

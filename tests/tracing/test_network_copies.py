@@ -1,4 +1,4 @@
-"""A copy of a network is the one that ``copy.deepcopy`` makes: the same objects, shared in the same places."""
+"""A copy of a network equals the one that ``copy.deepcopy`` makes: the same objects, shared in the same places."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.museum import MUSEUM, exhibit
 
 
 class OnMeta(TorchFunctionMode):
-    """While it is active, tensors are copied to meta: a parameter without its own method for copies."""
+    """While it is active, tensors are copied to meta; a parameter has no method for copies of its own."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.Tensor.__deepcopy__:
@@ -39,14 +39,14 @@ class OnMeta(TorchFunctionMode):
 
 
 def on_meta(tensor: torch.Tensor) -> torch.Tensor:
-    """What a tensor is on meta."""
+    """The meta copy of a tensor."""
     with torch.no_grad():
         new = torch.empty_like(tensor, device="meta")
     return new.requires_grad_(tensor.requires_grad)
 
 
 def by_deepcopy(model: nn.Module) -> nn.Module:
-    """The copy of a network on meta that ``copy.deepcopy`` makes if it is told the copies of parameters and buffers."""
+    """The meta copy of a network that ``copy.deepcopy`` makes, given the copies of parameters and buffers."""
     memo: dict[int, Any] = {}
     for parameter in model.parameters():
         is_without_shape: bool = is_lazy(parameter)
@@ -65,11 +65,11 @@ def by_deepcopy(model: nn.Module) -> nn.Module:
 
 
 class Differs(AssertionError):
-    """Two copies are not the same, with the path to the place."""
+    """Two copies differ; the message has the path to the place."""
 
 
 class Comparison:
-    """Walks two copies of ``original`` side by side: each object of one corresponds to one of the other."""
+    """Walks two copies of ``original`` side by side: each object of one copy corresponds to one of the other."""
 
     def __init__(self, original: Any) -> None:
         self._of_first: dict[int, int] = {}
@@ -114,7 +114,7 @@ class Comparison:
 
 
 def kind_of(value: Any) -> Any:
-    """The class of an object; a graph module has one of its own with the same name."""
+    """The class of an object; each graph module has its own class of the same name."""
     return (type(value).__module__, type(value).__qualname__) if isinstance(value, fx.GraphModule) else type(value)
 
 
@@ -124,7 +124,7 @@ def is_atom(value: Any) -> bool:
 
 
 def tensor_facts(tensor: torch.Tensor) -> tuple[Any, ...]:
-    """What there is to a tensor on meta, or one with values."""
+    """The facts about a tensor on meta, or about one with values."""
     facts = (tuple(tensor.shape), tensor.dtype, tensor.device, tensor.requires_grad, tensor.layout, tensor.is_leaf)
     if tensor.layout != torch.strided or tensor.is_nested:
         return facts
@@ -132,7 +132,7 @@ def tensor_facts(tensor: torch.Tensor) -> tuple[Any, ...]:
 
 
 def contents(value: Any) -> tuple[dict[Any, Any], ...]:
-    """What an object holds, by position or by name."""
+    """The objects that an object holds, by position or by name."""
     items: dict[Any, Any] = {}
     if isinstance(value, (set, frozenset)):
         items = {"size": len(value), **{repr(item): item for item in value if is_atom(item)}}
@@ -151,7 +151,7 @@ def contents(value: Any) -> tuple[dict[Any, Any], ...]:
 
 
 def everything(value: Any) -> list[Any]:
-    """All objects that belong to ``value``, themselves included, but for immutable ones."""
+    """All objects that belong to ``value``, including itself and except immutable ones."""
     found: dict[int, Any] = {}
     waiting = [value]
     while waiting:
@@ -164,7 +164,7 @@ def everything(value: Any) -> list[Any]:
 
 
 def check(model: nn.Module) -> int:
-    """Compare the copies of a network, on meta and with its tensors; the number of objects compared."""
+    """Compare the copies of a network, on meta and with its tensors; returns the number of compared objects."""
     before = everything(model)
     comparison = Comparison(model)
     comparison.check(by_deepcopy(model), copy_to_meta(model))
@@ -176,13 +176,13 @@ def check(model: nn.Module) -> int:
 
 
 @pytest.mark.parametrize("name", sorted(MUSEUM))
-def test_the_museum_is_copied_as_deepcopy_does(name: str) -> None:
-    """Every exhibit."""
+def test_the_museum_is_copied_as_by_deepcopy(name: str) -> None:
+    """Every exhibit has the same copy."""
     assert check(exhibit(name)[0]) > 10
 
 
 class Holds(nn.Module):
-    """A layer, and anything else as attributes."""
+    """A linear layer, and any other attributes."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__()
@@ -200,7 +200,7 @@ class Settings:
 
 
 class OwnNew(Holds):
-    """Its new instances have an attribute already."""
+    """Its new instances already have an attribute."""
 
     def __new__(cls) -> Any:
         new = super().__new__(cls)
@@ -209,10 +209,10 @@ class OwnNew(Holds):
 
 
 class OwnState(Holds):
-    """Leaves something out of its state, and makes it again."""
+    """Leaves an attribute out of its state, and makes it again."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in vars(self).items() if key != "made"} | {"told": [len(vars(self))]}
+        return {key: value for key, value in vars(self).items() if key != "made"} | {"number": [len(vars(self))]}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
@@ -220,21 +220,21 @@ class OwnState(Holds):
 
 
 class OwnSetState(Holds):
-    """Only the second half of it."""
+    """Has ``__setstate__`` only."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state | {"came": list(state)})  # type: ignore[no-untyped-call]
 
 
 class OwnReduce(Holds):
-    """Is pickled by a call."""
+    """Pickled by a call."""
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return OwnReduce, (), {"reduced": [protocol], **vars(self)}
 
 
 class OwnCopy(Holds):
-    """Copies itself, with less than it has."""
+    """Copies itself, without some of its attributes."""
 
     def __deepcopy__(self, memo: Any) -> Any:
         new: Any = OwnCopy()
@@ -244,7 +244,7 @@ class OwnCopy(Holds):
 
 
 class CopiedByArguments(Holds):
-    """Needs arguments to be created."""
+    """Its ``__new__`` needs arguments."""
 
     def __new__(cls, *arguments: Any) -> Any:
         new = super().__new__(cls)
@@ -262,7 +262,7 @@ class HasSlots(Holds):
 
 
 class Delegates(Holds):
-    """Has the attributes of its layer."""
+    """Forwards missing attributes to its layer."""
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -272,7 +272,7 @@ class Delegates(Holds):
 
 
 class AttributesOfOrder(OrderedDict[str, Any]):
-    """An ordered dictionary of one's own."""
+    """A subclass of OrderedDict with attributes."""
 
 
 def _same_twice() -> Any:
@@ -305,7 +305,7 @@ def _hooked() -> Any:
     return model
 
 
-def _in_a_circle() -> Any:
+def _in_a_cycle() -> Any:
     model: Any = Holds(items=[], table={}, ordered=OrderedDict())
     model.items.append((model.items, model))
     model.table["me"] = model.table
@@ -354,7 +354,7 @@ ZOO: dict[str, Callable[[], nn.Module]] = {
     "shared objects": _same_twice,
     "tied parameters": _tied,
     "hooks": _hooked,
-    "circles": _in_a_circle,
+    "circles": _in_a_cycle,
     "views": _with_views,
     "ordered dictionaries": _ordered_with_attributes,
     "methods": _instance_method,
@@ -389,13 +389,13 @@ ZOO: dict[str, Callable[[], nn.Module]] = {
 
 
 @pytest.mark.parametrize("name", ZOO)
-def test_unusual_modules_are_copied_as_deepcopy_does(name: str) -> None:
-    """With their own ways of being copied, hooks, circles, views and shared objects."""
+def test_unusual_modules_are_copied_as_by_deepcopy(name: str) -> None:
+    """They have their own methods for copies, hooks, cycles, views and shared objects."""
     assert check(ZOO[name]()) > 5
 
 
 def test_the_comparison_sees_differences() -> None:
-    """The checks above are able to fail: an object too few, another type, a shared list, a tensor of another kind."""
+    """It fails for a missing object, another type, a shared list, and a tensor of another kind."""
     one = [1]
     for first, second in (
         (Holds(a=[1]), Holds()),
@@ -413,8 +413,8 @@ def test_the_comparison_sees_differences() -> None:
         Comparison(first).check(first, copy_to_meta(first))
 
 
-def test_what_cannot_be_copied_is_shared_at_its_place() -> None:
-    """The list with the lock, in each module that has one; everything around it is copied."""
+def test_only_objects_that_cannot_be_copied_are_shared() -> None:
+    """They are the lists with the lock in each module; everything around them is copied."""
     inner = Holds(lock=[threading.Lock()], fine=[1])
     model = nn.Sequential(inner, Holds(again=inner.lock, layer_of=inner.layer))
     copied: Any = copy_to_meta(model)
@@ -450,6 +450,6 @@ TORCHVISION = ("resnet18", "vit_b_16", "swin_t", "googlenet", "mobilenet_v3_smal
         ),
     ],
 )
-def test_networks_are_copied_as_deepcopy_does(target: str) -> None:
-    """Of three sources, built on meta."""
+def test_networks_are_copied_as_by_deepcopy(target: str) -> None:
+    """The networks come from three sources and are built on meta."""
     assert check(build_model(target)) > 1000
