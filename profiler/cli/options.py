@@ -80,6 +80,9 @@ def _bundled(name: str, make: Callable[..., Any], keys: Sequence[str], options: 
 
 sources = click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
 quiet = click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
+jobs = click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, metavar="N", help="Profile N networks at a time, in N processes."
+)
 strict = click.option("--strict", is_flag=True, help="Fail if an operation has no rule.")
 
 

@@ -6,11 +6,13 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from profiler.cli.jobs import in_processes
 from profiler.cli.options import WhatToProfile
 from profiler.errors import ConfigError, ProfilerError, UncountedError
 from profiler.printable import visible
@@ -92,13 +94,22 @@ def _read(source: str, what: WhatToProfile) -> Source:
     return Source(source, what.of_network(load_config(source)))
 
 
-def profile_all(sources: Sequence[Source], *, strict: bool = False, quiet: bool) -> list[Profile]:
-    """The profiles of all sources, with a progress bar on a terminal unless ``quiet``."""
+def profile_all(
+    sources: Sequence[Source], *, strict: bool = False, quiet: bool = False, jobs: int = 1
+) -> list[Profile]:
+    """The profiles of all sources, ``jobs`` at a time, with a progress bar on a terminal unless ``quiet``.
+
+    Saved profiles are not sent to other processes.
+    """
+    networks = [source for source in sources if source.saved is None]
     profiles = []
-    with _progress(len(sources), quiet) as advance:
+    with (
+        _progress(len(sources), quiet) as advance,
+        contextlib.closing(in_processes(partial(Source.profile, strict=strict), networks, jobs)) as profiled,
+    ):
         for source in sources:
             advance(source.name)
-            profiles.append(source.profile(strict=strict))
+            profiles.append(next(profiled) if source.saved is None else source.profile(strict=strict))
     return profiles
 
 

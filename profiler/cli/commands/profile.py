@@ -18,7 +18,7 @@ import click
 from profiler import catalog
 from profiler.cli.delivery import Delivery, check_folder, check_names, main_file, print_document, show
 from profiler.cli.ending import Command
-from profiler.cli.options import Names, Seen, WhatToProfile, delivered, seen_as, sources, strict, what_to_profile
+from profiler.cli.options import Names, Seen, WhatToProfile, delivered, jobs, seen_as, sources, strict, what_to_profile
 from profiler.cli.sources import Source, profile_all, read_sources
 from profiler.errors import OutputError
 from profiler.streams import complain
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @sources
 @delivered("the tables", catalog.formats())
 @strict
+@jobs
 @click.option("--depth", type=click.IntRange(min=0), metavar="N", help="Show the tree of modules down to depth N.")
 @click.option(
     "--crosscheck",
@@ -46,6 +47,7 @@ def command(
     sources: tuple[str, ...],
     to: Delivery,
     strict: bool,
+    jobs: int,
     depth: int | None,
     counters: tuple[str, ...] | None,
     no_crosscheck: bool,
@@ -64,7 +66,7 @@ def command(
         found = [source.alone() for source in found]
     if to.output is not None:
         check_names([(source.typed, source.name) for source in found])
-    profiles = [seen.of(profile) for profile in profile_all(found, strict=strict, quiet=to.quiet)]
+    profiles = [seen.of(profile) for profile in profile_all(found, strict=strict, quiet=to.quiet, jobs=jobs)]
     if to.output is not None:
         for source, profile in zip(found, profiles, strict=True):
             _write(to.output, source, profile, to.formats, depth)

@@ -6,6 +6,7 @@ For each network, every table is written as CSV, with a summary in Markdown; rep
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,14 @@ import click
 
 from profiler.cli.delivery import check_folder, check_names
 from profiler.cli.ending import Command, fail
-from profiler.cli.options import WhatToProfile, quiet, sources
+from profiler.cli.jobs import in_processes
+from profiler.cli.options import WhatToProfile, jobs, quiet, sources
 from profiler.cli.sources import Source, profile_all, read_sources
 from profiler.streams import complain
 
 if TYPE_CHECKING:
+    from profiler.config import Config
+    from profiler.profiles import Profile
     from profiler.render import Report
 
 
@@ -25,17 +29,18 @@ if TYPE_CHECKING:
 @sources
 @click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="The folder to write.")
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if the folder is not up to date.")
+@jobs
 @quiet
-def command(sources: tuple[str, ...], output: Path, check: bool, quiet: bool) -> None:
+def command(sources: tuple[str, ...], output: Path, check: bool, jobs: int, quiet: bool) -> None:
     from profiler.files import remove_leftovers, write_files
     from profiler.render import RESERVED_NAMES, collection_files
 
     found = read_sources(sources, WhatToProfile())
     check_names([(source.typed, source.name) for source in found], RESERVED_NAMES)
     check_folder(output)
-    profiles = profile_all(found, quiet=quiet)
+    profiles = profile_all(found, quiet=quiet, jobs=jobs)
     wanted = [(profile, *_wanted(source)) for source, profile in zip(found, profiles, strict=True)]
-    files = collection_files(wanted, _rewritings(found))
+    files = collection_files(wanted, _rewritings(found, jobs))
     if check:
         stale = _stale(output, files)
         if stale:
@@ -58,17 +63,23 @@ def _wanted(source: Source) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
     return source.config.report.formats or FORMATS, source.config.report.tables
 
 
-def _rewritings(sources: Sequence[Source]) -> list[Report]:
+def _rewritings(sources: Sequence[Source], jobs: int) -> list[Report]:
     """The reports on the configs with rewrites, without measured differences, which depend on the machine."""
-    reports = []
-    for source in sources:
-        if source.config is not None and source.config.rewrites:
-            from profiler.render import rewriting_report
-            from profiler.rewriting import rewrite_config
+    configs = [source.config for source in sources if source.config is not None and source.config.rewrites]
+    if not configs:
+        return []
+    from profiler.render import rewriting_report
 
-            result = rewrite_config(source.config)
-            reports.append(rewriting_report(result.before, result.after, result.statements(), result.reasons_left()))
-    return reports
+    with closing(in_processes(_rewritten, configs, jobs)) as results:
+        return [rewriting_report(*result) for result in results]
+
+
+def _rewritten(config: Config) -> tuple[Profile, Profile, tuple[str, ...], tuple[str, ...]]:
+    """The network before and after its rewrites, what is stated of them, and why something was left."""
+    from profiler.rewriting import rewrite_config
+
+    result = rewrite_config(config)
+    return result.before, result.after, result.statements(), result.reasons_left()
 
 
 def _stale(output: Path, files: Mapping[str, str]) -> list[str]:
