@@ -155,13 +155,13 @@ def foreign(number: int) -> int:
     class Foreign(ValueError if number else BaseException):  # type: ignore[misc]
         pass
 
-    raise Foreign("said")
+    raise Foreign("broken")
 
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_an_error_of_an_unknown_class_keeps_its_name(number: int) -> None:
     """It is an exception of the same name and message, and an ordinary one if it was one."""
-    with pytest.raises(BaseException, match="said") as caught:
+    with pytest.raises(BaseException, match="broken") as caught:
         list(in_processes(foreign, [number, number], 2))
     assert type(caught.value).__name__ == "Foreign"
     assert isinstance(caught.value, Exception) == bool(number)
@@ -260,7 +260,7 @@ def test_what_networks_print_is_not_in_the_document(folder: Path) -> None:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process has not ended."""
+    """Whether a process still runs."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -305,4 +305,4 @@ def test_an_error_has_the_class_of_one_process() -> None:
 
 def raise_it(error: type[Exception]) -> None:
     """Raise an error of this class."""
-    raise error("said")
+    raise error("broken")
