@@ -36,6 +36,7 @@ from profiler.tracing.scope import ModuleScope
 from profiler.tracing.scripts import script_type
 from profiler.tracing.threads import RunInThreads
 from profiler.tracing.unseen import UnseenWork
+from profiler.tracing.walking import modules_of, named_modules, named_parameters
 
 
 class Code(nn.Module):
@@ -74,10 +75,13 @@ class _LiveScope(ModuleScope):
         self._origins = origins
         self._numbers: Counter[str] = Counter()
         self.is_ours: Callable[[], bool] = lambda: True
-        self._seen[""].calls = 1
+        self._seen_as("").calls = 1
 
     def _attach(self, module: nn.Module) -> None:
         """Nothing to do: global hooks report its calls."""
+
+    def _attach_script(self, script: nn.Module) -> None:
+        """Nothing to do: the script is the caller's own."""
 
     def begin(self, module: nn.Module, args: Any) -> None:
         """Record that a module is called; the outermost one is added."""
@@ -101,14 +105,13 @@ class _LiveScope(ModuleScope):
         self._numbers[kind] += 1
         name = kind if self._numbers[kind] == 1 else f"{kind}_{self._numbers[kind]}"
         self.model._modules[name] = module
-        for inner, found in module.named_modules(prefix=name, remove_duplicate=False):
-            self._names[id(found)].append(inner)
-            self._modules[inner] = found
-        for inner, parameter in module.named_parameters(prefix=name):
+        held = [(f"{name}.{inner}" if inner else name, found) for inner, found in named_modules(module, repeated=True)]
+        self.add(held)
+        for inner, parameter in named_parameters(held):
             self._origins.add_parameter(inner, parameter)
         for packed in packed_tensors(module):
             self._origins.add_packed(packed)
-        for tensor in (*module.buffers(), *tensors_in([vars(part) for part in module.modules()])):
+        for tensor in (*module.buffers(), *tensors_in([vars(part) for part in modules_of(module)])):
             if not (is_lazy(tensor) or isinstance(tensor, nn.Parameter)):
                 self._origins.know(tensor, storage_of(tensor))
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from profiler.tracing.private import script_object_type
+from profiler.tracing.walking import named_modules
 
 HOLDERS = (
     ("torch.ao.nn.quantized.modules.linear", "LinearPackedParams"),
@@ -79,23 +80,35 @@ UNPACK: dict[str, Callable[[Any], list[Part]]] = {
 """The functions that unpack objects, by class; one-dimensional convolutions are packed as two-dimensional ones."""
 
 
-def holds_for_layer(module: nn.Module) -> bool:
-    """Whether the module, or each of a list of modules, only holds the packed weights of the layer that contains it."""
-    if isinstance(module, nn.ModuleList):
-        return len(module) > 0 and all(map(holds_for_layer, module))
+def holder_types() -> frozenset[type]:
+    """The classes of :data:`HOLDERS`; those whose Python modules are not imported have no objects."""
     classes = (getattr(sys.modules.get(source), name, None) for source, name in HOLDERS)
-    return type(module) in [found for found in classes if found is not None]
+    return frozenset(found for found in classes if found is not None)
+
+
+def holds_for_layer(module: nn.Module, holders: frozenset[type]) -> bool:
+    """Whether the module, or each of a list of modules, only holds the packed weights of the layer that contains it.
+
+    ``holders`` are the :func:`holder_types`.
+    """
+    if isinstance(module, nn.ModuleList):
+        return len(module) > 0 and all(holds_for_layer(inner, holders) for inner in module)
+    return type(module) in holders
 
 
 def packed_tensors(model: nn.Module) -> Iterator[PackedTensor]:
     """Every tensor in a packed object of ``model``, once for each name of the module that holds it."""
-    modules = dict(model.named_modules(remove_duplicate=False))
-    for name, module in modules.items():
+    holders = holder_types()
+    modules: dict[str, nn.Module] = {}
+    for name, module in named_modules(model, repeated=True):
+        modules[name] = module
         for attribute, value in vars(module).items():
+            if type(value) is not torch.ScriptObject:
+                continue
             unpack = UNPACK.get(script_object_type(value) or "")
             if unpack is None:
                 continue
-            layer, place = _layer_of(name, modules)
+            layer, place = _layer_of(name, modules, holders)
             for index, (part, tensor) in enumerate(unpack(value)):
                 label = part + _ending(attribute, place, modules[layer])
                 stored = tensor.dtype if tensor.is_quantized or part.startswith("bias") else torch.float16
@@ -109,10 +122,10 @@ def packed_tensors(model: nn.Module) -> Iterator[PackedTensor]:
                 )
 
 
-def _layer_of(name: str, modules: dict[str, nn.Module]) -> tuple[str, str]:
+def _layer_of(name: str, modules: dict[str, nn.Module], holders: frozenset[type]) -> tuple[str, str]:
     """The layer that a holder of packed weights belongs to, and the holder's place in it."""
     layer, place = name, ""
-    while layer and holds_for_layer(modules[layer]):
+    while layer and holds_for_layer(modules[layer], holders):
         layer, _, part = layer.rpartition(".")
         place = place or part
     return layer, place

@@ -12,6 +12,7 @@ from profiler.records import ParameterRecord
 from profiler.tracing.packed import PackedTensor, packed_tensors
 from profiler.tracing.scripts import frozen_weights
 from profiler.tracing.tensors import dtype_name
+from profiler.tracing.walking import named_buffers, named_modules, named_parameters
 
 
 def parameter_records(model: nn.Module) -> tuple[ParameterRecord, ...]:
@@ -20,10 +21,11 @@ def parameter_records(model: nn.Module) -> tuple[ParameterRecord, ...]:
     A tensor that several modules or names share is one record; it belongs to the first module that has it.  The
     constants of a frozen script are its parameters.  Parameters without a shape yet are left out.
     """
+    modules = named_modules(model, repeated=True)
     return (
-        *_records([*model.named_parameters(remove_duplicate=False), *frozen_weights(model)], buffer=False),
+        *_records([*named_parameters(modules, repeated=True), *frozen_weights(model)], buffer=False),
         *_packed_records(packed_tensors(model)),
-        *_records(list(model.named_buffers(remove_duplicate=False)), buffer=True),
+        *_records(list(named_buffers(modules, repeated=True)), buffer=True),
     )
 
 

@@ -64,6 +64,20 @@ except ImportError as error:
     ) from error
 
 try:
+    from torch._C import DisableTorchFunction as _WithoutFunctions
+except ImportError as error:
+    raise ImportError(
+        "this torch has no torch._C.DisableTorchFunction, with which shapes are read unseen by function modes: "
+        "install a torch release that this profiler was tested with (see constraints.txt)"
+    ) from error
+
+if not (hasattr(nn.Module, "_compiled_call_impl") and hasattr(nn.Module, "_call_impl")):
+    raise ImportError(
+        "this torch calls modules in a way that this profiler does not know, so their calls cannot be watched: "
+        "install a torch release that this profiler was tested with (see constraints.txt)"
+    )
+
+try:
     from torch._C import DispatchKey as _Key
     from torch._C import _dispatch_tls_is_dispatch_key_excluded as _is_excluded
     from torch._C import _dispatch_tls_set_dispatch_key_excluded as _set_excluded
@@ -94,6 +108,7 @@ __all__ = [
     "autograd_is_skipped",
     "batch_of",
     "by_position",
+    "call_with_hooks",
     "can_be_decomposed",
     "compiled_further",
     "divisions",
@@ -133,7 +148,9 @@ __all__ = [
     "takes_script_objects",
     "transforming",
     "unwrapped",
+    "watch_calls",
     "without_compiler",
+    "without_functions",
     "without_modes",
     "written_by",
 ]
@@ -190,6 +207,22 @@ def overload_name(func: Any) -> str:
 def without_modes() -> AbstractContextManager[Any]:
     """Within it, no dispatch mode and no function mode is active."""
     return _without_modes()
+
+
+def without_functions() -> AbstractContextManager[Any]:
+    """Within it, function modes and tensor subclasses do not see functions of torch."""
+    return _WithoutFunctions()
+
+
+def call_with_hooks(module: nn.Module) -> Callable[..., Any]:
+    """What a call of a module does unless it is watched or compiled: its hooks and its forward."""
+    call: Callable[..., Any] = module._call_impl
+    return call
+
+
+def watch_calls(module: nn.Module, call: Callable[..., Any]) -> None:
+    """Make each call of a module a call of ``call``, as it is for compiled modules."""
+    module.__dict__["_compiled_call_impl"] = call
 
 
 def is_fake(tensor: torch.Tensor) -> bool:

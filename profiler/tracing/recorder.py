@@ -303,9 +303,9 @@ class OpRecorder(DispatchMode):
         if self.function_failure is None or self.function_failure.error is not error:
             self.function_failure = FunctionFailure(error, func, args)
 
-    def note_result(self, module: str, result: Any) -> None:
-        """Record that the module of that name returned ``result``."""
-        self.unseen.check_result(module, result, on_meta=self.met_meta)
+    def note_result(self, module: str, tensors: list[torch.Tensor]) -> None:
+        """Record that the module of that name returned ``tensors``."""
+        self.unseen.check_result(module, tensors, on_meta=self.met_meta)
 
     def note_values_read(self, func: Any, tensor: torch.Tensor) -> None:
         """Record that a function of torch returned the values of ``tensor`` or their address."""

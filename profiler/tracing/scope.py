@@ -1,12 +1,10 @@
-"""Which module is running: forward hooks keep the stack of running modules and record inputs and outputs."""
+"""Which module is running: what is called in place of each keeps the stack of running modules, with their shapes."""
 
 from __future__ import annotations
 
 import copy
-import functools
 import threading
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import MethodType
@@ -18,10 +16,11 @@ from torch import nn
 from profiler.errors import FOREIGN_ERRORS
 from profiler.records import ModuleRecord
 from profiler.tracing.objects import OfTheProfiler
-from profiler.tracing.packed import holds_for_layer
-from profiler.tracing.private import node_that_runs
-from profiler.tracing.scripts import constants_of, script_roots, script_type
-from profiler.tracing.tensors import shapes_in
+from profiler.tracing.packed import holder_types, holds_for_layer
+from profiler.tracing.private import call_with_hooks, node_that_runs, watch_calls
+from profiler.tracing.scripts import constants_of, roots_among, script_type
+from profiler.tracing.tensors import nested_tensors, shapes_in, shapes_of
+from profiler.tracing.walking import Named, named_modules
 
 Shapes = tuple[tuple[int, ...], ...]
 
@@ -42,6 +41,10 @@ class Running:
 
 @dataclass(slots=True)
 class _Seen:
+    """What was seen of a module under one of its names."""
+
+    name: str
+    module: nn.Module
     calls: int = 0
     inputs: dict[Shapes, None] = field(default_factory=dict)
     outputs: dict[Shapes, None] = field(default_factory=dict)
@@ -56,61 +59,77 @@ class Failure:
     inputs: Shapes
 
 
-class _Hook:
-    """A hook with which a module can be copied and pickled; an unpickled module is not watched."""
+class WatchedCall(OfTheProfiler):
+    """Is called in place of a module of the network, and calls it: with its hooks.
 
-    def __init__(self, scope: ModuleScope) -> None:
+    A copy of the module is not watched.
+    """
+
+    def __init__(self, scope: ModuleScope, module: nn.Module) -> None:
         self._scope = scope
+        self._module = module
+        self._call = call_with_hooks(module)
+        self._only: _Seen | None = None
 
-    def __deepcopy__(self, memo: Any) -> Any:
-        return self
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        scope, module = self._scope, self._module
+        seen = self._only
+        if seen is None:
+            seen = scope.seen_now(module)
+            if scope.has_one_name(module):
+                self._only = seen
+        scope.start(seen, args, kwargs)
+        output = None
+        try:
+            output = self._call(*args, **kwargs)
+            return output
+        except FOREIGN_ERRORS as error:
+            scope.note_failure(error)
+            raise
+        finally:
+            scope.leave(module, output)
+
+    def __deepcopy__(self, memo: Any) -> None:
+        return None
 
     def __reduce__(self) -> Any:
-        return _no_hook, ()
+        return _nothing, ()
 
 
-class EnterHook(_Hook):
-    """Tells the scope that a module starts."""
-
-    def __call__(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        self._scope.enter(module, (args, kwargs))
-
-
-class LeaveHook(_Hook):
-    """Tells the scope that a module has returned."""
-
-    def __call__(self, module: nn.Module, args: Any, output: Any) -> None:
-        self._scope.leave(module, output)
-
-
-def _no_hook() -> Any:
-    return _ignore
-
-
-def _ignore(*_: Any) -> None:
-    """Replaces a hook."""
+def _nothing() -> None:
+    """Replaces a watched call in what is unpickled."""
 
 
 class WatchedForward:
-    """Replaces the forward of a module of the network, so that calls that bypass the hooks are seen too.
+    """Replaces the forward of a module of the network, so that it is seen too if it is called directly.
 
     A copy of the module gets its own forward: that of its class, or a copy of the one that was set on it.
     """
 
     def __init__(self, scope: ModuleScope, module: nn.Module, original: Any) -> None:
-        functools.update_wrapper(self, original)
         self._scope = scope
         self._module = module
-        self._original = original
+        self._original = self.__wrapped__ = original
+        self.__module__, self.__doc__ = original.__module__, original.__doc__
+
+    def __getattr__(self, name: str) -> Any:
+        """The name of the forward, and its other attributes."""
+        if "_original" not in self.__dict__:
+            raise AttributeError(name)
+        return getattr(self._original, name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         scope, module = self._scope, self._module
-        called_directly = not scope.stack or scope.stack[-1].module is not module
+        stack = scope.stack
+        called_directly = not stack or stack[-1].module is not module
+        around = None if scope.in_thread is None else scope.in_thread()
+        if not called_directly and around is None:
+            return self._original(*args, **kwargs)
         if called_directly:
-            scope.enter(module, (args, kwargs))
+            scope.start(scope.seen_now(module), args, kwargs)
         output = None
         try:
-            with scope.in_thread() if scope.in_thread is not None else nullcontext():
+            with around or nullcontext():
                 output = self._original(*args, **kwargs)
             return output
         except FOREIGN_ERRORS as error:
@@ -138,30 +157,37 @@ def _itself(value: Any) -> Any:
 
 
 class ModuleScope(OfTheProfiler):
-    """Hooks on every module of ``model``, which must be the tracer's own copy: they are not removed.
+    """Watches every module of ``model``, which must be the tracer's own copy: it stays watched.
 
     A module that several parents hold has the name below the parent that called it.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
-        self.on_result: Callable[[str, Any], None] | None = None
-        self.in_thread: Callable[[], AbstractContextManager[None]] | None = None
+        self.on_result: Callable[[str, list[torch.Tensor]], None] | None = None
+        self.in_thread: Callable[[], AbstractContextManager[None] | None] | None = None
         self._stacks: dict[int, list[Running]] = {}
         self._first: list[Running] = []
         self._first_thread = threading.get_ident()
         self.failure: Failure | None = None
         self._failed_with: BaseException | None = None
-        self._seen: dict[str, _Seen] = defaultdict(_Seen)
-        self._names: dict[int, list[str]] = defaultdict(list)
-        for name, module in model.named_modules(remove_duplicate=False):
-            self._names[id(module)].append(name)
-        self._modules = dict(model.named_modules(remove_duplicate=False))
+        self._seen: dict[str, _Seen] = {}
+        self._names: dict[int, dict[str, str]] = {}
+        self._modules: dict[str, nn.Module] = {}
         self.script_constants = list(constants_of(model))
-        for module in model.modules():
+        self.add(named_modules(model, repeated=True))
+
+    def add(self, modules: Iterable[Named]) -> None:
+        """Watch ``modules``, which are those of the network, each under all its names."""
+        found = {}
+        for name, module in modules:
+            self._modules[name] = module
+            self._names.setdefault(id(module), {}).setdefault(name.rpartition(".")[0], name)
+            found[id(module)] = module
+        for module in found.values():
             if not isinstance(module, torch.jit.ScriptModule):
                 self._attach(module)
-        for script in script_roots(model):
+        for script in roots_among(found.values()):
             self._attach_script(script)
 
     @property
@@ -192,32 +218,35 @@ class ModuleScope(OfTheProfiler):
 
     def modules(self) -> tuple[ModuleRecord, ...]:
         """Every module in the order of the network, with what was seen of it."""
-        return tuple(
-            ModuleRecord(
-                name=name,
-                type=script_type(module),
-                calls=seen.calls,
-                first_name=next(iter(self._names.get(id(module), ())), name),
-                input_shapes=tuple(seen.inputs),
-                output_shapes=tuple(seen.outputs),
+        holders = holder_types()
+        records: list[ModuleRecord] = []
+        for name, module in named_modules(self.model, repeated=True):
+            if holds_for_layer(module, holders):  # packed weights are their layer's
+                continue
+            seen = self._seen.get(name)
+            records.append(
+                ModuleRecord(
+                    name=name,
+                    type=script_type(module),
+                    calls=0 if seen is None else seen.calls,
+                    first_name=next(iter(self._names.get(id(module), {}).values()), name),
+                    input_shapes=() if seen is None else tuple(seen.inputs),
+                    output_shapes=() if seen is None else tuple(seen.outputs),
+                )
             )
-            for name, module in self.model.named_modules(remove_duplicate=False)
-            if not holds_for_layer(module)  # packed weights are their layer's
-            for seen in [self._seen.get(name, _Seen())]
-        )
+        return tuple(records)
 
     def _attach(self, module: nn.Module) -> None:
-        module.register_forward_pre_hook(EnterHook(self), prepend=True, with_kwargs=True)
-        module.register_forward_hook(LeaveHook(self), always_call=True)
+        watch_calls(module, WatchedCall(self, module))
         module.__dict__["forward"] = WatchedForward(self, module, module.forward)
 
-    def _attach_script(self, script: torch.jit.ScriptModule) -> None:
+    def _attach_script(self, script: nn.Module) -> None:
         """A script module calls no hooks; markers in its graph report the calls of its submodules."""
         original = script.forward
 
         def forward(*args: Any, **kwargs: Any) -> Any:
             depth = len(self.stack)
-            self.enter(script, (args, kwargs))
+            self.start(self.seen_now(script), args, kwargs)
             output = None
             try:
                 output = original(*args, **kwargs)
@@ -234,42 +263,58 @@ class ModuleScope(OfTheProfiler):
     def enter_part(self, name: str, inputs: Any) -> None:
         """The script module that runs now calls its submodule ``name``."""
         parent = self.stack[-1].name
-        self._push(f"{parent}.{name}" if parent else name, inputs)
+        self._push(self._seen_as(f"{parent}.{name}" if parent else name), shapes_in(inputs))
 
     def leave_part(self, outputs: Any) -> None:
         """The submodule that the script module called last is through."""
-        self._seen[self.stack.pop().name].outputs.setdefault(shapes_in(outputs))
+        self._seen_as(self.stack.pop().name).outputs.setdefault(shapes_in(outputs))
 
     def knows(self, module: nn.Module) -> bool:
         """Whether it is a module of the network; one that its forward makes, or copies, is not."""
         return id(module) in self._names
 
-    def enter(self, module: nn.Module, inputs: Any) -> None:
-        """A module of the network begins to run; work of any other belongs to the one that runs already."""
-        if not self.knows(module):
-            return
-        names = self._names[id(module)]
-        name = names[0]
-        if len(names) > 1 and self.stack:
-            parent = self.stack[-1].name
-            prefix = f"{parent}." if parent else ""
-            name = next((n for n in names if n.startswith(prefix) and "." not in n[len(prefix) :]), name)
-        self._push(name, inputs)
+    def has_one_name(self, module: nn.Module) -> bool:
+        """Whether only one module holds it."""
+        return len(self._names[id(module)]) == 1
 
-    def _push(self, name: str, inputs: Any) -> None:
-        seen = self._seen[name]
+    def seen_now(self, module: nn.Module) -> _Seen:
+        """What was seen of a module of the network, under the name that it has below the running one."""
+        names = self._names[id(module)]
+        name = names.get(self.stack[-1].name) if len(names) > 1 and self.stack else None
+        return self._seen_as(next(iter(names.values())) if name is None else name)
+
+    def _seen_as(self, name: str) -> _Seen:
+        seen = self._seen.get(name)
+        if seen is None:
+            seen = self._seen[name] = _Seen(name, self._modules[name])
+        return seen
+
+    def start(self, seen: _Seen, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A module of the network begins to run."""
+        if kwargs or len(args) != 1:
+            self._push(seen, shapes_in((args, kwargs)))
+        else:
+            self._push(seen, shapes_in(args[0]))
+
+    def enter(self, module: nn.Module, inputs: Any) -> None:
+        """A module begins to run; work of one that is not the network's belongs to the one that runs already."""
+        if self.knows(module):
+            self._push(self.seen_now(module), shapes_in(inputs))
+
+    def _push(self, seen: _Seen, shapes: Shapes) -> None:
         seen.calls += 1
-        shapes = shapes_in(inputs)
         seen.inputs.setdefault(shapes)
-        self.stack.append(Running(name, seen.calls, self._modules[name], shapes, node_that_runs()))
+        self.stack.append(Running(seen.name, seen.calls, seen.module, shapes, node_that_runs()))
 
     def leave(self, module: nn.Module, output: Any) -> None:
         """Record that the module has returned or raised."""
-        if self.stack and self.stack[-1].module is module:
-            running = self.stack.pop()
-            self._seen[running.name].outputs.setdefault(shapes_in(output))
+        stack = self.stack
+        if stack and stack[-1].module is module:
+            name = stack.pop().name
+            tensors = nested_tensors(output)
+            self._seen[name].outputs.setdefault(shapes_of(tensors))
             if self.on_result is not None:
-                self.on_result(running.name, output)
+                self.on_result(name, tensors)
 
     def note_failure(self, error: BaseException) -> None:
         """Remember the innermost module that was running when ``error`` was raised."""

@@ -32,7 +32,7 @@ from profiler.tracing.private import (
     set_script_tensor,
     submodule_called,
 )
-from profiler.tracing.walking import modules_of
+from profiler.tracing.walking import modules_of, named_modules
 
 ENTER = "static_flop_profiler::enter"
 LEAVE = "static_flop_profiler::leave"
@@ -73,7 +73,9 @@ def has_scripts(model: nn.Module) -> bool:
 
 def script_type(module: nn.Module) -> str:
     """The class that a module was scripted or traced from; of any other module its own class."""
-    return str(getattr(module, "original_name", "")) or type(module).__name__
+    if isinstance(module, torch.jit.ScriptModule):
+        return str(getattr(module, "original_name", "")) or type(module).__name__
+    return type(module).__name__
 
 
 def copy_script(script: torch.jit.ScriptModule, memo: dict[int, Any], *, on_meta: bool) -> torch.jit.ScriptModule:
@@ -147,8 +149,9 @@ def constants_of(model: nn.Module) -> Iterator[torch.Tensor]:
 
 def frozen_weights(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     """The weights that ``torch.jit.freeze`` made constants: named floating-point tensors with a dimension."""
-    names = {id(module): name for name, module in model.named_modules()}
-    for script in script_roots(model):
+    named = named_modules(model)
+    names = {id(module): name for name, module in named}
+    for script in roots_among([module for _, module in named]):
         if is_frozen(script):
             prefix = f"{names[id(script)]}." if names[id(script)] else ""
             weights = [tensor for graph in _graphs(script) for tensor in graph_constants(graph)]

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
-from profiler.tracing.private import jagged_values, nested_shapes, stored_values
+from profiler.tracing.private import jagged_values, nested_shapes, stored_values, without_functions
+
+PLAIN = frozenset({torch.Tensor, nn.Parameter})
+"""The classes of tensors with the behavior of torch itself."""
+
+EMPTY = frozenset({type(None), bool, int, float, str})
+"""Classes of values without tensors that are often among arguments."""
 
 SPARSE = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
 
@@ -73,7 +80,20 @@ def stored_in(tensor: torch.Tensor) -> int | None:
 
 def shapes_in(value: Any) -> tuple[tuple[int, ...], ...]:
     """The shapes of the tensors in a nest of lists, tuples, mappings and dataclasses, in order."""
-    return tuple(shape_of(tensor) for tensor in nested_in(value))
+    return shapes_of(nested_tensors(value))
+
+
+def shapes_of(tensors: Sequence[torch.Tensor]) -> tuple[tuple[int, ...], ...]:
+    """The shapes of ``tensors``; function modes do not see that they are read."""
+    if not all(type(tensor) in PLAIN for tensor in tensors):
+        return tuple(map(shape_of, tensors))
+    with without_functions():
+        return tuple([shape_of(tensor) for tensor in tensors])
+
+
+def nested_tensors(value: Any) -> list[torch.Tensor]:
+    """The tensors in a nest of lists, tuples, mappings and dataclasses, in order."""
+    return [value] if isinstance(value, torch.Tensor) else list(nested_in(value))
 
 
 def nested_in(value: Any, around: tuple[int, ...] = ()) -> Iterator[torch.Tensor]:
@@ -83,6 +103,8 @@ def nested_in(value: Any, around: tuple[int, ...] = ()) -> Iterator[torch.Tensor
     """
     if isinstance(value, torch.Tensor):
         yield value
+        return
+    if type(value) in EMPTY:
         return
     if isinstance(value, (list, tuple)):
         items: Iterable[Any] = value

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.pool import Pool, ThreadPool
 from multiprocessing.process import BaseProcess
 from typing import Any, cast
@@ -35,7 +35,6 @@ class _Here(threading.local):
 
 
 _here = _Here()
-_NOTHING = nullcontext()
 
 
 class RunInThreads:
@@ -112,9 +111,9 @@ class RunInThreads:
         """Whether the running thread takes part in the run."""
         return _here.run is self
 
-    def in_this_thread(self) -> AbstractContextManager[None]:
-        """Within it, this thread, which may not belong to the run, calls a module of the network."""
-        return _NOTHING if _here.run is self or self._is_over else self._taken_in()
+    def in_this_thread(self) -> AbstractContextManager[None] | None:
+        """Within it, this thread, which may not belong to the run, calls a module; None if there is nothing to do."""
+        return None if _here.run is self or self._is_over else self._taken_in()
 
     @contextmanager
     def _taken_in(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -16,8 +17,8 @@ from torch import nn
 from profiler.records import FILLED_OUTSIDE, Unseen
 from profiler.tracing.objects import tensors_in
 from profiler.tracing.origins import Origins, storage_of
-from profiler.tracing.private import is_wrapped
-from profiler.tracing.tensors import nested_in
+from profiler.tracing.private import is_wrapped, without_functions
+from profiler.tracing.walking import modules_of
 
 BLANK = frozenset(
     {
@@ -98,16 +99,17 @@ class UnseenWork:
             storage = result.untyped_storage()
             self._blank[id(storage)] = storage  # kept alive, so that its id is not reused
 
-    def check_result(self, module: str, result: Any, *, on_meta: bool) -> None:
-        """Check the ``result`` that the module returned."""
-        for tensor in nested_in(result):
-            if tensor.is_meta == on_meta:
-                storage = storage_of(tensor)
-                if self._blank.pop(storage, None) is not None:
-                    self.note(module, FILLED_OUTSIDE)
-                if storage not in self._origins.known:
-                    self._origins.know(tensor, storage)
-                    self._check_constant(module, tensor)
+    def check_result(self, module: str, tensors: list[torch.Tensor], *, on_meta: bool) -> None:
+        """Check the ``tensors`` that the module returned."""
+        with without_functions() if all(type(tensor) in _PLAIN for tensor in tensors) else nullcontext():
+            found = [tensor for tensor in tensors if tensor.is_meta == on_meta]
+            storages = [storage_of(tensor) for tensor in found]
+        for tensor, storage in zip(found, storages, strict=True):
+            if self._blank.pop(storage, None) is not None:
+                self.note(module, FILLED_OUTSIDE)
+            if storage not in self._origins.known:
+                self._origins.know(tensor, storage)
+                self._check_constant(module, tensor)
 
     def values_read(self, module: str, func: Any, tensor: torch.Tensor) -> None:
         """Record that a function of torch returned the values of ``tensor`` or their address."""
@@ -144,7 +146,7 @@ class UnseenWork:
     def _constants_of_copies(self) -> set[int]:
         """The storages of all tensors that the copies of the network and of its arguments hold."""
         if self._constants is None:
-            everything = [vars(part) for part in self._model.modules()]
+            everything = [vars(part) for part in modules_of(self._model)]
             self._constants = set(map(storage_of, tensors_in((everything, self._arguments))))
         return self._constants
 
