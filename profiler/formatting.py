@@ -7,8 +7,6 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from profiler.records import show_shapes
 from profiler.schema import Table
 
@@ -27,7 +25,7 @@ PREFIXED_UNITS = ("FLOPs", "MACs")
 
 def is_missing(value: Any) -> bool:
     """Whether a table's cell holds no value."""
-    return value is None or value is pd.NA or (isinstance(value, float) and isnan(value))
+    return value is None or (isinstance(value, float) and isnan(value))
 
 
 def thousands(number: int | None) -> str:
@@ -140,23 +138,23 @@ FORMATS_BY_UNIT: dict[str, Callable[[Any], str]] = {
 
 def format_table(
     table: Table, integer: Callable[[int | None], str] = thousands, *, missing: str = UNKNOWN
-) -> pd.DataFrame:
-    """The table as text, each column formatted by its unit and the type of its values.
+) -> dict[str, list[str]]:
+    """The table as text: the texts of each column by its name, formatted by its unit and the type of its values.
 
     Integers are written by ``integer``.  A count in a row with the status ``partial`` is a lower bound and is marked
     ``≥``.
     """
     status = table.of_unit("status")
     bounds = [False] * len(table) if status is None else [text == "partial" for text in table[status.name]]
-    columns = {}
+    columns: dict[str, list[str]] = {}
     for column in table.columns:
         write = FORMATS_BY_UNIT.get(column.unit)
-        texts = [_cell(value, write, integer, missing) for value in table[column.name].tolist()]
+        texts = [_cell(value, write, integer, missing) for value in table[column.name]]
         if column.bound:
             known = [bound and text not in (missing, "") for text, bound in zip(texts, bounds, strict=True)]
             texts = [f"≥{text}" if bound else text for text, bound in zip(texts, known, strict=True)]
-        columns[column.name] = pd.Series(texts, index=table.frame.index, dtype="object")
-    return pd.DataFrame(columns, index=table.frame.index, columns=table.frame.columns)
+        columns[column.name] = texts
+    return columns
 
 
 def _cell(value: Any, write: Callable[[Any], str] | None, integer: Callable[[int | None], str], missing: str) -> str:
@@ -171,7 +169,7 @@ def _cell(value: Any, write: Callable[[Any], str] | None, integer: Callable[[int
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def is_numeric_column(frame: pd.DataFrame, name: str) -> bool:
+def is_numeric_column(table: Table, name: str) -> bool:
     """Whether the column has numbers (and perhaps missing values), so that its text is right-aligned."""
-    known = [value for value in frame[name].tolist() if not is_missing(value)]
+    known = [value for value in table[name] if not is_missing(value)]
     return bool(known) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known)

@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from profiler import catalog
 from profiler.conventions import find_convention, headline_of
@@ -23,10 +21,13 @@ from profiler.measures import find_measure
 from profiler.opcount import OpCount
 from profiler.printable import visible
 from profiler.records import CounterRecord, Mode, Trace
-from profiler.schema import Table
+from profiler.schema import Table, make_frame
 from profiler.stored import SCHEMA, SCHEMA_VERSION, read_profile, write_trace
 from profiler.tabulate import Work, total_count
 from profiler.views import apply_views, find_view
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REPLACED_BY_ATTENTION = frozenset(
     {"Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"}
@@ -307,8 +308,8 @@ class Profile:
         """The headline and the shares, as HTML for a notebook."""
         heading = f"<b>{html.escape(self.name)}</b>: {html.escape(headline(self))}"
         table = self.tabulated("shares").without(["adds", "adds_share"])
-        shown = format_table(table)
-        shown.columns = pd.Index([column.heading for column in table.columns])
+        shown = make_frame(format_table(table))
+        shown.columns = [column.heading for column in table.columns]
         text = shown.to_html(index=False, border=0, justify="right")
         return f'<p>{heading}</p><div style="text-align: right; overflow-x: auto">{text}</div>'
 
@@ -347,7 +348,7 @@ def _underivable(profile: Profile) -> Iterator[str]:
     if len(profile.trace.whole.calls) > CHECKED_CALLS:
         return  # the search for reasons goes through all calls of a module, which takes long
     try:
-        len(profile.crosscheck)
+        profile.tabulated("crosscheck")
     except BROKEN as error:
         names = shown([counter.counter for counter in profile.counters])
         yield f"counters: found {names}, expected figures that agree with the calls ({type(error).__name__})"

@@ -1,76 +1,87 @@
-"""Rows → tables: a pandas frame with exact integers, and a schema that describes each column.
+"""Rows → tables: columns of plain Python values, and a schema that describes each column.
 
-A column of the frame is ``int64`` if all values and their sum fit, and has exact Python integers otherwise.
+The pandas frame of a table is made when it is asked for, and pandas is imported then.  A column of the frame is
+``int64`` if all values and their sum fit, and has exact Python integers otherwise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
-
-import pandas as pd
+from functools import cached_property
+from itertools import compress
+from typing import TYPE_CHECKING, Any, Self
 
 from profiler.columns import Column
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 INT64_MAX = 2**63 - 1
 
 
 def make_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> pd.DataFrame:
-    """A table with exactly these columns and exact integers."""
-    data = list(zip(*rows, strict=True)) or [() for _ in columns]
-    return pd.DataFrame({name: column_of(values) for name, values in zip(columns, data, strict=True)})
+    """A data frame with exactly these columns and exact integers."""
+    return make_frame(dict(zip(columns, _turned(rows, len(columns)), strict=True)))
 
 
-def joined(key: str, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The concatenated tables, with a first column ``key`` that names the table of each row.
+def make_frame(values: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """The columns of these names and values as a data frame with exact integers."""
+    import pandas as pd  # takes about as long as a small profile
 
-    If a table does not have a column, its rows have missing values there.
-    """
-    columns = list(dict.fromkeys(str(name) for frame in frames.values() for name in frame.columns))
-    rows = [
-        [label, *(row.get(name) for name in columns)]
-        for label, frame in frames.items()
-        for row in frame.to_dict("records")
-    ]
-    return make_table((key, *columns), rows)
+    return pd.DataFrame({name: pd.Series(list(column), dtype=dtype_of(column)) for name, column in values.items()})
 
 
-def column_of(values: Sequence[Any]) -> pd.Series[Any]:
-    """The values as a column of their type, or of objects if they have several types."""
-    if values and all(type(value) is int for value in values):
-        fits = sum(abs(value) for value in values) <= INT64_MAX
-        return pd.Series(values, dtype="int64" if fits else "object")
-    if values and all(type(value) is bool for value in values):
-        return pd.Series(values, dtype="bool")
-    if values and all(type(value) is float for value in values):
-        return pd.Series(values, dtype="float64")
-    return pd.Series(list(values), dtype="object")
+def dtype_of(values: Sequence[Any]) -> str:
+    """The dtype of a column with these values: that of their type, or ``object`` if they have several types."""
+    types = set(map(type, values))
+    if types == {int}:
+        return "int64" if sum(map(abs, values)) <= INT64_MAX else "object"
+    if types == {bool}:
+        return "bool"
+    return "float64" if types == {float} else "object"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+def _turned(rows: Iterable[Sequence[Any]], width: int) -> list[Sequence[Any]]:
+    """The columns of rows with ``width`` values each."""
+    return list(zip(*rows, strict=True)) or [()] * width
+
+
+@dataclass(frozen=True, eq=False)
 class Table:
-    """A frame of values, and its columns in the same order; ``subject`` is its topic."""
+    """Values in columns: ``values`` are those of each of the ``columns``, in order; ``subject`` is the topic."""
 
     name: str
     subject: str
     columns: tuple[Column, ...]
-    frame: pd.DataFrame
+    values: tuple[Sequence[Any], ...]
 
     @classmethod
     def of(cls, name: str, subject: str, columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> Self:
         """The table with these rows, each with a value for every column."""
-        return cls(name, subject, tuple(columns), make_table([column.name for column in columns], rows))
+        return cls(name, subject, tuple(columns), tuple(_turned(rows, len(columns))))
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The table as a pandas data frame."""
+        return make_frame({column.name: values for column, values in zip(self.columns, self.values, strict=True)})
 
     def __len__(self) -> int:
-        return len(self.frame)
+        return len(self.values[0]) if self.values else 0
 
     def __iter__(self) -> Iterator[str]:
         """The names of the columns."""
         return (column.name for column in self.columns)
 
-    def __getitem__(self, name: str) -> pd.Series[Any]:
-        return self.frame[name]
+    def __getitem__(self, name: str) -> list[Any]:
+        """The values of the column of that name.  Raises KeyError."""
+        return list(self.values[self._place(name)])
+
+    def _place(self, name: str) -> int:
+        for place, column in enumerate(self.columns):
+            if column.name == name:
+                return place
+        raise KeyError(name)
 
     def column(self, name: str) -> Column:
         """The schema of the column of that name."""
@@ -82,22 +93,27 @@ class Table:
 
     def where(self, kept: Sequence[bool]) -> Table:
         """The table with the rows for which ``kept`` is true."""
-        return replace(self, frame=self.frame[list(kept)])
+        return replace(self, values=tuple(list(compress(values, kept)) for values in self.values))
 
     def without(self, names: Container[str]) -> Table:
         """The table without the columns of these names."""
-        columns = tuple(column for column in self.columns if column.name not in names)
-        return replace(self, columns=columns, frame=self.frame[[column.name for column in columns]])
+        kept = [column.name not in names for column in self.columns]
+        return replace(self, columns=tuple(compress(self.columns, kept)), values=tuple(compress(self.values, kept)))
 
     def with_values(self, name: str, values: Sequence[Any]) -> Table:
         """The table with other values in one of its columns."""
-        return replace(
-            self, frame=self.frame.assign(**{name: pd.Series(values, index=self.frame.index, dtype="object")})
-        )
+        changed = list(self.values)
+        changed[self._place(name)] = values
+        return replace(self, values=tuple(changed))
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """The rows, each with a value for every column."""
+        return zip(*self.values, strict=True)
 
     def records(self) -> list[dict[str, Any]]:
         """The rows, each as a mapping of names to values."""
-        return [{str(name): value for name, value in row.items()} for row in self.frame.to_dict("records")]
+        names = list(self)
+        return [dict(zip(names, row, strict=True)) for row in self.rows()]
 
     def title(self, names: Container[str]) -> str:
         """``Layers: parameters, multiplies, adds and FLOPs``: the subject, and the figures among the columns shown."""
@@ -106,3 +122,14 @@ class Table:
             return self.subject
         *others, last = shown
         return f"{self.subject}: {', '.join(others)} and {last}" if others else f"{self.subject}: {last}"
+
+
+def joined(key: Column, tables: Mapping[str, Table]) -> Table:
+    """The concatenated tables, with a first column ``key`` that names the table of each row.
+
+    If a table does not have a column, its rows have missing values there.
+    """
+    columns = {column.name: column for table in tables.values() for column in table.columns}
+    rows = [[label, *(row.get(name) for name in columns)] for label, table in tables.items() for row in table.records()]
+    first = next(iter(tables.values()))
+    return Table.of(first.name, first.subject, [key, *columns.values()], rows)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from profiler.columns import FIRST, Column
 from profiler.conventions import find_convention, headline_of
@@ -15,6 +14,9 @@ from profiler.profiles import Profile
 from profiler.records import show_shapes
 from profiler.schema import Table
 from profiler.tabulate import with_headline
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COMPARED = {"conv": (26, 26), "linear": (5, 6)}
 """The kinds whose shares of parameters and of multiplies the table has, each with its priorities."""
@@ -109,8 +111,8 @@ def kind_share(profile: Profile, kind: str, figure: str) -> float | None:
 
     It is 0 if the network does no such work.
     """
-    shares = profile.table("shares")
-    values = dict(zip(shares["kind"].tolist(), shares[figure].tolist(), strict=True))
+    shares = profile.tabulated("shares")
+    values = dict(zip(shares["kind"], shares[figure], strict=True))
     return quotient(values.get(kind, 0), values["total"])
 
 

@@ -38,11 +38,9 @@ def rewriting_table(before: Profile, after: Profile) -> Table:
 
 def disappeared(before: Profile, after: Profile) -> tuple[str, ...]:
     """The layers that did arithmetic before and do none after."""
-    working = [
-        {name for name, flops in zip(profile.layers["layer"], profile.layers["flops"], strict=True) if flops}
-        for profile in (before, after)
-    ]
-    return tuple(name for name in before.layers["layer"] if name in working[0] - working[1])
+    tables = [profile.tabulated("layers") for profile in (before, after)]
+    working = [{name for name, flops in zip(table["layer"], table["flops"], strict=True) if flops} for table in tables]
+    return tuple(name for name in tables[0]["layer"] if name in working[0] - working[1])
 
 
 def _by_kind(profile: Profile) -> dict[str, dict[str, Any]]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import pandas as pd
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from profiler.columns import FIRST, Column
 from profiler.crosschecks.rows import Row, crosscheck_rows
 from profiler.records import ROOT, CounterRecord, Trace
 from profiler.schema import make_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Line = tuple[object, ...]
+"""The values of one row."""
 
 CROSSCHECK = (
     Column("layer", "name", FIRST),
@@ -48,10 +53,14 @@ def crosscheck_table(trace: Trace, counters: Sequence[CounterRecord]) -> pd.Data
     amount; ``explained`` is false where the parts do not add up to it.  Counters that were skipped or failed have
     no rows.
     """
-    return make_table(
-        CROSSCHECK_COLUMNS,
-        (
-            (
+    return make_table(CROSSCHECK_COLUMNS, crosscheck_lines(trace, counters))
+
+
+def crosscheck_lines(trace: Trace, counters: Sequence[CounterRecord]) -> Iterator[Line]:
+    """The rows of :func:`crosscheck_table`."""
+    for counter in counters:
+        for row in crosscheck_rows(trace, counter):
+            yield (
                 row.layer or ROOT,
                 row.type,
                 row.counter,
@@ -61,10 +70,6 @@ def crosscheck_table(trace: Trace, counters: Sequence[CounterRecord]) -> pd.Data
                 row.reason,
                 row.explained,
             )
-            for counter in counters
-            for row in crosscheck_rows(trace, counter)
-        ),
-    )
 
 
 def unexplained(table: pd.DataFrame) -> pd.DataFrame:
@@ -80,11 +85,16 @@ def crosscheck_summary(trace: Trace, counters: Sequence[CounterRecord]) -> pd.Da
     layer by layer and without regard to their sign, that has a reason: 1 where there is none.  A counter that was
     skipped or failed has a ``message`` in place of figures.
     """
+    return make_table(SUMMARY_COLUMNS, summary_lines(trace, counters))
+
+
+def summary_lines(trace: Trace, counters: Sequence[CounterRecord]) -> list[Line]:
+    """The rows of :func:`crosscheck_summary`."""
     macs = sum(call.count.macs for call in trace.calls)
-    return make_table(SUMMARY_COLUMNS, [_summary(trace, macs, counter) for counter in counters])
+    return [_summary(trace, macs, counter) for counter in counters]
 
 
-def _summary(trace: Trace, macs: int, counter: CounterRecord) -> tuple[object, ...]:
+def _summary(trace: Trace, macs: int, counter: CounterRecord) -> Line:
     head = (counter.counter, counter.version, counter.status, macs)
     if counter.status != "ok":
         return (*head, *(None,) * (len(SUMMARY_COLUMNS) - len(head) - 1), counter.message)
@@ -118,7 +128,12 @@ def reasons_table(trace: Trace, counters: Sequence[CounterRecord]) -> pd.DataFra
 
     The last row of a counter has the code ``unexplained`` and is the part without a reason.
     """
-    lines: list[tuple[object, ...]] = []
+    return make_table(REASONS_COLUMNS, reason_lines(trace, counters))
+
+
+def reason_lines(trace: Trace, counters: Sequence[CounterRecord]) -> list[tuple[str, str, str, int, int]]:
+    """The rows of :func:`reasons_table`."""
+    lines = []
     for counter in counters:
         amounts: dict[tuple[str, str], list[int]] = {}
         left: list[int] = []
@@ -131,4 +146,4 @@ def reasons_table(trace: Trace, counters: Sequence[CounterRecord]) -> pd.DataFra
             lines.append((counter.counter, code, text, len(parts), sum(parts)))
         if left:
             lines.append((counter.counter, "unexplained", "unexplained", len(left), sum(left)))
-    return make_table(REASONS_COLUMNS, lines)
+    return lines

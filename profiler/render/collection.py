@@ -84,16 +84,16 @@ def _row(profile: Profile) -> dict[str, str]:
 
 def _parts(profile: Profile) -> list[dict[str, str]]:
     """Convolutions and linear layers: their shares of the parameters and of the multiplies."""
-    shares = profile.table("shares").set_index("kind")
+    rows = {row["kind"]: row for row in profile.tabulated("shares").records()}
     return [
         {
             "kind": kind,
-            "layers": thousands(shares.layers[kind]),
-            "parameters": thousands(shares.parameters[kind]),
-            "of all parameters": share_text(shares.parameters_share[kind]),
-            "multiplies": thousands(shares.multiplies[kind]),
-            "of all multiplies": share_text(shares.multiplies_share[kind]),
-            "adds": thousands(shares.adds[kind]),
+            "layers": thousands(rows[kind]["layers"]),
+            "parameters": thousands(rows[kind]["parameters"]),
+            "of all parameters": share_text(rows[kind]["parameters_share"]),
+            "multiplies": thousands(rows[kind]["multiplies"]),
+            "of all multiplies": share_text(rows[kind]["multiplies_share"]),
+            "adds": thousands(rows[kind]["adds"]),
         }
         for kind in ("conv", "linear", "total")
     ]

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import pandas as pd
 from rich.cells import cell_len
 
 from profiler.columns import FILES, MAIN, Column
@@ -37,7 +36,7 @@ class Fitted:
     """
 
     table: Table
-    texts: pd.DataFrame
+    texts: Mapping[str, Sequence[str]]
     columns: tuple[Column, ...]
     without_room: tuple[Column, ...]
     widths: Mapping[str, int]
@@ -74,7 +73,7 @@ def by_importance(table: Table) -> list[Together]:
 class _Attempt:
     """The texts with figures in one style, and the columns that fit with their widths."""
 
-    texts: pd.DataFrame
+    texts: Mapping[str, Sequence[str]]
     taken: Mapping[str, int]
 
     def shows(self, group: Together) -> bool:
@@ -101,9 +100,9 @@ def _attempt(
 ) -> _Attempt:
     """The columns that fit if integers are written in this style; the first column always fits."""
     texts = _spelled(format_table(table, integer), spelled)
-    needs = {column.name: _width(column, texts[column.name].tolist()) for column in table.columns}
+    needs = {column.name: _width(column, texts[column.name]) for column in table.columns}
     (first, *_), *others = groups
-    cells = texts[first.name].tolist()
+    cells = texts[first.name]
     most = int(width * NAME_PART)
     if integer is engineering:
         main = (column for group in others if group[0].priority < MAIN for column in group if not column.width)
@@ -125,8 +124,7 @@ def _attempt(
             taken[column.name] += more
             room -= more
             cut = cut_front if column == first else cut_end
-            shown = [cut(text, taken[column.name], spelled("…")) for text in texts[column.name].tolist()]
-            texts = texts.assign(**{column.name: pd.Series(shown, index=texts.index, dtype="object")})
+            texts[column.name] = [cut(text, taken[column.name], spelled("…")) for text in texts[column.name]]
     return _Attempt(texts, taken)
 
 
@@ -145,13 +143,13 @@ def fit_busy_rows(table: Table, width: int, spelled: Spelled = str) -> tuple[Fit
 
 
 def _has_figures(table: Table, column: Column) -> bool:
-    values = table[column.name].tolist()
-    return is_numeric_column(table.frame, column.name) and any(value != 0 for value in values)
+    values = table[column.name]
+    return is_numeric_column(table, column.name) and any(value != 0 for value in values)
 
 
 def idle_rows(table: Table, names: Sequence[str]) -> list[bool]:
     """Which rows have only zeros in the figures of these columns; never the last row, that of the network."""
-    figures = [table[name].tolist() for name in names if is_numeric_column(table.frame, name)]
+    figures = [table[name] for name in names if is_numeric_column(table, name)]
     if not figures:
         return [False] * len(table)
     idle = [all(isinstance(value, int | float) and value == 0 for value in row) for row in zip(*figures, strict=True)]
@@ -163,12 +161,8 @@ def two_line_heading(column: Column) -> str:
     return column.heading.replace(", ", ",\n")
 
 
-def _spelled(texts: pd.DataFrame, spelled: Spelled) -> pd.DataFrame:
-    columns = {
-        name: pd.Series([spelled(text) for text in texts[name].tolist()], index=texts.index, dtype="object")
-        for name in texts.columns
-    }
-    return pd.DataFrame(columns, index=texts.index, columns=texts.columns)
+def _spelled(texts: Mapping[str, Sequence[str]], spelled: Spelled) -> dict[str, list[str]]:
+    return {name: [spelled(text) for text in column] for name, column in texts.items()}
 
 
 def cut_front(text: str, most: int, mark: str = "…") -> str:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Literal
 
 from profiler import catalog
 from profiler.analysis.comparison import comparison_table, kind_share
 from profiler.analysis.rewriting import disappeared, rewriting_table
 from profiler.conventions import find_convention
-from profiler.crosschecks.tables import crosscheck_summary, reasons_table
+from profiler.crosschecks.tables import SUMMARY_COLUMNS, reason_lines, summary_lines
 from profiler.errors import ProfilerError
 from profiler.excluding import optimizer_steps
 from profiler.formatting import bytes_text, engineering, is_missing, ratio_text, share_text, thousands
@@ -23,6 +21,9 @@ from profiler.schema import Table
 from profiler.tables import modules, training
 from profiler.tables.crosscheck import summary as counters_table
 from profiler.tabulate import with_headline
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROWS_SHOWN = 40
 """The maximum number of layers in a summary; of more layers it lists the costliest."""
@@ -413,13 +414,14 @@ def _verdicts(profile: Profile) -> Iterable[str]:
 
 
 def _verdict(profile: Profile, counter: CounterRecord) -> Iterable[str]:
-    (summary,) = crosscheck_summary(profile.trace, [counter]).to_dict("records")
+    (line,) = summary_lines(profile.trace, [counter])
+    summary: dict[str, Any] = dict(zip(SUMMARY_COLUMNS, line, strict=True))
     yield (
         f"{_title(counter)}: {summary['equal']} of {_plural(summary['layers'], 'layer')} equal, "
         f"{summary['explained']} explained, {summary['unexplained']} unexplained."
     )
-    for row in reasons_table(profile.trace, [counter]).to_dict("records"):
-        yield f"{row['reason']}: {row['amount']:+,} in {_plural(row['layers'], 'layer')}"
+    for _, _, reason, layers, amount in reason_lines(profile.trace, [counter]):
+        yield f"{reason}: {amount:+,} in {_plural(layers, 'layer')}"
 
 
 def _title(counter: CounterRecord) -> str:

@@ -20,7 +20,7 @@ PRINTED_WIDTH = 80
 def screen_report(profile: Profile, depth: int | None = None) -> Report:
     """The report with the tables that the screen shows; the others are in the files."""
     tables = ["shares", "layers" if depth is None else "modules"]
-    if len(profile.uncounted):
+    if len(profile.tabulated("uncounted")):
         tables.append("uncounted")
     if profile.mode == "training":
         tables.append("training")

@@ -195,12 +195,12 @@ class _Screen:
             box=ASCII_HEAD if self.ascii_only else SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
         )
         for column in fitted.columns:
-            side: JustifyMethod = "right" if is_numeric_column(fitted.table.frame, column.name) else "left"
+            side: JustifyMethod = "right" if is_numeric_column(fitted.table, column.name) else "left"
             if column.width and column.unit != "formula":
                 grid.add_column(two_line_heading(column), max_width=fitted.widths[column.name])
             else:
                 grid.add_column(two_line_heading(column), justify=side, no_wrap=True, overflow="fold")
-        rows = list(zip(*(fitted.texts[name].tolist() for name in fitted.names), strict=True))
+        rows = list(zip(*(fitted.texts[name] for name in fitted.names), strict=True))
         for number, row in enumerate(rows):
             last = number >= len(rows) - 2 and row[0] in TOTALS
             if last and number:
@@ -242,10 +242,10 @@ def as_tree(table: Data) -> Data:
     if depth_column is None:
         return table
     first = table.columns[0].name
-    depths = table[depth_column.name].tolist()
+    depths = table[depth_column.name]
     open_levels: list[bool] = []
     names = []
-    for number, (depth, name) in enumerate(zip(depths, table[first].tolist(), strict=True)):
+    for number, (depth, name) in enumerate(zip(depths, table[first], strict=True)):
         later = next((other for other in depths[number + 1 :] if other <= depth), -1)
         has_sibling = later == depth
         del open_levels[depth:]

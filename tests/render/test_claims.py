@@ -119,7 +119,7 @@ Rows = list[dict[str, str]]
 def written(table: Table) -> list[Rows]:
     """The rows with exact and with short figures."""
     texts = [format_table(table, integer) for integer in (thousands, engineering)]
-    return [[{str(name): str(cell) for name, cell in row.items()} for row in text.to_dict("records")] for text in texts]
+    return [[dict(zip(text, row, strict=True)) for row in zip(*text.values(), strict=True)] for text in texts]
 
 
 def check_figures(shown: Shown, table: Table, data: list[Rows]) -> list[str]:

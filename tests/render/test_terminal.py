@@ -166,7 +166,7 @@ def test_markup_in_names_is_text() -> None:
 def test_the_tree_shows_parents_and_branches() -> None:
     """Names are below their parents, and the last name of a level closes its branch."""
     net = nets.Network("tree", (1, 4)).linear("a.b.c", 4).linear("a.b.d", 4).linear("a.e", 4).linear("f", 4)
-    assert as_tree(net.profile().tabulated("modules"))["module"].tolist() == [
+    assert as_tree(net.profile().tabulated("modules"))["module"] == [
         "(root)",
         "├─ a",
         "│  ├─ b",

@@ -121,10 +121,12 @@ def _as_format(profiles: Sequence[Profile], name: str, depth: int | None) -> str
     from profiler.render import profile_report, render_files
 
     if name == "csv" and len(profiles) > 1:
+        from profiler.columns import Column
         from profiler.render.formats.csv import csv_text
         from profiler.schema import joined
 
-        return csv_text(joined("network", {profile.name: profile.layers for profile in profiles}))
+        layers = {profile.name: profile.tabulated("layers") for profile in profiles}
+        return csv_text(joined(Column("network", "name"), layers))
     texts = [main_file(render_files(profile_report(profile, depth=depth), (name,)), "layers") for profile in profiles]
     if name == "json" and len(texts) > 1:
         return "[\n" + ",\n".join(text.rstrip("\n") for text in texts) + "\n]\n"

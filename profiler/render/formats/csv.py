@@ -6,23 +6,22 @@ import csv
 import io
 from typing import Any
 
-import pandas as pd
-
 from profiler.formatting import is_missing
 from profiler.render.report import Report
+from profiler.schema import Table
 
 
 def render(report: Report) -> dict[str, str]:
     """``{table}.csv`` with each complete table; lines end in ``\\n``."""
-    return {f"{table.name}.csv": csv_text(table.frame) for table in report.tables}
+    return {f"{table.name}.csv": csv_text(table.table) for table in report.tables}
 
 
-def csv_text(frame: pd.DataFrame) -> str:
+def csv_text(table: Table) -> str:
     """The table as CSV; values are equal when they are read back."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(frame.columns)
-    columns = [[_cell(value) for value in frame[name].tolist()] for name in frame.columns]
+    writer.writerow(table)
+    columns = [[_cell(value) for value in values] for values in table.values]
     writer.writerows(zip(*columns, strict=True))
     return text.getvalue()
 

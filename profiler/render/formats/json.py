@@ -14,10 +14,8 @@ def render(report: Report) -> dict[str, str]:
         return {"profile.json": report.profile.to_json()}
     files = {}
     for table in report.tables:
-        columns = [table.frame[name].tolist() for name in table.frame.columns]
         rows = [
-            {name: None if is_missing(cell) else cell for name, cell in zip(table.frame.columns, row, strict=True)}
-            for row in zip(*columns, strict=True)
+            {name: None if is_missing(cell) else cell for name, cell in row.items()} for row in table.table.records()
         ]
         files[f"{table.name}.json"] = json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
     return files

@@ -60,11 +60,11 @@ def _title(table: Table) -> str:
 def markdown_table(table: Table) -> str:
     """The table as a pipe table: right-aligned figures with thousands separators, identifiers as code."""
     texts = format_table(table)
-    numeric = [is_numeric_column(table.frame, name) for name in table]
+    numeric = [is_numeric_column(table, name) for name in table]
     codes = [column.unit == "name" for column in table.columns]
     rows = [
         [_code(text) if code else escape(text) for text, code in zip(row, codes, strict=True)]
-        for row in zip(*(texts[name].tolist() for name in table), strict=True)
+        for row in zip(*(texts[name] for name in table), strict=True)
     ]
     aligned = ["right" if number else "left" for number in numeric]
     headings = [escape(column.heading) for column in table.columns]
