@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from profiler.calls import mode_of
 from profiler.config import DEFAULT_COUNTERS, Config
 from profiler.crosschecking import add_counters
 from profiler.environment import environment
@@ -88,7 +89,7 @@ def profile(
         subject = _subject(model, inputs, method, part, mode)
         result = _profile(subject, name or folder_name(known), target, mode, optimizer)
     if isinstance(model, CallableNetwork):
-        result = replace(result, mode=result.trace.mode)
+        result = replace(result, mode=mode_of(result.trace))
     result = replace(result, method=method, part=part or "")
     result = result.excluding(*((exclude,) if isinstance(exclude, str) else exclude))
     return _checked(result, strict)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
+from profiler.calls import calls_at
 from profiler.errors import ProfilerError, did_you_mean
 from profiler.records import Excluded, OpCall, ParameterRecord, Trace
 
@@ -24,13 +25,13 @@ def leave_out(trace: Trace, patterns: Sequence[str]) -> Trace:
     names = _named(whole, patterns)
     calls = _calls_of(whole, names)
     parameters = tuple(record for record in whole.parameters if _only_in(record, names))
-    kept = tuple(call for number, call in enumerate(whole.calls) if number not in calls)
+    kept = calls_at(whole.calls, (number for number in range(len(whole.calls)) if number not in calls))
     if not kept:
         raise ProfilerError(f"exclude: {', '.join(patterns)} leaves nothing of the network, expected a part of it")
     excluded = Excluded(
         patterns=tuple(patterns),
         modules=tuple(record.name for record in whole.modules if record.name in names),
-        calls=tuple(whole.calls[number] for number in sorted(calls)),
+        calls=calls_at(whole.calls, sorted(calls)),
         parameters=parameters,
         whole=whole,
     )

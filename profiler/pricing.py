@@ -6,15 +6,16 @@ again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from profiler.calls import Calls, events_of
 from profiler.errors import FOREIGN_ERRORS, DataDependentError, UncountedError
+from profiler.events import NO_SOURCE, Events, Site, compact
 from profiler.opcount import Term
 from profiler.records import (
     FILLED_OUTSIDE,
     Answer,
-    Event,
     OpCall,
     ParameterRecord,
     Recording,
@@ -51,7 +52,7 @@ def price_again(trace: Trace, registry: Registry) -> Trace:
     """
     recording = Recording(
         trace.signatures,
-        tuple(call.event for call in trace.calls),
+        events_of(trace.calls),
         trace.modules,
         trace.parameters,
         trace.real_run,
@@ -126,64 +127,85 @@ def _for_all_samples(terms: tuple[Term, ...], samples: Shape) -> tuple[Term, ...
 
 def _assemble(recording: Recording, answers: Sequence[Answer]) -> Trace:
     """The trace of a recording, with these answers for its signatures."""
-    kinds = _Kinds(recording, answers)
-    calls = tuple(
-        OpCall(event, recording.signatures[event.signature], answers[event.signature], kinds.of(number))
-        for number, event in enumerate(recording.events)
-    )
+    events = recording.events if isinstance(recording.events, Events) else Events.of(recording.events)
+    groups, kinds = _groups(events, _Kinds(recording.signatures, answers))
+    calls = Calls(events, recording.signatures, answers, groups, kinds)
     readers: dict[str, list[OpCall]] = {}
-    blanks: dict[Unseen, None] = {}
-    filled: set[int] = set()
-    for call in calls:
-        for name in call.event.parameters:
-            readers.setdefault(name, []).append(call)
-        if call.terms and not filled.issuperset(call.event.blanks):
-            filled.update(call.event.blanks)
-            blanks.setdefault(Unseen(call.module, FILLED_OUTSIDE))
-    dependent = dict.fromkeys(call.op for call in calls if call.answer.data_dependent)
+    for tally in calls.tallies:
+        for name in tally.call.event.parameters:
+            readers.setdefault(name, []).append(tally.call)
+    dependent = dict.fromkeys(tally.call.op for tally in calls.tallies if tally.call.answer.data_dependent)
     return Trace(
         calls,
         recording.modules,
         tuple(with_use(record, readers.get(record.names[0], ())) for record in recording.parameters),
         recording.real_run,
         tuple(dependent),
-        tuple(dict.fromkeys((*recording.unseen, *blanks))),
+        tuple(dict.fromkeys((*recording.unseen, *_filled_outside(events, answers)))),
         signatures=recording.signatures,
         answers=tuple(answers),
     )
 
 
+def _filled_outside(events: Events, answers: Sequence[Answer]) -> Iterator[Unseen]:
+    """The modules whose arithmetic reads memory that no operation wrote to, and no arithmetic before it read."""
+    filled: set[int] = set()
+    for number, blanks in events.blanks():
+        site = events.sites[events.places[number]]
+        if answers[site.signature].terms and not filled.issuperset(blanks):
+            filled.update(blanks)
+            yield Unseen(site.module, FILLED_OUTSIDE)
+
+
+def _groups(events: Events, kinds: _Kinds) -> tuple[Sequence[int], Sequence[str]]:
+    """For each event the number of its group, whose events have one site and one kind, and the kind of each group.
+
+    The kind of a gradient depends on the site of its forward operation too.
+    """
+    sites, places = events.sites, events.places
+    if not events.sources:
+        return places, [kinds.of(site) for site in sites]
+    pairs = list(
+        zip(places, (NO_SOURCE if number == NO_SOURCE else places[number] for number in events.sources), strict=True)
+    )
+    found = {
+        (place, source): (place, kinds.of(sites[place], None if source == NO_SOURCE else sites[source]))
+        for place, source in dict.fromkeys(pairs)
+    }
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(found.values()))}
+    of_pairs = {pair: numbers[group] for pair, group in found.items()}
+    return compact([of_pairs[pair] for pair in pairs]), [kind for _, kind in numbers]
+
+
 @dataclass(slots=True)
 class _Kinds:
-    """The kinds of all events, from their answers and their call sites."""
+    """The kinds of events, from the answers and their call sites."""
 
-    recording: Recording
+    signatures: Sequence[Signature]
     answers: Sequence[Answer]
 
-    def of(self, number: int) -> str:
-        """The kind of the event of that number."""
-        event = self.recording.events[number]
-        answer = self.answers[event.signature]
+    def of(self, site: Site, source: Site | None = None) -> str:
+        """The kind of an event at ``site``; ``source`` is the site of the forward event that it is the gradient of."""
+        answer = self.answers[site.signature]
         if answer.status != "counted":
             return answer.kind
-        kind = self._in_place(event, answer)
-        if event.phase != "backward" or event.source is None:
+        kind = self._in_place(site, answer)
+        if site.phase != "backward" or source is None:
             return kind
-        return kind_of_gradient(self.recording.signatures[event.signature].op, kind, self._of_source(event.source))
+        return kind_of_gradient(self.signatures[site.signature].op, kind, self._of_source(source))
 
-    def _in_place(self, event: Event, answer: Answer) -> str:
+    def _in_place(self, site: Site, answer: Answer) -> str:
         """The kind of a counted event by the operation or function that it is a part of, without gradients."""
-        whole = answer if event.part_of is None else self.answers[event.part_of]
+        whole = answer if site.part_of is None else self.answers[site.part_of]
         kind = whole.kind if whole.status == "counted" else answer.kind
-        if event.within is None or (event.within == "attention" and kind == "linear"):
+        if site.within is None or (site.within == "attention" and kind == "linear"):
             return kind
-        return event.within
+        return site.within
 
-    def _of_source(self, number: int) -> str | None:
+    def _of_source(self, site: Site) -> str | None:
         """The kind that the gradients of a forward event get from it, if any."""
-        event = self.recording.events[number]
-        answer = self.answers[event.signature if event.part_of is None else event.part_of]
-        return self._in_place(event, answer) if answer.status == "counted" else None
+        answer = self.answers[site.signature if site.part_of is None else site.part_of]
+        return self._in_place(site, answer) if answer.status == "counted" else None
 
 
 def kind_of_gradient(op: str, kind: str, source: str | None) -> str:

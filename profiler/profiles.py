@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from profiler import catalog
+from profiler.calls import tallies
 from profiler.conventions import find_convention, headline_of
 from profiler.crosschecks.counters.fvcore import fvcore_figure
 from profiler.errors import ProfilerError, StoredProfileError, shown
@@ -88,7 +89,7 @@ class Profile:
     @cached_property
     def complete(self) -> bool:
         """Whether every operation is either counted or known to be free, and no unseen work was noticed."""
-        return not self.trace.unseen and all(call.status != "uncounted" for call in self.trace.calls)
+        return not self.trace.unseen and all(tally.call.status != "uncounted" for tally in self.work.tallies)
 
     def figure(self, name: str) -> int:
         """The figure of that name (see ``profiler.measures``), of the whole network."""
@@ -129,7 +130,7 @@ class Profile:
         read = {record.module for record in self.trace.parameters if record.use != "unused"}
         names = [record.name for record in self.trace.whole.modules]
         parents = {name.rpartition(".")[0] for name in names if name}
-        attending = {call.module for call in self.trace.calls if call.kind == "attention"}
+        attending = {tally.call.module for tally in self.work.tallies if tally.call.kind == "attention"}
         return tuple(
             record.name
             for record in self.trace.modules
@@ -337,14 +338,15 @@ CHECKED_CALLS = 5000
 
 def _underivable(profile: Profile) -> Iterator[str]:
     """The parts of a profile from which no table can be made: shapes that are impossible for an operation."""
-    for number, call in enumerate(profile.trace.whole.calls):
+    for tally in tallies(profile.trace.whole.calls):
+        call = tally.call
         try:
             fvcore_figure(call)
             for view in catalog.views():
                 find_view(view)(call)
         except BROKEN:
             shapes = shown([list(spec.shape) for spec in call.inputs])
-            yield f"calls.{number}.inputs: found {shapes} for {shown(call.op)}, expected the tensors that it takes"
+            yield f"calls.{tally.place}.inputs: found {shapes} for {shown(call.op)}, expected the tensors that it takes"
     if len(profile.trace.whole.calls) > CHECKED_CALLS:
         return  # the search for reasons goes through all calls of a module, which takes long
     try:

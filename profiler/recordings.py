@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from profiler.calls import mode_of
 from profiler.environment import environment
 from profiler.errors import ProfilerError
 from profiler.files import NAME_EXPECTED, is_folder_name
@@ -48,7 +49,7 @@ class CodeRecording:
         if not self._recording.events:
             raise ProfilerError("record: the code ran no operation of torch, expected some inside the with block")
         trace = price(self._recording, self._rules)
-        return Profile(name, TARGET, trace.mode, trace, environment())
+        return Profile(name, TARGET, mode_of(trace), trace, environment())
 
 
 def record() -> CodeRecording:

@@ -5,7 +5,7 @@ All tables are group-bys of these.  They only have plain Python values, so a sav
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Literal
@@ -289,7 +289,7 @@ class Excluded:
 
     patterns: tuple[str, ...]
     modules: tuple[str, ...]
-    calls: tuple[OpCall, ...]
+    calls: Sequence[OpCall]
     parameters: tuple[ParameterRecord, ...]
     whole: Trace
 
@@ -319,7 +319,7 @@ class Recording:
     """
 
     signatures: tuple[Signature, ...]
-    events: tuple[Event, ...]
+    events: Sequence[Event]
     modules: tuple[ModuleRecord, ...]
     parameters: tuple[ParameterRecord, ...]
     real_run: str = ""
@@ -336,7 +336,7 @@ class Trace:
     of all calls, in the order of the recording.
     """
 
-    calls: tuple[OpCall, ...]
+    calls: Sequence[OpCall]
     modules: tuple[ModuleRecord, ...]
     parameters: tuple[ParameterRecord, ...]
     real_run: str = ""
@@ -356,11 +356,6 @@ class Trace:
         )
         signatures = tuple(call.signature for call in calls)
         return replace(self, calls=calls, signatures=signatures, answers=tuple(call.answer for call in calls))
-
-    @property
-    def mode(self) -> Mode:
-        """The mode of recorded code: ``"training"`` if a backward pass was recorded."""
-        return "training" if any(call.phase == "backward" for call in self.calls) else "inference"
 
     @property
     def whole(self) -> Trace:

@@ -1,6 +1,6 @@
 """A grouping of calls × measures → a table.  Every shown figure is a sum that is computed here.
 
-Sums are computed in Python integers; pandas only holds the result.  An unknown count is missing, not zero.
+Equal calls are summed up together.  Sums are Python integers.  An unknown count is missing, not zero.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from profiler.calls import Tally, tallies
 from profiler.columns import HEADLINE, SUMMARIES, Column
 from profiler.measures import HEADLINE as FLOPS
-from profiler.measures import Measure, find_measure, measures_in
+from profiler.measures import Measure, find_measure, measures, measures_in
 from profiler.opcount import ZERO, OpCount
 from profiler.records import CounterRecord, OpCall, ParameterRecord, Trace
 from profiler.schema import Table
@@ -22,68 +23,97 @@ from profiler.schema import Table
 class Group:
     """The calls and parameters of one row, with its values for the grouping's own columns.
 
-    ``parts`` are groups that it contains; ``itself`` is the part with a module's own work, if the group includes
-    everything below it.  ``unseen`` says that some work is not among the calls, and ``known`` that its counts are shown
-    even if all its work is uncounted.  ``sums`` caches computed figures.
+    ``tallies`` are its distinct calls with their numbers.  ``parts`` are groups that it contains; ``itself`` is the
+    part with a module's own work, if the group includes everything below it.  ``unseen`` says that some work is not
+    among the calls, and ``known`` that its counts are shown even if all its work is uncounted.
     """
 
     cells: dict[str, Any] = field(default_factory=dict)
-    calls: list[OpCall] = field(default_factory=list)
+    tallies: list[Tally] = field(default_factory=list)
     parameters: list[ParameterRecord] = field(default_factory=list)
     parts: list[Group] = field(default_factory=list)
     itself: Group | None = None
     unseen: bool = False
     known: bool = False
-    sums: dict[str, int] = field(default_factory=dict, init=False)
-
-    @cached_property
-    def partial(self) -> bool:
-        """Whether some of its work is not counted."""
-        calls = any(call.status == "uncounted" for call in self.calls)
-        return self.unseen or calls or any(part.partial for part in self.parts)
-
-    @cached_property
-    def unknown(self) -> bool:
-        """Whether none of its work is counted: its counts are then missing."""
-        return self.partial and not self.known and not self._counted
-
-    @cached_property
-    def _counted(self) -> bool:
-        return any(call.count for call in self.calls if call.terms) or any(part._counted for part in self.parts)
 
     @property
-    def status(self) -> str:
-        """``"complete"`` or ``"partial"``."""
-        return "partial" if self.partial else "complete"
+    def times(self) -> int:
+        """The number of its calls, without those of its parts."""
+        return sum(tally.times for tally in self.tallies)
+
+
+Row = tuple[int, ...]
+"""The figures of a group, then the number of its uncounted calls and gaps, then that of its counted calls."""
+
+UNCOUNTED, COUNTED = -2, -1
+"""The places of the last two in a row."""
 
 
 class Figures:
-    """The figures of calls and parameters: each is computed once, even if several tables show it."""
+    """All figures of calls and groups: each is computed once, even if several tables show it."""
 
-    def __init__(self) -> None:
-        self._of_calls: dict[str, dict[int, int]] = {}
+    def __init__(self, shown: Sequence[Measure]) -> None:
+        self.measures = tuple(shown)
+        self._places = {measure.name: place for place, measure in enumerate(self.measures)}
+        self._of_tallies: dict[Tally, Row] = {}
+        self._of_groups: dict[Group, Row] = {}
+        self._others: dict[str, Figures] = {}
 
     def sum(self, measure: Measure, group: Group) -> int:
         """The figure of everything in the group."""
-        found = group.sums.get(measure.name)
-        if found is None:
-            found = self._held(measure, group.parameters) + self._called(measure, group.calls)
-            for part in group.parts:
-                found += self.sum(measure, part)
-            group.sums[measure.name] = found
-        return found
+        if measure.name not in self._places:
+            other = self._others.setdefault(measure.name, Figures((measure,)))
+            return other.sum(measure, group)
+        return self.row(group)[self._places[measure.name]]
 
-    def _held(self, measure: Measure, parameters: list[ParameterRecord]) -> int:
-        return 0 if measure.held is None else sum(map(measure.held, parameters))
+    def columns(self, groups: Sequence[Group]) -> dict[str, Sequence[int]]:
+        """The figures of the groups, by the name of the measure."""
+        columns = list(zip(*map(self.row, groups), strict=True)) or [()] * len(self.measures)
+        return {name: columns[place] for name, place in self._places.items()}
 
-    def _called(self, measure: Measure, calls: list[OpCall]) -> int:
-        if measure.figure is None:
-            return 0
-        known = self._of_calls.setdefault(measure.name, {})
-        for call in calls:
-            if id(call) not in known:
-                known[id(call)] = measure.figure(call)
-        return sum(known[id(call)] for call in calls)
+    def partial(self, group: Group) -> bool:
+        """Whether some of the group's work is not counted."""
+        return self.row(group)[UNCOUNTED] > 0
+
+    def unknown(self, group: Group) -> bool:
+        """Whether none of the group's work is counted: its counts are then missing."""
+        return self.partial(group) and not group.known and not self.row(group)[COUNTED]
+
+    def row(self, group: Group) -> Row:
+        """The figures of everything in the group, however deep its parts are."""
+        known = self._of_groups
+        waiting = [group]
+        while waiting:
+            last = waiting[-1]
+            missing = [part for part in last.parts if part not in known]
+            if missing and last not in known:
+                waiting += missing
+                continue
+            waiting.pop()
+            if last not in known:
+                known[last] = self._sum(last)
+        return known[group]
+
+    def _sum(self, group: Group) -> Row:
+        rows = [self._of_tally(tally) for tally in group.tallies]
+        rows += [self._of_groups[part] for part in group.parts]
+        if group.parameters or group.unseen or not rows:
+            held = [
+                0 if measure.held is None else sum(map(measure.held, group.parameters)) for measure in self.measures
+            ]
+            rows.append((*held, int(group.unseen), 0))
+        return rows[0] if len(rows) == 1 else tuple(map(sum, zip(*rows, strict=True)))
+
+    def _of_tally(self, tally: Tally) -> Row:
+        row = self._of_tallies.get(tally)
+        if row is None:
+            call, times = tally.call, tally.times
+            row = self._of_tallies[tally] = (
+                *[0 if measure.figure is None else measure.figure(call) * times for measure in self.measures],
+                times if call.answer.status == "uncounted" else 0,
+                times if call.answer.terms and call.answer.count else 0,
+            )
+        return row
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,20 +137,26 @@ class Grouping:
 
 @dataclass(frozen=True)
 class Work:
-    """The input of tables: a trace, the convention's figure if it is an additional one, and the reports of counters.
-
-    ``figures`` caches computed figures.
-    """
+    """The input of tables: a trace, the convention's figure if it is an additional one, and the reports of counters."""
 
     trace: Trace
     headline: Measure | None = None
     counters: tuple[CounterRecord, ...] = ()
-    figures: Figures = field(default_factory=Figures)
+
+    @cached_property
+    def figures(self) -> Figures:
+        """The figures of all groups of this work."""
+        return Figures((*measures(), *([self.headline] if self.headline is not None else [])))
+
+    @cached_property
+    def tallies(self) -> tuple[Tally, ...]:
+        """The distinct calls, without what is excluded."""
+        return tallies(self.trace.calls)
 
     @cached_property
     def whole(self) -> Group:
         """Everything in the trace, without what is excluded."""
-        return Group(calls=list(self.trace.calls), parameters=list(self.trace.parameters))
+        return Group(tallies=list(self.tallies), parameters=list(self.trace.parameters))
 
     def figure(self, name: str) -> int:
         """The figure of that name, of the whole network."""
@@ -130,8 +166,8 @@ class Work:
     def kinds(self) -> dict[str, str]:
         """For each module that ran operations itself, the kind of the costliest of them."""
         best: dict[str, tuple[tuple[int, int, int], str]] = {}
-        for (module, kind), group in grouped(self.trace.calls, lambda call: (call.module, call.kind)).items():
-            cost = (*self.cost(group), sum(call.status == "uncounted" for call in group.calls))
+        for (module, kind), group in gathered(self.tallies, lambda call: (call.event.module, call.kind)).items():
+            cost = (*self.cost(group), self.figures.row(group)[UNCOUNTED])
             if module not in best or cost > best[module][0]:
                 best[module] = (cost, kind)
         return {module: kind for module, (_, kind) in best.items()}
@@ -141,12 +177,16 @@ class Work:
 
         A module with unseen work is included even without calls.
         """
-        groups = grouped(self.trace.calls, lambda call: call.module)
+        groups = gathered(self.tallies, lambda call: call.event.module)
         for item in self.trace.unseen:
             groups.setdefault(item.module, Group()).unseen = True
         for record in self.trace.parameters:
             groups.setdefault(record.module, Group()).parameters.append(record)
         return groups
+
+    def status(self, group: Group) -> str:
+        """``"complete"``, or ``"partial"`` if some of the group's work is not counted."""
+        return "partial" if self.figures.partial(group) else "complete"
 
     def cost(self, group: Group) -> tuple[int, int]:
         """The FLOPs and comparisons of a group, by which groups are ranked."""
@@ -154,76 +194,71 @@ class Work:
         return flops, comparisons
 
 
-Cell = Callable[[Group], Any]
-
-
 def tabulate(grouping: Grouping, groups: Sequence[Group], work: Work) -> Table:
     """One row for each group, with the measures of the grouping's table."""
-    measures = measures_in(grouping.like or grouping.name)
-    cells = _Cells(grouping, work)
-    flops = [measure.name for measure in measures].index(FLOPS)
-    columns: list[tuple[Column, Cell]] = [
+    shown = measures_in(grouping.like or grouping.name)
+    cells = _Cells(grouping, work, groups)
+    flops = [measure.name for measure in shown].index(FLOPS)
+    columns: list[tuple[Column, Sequence[Any]]] = [
         *cells.own(grouping.first),
-        *cells.figures(measures[: flops + 1]),
+        *cells.figures(shown[: flops + 1]),
         *cells.own(grouping.behind_flops),
-        *cells.figures(measures[flops + 1 :]),
+        *cells.figures(shown[flops + 1 :]),
         *cells.own(grouping.last),
         *(cells.figures([work.headline]) if work.headline is not None else []),
     ]
-    rows = [[cell(group) for _, cell in columns] for group in groups]
-    return Table.of(grouping.name, grouping.subject, [column for column, _ in columns], rows)
+    schema = tuple(column for column, _ in columns)
+    return Table(grouping.name, grouping.subject, schema, tuple(values for _, values in columns))
 
 
-@dataclass(frozen=True, slots=True)
 class _Cells:
-    """The columns of one table, each with the function that computes its value for a group."""
+    """The columns of one table, each with its value for every group."""
 
-    grouping: Grouping
-    work: Work
+    def __init__(self, grouping: Grouping, work: Work, groups: Sequence[Group]) -> None:
+        self.grouping = grouping
+        self.work = work
+        self.groups = groups
+        self.whole = self.figures_of(groups)
+        self.own_work = self.figures_of([group.itself or group for group in groups]) if grouping.totals else {}
 
-    def own(self, columns: Iterable[Column]) -> list[tuple[Column, Cell]]:
-        return [(column, _own(column.name)) for column in columns]
+    def figures_of(self, groups: Sequence[Group]) -> dict[str, Sequence[int | None]]:
+        """The figures of the groups by the names of their measures, missing where they are not known."""
+        figures = self.work.figures
+        unknown = [figures.unknown(group) for group in groups]
+        columns: dict[str, Sequence[int | None]] = dict(figures.columns(groups))
+        if any(unknown):
+            for measure in figures.measures:
+                if measure.figure is not None:
+                    values = zip(columns[measure.name], unknown, strict=True)
+                    columns[measure.name] = [None if missing else value for value, missing in values]
+        return columns
 
-    def figures(self, measures: Sequence[Measure]) -> list[tuple[Column, Cell]]:
+    def own(self, columns: Iterable[Column]) -> list[tuple[Column, Sequence[Any]]]:
+        return [(column, [group.cells[column.name] for group in self.groups]) for column in columns]
+
+    def figures(self, measures: Sequence[Measure]) -> list[tuple[Column, Sequence[Any]]]:
         if not self.grouping.totals:
             return [pair for measure in measures for pair in self.figure(measure)]
         held = [measure for measure in measures if measure.figure is None]
         called = [measure for measure in measures if measure.figure is not None]
         return [
-            *(pair for measure in held for pair in (self.itself(measure), *self.total(measure))),
+            *(pair for measure in held for pair in (self.itself(measure), *self.figure(measure, "total"))),
             *(self.itself(measure) for measure in called),
-            *(pair for measure in called for pair in self.total(measure)),
+            *(pair for measure in called for pair in self.figure(measure, "total")),
         ]
 
-    def figure(self, measure: Measure) -> list[tuple[Column, Cell]]:
-        column, value = measure.column(), self.value(measure)
-        return [(column, value), *self.share(measure, column.name, value)]
-
-    def itself(self, measure: Measure) -> tuple[Column, Cell]:
-        """The figure of a module's own work, without the other parts of its group."""
-        value = self.value(measure)
-        return measure.column(), lambda group: value(group.itself or group)
-
-    def total(self, measure: Measure) -> list[tuple[Column, Cell]]:
-        column, value = measure.column("total"), self.value(measure)
-        return [(column, value), *self.share(measure, column.name, value)]
-
-    def share(self, measure: Measure, of: str, value: Cell) -> list[tuple[Column, Cell]]:
+    def figure(self, measure: Measure, ending: str = "") -> list[tuple[Column, Sequence[Any]]]:
+        """The figure of each group with all its parts, and its share of the whole, if the table shows that."""
+        column, values = measure.column(ending), self.whole[measure.name]
         if self.grouping.name not in measure.shares:
-            return []
+            return [(column, values)]
         whole = self.work.figures.sum(measure, self.work.whole)
-        return [(measure.share(self.grouping.name, of), lambda group: part_of(value(group), whole))]
+        shares = [part_of(value, whole) for value in values]
+        return [(column, values), (measure.share(self.grouping.name, column.name), shares)]
 
-    def value(self, measure: Measure) -> Cell:
-        def value(group: Group) -> int | None:
-            unknown = measure.figure is not None and group.unknown
-            return None if unknown else self.work.figures.sum(measure, group)
-
-        return value
-
-
-def _own(name: str) -> Cell:
-    return lambda group: group.cells[name]
+    def itself(self, measure: Measure) -> tuple[Column, Sequence[Any]]:
+        """The figure of a module's own work, without the other parts of its group."""
+        return measure.column(), self.own_work[measure.name]
 
 
 def part_of(figure: int | None, whole: int) -> float | None:
@@ -233,11 +268,23 @@ def part_of(figure: int | None, whole: int) -> float | None:
     return figure / whole if whole else 0.0
 
 
-def grouped(calls: Iterable[OpCall], key: Callable[[OpCall], Hashable]) -> dict[Any, Group]:
-    """The calls grouped by ``key``, in the order of first appearance."""
+def grouped(calls: Sequence[OpCall], key: Callable[[OpCall], Hashable]) -> dict[Any, Group]:
+    """The calls grouped by ``key``, in the order of first appearance.
+
+    ``key`` is the same for all calls that one tally stands for; see :class:`~profiler.calls.Tally`.
+    """
+    return gathered(tallies(calls), key)
+
+
+def gathered(found: Iterable[Tally], key: Callable[[OpCall], Hashable]) -> dict[Any, Group]:
+    """The tallies grouped by ``key`` of their calls, in the order of first appearance."""
     groups: dict[Any, Group] = {}
-    for call in calls:
-        groups.setdefault(key(call), Group()).calls.append(call)
+    for tally in found:
+        of = key(tally.call)
+        group = groups.get(of)
+        if group is None:
+            group = groups[of] = Group()
+        group.tallies.append(tally)
     return groups
 
 
@@ -246,7 +293,7 @@ def left_out(trace: Trace, **cells: Any) -> Group:
     excluded = trace.excluded
     if excluded is None:
         return Group(cells)
-    return Group(cells, list(excluded.calls), list(excluded.parameters))
+    return Group(cells, list(tallies(excluded.calls)), list(excluded.parameters))
 
 
 def with_headline(columns: Iterable[Column], name: str) -> tuple[Column, ...]:
@@ -262,13 +309,14 @@ def with_headline(columns: Iterable[Column], name: str) -> tuple[Column, ...]:
 
 def calls_of_excluded(trace: Trace) -> int:
     """How often the excluded modules that ran operations themselves were called."""
-    working = {call.module for call in trace.excluded.calls} if trace.excluded is not None else set()
+    excluded = () if trace.excluded is None else tallies(trace.excluded.calls)
+    working = {tally.call.module for tally in excluded}
     return sum(record.calls for record in trace.whole.modules if record.name in working and record.name)
 
 
 def total_count(trace: Trace) -> OpCount:
     """The counts of the whole network, without uncounted operations."""
     count = ZERO
-    for call in trace.calls:
-        count = count + call.count
+    for tally in tallies(trace.calls):
+        count = count + tally.call.count * tally.times
     return count

@@ -20,6 +20,7 @@ LAYERS = (
     ("catalog", "columns", "errors", "opcount", "printable"),
     ("schema", "signatures"),
     ("records", "files", "streams"),
+    ("events", "calls"),
     ("config", "rules", "formatting", "excluding"),
     ("measures", "pricing"),
     ("models", "tracing"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from profiler.calls import tallies
 from profiler.columns import FIRST, Column
 from profiler.crosschecks.rows import Row, crosscheck_rows
 from profiler.records import ROOT, CounterRecord, Trace
@@ -90,7 +91,7 @@ def crosscheck_summary(trace: Trace, counters: Sequence[CounterRecord]) -> pd.Da
 
 def summary_lines(trace: Trace, counters: Sequence[CounterRecord]) -> list[Line]:
     """The rows of :func:`crosscheck_summary`."""
-    macs = sum(call.count.macs for call in trace.calls)
+    macs = sum(tally.call.count.macs * tally.times for tally in tallies(trace.calls))
     return [_summary(trace, macs, counter) for counter in counters]
 
 

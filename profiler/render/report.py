@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from profiler import catalog
 from profiler.analysis.comparison import comparison_table, kind_share
 from profiler.analysis.rewriting import disappeared, rewriting_table
+from profiler.calls import tallies
 from profiler.conventions import find_convention
 from profiler.crosschecks.tables import SUMMARY_COLUMNS, reason_lines, summary_lines
 from profiler.errors import ProfilerError
@@ -245,9 +246,15 @@ def _excluded(profile: Profile) -> str:
         return "Nothing was excluded."
     rows = profile.tabulated("shares").records()
     row = rows[-1]
-    steps = any(call.phase == "optimizer" for call in excluded.whole.calls) and not optimizer_steps(excluded.whole)
+    steps = any(tally.call.phase == "optimizer" for tally in tallies(excluded.whole.calls)) and not optimizer_steps(
+        excluded.whole
+    )
     kept = "; the optimizer's steps could not be assigned to modules, and are all in the totals" if steps else ""
-    status = "" if all(call.status != "uncounted" for call in excluded.calls) else ", some of it without a rule"
+    status = (
+        ""
+        if all(tally.call.status != "uncounted" for tally in tallies(excluded.calls))
+        else ", some of it without a rule"
+    )
     return (
         f"Without {_plural(len(excluded.modules), 'excluded module')} ({_some(excluded.patterns)}): no total has "
         f"their {thousands(row['parameters'])} parameters, {thousands(row['macs'])} MACs and "

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 
+from profiler.calls import Tally
 from profiler.columns import FIRST, HEADLINE, SUMMARIES, Column
 from profiler.opcount import Term
-from profiler.records import EXCLUDED, ROOT, ModuleRecord, OpCall, show_shapes
+from profiler.records import EXCLUDED, ROOT, ModuleRecord, show_shapes
 from profiler.schema import Table
 from profiler.tabulate import Grouping, Work, calls_of_excluded, left_out, tabulate
 
@@ -39,7 +41,7 @@ def table(work: Work) -> Table:
     modules = {record.name: record for record in trace.modules}
     groups = [group for name, group in work.by_module().items() if name in work.kinds]
     for group in groups:
-        name = group.calls[0].module
+        name = group.tallies[0].call.module
         record = modules.get(name, ModuleRecord(name, "", 0))
         group.cells = {
             "layer": name or ROOT,
@@ -48,12 +50,15 @@ def table(work: Work) -> Table:
             "calls": record.calls,
             "input_shape": _show_calls(record.input_shapes),
             "output_shape": _show_calls(record.output_shapes),
-            "formula": formula(group.calls),
-            "status": group.status,
+            "formula": formula(group.tallies),
+            "status": work.status(group),
         }
     if trace.excluded is not None:
         rest = left_out(trace, layer=EXCLUDED, kind="excluded", calls=calls_of_excluded(trace))
-        rest.cells |= {**dict.fromkeys(("type", "input_shape", "output_shape", "formula"), ""), "status": rest.status}
+        rest.cells |= {
+            **dict.fromkeys(("type", "input_shape", "output_shape", "formula"), ""),
+            "status": work.status(rest),
+        }
         groups.append(rest)
     return tabulate(GROUPING, groups, work)
 
@@ -63,7 +68,7 @@ def _show_calls(shapes: tuple[tuple[tuple[int, ...], ...], ...]) -> str:
     return " | ".join(show_shapes(call) for call in shapes)
 
 
-def formula(calls: Iterable[OpCall]) -> str:
+def formula(tallies: Iterable[Tally]) -> str:
     """The cost of the calls as a formula.
 
     The product of a contraction is the number of its MACs, without the adds of a bias.  Terms with the same number of
@@ -71,21 +76,23 @@ def formula(calls: Iterable[OpCall]) -> str:
     """
     texts: dict[str, int] = {}
     hidden = 0
-    for call in calls:
-        for term in _terms_shown(call):
-            if term.formula in texts or len(texts) < TERMS_SHOWN:
-                texts[term.formula] = texts.get(term.formula, 0) + 1
+    for tally in tallies:
+        for text in _texts(tally.call.answer.terms):
+            if text in texts or len(texts) < TERMS_SHOWN:
+                texts[text] = texts.get(text, 0) + tally.times
             else:
-                hidden += 1
+                hidden += tally.times
     parts = [text if times == 1 else f"{times} × [{text}]" for text, times in texts.items()]
     return " + ".join(parts) + (f" + … ({hidden} more)" if hidden else "")
 
 
-def _terms_shown(call: OpCall) -> list[Term]:
-    contracts = any(term.contracted for term in call.terms)
+@lru_cache(maxsize=4096)
+def _texts(terms: tuple[Term, ...]) -> tuple[str, ...]:
+    """The formulas of the terms of one call."""
+    contracts = any(term.contracted for term in terms)
     shown: list[Term] = []
     together: dict[tuple[int, ...], int] = {}
-    for term in call.terms:
+    for term in terms:
         if not term.one or (contracts and term.role == "bias"):
             continue
         if term.contracted or term.how_many not in together:
@@ -95,4 +102,4 @@ def _terms_shown(call: OpCall) -> list[Term]:
         else:
             place = together[term.how_many]
             shown[place] = replace(shown[place], one=shown[place].one + term.one)
-    return shown
+    return tuple(term.formula for term in shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from profiler.columns import FILES, FIRST, HEADLINE, Column
@@ -39,29 +40,35 @@ def tree(work: Work, depth: int) -> Table:
 def _groups(work: Work, depth: int | None) -> list[Group]:
     trace = work.trace
     own = work.by_module()
-    below: dict[str, list[Group]] = {}
-    for name, group in own.items():
-        for ancestor in _with_ancestors(name):
-            below.setdefault(ancestor, []).append(group)
+    below = _with_all_below(own)
     groups = []
     for record in trace.modules:
         level = record.name.count(".") + 1 if record.name else 0
         if depth is None or level <= depth:
             cells = {"module": record.name or ROOT, "type": record.type, "depth": level, "calls": record.calls}
-            group = Group(cells, parts=below.get(record.name, []), itself=own.get(record.name, Group()))
-            cells["status"] = group.status
+            parts = [below[record.name]] if record.name in below else []
+            group = Group(cells, parts=parts, itself=own.get(record.name, Group()))
+            cells["status"] = work.status(group)
             groups.append(group)
     if trace.excluded is not None:
         rest = left_out(trace, module=EXCLUDED, type="", depth=0, calls=calls_of_excluded(trace))
-        rest.cells["status"] = rest.status
+        rest.cells["status"] = work.status(rest)
         groups.append(rest)
     return groups
 
 
-def _with_ancestors(name: str) -> list[str]:
-    """``"a.b.c"`` → ``["a.b.c", "a.b", "a", ""]``."""
-    names = [name] if name else []
-    while "." in name:
-        name = name.rpartition(".")[0]
-        names.append(name)
-    return [*names, ""]
+def _with_all_below(own: Mapping[str, Group]) -> dict[str, Group]:
+    """For the name of each module with own work, and for each beginning of it, a group with all work below."""
+    below: dict[str, Group] = {}
+    for name, group in own.items():
+        part = group
+        while True:
+            known = below.get(name)
+            if known is not None:
+                known.parts.append(part)
+                break
+            part = below[name] = Group(parts=[part])
+            if not name:
+                break
+            name = name.rpartition(".")[0]
+    return below

@@ -7,7 +7,7 @@ from typing import Any
 from profiler.columns import FIRST, Column
 from profiler.records import EXCLUDED
 from profiler.schema import Table
-from profiler.tabulate import Group, Grouping, Work, grouped, left_out, tabulate
+from profiler.tabulate import Group, Grouping, Work, gathered, left_out, tabulate
 
 GROUPING = Grouping(
     "operations",
@@ -32,15 +32,15 @@ def table(work: Work) -> Table:
         flops, comparisons = work.cost(group)
         return order[status], -flops, -comparisons, op
 
-    found = grouped(work.trace.calls, lambda call: (call.op, call.kind, call.phase, call.status))
+    found = gathered(work.tallies, lambda call: (call.op, call.kind, call.phase, call.status))
     rows = []
     for key, group in sorted(found.items(), key=rank):
         group.cells = dict(zip(("op", "kind", "phase", "status"), key, strict=True))
         rows.append(group)
     if work.trace.excluded is not None:
         rest = left_out(work.trace, op=EXCLUDED, kind="excluded", phase="")
-        rest.cells["status"] = "uncounted" if rest.partial else "counted"
+        rest.cells["status"] = "uncounted" if work.figures.partial(rest) else "counted"
         rows.append(rest)
     for group in rows:
-        group.cells |= {"calls": len(group.calls), "modules": len({call.module for call in group.calls})}
+        group.cells |= {"calls": group.times, "modules": len({tally.call.module for tally in group.tallies})}
     return tabulate(GROUPING, rows, work)

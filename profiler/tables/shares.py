@@ -7,7 +7,7 @@ from collections import Counter
 from profiler.columns import FIRST, Column
 from profiler.records import KINDS
 from profiler.schema import Table
-from profiler.tabulate import Group, Grouping, Work, grouped, left_out, tabulate
+from profiler.tabulate import Group, Grouping, Work, gathered, left_out, tabulate
 
 GROUPING = Grouping(
     "shares", "Shares by kind of work", first=(Column("kind", priority=FIRST), Column("layers", "count", 10))
@@ -21,7 +21,7 @@ def table(work: Work) -> Table:
     """
     trace = work.trace
     layers = Counter(work.kinds.values())
-    groups = grouped(trace.calls, lambda call: call.kind)
+    groups = gathered(work.tallies, lambda call: call.kind)
     for record in trace.parameters:
         if not record.buffer:
             groups.setdefault(record.use, Group()).parameters.append(record)
@@ -31,8 +31,8 @@ def table(work: Work) -> Table:
         group.known = kind != "uncounted"
     rows.append(Group({"kind": "total", "layers": layers.total()}, parts=[work.whole], known=True))
     if trace.excluded is not None:
-        working = {call.module for call in trace.excluded.calls if call.module}
-        rest = left_out(trace, kind="excluded", layers=len(working))
+        rest = left_out(trace, kind="excluded")
+        rest.cells["layers"] = len({tally.call.module for tally in rest.tallies if tally.call.module})
         rest.known = True
         rows.append(rest)
     return tabulate(GROUPING, rows, work)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from profiler.calls import Tally, tallies
 from profiler.columns import FIRST, Column
 from profiler.measures import HEADLINE, find_measure
 from profiler.opcount import ZERO, OpCount, Role, Term
 from profiler.records import EXCLUDED, ROOT, OpCall
 from profiler.schema import Table
-from profiler.tabulate import Work
+from profiler.tabulate import Work, gathered
 
 PARTS = ("forward", "recompute", "input_gradient", "weight_gradient", "optimizer")
 """The parts of a training step, in the order of the table."""
@@ -45,17 +46,31 @@ def part_of(call: OpCall, term: Term) -> str:
     return "input_gradient" if by_rule or reads_weight or not contracts else "weight_gradient"
 
 
+def _by_part(call: OpCall) -> dict[str, OpCount]:
+    """The counts of one call, part by part."""
+    if call.phase != "backward":
+        return {call.phase: call.count}
+    counts: dict[str, OpCount] = {}
+    for term in call.terms:
+        part = part_of(call, term)
+        counts[part] = counts.get(part, ZERO) + term.count
+    return counts
+
+
 @dataclass(slots=True)
 class _Split:
     """The counts of one module, part by part."""
 
     counts: dict[str, OpCount] = field(default_factory=dict)
 
-    def add(self, calls: Iterable[OpCall]) -> None:
-        for call in calls:
-            for term in call.terms:
-                part = part_of(call, term)
-                self.counts[part] = self.counts.get(part, ZERO) + term.count
+    def add(self, tallies: Iterable[Tally]) -> None:
+        for tally in tallies:
+            for part, count in _by_part(tally.call).items():
+                self.counts[part] = self.counts.get(part, ZERO) + count * tally.times
+
+    def include(self, other: _Split) -> None:
+        for part, count in other.counts.items():
+            self.counts[part] = self.counts.get(part, ZERO) + count
 
     def row(self) -> list[object]:
         count = {part: self.counts.get(part, ZERO) for part in PARTS}
@@ -75,21 +90,18 @@ def table(work: Work) -> Table:
     """
     trace = work.trace
     types = {record.name: record.type for record in trace.modules}
-    calls: dict[str, list[OpCall]] = {}
-    for call in trace.calls:
-        if call.terms:
-            calls.setdefault(call.module, []).append(call)
+    working = gathered((tally for tally in work.tallies if tally.call.terms), lambda call: call.module)
     rows: list[list[object]] = []
     everything = _Split()
-    for module, group in calls.items():
+    for module, group in working.items():
         split = _Split()
-        split.add(group)
-        everything.add(group)
+        split.add(group.tallies)
+        everything.include(split)
         rows.append([module or ROOT, types.get(module, ""), *split.row()])
     rows.append(["total", "", *everything.row()])
     if trace.excluded is not None:
         left_out = _Split()
-        left_out.add(trace.excluded.calls)
+        left_out.add(tallies(trace.excluded.calls))
         rows.append([EXCLUDED, "", *left_out.row()])
     return Table.of("training", SUBJECT, COLUMNS, rows)
 

@@ -6,7 +6,7 @@ from profiler.columns import FIRST, Column
 from profiler.measures import HEADLINE
 from profiler.records import ROOT, OpCall
 from profiler.schema import Table
-from profiler.tabulate import Work, grouped
+from profiler.tabulate import Work, gathered
 
 COLUMNS = (
     Column("op", "name", FIRST),
@@ -27,17 +27,22 @@ def table(work: Work) -> Table:
     its share of the sum of the bound and everything counted.  ``reason`` says why they are not counted: there is no
     rule, or the rule cannot give the cost, or it failed.
     """
-    unknown = [call for call in work.trace.calls if call.status == "uncounted"]
+    unknown = [tally for tally in work.tallies if tally.call.status == "uncounted"]
     counted = work.figure(HEADLINE)
     rows = []
-    for op, group in sorted(grouped(unknown, lambda call: call.op).items()):
-        elements = sum(spec.size for call in group.calls for spec in (*call.inputs, *call.outputs))
-        bound = sum(map(_dense_bound, group.calls))
-        names = dict.fromkeys(call.module or ROOT for call in group.calls)
+    for op, group in sorted(gathered(unknown, lambda call: call.op).items()):
+        calls = [tally.call for tally in group.tallies]
+        elements = sum(_elements(tally.call) * tally.times for tally in group.tallies)
+        bound = sum(_dense_bound(tally.call) * tally.times for tally in group.tallies)
+        names = dict.fromkeys(call.module or ROOT for call in calls)
         share = bound / (bound + counted) if bound else 0.0
-        reasons = dict.fromkeys(call.reason for call in group.calls if call.reason)
-        rows.append((op, len(group.calls), elements, bound, share, "; ".join(names), "; ".join(reasons)))
+        reasons = dict.fromkeys(call.reason for call in calls if call.reason)
+        rows.append((op, group.times, elements, bound, share, "; ".join(names), "; ".join(reasons)))
     return Table.of("uncounted", "Not counted: operations without a rule", COLUMNS, rows)
+
+
+def _elements(call: OpCall) -> int:
+    return sum(spec.size for spec in (*call.inputs, *call.outputs))
 
 
 def _dense_bound(call: OpCall) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from profiler.records import Event, ModuleRecord, ParameterRecord, Phase, Recording, Unseen
+from profiler.events import Events, Row, Site
+from profiler.records import ModuleRecord, ParameterRecord, Phase, Recording, Unseen
 from profiler.signatures import Signature
 
 
@@ -41,23 +42,20 @@ def recording_of(
     def number_of(signature: Signature) -> int:
         return signatures.setdefault(id(signature), (len(signatures), signature))[0]
 
-    events = tuple(
-        Event(
+    def row(note: Noted) -> Row:
+        site = Site(
             number_of(note.signature),
             note.module,
-            note.module_call,
             note.phase,
             note.within,
-            None if note.source is None else numbers.get(id(note.source)),
             None if note.part_of is None else number_of(note.part_of),
             note.parameters,
-            note.blanks,
-            note.reads,
-            note.writes,
-            note.makes,
+            bool(note.makes or note.writes),
         )
-        for note in notes
-    )
+        source = None if note.source is None else numbers.get(id(note.source))
+        return site, note.module_call, source, note.blanks, note.reads, note.writes, note.makes
+
+    events = Events(map(row, notes))
     return Recording(
         tuple(signature for _, signature in signatures.values()), events, modules, parameters, unseen=unseen
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from profiler import catalog
+from profiler.calls import calls_seen_as, tallies
 from profiler.errors import ProfilerError, did_you_mean
 from profiler.records import OpCall, ParameterRecord, Trace
 
@@ -29,19 +30,19 @@ def apply_views(trace: Trace, names: Iterable[str]) -> Trace:
     calls, parameters = trace.calls, trace.parameters
     for name in names:
         view = find_view(name)
-        seen = tuple(replace(call, kind=view(call)) for call in calls)
+        seen = calls_seen_as(calls, view)
         parameters = _seen_parameters(parameters, calls, seen)
         calls = seen
     return replace(trace, calls=calls, parameters=parameters)
 
 
 def _seen_parameters(
-    parameters: Iterable[ParameterRecord], before: Iterable[OpCall], after: Iterable[OpCall]
+    parameters: Iterable[ParameterRecord], before: Sequence[OpCall], after: Sequence[OpCall]
 ) -> tuple[ParameterRecord, ...]:
     """The parameters with the kinds ``after`` of the calls in their modules that read tensors of their shape."""
     changed = {
         (old.module, spec.shape, old.kind): new.kind
-        for old, new in zip(before, after, strict=True)
+        for old, new in zip(_distinct(before), _distinct(after), strict=True)
         if old.phase == "forward" and new.kind != old.kind
         for spec in old.inputs
         if spec.parameter
@@ -49,3 +50,7 @@ def _seen_parameters(
     return tuple(
         replace(record, use=changed.get((record.module, record.shape, record.use), record.use)) for record in parameters
     )
+
+
+def _distinct(calls: Sequence[OpCall]) -> Iterator[OpCall]:
+    return (tally.call for tally in tallies(calls))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
@@ -16,7 +16,7 @@ from profiler.tracing.recorder import OpRecorder
 from profiler.tracing.scope import ModuleScope
 
 
-def calls_of(run: Callable[..., Any], *inputs: Any) -> tuple[Any, tuple[OpCall, ...]]:
+def calls_of(run: Callable[..., Any], *inputs: Any) -> tuple[Any, Sequence[OpCall]]:
     """The result of ``run(*inputs)`` and the calls of all its operations, in the current grad mode."""
     recorder = OpRecorder(REGISTRY, ModuleScope(nn.Identity()), Origins(), None)
     with recorder:
