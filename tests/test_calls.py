@@ -66,11 +66,12 @@ def test_events_are_as_they_were() -> None:
 
 def test_calls_are_a_sequence() -> None:
     """They can be counted, indexed, sliced, iterated and compared as a tuple of calls can."""
-    calls = loop(2).trace.calls
+    calls: Any = loop(2).trace.calls
     every = tuple(calls)
     assert isinstance(calls, Calls)
     assert all(isinstance(call, OpCall) for call in every)
-    assert (calls, calls[1:4], calls[-1], len(calls)) == (every, every[1:4], every[-1], len(every))
+    assert calls == every
+    assert (calls[1:4], calls[-1], len(calls)) == (every[1:4], every[-1], len(every))
     assert calls == loop(2).trace.calls
     assert calls != loop(3).trace.calls
     assert pickle.loads(pickle.dumps(calls)) == every
