@@ -112,9 +112,9 @@ def test_tensorflows_count_reaches_the_small_networks() -> None:
     [
         ("EfficientNet-B3", "1.85 G"),
         ("EfficientNet-B4", "4.44 G"),
-        ("EfficientNet-B5", "10.36 G"),
-        ("EfficientNet-B6", "19.22 G"),
-        ("EfficientNet-B7", "38.01 G"),
+        pytest.param("EfficientNet-B5", "10.36 G", marks=pytest.mark.exhaustive),
+        pytest.param("EfficientNet-B6", "19.22 G", marks=pytest.mark.exhaustive),
+        pytest.param("EfficientNet-B7", "38.01 G", marks=pytest.mark.exhaustive),
         ("EfficientNetV2-L", "56.21 G"),
     ],
 )
