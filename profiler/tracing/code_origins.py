@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -24,24 +25,19 @@ class CodeOrigins(Origins):
         self._names[id(tensor)] = name
         super().add_parameter(name, tensor)
 
-    def parameters_read(self, inputs: list[torch.Tensor]) -> list[str]:
-        self._meet(inputs)
+    def parameters_read(self, inputs: list[torch.Tensor]) -> tuple[str, ...]:
+        self.meet(inputs)
         return super().parameters_read(inputs)
 
-    def follow(self, op: str, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> list[torch.Tensor]:
-        self._meet(inputs)
-        return super().follow(op, inputs, outputs)
-
-    def _meet(self, tensors: list[torch.Tensor]) -> None:
+    def meet(self, tensors: Sequence[torch.Tensor]) -> None:
         for tensor in tensors:
             name = self._names.get(id(tensor)) if isinstance(tensor, nn.Parameter) else None
             if name is not None:
                 storage = storage_of(tensor)
-                if storage not in self.known:
+                memory = self._entry(storage)
+                if not memory.known:
                     self.know(tensor, storage)
-                self._roots[storage] = (name,)
-                self._parameters.add(storage)
-                self._activations.discard(storage)
+                memory.roots, memory.is_parameter, memory.is_activation = (name,), True, False
 
 
 class LiveOrigins(CodeOrigins):
@@ -58,22 +54,20 @@ class LiveOrigins(CodeOrigins):
         self._names.setdefault(id(tensor), name)
 
     def know(self, tensor: torch.Tensor, storage: int) -> None:
-        self.known[storage] = None
+        self._entry(storage).known = True
         with suppress(RuntimeError, NotImplementedError):  # a tensor without memory
             memory = physical(tensor).untyped_storage()
             if id(memory) == storage:
                 self._alive[storage] = weakref.ref(memory, lambda _: self._forget(storage))
 
-    def _meet(self, tensors: list[torch.Tensor]) -> None:
-        super()._meet(tensors)
+    def meet(self, tensors: Sequence[torch.Tensor]) -> None:
+        super().meet(tensors)
         for tensor in tensors:
             storage = storage_of(tensor)
-            if storage not in self.known and not isinstance(tensor, nn.Parameter):
+            if not self.knows(storage) and not isinstance(tensor, nn.Parameter):
                 self.know(tensor, storage)
-                self._activations.add(storage)
+                self._entry(storage).is_activation = True
 
     def _forget(self, storage: int) -> None:
-        self._parameters.discard(storage)
-        self._activations.discard(storage)
-        for known in (self.known, self._roots, self._numbers, self._alive):
-            known.pop(storage, None)
+        self.memories.pop(storage, None)
+        self._alive.pop(storage, None)

@@ -20,13 +20,14 @@ from profiler.tracing.causal_bias import attention_with_bias, is_causal_bias
 from profiler.tracing.complex_convolutions import CONVOLUTIONS, convolve_as_real, is_complex_convolution
 from profiler.tracing.devices import MOVES, at_home
 from profiler.tracing.failures import READS_VALUES
+from profiler.tracing.gradients import DERIVES
 from profiler.tracing.higher_order import CONTROL_FLOW, FLEX_ATTENTION, flex_attention
 from profiler.tracing.private import (
     by_position,
     function_modes_are_active,
     is_higher_order,
     operator_name,
-    transforming,
+    set_grad_enabled,
 )
 from profiler.tracing.recorder import OpRecorder
 from profiler.tracing.unseen import BLANK, READS_NUMBER
@@ -115,6 +116,21 @@ FROM_DATA = (torch.tensor, torch.as_tensor)
 TO_DATA = (torch.Tensor.tolist, torch.Tensor.numpy)
 """Functions that read all numbers of a tensor."""
 
+SPECIAL = frozenset(
+    {
+        *(*MOVES, *KINDS_WITHIN, *WHOLE, *WHOLE_BY_SIGNATURE, *DIVIDED_BY, *FROM_DATA, *TO_DATA),
+        *(*READS_VALUES, *READS_NUMBER, *BLANK, *DERIVES, set_grad_enabled),
+    }
+)
+"""Functions that the watcher treats in their own way; so it does complex convolutions and higher-order operators."""
+
+
+def _is_special(func: Any, args: Any, kwargs: Any) -> bool:
+    """Whether the watcher has anything to do with this call of a function."""
+    if func in SPECIAL or (kwargs and "device" in kwargs) or is_higher_order(func):
+        return True
+    return func in CONVOLUTIONS and is_complex_convolution(func, args, kwargs or {})
+
 
 class FunctionWatcher(TorchFunctionMode):
     """Tells the recorder which function is running, and keeps all work on the device ``home``.
@@ -133,9 +149,13 @@ class FunctionWatcher(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         self._autograd.follow()
-        if self._recorder.closed:
+        recorder = self._recorder
+        if recorder.closed:
             return func(*args, **kwargs)
         try:
+            if not (recorder.claims_nodes or _is_special(func, args, kwargs)):
+                recorder.note_transforms()
+                return func(*args, **kwargs)
             call = self._call if self._home is not None else partial(self._call_unchanged, bool(types))
             if self._recorder.claims_nodes:
                 return self._recorder.claiming_nodes(call, func, args, kwargs)
@@ -163,9 +183,7 @@ class FunctionWatcher(TorchFunctionMode):
         return self._call(func, args, kwargs)
 
     def _call(self, func: Any, args: Any, kwargs: Any) -> Any:
-        in_transform = transforming()
-        self._recorder.note_transforms(in_transform)
-        in_parts = in_transform or not self._autograd.skipped
+        in_parts = self._recorder.note_transforms() or not self._autograd.skipped
         if self._home is not None and (func in MOVES or "device" in kwargs):
             func, args, kwargs = at_home(self._home, func, args, kwargs)
         if func is F.scaled_dot_product_attention and any(map(is_causal_bias, (*args, *kwargs.values()))):

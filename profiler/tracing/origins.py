@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,29 +17,42 @@ from profiler.tracing.tensors import leaves
 from profiler.tracing.transforms import physical
 
 
+@dataclass(slots=True, eq=False)
+class Memory:
+    """What is known about one storage.
+
+    ``roots`` are the names of the parameters that its values are computed from.  A meta storage is ``kept`` alive,
+    which is free, so that its id is not reused.  One that only has a ``number`` is not ``known``: no operation has made
+    it.
+    """
+
+    number: int = -1
+    known: bool = False
+    is_parameter: bool = False
+    is_activation: bool = False
+    roots: tuple[str, ...] = ()
+    kept: Any = None
+
+
 class Origins:
     """Where tensors come from: parameters, the network's inputs, or neither.
 
     A tensor counts as a parameter if it is one, a view of one, or was computed from parameters and constants alone.
     Storages are distinguished by identity; every result overwrites the entry of its storage, so a new storage with the
-    id of a freed one is not confused with it.  ``known`` has the storages of all tensors so far.
+    id of a freed one is not confused with it.
     """
 
     def __init__(self) -> None:
-        self._parameters: set[int] = set()
-        self._activations: set[int] = set()
-        self.known: dict[int, Any] = {}
+        self.memories: dict[int, Memory] = {}
         self._kept: list[Any] = []
-        self._roots: dict[int, tuple[str, ...]] = {}
         self._packed: list[PackedTensor] = []
-        self._numbers: dict[int, int] = {}
         self._next_number = itertools.count()
 
     def add_parameter(self, name: str, tensor: torch.Tensor) -> None:
         """Record that ``tensor`` is the parameter ``name`` of the network."""
-        storage = self._keep(tensor)
-        self._parameters.add(storage)
-        self._roots[storage] = (name,)
+        memory = self._keep(tensor)
+        memory.is_parameter = True
+        memory.roots = (name,)
 
     def add_packed(self, packed: PackedTensor) -> None:
         """Record that ``packed`` is a weight of the network in a packed object."""
@@ -59,85 +73,132 @@ class Origins:
         return list(names)
 
     def add_activation(self, tensor: torch.Tensor) -> None:
-        self._activations.add(self._keep(tensor))
+        """Record that ``tensor`` is an input of the network, or data from elsewhere."""
+        self._keep(tensor).is_activation = True
+
+    def knows(self, storage: int) -> bool:
+        """Whether the storage belongs to a parameter, an input, or a result of an operation."""
+        memory = self.memories.get(storage)
+        return memory is not None and memory.known
 
     def is_parameter(self, tensor: torch.Tensor) -> bool:
         """Whether it is, or is computed from, parameters of the network or of other modules."""
-        return isinstance(tensor, nn.Parameter) or storage_of(tensor) in self._parameters
+        if isinstance(tensor, nn.Parameter):
+            return True
+        memory = self.memories.get(storage_of(tensor))
+        return memory is not None and memory.is_parameter
 
     def is_activation(self, tensor: torch.Tensor) -> bool:
         """Whether it is an input of the network, or computed from one."""
-        return storage_of(tensor) in self._activations
+        memory = self.memories.get(storage_of(tensor))
+        return memory is not None and memory.is_activation
 
-    def parameters_read(self, inputs: list[torch.Tensor]) -> list[str]:
+    def parameters_read(self, inputs: list[torch.Tensor]) -> tuple[str, ...]:
         """The parameters among ``inputs``, and those from which they are computed."""
-        if len(inputs) == 1:
-            return list(self._roots.get(storage_of(inputs[0]), ()))
-        return list(dict.fromkeys(name for tensor in inputs for name in self._roots.get(storage_of(tensor), ())))
+        return roots_of([self.memory(tensor) for tensor in inputs])
+
+    def memory(self, tensor: torch.Tensor) -> Memory:
+        """The entry of the storage of ``tensor``."""
+        return self._entry(storage_of(tensor))
 
     def numbers_of(self, tensors: Iterable[torch.Tensor]) -> tuple[int, ...]:
         """The numbers of the storages of ``tensors``, each once."""
-        return tuple(dict.fromkeys(self._number(storage_of(tensor)) for tensor in tensors))
+        return self.numbers([self.memory(tensor) for tensor in tensors])
+
+    def numbers(self, memories: Iterable[Memory]) -> tuple[int, ...]:
+        """The numbers of ``memories``, each once."""
+        found: dict[int, None] = {}
+        for memory in memories:
+            if memory.number < 0:
+                memory.number = next(self._next_number)
+            found[memory.number] = None
+        return tuple(found)
 
     def new_numbers_of(self, outputs: Iterable[torch.Tensor], inputs: Iterable[torch.Tensor]) -> tuple[int, ...]:
         """The numbers of the storages of ``outputs`` that are not those of ``inputs``, so they are new."""
-        made = dict.fromkeys(map(storage_of, outputs))
-        for storage in map(storage_of, inputs):
-            made.pop(storage, None)
-        for storage in made:
-            self._numbers[storage] = next(self._next_number)
-        return tuple(self._numbers[storage] for storage in made)
+        return self.new_numbers([self.memory(tensor) for tensor in outputs], [self.memory(tensor) for tensor in inputs])
 
-    def _number(self, storage: int) -> int:
-        number = self._numbers.get(storage)
-        if number is None:
-            number = self._numbers[storage] = next(self._next_number)
-        return number
+    def new_numbers(self, made: Iterable[Memory], read: Sequence[Memory]) -> tuple[int, ...]:
+        """New numbers for the ones of ``made`` that are not in ``read``."""
+        new = dict.fromkeys([memory for memory in made if memory not in read])
+        for memory in new:
+            memory.number = next(self._next_number)
+        return tuple([memory.number for memory in new])
+
+    def meet(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Called with the inputs of an operation before their origins are looked up."""
 
     def follow(self, op: str, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> list[torch.Tensor]:
         """Record the origins of the results of the operation ``op``; returns the inputs that were not known."""
-        storages = [storage_of(tensor) for tensor in inputs]
-        unknown: list[torch.Tensor] = []
-        for tensor, storage in zip(inputs, storages, strict=True):
-            if storage not in self.known:
-                unknown.append(tensor)
-        from_activation = any(storage in self._activations for storage in storages)
-        from_parameter = not from_activation and any(map(self.is_parameter, inputs))
-        roots: tuple[str, ...] = ()
-        if from_parameter and op not in LOOKUPS:  # rows of a table are not a parameter
-            roots = tuple(dict.fromkeys(name for storage in storages for name in self._roots.get(storage, ())))
-        for tensor in outputs:
-            storage = storage_of(tensor)
-            if storage not in self.known:
-                self.know(tensor, storage)
-            if storage in storages and not from_activation:
-                continue
-            (self._activations.add if from_activation else self._activations.discard)(storage)
-            (self._parameters.add if from_parameter else self._parameters.discard)(storage)
-            if storage not in storages:
-                self._roots[storage] = roots
+        self.meet(inputs)
+        memories = [self.memory(tensor) for tensor in inputs]
+        unknown = [tensor for tensor, memory in zip(inputs, memories, strict=True) if not memory.known]
+        self.derive(op, inputs, memories, outputs)
         return unknown
 
+    def derive(
+        self, op: str, inputs: Sequence[torch.Tensor], memories: Sequence[Memory], outputs: Iterable[torch.Tensor]
+    ) -> list[Memory]:
+        """Record the origins of the ``outputs`` of ``op`` on ``inputs`` in ``memories``; returns their memories."""
+        from_activation = any(memory.is_activation for memory in memories)
+        from_parameter = not from_activation and any(
+            memory.is_parameter or isinstance(tensor, nn.Parameter)
+            for tensor, memory in zip(inputs, memories, strict=True)
+        )
+        roots = roots_of(memories) if from_parameter and op not in LOOKUPS else ()  # rows of a table are no parameter
+        made = []
+        for tensor in outputs:
+            storage = storage_of(tensor)
+            memory = self._entry(storage)
+            made.append(memory)
+            if not memory.known:
+                self.know(tensor, storage)
+            is_read = memory in memories
+            if is_read and not from_activation:
+                continue
+            memory.is_activation, memory.is_parameter = from_activation, from_parameter
+            if not is_read:
+                memory.roots = roots
+        return made
+
     def know(self, tensor: torch.Tensor, storage: int) -> None:
-        """Record ``tensor`` as known.  A meta storage is kept alive, which is free, so that its id is not reused."""
+        """Record ``tensor`` as known.  A meta storage is kept alive."""
         inner = physical(tensor)
         has_storage = inner.is_meta and inner.layout == torch.strided and type(inner) in (torch.Tensor, nn.Parameter)
-        self.known[storage] = inner.untyped_storage() if has_storage else None
+        memory = self._entry(storage)
+        memory.known = True
+        memory.kept = inner.untyped_storage() if has_storage else None
 
     def replace(self, tensor: torch.Tensor, replacement: torch.Tensor) -> None:
         """Record that ``replacement`` replaces ``tensor``."""
         self.follow("", [tensor], [replacement])
-        if storage_of(tensor) in self._roots:
-            self._roots[self._keep(replacement)] = self._roots[storage_of(tensor)]
+        roots = self.memory(tensor).roots
+        if roots:
+            self._keep(replacement).roots = roots
 
-    def _keep(self, tensor: torch.Tensor) -> int:
+    def _entry(self, storage: int) -> Memory:
+        memory = self.memories.get(storage)
+        if memory is None:
+            memory = self.memories[storage] = Memory()
+        return memory
+
+    def _keep(self, tensor: torch.Tensor) -> Memory:
         try:
             self._kept.append(tensor.untyped_storage())
         except (RuntimeError, NotImplementedError):
             self._kept.append(tensor)
         storage = storage_of(tensor)
         self.know(tensor, storage)
-        return storage
+        return self._entry(storage)
+
+
+def roots_of(memories: Iterable[Memory | None]) -> tuple[str, ...]:
+    """The names of the parameters that any of ``memories`` is computed from, each once."""
+    found: dict[str, None] = {}
+    for memory in memories:
+        if memory is not None and memory.roots:
+            found.update(dict.fromkeys(memory.roots))
+    return tuple(found)
 
 
 def storage_of(tensor: torch.Tensor) -> int:

@@ -48,6 +48,10 @@ class PaddedTensors:
     def __bool__(self) -> bool:
         return bool(self._zeros)
 
+    def __contains__(self, storage: int) -> bool:
+        """Whether tensors in this storage may have zeros around them, or in places that are not known."""
+        return storage in self._zeros
+
     def around(self, tensor: torch.Tensor) -> Zeros:
         """The zeros around ``tensor``; empty if none are known."""
         return self._state(tensor) or ()

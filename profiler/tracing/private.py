@@ -101,6 +101,22 @@ except ImportError:
     NEVER_COMPILED = None
     """None if this torch does not say whether its compiler is at work: dispatch modes then import it."""
 
+try:
+    from torch._C import (
+        _get_cudnn_enabled,
+        _get_cudnn_sdp_enabled,
+        _get_flash_sdp_enabled,
+        _get_math_sdp_enabled,
+        _get_mem_efficient_sdp_enabled,
+        _get_mkldnn_enabled,
+        _is_any_autocast_enabled,
+    )
+except ImportError as error:
+    raise ImportError(
+        "this torch does not say which settings its kernels run under, on which the results of operations may depend: "
+        "install a torch release that this profiler was tested with (see constraints.txt)"
+    ) from error
+
 __all__ = [
     "RUNS_BACKWARD",
     "DispatchMode",
@@ -141,6 +157,7 @@ __all__ = [
     "script_tensors",
     "set_grad_enabled",
     "set_script_tensor",
+    "settings_of_kernels",
     "skip_autograd",
     "stored_positions",
     "stored_values",
@@ -223,6 +240,25 @@ def call_with_hooks(module: nn.Module) -> Callable[..., Any]:
 def watch_calls(module: nn.Module, call: Callable[..., Any]) -> None:
     """Make each call of a module a call of ``call``, as it is for compiled modules."""
     module.__dict__["_compiled_call_impl"] = call
+
+
+def settings_of_kernels() -> tuple[Any, ...] | None:
+    """The global settings that the results of kernels may depend on; None under autocast, which has many more."""
+    if _is_any_autocast_enabled():
+        return None
+    return (
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        torch.get_default_dtype(),
+        torch.are_deterministic_algorithms_enabled(),
+        _is_excluded(_AUTOGRAD_KEYS[0]),
+        _get_flash_sdp_enabled(),
+        _get_mem_efficient_sdp_enabled(),
+        _get_math_sdp_enabled(),
+        _get_cudnn_sdp_enabled(),
+        _get_cudnn_enabled(),
+        _get_mkldnn_enabled(),
+    )
 
 
 def is_fake(tensor: torch.Tensor) -> bool:

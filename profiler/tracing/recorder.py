@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,15 +15,16 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from profiler.errors import FOREIGN_ERRORS, TraceError
 from profiler.records import Phase, show_shape
 from profiler.signatures import Signature
-from profiler.tracing.backward import BackwardScope, Place, nodes_between, without_unneeded
+from profiler.tracing import memo
+from profiler.tracing.backward import WITHOUT_MASK, BackwardScope, Place, nodes_between, without_unneeded
 from profiler.tracing.copying import to_meta
 from profiler.tracing.describing import Described, Describer, Operators, Signatures, samples_of
 from profiler.tracing.failures import FunctionFailure, OpFailure
 from profiler.tracing.gradients import Autograd
 from profiler.tracing.meta_results import META_RESULTS
 from profiler.tracing.noted import Noted
-from profiler.tracing.origins import Origins, storage_of
-from profiler.tracing.padding import PaddedTensors, is_all_zero
+from profiler.tracing.origins import Memory, Origins, roots_of, storage_of
+from profiler.tracing.padding import CONSTANT_PADDING, JOINS, PaddedTensors, is_all_zero
 from profiler.tracing.phases import Phases
 from profiler.tracing.private import (
     DispatchMode,
@@ -58,9 +59,17 @@ KEPT_OVERLOADS = frozenset({"padding"})
 """Overloads that are recorded, since other counters treat them as separate operators."""
 
 
+HANDLED_APART = frozenset({"aten::index", "aten::expand_as", COPY, *OF_SCRIPTS, *META_RESULTS})
+"""Operators whose arguments or results are changed here, or that are not recorded in every case."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """Facts about one operator, looked up once."""
+    """Facts about one operator, looked up once.
+
+    The memo may have its result if it is ``answered``; its signature follows from the metadata of its arguments if it
+    is ``plain`` too.
+    """
 
     name: str
     names: tuple[str, ...] = ()
@@ -74,6 +83,9 @@ class _Known:
     may_be_of_zeros: bool = False
     keeps_zeros: bool = False
     keeps_zeros_alone: bool = False
+    answered: bool = False
+    plain: bool = False
+    joins: bool = False
 
 
 class OpRecorder(DispatchMode):
@@ -129,6 +141,7 @@ class OpRecorder(DispatchMode):
         self._known: dict[Any, _Known] = {}
         self._meta_copies: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._named: dict[str, _Known] = {}
+        self._described: dict[Any, tuple[Described, dict[Any, Signature]]] = {}
         self._values = KnownValues()
         self._zeros = ZeroTensors()
         self._padded = PaddedTensors(self._is_zero)
@@ -187,7 +200,14 @@ class OpRecorder(DispatchMode):
 
     def _handle(self, func: Any, known: _Known, args: Any, kwargs: Any) -> Any:
         """Run and record an operation; returns its result."""
+        key: Any = None
         inputs: list[torch.Tensor] = []
+        if known.answered and not self.as_called:
+            key = memo.key_of(func, args, kwargs, inputs)
+            memories = None if key is None or not known.plain else self._plain(inputs)
+            if memories is not None:
+                return self._handle_plain(func, known, args, kwargs, key, inputs, memories)
+            inputs = []
         collect((args, kwargs), inputs)
         devices = {tensor.is_meta for tensor in inputs}
         if self._runs_copies and not self.in_optimizer:
@@ -202,13 +222,9 @@ class OpRecorder(DispatchMode):
                     result = func.decompose(*args, **kwargs)
                 if result is not NotImplemented:
                     return result
-            result = self._run(func, known, args, kwargs, inputs, True in devices)
+            result = self._run(func, known, args, kwargs, inputs, True in devices, key)
         except FOREIGN_ERRORS as error:
-            while self._divisions:  # a script with a division has ended
-                self._divisions.pop()[0].__exit__(type(error), error, error.__traceback__)
-            if self.failure is None or self.failure.error is not error:
-                shapes = tuple(map(shape_of, inputs))
-                self.failure = OpFailure(error, known.name, shapes, True in devices, func, args, kwargs)
+            self._note_failure(error, func, known, args, kwargs, inputs, True in devices)
             raise
         written: list[torch.Tensor] = []
         if known.mutable:
@@ -222,6 +238,101 @@ class OpRecorder(DispatchMode):
         else:
             self._record(known, args, kwargs, inputs, result, written)
         return result
+
+    def _note_failure(
+        self, error: BaseException, func: Any, known: _Known, args: Any, kwargs: Any, inputs: Any, on_meta: bool
+    ) -> None:
+        """Record that an operation has raised ``error``."""
+        while self._divisions:  # a script with a division has ended
+            self._divisions.pop()[0].__exit__(type(error), error, error.__traceback__)
+        if self.failure is None or self.failure.error is not error:
+            self.failure = OpFailure(error, known.name, tuple(map(shape_of, inputs)), on_meta, func, args, kwargs)
+
+    def _plain(self, inputs: list[torch.Tensor]) -> list[Memory] | None:
+        """The memory of the inputs, if nothing is to be known of them but their metadata and where they come from.
+
+        Otherwise None: values of all of them may be known, zeros around them, memory without values, or mapped sizes.
+        """
+        if not inputs or self.unseen.has_blanks or self._values.may_know(inputs) or transforming():
+            return None
+        self._origins.meet(inputs)
+        entries, padded = self._origins.memories, self._padded
+        memories = []
+        for tensor in inputs:
+            storage = id(tensor.untyped_storage())
+            memory = entries.get(storage)
+            if memory is None or not memory.known or storage in padded:
+                return None
+            memories.append(memory)
+        return memories
+
+    def _handle_plain(
+        self, func: Any, known: _Known, args: Any, kwargs: Any, key: Any, inputs: Any, memories: list[Memory]
+    ) -> Any:
+        """The same as :meth:`_handle` on :meth:`_plain` tensors, where the signature follows from the key."""
+        self.met_meta = True
+        if known.mutable:
+            self._values.forget_written(func, args, kwargs)
+        try:
+            result, answer = memo.run(func, args, kwargs, key)
+        except FOREIGN_ERRORS as error:
+            self._note_failure(error, func, known, args, kwargs, inputs, True)
+            raise
+        outputs: list[torch.Tensor] = []
+        collect(result, outputs)
+        written: list[torch.Tensor] = []
+        if known.mutable:
+            collect(list(written_by(func, args, kwargs)), written)
+            self._padded.written(written)
+        described = None if self.muted else self._described_plain(known, args, kwargs, answer, inputs, memories)
+        parameters = roots_of(memories)
+        made = self._origins.derive(known.name, inputs, memories, outputs)
+        if outputs and (known.joins or (known.keeps_zeros and len(inputs) > 1)):
+            moves = known.keeps_zeros if len(inputs) > 1 else known.keeps_zeros_alone
+            self._padded.follow(known.name, args, kwargs, inputs, outputs, moves=moves)
+        if described is None:
+            self._note_node(self._scope.current, None)
+            return result
+        arguments, signatures = described
+        are_parameters = tuple([memory.is_parameter for memory in made])
+        signature = signatures.get(are_parameters)
+        if signature is None:
+            own = replace(arguments, types=list(arguments.types))
+            signature = self._signature(known, own, result, inputs, outputs)
+            signatures[are_parameters] = signature
+        read, new = self._origins.numbers(memories), self._origins.new_numbers(made, memories)
+        self._note_event(signature, parameters, (), read, self._origins.numbers_of(written), new)
+        return result
+
+    def _described_plain(
+        self, known: _Known, args: Any, kwargs: Any, answer: memo.Answer, inputs: Any, memories: list[Memory]
+    ) -> tuple[Described, dict[Any, Signature]]:
+        """The arguments of an operation on plain tensors, and its signatures by which results are parameters.
+
+        They follow from its key, for which ``answer`` stands, and from which of the arguments are parameters.
+        """
+        pairs = zip(inputs, memories, strict=True)
+        are_parameters = tuple([memory.is_parameter or isinstance(tensor, nn.Parameter) for tensor, memory in pairs])
+        found = self._described.get((answer, are_parameters))
+        if found is None:
+            described = self._describer.arguments(known.names, args, kwargs, known.read)
+            found = self._described[answer, are_parameters] = described, {}
+        return found
+
+    def _note_event(
+        self, signature: Signature, parameters: Any, blanks: Any, reads: Any, writes: Any, makes: Any
+    ) -> Noted:
+        """Note a call at the place that runs now."""
+        phase, place, source = self._where()
+        event = Noted(signature, *place, phase, self.kind_within, source, parameters, blanks, reads, writes, makes)
+        self._note_node(place, event)
+        self.calls.append(event)
+        return event
+
+    def _note_node(self, place: Place, event: Noted | None) -> None:
+        """Note that the running operation, which ``event`` records, has made the last node of autograd."""
+        if self._graph is not None and self._makes_nodes():
+            self._graph.note(place, event)
 
     def check_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Refuse a step of an optimizer of the caller: it would change parameters and its own state."""
@@ -262,7 +373,9 @@ class OpRecorder(DispatchMode):
             return all(storage_of(tensor) in constants for tensor in args)
         return True
 
-    def _run(self, func: Any, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], on_meta: bool) -> Any:
+    def _run(
+        self, func: Any, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], on_meta: bool, key: Any
+    ) -> Any:
         """The result of an operation, computed on real values if they are known."""
         if self.as_called or (not on_meta and (inputs or kwargs.get("device") != META)):
             return func(*args, **kwargs)
@@ -273,10 +386,10 @@ class OpRecorder(DispatchMode):
         if not (known.of_any_values or self._values.may_know(inputs)):
             if known.mutable:
                 self._values.forget_written(func, args, kwargs)
-            return self._without_values(func, known, args, kwargs)
+            return self._without_values(func, known, args, kwargs, key)
         on_cpu = self._values.run(func, known.name, args, kwargs, inputs)
         if on_cpu is UNKNOWN:
-            return self._without_values(func, known, args, kwargs)
+            return self._without_values(func, known, args, kwargs, key)
         made: list[torch.Tensor] = []
         collect(on_cpu, made)
         if not made:  # a number; without tensor arguments torch made it from one moved to the CPU
@@ -287,16 +400,20 @@ class OpRecorder(DispatchMode):
         self._values.note_results(results, made)
         return result
 
-    def _without_values(self, func: Any, known: _Known, args: Any, kwargs: Any) -> Any:
+    def _without_values(self, func: Any, known: _Known, args: Any, kwargs: Any, key: Any) -> Any:
         """The result on meta of an operation on tensors whose values are not all known."""
+        if key is not None:
+            return memo.run(func, args, kwargs, key)[0]
         if known.name == "aten::index":
             args = (args[0], by_positions(args[1], self._values.of), *args[2:])
         return META_RESULTS.get(known.name, func)(*args, **kwargs)
 
-    def note_transforms(self, running: bool) -> None:
-        """Whether a transform of ``torch.func`` runs the function that is called now."""
+    def note_transforms(self) -> bool:
+        """Record whether a transform of ``torch.func`` runs the function that is called now, and return it."""
+        running = transforming()
         if self._graph is not None:
             self._graph.transforming = running
+        return running
 
     def note_failing_function(self, error: BaseException, func: Any, args: Any) -> None:
         """Record that the function of torch raised ``error``; the innermost one is kept."""
@@ -325,11 +442,14 @@ class OpRecorder(DispatchMode):
 
     def _look_up(self, func: Any) -> _Known:
         name = operator_name(func)
+        read = self._operators.read_by(name)
+        decompose = not self._operators.is_known(name) and can_be_decomposed(func)
+        answered = memo.may_answer(func) and not decompose and name not in HANDLED_APART
         return _Known(
             name,
             argument_names(func),
-            self._operators.read_by(name),
-            decompose=not self._operators.is_known(name) and can_be_decomposed(func),
+            read,
+            decompose=decompose,
             mutable=is_mutable(func),
             takes_objects=takes_script_objects(func),
             of_any_values=name in OF_ANY_VALUES,
@@ -338,6 +458,9 @@ class OpRecorder(DispatchMode):
             may_be_of_zeros=name == COPY or name.startswith(NAMESPACE),
             keeps_zeros=self._operators.keeps_zeros(name, 2),
             keeps_zeros_alone=self._operators.keeps_zeros(name, 1),
+            answered=answered,
+            plain=answered and not (read or name in OF_ANY_VALUES or name in WITHOUT_MASK),
+            joins=name in CONSTANT_PADDING or name in JOINS,
         )
 
     def _look_up_name(self, name: str) -> _Known:
@@ -434,32 +557,18 @@ class OpRecorder(DispatchMode):
         collect(result, outputs)
         if self.muted:
             self._follow(known, args, kwargs, inputs, outputs)
-            if self._graph is not None and self._makes_nodes():
-                self._graph.note(self._scope.current, None)
+            self._note_node(self._scope.current, None)
             return None
         described = self._describer.arguments(known.names, args, kwargs, known.read)
         parameters = self._origins.parameters_read(inputs)
         blanks = self._origins.numbers_of(self.unseen.blank(inputs)) if self.unseen.has_blanks else ()
         self._follow(known, args, kwargs, inputs, outputs)
-        phase, place, source = self._where()
         if known.takes_objects:
-            parameters += self._origins.packed_read((args, kwargs), place[0])
-        event = Noted(
-            self._signature(known, described, result, inputs, outputs),
-            *place,
-            phase,
-            self.kind_within,
-            source,
-            tuple(parameters),
-            blanks,
-            self._origins.numbers_of(inputs),
-            self._origins.numbers_of(written),
-            self._origins.new_numbers_of(outputs, inputs),
-        )
-        if self._graph is not None and self._makes_nodes():
-            self._graph.note(place, event)
-        self.calls.append(event)
-        return event
+            parameters = (*parameters, *self._origins.packed_read((args, kwargs), self._where()[1][0]))
+        signature = self._signature(known, described, result, inputs, outputs)
+        numbers = self._origins.numbers_of
+        new = self._origins.new_numbers_of
+        return self._note_event(signature, parameters, blanks, numbers(inputs), numbers(written), new(outputs, inputs))
 
     def _signature(
         self, known: _Known, described: Described, result: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]

@@ -107,7 +107,7 @@ class UnseenWork:
         for tensor, storage in zip(found, storages, strict=True):
             if self._blank.pop(storage, None) is not None:
                 self.note(module, FILLED_OUTSIDE)
-            if storage not in self._origins.known:
+            if not self._origins.knows(storage):
                 self._origins.know(tensor, storage)
                 self._check_constant(module, tensor)
 
@@ -134,7 +134,7 @@ class UnseenWork:
     def is_foreign(self, tensor: torch.Tensor) -> bool:
         """Whether the tensor belongs to the caller: no operation of the run made it, and no copy holds it."""
         storage = storage_of(tensor)
-        return storage not in self._origins.known and storage not in self._constants_of_copies()
+        return not self._origins.knows(storage) and storage not in self._constants_of_copies()
 
     def _check_constant(self, module: str, tensor: torch.Tensor) -> None:
         """Check a ``tensor`` that no operation has created: it may be a constant of the network."""

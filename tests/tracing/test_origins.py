@@ -35,7 +35,7 @@ class Numbered:
         self.numbers[id(made)] = number
         return made
 
-    def origin_of(self, made: torch.Tensor) -> tuple[bool, bool, list[str]]:
+    def origin_of(self, made: torch.Tensor) -> tuple[bool, bool, tuple[str, ...]]:
         """Whether the tensor comes from parameters, whether from inputs, and from which parameters."""
         return self.origins.is_parameter(made), self.origins.is_activation(made), self.origins.parameters_read([made])
 
@@ -49,11 +49,11 @@ def numbered(monkeypatch: pytest.MonkeyPatch) -> Numbered:
     return made
 
 
-Origin = tuple[bool, bool, list[str]]
+Origin = tuple[bool, bool, tuple[str, ...]]
 
-OF_W: Origin = (True, False, ["w"])
-OF_X: Origin = (False, True, [])
-NEITHER: Origin = (False, False, [])
+OF_W: Origin = (True, False, ("w",))
+OF_X: Origin = (False, True, ())
+NEITHER: Origin = (False, False, ())
 
 
 def test_a_result_of_parameters_and_constants_is_a_parameter(numbered: Numbered) -> None:
@@ -139,7 +139,7 @@ def test_a_view_of_a_parameter_is_a_parameter(numbered: Numbered) -> None:
     numbered.origins.follow("aten::add_", [numbered.at(1), numbered.at(3)], [numbered.at(1)])
     assert numbered.origin_of(numbered.at(1)) == OF_W
     numbered.origins.follow("aten::add_", [numbered.at(1), numbered.at(2)], [numbered.at(1)])
-    assert numbered.origin_of(numbered.at(1)) == (False, True, ["w"])
+    assert numbered.origin_of(numbered.at(1)) == (False, True, ("w",))
 
 
 def test_a_view_of_an_input_is_an_activation(numbered: Numbered) -> None:
@@ -152,7 +152,7 @@ def test_rows_of_a_table_are_not_the_table(numbered: Numbered) -> None:
     """An operation that reads them reads no parameter by name, though the rows come from one."""
     rows = numbered.at(10)
     numbered.origins.follow("aten::embedding", [numbered.at(1)], [rows])
-    assert numbered.origin_of(rows) == (True, False, [])
+    assert numbered.origin_of(rows) == (True, False, ())
 
 
 def test_parameters_are_named_once(numbered: Numbered) -> None:
@@ -160,8 +160,8 @@ def test_parameters_are_named_once(numbered: Numbered) -> None:
     numbered.origins.add_parameter("v", numbered.at(4))
     both = numbered.at(10)
     numbered.origins.follow("aten::mul", [numbered.at(4), numbered.at(1)], [both])
-    assert numbered.origins.parameters_read([both]) == ["v", "w"]
-    assert numbered.origins.parameters_read([numbered.at(1), both, numbered.at(2)]) == ["w", "v"]
+    assert numbered.origins.parameters_read([both]) == ("v", "w")
+    assert numbered.origins.parameters_read([numbered.at(1), both, numbered.at(2)]) == ("w", "v")
 
 
 def test_a_meta_copy_has_the_origin_of_its_tensor(numbered: Numbered) -> None:
@@ -172,13 +172,13 @@ def test_a_meta_copy_has_the_origin_of_its_tensor(numbered: Numbered) -> None:
         assert numbered.origin_of(copied) == expected
     numbered.origins.follow("aten::add_", [numbered.at(1), numbered.at(2)], [numbered.at(1)])
     numbered.origins.replace(numbered.at(1), numbered.at(14))
-    assert numbered.origin_of(numbered.at(14)) == (False, True, ["w"])
+    assert numbered.origin_of(numbered.at(14)) == (False, True, ("w",))
 
 
 def test_a_parameter_of_no_module_has_no_name() -> None:
     """A forward makes it, or takes it from elsewhere."""
     origins, made = Origins(), nn.Parameter(tensor())
-    assert (origins.is_parameter(made), origins.parameters_read([made])) == (True, [])
+    assert (origins.is_parameter(made), origins.parameters_read([made])) == (True, ())
 
 
 def test_operands_that_were_not_seen_before_are_returned(numbered: Numbered) -> None:

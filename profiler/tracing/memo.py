@@ -1,0 +1,215 @@
+"""A memo of what torch's kernels return on the meta device, so that each runs once for the same arguments.
+
+On meta an operation computes nothing but the shape, strides and dtype of its results, mostly in Python.  Here an
+operation that has run once is answered from the metadata of its arguments.  ``docs/memo.md`` says why that is sound.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import empty_strided, nn
+
+from profiler.tracing.private import is_mutable, settings_of_kernels, without_functions
+from profiler.tracing.tensors import collect
+
+META = torch.device("meta")
+
+LARGEST = 2**14
+"""The maximum number of answers that the memo holds; the oldest ones are forgotten first."""
+
+NAMESPACE = "aten"
+"""The operators of torch itself: the shape function of any other operator is its author's code."""
+
+PLAIN = frozenset({torch.Tensor, nn.Parameter})
+
+CONSTANTS = frozenset({type(None), int, bool, float, str, torch.dtype, torch.layout, torch.memory_format})
+"""The types of arguments that are part of a key as they are, together with their type, since 1 and True are equal."""
+
+_LISTS = frozenset({list, tuple, torch.Size})
+
+Layout = tuple[tuple[int, ...], tuple[int, ...], torch.dtype]
+"""Shape, strides and dtype of a new tensor."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What an operation returned for arguments with the same metadata.
+
+    ``results`` are the layouts of new tensors, the places of arguments that it returned, and None; ``together`` is the
+    type of the list that holds them, and None for a single result.  An operation without ``results`` has to run each
+    time: its result is a view, or nothing that can be made again.
+    """
+
+    results: tuple[Layout | int | None, ...] | None = None
+    together: type | None = None
+
+    def make(self, args: Any) -> Any:
+        """A new result; there must be ``results``."""
+        made = [
+            empty_strided(result[0], result[1], dtype=result[2], device=META)
+            if type(result) is tuple
+            else None
+            if result is None
+            else args[result]
+            for result in self.results or ()
+        ]
+        return made[0] if self.together is None else self.together(made)
+
+
+class Memo:
+    """Answers by key, bounded in number; threads share it."""
+
+    def __init__(self, largest: int = LARGEST) -> None:
+        self.largest = largest
+        self.used = True
+        self._answers: dict[Any, Answer] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def find(self, key: Any) -> Answer | None:
+        """The answer for this key; None if the operation has not run."""
+        return self._answers.get(key) if self.used else None
+
+    def learn(self, key: Any, answer: Answer) -> None:
+        """Remember the answer for this key."""
+        with self._lock:
+            if not self.used:
+                return
+            if len(self._answers) >= self.largest:
+                for oldest in list(self._answers)[: max(self.largest // 4, 1)]:
+                    del self._answers[oldest]
+            self._answers[key] = answer
+
+    def clear(self) -> None:
+        """Forget all answers."""
+        with self._lock:
+            self._answers.clear()
+
+
+MEMO = Memo()
+"""The memo of this process."""
+
+
+def clear() -> None:
+    """Forget all answers of this process, so that every kernel runs again."""
+    MEMO.clear()
+
+
+@contextmanager
+def without_memo() -> Iterator[None]:
+    """Within it, every kernel runs, in all threads of the process; nothing is remembered."""
+    before, MEMO.used = MEMO.used, False
+    try:
+        yield
+    finally:
+        MEMO.used = before
+
+
+def may_answer(func: Any) -> bool:
+    """Whether the result of the operator follows from the metadata of its arguments.
+
+    It does not if its shape depends on data, or if it changes the metadata of an argument in place.
+    """
+    schema = getattr(func, "_schema", None)
+    if schema is None or func.namespace != NAMESPACE:
+        return False
+    tags = (torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output, torch.Tag.inplace_view)
+    return not (any(tag in func.tags for tag in tags) or any(argument.is_out for argument in schema.arguments))
+
+
+def key_of(func: Any, args: Any, kwargs: Any, tensors: list[torch.Tensor]) -> Any:
+    """All that the result of an operation on meta tensors depends on; None if that is not known.
+
+    The tensors among the arguments are appended to ``tensors``.
+    """
+    settings = settings_of_kernels()
+    if settings is None:
+        return None
+    parts: list[Any] = [func, settings]
+    for value in args:
+        if not _add(value, parts, tensors):
+            return None
+    for name, value in kwargs.items():
+        parts.append(name)
+        if not _add(value, parts, tensors):
+            return None
+    return tuple(parts)
+
+
+def _add(value: Any, parts: list[Any], tensors: list[torch.Tensor]) -> bool:
+    """Append all of an argument that a result may depend on; false if that is not known."""
+    kind = value.__class__
+    if kind in PLAIN:
+        dtype = value.dtype
+        if not value.is_meta or value.layout is not torch.strided or dtype.is_complex or value.is_neg():
+            return False
+        parts += (torch.Tensor, value.shape, value.stride(), value.storage_offset(), dtype, value.requires_grad)
+        tensors.append(value)
+    elif kind in CONSTANTS:
+        parts += (kind, value)
+    elif kind in _LISTS:
+        parts += (list, len(value))
+        for item in value:
+            if not _add(item, parts, tensors):
+                return False
+    elif kind is torch.device and value == META:
+        parts.append(value)
+    else:
+        return False
+    return True
+
+
+def run(func: Any, args: Any, kwargs: Any, key: Any) -> tuple[Any, Answer]:
+    """The result of an operation that has this ``key``, from the memo if it has run before, with the answer."""
+    with without_functions():
+        answer = MEMO.find(key)
+        if answer is not None and answer.results is not None:
+            return answer.make(args), answer
+        result = func(*args, **kwargs)
+        if answer is None:
+            answer = Answer()
+            if not is_mutable(func) or key_of(func, args, kwargs, []) == key:  # no argument has a new shape
+                answer = _answer(args, kwargs, result)
+            MEMO.learn(key, answer)
+        return result, answer
+
+
+def _answer(args: Any, kwargs: Any, result: Any) -> Answer:
+    """What is to be remembered of a result, which an operation has just returned."""
+    together = None if result is None or isinstance(result, torch.Tensor) else type(result)
+    if together not in (None, list, tuple):
+        return Answer()
+    given: list[torch.Tensor] = []
+    collect((args, kwargs), given)
+    memories = {id(tensor.untyped_storage()) for tensor in given}
+    found: list[Layout | int | None] = []
+    for value in (result,) if together is None else result:
+        place = next((place for place, argument in enumerate(args) if argument is value), None)
+        if value is None or place is not None:
+            found.append(place if value is not None else None)
+        elif _is_new(value, memories):
+            memories.add(id(value.untyped_storage()))
+            found.append((tuple(value.shape), value.stride(), value.dtype))
+        else:
+            return Answer()
+    return Answer(tuple(found), together)
+
+
+def _is_new(value: Any, memories: set[int]) -> bool:
+    """Whether a result is a plain tensor that fills memory of its own, as ``empty_strided`` makes it."""
+    if type(value) is not torch.Tensor or not value.is_meta or value.layout is not torch.strided:
+        return False
+    if value.is_quantized or value.dtype.is_complex or value.is_neg() or value.requires_grad or value.storage_offset():
+        return False
+    storage = value.untyped_storage()
+    reach = sum((size - 1) * stride for size, stride in zip(value.shape, value.stride(), strict=True))
+    elements = reach + 1 if value.numel() else 0
+    return id(storage) not in memories and storage.nbytes() == elements * value.element_size()
