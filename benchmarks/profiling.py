@@ -1,4 +1,4 @@
-"""A profile as it is measured: alone, with all its tables, and with its tables as data frames."""
+"""A profile as it is measured: alone, with all its tables, and with all of them as data frames."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from profiler import Profile
 
-ALONE, WITH_TABLES = "profile alone", "profile"
-"""Laps: the profile and its totals; also every table, as a data frame."""
+ALONE, WITH_TABLES, WITH_FRAMES = "profile alone", "profile", "profile with data frames"
+"""Laps: the profile and its totals; then also every table; then also every table as a data frame of pandas."""
 
 
 def forget() -> None:
@@ -26,7 +26,15 @@ def forget() -> None:
 
 
 def make_tables(profile: Profile) -> None:
-    """Make every table of the profile, as a data frame."""
+    """Make every table of the profile, with all its values."""
+    from profiler import catalog
+
+    for name in catalog.tables():
+        profile.tabulated(name)
+
+
+def make_frames(profile: Profile) -> None:
+    """Make every table of the profile a data frame."""
     from profiler import catalog
 
     for name in catalog.tables():
@@ -46,6 +54,8 @@ def profiling(model: nn.Module, x: Any, *, cold: bool = True, suffix: str = "", 
         clock.lap(ALONE + suffix)
         make_tables(result)
         clock.lap(WITH_TABLES + suffix)
+        make_frames(result)
+        clock.lap(WITH_FRAMES + suffix)
 
     return thing
 
@@ -60,4 +70,4 @@ def warm_up() -> None:
     torch.set_num_threads(1)
     small = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 2))
     for mode in ("inference", "training"):
-        make_tables(profiler.profile(small, torch.empty(2, 3, 8, 8, device="meta"), mode=mode))
+        make_frames(profiler.profile(small, torch.empty(2, 3, 8, 8, device="meta"), mode=mode))

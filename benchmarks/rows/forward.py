@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.networks import NETWORKS, bare_forward, on_meta
-from benchmarks.profiling import ALONE, WITH_TABLES, profiling, warm_up
+from benchmarks.profiling import ALONE, WITH_FRAMES, WITH_TABLES, profiling, warm_up
 from benchmarks.results import Result, quicker, ratio
 from benchmarks.row import Options, Row
 from benchmarks.timing import plain, take_turns
@@ -46,6 +46,8 @@ ROW = Row(
         ratio("FlopCounterMode", "forward"),
         ratio(ALONE, "forward", label="first, no tables / forward"),
         ratio(ALONE + AGAIN, "forward", label="again, no tables / forward"),
+        ratio(WITH_FRAMES, "forward", label="first, data frames / forward"),
+        ratio(WITH_FRAMES + AGAIN, "forward", label="again, data frames / forward"),
     ),
     quick=("resnet50", "vit_b_16"),
 )

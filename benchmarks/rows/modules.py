@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.networks import bare_forward
-from benchmarks.profiling import ALONE, WITH_TABLES, profiling, warm_up
+from benchmarks.profiling import ALONE, WITH_FRAMES, WITH_TABLES, profiling, warm_up
 from benchmarks.results import Result, ratio, seconds
 from benchmarks.row import Options, Row
 from benchmarks.timing import plain, take_turns
@@ -47,6 +47,7 @@ ROW = Row(
     (
         seconds(WITH_TABLES, must=8, wanted=4, label="seconds of 20,000 modules").only(LARGE),
         seconds(WITH_TABLES, label="seconds of 2,000 modules").only(SMALL),
+        seconds(WITH_FRAMES, label="seconds, with data frames"),
         ratio(WITH_TABLES, "forward", label="profile / forward"),
         ratio(ALONE, "forward", label="profile, no tables / forward"),
     ),
