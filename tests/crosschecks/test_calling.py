@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 import profiler
@@ -122,7 +123,9 @@ def test_counters_in_a_separate_process(
 ) -> None:
     """Each counts something, or is skipped with the reason; none crashes, and the inputs are unchanged."""
     given = inputs()
+    functions = (F.relu, F.linear, torch.matmul, torch.Tensor.matmul)
     record = count_in_process(counter, FromObject(network().eval(), given))
+    assert functions == (F.relu, F.linear, torch.matmul, torch.Tensor.matmul)
     if counter == "ptflops" and network is AnyPositional:
         assert (record.status, record.message) == (
             "skipped",

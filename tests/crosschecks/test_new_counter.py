@@ -97,7 +97,7 @@ def test_a_new_counter_is_one_file(tmp_path: Path) -> None:
     assert "torchprofile, result-counter" in " ".join(unknown.stderr.split())
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_counters_wrong_convention_is_unexplained(tmp_path: Path) -> None:
     """The check above is able to fail."""
     (tmp_path / "counters").mkdir()

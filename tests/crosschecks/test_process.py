@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 import profiler
@@ -66,17 +65,6 @@ def test_a_counter_that_is_not_installed_is_skipped(monkeypatch: pytest.MonkeyPa
     assert (record.status, record.message) == ("skipped", "not installed; pip install thop")
 
 
-def test_torch_is_not_patched_in_this_process() -> None:
-    """ptflops and calflops patch torch, and do not always restore it; this process does not change."""
-    before = (F.relu, torch.matmul, F.linear, torch.Tensor.matmul)
-    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
-    checked = profiler.crosscheck(model, torch.zeros(2, 3), against=["ptflops", "calflops"])
-    assert [record.status for record in checked.counters] == ["ok", "ok"]
-    assert profiler.unexplained(checked.crosscheck).empty
-    assert before == (F.relu, torch.matmul, F.linear, torch.Tensor.matmul)
-    assert "ptflops" not in sys.modules
-
-
 def test_a_config_is_sent_without_its_network() -> None:
     """The other process makes the network from its target, with real tensors, or on meta for torch."""
     config = profiler.load_config("configs/alexnet.yaml")
@@ -111,45 +99,35 @@ def test_versions_are_known() -> None:
     assert all(installed_version(find_counter(name).distribution) for name in catalog.counters())
 
 
-NET = "from torch import nn\n\n\ndef Net():\n    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())\n"
-CONFIG = "model: {target: 'net.py:Net'}\ninputs: [{shape: [1, 3, 8, 8]}]\n"
+NET = "from torch import nn\n\n\ndef Net(widths):\n    return nn.Sequential(nn.Linear(3, widths[1]), nn.ReLU())\n"
+CONFIG = "model: {target: 'net.py:Net', kwargs: {widths: {1: 4}}}\ninputs: [{shape: [2, 3]}]\n"
 COMMAND = "from profiler.cli import main; main()"
 
 
 def test_modules_in_the_current_folder_are_not_run(tmp_path: Path) -> None:
-    """The counter's process does not import a file that has the name of a module of Python or of a library."""
+    """The counter's process imports no file with the name of another module; kwargs may have keys that are numbers."""
     (tmp_path / "net.py").write_text(NET)
     (tmp_path / "net.yaml").write_text(CONFIG)
     for name in ("json", "pickle", "statistics", "yaml", "torch", "thop", "profiler"):
         (tmp_path / f"{name}.py").write_text(f"open('{name}.txt', 'w').close()\nraise SystemExit(9)\n")
-    command = [sys.executable, "-P", "-W", "ignore", "-c", COMMAND, "crosscheck", "net.yaml", "--against", "thop"]
+    words = ("crosscheck", "net.yaml", "--against", "thop", "--format", "csv")
+    command = [sys.executable, "-P", "-W", "ignore", "-c", COMMAND, *words]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert list(tmp_path.glob("*.txt")) == []
-    assert (ended.returncode, "thop" in ended.stdout) == (0, True)
+    assert ended.returncode == 0, ended.stderr
+    assert f"0,Linear,thop,{2 * 3 * 4},{2 * 3 * 4}," in ended.stdout
 
 
 def test_modules_beside_the_caller_can_be_imported(tmp_path: Path) -> None:
     """The counter's process makes a network whose class is in a module of the caller's folder."""
     (tmp_path / "mine.py").write_text("from torch import nn\n\n\nclass Mine(nn.Linear):\n    pass\n")
     (tmp_path / "script.py").write_text(
-        "import torch, profiler, mine\n"
+        "import sys, torch, profiler, mine\n"
         "checked = profiler.crosscheck(mine.Mine(3, 4), torch.rand(2, 3), against=['thop'])\n"
         "assert [record.status for record in checked.counters] == ['ok'], checked.counters\n"
         "assert profiler.unexplained(checked.crosscheck).empty\n"
+        "assert 'thop' not in sys.modules\n"
     )
     command = [sys.executable, "-W", "ignore", str(tmp_path / "script.py")]
     ended = subprocess.run(command, cwd=tmp_path.parent, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
-
-
-def test_keys_that_are_numbers_reach_the_counters_process(tmp_path: Path) -> None:
-    """A builder gets the same kwargs there as in this process."""
-    (tmp_path / "net.py").write_text(
-        "from torch import nn\n\n\ndef Net(widths):\n    return nn.Sequential(nn.Linear(3, widths[1]))\n"
-    )
-    (tmp_path / "net.yaml").write_text(
-        "model: {target: 'net.py:Net', kwargs: {widths: {1: 4}}}\ninputs: [{shape: [2, 3]}]\ncrosscheck: [thop]\n"
-    )
-    checked = profiler.crosscheck(profiler.load_config(tmp_path / "net.yaml"), against=["thop"])
-    assert [record.status for record in checked.counters] == ["ok"]
-    assert checked.crosscheck["figure"].tolist() == [2 * 3 * 4]

@@ -24,12 +24,6 @@ def run(code: str) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def loads_by_itself() -> bool:
-    """Whether torchvision's own library loads here."""
-    return subprocess.run([sys.executable, "-c", "import torchvision"], capture_output=True).returncode == 0
-
-
 def test_torchvision_imports_with_this_torch() -> None:
     """It imports after a failed attempt in the caller's script too, and every later import gets the same module."""
     run("""
@@ -51,21 +45,6 @@ def test_torchvision_imports_with_this_torch() -> None:
         assert torchvision.__version__
         import importlib.util
         assert importlib.util.find_spec("torchvision").name == "torchvision"
-    """)
-
-
-def test_without_torchvision_the_public_function_says_how_to_install_it() -> None:
-    """The error is one of the profiler's and has the command."""
-    run("""
-        import sys
-        sys.modules["torchvision"] = None
-        import profiler
-        try:
-            profiler.import_torchvision()
-        except profiler.ProfilerError as error:
-            assert "pip install torchvision" in str(error)
-        else:
-            raise AssertionError
     """)
 
 
@@ -92,9 +71,10 @@ def test_operators_of_torchvision_have_shapes_on_meta() -> None:
     assert ops.box_iou(boxes, boxes[:4], fmt="cxcywhr").shape == (7, 4)
 
 
-def test_the_declared_schemas_equal_the_compiled_ones(loads_by_itself: bool) -> None:
+def test_the_declared_schemas_equal_the_compiled_ones() -> None:
     """If torchvision's library loads, its schemas equal those that would be declared in their place."""
-    if not loads_by_itself:
+    import_torchvision()
+    if not any("torchvision" in path for path in torch.ops.loaded_libraries):
         pytest.skip("torchvision's own library does not load beside this torch")
     run("""
         import torch, torchvision
@@ -147,22 +127,37 @@ def test_other_import_errors_are_not_hidden() -> None:
 
 
 def test_a_missing_torchvision_is_named() -> None:
-    """Without torchvision the error says how to install it."""
+    """Without torchvision a network of the zoo is built, and both functions say how to install it."""
     run("""
         import sys
-        from profiler.errors import TargetError
-        from profiler.models.torchvision_ops import import_torchvision
         class Hide:
             def find_spec(self, name, path=None, target=None):
                 if name == "torchvision":
                     raise ModuleNotFoundError("No module named 'torchvision'", name="torchvision")
         sys.meta_path.insert(0, Hide())
+        import profiler
+        from profiler.errors import TargetError
+        from profiler.models.building import build_model
+        from profiler.models.torchvision_ops import import_torchvision
+        build_model("profiler.models.zoo:AlexNet")
+        for function in (import_torchvision, profiler.import_torchvision):
+            try:
+                function()
+            except TargetError as error:
+                assert str(error) == "torchvision is not installed; install it with: pip install torchvision"
+            else:
+                raise SystemExit("no error")
+        sys.meta_path.pop(0)
+        sys.modules["torchvision"] = None
         try:
-            import_torchvision()
-        except TargetError as error:
-            assert str(error) == "torchvision is not installed; install it with: pip install torchvision"
+            profiler.import_torchvision()
+        except profiler.ProfilerError as error:
+            assert "pip install torchvision" in str(error)
         else:
             raise SystemExit("no error")
+        del sys.modules["torchvision"]
+        build_model("profiler.models.zoo:AlexNet")
+        assert "torchvision" not in sys.modules
     """)
 
 
@@ -178,14 +173,4 @@ def test_a_file_that_imports_torchvision_is_loaded(tmp_path: Path) -> None:
         for name in ("top", "late"):
             network = build_model(f"{{name}}.py:Net", base=pathlib.Path({str(tmp_path)!r}))
             assert type(network).__name__ == "ResNet"
-    """)
-
-
-def test_torchvision_is_imported_only_if_needed() -> None:
-    """A network of the zoo is built without it."""
-    run("""
-        import sys
-        from profiler.models.building import build_model
-        build_model("profiler.models.zoo:AlexNet")
-        assert "torchvision" not in sys.modules
     """)
