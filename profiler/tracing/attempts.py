@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from profiler.tracing.copying import copy_to_meta, deep_copy, to_meta
 from profiler.tracing.object_copies import Change, InputCopy, SharedMemory
 from profiler.tracing.tensors import SPARSE
 from profiler.tracing.values import LARGEST
+from profiler.tracing.walking import modules_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Attempt:
     """One way of running a network: copies of it and of its inputs, which the run may change.
 
     ``values`` are inputs on meta, each with its real integers; ``reached`` are tensors that a callable uses and that
-    are not its arguments; ``copies`` are the copies of all tensors.
+    are not its arguments; ``copies`` gives the copies of all tensors.
     """
 
     network: nn.Module
@@ -31,7 +33,7 @@ class Attempt:
     options: dict[str, Any]
     values: Sequence[tuple[torch.Tensor, torch.Tensor]] = ()
     reached: Sequence[torch.Tensor] = ()
-    copies: Sequence[torch.Tensor] = ()
+    copies: Callable[[], Sequence[torch.Tensor]] = tuple
 
 
 def attempt_on_meta(model: nn.Module, inputs: Inputs) -> Attempt:
@@ -45,7 +47,22 @@ def attempt_on_meta(model: nn.Module, inputs: Inputs) -> Attempt:
     values = [(new, tensor.detach()) for tensor, new in copied.tensors if _may_be_known(tensor, new)]
     memory = SharedMemory(tensor for _, tensor in values)
     known = [(new, memory.placed(tensor, tensor.cpu().clone())) for new, tensor in values]
-    return Attempt(network, arguments, options, known, _reached(network, copied), _copies(memo))
+    return Attempt(network, arguments, options, known, _reached(network, copied), partial(_copies, memo))
+
+
+def set_training(network: nn.Module, training: bool) -> None:
+    """``network.train(training)``, at once for all modules if none of their classes has its own way."""
+    modules = modules_of(network)
+    if all(map(_has_usual_modes, set(map(type, modules)))):
+        for module in modules:
+            module.__dict__["training"] = training
+    else:
+        network.train(training)
+
+
+def _has_usual_modes(kind: type[nn.Module]) -> bool:
+    usual = ("train", "children", "named_children", "__setattr__", "training")
+    return all(getattr(kind, name, None) is getattr(nn.Module, name, None) for name in usual)
 
 
 def _copied_with(
@@ -96,7 +113,7 @@ def attempt_for_real(model: nn.Module, inputs: Inputs) -> Attempt:
     if isinstance(network, CallableNetwork):
         network.cpu()
     (arguments, options), copied = _copied_with(model, network, inputs, _real_input, memo)
-    return Attempt(network, arguments, options, reached=_reached(network, copied), copies=_copies(memo))
+    return Attempt(network, arguments, options, reached=_reached(network, copied), copies=partial(_copies, memo))
 
 
 def _meta_input(tensor: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,7 @@ The trace runs on the copy, so the user's network is not changed by its forward 
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 import torch
@@ -20,7 +20,8 @@ from profiler.tracing.network_copies import SHARED, NetworkCopy
 from profiler.tracing.parallel import check_whole, without_processes
 from profiler.tracing.private import is_fake, is_wrapped
 from profiler.tracing.scripts import copy_script, roots_among
-from profiler.tracing.walking import modules_of, named_buffers, named_modules, named_parameters, tensors_of
+from profiler.tracing.surroundings import without_collection
+from profiler.tracing.walking import named_buffers, named_modules, named_parameters, tensors_of
 
 META = torch.device("meta")
 
@@ -64,9 +65,9 @@ def _shape_only(tensor: torch.Tensor) -> torch.Tensor:
     return to_meta(tensor).requires_grad_(tensor.requires_grad)
 
 
-def has_lazy_parts(model: nn.Module) -> bool:
-    """Whether the model has lazy parameters or buffers, which have no shape before the first run."""
-    return any(map(is_lazy, tensors_of(modules_of(model))))
+def has_lazy_parts(modules: Iterable[nn.Module]) -> bool:
+    """Whether ``modules`` have lazy parameters or buffers, which have no shape before the first run."""
+    return any(map(is_lazy, tensors_of(modules)))
 
 
 def _copy_parameter(parameter: nn.Parameter) -> nn.Parameter:
@@ -94,6 +95,7 @@ def _copy_parameter(parameter: nn.Parameter) -> nn.Parameter:
     return new
 
 
+@without_collection()
 def copy_to_meta(model: nn.Module, memo: dict[int, Any] | None = None) -> nn.Module:
     """A deep copy of ``model`` with every tensor on the meta device; ``model`` is not changed.
 

@@ -109,7 +109,7 @@ class _LiveScope(ModuleScope):
         self.add(held)
         for inner, parameter in named_parameters(held):
             self._origins.add_parameter(inner, parameter)
-        for packed in packed_tensors(module):
+        for packed in packed_tensors(held):
             self._origins.add_packed(packed)
         for tensor in (*module.buffers(), *tensors_in([vars(part) for part in modules_of(module)])):
             if not (is_lazy(tensor) or isinstance(tensor, nn.Parameter)):
@@ -156,7 +156,8 @@ class LiveRun:
         self._stack.close()
         self._recorder.close()
         scope = self._scope
+        named = named_modules(scope.model, repeated=True)
         made = recording_of(
-            self._threads.calls, scope.modules(), parameter_records(scope.model), self._recorder.unseen.notes
+            self._threads.calls, scope.records(named), parameter_records(named), self._recorder.unseen.notes
         )
         return replace(made, real_run=WHILE_IT_RAN)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from profiler.tracing.private import script_object_type
-from profiler.tracing.walking import named_modules
+from profiler.tracing.walking import Named
 
 HOLDERS = (
     ("torch.ao.nn.quantized.modules.linear", "LinearPackedParams"),
@@ -96,15 +96,14 @@ def holds_for_layer(module: nn.Module, holders: frozenset[type]) -> bool:
     return type(module) in holders
 
 
-def packed_tensors(model: nn.Module) -> Iterator[PackedTensor]:
-    """Every tensor in a packed object of ``model``, once for each name of the module that holds it."""
+def packed_tensors(named: Iterable[Named]) -> Iterator[PackedTensor]:
+    """Every tensor in a packed object of the modules ``named``, once for each name of the module that holds it."""
     holders = holder_types()
-    modules: dict[str, nn.Module] = {}
-    for name, module in named_modules(model, repeated=True):
-        modules[name] = module
+    modules = dict(named)
+    for name, module in modules.items():
+        if torch.ScriptObject not in set(map(type, vars(module).values())):
+            continue
         for attribute, value in vars(module).items():
-            if type(value) is not torch.ScriptObject:
-                continue
             unpack = UNPACK.get(script_object_type(value) or "")
             if unpack is None:
                 continue

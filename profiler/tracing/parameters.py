@@ -5,27 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import torch
-from torch import nn
 from torch.nn.parameter import is_lazy
 
 from profiler.records import ParameterRecord
 from profiler.tracing.packed import PackedTensor, packed_tensors
 from profiler.tracing.scripts import frozen_weights
 from profiler.tracing.tensors import dtype_name
-from profiler.tracing.walking import named_buffers, named_modules, named_parameters
+from profiler.tracing.walking import Named, each_once, named_buffers, named_parameters
 
 
-def parameter_records(model: nn.Module) -> tuple[ParameterRecord, ...]:
+def parameter_records(named: Sequence[Named]) -> tuple[ParameterRecord, ...]:
     """Every parameter, then the weights in packed quantized layers, then every buffer, in the order of the modules.
 
     A tensor that several modules or names share is one record; it belongs to the first module that has it.  The
-    constants of a frozen script are its parameters.  Parameters without a shape yet are left out.
+    constants of a frozen script are its parameters.  Parameters without a shape yet are left out.  ``named`` are all
+    modules of a network under all their names.
     """
-    modules = named_modules(model, repeated=True)
     return (
-        *_records([*named_parameters(modules, repeated=True), *frozen_weights(model)], buffer=False),
-        *_packed_records(packed_tensors(model)),
-        *_records(list(named_buffers(modules, repeated=True)), buffer=True),
+        *_records([*named_parameters(named, repeated=True), *frozen_weights(each_once(named))], buffer=False),
+        *_packed_records(packed_tensors(named)),
+        *_records(list(named_buffers(named, repeated=True)), buffer=True),
     )
 
 

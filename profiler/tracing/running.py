@@ -13,7 +13,7 @@ from torch import nn
 
 from profiler.errors import FOREIGN_ERRORS, NeedsDataError, ProfilerError, TraceError
 from profiler.records import ROOT, Mode, Recording, show_shapes
-from profiler.tracing.attempts import Attempt, attempt_for_real, attempt_on_meta
+from profiler.tracing.attempts import Attempt, attempt_for_real, attempt_on_meta, set_training
 from profiler.tracing.backward import BackwardScope
 from profiler.tracing.callables import CallableNetwork
 from profiler.tracing.calls import Inputs
@@ -36,10 +36,11 @@ from profiler.tracing.recorder import OpRecorder
 from profiler.tracing.scope import ModuleScope
 from profiler.tracing.scripts import as_written, frozen_weights, has_scripts, script_type
 from profiler.tracing.state import kept_state
-from profiler.tracing.surroundings import unaffected_by_caller
+from profiler.tracing.surroundings import unaffected_by_caller, without_collection
 from profiler.tracing.tensors import SPARSE
 from profiler.tracing.threads import RunInThreads
 from profiler.tracing.unseen import UnseenWork
+from profiler.tracing.walking import each_once, modules_of, named_buffers, named_modules, named_parameters, tensors_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def record(
     :class:`NeedsDataError` if the meta device cannot run it.
     """
     model = without_compiler(model)
-    if any(tensor.layout in SPARSE for tensor in (*model.parameters(), *model.buffers())):
+    if any(tensor.layout in SPARSE for tensor in tensors_of(modules_of(model))):
         raise NeedsDataError(f"{type(model).__name__} has sparse tensors, which have no elements on the meta device")
     return _record(lambda: attempt_on_meta(model, inputs), _mode(model, mode), optimizer, operators, prepare)
 
@@ -119,7 +120,7 @@ def _record(
     def fresh() -> Attempt:
         attempt = make()
         if mode is not None:
-            attempt.network.train(mode == "training")
+            set_training(attempt.network, mode == "training")
         if prepare is not None:
             prepare(attempt.network)
         return attempt
@@ -154,20 +155,22 @@ class _GraphError(TraceError):
 def _record_run(make: Callable[[], Attempt], run: Run) -> Recording:
     attempt = make()
     network = attempt.network
-    if has_lazy_parts(network):
+    if has_lazy_parts(modules_of(network)):
         _make_lazy_parts(attempt)
         attempt = replace(make(), network=network)  # changes of the inputs by the first run do not matter
     origins = CodeOrigins() if isinstance(network, CallableNetwork) else Origins()
-    for name, parameter in (*network.named_parameters(), *frozen_weights(network)):
+    named = named_modules(network, repeated=True)
+    once = each_once(named)
+    for name, parameter in (*named_parameters(once), *frozen_weights(once)):
         origins.add_parameter(name, parameter)
-    for packed in packed_tensors(network):
+    for packed in packed_tensors(named):
         origins.add_packed(packed)
-    for buffer in network.buffers():
+    for _, buffer in named_buffers(once):
         origins.know(buffer, storage_of(buffer))
     for tensor in (*tensors_in((attempt.arguments, attempt.options)), *attempt.reached):
         if not origins.is_parameter(tensor):
             origins.add_activation(tensor)
-    with flex_attention_traceable(), causal_bias_traceable(), as_written(network):
+    with flex_attention_traceable(), causal_bias_traceable(), as_written(module for _, module in once):
         recorded = run(attempt, origins)
     if not recorded.calls:
         raise TraceError(
@@ -175,9 +178,10 @@ def _record_run(make: Callable[[], Attempt], run: Run) -> Recording:
             + ("" if isinstance(network, CallableNetwork) else " in an empty network")
             + "".join(f"; {note.module or ROOT}: {note.reason}" for note in recorded.recorder.unseen.notes)
         )
-    return recording_of(
-        recorded.calls, recorded.scope.modules(), parameter_records(network), recorded.recorder.unseen.notes
-    )
+    named = named_modules(network, repeated=True)  # the run may have changed them
+    with without_collection():
+        modules, parameters = recorded.scope.records(named), parameter_records(named)
+    return recording_of(recorded.calls, modules, parameters, recorded.recorder.unseen.notes)
 
 
 def _make_lazy_parts(attempt: Attempt) -> None:
@@ -226,7 +230,7 @@ def _recording(
 ) -> tuple[ModuleScope, OpRecorder]:
     """Install hooks on the network, and yield a recorder that knows its inputs."""
     scope = ModuleScope(attempt.network)
-    unseen = UnseenWork(attempt.network, (attempt.arguments, attempt.options, attempt.copies), origins)
+    unseen = UnseenWork(attempt.network, (attempt.arguments, attempt.options), origins, attempt.copies)
     recorder = OpRecorder(operators, scope, origins, graph, autograd, unseen, phases)
     scope.on_result = recorder.note_result
     if phases is not None:
@@ -287,7 +291,7 @@ def _explained(network: nn.Module, scope: ModuleScope, recorder: OpRecorder, thr
         raise
     except FOREIGN_ERRORS as error:
         cause: BaseException = error
-        if recorder.failure is not None and isinstance(error, RuntimeError) and has_scripts(network):
+        if recorder.failure is not None and isinstance(error, RuntimeError) and has_scripts(network.modules()):
             cause = recorder.failure.error  # TorchScript replaces it by its own exception
         reason = " ".join(str(cause).split()) or "no message"
         where = f"{script_type(network)}"

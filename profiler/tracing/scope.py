@@ -19,6 +19,7 @@ from profiler.tracing.objects import OfTheProfiler
 from profiler.tracing.packed import holder_types, holds_for_layer
 from profiler.tracing.private import call_with_hooks, node_that_runs, watch_calls
 from profiler.tracing.scripts import constants_of, roots_among, script_type
+from profiler.tracing.surroundings import without_collection
 from profiler.tracing.tensors import nested_tensors, shapes_in, shapes_of
 from profiler.tracing.walking import Named, named_modules
 
@@ -174,9 +175,10 @@ class ModuleScope(OfTheProfiler):
         self._seen: dict[str, _Seen] = {}
         self._names: dict[int, dict[str, str]] = {}
         self._modules: dict[str, nn.Module] = {}
-        self.script_constants = list(constants_of(model))
+        self.script_constants: list[torch.Tensor] = []
         self.add(named_modules(model, repeated=True))
 
+    @without_collection()
     def add(self, modules: Iterable[Named]) -> None:
         """Watch ``modules``, which are those of the network, each under all its names."""
         found = {}
@@ -188,6 +190,7 @@ class ModuleScope(OfTheProfiler):
             if not isinstance(module, torch.jit.ScriptModule):
                 self._attach(module)
         for script in roots_among(found.values()):
+            self.script_constants += constants_of(script)
             self._attach_script(script)
 
     @property
@@ -216,11 +219,11 @@ class ModuleScope(OfTheProfiler):
         """Name and call number of the innermost running module; the network itself when none is."""
         return (self.stack[-1].name, self.stack[-1].call) if self.stack else ("", 1)
 
-    def modules(self) -> tuple[ModuleRecord, ...]:
-        """Every module in the order of the network, with what was seen of it."""
+    def records(self, named: Iterable[Named]) -> tuple[ModuleRecord, ...]:
+        """Every module of the network under all its names, with what was seen of it."""
         holders = holder_types()
         records: list[ModuleRecord] = []
-        for name, module in named_modules(self.model, repeated=True):
+        for name, module in named:
             if holds_for_layer(module, holders):  # packed weights are their layer's
                 continue
             seen = self._seen.get(name)

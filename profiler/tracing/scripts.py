@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import functools
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
@@ -32,7 +32,7 @@ from profiler.tracing.private import (
     set_script_tensor,
     submodule_called,
 )
-from profiler.tracing.walking import modules_of, named_modules
+from profiler.tracing.walking import Named
 
 ENTER = "static_flop_profiler::enter"
 LEAVE = "static_flop_profiler::leave"
@@ -52,11 +52,6 @@ def _declare_markers() -> torch.library.Library:
     return library  # type: ignore[no-any-return]
 
 
-def script_roots(model: nn.Module) -> Iterator[torch.jit.ScriptModule]:
-    """The scripted and traced modules of ``model`` that are not part of another one."""
-    return roots_among(modules_of(model))
-
-
 def roots_among(modules: Iterable[nn.Module]) -> Iterator[torch.jit.ScriptModule]:
     """Those of ``modules``, which are all modules of a network, that are scripts and not part of another one."""
     below: set[int] = set()
@@ -66,9 +61,9 @@ def roots_among(modules: Iterable[nn.Module]) -> Iterator[torch.jit.ScriptModule
             yield module
 
 
-def has_scripts(model: nn.Module) -> bool:
-    """Whether the model is, or contains, a scripted or traced module."""
-    return any(True for _ in script_roots(model))
+def has_scripts(modules: Iterable[nn.Module]) -> bool:
+    """Whether any of ``modules`` is scripted or traced."""
+    return any(isinstance(module, torch.jit.ScriptModule) for module in modules)
 
 
 def script_type(module: nn.Module) -> str:
@@ -140,16 +135,17 @@ def _graphs(script: torch.jit.ScriptModule) -> Iterator[Any]:
     yield from graphs.values()
 
 
-def constants_of(model: nn.Module) -> Iterator[torch.Tensor]:
-    """The tensors that are constants in the graphs of the scripts in ``model``."""
-    for script in script_roots(model):
-        for graph in _graphs(script):
-            yield from graph_constants(graph)
+def constants_of(script: torch.jit.ScriptModule) -> Iterator[torch.Tensor]:
+    """The tensors that are constants in the graphs of a script."""
+    for graph in _graphs(script):
+        yield from graph_constants(graph)
 
 
-def frozen_weights(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """The weights that ``torch.jit.freeze`` made constants: named floating-point tensors with a dimension."""
-    named = named_modules(model)
+def frozen_weights(named: Sequence[Named]) -> Iterator[tuple[str, torch.Tensor]]:
+    """The weights that ``torch.jit.freeze`` made constants: named floating-point tensors with a dimension.
+
+    ``named`` are all modules of a network, each once.
+    """
     names = {id(module): name for name, module in named}
     for script in roots_among([module for _, module in named]):
         if is_frozen(script):
@@ -159,7 +155,7 @@ def frozen_weights(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
                 yield f"{prefix}constant_{index}", tensor
 
 
-def as_written(model: nn.Module) -> AbstractContextManager[None]:
-    """While it is active, scripts of ``model`` run as written: later calls are not optimized by earlier ones."""
+def as_written(modules: Iterable[nn.Module]) -> AbstractContextManager[None]:
+    """While it is active, scripts among ``modules`` run as written: later calls are not optimized by earlier ones."""
     jit: Any = torch.jit
-    return jit.optimized_execution(False) if has_scripts(model) else nullcontext()
+    return jit.optimized_execution(False) if has_scripts(modules) else nullcontext()

@@ -1,7 +1,8 @@
-"""Settings of the caller that must not affect a trace."""
+"""Settings of the caller and of Python that must not affect a trace, or would slow it down."""
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
@@ -20,3 +21,18 @@ def unaffected_by_caller() -> Iterator[None]:
     device = torch.device("cpu") if function_modes_are_active() else nullcontext()
     with torch.inference_mode(False), device:
         yield
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Within it, Python does not search for garbage: many new objects, none of them garbage, would cause many searches.
+
+    Nothing that runs for long, and no network, belongs within it.
+    """
+    searches = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if searches:
+            gc.enable()

@@ -7,7 +7,7 @@ that takes an address, a thread that was started elsewhere, NumPy.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -46,11 +46,21 @@ RETURNED = "its forward makes a tensor from values that it has read from another
 
 
 class UnseenWork:
-    """Follows the memory of all tensors of a run of ``model``, and records signs of unseen work."""
+    """Follows the memory of all tensors of a run of ``model``, and records signs of unseen work.
 
-    def __init__(self, model: nn.Module, arguments: Any, origins: Origins) -> None:
+    ``copies`` gives the copies of the caller's tensors that the run uses.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        arguments: Any,
+        origins: Origins,
+        copies: Callable[[], Sequence[torch.Tensor]] = tuple,
+    ) -> None:
         self._model = model
         self._arguments = arguments
+        self._copies = copies
         self._origins = origins
         self._notes: dict[Unseen, None] = {}
         self._blank: dict[int, Any] = {}
@@ -147,7 +157,7 @@ class UnseenWork:
         """The storages of all tensors that the copies of the network and of its arguments hold."""
         if self._constants is None:
             everything = [vars(part) for part in modules_of(self._model)]
-            self._constants = set(map(storage_of, tensors_in((everything, self._arguments))))
+            self._constants = set(map(storage_of, tensors_in((everything, self._arguments, self._copies()))))
         return self._constants
 
 

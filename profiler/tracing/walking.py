@@ -43,6 +43,17 @@ def named_modules(model: nn.Module, *, repeated: bool = False) -> list[Named]:
     return found
 
 
+def each_once(modules: Iterable[Named]) -> list[Named]:
+    """``modules`` under their first names."""
+    seen: set[int] = set()
+    found: list[Named] = []
+    for name, module in modules:
+        if id(module) not in seen:
+            seen.add(id(module))
+            found.append((name, module))
+    return found
+
+
 def modules_of(model: nn.Module) -> list[nn.Module]:
     """Every module, once."""
     return [module for _, module in named_modules(model)]
@@ -74,5 +85,11 @@ def named_buffers(modules: Iterable[Named], *, repeated: bool = False) -> Iterat
 
 def tensors_of(modules: Iterable[nn.Module]) -> list[torch.Tensor]:
     """The parameters and the buffers of ``modules``, each once, the parameters first."""
-    named = [("", module) for module in modules]
-    return [*(tensor for _, tensor in named_parameters(named)), *(tensor for _, tensor in named_buffers(named))]
+    parameters: dict[int, torch.Tensor] = {}
+    buffers: dict[int, torch.Tensor] = {}
+    for module in modules:
+        for found, held in ((parameters, module._parameters), (buffers, module._buffers)):
+            for tensor in held.values() if held else ():
+                if tensor is not None:
+                    found.setdefault(id(tensor), tensor)
+    return [*parameters.values(), *buffers.values()]
