@@ -40,7 +40,10 @@ def test_the_page_is_up_to_date() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", SAMPLE)
+@pytest.mark.parametrize(
+    "network",
+    [pytest.param(name, marks=pytest.mark.exhaustive) if name == "sequencer2d_s" else name for name in SAMPLE],
+)
 def test_a_sample_is_measured_again(network: str) -> None:
     """Networks of each form have their stored figures, at their smallest size."""
     row = next(row for row in rows() if row.network == network)

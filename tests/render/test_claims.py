@@ -147,15 +147,16 @@ def is_shown(known: str, cell: str, name: str) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("sample", SAMPLES)
-def test_every_claim_about_layers_is_true(sample: str) -> None:
+def test_every_claim_about_layers_is_true(sample: str, step: int) -> None:
     """Rows called 0 are 0 in the shown columns, columns called missing are missing, and all figures are the data's."""
     of = layers_alone(sample)
     (table,) = of.tables
     assert table.shown is not None
     frame = table.shown
     ways = written(frame)
-    for width in WIDTHS if sample in EVERY_WIDTH else WIDTHS[::3]:
+    for width in WIDTHS[::step] if sample in EVERY_WIDTH else WIDTHS[:: 3 * step]:
         text = view(of, width)
         assert max(map(cell_len, text.splitlines())) <= width
         shown = printed_table(text, "Layers")
@@ -261,7 +262,7 @@ def test_the_tree_names_the_columns_left_out(depth: int) -> None:
         check_left_out(shown, names, frame)
 
 
-@pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.exhaustive)])
 def test_a_layer_with_adds_is_shown_beside_adds(step: int) -> None:
     """The space of rows left out is not used for a column in which one of them is not 0."""
     of = report("branched")
