@@ -95,11 +95,15 @@ def write_picture(stored: Stored, path: Path = PICTURE) -> None:
 
 
 def _label(axes: Any, networks: list[str]) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator
+
     axes.axvline(1, color="#333333", linewidth=1)
     axes.set_xscale("log")
     axes.set_yticks(range(len(networks)), [LABELS[name] for name in networks])
     axes.invert_yaxis()
     axes.set_xlabel("CPU time as a multiple of one bare forward pass on the meta device; less is quicker")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.grid(axis="both", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
