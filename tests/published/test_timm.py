@@ -18,6 +18,8 @@ SAMPLE = {
     "levit_128s": REPARAMETERIZED,
     "ghostnetv3_050": REPARAMETERIZED,
 }
+LARGE = ("sequencer2d_s", "ghostnetv3_050")
+"""Those that take several seconds."""
 
 
 def test_every_difference_has_a_reason() -> None:
@@ -42,7 +44,7 @@ def test_the_page_is_up_to_date() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "network",
-    [pytest.param(name, marks=pytest.mark.exhaustive) if name == "sequencer2d_s" else name for name in SAMPLE],
+    [pytest.param(name, marks=pytest.mark.exhaustive) if name in LARGE else name for name in SAMPLE],
 )
 def test_a_sample_is_measured_again(network: str) -> None:
     """Networks of each form have their stored figures, at their smallest size."""

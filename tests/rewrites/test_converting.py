@@ -38,7 +38,7 @@ def trunk() -> list[nn.Module]:
     return [nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4)]
 
 
-@pytest.mark.parametrize("kwargs", [SMALL, pytest.param({}, marks=pytest.mark.slow)], ids=["small", "full"])
+@pytest.mark.parametrize("kwargs", [SMALL, pytest.param({}, marks=pytest.mark.exhaustive)], ids=["small", "full"])
 def test_net1_becomes_net2(kwargs: dict[str, Any]) -> None:
     """They are equal on 32×32 up to 1e-15, and at each of the 5×7 windows of 36×38; in float32."""
     torch.manual_seed(0)
