@@ -17,17 +17,17 @@ import profiler
 from profiler.errors import ProfilerError, TraceError
 from profiler.profiles import Profile
 
-B, I, H, C = 5, 4, 8, 3  # noqa: E741
-FORWARD = B * I * H + B * H * C
-BACKWARD = B * I * H + 2 * B * H * C
+BATCH, INPUTS, HIDDEN, CLASSES = 5, 4, 8, 3
+FORWARD = BATCH * INPUTS * HIDDEN + BATCH * HIDDEN * CLASSES
+BACKWARD = BATCH * INPUTS * HIDDEN + 2 * BATCH * HIDDEN * CLASSES
 """The backward MACs: the input of the first layer needs no gradient."""
-PARAMETERS = I * H + H + H * C + C
-LOSS_ADDS = B * (C + C - 1) + (B - 1)
-"""The forward of cross entropy: a maximum is subtracted, exponentials are summed, then the mean of B."""
+PARAMETERS = INPUTS * HIDDEN + HIDDEN + HIDDEN * CLASSES + CLASSES
+LOSS_ADDS = BATCH * (CLASSES + CLASSES - 1) + (BATCH - 1)
+"""The forward of cross entropy: a maximum is subtracted, exponentials are summed, then the mean of the batch."""
 
-NET = nn.Sequential(nn.Linear(I, H), nn.ReLU(), nn.Linear(H, C))
-X = torch.ones(B, I)
-Y = torch.zeros(B, dtype=torch.int64)
+NET = nn.Sequential(nn.Linear(INPUTS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, CLASSES))
+X = torch.ones(BATCH, INPUTS)
+Y = torch.zeros(BATCH, dtype=torch.int64)
 
 
 def loss_of_global(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -78,7 +78,7 @@ class NamesGlobals:
 
 
 def network() -> nn.Sequential:
-    return nn.Sequential(nn.Linear(I, H), nn.ReLU(), nn.Linear(H, C))
+    return nn.Sequential(nn.Linear(INPUTS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, CLASSES))
 
 
 def loss_of_argument(net: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -141,7 +141,7 @@ def test_every_form_of_callable_has_the_same_counts(case: str) -> None:
     inputs: Any = {"x": X, "y": Y} if "name" in case else (X, Y)
     profile = profiler.profile(call, inputs)
     alone = profiler.profile(network(), X)
-    loss = profiler.profile(F.cross_entropy, (torch.ones(B, C), Y))
+    loss = profiler.profile(F.cross_entropy, (torch.ones(BATCH, CLASSES), Y))
     assert profile.name == name
     assert profile.mode == "inference"
     assert profile.complete
@@ -188,7 +188,7 @@ def test_a_training_step_costs_network_loss_and_optimizer(name: str) -> None:
     net = network()
     profile = profiler.profile(step_of(net, OPTIMIZERS[name](net.parameters(), lr=0.1)), (X, Y))
     trained = profiler.profile(net, X, mode="training", optimizer=name)
-    loss = profiler.profile(gradient_of_loss, torch.ones(B, C, requires_grad=True))
+    loss = profiler.profile(gradient_of_loss, torch.ones(BATCH, CLASSES, requires_grad=True))
     assert profile.mode == "training"
     assert profile.complete
     assert profile.total.macs == FORWARD + BACKWARD
@@ -235,8 +235,8 @@ def test_gradients_are_accumulated() -> None:
     one, two = profiler.profile(once, (X, Y)).total, profiler.profile(twice, (X, Y)).total
     assert two.adds == 2 * one.adds + PARAMETERS
     assert (two.multiplies, two.macs) == (2 * one.multiplies, 2 * one.macs)
-    net[0].weight.grad = torch.zeros(H, I)
-    assert profiler.profile(once, (X, Y)).total.adds == one.adds + I * H
+    net[0].weight.grad = torch.zeros(HIDDEN, INPUTS)
+    assert profiler.profile(once, (X, Y)).total.adds == one.adds + INPUTS * HIDDEN
 
 
 def test_functions_of_tensors_need_no_module() -> None:
@@ -251,13 +251,13 @@ def test_functions_of_tensors_need_no_module() -> None:
 def test_data_may_be_in_the_closure() -> None:
     """A step without arguments reads its batch from the closure."""
     net = network()
-    weights = torch.ones(I, I)
+    weights = torch.ones(INPUTS, INPUTS)
     profile = profiler.profile(lambda: net(X @ weights))
-    assert profile.total.macs == FORWARD + B * I * I
+    assert profile.total.macs == FORWARD + BATCH * INPUTS * INPUTS
     assert set(profile.parameters["kind"]) == {"linear"}
 
 
-HEAD = nn.Sequential(nn.Linear(H, C), nn.BatchNorm1d(C))
+HEAD = nn.Sequential(nn.Linear(HIDDEN, CLASSES), nn.BatchNorm1d(CLASSES))
 
 
 class NamesHead(nn.Module):
@@ -265,7 +265,7 @@ class NamesHead(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first = nn.Linear(I, H)
+        self.first = nn.Linear(INPUTS, HIDDEN)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         result: torch.Tensor = HEAD(self.first(x))
@@ -279,7 +279,7 @@ def test_a_network_may_use_a_global_network() -> None:
     before = [tensor.tolist() for tensor in HEAD.state_dict().values()]
     profile = profiler.profile(lambda x: net(x).sum().backward(), X)
     assert profile.total.macs == FORWARD + BACKWARD
-    assert profile.parameters_total == PARAMETERS + 2 * C
+    assert profile.parameters_total == PARAMETERS + 2 * CLASSES
     assert set(profile.layers["layer"]) == {"(root)", "net.first", "HEAD.0", "HEAD.1"}
     assert [tensor.tolist() for tensor in HEAD.state_dict().values()] == before
     assert HEAD[0].weight.grad is None
@@ -290,8 +290,8 @@ def test_a_loop_over_a_loader_is_a_callable() -> None:
     """It has two batches, clipped gradients, and a schedule that wraps the optimizer's step."""
     trainer = Trainer(torch.optim.AdamW)
     schedule = torch.optim.lr_scheduler.StepLR(trainer.optimizer, 1)
-    data = torch.utils.data.TensorDataset(torch.ones(2 * B, I), torch.zeros(2 * B, dtype=torch.int64))
-    loader = torch.utils.data.DataLoader(data, batch_size=B, shuffle=True)
+    data = torch.utils.data.TensorDataset(torch.ones(2 * BATCH, INPUTS), torch.zeros(2 * BATCH, dtype=torch.int64))
+    loader = torch.utils.data.DataLoader(data, batch_size=BATCH, shuffle=True)
 
     def epoch() -> None:
         for x, y in loader:
@@ -333,7 +333,7 @@ def test_both_passes_of_torch_func_are_counted() -> None:
 
 def test_each_call_of_a_loop_is_counted() -> None:
     """The module's calls are numbered, and its parameters counted once."""
-    layer = nn.Linear(I, I)
+    layer = nn.Linear(INPUTS, INPUTS)
 
     def loop(x: torch.Tensor, times: int) -> torch.Tensor:
         for _ in range(times):
@@ -341,8 +341,8 @@ def test_each_call_of_a_loop_is_counted() -> None:
         return x
 
     profile = profiler.profile(loop, (X, 7))
-    assert profile.total.macs == 7 * B * I * I
-    assert profile.parameters_total == I * I + I
+    assert profile.total.macs == 7 * BATCH * INPUTS * INPUTS
+    assert profile.parameters_total == INPUTS * INPUTS + INPUTS
     (row,) = profile.layers.to_dict("records")
     assert (row["layer"], row["calls"]) == ("layer", 7)
 
@@ -358,7 +358,7 @@ def test_checkpointed_modules_are_recomputed(reentrant: bool) -> None:
     profile = profiler.profile(step, X.clone().requires_grad_())
     total = profile.training.set_index("layer").loc["total"]
     assert total["forward_macs"] == FORWARD
-    assert total["recompute_macs"] == (FORWARD if reentrant else B * I * H)
+    assert total["recompute_macs"] == (FORWARD if reentrant else BATCH * INPUTS * HIDDEN)
     assert total["input_gradient_macs"] + total["weight_gradient_macs"] == 2 * FORWARD
 
 
@@ -366,7 +366,7 @@ def test_checkpointed_modules_are_recomputed(reentrant: bool) -> None:
 @pytest.mark.parametrize("reentrant", [False, True])
 def test_checkpointed_functions_are_recomputed(reentrant: bool) -> None:
     """There is no module; the gradients of both products are still backward."""
-    w = torch.ones(I, I, requires_grad=True)
+    w = torch.ones(INPUTS, INPUTS, requires_grad=True)
 
     def again(x: torch.Tensor) -> torch.Tensor:
         return torch.tanh(x @ w) @ w
@@ -381,7 +381,7 @@ def test_checkpointed_functions_are_recomputed(reentrant: bool) -> None:
 
 def test_both_derivatives_of_a_gradient_penalty_are_backward() -> None:
     """A derivative that is differentiated itself is not a forward pass."""
-    layer = nn.Linear(I, H, bias=False)
+    layer = nn.Linear(INPUTS, HIDDEN, bias=False)
 
     def penalty(x: torch.Tensor) -> None:
         (gradient,) = torch.autograd.grad(layer(x).square().sum(), x, create_graph=True)
@@ -391,12 +391,12 @@ def test_both_derivatives_of_a_gradient_penalty_are_backward() -> None:
     phases = [call.phase for call in profile.trace.calls if call.count.macs]
     assert phases[0] == "forward"
     assert set(phases[1:]) == {"backward"}
-    assert profile.total.macs == len(phases) * B * I * H
+    assert profile.total.macs == len(phases) * BATCH * INPUTS * HIDDEN
 
 
 def test_an_optimizers_closure_is_forward_and_backward() -> None:
     """A step calls it to compute the loss again."""
-    net = nn.Linear(I, 1)
+    net = nn.Linear(INPUTS, 1)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
 
     def closure() -> torch.Tensor:
@@ -409,14 +409,14 @@ def test_an_optimizers_closure_is_forward_and_backward() -> None:
         optimizer.step(closure)
 
     profile = profiler.profile(step)
-    assert parts(profile)["optimizer_flops"] == 2 * (I + 1)
-    assert parts(profile)["forward_flops"] == B * 2 * I + B * (1 + 1) + (B - 1)
+    assert parts(profile)["optimizer_flops"] == 2 * (INPUTS + 1)
+    assert parts(profile)["forward_flops"] == BATCH * 2 * INPUTS + BATCH * (1 + 1) + (BATCH - 1)
     assert {call.phase for call in profile.trace.calls if call.count.macs} == {"forward", "backward"}
 
 
 def test_a_step_that_raises_ends_the_optimizer_phase() -> None:
     """Code that runs after it has caught the error is not the optimizer's."""
-    net = nn.Linear(I, H)
+    net = nn.Linear(INPUTS, HIDDEN)
 
     class Fails(torch.optim.SGD):
         def step(self, closure: Any = None) -> Any:
@@ -440,7 +440,7 @@ def test_a_step_that_raises_ends_the_optimizer_phase() -> None:
 @pytest.mark.parametrize("train", [True, False])
 def test_modules_keep_their_modes(train: bool) -> None:
     """Dropout and the statistics of batch norm cost work in train mode only."""
-    net = nn.Sequential(nn.Linear(I, H), nn.BatchNorm1d(H), nn.Dropout()).train(train)
+    net = nn.Sequential(nn.Linear(INPUTS, HIDDEN), nn.BatchNorm1d(HIDDEN), nn.Dropout()).train(train)
     profile = profiler.profile(lambda x: net(x), X)
     expected = profiler.profile(net, X, mode="training" if train else "inference")
     forward = sum(call.count.flops for call in expected.trace.calls if call.phase == "forward")
@@ -449,12 +449,12 @@ def test_modules_keep_their_modes(train: bool) -> None:
 
 def test_shared_objects_are_copied_once() -> None:
     """Examples are tied modules, a network in a list and in the closure, and an optimizer's parameters."""
-    first, second = nn.Linear(I, I, bias=False), nn.Linear(I, I, bias=False)
+    first, second = nn.Linear(INPUTS, INPUTS, bias=False), nn.Linear(INPUTS, INPUTS, bias=False)
     second.weight = first.weight
     layers = [first, second]
     profile = profiler.profile(lambda x: layers[1](first(x)), X)
-    assert profile.parameters_total == I * I
-    assert profile.total.macs == 2 * B * I * I
+    assert profile.parameters_total == INPUTS * INPUTS
+    assert profile.total.macs == 2 * BATCH * INPUTS * INPUTS
     assert len(profile.parameters) == 1
 
 
@@ -553,7 +553,7 @@ def test_lazy_modules_are_refused() -> None:
 def test_inputs_of_a_callable_may_be_a_size_or_a_function() -> None:
     """This works as for networks."""
     net = network()
-    assert profiler.profile(lambda x: net(x), input_size=(B, I)).total.macs == FORWARD
+    assert profiler.profile(lambda x: net(x), input_size=(BATCH, INPUTS)).total.macs == FORWARD
     assert profiler.profile(lambda x, n: net(x), lambda _: (X, 3)).total.macs == FORWARD
 
 
@@ -579,7 +579,7 @@ def test_excluding_and_saving_work(tmp_path: Any) -> None:
     """The profile of a callable supports both."""
     net = network()
     profile = profiler.profile(step_of(net, torch.optim.SGD(net.parameters())), (X, Y), exclude="net.2", name="mine")
-    assert profile.total.macs == 2 * B * I * H
+    assert profile.total.macs == 2 * BATCH * INPUTS * HIDDEN
     profile.save(tmp_path / "p.json")
     assert profiler.load_profile(tmp_path / "p.json") == profile
     assert profile.target == "tests.test_callables:step_of.<locals>.step"

@@ -26,10 +26,10 @@ from profiler.errors import ProfilerError
 from profiler.profiles import Profile
 from profiler.records import WHILE_IT_RAN
 
-B, I, H, C = 5, 4, 8, 3  # noqa: E741
-FORWARD = B * I * H + B * H * C
-BACKWARD = B * I * H + 2 * B * H * C
-PARAMETERS = I * H + H + H * C + C
+BATCH, INPUTS, HIDDEN, CLASSES = 5, 4, 8, 3
+FORWARD = BATCH * INPUTS * HIDDEN + BATCH * HIDDEN * CLASSES
+BACKWARD = BATCH * INPUTS * HIDDEN + 2 * BATCH * HIDDEN * CLASSES
+PARAMETERS = INPUTS * HIDDEN + HIDDEN + HIDDEN * CLASSES + CLASSES
 
 function_modes: Any = _get_current_function_mode_stack
 dispatch_modes: Any = _get_current_dispatch_mode_stack
@@ -40,10 +40,10 @@ class Net(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first = nn.Linear(I, H)
-        self.norm = nn.BatchNorm1d(H)
+        self.first = nn.Linear(INPUTS, HIDDEN)
+        self.norm = nn.BatchNorm1d(HIDDEN)
         self.drop = nn.Dropout()
-        self.last = nn.Linear(H, C)
+        self.last = nn.Linear(HIDDEN, CLASSES)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         result: torch.Tensor = self.last(self.drop(self.norm(self.first(x)).relu()))
@@ -57,7 +57,7 @@ class World:
         torch.manual_seed(0)
         self.net = Net().to(device)
         self.optimizer = make(self.net.parameters(), lr=0.1)
-        self.x, self.y = torch.randn(B, I, device=device), torch.zeros(B, dtype=torch.int64, device=device)
+        self.x, self.y = torch.randn(BATCH, INPUTS, device=device), torch.zeros(BATCH, dtype=torch.int64, device=device)
         self.losses: list[float] = []
 
     def step(self) -> None:
@@ -184,8 +184,8 @@ def test_an_error_at_every_operation_reaches_the_code(stride: int) -> None:
 
 def test_work_before_an_error_is_recorded() -> None:
     """The modules that the error went through no longer count as running."""
-    net = nn.Linear(I, H)
-    x, wrong = torch.ones(B, I), torch.ones(B, H)
+    net = nn.Linear(INPUTS, HIDDEN)
+    x, wrong = torch.ones(BATCH, INPUTS), torch.ones(BATCH, HIDDEN)
 
     def run() -> None:
         net(x)
@@ -199,7 +199,7 @@ def test_work_before_an_error_is_recorded() -> None:
     with pytest.raises(RuntimeError, match="shapes"), recording:
         run()
     profile = recording.profile()
-    assert profile.total.macs == 2 * B * I * H
+    assert profile.total.macs == 2 * BATCH * INPUTS * HIDDEN
     assert profile.layers["layer"].tolist() == ["Linear"]
 
 
@@ -216,7 +216,7 @@ class Survives(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.inner = Interrupted()
-        self.layer = nn.Linear(I, H)
+        self.layer = nn.Linear(INPUTS, HIDDEN)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         with suppress(KeyboardInterrupt):
@@ -227,10 +227,10 @@ class Survives(nn.Module):
 
 def test_a_module_left_without_a_hook_ends_with_its_caller() -> None:
     """Later work belongs to the caller's module."""
-    net, other = Survives(), nn.Linear(I, H)
-    x = torch.ones(B, I)
+    net, other = Survives(), nn.Linear(INPUTS, HIDDEN)
+    x = torch.ones(BATCH, INPUTS)
     profile = recorded(lambda: (net(x), other(x)))
-    assert profile.total.macs == 2 * B * I * H
+    assert profile.total.macs == 2 * BATCH * INPUTS * HIDDEN
     assert profile.layers["layer"].tolist() == ["Survives.layer", "Linear"]
 
 
@@ -245,11 +245,11 @@ def test_counts_equal_those_of_the_callable_and_the_network(name: str) -> None:
     assert profile.layers["multiplies"].sum() == expected.layers["multiplies"].sum()
     trained = profiler.profile(world.net, world.x, mode="training", optimizer=name)
     loss = recorded(
-        lambda: F.cross_entropy(torch.ones(B, C, requires_grad=True), world.y).backward()  # type: ignore[no-untyped-call]
+        lambda: F.cross_entropy(torch.ones(BATCH, CLASSES, requires_grad=True), world.y).backward()  # type: ignore[no-untyped-call]
     )
     assert profile.total == trained.total + loss.total
     assert set(profile.layers["layer"]) == {"(root)", "Net", "Net.first", "Net.norm", "Net.drop", "Net.last"}
-    assert profile.parameters_total == PARAMETERS + 2 * H
+    assert profile.parameters_total == PARAMETERS + 2 * HIDDEN
     of_parameters = profile.parameters[profile.parameters["trainable"]]
     assert set(of_parameters["kind"]) == {"linear", "norm"}
     assert profile.trace.real_run == WHILE_IT_RAN
@@ -259,7 +259,7 @@ def test_counts_equal_those_of_the_callable_and_the_network(name: str) -> None:
 def test_recorded_inference_costs_the_same() -> None:
     """Gradients are turned off in any way."""
     net = Net().eval()
-    x = torch.ones(B, I)
+    x = torch.ones(BATCH, INPUTS)
     expected = profiler.profile(net, x)
     for mode in (torch.no_grad, torch.inference_mode, nullcontext):
         with mode():
@@ -276,11 +276,11 @@ def test_recorded_inference_costs_the_same() -> None:
 
 def test_meta_tensors_stay_meta_tensors() -> None:
     """An operation that needs their data raises as it does without a recording, also beside real tensors."""
-    net = nn.Linear(I, H, device="meta")
-    assert recorded(lambda: net(torch.empty(B, I, device="meta"))).total.macs == B * I * H
+    net = nn.Linear(INPUTS, HIDDEN, device="meta")
+    assert recorded(lambda: net(torch.empty(BATCH, INPUTS, device="meta"))).total.macs == BATCH * INPUTS * HIDDEN
     for wrong in (
-        lambda: net(torch.ones(B, I)),
-        lambda: net(torch.empty(B, I, device="meta")).sum().item(),
+        lambda: net(torch.ones(BATCH, INPUTS)),
+        lambda: net(torch.empty(BATCH, INPUTS, device="meta")).sum().item(),
         lambda: torch.arange(3, device="meta").tolist(),
         lambda: bool(torch.zeros((), device="meta")),
     ):
@@ -303,11 +303,11 @@ def test_factories_make_the_requested_tensors() -> None:
 
 def test_autocast_of_the_code_is_kept() -> None:
     """Results have its dtype, and the counts are the same."""
-    net = nn.Linear(I, H)
+    net = nn.Linear(INPUTS, HIDDEN)
 
     def run() -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16):
-            result: torch.Tensor = net(torch.ones(B, I))
+            result: torch.Tensor = net(torch.ones(BATCH, INPUTS))
         return result
 
     plain = run()
@@ -315,35 +315,35 @@ def test_autocast_of_the_code_is_kept() -> None:
         result = run()
     assert result.dtype == torch.bfloat16
     assert torch.equal(result, plain)
-    assert recording.profile().total.macs == B * I * H
+    assert recording.profile().total.macs == BATCH * INPUTS * HIDDEN
     assert recording.profile().parameters["kind"].tolist() == ["linear", "linear"]
 
 
 def test_two_objects_of_a_class_have_two_names() -> None:
     """One object has one name, however often it is called."""
-    first, second = nn.Linear(I, I), nn.Linear(I, H)
-    x = torch.ones(B, I)
+    first, second = nn.Linear(INPUTS, INPUTS), nn.Linear(INPUTS, HIDDEN)
+    x = torch.ones(BATCH, INPUTS)
     profile = recorded(lambda: (second(first(first(x))), second(x)))
     assert profile.layers["layer"].tolist() == ["Linear", "Linear_2"]
     assert profile.layers["calls"].tolist() == [2, 2]
-    assert profile.total.macs == 2 * B * I * I + 2 * B * I * H
+    assert profile.total.macs == 2 * BATCH * INPUTS * INPUTS + 2 * BATCH * INPUTS * HIDDEN
 
 
 def test_the_parameters_of_a_part_called_alone_count_once() -> None:
     """It has the name by which it is called."""
-    net = nn.Sequential(nn.Linear(I, H))
-    x = torch.ones(B, I)
+    net = nn.Sequential(nn.Linear(INPUTS, HIDDEN))
+    x = torch.ones(BATCH, INPUTS)
     profile = recorded(lambda: (net[0](x), net(x)))
-    assert profile.parameters_total == I * H + H
+    assert profile.parameters_total == INPUTS * HIDDEN + HIDDEN
     assert profile.layers["layer"].tolist() == ["Linear", "Sequential.0"]
 
 
 def test_lazy_modules_get_shapes_in_a_recording() -> None:
     """They get them as without a recording."""
-    net = nn.Sequential(nn.LazyLinear(H), nn.ReLU())
-    profile = recorded(lambda: net(torch.ones(B, I)))
-    assert profile.total.macs == B * I * H
-    assert profile.parameters_total == I * H + H
+    net = nn.Sequential(nn.LazyLinear(HIDDEN), nn.ReLU())
+    profile = recorded(lambda: net(torch.ones(BATCH, INPUTS)))
+    assert profile.total.macs == BATCH * INPUTS * HIDDEN
+    assert profile.parameters_total == INPUTS * HIDDEN + HIDDEN
     assert set(profile.parameters["kind"]) == {"linear"}
 
 
@@ -390,7 +390,7 @@ class Doubled(torch.Tensor):
 @pytest.mark.parametrize("inside", [False, True])
 def test_modes_and_classes_that_override_functions_keep_doing_so(inside: bool) -> None:
     """The recording does not decompose a function that another mode or class overrides."""
-    x, y = torch.randn(B, C), torch.zeros(B, dtype=torch.int64)
+    x, y = torch.randn(BATCH, CLASSES), torch.zeros(BATCH, dtype=torch.int64)
     plain = F.cross_entropy(x, y)
     watches = Watches()
     recording = profiler.record()
@@ -406,20 +406,20 @@ def test_modes_and_classes_that_override_functions_keep_doing_so(inside: bool) -
 
 def test_a_recording_in_a_recording_counts_its_part() -> None:
     """Both record the code that runs in both."""
-    net = nn.Linear(I, H)
-    x = torch.ones(B, I)
+    net = nn.Linear(INPUTS, HIDDEN)
+    x = torch.ones(BATCH, INPUTS)
     with profiler.record() as outer:
         net(x)
         with profiler.record() as inner:
             net(x)
-    assert inner.profile().total.macs == B * I * H
-    assert outer.profile().total.macs == 2 * B * I * H
+    assert inner.profile().total.macs == BATCH * INPUTS * HIDDEN
+    assert outer.profile().total.macs == 2 * BATCH * INPUTS * HIDDEN
 
 
 def test_threads_are_recorded_if_the_code_starts_them() -> None:
     """Other threads are not recorded."""
-    net, other = nn.Linear(I, H), nn.Linear(I, H)
-    x = torch.ones(B, I)
+    net, other = nn.Linear(INPUTS, HIDDEN), nn.Linear(INPUTS, HIDDEN)
+    x = torch.ones(BATCH, INPUTS)
     entered, ended = threading.Event(), threading.Event()
 
     def elsewhere() -> None:
@@ -439,7 +439,7 @@ def test_threads_are_recorded_if_the_code_starts_them() -> None:
         own.join()
     thread.join()
     profile = recording.profile()
-    assert profile.total.macs == 2 * B * I * H
+    assert profile.total.macs == 2 * BATCH * INPUTS * HIDDEN
     assert profile.layers["layer"].tolist() == ["Linear"]
 
 
@@ -460,8 +460,8 @@ def test_an_error_in_a_thread_is_unchanged() -> None:
 
 def test_recompute_is_a_separate_phase() -> None:
     """Activation checkpointing runs a part of the forward pass again."""
-    net = nn.Sequential(nn.Linear(I, H), nn.Linear(H, C))
-    x = torch.ones(B, I, requires_grad=True)
+    net = nn.Sequential(nn.Linear(INPUTS, HIDDEN), nn.Linear(HIDDEN, CLASSES))
+    x = torch.ones(BATCH, INPUTS, requires_grad=True)
     profile = recorded(lambda: checkpoint(net, x, use_reentrant=True).sum().backward())
     total = profile.training.set_index("layer").loc["total"]
     assert total["forward_macs"] == total["recompute_macs"] == FORWARD
@@ -469,13 +469,13 @@ def test_recompute_is_a_separate_phase() -> None:
 
 def test_reused_memory_is_not_confused() -> None:
     """The origin of a tensor is forgotten with it: a batch may lie where the copy of a parameter was."""
-    net = nn.Linear(I, H, bias=False)
+    net = nn.Linear(INPUTS, HIDDEN, bias=False)
 
     def run() -> None:
         for _ in range(20):
             derived = net.weight * 2
             del derived
-            batch = torch.from_numpy(torch.ones(H, I).numpy())
+            batch = torch.from_numpy(torch.ones(HIDDEN, INPUTS).numpy())
             batch @ net.weight.T
 
     profile = recorded(run)
@@ -489,9 +489,9 @@ def test_inputs_are_not_kept_alive() -> None:
     """A recording of many batches does not hold them."""
     import weakref
 
-    net = nn.Linear(I, H)
+    net = nn.Linear(INPUTS, HIDDEN)
     with profiler.record():
-        x = torch.ones(B, I)
+        x = torch.ones(BATCH, INPUTS)
         net(x)
         alive = weakref.ref(x.untyped_storage())
         del x
@@ -531,8 +531,8 @@ def test_a_recording_is_saved_and_shown(tmp_path: Any) -> None:
 
 def test_values_read_outside_of_modules_are_not_unseen_work() -> None:
     """A printed loss, or a metric in NumPy, is no work that a network hides."""
-    net = nn.Linear(I, H)
-    x = torch.ones(B, I)
+    net = nn.Linear(INPUTS, HIDDEN)
+    x = torch.ones(BATCH, INPUTS)
 
     def run() -> None:
         values = net(x).detach().numpy() * 2
