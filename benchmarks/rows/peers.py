@@ -51,7 +51,7 @@ ROW = Row(
     measure,
     tuple(quicker(beside(name), name, 10, 30, f"{name} / profile") for name in PEERS),
     quick=("resnet50",),
-    repeats=5,
+    repeats=3,
     seconds=30,
     limit=1200,
 )
