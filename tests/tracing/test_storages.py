@@ -135,3 +135,29 @@ def test_uninitialized_memory_is_blank(run: Callable[..., Trace]) -> None:
     assert event(found, "sin").blanks == event(found, "sin").reads
     assert len(event(found, "sin").blanks) == 1
     assert [item.reason for item in found.unseen] == [FILLED_OUTSIDE]
+
+
+def test_a_gradient_names_the_forward_event_that_it_belongs_to(run: Callable[..., Trace]) -> None:
+    """Its source is the number of that event; events of the forward pass have none."""
+    found = run(lambda x, w: (x.detach().clone() * w).exp(), "training")
+    operators = [call.op for call in found.calls]
+    sources = [event.source for event in events(found, "mul", "backward")]
+    assert [operators[source] for source in sources if source is not None] == ["aten::exp", "aten::mul"]
+    assert {call.event.source for call in found.calls if call.phase == "forward"} == {None}
+
+
+@pytest.mark.parametrize("tracing", RUNS.values(), ids=RUNS)
+def test_the_parts_of_a_function_say_its_kind(tracing: Callable[..., Trace]) -> None:
+    """All that attention runs is within attention; an operation after it is within nothing."""
+
+    class Attends(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(4, 2)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return self.attention(x, x, x)[0].exp()
+
+    *inside, last = tracing(Attends(), (torch.ones(2, 3, 4),)).calls
+    assert {call.event.within for call in inside} == {"attention"}
+    assert (last.op, last.event.within) == ("aten::exp", None)
