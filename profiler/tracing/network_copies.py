@@ -28,8 +28,8 @@ SHARED = frozenset(
 )
 """Types of immutable values, which a copy has too."""
 
-OWN_COPY = ("__deepcopy__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__")
-"""Attributes with which an object decides how it is copied."""
+CONTAINERS = frozenset({OrderedDict, dict, list, set})
+"""Types of containers of which an empty one is copied by a new one, unless it has attributes."""
 
 HOOKS = frozenset(name for name, value in vars(nn.Module()).items() if type(value) is OrderedDict)
 """Attributes of every module that are dictionaries of hooks, almost always empty."""
@@ -83,7 +83,7 @@ class NetworkCopy:
         plain = self._plain.get(kind)
         if plain is None:
             plain = self._plain[kind] = _is_plain(kind)
-        if not plain or any(name in module.__dict__ for name in OWN_COPY):
+        if not plain or _has_own_copy(module.__dict__):
             return copy.deepcopy(module, memo)
         made: Any = kind.__new__(kind)
         memo[id(module)] = made
@@ -92,11 +92,12 @@ class NetworkCopy:
             its_kind = type(value)
             if its_kind in SHARED:
                 continue
-            known = memo.get(id(value), _MISSING)
+            place = id(value)
+            known = memo.get(place, _MISSING)
             if known is not _MISSING:
                 state[key] = known
-            elif its_kind is OrderedDict and not value and key in HOOKS:
-                state[key] = memo[id(value)] = OrderedDict()
+            elif its_kind in CONTAINERS and not value and (its_kind is not OrderedDict or key in HOOKS):
+                state[key] = memo[place] = its_kind()
             elif its_kind is dict and key in HELD:
                 state[key] = self._held(value)
             else:
@@ -178,6 +179,17 @@ def _is_plain(kind: type[nn.Module]) -> bool:
         and not any(hasattr(kind, name) for name in ("__deepcopy__", "__getnewargs__", "__getnewargs_ex__"))
         and kind not in copyreg.dispatch_table
         and not slot_descriptors(kind)
+    )
+
+
+def _has_own_copy(attributes: dict[str, Any]) -> bool:
+    """Whether a module decides itself how it is copied, by attributes that its class does not have."""
+    return (
+        "__deepcopy__" in attributes
+        or "__reduce_ex__" in attributes
+        or "__reduce__" in attributes
+        or "__getstate__" in attributes
+        or "__setstate__" in attributes
     )
 
 
