@@ -1,0 +1,253 @@
+"""The results of common operators on the meta device, without torch's own kernels for it.
+
+Many of these kernels are Python code, and the first one that runs imports sympy and the compiler of torch, which takes
+longer than the whole profile of a small network.  Here the shape of a result is computed for the plain case: dense
+floating-point tensors of one dtype, with the strides of new tensors, and arguments that the operator accepts.
+Anything else is left to torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+Shape = tuple[int, ...]
+
+Result = tuple[Shape, torch.dtype]
+"""The shape and dtype of a new tensor, whose elements are in order."""
+
+Sizes = int | Sequence[int]
+
+META = torch.device("meta")
+
+FLOATS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16})
+
+
+def result_of(name: str, args: Any, kwargs: Any) -> torch.Tensor | None:
+    """A new result of the operator ``name`` on meta tensors, as torch makes it; None if torch has to say.
+
+    The operator must arrive below autograd.  ``args`` and ``kwargs`` are those that the dispatcher passes.
+    """
+    layout = LAYOUTS.get(name)
+    if layout is None or torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
+        return None
+    found = layout(*args, **kwargs)
+    return None if found is None else torch.empty_strided(found[0], _strides(found[0]), dtype=found[1], device=META)
+
+
+def _strides(shape: Shape) -> Shape:
+    """The strides of a new tensor of that shape."""
+    strides, step = [], 1
+    for size in reversed(shape):
+        strides.append(step)
+        step *= max(size, 1)
+    return tuple(reversed(strides))
+
+
+def _are_plain(*tensors: Any) -> bool:
+    """Whether all of them are dense floating-point tensors on meta of one dtype, with elements in order."""
+    dtype = tensors[0].dtype if type(tensors[0]) in PLAIN else None
+    return dtype in FLOATS and all(
+        type(tensor) in PLAIN
+        and tensor.dtype is dtype
+        and tensor.is_meta
+        and tensor.layout is torch.strided
+        and 0 not in tensor.shape
+        and tensor.stride() == _strides(tensor.shape)
+        for tensor in tensors
+    )
+
+
+PLAIN = frozenset({torch.Tensor, torch.nn.Parameter})
+
+
+def _given(*tensors: Any) -> list[Any]:
+    return [tensor for tensor in tensors if tensor is not None]
+
+
+def _linear(input: Any, weight: Any, bias: Any = None) -> Result | None:
+    """(…, in), (out, in) → (…, out)."""
+    if not _are_plain(*_given(input, weight, bias)) or weight.dim() != 2 or not input.dim():
+        return None
+    if input.shape[-1] != weight.shape[1] or (bias is not None and bias.shape != weight.shape[:1]):
+        return None
+    return (*input.shape[:-1], weight.shape[0]), input.dtype
+
+
+def _sizes(value: Sizes, dims: int) -> Shape | None:
+    """One whole number for each of ``dims`` dimensions; None for anything else."""
+    sizes = (value,) * dims if isinstance(value, int) else tuple(value)
+    sizes = sizes * dims if len(sizes) == 1 else sizes
+    return sizes if len(sizes) == dims and all(type(size) is int for size in sizes) else None
+
+
+def _convolution(dims: int) -> Callable[..., Result | None]:
+    def layout(
+        input: Any,
+        weight: Any,
+        bias: Any = None,
+        stride: Sizes = 1,
+        padding: Any = 0,
+        dilation: Sizes = 1,
+        groups: int = 1,
+    ) -> Result | None:
+        """(batch, groups · i, …), (out, i, …) → (batch, out, …)."""
+        if isinstance(padding, str) or not _are_plain(*_given(input, weight, bias)):
+            return None
+        if input.dim() != dims + 2 or weight.dim() != dims + 2:
+            return None
+        out = weight.shape[0]
+        if groups < 1 or input.shape[1] != weight.shape[1] * groups or out % groups:
+            return None
+        if bias is not None and bias.shape != (out,):
+            return None
+        places = _places(input.shape[2:], weight.shape[2:], stride, padding, dilation)
+        return None if places is None else ((input.shape[0], out, *places), input.dtype)
+
+    return layout
+
+
+def _places(
+    sizes: Shape, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, *, above: bool = False
+) -> Shape | None:
+    """The number of places of a window in each dimension, rounded down, or up if ``above``; None if it does not fit."""
+    dims = len(sizes)
+    windows = [window for value in (kernel, stride, padding, dilation) if (window := _sizes(value, dims)) is not None]
+    if len(windows) < 4:
+        return None
+    places = []
+    for size, (taps, jump, front, step) in zip(sizes, zip(*windows, strict=True), strict=True):
+        room = size + 2 * front - step * (taps - 1) - 1
+        if taps < 1 or jump < 1 or front < 0 or step < 1 or room < 0:
+            return None
+        number = (room + (jump - 1 if above else 0)) // jump + 1
+        if above and (number - 1) * jump >= size + front:
+            number -= 1
+        places.append(number)
+    return tuple(places)
+
+
+def _max_pool2d(
+    self: Any,
+    kernel_size: Sizes,
+    stride: Sizes = (),
+    padding: Sizes = 0,
+    dilation: Sizes = 1,
+    ceil_mode: bool = False,
+) -> Result | None:
+    return _pooled(self, kernel_size, stride, padding, dilation, ceil_mode)
+
+
+def _avg_pool2d(
+    self: Any,
+    kernel_size: Sizes,
+    stride: Sizes = (),
+    padding: Sizes = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Result | None:
+    return _pooled(self, kernel_size, stride, padding, 1, ceil_mode) if divisor_override is None else None
+
+
+def _pooled(image: Any, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, above: bool) -> Result | None:
+    """(batch, channels, height, width) → (batch, channels, places, places)."""
+    if not _are_plain(image) or image.dim() != 4:
+        return None
+    taps, fronts = _sizes(kernel, 2), _sizes(padding, 2)
+    if taps is None or fronts is None or any(2 * front > size for front, size in zip(fronts, taps, strict=True)):
+        return None
+    places = _places(image.shape[2:], taps, stride or taps, fronts, dilation, above=above)
+    return None if places is None else ((*image.shape[:2], *places), image.dtype)
+
+
+def _adaptive_avg_pool2d(self: Any, output_size: Sizes) -> Result | None:
+    sizes = _sizes(output_size, 2)
+    if not _are_plain(self) or self.dim() != 4 or sizes is None or min(sizes) < 1:
+        return None
+    return (*self.shape[:2], *sizes), self.dtype
+
+
+def _batch_norm(
+    input: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, training: bool, *others: Any
+) -> Result | None:
+    held = _given(weight, bias, running_mean, running_var)
+    if training or running_mean is None or running_var is None or not _are_plain(input, *held):
+        return None
+    fits = input.dim() >= 2 and all(tensor.shape == input.shape[1:2] for tensor in held)
+    return (tuple(input.shape), input.dtype) if fits else None
+
+
+def _layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, *others: Any) -> Result | None:
+    shape = tuple(normalized_shape)
+    held = _given(weight, bias)
+    if not shape or not _are_plain(input, *held) or tuple(input.shape[-len(shape) :]) != shape:
+        return None
+    return (tuple(input.shape), input.dtype) if all(tuple(tensor.shape) == shape for tensor in held) else None
+
+
+def _group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, *others: Any) -> Result | None:
+    held = _given(weight, bias)
+    if not _are_plain(input, *held) or input.dim() < 2 or num_groups < 1 or input.shape[1] % num_groups:
+        return None
+    fits = all(tensor.shape == input.shape[1:2] for tensor in held)
+    return (tuple(input.shape), input.dtype) if fits else None
+
+
+def _of_each(self: Any, *others: Any, **options: Any) -> Result | None:
+    """A function of each element."""
+    numbers = all(value is None or type(value) in (int, float, bool, str) for value in (*others, *options.values()))
+    return (tuple(self.shape), self.dtype) if numbers and _are_plain(self) else None
+
+
+def _of_two(self: Any, other: Any, *, alpha: Any = 1) -> Result | None:
+    """A function of each element of one tensor and that of another at the same place, or a number."""
+    if type(alpha) not in (int, float) or not _are_plain(self):
+        return None
+    if type(other) in (int, float):
+        return tuple(self.shape), self.dtype
+    if not _are_plain(self, other) or other.shape != self.shape or not self.dim():
+        return None
+    return tuple(self.shape), self.dtype
+
+
+def _softmax(self: Any, dim: int, dtype: Any = None) -> Result | None:
+    if dtype is not None or not _are_plain(self) or not -self.dim() <= dim < self.dim():
+        return None
+    return tuple(self.shape), self.dtype
+
+
+def _embedding(weight: Any, indices: Any, *others: Any, **options: Any) -> Result | None:
+    """(rows, width), (…) → (…, width)."""
+    if not _are_plain(weight) or weight.dim() != 2 or type(indices) not in PLAIN or not indices.is_meta:
+        return None
+    if indices.dtype not in (torch.int32, torch.int64) or 0 in indices.shape or indices.layout is not torch.strided:
+        return None
+    return (*indices.shape, weight.shape[1]), weight.dtype
+
+
+LAYOUTS: dict[str, Callable[..., Result | None]] = {
+    "aten::linear": _linear,
+    "aten::conv1d": _convolution(1),
+    "aten::conv2d": _convolution(2),
+    "aten::conv3d": _convolution(3),
+    "aten::max_pool2d": _max_pool2d,
+    "aten::avg_pool2d": _avg_pool2d,
+    "aten::adaptive_avg_pool2d": _adaptive_avg_pool2d,
+    "aten::batch_norm": _batch_norm,
+    "aten::layer_norm": _layer_norm,
+    "aten::group_norm": _group_norm,
+    "aten::softmax": _softmax,
+    "aten::embedding": _embedding,
+    **{
+        f"aten::{name}": _of_each
+        for name in (
+            *("relu", "relu6", "gelu", "silu", "mish", "sigmoid", "tanh", "hardswish", "hardsigmoid", "elu"),
+            *("leaky_relu", "exp", "sqrt", "rsqrt", "neg"),
+        )
+    },
+    **{f"aten::{name}": _of_two for name in ("add", "sub", "mul")},
+}
+"""By the name of an operator, a function of its arguments: the layout of its result, or None if torch has to say."""

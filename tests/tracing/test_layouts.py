@@ -1,0 +1,236 @@
+"""Results on meta that are made without torch's kernels are those that the kernels make."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from profiler.tracing.layouts import LAYOUTS, result_of
+from profiler.tracing.private import named_operator
+
+
+def meta(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return torch.empty(shape, dtype=dtype, device="meta")
+
+
+SHAPES = ((3,), (2, 3), (1, 1), (2, 1, 3), (1, 3, 5, 5), (2, 1, 4, 4), (3, 4, 1, 1), (2, 2, 3, 4, 5), (0, 3), ())
+
+
+def strange(*shape: int) -> Iterator[torch.Tensor]:
+    """Tensors of that shape which are not plain: strides, dtypes, devices, layouts."""
+    yield meta(*shape, dtype=torch.int64)
+    yield meta(*shape, dtype=torch.bfloat16)
+    yield meta(*shape, dtype=torch.complex64)
+    yield meta(*reversed(shape)).permute(list(reversed(range(len(shape)))))
+    yield meta(*shape, 2)[..., 0]
+    if len(shape) == 4:
+        yield meta(*shape).to(memory_format=torch.channels_last)
+
+
+def every(*shape: int) -> Iterator[torch.Tensor]:
+    yield meta(*shape)
+    yield from strange(*shape)
+
+
+def of_each() -> Iterator[tuple[Any, ...]]:
+    for shape in SHAPES:
+        yield from ((tensor,) for tensor in every(*shape))
+
+
+def of_two() -> Iterator[tuple[Any, ...]]:
+    for shape in SHAPES:
+        for left in every(*shape):
+            yield from ((left, right) for right in (*every(*shape), meta(1), meta(3), 2, 1.5, 1j, True))
+
+
+def linear() -> Iterator[tuple[Any, ...]]:
+    for shape, out in itertools.product(SHAPES, (1, 4)):
+        width = shape[-1] if shape else 1
+        for x in every(*shape):
+            yield x, meta(out, width)
+            yield x, meta(out, width), meta(out)
+        yield meta(*shape), meta(width, out).t(), meta(out)
+        yield meta(*shape), meta(out, width + 1)
+        yield meta(*shape), meta(out, width), meta(out + 1)
+
+
+def convolutions(dims: int) -> Iterator[tuple[Any, ...]]:
+    sides = (1, 2, 5)
+    for side, kernel, stride, padding, dilation in itertools.product(sides, (1, 2, 3), (1, 2), (0, 1), (1, 2)):
+        options = ([stride], [padding], [dilation])
+        x, weight = meta(2, 4, *[side] * dims), meta(6, 4, *[kernel] * dims)
+        yield x, weight, None, *options
+        yield x, weight, meta(6), *options, 1
+        yield x, meta(6, 2, *[kernel] * dims), meta(6), *options, 2
+    for x in every(2, 4, *[5] * dims):
+        yield x, meta(6, 4, *[3] * dims)
+        yield x, next(iter(strange(6, 4, *[3] * dims)))
+    yield meta(4, *[5] * dims), meta(6, 4, *[3] * dims)
+    yield meta(2, 1, *[5] * dims), meta(6, 1, *[1] * dims)
+    yield meta(2, 3, *[5] * dims), meta(6, 4, *[3] * dims)
+    yield meta(2, 4, *[5] * dims), meta(6, 4, *[3] * dims), meta(5)
+    yield meta(2, 4, *[5] * dims), meta(5, 2, *[3] * dims), None, [1], [0], [1], 2
+
+
+def pools() -> Iterator[tuple[Any, ...]]:
+    for side, kernel, stride, padding, dilation, ceil in itertools.product(
+        (1, 4, 5, 7), (1, 2, 3), ([], [1], [2], [3]), (0, 1, 2), (1, 2), (False, True)
+    ):
+        yield meta(2, 3, side, side), [kernel], stride, [padding], [dilation], ceil
+    for x in every(2, 3, 6, 5):
+        yield x, [2, 3]
+    yield meta(3, 6, 5), [2]
+
+
+def some_pools() -> Iterator[tuple[Any, ...]]:
+    return (case for case in pools() if len(case) == 6)
+
+
+def adaptive() -> Iterator[tuple[Any, ...]]:
+    for size, x in itertools.product(([1, 1], [6, 2], [9, 9], [0, 1]), (*every(2, 3, 6, 5), meta(3, 6, 5))):
+        yield x, size
+
+
+def norms(*end: Any) -> Iterator[tuple[Any, ...]]:
+    for shape in SHAPES:
+        width = shape[1] if len(shape) > 1 else 1
+        held = [meta(width) for _ in range(4)]
+        for x in every(*shape):
+            yield x, *held, False, 0.1, 1e-5, True
+        yield meta(*shape), None, None, *held[2:], False, 0.1, 1e-5, True
+        yield meta(*shape), *held, True, 0.1, 1e-5, True
+        yield meta(*shape), *[meta(width + 1) for _ in range(4)], False, 0.1, 1e-5, True
+
+
+def layer_norms() -> Iterator[tuple[Any, ...]]:
+    for shape in SHAPES[:-1]:
+        for x in every(*shape):
+            yield x, [shape[-1]], meta(shape[-1]), meta(shape[-1])
+            yield x, list(shape), None, None
+        yield meta(*shape), [shape[-1] + 1]
+        yield meta(*shape), [shape[-1]], meta(shape[-1] + 1)
+        yield meta(*shape), [shape[-1]], meta(shape[-1], dtype=torch.float64)
+
+
+def group_norms() -> Iterator[tuple[Any, ...]]:
+    for shape, groups in itertools.product(SHAPES, (1, 2)):
+        for x in every(*shape):
+            width = shape[1] if len(shape) > 1 else 1
+            yield x, groups, meta(width), meta(width)
+            yield x, groups
+
+
+def softmaxes() -> Iterator[tuple[Any, ...]]:
+    for (x,), dim in itertools.product(of_each(), (0, -1, 2)):
+        yield x, dim
+    yield meta(2, 3), -1, torch.float64
+
+
+def embeddings() -> Iterator[tuple[Any, ...]]:
+    for shape in SHAPES:
+        yield meta(7, 5), meta(*shape, dtype=torch.int64)
+        yield meta(7, 5), meta(*shape, dtype=torch.int32)
+        yield meta(7, 5), meta(*shape)
+        yield meta(7), meta(*shape, dtype=torch.int64)
+    yield meta(5, 7).t(), meta(3, dtype=torch.int64)
+    yield meta(7, 5), meta(3, 2, dtype=torch.int64).t()
+
+
+CASES: dict[str, Any] = {
+    "linear": linear,
+    "conv1d": lambda: convolutions(1),
+    "conv2d": lambda: convolutions(2),
+    "conv3d": lambda: convolutions(3),
+    "max_pool2d": pools,
+    "avg_pool2d": lambda: (
+        (x, kernel, stride, padding, ceil) for x, kernel, stride, padding, step, ceil in some_pools() if step == [1]
+    ),
+    "adaptive_avg_pool2d": adaptive,
+    "batch_norm": norms,
+    "layer_norm": layer_norms,
+    "group_norm": group_norms,
+    "softmax": softmaxes,
+    "embedding": embeddings,
+    **dict.fromkeys(("add", "sub", "mul"), of_two),
+}
+
+
+def by_kernel(name: str, args: Any) -> torch.Tensor | None:
+    """The result of torch's kernel, or None if it refuses the arguments."""
+    operator = named_operator(f"aten::{name}") if name not in ("add", "sub", "mul", "softmax") else None
+    function: Any = operator or getattr(torch.ops.aten, name)
+    try:
+        result: torch.Tensor = function(*args)
+    except (RuntimeError, IndexError, ValueError, TypeError, NotImplementedError):
+        return None
+    return result
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name.removeprefix("aten::") for name in LAYOUTS])
+@torch.no_grad()
+def test_results_are_those_of_the_kernels(name: str) -> None:
+    """Shape, strides and dtype are equal where a result is made here, and some are made."""
+    made = 0
+    for args in CASES.get(name, of_each)():
+        found = result_of(f"aten::{name}", args, {})
+        if found is None:
+            continue
+        made += 1
+        expected = by_kernel(name, args)
+        assert expected is not None, args
+        assert (found.shape, found.stride(), found.dtype, found.device, found.storage_offset()) == (
+            expected.shape,
+            expected.stride(),
+            expected.dtype,
+            expected.device,
+            expected.storage_offset(),
+        ), args
+    assert made >= 3
+
+
+def test_what_is_not_plain_is_left_to_torch() -> None:
+    """Other strides, dtypes and devices, a missing value, everything under autocast, and operators without a layout."""
+    plain = meta(2, 3)
+    other = [tensor for tensor in strange(2, 3) if tensor.dtype is not torch.bfloat16]
+    assert len(other) == 4
+    for tensor in (*other, torch.zeros(2, 3), None):
+        assert result_of("aten::relu", (tensor,), {}) is None
+    assert result_of("aten::relu", (plain,), {}) is not None
+    with torch.autocast("cpu"):
+        assert result_of("aten::relu", (plain,), {}) is None
+    assert result_of("aten::cumsum", (plain, 0), {}) is None
+
+
+PROFILE_OF_A_NETWORK = """
+import sys
+import torch
+import profiler
+from torch import nn
+
+network = nn.Sequential(
+    nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(2),
+    nn.Flatten(), nn.Dropout(), nn.Linear(16, 5),
+)
+profile = profiler.profile(network, torch.empty(1, 3, 9, 9, device="meta"))
+assert profile.total.macs == 4 * 7 * 7 * 3 * 3 * 3 + 16 * 5
+assert len(profile.tabulated("layers")) == 8
+print(profile)
+later = ("torch._dynamo", "torch._inductor", "sympy", "torch.fx.experimental.symbolic_shapes", "pandas", "torchvision")
+print(sorted(set(later).intersection(sys.modules)))
+"""
+
+
+@pytest.mark.slow
+def test_a_usual_network_is_profiled_without_the_compiler() -> None:
+    """Its operators need no kernel of torch that imports sympy and the compiler; a printed profile needs no pandas."""
+    command = [sys.executable, "-c", PROFILE_OF_A_NETWORK]
+    result = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert result.stdout.splitlines()[-1] == "[]"
