@@ -21,7 +21,6 @@ from profiler.tracing.copying import to_meta
 from profiler.tracing.describing import Described, Describer, Operators, Signatures, samples_of
 from profiler.tracing.failures import FunctionFailure, OpFailure
 from profiler.tracing.gradients import Autograd
-from profiler.tracing.layouts import result_of
 from profiler.tracing.meta_results import META_RESULTS
 from profiler.tracing.noted import Noted
 from profiler.tracing.origins import Memory, Origins, roots_of, storage_of
@@ -407,8 +406,7 @@ class OpRecorder(DispatchMode):
             return memo.run(func, args, kwargs, key)[0]
         if known.name == "aten::index":
             args = (args[0], by_positions(args[1], self._values.of), *args[2:])
-        result = result_of(known.name, args, kwargs)
-        return META_RESULTS.get(known.name, func)(*args, **kwargs) if result is None else result
+        return META_RESULTS.get(known.name, func)(*args, **kwargs)
 
     def note_transforms(self) -> bool:
         """Record whether a transform of ``torch.func`` runs the function that is called now, and return it."""
