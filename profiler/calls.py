@@ -34,7 +34,7 @@ class Tally:
 
 
 class Calls(Sequence[OpCall]):
-    """The calls of a recording; an :class:`OpCall` is made when it is asked for.
+    """The calls of a recording; an :class:`OpCall` is made when it is needed.
 
     ``groups`` has a number for each event; ``kinds`` has the kind of all events of each of these numbers.  Events with
     the same number have the same site.  With ``numbers`` only the events of these numbers are among the calls.

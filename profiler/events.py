@@ -1,6 +1,6 @@
 """The events of a run in compact form: what equal events share is kept once, and the rest as arrays of numbers.
 
-An :class:`~profiler.records.Event` is made when somebody asks for it.
+An :class:`~profiler.records.Event` is made when it is needed.
 """
 
 from __future__ import annotations

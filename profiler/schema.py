@@ -1,6 +1,6 @@
 """Rows → tables: columns of plain Python values, and a schema that describes each column.
 
-The pandas frame of a table is made when it is asked for, and pandas is imported then.  A column of the frame is
+The pandas frame of a table is made when it is needed, and pandas is imported then.  A column of the frame is
 ``int64`` if all values and their sum fit, and has exact Python integers otherwise.
 """
 

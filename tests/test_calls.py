@@ -49,7 +49,7 @@ EVENTS = [
 ]
 
 
-def test_events_are_as_they_were() -> None:
+def test_compact_events_keep_every_field() -> None:
     """The compact form gives back every field, also numbers of more than 64 bits, by number, by slice and in a loop."""
     events = Events.of(EVENTS)
     assert list(events) == EVENTS
@@ -120,7 +120,7 @@ def test_distinct_calls_do_not_grow_with_repetition() -> None:
 
 
 def test_only_distinct_calls_are_made_for_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Objects for the other calls are made if somebody asks for the calls."""
+    """Objects for the other calls are made if somebody reads the calls."""
     made: list[int] = []
     make = Calls._call
 
@@ -139,18 +139,18 @@ def test_only_distinct_calls_are_made_for_tables(monkeypatch: pytest.MonkeyPatch
     assert len(list(profile.trace.calls)) == len(made) - distinct
 
 
-def test_views_are_asked_once_for_equal_calls() -> None:
+def test_a_view_is_called_once_for_equal_calls() -> None:
     """Each call has the kind that the view returns; calls that were constructed one by one too."""
-    asked = []
+    viewed = []
 
     def view(call: OpCall) -> str:
-        asked.append(call)
+        viewed.append(call)
         return "matmul" if call.kind == "linear" else call.kind
 
     calls = loop(6).trace.calls
     expected = ["matmul" if call.kind == "linear" else call.kind for call in calls]
     assert [call.kind for call in calls_seen_as(calls, view)] == expected
-    assert len(asked) == len(tallies(calls)) < len(calls)
+    assert len(viewed) == len(tallies(calls)) < len(calls)
     assert [call.kind for call in calls_seen_as(tuple(calls), view)] == expected
 
 

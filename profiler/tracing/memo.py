@@ -76,7 +76,7 @@ class Memo:
         return len(self._answers)
 
     def find(self, key: Any) -> Answer | None:
-        """The answer for this key; None if the operation has not run."""
+        """The answer for this key; None if the operation never ran."""
         return self._answers.get(key) if self.used else None
 
     def learn(self, key: Any, answer: Answer) -> None:
