@@ -7,10 +7,15 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks import page, picture, results
+from benchmarks.floor import replaying
 from benchmarks.measuring import find_rows
 from benchmarks.results import Result, Stored, figure, quicker, ratio, seconds
 from benchmarks.timing import Clock, plain, process, take_turns
@@ -46,6 +51,33 @@ def test_laps_are_cumulative() -> None:
     sum(range(10_000))
     clock.lap("second")
     assert clock.laps["first"]["wall"] < clock.laps["second"]["wall"]
+
+
+def test_a_replay_computes_nothing() -> None:
+    """It returns what the first run returned, also after views and operations in place, and runs no kernel again."""
+    ran: list[Any] = []
+
+    class Counts(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            ran.append(func)
+            return func(*args, **(kwargs or {}))
+
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(inplace=True), nn.Unflatten(1, (2, 3)), nn.Linear(3, 2))
+    with torch.device("meta"):
+        x = torch.empty(5, 4)
+    model.to("meta")
+
+    def forward() -> torch.Tensor:
+        with torch.no_grad():
+            result: torch.Tensor = model(x)
+            return result
+
+    run = replaying(forward)
+    with Counts():  # type: ignore[no-untyped-call]
+        results = [run(), run()]
+    assert [tuple(result.shape) for result in results if isinstance(result, torch.Tensor)] == [(5, 2, 2)] * 2
+    assert ran
+    assert all(func._schema.returns[0].alias_info is not None for func in ran)
 
 
 def test_a_process_that_fails_is_an_error() -> None:

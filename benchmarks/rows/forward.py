@@ -12,9 +12,11 @@ AGAIN = " again"
 
 
 def measure(network: str, options: Options) -> Result:
-    """The bare forward pass, FlopCounterMode, a profile with nothing in the memo, and the same profile again."""
+    """The bare forward pass with and without its operations, FlopCounterMode, a first profile, and the same again."""
     warm_up()
     from torch.utils.flop_counter import FlopCounterMode
+
+    from benchmarks.floor import replaying
 
     model, x = on_meta(network)
     forward = bare_forward(model, x)
@@ -27,6 +29,7 @@ def measure(network: str, options: Options) -> Result:
     forward()
     things = (
         plain("forward", forward),
+        plain("calls alone", replaying(forward)),
         plain("FlopCounterMode", counted),
         profiling(model, x),
         profiling(model, x, cold=False, suffix=AGAIN),
@@ -43,6 +46,7 @@ ROW = Row(
         ratio(WITH_TABLES + AGAIN, "forward", 0.25, 0.1, "again / forward"),
         quicker(WITH_TABLES, "FlopCounterMode", 2.5, 10, "FlopCounterMode / first"),
         quicker(WITH_TABLES + AGAIN, "FlopCounterMode", 5, 10, "FlopCounterMode / again"),
+        ratio("calls alone", "forward"),
         ratio("FlopCounterMode", "forward"),
         ratio(ALONE, "forward", label="first, no tables / forward"),
         ratio(ALONE + AGAIN, "forward", label="again, no tables / forward"),
