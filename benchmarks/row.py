@@ -22,8 +22,8 @@ class Options:
 class Row:
     """``measure`` runs in a process of its own for each subject.
 
-    No repeat begins after ``seconds``, and the process is ended after ``limit`` seconds.  With ``new_processes`` each
-    repeat has a process of its own.  ``quick`` are the subjects of a quick run.
+    After ``seconds`` no more than three repeats are made, and the process is ended after ``limit`` seconds.  With
+    ``new_processes`` each repeat has a process of its own.  ``quick`` are the subjects of a quick run.
     """
 
     title: str

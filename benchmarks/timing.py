@@ -18,6 +18,9 @@ Samples = dict[str, list[float]]
 
 CLOCKS = ("cpu", "wall")
 
+FEWEST = 3
+"""The number of repeats that are made even if they take long."""
+
 
 @dataclass
 class Clock:
@@ -60,10 +63,10 @@ def plain(name: str, run: Callable[[], object], before: Callable[[], object] | N
 
 
 def take_turns(things: Sequence[Thing], repeats: int, at_most: float = float("inf")) -> dict[str, Samples]:
-    """The samples of all laps.  No further repeat begins after ``at_most`` seconds."""
+    """The samples of all laps.  After ``at_most`` seconds no more than ``FEWEST`` repeats are made."""
     samples: dict[str, Samples] = {}
     begin = time.perf_counter()
-    for _ in range(repeats):
+    for done in range(1, repeats + 1):
         for thing in things:
             clock = Clock()
             thing(clock)
@@ -71,7 +74,7 @@ def take_turns(things: Sequence[Thing], repeats: int, at_most: float = float("in
                 into = samples.setdefault(name, {which: [] for which in CLOCKS})
                 for which in CLOCKS:
                     into[which].append(seconds[which])
-        if time.perf_counter() - begin > at_most:
+        if done >= FEWEST and time.perf_counter() - begin > at_most:
             break
     return samples
 

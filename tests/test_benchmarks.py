@@ -18,7 +18,7 @@ from benchmarks import page, picture, results
 from benchmarks.floor import replaying
 from benchmarks.measuring import find_rows
 from benchmarks.results import Result, Stored, figure, quicker, ratio, seconds
-from benchmarks.timing import Clock, plain, process, take_turns
+from benchmarks.timing import FEWEST, Clock, plain, process, take_turns
 
 ROOT = Path(__file__).parents[1]
 
@@ -39,8 +39,9 @@ def test_compared_runs_alternate() -> None:
 
 
 def test_no_repeat_begins_late() -> None:
-    """After the given seconds the repeat that runs is the last one."""
-    assert len(take_turns([plain("a", lambda: None)], 5, at_most=0)["a"]["cpu"]) == 1
+    """After the given seconds three repeats are enough; before them nothing is left out."""
+    for wanted, at_most, made in ((5, 0, FEWEST), (2, 0, 2), (5, 60, 5)):
+        assert len(take_turns([plain("a", lambda: None)], wanted, at_most=at_most)["a"]["cpu"]) == made
 
 
 def test_laps_are_cumulative() -> None:
@@ -53,6 +54,7 @@ def test_laps_are_cumulative() -> None:
     assert clock.laps["first"]["wall"] < clock.laps["second"]["wall"]
 
 
+@pytest.mark.slow
 def test_a_replay_computes_nothing() -> None:
     """It returns what the first run returned, also after views and operations in place, and runs no kernel again."""
     ran: list[Any] = []

@@ -26,7 +26,8 @@ def measure(network: str, options: Options) -> Result:
         measured(clock)
 
     forward()
-    return Result("family", network, take_turns((plain("forward", forward), after_another), options.repeats))
+    things = (plain("forward", forward), after_another)
+    return Result("family", network, take_turns(things, options.repeats, options.seconds))
 
 
 ROW = Row(

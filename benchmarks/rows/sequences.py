@@ -48,6 +48,6 @@ ROW = Row(
         seconds("build"),
     ),
     quick=(),
-    repeats=3,
+    repeats=1,
     limit=1800,
 )
