@@ -10,7 +10,6 @@ from torch import nn
 
 from profiler.calls import mode_of
 from profiler.config import DEFAULT_COUNTERS, Config
-from profiler.crosschecking import add_counters
 from profiler.environment import environment
 from profiler.errors import NeedsDataError, ProfilerError, TraceError, UncountedError, no_exit
 from profiler.files import NAME_EXPECTED, folder_name, is_folder_name
@@ -127,7 +126,11 @@ def profile_config(config: Config, *, strict: bool = False, crosscheck: bool = T
     """
     subject = configured(config)
     result = _profile_configured(config, subject, strict)
-    return add_counters(result, config.crosscheck, subject) if crosscheck else result
+    if not crosscheck or not config.crosscheck:
+        return result
+    from profiler.crosschecking import add_counters  # most profiles are not compared with other counters
+
+    return add_counters(result, config.crosscheck, subject)
 
 
 def crosscheck(
@@ -150,6 +153,8 @@ def crosscheck(
     call its ``method`` and run its ``part``.  Raises :class:`~profiler.errors.ProfilerError` for a counter that is not
     known.
     """
+    from profiler.crosschecking import add_counters
+
     names = (against,) if isinstance(against, str) else against
     if isinstance(model, Config):
         subject = configured(model)

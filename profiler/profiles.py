@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from profiler import catalog
 from profiler.calls import tallies
 from profiler.conventions import find_convention, headline_of
-from profiler.crosschecks.counters.fvcore import fvcore_figure
 from profiler.errors import ProfilerError, StoredProfileError, shown
 from profiler.excluding import leave_out
 from profiler.files import write_text
@@ -23,7 +22,6 @@ from profiler.opcount import OpCount
 from profiler.printable import visible
 from profiler.records import CounterRecord, Mode, Trace
 from profiler.schema import Table, make_frame
-from profiler.stored import SCHEMA, SCHEMA_VERSION, read_profile, write_trace
 from profiler.tabulate import Work, total_count
 from profiler.views import apply_views, find_view
 
@@ -270,6 +268,8 @@ class Profile:
 
     def to_json(self) -> str:
         """The profile as JSON text, one record per line."""
+        from profiler.stored import SCHEMA, SCHEMA_VERSION, write_trace
+
         head = {
             "schema": SCHEMA,
             "version": SCHEMA_VERSION,
@@ -322,6 +322,8 @@ def load_profile(path: str | Path, *, reprice: bool = False) -> Profile:
     Raises :class:`~profiler.errors.StoredProfileError` if the file cannot be read, is not a profile of a known schema
     version, or has impossible content.
     """
+    from profiler.stored import read_profile
+
     profile = Profile(**read_profile(Path(path)))
     for problem in _underivable(profile):
         raise StoredProfileError(f"{path}: {problem}")
@@ -338,6 +340,8 @@ CHECKED_CALLS = 5000
 
 def _underivable(profile: Profile) -> Iterator[str]:
     """The parts of a profile from which no table can be made: shapes that are impossible for an operation."""
+    from profiler.crosschecks.counters.fvcore import fvcore_figure
+
     for tally in tallies(profile.trace.whole.calls):
         call = tally.call
         try:

@@ -26,7 +26,6 @@ from profiler.models.sizes import ABSENT, given_inputs
 from profiler.models.targets import find_builder
 from profiler.models.transformers_caches import continued, of_one_token
 from profiler.records import Mode
-from profiler.rewrites import apply_rewrites
 from profiler.tracing import Inputs
 from profiler.tracing.callables import CallableNetwork, check_arguments, network_of
 from profiler.tracing.objects import tensors_in
@@ -104,6 +103,8 @@ def configured(config: Config) -> Subject:
         arguments = inputs(device, network)
         network = calling(network, config.method)
         if config.rewrites:
+            from profiler.rewrites import apply_rewrites  # few configs have rewrites
+
             network = apply_rewrites(network.eval(), config.rewrites, arguments)[-1].model
         return network, arguments
 
