@@ -117,13 +117,19 @@ def without_memo() -> Iterator[None]:
 def may_answer(func: Any) -> bool:
     """Whether the result of the operator follows from the metadata of its arguments.
 
-    It does not if its shape depends on data, or if it changes the metadata of an argument in place.
+    It does not if it is a number, if its shape depends on data, or if the operator changes the metadata of an argument.
     """
     schema = getattr(func, "_schema", None)
-    if schema is None or func.namespace != NAMESPACE:
+    if schema is None or func.namespace != NAMESPACE or not all(map(_is_of_tensors, schema.returns)):
         return False
     tags = (torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output, torch.Tag.inplace_view)
     return not (any(tag in func.tags for tag in tags) or any(argument.is_out for argument in schema.arguments))
+
+
+def _is_of_tensors(argument: Any) -> bool:
+    """Whether the schema says that it is a tensor, or a list of tensors."""
+    kind = argument.type.getElementType() if argument.type.kind() == "ListType" else argument.type
+    return bool(kind.kind() == "TensorType")
 
 
 def key_of(func: Any, args: Any, kwargs: Any, tensors: list[torch.Tensor]) -> Any:

@@ -201,13 +201,23 @@ class OpRecorder(DispatchMode):
     def _handle(self, func: Any, known: _Known, args: Any, kwargs: Any) -> Any:
         """Run and record an operation; returns its result."""
         key: Any = None
-        inputs: list[torch.Tensor] = []
         if known.answered and not self.as_called:
+            inputs: list[torch.Tensor] = []
             key = memo.key_of(func, args, kwargs, inputs)
             memories = None if key is None or not known.plain else self._plain(inputs)
             if memories is not None:
-                return self._handle_plain(func, known, args, kwargs, key, inputs, memories)
-            inputs = []
+                known_values = known.of_any_values or self._values.may_know(inputs)
+                try:
+                    return self._handle_plain(func, known, args, kwargs, key, inputs, memories, known_values)
+                except FOREIGN_ERRORS as error:
+                    if not known_values:
+                        self._note_failure(error, func, known, args, kwargs, inputs, True)
+                        raise
+        return self._handle_any(func, known, args, kwargs, key)
+
+    def _handle_any(self, func: Any, known: _Known, args: Any, kwargs: Any, key: Any) -> Any:
+        """The same for any operation; ``key`` is its key in the memo, if it has one."""
+        inputs: list[torch.Tensor] = []
         collect((args, kwargs), inputs)
         devices = {tensor.is_meta for tensor in inputs}
         if self._runs_copies and not self.in_optimizer:
@@ -249,11 +259,11 @@ class OpRecorder(DispatchMode):
             self.failure = OpFailure(error, known.name, tuple(map(shape_of, inputs)), on_meta, func, args, kwargs)
 
     def _plain(self, inputs: list[torch.Tensor]) -> list[Memory] | None:
-        """The memory of the inputs, if nothing is to be known of them but their metadata and where they come from.
+        """The memory of the inputs, if a signature has nothing of them but their metadata and where they come from.
 
-        Otherwise None: values of all of them may be known, zeros around them, memory without values, or mapped sizes.
+        Otherwise None: they may have zeros around them, mapped sizes, or memory without values.
         """
-        if not inputs or self.unseen.has_blanks or self._values.may_know(inputs) or transforming():
+        if not inputs or self.unseen.has_blanks or transforming():
             return None
         self._origins.meet(inputs)
         entries, padded = self._origins.memories, self._padded
@@ -267,17 +277,26 @@ class OpRecorder(DispatchMode):
         return memories
 
     def _handle_plain(
-        self, func: Any, known: _Known, args: Any, kwargs: Any, key: Any, inputs: Any, memories: list[Memory]
+        self,
+        func: Any,
+        known: _Known,
+        args: Any,
+        kwargs: Any,
+        key: Any,
+        inputs: list[torch.Tensor],
+        memories: list[Memory],
+        known_values: bool,
     ) -> Any:
-        """The same as :meth:`_handle` on :meth:`_plain` tensors, where the signature follows from the key."""
+        """The same on :meth:`_plain` tensors, where the signature follows from the key.
+
+        It raises what torch raises, also where the shape of the result depends on ``known_values``.
+        """
         self.met_meta = True
-        if known.mutable:
+        result, answer = memo.run(func, args, kwargs, key)
+        if known_values:
+            self._follow_values(func, known, args, kwargs, inputs, result)
+        elif known.mutable:
             self._values.forget_written(func, args, kwargs)
-        try:
-            result, answer = memo.run(func, args, kwargs, key)
-        except FOREIGN_ERRORS as error:
-            self._note_failure(error, func, known, args, kwargs, inputs, True)
-            raise
         outputs: list[torch.Tensor] = []
         collect(result, outputs)
         written: list[torch.Tensor] = []
@@ -303,6 +322,16 @@ class OpRecorder(DispatchMode):
         read, new = self._origins.numbers(memories), self._origins.new_numbers(made, memories)
         self._note_event(signature, parameters, (), read, self._origins.numbers_of(written), new)
         return result
+
+    def _follow_values(self, func: Any, known: _Known, args: Any, kwargs: Any, inputs: Any, result: Any) -> None:
+        """Compute the values of the ``result`` of an operation whose operands may have known values."""
+        on_cpu = self._values.run(func, known.name, args, kwargs, inputs)
+        if on_cpu is not UNKNOWN:
+            made: list[torch.Tensor] = []
+            results: list[torch.Tensor] = []
+            collect(on_cpu, made)
+            collect(result, results)
+            self._values.note_results(results, made)
 
     def _described_plain(
         self, known: _Known, args: Any, kwargs: Any, answer: memo.Answer, inputs: Any, memories: list[Memory]
@@ -459,7 +488,7 @@ class OpRecorder(DispatchMode):
             keeps_zeros=self._operators.keeps_zeros(name, 2),
             keeps_zeros_alone=self._operators.keeps_zeros(name, 1),
             answered=answered,
-            plain=answered and not (read or name in OF_ANY_VALUES or name in WITHOUT_MASK),
+            plain=answered and not (read or name in WITHOUT_MASK),
             joins=name in CONSTANT_PADDING or name in JOINS,
         )
 
