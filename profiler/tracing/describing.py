@@ -58,9 +58,9 @@ class Described:
     types: list[type]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Signatures:
-    """All signatures of a run, without duplicates; threads share them."""
+    """Signatures without duplicates; runs and threads share them."""
 
     known: dict[Any, Signature] = field(default_factory=dict)
 
@@ -73,6 +73,20 @@ class Signatures:
             new = Signature(op, arguments, result, positional, overload, samples)
             known = self.known.setdefault(key, new)
         return known
+
+
+MOST_SIGNATURES = 2**15
+"""The number of signatures that runs share; a run that starts when there are more has a new collection."""
+
+_shared = Signatures()
+
+
+def shared_signatures() -> Signatures:
+    """The signatures that the runs of this process share."""
+    global _shared
+    if len(_shared.known) > MOST_SIGNATURES:
+        _shared = Signatures()
+    return _shared
 
 
 class Describer:

@@ -122,14 +122,7 @@ SPECIAL = frozenset(
         *(*READS_VALUES, *READS_NUMBER, *BLANK, *DERIVES, set_grad_enabled),
     }
 )
-"""Functions that the watcher treats in their own way; so it does complex convolutions and higher-order operators."""
-
-
-def _is_special(func: Any, args: Any, kwargs: Any) -> bool:
-    """Whether the watcher has anything to do with this call of a function."""
-    if func in SPECIAL or (kwargs and "device" in kwargs) or is_higher_order(func):
-        return True
-    return func in CONVOLUTIONS and is_complex_convolution(func, args, kwargs or {})
+"""Functions that the watcher treats in their own way, besides complex convolutions and higher-order operators."""
 
 
 class FunctionWatcher(TorchFunctionMode):
@@ -145,6 +138,7 @@ class FunctionWatcher(TorchFunctionMode):
         self._home = home
         self._autograd = recorder.autograd
         self._running: list[Any] = []
+        self._ordinary: set[Any] = set()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -153,7 +147,7 @@ class FunctionWatcher(TorchFunctionMode):
         if recorder.closed:
             return func(*args, **kwargs)
         try:
-            if not (recorder.claims_nodes or _is_special(func, args, kwargs)):
+            if self._is_ordinary(func, args, kwargs) and not recorder.claims_nodes:
                 recorder.note_transforms()
                 return func(*args, **kwargs)
             call = self._call if self._home is not None else partial(self._call_unchanged, bool(types))
@@ -163,6 +157,19 @@ class FunctionWatcher(TorchFunctionMode):
         except Exception as error:
             self._recorder.note_failing_function(error, func, args)
             raise
+
+    def _is_ordinary(self, func: Any, args: Any, kwargs: Any) -> bool:
+        """Whether the watcher has nothing to do with a call of ``func``."""
+        if kwargs and "device" in kwargs:
+            return False
+        if func in self._ordinary:
+            return True
+        if func in CONVOLUTIONS:
+            return not is_complex_convolution(func, args, kwargs)
+        if func in SPECIAL or is_higher_order(func):
+            return False
+        self._ordinary.add(func)
+        return True
 
     def _call_unchanged(self, overridden: bool, func: Any, args: Any, kwargs: Any) -> Any:
         """The result of the function itself; ``overridden`` says whether a tensor subclass overrides it."""

@@ -7,9 +7,9 @@ operation that has run once is answered from the metadata of its arguments.  ``d
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -33,6 +33,17 @@ CONSTANTS = frozenset({type(None), int, bool, float, str, torch.dtype, torch.lay
 """The types of arguments that are part of a key as they are, together with their type, since 1 and True are equal."""
 
 _LISTS = frozenset({list, tuple, torch.Size})
+_STRIDED = torch.strided
+_COMPLEX = frozenset({torch.complex32, torch.complex64, torch.complex128})
+
+COMPARING = frozenset(
+    {
+        torch.ops.aten.batch_norm.default,
+        torch.ops.aten.native_batch_norm.default,
+        torch.ops.aten.native_batch_norm_backward.default,
+    }
+)
+"""Operators besides the pointwise ones whose shape functions only compare sizes: see :func:`pattern_of`."""
 
 Layout = tuple[tuple[int, ...], tuple[int, ...], torch.dtype]
 """Shape, strides and dtype of a new tensor."""
@@ -44,21 +55,26 @@ class Answer:
 
     ``results`` are the layouts of new tensors, the places of arguments that it returned, and None; ``together`` is the
     type of the list that holds them, and None for a single result.  An operation without ``results`` has to run each
-    time: its result is a view, or nothing that can be made again.
+    time: its result is a view, or nothing that can be made again.  ``described`` has what recorders have found out
+    about such calls.
     """
 
     results: tuple[Layout | int | None, ...] | None = None
     together: type | None = None
+    described: dict[Any, Any] = field(default_factory=dict)
 
     def make(self, args: Any) -> Any:
         """A new result; there must be ``results``."""
+        results = self.results or ()
+        if self.together is None and type(results[0]) is tuple:
+            return empty_strided(results[0][0], results[0][1], dtype=results[0][2], device=META)
         made = [
             empty_strided(result[0], result[1], dtype=result[2], device=META)
             if type(result) is tuple
             else None
             if result is None
             else args[result]
-            for result in self.results or ()
+            for result in results
         ]
         return made[0] if self.together is None else self.together(made)
 
@@ -141,36 +157,35 @@ def key_of(func: Any, args: Any, kwargs: Any, tensors: list[torch.Tensor]) -> An
     if settings is None:
         return None
     parts: list[Any] = [func, settings]
-    for value in args:
-        if not _add(value, parts, tensors):
-            return None
-    for name, value in kwargs.items():
-        parts.append(name)
-        if not _add(value, parts, tensors):
+    if not _add(args, parts, tensors):
+        return None
+    if kwargs:
+        parts.append(tuple(kwargs))
+        if not _add(kwargs.values(), parts, tensors):
             return None
     return tuple(parts)
 
 
-def _add(value: Any, parts: list[Any], tensors: list[torch.Tensor]) -> bool:
-    """Append all of an argument that a result may depend on; false if that is not known."""
-    kind = value.__class__
-    if kind in PLAIN:
-        dtype = value.dtype
-        if not value.is_meta or value.layout is not torch.strided or dtype.is_complex or value.is_neg():
-            return False
-        parts += (torch.Tensor, value.shape, value.stride(), value.storage_offset(), dtype, value.requires_grad)
-        tensors.append(value)
-    elif kind in CONSTANTS:
-        parts += (kind, value)
-    elif kind in _LISTS:
-        parts += (list, len(value))
-        for item in value:
-            if not _add(item, parts, tensors):
+def _add(values: Iterable[Any], parts: list[Any], tensors: list[torch.Tensor]) -> bool:
+    """Append all of some arguments that a result may depend on; false if that is not known."""
+    for value in values:
+        kind = value.__class__
+        if kind in PLAIN:
+            dtype = value.dtype
+            if not value.is_meta or value.layout is not _STRIDED or dtype in _COMPLEX or value.is_neg():
                 return False
-    elif kind is torch.device and value == META:
-        parts.append(value)
-    else:
-        return False
+            parts += (PLAIN, value.shape, value.stride(), value.storage_offset(), dtype, value.requires_grad)
+            tensors.append(value)
+        elif kind in CONSTANTS:
+            parts += (kind, value)
+        elif kind in _LISTS:
+            parts += (list, len(value))
+            if not _add(value, parts, tensors):
+                return False
+        elif kind is torch.device and value == META:
+            parts.append(value)
+        else:
+            return False
     return True
 
 
@@ -180,14 +195,83 @@ def run(func: Any, args: Any, kwargs: Any, key: Any) -> tuple[Any, Answer]:
         answer = MEMO.find(key)
         if answer is not None and answer.results is not None:
             return answer.make(args), answer
+        if answer is not None:
+            return func(*args, **kwargs), answer
+        pattern = pattern_of(func, args, kwargs, key[1])
+        general = None if pattern is None else MEMO.find(pattern[0])
+        if pattern is not None and general is not None:
+            answer = _of_sizes(general, pattern[1])
+            MEMO.learn(key, answer)
+            return answer.make(args), answer
         made = result_of(func._schema.name, args, kwargs) if MEMO.used else None
         result = func(*args, **kwargs) if made is None else made
-        if answer is None:
-            answer = Answer()
-            if not is_mutable(func) or key_of(func, args, kwargs, []) == key:  # no argument has a new shape
-                answer = _answer(args, kwargs, result)
-            MEMO.learn(key, answer)
+        answer = Answer()
+        if not is_mutable(func) or key_of(func, args, kwargs, []) == key:  # no argument has a new shape
+            answer = _answer(args, kwargs, result)
+        MEMO.learn(key, answer)
+        general = None if pattern is None else _in_general(answer, pattern[1])
+        if pattern is not None and general is not None:
+            MEMO.learn(pattern[0], general)
         return result, answer
+
+
+def pattern_of(func: Any, args: Any, kwargs: Any, settings: Any) -> tuple[Any, list[int]] | None:
+    """The key of an operation up to a renaming of its sizes, with those sizes in order; None if it may not be renamed.
+
+    The shape function of a pointwise operator or a batch norm compares sizes with each other and with 1, and does
+    nothing else with them.  So two calls with contiguous tensors whose sizes above 1 differ by a one-to-one renaming
+    have results that differ by the same renaming.
+    """
+    if not (torch.Tag.pointwise in func.tags or func in COMPARING):
+        return None
+    parts: list[Any] = [func, settings]
+    places: dict[int, int] = {}
+    for value in (*args, *kwargs.values()):
+        kind = value.__class__
+        if kind in PLAIN:
+            shape = value.shape
+            if value.stride() != contiguous(shape):
+                return None
+            sizes = tuple([size if size < 2 else -1 - places.setdefault(size, len(places)) for size in shape])
+            parts += (PLAIN, sizes, value.dtype, value.requires_grad)
+        elif kind in CONSTANTS:
+            parts += (kind, value)
+        else:
+            return None
+    parts.append(tuple(kwargs))
+    return tuple(parts), list(places)
+
+
+def contiguous(shape: Sequence[int]) -> tuple[int, ...]:
+    """The strides of a contiguous tensor of this shape."""
+    strides = [1] * len(shape)
+    for place in range(len(shape) - 2, -1, -1):
+        strides[place] = strides[place + 1] * max(shape[place + 1], 1)
+    return tuple(strides)
+
+
+def _in_general(answer: Answer, sizes: list[int]) -> Answer | None:
+    """The answer with places of ``sizes`` (−1, −2, …) for the sizes themselves; None for other sizes or strides."""
+    results: list[Layout | int | None] = []
+    for result in answer.results or ():
+        if type(result) is tuple:
+            shape, strides, dtype = result
+            if strides != contiguous(shape) or any(size > 1 and size not in sizes for size in shape):
+                return None
+            result = tuple([size if size < 2 else -1 - sizes.index(size) for size in shape]), (), dtype
+        results.append(result)
+    return Answer(tuple(results), answer.together) if results else None
+
+
+def _of_sizes(general: Answer, sizes: list[int]) -> Answer:
+    """The answer in which ``sizes`` stand for their places."""
+    results: list[Layout | int | None] = []
+    for result in general.results or ():
+        if type(result) is tuple:
+            shape = tuple([size if size >= 0 else sizes[-1 - size] for size in result[0]])
+            result = shape, contiguous(shape), result[2]
+        results.append(result)
+    return Answer(tuple(results), general.together)
 
 
 def _answer(args: Any, kwargs: Any, result: Any) -> Answer:

@@ -133,18 +133,21 @@ class Origins:
         self.meet(inputs)
         memories = [self.memory(tensor) for tensor in inputs]
         unknown = [tensor for tensor, memory in zip(inputs, memories, strict=True) if not memory.known]
-        self.derive(op, inputs, memories, outputs)
+        of_activation = any(memory.is_activation for memory in memories)
+        of_parameter = any(map(self.is_parameter, inputs))
+        self.derive(op, memories, outputs, of_activation, of_parameter)
         return unknown
 
     def derive(
-        self, op: str, inputs: Sequence[torch.Tensor], memories: Sequence[Memory], outputs: Iterable[torch.Tensor]
+        self,
+        op: str,
+        memories: Sequence[Memory],
+        outputs: Iterable[torch.Tensor],
+        from_activation: bool,
+        reads_parameter: bool,
     ) -> list[Memory]:
-        """Record the origins of the ``outputs`` of ``op`` on ``inputs`` in ``memories``; returns their memories."""
-        from_activation = any(memory.is_activation for memory in memories)
-        from_parameter = not from_activation and any(
-            memory.is_parameter or isinstance(tensor, nn.Parameter)
-            for tensor, memory in zip(inputs, memories, strict=True)
-        )
+        """Record the origins of the ``outputs`` of ``op``, which read ``memories``; returns their memories."""
+        from_parameter = reads_parameter and not from_activation
         roots = roots_of(memories) if from_parameter and op not in LOOKUPS else ()  # rows of a table are no parameter
         made = []
         for tensor in outputs:

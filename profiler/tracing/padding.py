@@ -38,19 +38,16 @@ JOINS: dict[str, int | None] = {
 class PaddedTensors:
     """Remembers, by storage and layout, the zeros in tensors; entries of overwritten or new storages are removed.
 
-    ``is_zero`` says whether a tensor is all zeros; None if it is not known.
+    ``is_zero`` says whether a tensor is all zeros; None if it is not known.  ``storages`` has an entry for each storage
+    with zeros around a tensor, or in places that are not known.
     """
 
     def __init__(self, is_zero: Callable[[torch.Tensor], bool | None]) -> None:
         self._is_zero = is_zero
-        self._zeros: dict[int, tuple[_Layout, _State]] = {}
+        self.storages: dict[int, tuple[_Layout, _State]] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._zeros)
-
-    def __contains__(self, storage: int) -> bool:
-        """Whether tensors in this storage may have zeros around them, or in places that are not known."""
-        return storage in self._zeros
+        return bool(self.storages)
 
     def around(self, tensor: torch.Tensor) -> Zeros:
         """The zeros around ``tensor``; empty if none are known."""
@@ -66,32 +63,32 @@ class PaddedTensors:
             given = args[1] if len(args) > 1 else kwargs.get("dim", kwargs.get("axis", 0))
             fixed = JOINS[op]
             state = self._joined(inputs, given if fixed is None else fixed, outputs[0].dim())
-        elif not moves or not (self._zeros or len(inputs) > 1):
+        elif not moves or not (self.storages or len(inputs) > 1):
             state = ()
         else:
-            found = any(self._state(tensor) != () for tensor in inputs) if self._zeros else False
+            found = any(self._state(tensor) != () for tensor in inputs) if self.storages else False
             state = None if found or (len(inputs) > 1 and any(map(self._is_zero, inputs))) else ()
-        if self._zeros or state != ():
+        if self.storages or state != ():
             read = set(map(storage_of, inputs))
             for tensor in outputs:
                 storage = storage_of(tensor)
                 if storage in read:
                     continue  # a view: its layout is known
-                self._zeros.pop(storage, None)
+                self.storages.pop(storage, None)
                 if state is None or any(map(any, state)):
-                    self._zeros[storage] = (_layout(tensor), state)
+                    self.storages[storage] = (_layout(tensor), state)
 
     def written(self, tensors: Iterable[torch.Tensor]) -> None:
         """Record that an operation has written to ``tensors``: zeros in or around them may remain."""
         for tensor in tensors:
             storage = storage_of(tensor)
-            if storage in self._zeros or _is_part(tensor):
-                self._zeros[storage] = (_layout(tensor), None)
+            if storage in self.storages or _is_part(tensor):
+                self.storages[storage] = (_layout(tensor), None)
 
     def _state(self, tensor: torch.Tensor) -> _State:
-        if not self._zeros:
+        if not self.storages:
             return ()
-        layout, state = self._zeros.get(storage_of(tensor), (None, ()))
+        layout, state = self.storages.get(storage_of(tensor), (None, ()))
         return state if layout is None or layout == _layout(tensor) else None
 
     def _joined(self, inputs: list[torch.Tensor], dim: int, dims: int) -> _State:
@@ -101,7 +98,7 @@ class PaddedTensors:
         blank = {id(tensor): self._is_zero(tensor) for tensor in inputs}
         if None in blank.values() or any(tensor.dim() != dims for tensor in inputs):
             return None
-        if not (self._zeros or any(blank.values())):
+        if not (self.storages or any(blank.values())):
             return ()
         front = sum(tensor.shape[dim] for tensor in takewhile(lambda tensor: bool(blank[id(tensor)]), inputs))
         behind = sum(

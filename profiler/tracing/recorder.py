@@ -18,7 +18,7 @@ from profiler.signatures import Signature
 from profiler.tracing import memo
 from profiler.tracing.backward import WITHOUT_MASK, BackwardScope, Place, nodes_between, without_unneeded
 from profiler.tracing.copying import to_meta
-from profiler.tracing.describing import Described, Describer, Operators, Signatures, samples_of
+from profiler.tracing.describing import Described, Describer, Operators, samples_of, shared_signatures
 from profiler.tracing.failures import FunctionFailure, OpFailure
 from profiler.tracing.gradients import Autograd
 from profiler.tracing.meta_results import META_RESULTS
@@ -88,6 +88,19 @@ class _Known:
     joins: bool = False
 
 
+@dataclass(slots=True)
+class _Read:
+    """The memory of the tensors that an operation reads, with a bit in ``parameters`` for each that is a parameter.
+
+    It ``has_values`` if the values of all of them may be known.
+    """
+
+    memories: list[Memory]
+    parameters: int
+    of_activation: bool
+    has_values: bool
+
+
 class OpRecorder(DispatchMode):
     """Records every operation that runs while it is active.
 
@@ -132,7 +145,7 @@ class OpRecorder(DispatchMode):
         self.muted = False
         self.kind_within: str | None = None
         self._operators = operators
-        self._signatures = Signatures()
+        self._signatures = shared_signatures()
         self._scope = scope
         self._origins = origins
         self._graph = graph
@@ -141,7 +154,6 @@ class OpRecorder(DispatchMode):
         self._known: dict[Any, _Known] = {}
         self._meta_copies: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._named: dict[str, _Known] = {}
-        self._described: dict[Any, tuple[Described, dict[Any, Signature]]] = {}
         self._values = KnownValues()
         self._zeros = ZeroTensors()
         self._padded = PaddedTensors(self._is_zero)
@@ -204,13 +216,13 @@ class OpRecorder(DispatchMode):
         if known.answered and not self.as_called:
             inputs: list[torch.Tensor] = []
             key = memo.key_of(func, args, kwargs, inputs)
-            memories = None if key is None or not known.plain else self._plain(inputs)
-            if memories is not None:
-                known_values = known.of_any_values or self._values.may_know(inputs)
+            read = self._read_plainly(inputs) if known.plain and key is not None and inputs else None
+            if read is not None:
+                has_values = known.of_any_values or read.has_values
                 try:
-                    return self._handle_plain(func, known, args, kwargs, key, inputs, memories, known_values)
+                    return self._handle_plain(func, known, args, kwargs, key, inputs, read, has_values)
                 except FOREIGN_ERRORS as error:
-                    if not known_values:
+                    if not has_values:
                         self._note_failure(error, func, known, args, kwargs, inputs, True)
                         raise
         return self._handle_any(func, known, args, kwargs, key)
@@ -258,23 +270,28 @@ class OpRecorder(DispatchMode):
         if self.failure is None or self.failure.error is not error:
             self.failure = OpFailure(error, known.name, tuple(map(shape_of, inputs)), on_meta, func, args, kwargs)
 
-    def _plain(self, inputs: list[torch.Tensor]) -> list[Memory] | None:
-        """The memory of the inputs, if a signature has nothing of them but their metadata and where they come from.
+    def _read_plainly(self, inputs: list[torch.Tensor]) -> _Read | None:
+        """Where the inputs come from, if a signature has nothing else of them but their metadata.
 
         Otherwise None: they may have zeros around them, mapped sizes, or memory without values.
         """
-        if not inputs or self.unseen.has_blanks or transforming():
+        if self.unseen.has_blanks or transforming():
             return None
         self._origins.meet(inputs)
-        entries, padded = self._origins.memories, self._padded
+        entries, padded, values = self._origins.memories, self._padded.storages, self._values.ids
         memories = []
+        parameters = 0
+        has_values, of_activation = True, False
         for tensor in inputs:
             storage = id(tensor.untyped_storage())
             memory = entries.get(storage)
             if memory is None or not memory.known or storage in padded:
                 return None
             memories.append(memory)
-        return memories
+            parameters = 2 * parameters + (memory.is_parameter or tensor.__class__ is not torch.Tensor)
+            has_values = has_values and id(tensor) in values
+            of_activation = of_activation or memory.is_activation
+        return _Read(memories, parameters, of_activation, has_values)
 
     def _handle_plain(
         self,
@@ -284,28 +301,34 @@ class OpRecorder(DispatchMode):
         kwargs: Any,
         key: Any,
         inputs: list[torch.Tensor],
-        memories: list[Memory],
-        known_values: bool,
+        read: _Read,
+        has_values: bool,
     ) -> Any:
-        """The same on :meth:`_plain` tensors, where the signature follows from the key.
+        """The same on tensors that are :meth:`_read_plainly`, where the signature follows from the key.
 
-        It raises what torch raises, also where the shape of the result depends on ``known_values``.
+        It raises what torch raises, also where the shape of the result depends on values.
         """
         self.met_meta = True
         result, answer = memo.run(func, args, kwargs, key)
-        if known_values:
+        if has_values:
             self._follow_values(func, known, args, kwargs, inputs, result)
-        elif known.mutable:
-            self._values.forget_written(func, args, kwargs)
-        outputs: list[torch.Tensor] = []
-        collect(result, outputs)
         written: list[torch.Tensor] = []
         if known.mutable:
+            if not has_values:
+                self._values.forget_written(func, args, kwargs)
             collect(list(written_by(func, args, kwargs)), written)
             self._padded.written(written)
-        described = None if self.muted else self._described_plain(known, args, kwargs, answer, inputs, memories)
+        outputs: list[torch.Tensor] = []
+        collect(result, outputs)
+        memories = read.memories
+        described = None
+        if not self.muted:
+            described = answer.described.get((self._signatures, read.parameters))
+            if described is None:
+                described = self._describer.arguments(known.names, args, kwargs, known.read), {}
+                answer.described[self._signatures, read.parameters] = described
         parameters = roots_of(memories)
-        made = self._origins.derive(known.name, inputs, memories, outputs)
+        made = self._origins.derive(known.name, memories, outputs, read.of_activation, bool(read.parameters))
         if outputs and (known.joins or (known.keeps_zeros and len(inputs) > 1)):
             moves = known.keeps_zeros if len(inputs) > 1 else known.keeps_zeros_alone
             self._padded.follow(known.name, args, kwargs, inputs, outputs, moves=moves)
@@ -319,8 +342,9 @@ class OpRecorder(DispatchMode):
             own = replace(arguments, types=list(arguments.types))
             signature = self._signature(known, own, result, inputs, outputs)
             signatures[are_parameters] = signature
-        read, new = self._origins.numbers(memories), self._origins.new_numbers(made, memories)
-        self._note_event(signature, parameters, (), read, self._origins.numbers_of(written), new)
+        numbers, new = self._origins.numbers(memories), self._origins.new_numbers(made, memories)
+        writes = self._origins.numbers_of(written) if written else ()
+        self._note_event(signature, parameters, (), numbers, writes, new)
         return result
 
     def _follow_values(self, func: Any, known: _Known, args: Any, kwargs: Any, inputs: Any, result: Any) -> None:
@@ -332,21 +356,6 @@ class OpRecorder(DispatchMode):
             collect(on_cpu, made)
             collect(result, results)
             self._values.note_results(results, made)
-
-    def _described_plain(
-        self, known: _Known, args: Any, kwargs: Any, answer: memo.Answer, inputs: Any, memories: list[Memory]
-    ) -> tuple[Described, dict[Any, Signature]]:
-        """The arguments of an operation on plain tensors, and its signatures by which results are parameters.
-
-        They follow from its key, for which ``answer`` stands, and from which of the arguments are parameters.
-        """
-        pairs = zip(inputs, memories, strict=True)
-        are_parameters = tuple([memory.is_parameter or isinstance(tensor, nn.Parameter) for tensor, memory in pairs])
-        found = self._described.get((answer, are_parameters))
-        if found is None:
-            described = self._describer.arguments(known.names, args, kwargs, known.read)
-            found = self._described[answer, are_parameters] = described, {}
-        return found
 
     def _note_event(
         self, signature: Signature, parameters: Any, blanks: Any, reads: Any, writes: Any, makes: Any
@@ -647,7 +656,7 @@ class OpRecorder(DispatchMode):
 
     def _where(self) -> tuple[Phase, Place, Noted | None]:
         """The phase and the call site of the running operation, and the event that it is the gradient of."""
-        phase = self._phase()
+        phase = "forward" if self._graph is None and self._phases is None else self._phase()
         if phase == "optimizer":
             return phase, ("", 1), None
         if self._graph is None or phase != "backward":

@@ -32,25 +32,26 @@ _NO_VALUES = ("aten::empty", "aten::new_empty", "aten::empty_like", "aten::empty
 class KnownValues:
     """Real copies on the CPU of the meta tensors whose values are known.
 
-    The copy of a view is a view of the copy, so that writes affect both.  If unknown values are written to a tensor, it
-    is forgotten, with all tensors that share its memory.
+    ``ids`` are those of all tensors whose values were known at any time.  The copy of a view is a view of the copy, so
+    that writes affect both.  If unknown values are written to a tensor, it is forgotten, with all tensors that share
+    its memory.
     """
 
     def __init__(self) -> None:
         self._copies: Any = WeakTensorKeyDictionary()
-        self._ids: set[int] = set()
+        self.ids: set[int] = set()
         self._spoilt: dict[int, Any] = {}
 
     def note(self, tensor: torch.Tensor, copy: torch.Tensor) -> None:
         """Record that ``tensor`` on meta has the values of ``copy``."""
         if tensor.is_meta and not copy.is_meta and _stored(copy) <= LARGEST:
             self._copies[tensor] = copy
-            self._ids.add(id(tensor))
+            self.ids.add(id(tensor))
             self._spoilt.pop(id(tensor.untyped_storage()), None)
 
     def may_know(self, inputs: list[torch.Tensor]) -> bool:
         """Whether the values of all ``inputs`` could be known: a fast check that is false for nearly all operations."""
-        return all(id(tensor) in self._ids or not tensor.is_meta for tensor in inputs)
+        return all(id(tensor) in self.ids or not tensor.is_meta for tensor in inputs)
 
     def run(self, func: Any, name: str, args: Any, kwargs: Any, inputs: list[torch.Tensor]) -> Any:
         """The result of the operation on real copies, or ``UNKNOWN`` if it depends on unknown values.
@@ -86,14 +87,14 @@ class KnownValues:
         """A tensor with the values of ``tensor``, or None if they are not known."""
         if not tensor.is_meta:
             return tensor
-        if id(tensor) not in self._ids:
+        if id(tensor) not in self.ids:
             return None
         copy: torch.Tensor | None = self._copies.get(tensor)
         return None if copy is None or id(tensor.untyped_storage()) in self._spoilt else copy
 
     def forget_written(self, func: Any, args: Any, kwargs: Any) -> None:
         """Forget the arguments to which the operation writes unknown values."""
-        if not is_mutable(func):
+        if not (self.ids and is_mutable(func)):
             return
         for value in written_by(func, args, kwargs):
             for tensor in value if isinstance(value, (list, tuple)) else (value,):

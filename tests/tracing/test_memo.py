@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from torch import nn
 
 from profiler.models.building import build_model
@@ -38,6 +41,7 @@ def key(func: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def run(func: Any, *args: Any, **kwargs: Any) -> tuple[Any, memo.Answer]:
+    """The result of the memo, and its answer."""
     return memo.run(func, args, kwargs, key(func, *args, **kwargs))
 
 
@@ -234,6 +238,57 @@ def test_the_memo_is_bounded_and_forgets_the_oldest_answers() -> None:
     assert [small.find(number) for number in range(3)] == [None, None, answers[2]]
     small.clear()
     assert len(small) == 0
+
+
+def contiguous_shapes(rank: int) -> st.SearchStrategy[tuple[int, ...]]:
+    return st.tuples(*[st.integers(0, 5)] * rank)
+
+
+BATCH_NORM = torch.ops.aten.batch_norm.default
+UNARY = (torch.ops.aten.relu.default, torch.ops.aten.gelu.default, torch.ops.aten.silu_.default)
+
+
+@given(data=st.data())
+def test_pointwise_operators_are_answered_for_other_sizes(data: st.DataObject) -> None:
+    """Calls with sizes in the same relations have the results of their kernels, though only one of them has run."""
+    with compared():
+        for _ in range(3):
+            shape = data.draw(contiguous_shapes(3))
+            other = tuple(data.draw(st.sampled_from([1, size])) for size in shape)[data.draw(st.integers(0, 2)) :]
+            run(data.draw(st.sampled_from(UNARY)), on_meta(*shape))
+            run(ADD, on_meta(*shape), on_meta(*other))
+            run(ADD, on_meta(*shape), on_meta(*shape, dtype=torch.float64))
+
+
+@given(shapes=st.lists(contiguous_shapes(4), min_size=2, max_size=4), training=st.booleans())
+def test_batch_norms_are_answered_for_other_sizes(shapes: list[tuple[int, ...]], training: bool) -> None:
+    """Whole and with its statistics, in eval and in train mode."""
+    with compared():
+        for shape in shapes:
+            assume(math.prod(shape) > shape[1] or not training)
+            of_channels = [on_meta(shape[1]) for _ in range(4)]
+            run(BATCH_NORM, on_meta(*shape), *of_channels, training, 0.1, 1e-5, False)
+            run(torch.ops.aten.native_batch_norm.default, on_meta(*shape), *of_channels, training, 0.1, 1e-5)
+
+
+def test_one_kernel_runs_for_calls_with_renamed_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sizes of 0 and 1 have no other names, and equal sizes stay equal; what torch refuses is refused."""
+    learned: list[Any] = []
+    learn = memo.MEMO.learn
+    monkeypatch.setattr(memo.MEMO, "learn", lambda key, answer: (learned.append(key), learn(key, answer)))
+
+    def new_answers(*shapes: tuple[int, ...]) -> int:
+        learned.clear()
+        run(ADD, *[on_meta(*shape) for shape in shapes])
+        return len(learned)
+
+    assert new_answers((2, 3), (3,)) == 2  # for these sizes, and for all that are like them
+    assert new_answers((5, 7), (7,)) == 1
+    assert new_answers((7, 7), (7,)) == 2
+    assert new_answers((1, 7), (7,)) == 2
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="broadcast"):
+            new_answers((5, 7), (5,))
 
 
 def test_the_memo_keeps_no_tensor_alive() -> None:
