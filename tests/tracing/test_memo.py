@@ -245,7 +245,7 @@ def contiguous_shapes(rank: int) -> st.SearchStrategy[tuple[int, ...]]:
 
 
 BATCH_NORM = torch.ops.aten.batch_norm.default
-UNARY = (torch.ops.aten.relu.default, torch.ops.aten.gelu.default, torch.ops.aten.silu_.default)
+UNARY = (torch.ops.aten.relu.default, torch.ops.aten.gelu.default, torch.ops.aten.leaky_relu.default)
 
 
 @given(data=st.data())
@@ -265,7 +265,7 @@ def test_batch_norms_are_answered_for_other_sizes(shapes: list[tuple[int, ...]],
     """Whole and with its statistics, in eval and in train mode."""
     with compared():
         for shape in shapes:
-            assume(math.prod(shape) > shape[1] or not training)
+            assume(shape[1] and (math.prod(shape) > shape[1] or not training))
             of_channels = [on_meta(shape[1]) for _ in range(4)]
             run(BATCH_NORM, on_meta(*shape), *of_channels, training, 0.1, 1e-5, False)
             run(torch.ops.aten.native_batch_norm.default, on_meta(*shape), *of_channels, training, 0.1, 1e-5)
@@ -275,7 +275,12 @@ def test_one_kernel_runs_for_calls_with_renamed_sizes(monkeypatch: pytest.Monkey
     """Sizes of 0 and 1 have no other names, and equal sizes stay equal; what torch refuses is refused."""
     learned: list[Any] = []
     learn = memo.MEMO.learn
-    monkeypatch.setattr(memo.MEMO, "learn", lambda key, answer: (learned.append(key), learn(key, answer)))
+
+    def noted(key: Any, answer: memo.Answer) -> None:
+        learned.append(key)
+        learn(key, answer)
+
+    monkeypatch.setattr(memo.MEMO, "learn", noted)
 
     def new_answers(*shapes: tuple[int, ...]) -> int:
         learned.clear()
