@@ -8,7 +8,7 @@ works wherever an ``int`` does.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
@@ -70,7 +70,9 @@ class OpCount:
     __rmul__ = __mul__
 
     def __bool__(self) -> bool:
-        return any(getattr(self, field.name) for field in fields(self))
+        return bool(
+            self.multiplies or self.adds or self.divides or self.comparisons or self.transcendentals or self.macs
+        )
 
 
 ZERO = OpCount()

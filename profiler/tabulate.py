@@ -55,6 +55,8 @@ class Figures:
     def __init__(self, shown: Sequence[Measure]) -> None:
         self.measures = tuple(shown)
         self._places = {measure.name: place for place, measure in enumerate(self.measures)}
+        self._held = [(place, measure.held) for place, measure in enumerate(self.measures) if measure.held is not None]
+        self._width = len(self.measures) + 2
         self._of_tallies: dict[Tally, Row] = {}
         self._of_groups: dict[Group, Row] = {}
         self._others: dict[str, Figures] = {}
@@ -66,22 +68,33 @@ class Figures:
             return other.sum(measure, group)
         return self.row(group)[self._places[measure.name]]
 
-    def columns(self, groups: Sequence[Group]) -> dict[str, Sequence[int]]:
-        """The figures of the groups, by the name of the measure."""
-        columns = list(zip(*map(self.row, groups), strict=True)) or [()] * len(self.measures)
-        return {name: columns[place] for name, place in self._places.items()}
+    def place(self, name: str) -> int:
+        """The place of the figure of that name in a row."""
+        return self._places[name]
+
+    def columns(self, groups: Sequence[Group]) -> dict[str, Sequence[int | None]]:
+        """The figures of the groups by the names of their measures, missing where they are not known."""
+        rows = [self.row(group) for group in groups]
+        columns = list(zip(*rows, strict=True)) or [()] * self._width
+        found: dict[str, Sequence[int | None]] = {name: columns[place] for name, place in self._places.items()}
+        if any(columns[UNCOUNTED]):
+            unknown = [_is_unknown(row, group) for row, group in zip(rows, groups, strict=True)]
+            for measure in self.measures:
+                if measure.figure is not None:
+                    values = zip(found[measure.name], unknown, strict=True)
+                    found[measure.name] = [None if missing else value for value, missing in values]
+        return found
 
     def partial(self, group: Group) -> bool:
         """Whether some of the group's work is not counted."""
         return self.row(group)[UNCOUNTED] > 0
 
-    def unknown(self, group: Group) -> bool:
-        """Whether none of the group's work is counted: its counts are then missing."""
-        return self.partial(group) and not group.known and not self.row(group)[COUNTED]
-
     def row(self, group: Group) -> Row:
         """The figures of everything in the group, however deep its parts are."""
         known = self._of_groups
+        found = known.get(group)
+        if found is not None:
+            return found
         waiting = [group]
         while waiting:
             last = waiting[-1]
@@ -95,25 +108,28 @@ class Figures:
         return known[group]
 
     def _sum(self, group: Group) -> Row:
-        rows = [self._of_tally(tally) for tally in group.tallies]
+        rows = [self._of_tallies.get(tally) or self._of_tally(tally) for tally in group.tallies]
         rows += [self._of_groups[part] for part in group.parts]
-        if group.parameters or group.unseen or not rows:
-            held = [
-                0 if measure.held is None else sum(map(measure.held, group.parameters)) for measure in self.measures
-            ]
-            rows.append((*held, int(group.unseen), 0))
-        return rows[0] if len(rows) == 1 else tuple(map(sum, zip(*rows, strict=True)))
+        total = list(rows[0] if len(rows) == 1 else map(sum, zip(*rows, strict=True))) if rows else [0] * self._width
+        if group.parameters:
+            for place, held in self._held:
+                total[place] += sum(map(held, group.parameters))
+        total[UNCOUNTED] += group.unseen
+        return tuple(total)
 
     def _of_tally(self, tally: Tally) -> Row:
-        row = self._of_tallies.get(tally)
-        if row is None:
-            call, times = tally.call, tally.times
-            row = self._of_tallies[tally] = (
-                *[0 if measure.figure is None else measure.figure(call) * times for measure in self.measures],
-                times if call.answer.status == "uncounted" else 0,
-                times if call.answer.terms and call.answer.count else 0,
-            )
+        call, times = tally.call, tally.times
+        row = self._of_tallies[tally] = (
+            *[0 if measure.figure is None else measure.figure(call) * times for measure in self.measures],
+            times if call.answer.status == "uncounted" else 0,
+            times if call.answer.terms and call.answer.count else 0,
+        )
         return row
+
+
+def _is_unknown(row: Row, group: Group) -> bool:
+    """Whether none of the group's work is counted: its counts are then missing."""
+    return row[UNCOUNTED] > 0 and not group.known and not row[COUNTED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +188,7 @@ class Work:
                 best[module] = (cost, kind)
         return {module: kind for module, (_, kind) in best.items()}
 
+    @cached_property
     def by_module(self) -> dict[str, Group]:
         """The own work and parameters of each module that has some, in the order in which they first ran.
 
@@ -190,8 +207,13 @@ class Work:
 
     def cost(self, group: Group) -> tuple[int, int]:
         """The FLOPs and comparisons of a group, by which groups are ranked."""
-        flops, comparisons = (self.figures.sum(find_measure(name), group) for name in (FLOPS, "comparisons"))
-        return flops, comparisons
+        row = self.figures.row(group)
+        flops, comparisons = self._ranking
+        return row[flops], row[comparisons]
+
+    @cached_property
+    def _ranking(self) -> tuple[int, int]:
+        return self.figures.place(FLOPS), self.figures.place("comparisons")
 
 
 def tabulate(grouping: Grouping, groups: Sequence[Group], work: Work) -> Table:
@@ -218,20 +240,8 @@ class _Cells:
         self.grouping = grouping
         self.work = work
         self.groups = groups
-        self.whole = self.figures_of(groups)
-        self.own_work = self.figures_of([group.itself or group for group in groups]) if grouping.totals else {}
-
-    def figures_of(self, groups: Sequence[Group]) -> dict[str, Sequence[int | None]]:
-        """The figures of the groups by the names of their measures, missing where they are not known."""
-        figures = self.work.figures
-        unknown = [figures.unknown(group) for group in groups]
-        columns: dict[str, Sequence[int | None]] = dict(figures.columns(groups))
-        if any(unknown):
-            for measure in figures.measures:
-                if measure.figure is not None:
-                    values = zip(columns[measure.name], unknown, strict=True)
-                    columns[measure.name] = [None if missing else value for value, missing in values]
-        return columns
+        self.whole = work.figures.columns(groups)
+        self.own_work = work.figures.columns([group.itself or group for group in groups]) if grouping.totals else {}
 
     def own(self, columns: Iterable[Column]) -> list[tuple[Column, Sequence[Any]]]:
         return [(column, [group.cells[column.name] for group in self.groups]) for column in columns]

@@ -39,7 +39,7 @@ def table(work: Work) -> Table:
     """One row for each module that ran operations itself; excluded modules share a last row."""
     trace = work.trace
     modules = {record.name: record for record in trace.modules}
-    groups = [group for name, group in work.by_module().items() if name in work.kinds]
+    groups = [group for name, group in work.by_module.items() if name in work.kinds]
     for group in groups:
         name = group.tallies[0].call.module
         record = modules.get(name, ModuleRecord(name, "", 0))

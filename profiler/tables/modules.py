@@ -39,7 +39,7 @@ def tree(work: Work, depth: int) -> Table:
 
 def _groups(work: Work, depth: int | None) -> list[Group]:
     trace = work.trace
-    own = work.by_module()
+    own = work.by_module
     below = _with_all_below(own)
     groups = []
     for record in trace.modules:
