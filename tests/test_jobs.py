@@ -20,8 +20,6 @@ from profiler.cli.jobs import in_processes
 from profiler.errors import TargetError, TraceError
 from tests.test_cli import run
 
-pytest.importorskip("joblib")
-
 pytestmark = pytest.mark.slow
 
 NETWORKS = '''
