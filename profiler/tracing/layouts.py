@@ -228,6 +228,30 @@ def _embedding(weight: Any, indices: Any, *others: Any, **options: Any) -> Resul
     return (*indices.shape, weight.shape[1]), weight.dtype
 
 
+def _cat(tensors: Any, dim: int = 0) -> Result | None:
+    """(…, a, …), (…, b, …) → (…, a + b, …)."""
+    if type(dim) is not int or not tensors or not _are_plain(*tensors):
+        return None
+    shapes = [tuple(tensor.shape) for tensor in tensors]
+    first = shapes[0]
+    if not -len(first) <= dim < len(first):
+        return None
+    place = dim % len(first)
+    before, after = first[:place], first[place + 1 :]
+    if any(len(s) != len(first) or s[:place] != before or s[place + 1 :] != after for s in shapes):
+        return None
+    return (*before, sum(shape[place] for shape in shapes), *after), tensors[0].dtype
+
+
+def _roll(self: Any, shifts: Any, dims: Any = ()) -> Result | None:
+    """Of any shape, which stays."""
+    shifts, dims = (tuple(value) if isinstance(value, (list, tuple)) else (value,) for value in (shifts, dims))
+    if not _are_plain(self) or len(shifts) != len(dims) or not shifts:
+        return None
+    fits = all(type(dim) is int and -self.dim() <= dim < self.dim() for dim in dims)
+    return (tuple(self.shape), self.dtype) if fits else None
+
+
 LAYOUTS: dict[str, Callable[..., Result | None]] = {
     "aten::linear": _linear,
     "aten::conv1d": _convolution(1),
@@ -241,6 +265,8 @@ LAYOUTS: dict[str, Callable[..., Result | None]] = {
     "aten::group_norm": _group_norm,
     "aten::softmax": _softmax,
     "aten::embedding": _embedding,
+    "aten::cat": _cat,
+    "aten::roll": _roll,
     **{
         f"aten::{name}": _of_each
         for name in (

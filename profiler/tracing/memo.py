@@ -56,17 +56,22 @@ class Answer:
     ``results`` are the layouts of new tensors, the places of arguments that it returned, and None; ``together`` is the
     type of the list that holds them, and None for a single result.  An operation without ``results`` has to run each
     time: its result is a view, or nothing that can be made again.  ``described`` has what recorders have found out
-    about such calls.
+    about such calls.  ``is_new`` says that the result is one new tensor.
     """
 
     results: tuple[Layout | int | None, ...] | None = None
     together: type | None = None
     described: dict[Any, Any] = field(default_factory=dict)
+    is_new: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        of_one = self.together is None and self.results is not None
+        object.__setattr__(self, "is_new", of_one and type((self.results or (None,))[0]) is tuple)
 
     def make(self, args: Any) -> Any:
         """A new result; there must be ``results``."""
-        results = self.results or ()
-        if self.together is None and type(results[0]) is tuple:
+        results: Any = self.results
+        if self.is_new:
             return empty_strided(results[0][0], results[0][1], dtype=results[0][2], device=META)
         made = [
             empty_strided(result[0], result[1], dtype=result[2], device=META)

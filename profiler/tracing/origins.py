@@ -164,6 +164,16 @@ class Origins:
                 memory.roots = roots
         return made
 
+    def add_new(
+        self, tensor: torch.Tensor, op: str, memories: Sequence[Memory], from_activation: bool, reads_parameter: bool
+    ) -> Memory:
+        """The same as :meth:`derive` for a single new tensor on meta."""
+        from_parameter = reads_parameter and not from_activation
+        roots = roots_of(memories) if from_parameter and op not in LOOKUPS else ()
+        storage = tensor.untyped_storage()
+        memory = self.memories[id(storage)] = Memory(-1, True, from_parameter, from_activation, roots, storage)
+        return memory
+
     def know(self, tensor: torch.Tensor, storage: int) -> None:
         """Record ``tensor`` as known.  A meta storage is kept alive."""
         inner = physical(tensor)

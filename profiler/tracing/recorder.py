@@ -318,8 +318,9 @@ class OpRecorder(DispatchMode):
                 self._values.forget_written(func, args, kwargs)
             collect(list(written_by(func, args, kwargs)), written)
             self._padded.written(written)
-        outputs: list[torch.Tensor] = []
-        collect(result, outputs)
+        outputs: list[torch.Tensor] = [result] if answer.is_new else []
+        if not answer.is_new:
+            collect(result, outputs)
         memories = read.memories
         described = None
         if not self.muted:
@@ -327,8 +328,12 @@ class OpRecorder(DispatchMode):
             if described is None:
                 described = self._describer.arguments(known.names, args, kwargs, known.read), {}
                 answer.described[self._signatures, read.parameters] = described
+        origins = self._origins
         parameters = roots_of(memories)
-        made = self._origins.derive(known.name, memories, outputs, read.of_activation, bool(read.parameters))
+        if answer.is_new:
+            made = [origins.add_new(result, known.name, memories, read.of_activation, read.parameters > 0)]
+        else:
+            made = origins.derive(known.name, memories, outputs, read.of_activation, read.parameters > 0)
         if outputs and (known.joins or (known.keeps_zeros and len(inputs) > 1)):
             moves = known.keeps_zeros if len(inputs) > 1 else known.keeps_zeros_alone
             self._padded.follow(known.name, args, kwargs, inputs, outputs, moves=moves)
@@ -342,8 +347,8 @@ class OpRecorder(DispatchMode):
             own = replace(arguments, types=list(arguments.types))
             signature = self._signature(known, own, result, inputs, outputs)
             signatures[are_parameters] = signature
-        numbers, new = self._origins.numbers(memories), self._origins.new_numbers(made, memories)
-        writes = self._origins.numbers_of(written) if written else ()
+        numbers, new = origins.numbers(memories), origins.new_numbers(made, memories)
+        writes = origins.numbers_of(written) if written else ()
         self._note_event(signature, parameters, (), numbers, writes, new)
         return result
 

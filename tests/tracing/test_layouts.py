@@ -143,6 +143,25 @@ def embeddings() -> Iterator[tuple[Any, ...]]:
     yield meta(7, 5), meta(3, 2, dtype=torch.int64).t()
 
 
+def concatenated() -> Iterator[tuple[Any, ...]]:
+    for shape, dim in itertools.product(SHAPES, (0, 1, -1, 3)):
+        for x in every(*shape):
+            yield [x], dim
+            yield [x, meta(*shape), x], dim
+            yield [x, meta(*shape, 1)], dim
+        for place in range(len(shape)):
+            yield [meta(*shape), meta(*shape[:place], 7, *shape[place + 1 :])], dim
+    yield [meta(0), meta(2, 3)], 0
+    yield [], 0
+
+
+def rolled() -> Iterator[tuple[Any, ...]]:
+    for shape, (shifts, dims) in itertools.product(
+        SHAPES, (([1], [0]), ([1, -2], [1, 0]), ([1], []), ([2], [-1]), ([1, 2], [0]), ([9], [4]))
+    ):
+        yield from ((x, shifts, dims) for x in every(*shape))
+
+
 CASES: dict[str, Any] = {
     "linear": linear,
     "conv1d": lambda: convolutions(1),
@@ -158,6 +177,8 @@ CASES: dict[str, Any] = {
     "group_norm": group_norms,
     "softmax": softmaxes,
     "embedding": embeddings,
+    "cat": concatenated,
+    "roll": rolled,
     **dict.fromkeys(("add", "sub", "mul"), of_two),
 }
 
