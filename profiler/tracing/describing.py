@@ -8,7 +8,17 @@ from typing import Any, Literal, Protocol
 
 import torch
 
-from profiler.signatures import DetailedSpec, Numbers, Opaque, Packed, Shape, Signature, TensorSpec, Value
+from profiler.signatures import (
+    DetailedSpec,
+    Numbers,
+    Opaque,
+    Packed,
+    Shape,
+    Signature,
+    TensorSpec,
+    Value,
+    specs_in,
+)
 from profiler.tracing.packed import UNPACK
 from profiler.tracing.private import nested_shapes, script_object_type, stored_positions, transforming, without_modes
 from profiler.tracing.tensors import SPARSE, dtype_name, shape_of, stored_in
@@ -60,19 +70,30 @@ class Described:
 
 @dataclass(slots=True, eq=False)
 class Signatures:
-    """Signatures without duplicates; runs and threads share them."""
+    """The signatures of a run without duplicates; threads share them.
+
+    Those in ``known`` may be shared with other runs.  Those with values of tensors, which may be large, are the run's
+    ``own``.
+    """
 
     known: dict[Any, Signature] = field(default_factory=dict)
+    own: dict[Any, Signature] = field(default_factory=dict)
 
     def of(self, op: str, overload: str, described: Described, result: Value, samples: Shape) -> Signature:
         """The signature of a call with these arguments and this result."""
         arguments, positional = described.arguments, described.positional
         key = (op, overload, arguments, positional, result, samples, *described.types)
-        known = self.known.get(key)
+        known = self.known.get(key) or self.own.get(key)
         if known is None:
             new = Signature(op, arguments, result, positional, overload, samples)
-            known = self.known.setdefault(key, new)
+            values = tuple(value for _, value in arguments)
+            has_values = any(map(_has_values, (*specs_in(values), *specs_in(result))))
+            known = (self.own if has_values else self.known).setdefault(key, new)
         return known
+
+
+def _has_values(spec: TensorSpec) -> bool:
+    return isinstance(spec, DetailedSpec) and not (spec.numbers is None and spec.places is None)
 
 
 MOST_SIGNATURES = 2**15

@@ -18,7 +18,7 @@ from profiler.signatures import Signature
 from profiler.tracing import memo
 from profiler.tracing.backward import WITHOUT_MASK, BackwardScope, Place, nodes_between, without_unneeded
 from profiler.tracing.copying import to_meta
-from profiler.tracing.describing import Described, Describer, Operators, samples_of, shared_signatures
+from profiler.tracing.describing import Described, Describer, Operators, Signatures, samples_of, shared_signatures
 from profiler.tracing.failures import FunctionFailure, OpFailure
 from profiler.tracing.gradients import Autograd
 from profiler.tracing.meta_results import META_RESULTS
@@ -145,7 +145,8 @@ class OpRecorder(DispatchMode):
         self.muted = False
         self.kind_within: str | None = None
         self._operators = operators
-        self._signatures = shared_signatures()
+        self._shared = shared_signatures()
+        self._signatures = Signatures(self._shared.known)
         self._scope = scope
         self._origins = origins
         self._graph = graph
@@ -324,10 +325,10 @@ class OpRecorder(DispatchMode):
         memories = read.memories
         described = None
         if not self.muted:
-            described = answer.described.get((self._signatures, read.parameters))
+            described = answer.described.get((self._shared, read.parameters))
             if described is None:
                 described = self._describer.arguments(known.names, args, kwargs, known.read), {}
-                answer.described[self._signatures, read.parameters] = described
+                answer.described[self._shared, read.parameters] = described
         origins = self._origins
         parameters = roots_of(memories)
         if answer.is_new:

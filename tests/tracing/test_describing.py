@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from profiler.signatures import DetailedSpec, Numbers, Opaque, Signature, TensorSpec
-from profiler.tracing.describing import FEW, Describer, EveryOperator, Signatures
+from profiler.tracing.describing import FEW, Described, Describer, EveryOperator, Signatures
 
 NOTHING: frozenset[int | str] = frozenset()
 INTEGERS: frozenset[int | str] = frozenset({"integers"})
@@ -54,6 +54,18 @@ def test_numbers_that_are_equal_but_not_the_same_differ(one: Any, other: Any, ne
         kept = kept[0] if nested else kept
         assert (type(kept), kept) == (type(expected), expected)
     assert len(signatures.known) == 4
+
+
+def test_signatures_with_values_are_not_shared_with_other_runs() -> None:
+    """Values may be large: they are kept as long as the run that has read them."""
+    shared = Signatures()
+    run = Signatures(shared.known)
+    plain, detailed = TensorSpec((2,), "int64"), DetailedSpec((2,), "int64", numbers=Numbers("q", (2,), bytes(16)))
+    described = [Described((("x", spec),), 1, []) for spec in (plain, detailed)]
+    found = [run.of("test::op", "", each, None, ()) for each in described]
+    assert list(shared.known.values()) == found[:1]
+    assert list(run.own.values()) == found[1:]
+    assert all(run.of("test::op", "", each, None, ()) is made for each, made in zip(described, found, strict=True))
 
 
 def test_the_types_of_several_numbers_differ_by_place() -> None:
