@@ -110,6 +110,7 @@ try:
         _get_mem_efficient_sdp_enabled,
         _get_mkldnn_enabled,
         _is_any_autocast_enabled,
+        _len_torch_dispatch_stack,
     )
 except ImportError as error:
     raise ImportError(
@@ -243,8 +244,11 @@ def watch_calls(module: nn.Module, call: Callable[..., Any]) -> None:
 
 
 def settings_of_kernels() -> tuple[Any, ...] | None:
-    """The global settings that the results of kernels may depend on; None under autocast, which has many more."""
-    if _is_any_autocast_enabled():
+    """The global settings that the results of kernels may depend on; None where that is not all.
+
+    Autocast has many more settings, and another dispatch mode that is active has to see the operation.
+    """
+    if _is_any_autocast_enabled() or _len_torch_dispatch_stack():
         return None
     return (
         torch.is_grad_enabled(),

@@ -20,6 +20,7 @@ from profiler.models.inputs import build_inputs, default_inputs
 from profiler.records import Mode, Recording
 from profiler.rules import REGISTRY
 from profiler.tracing import memo, record
+from profiler.tracing.private import TorchDispatchMode
 from tests.museum import LARGE, MUSEUM
 from tests.tracing.answers import compared
 
@@ -115,6 +116,29 @@ def test_global_settings_are_part_of_the_key() -> None:
     with torch.autocast("cpu"):
         assert key(ADD, x, 1) is None
     assert key(ADD, x, 1) == before
+
+
+class Sees(TorchDispatchMode):
+    """Notes the operations that reach it."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.seen.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+def test_another_dispatch_mode_sees_every_operation() -> None:
+    """One that the caller has entered: the profiler passes each operation on to it, also the second time."""
+    model = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
+    seen = []
+    for _ in range(2):
+        with Sees() as mode:
+            recorded(model, (on_meta(2, 3),), "inference")
+        seen.append([name for name in mode.seen if "linear" in name or "relu" in name])
+    assert seen == [["aten.linear.default", "aten.relu.default"]] * 2
 
 
 class Marked(torch.Tensor):
