@@ -14,13 +14,13 @@ import torch.nn.functional as F
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from profiler.models.building import build_model
 from profiler.models.inputs import build_inputs, default_inputs
 from profiler.records import Mode, Recording
 from profiler.rules import REGISTRY
 from profiler.tracing import memo, record
-from profiler.tracing.private import TorchDispatchMode
 from tests.museum import LARGE, MUSEUM
 from tests.tracing.answers import compared
 
