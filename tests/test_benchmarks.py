@@ -26,6 +26,7 @@ SLOW, FAST = {"cpu": [4.0, 6.0, 9.0], "wall": [5.0, 6.0, 10.0]}, {"cpu": [2.0, 2
 MEASURED = Result("forward", "resnet50", {"slow": SLOW, "fast": FAST}, {"MiB": [3.0]}, {"other": "no reason"})
 
 
+@pytest.mark.slow
 def test_compared_runs_alternate() -> None:
     """Every repeat runs every thing once, in order; each has one sample a repeat by both clocks."""
     ran: list[str] = []
@@ -38,6 +39,7 @@ def test_compared_runs_alternate() -> None:
     }
 
 
+@pytest.mark.slow
 def test_no_repeat_begins_late() -> None:
     """After the given seconds three repeats are enough; before them nothing is left out."""
     for wanted, at_most, made in ((5, 0, FEWEST), (2, 0, 2), (5, 60, 5)):

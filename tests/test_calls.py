@@ -91,6 +91,7 @@ def test_each_figure_is_the_sum_over_all_calls(mode: str) -> None:
     assert profile.operations["calls"].sum() == len(profile.trace.calls)
 
 
+@pytest.mark.slow
 def test_a_tally_stands_for_calls_of_one_kind_in_one_place() -> None:
     """All that it stands for is equal to its call but for the number of the module's call, the source and storages."""
     found = loop(3, "training").trace.calls

@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode
 
 from profiler.errors import FOREIGN_ERRORS, ProfilerError, TraceError
 from profiler.tracing.causal_bias import is_causal_bias
-from profiler.tracing.objects import ATOMS, named, slot_descriptors, slots, tensors_in
+from profiler.tracing.objects import ATOMS, OfTheProfiler, named, slot_descriptors, slots, tensors_in
 
 Change = Callable[[torch.Tensor], torch.Tensor]
 """A tensor → a new one that replaces it."""
@@ -36,7 +36,7 @@ def map_inputs(value: Any, change: Change) -> Any:
     return InputCopy(value, change).result
 
 
-class InputCopy:
+class InputCopy(OfTheProfiler):
     """A copy of ``value``, the ``result``, with ``change`` applied to every tensor inside.
 
     Shared objects and tensors stay shared in the copy.  Tensors that share memory do so in the copy too, if ``change``

@@ -27,6 +27,7 @@ def museum() -> dict[str, page.Measured]:
     return {one.name: one for one in page.read("museum")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("counter", catalog.counters())
 def test_every_difference_has_a_reason(counter: str, museum: dict[str, page.Measured]) -> None:
     """This holds layer by layer, on every exhibit on which the counter did not fail."""

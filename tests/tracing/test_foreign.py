@@ -16,6 +16,7 @@ from torch import nn
 
 import profiler
 from profiler.errors import TraceError
+from profiler.tracing import objects
 
 NAME = "a_module_of_the_caller"
 
@@ -137,3 +138,29 @@ def test_copied_and_new_objects_may_change(mode: Any) -> None:
     forward = 3 * (3 * 4 * 4)
     assert profile.status == "complete"
     assert profile.total.macs == (forward if mode == "inference" else 3 * forward - 3 * 4 * 4)
+
+
+class Large:
+    """An object in the globals of this file that no function names; it may be a data set."""
+
+
+LARGE = Large()
+
+
+def test_a_search_for_tensors_does_not_enter_the_globals(elsewhere: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All copies are searched for a tensor that none of them holds; globals that the code does not name are not."""
+    entered: list[Any] = []
+
+    def noted(value: Any) -> Any:
+        entered.append(value)
+        return slots(value)
+
+    slots = objects.slots
+    monkeypatch.setattr(objects, "slots", noted)
+    assert list(objects.tensors_in(LARGE)) == []
+    assert entered == [LARGE]
+    entered.clear()
+    with pytest.raises(TraceError, match="a run would change"):
+        profiler.profile(backward, (torch.ones(3, 4),))
+    assert entered
+    assert LARGE not in entered

@@ -351,7 +351,7 @@ def _may_have_gradient(value: Any) -> bool:
 MODES: tuple[Mode, ...] = ("inference", "training")
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ["inference", pytest.param("training", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LARGE else n for n in MUSEUM])
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
@@ -363,6 +363,7 @@ def test_the_museum_is_recorded_as_without_a_memo(name: str, mode: Mode) -> None
     same_with_and_without(model, inputs, mode)
 
 
+@pytest.mark.slow
 def test_most_operations_of_a_network_are_answered() -> None:
     """In an encoder of two layers, all operations of the second that are not views."""
     layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
