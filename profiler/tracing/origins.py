@@ -99,7 +99,11 @@ class Origins:
 
     def memory(self, tensor: torch.Tensor) -> Memory:
         """The entry of the storage of ``tensor``."""
-        return self._entry(storage_of(tensor))
+        storage = storage_of(tensor)
+        memory = self._entry(storage)
+        if not memory.known and memory.kept is None and tensor.is_meta and id(tensor) != storage:
+            memory.kept = physical(tensor).untyped_storage()  # no operation has made it; its id is not reused either
+        return memory
 
     def numbers_of(self, tensors: Iterable[torch.Tensor]) -> tuple[int, ...]:
         """The numbers of the storages of ``tensors``, each once."""
