@@ -186,3 +186,10 @@ def test_operands_that_were_not_seen_before_are_returned(numbered: Numbered) -> 
     unknown, made = numbered.at(20), numbered.at(21)
     assert numbered.origins.follow("aten::mul", [numbered.at(1), unknown], [made]) == [unknown]
     assert numbered.origins.follow("aten::mul", [made], []) == []
+
+
+def test_storages_that_no_operation_has_made_have_numbers_of_their_own() -> None:
+    """A tensor on meta that is freed leaves its number: the next one may have the same address."""
+    origins = Origins()
+    numbers = [origins.numbers_of([torch.empty(3, device="meta")]) for _ in range(20)]
+    assert len(set(numbers)) == 20
