@@ -16,7 +16,7 @@ from benchmarks.results import RESULTS, as_json, read
 
 
 def main() -> None:
-    """Measure, print and, if asked to, write."""
+    """Measure and print; write on request."""
     rows = find_rows()
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"what to measure: {', '.join(rows)}")

@@ -54,13 +54,13 @@ def _in_new_process(name: str, subject: str, options: Options, limit: float) -> 
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(PYTHONPATH=paths)
     ) as running:
         try:
-            answer, said = running.communicate(timeout=limit)
+            answer, errors = running.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
             return Result(name, subject, failed={"": f"more than {limit:.0f} s"})
         finally:
             running.kill()
     if running.returncode:
-        return Result(name, subject, failed={"": (said.strip().splitlines() or ["no message"])[-1]})
+        return Result(name, subject, failed={"": (errors.strip().splitlines() or ["no message"])[-1]})
     return Result(**json.loads(answer))
 
 

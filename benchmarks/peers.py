@@ -77,7 +77,7 @@ class PeerError(Exception):
 
 
 class Peer:
-    """A process that runs one counter on one network whenever it is asked to."""
+    """A process that runs one counter on one network on request."""
 
     def __init__(self, name: str, network: str, environment: dict[str, str]) -> None:
         self.name = name
@@ -98,8 +98,8 @@ class Peer:
                 self._process.stdin.flush()
             answer = self._process.stdout.readline()
             if not answer:
-                said = self._process.stderr.read().strip().splitlines() or ["no message"]
-                raise PeerError(said[-1])
+                lines = self._process.stderr.read().strip().splitlines() or ["no message"]
+                raise PeerError(lines[-1])
             clock.note(self.name, **json.loads(answer))
 
         return run
