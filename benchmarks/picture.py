@@ -74,7 +74,12 @@ def write_picture(stored: Stored, path: Path = PICTURE) -> None:
 
     tools = multiples(stored)
     networks = [name for name in NETWORKS if any(name in of for of in tools.values())]
-    style = {"svg.hashsalt": "results", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9}
+    style: dict[Any, Any] = {
+        "svg.hashsalt": "results",
+        "svg.fonttype": "none",
+        "font.family": "sans-serif",
+        "font.size": 9,
+    }
     with matplotlib.rc_context(style):
         figure, axes = pyplot.subplots(figsize=(8, 0.7 + 0.55 * max(1, len(networks))), layout="constrained")
         for (tool, of), color, marker in zip(tools.items(), COLORS, MARKERS, strict=False):

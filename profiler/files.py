@@ -82,8 +82,8 @@ def same_folder(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def write_files(folder: Path, files: Mapping[str, str], *, stale: Iterable[str] = ()) -> None:
-    """Write every text to its path inside ``folder``, and remove those of ``stale``.
+def write_files(folder: Path, files: Mapping[str, str | bytes], *, stale: Iterable[str] = ()) -> None:
+    """Write every content to its path inside ``folder``, and remove those of ``stale``.
 
     Nothing is written outside of ``folder``: a path that leads out of it by a link or ``..`` is refused before the
     first file is written.  Raises :class:`OutputError`.
@@ -96,8 +96,8 @@ def write_files(folder: Path, files: Mapping[str, str], *, stale: Iterable[str] 
             (folder / name).unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(f"{folder / name}: cannot be removed: {error.strerror or error}") from error
-    for name, text in files.items():
-        write_text(folder / name, text)
+    for name, content in files.items():
+        write_bytes(folder / name, encoded(content))
 
 
 def _check_inside(folder: Path, path: Path) -> None:
@@ -111,9 +111,17 @@ def _check_inside(folder: Path, path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` (UTF-8) and create its folders; a crash never leaves a part of it.
+    """Write ``text`` to ``path`` like :func:`write_bytes`, encoded by :func:`encoded`."""
+    write_bytes(path, encoded(text))
 
-    An unpaired surrogate, which UTF-8 cannot encode, is written as its JSON escape.
+
+def encoded(content: str | bytes) -> bytes:
+    """The content of a file: text is encoded as UTF-8, and an unpaired surrogate in it as its JSON escape."""
+    return content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` and create its folders; a crash never leaves a part of it.
 
     Raises :class:`OutputError` if the file cannot be written.
     """
@@ -123,8 +131,8 @@ def write_text(path: Path, text: str) -> None:
         _remove_leftovers_of(path)
         beginning = f".{path.name[:_LONGEST_BEGINNING]}.{os.getpid()}."
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=beginning, suffix=".tmp")
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except OSError as error:

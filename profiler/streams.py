@@ -124,6 +124,25 @@ def write_document(stream: TextIO, text: str, *, is_json: bool = False) -> None:
         raise OutputError(f"standard output: cannot be written: {error.strerror or error}") from error
 
 
+def write_binary(stream: TextIO, content: bytes, what: str) -> None:
+    """Write bytes to the document; ``what`` names them in the message that refuses to write them to a terminal.
+
+    Raises :class:`OutputError` on a terminal or if they cannot be written, :class:`ReaderGone` if the reader has closed
+    the pipe.
+    """
+    buffer = getattr(stream, "buffer", None)
+    if stream.isatty() or buffer is None:
+        raise OutputError(f"standard output: {what} is binary, expected a file or a pipe; give --output")
+    try:
+        stream.flush()
+        buffer.write(content)
+        buffer.flush()
+    except BrokenPipeError as error:
+        raise ReaderGone from error
+    except OSError as error:
+        raise OutputError(f"standard output: cannot be written: {error.strerror or error}") from error
+
+
 def machine_text(stream: TextIO, text: str) -> str:
     """The content of a file for ``stream``: unchanged, but without control characters on a terminal."""
     return visible(text, keep="\n") if stream.isatty() else text

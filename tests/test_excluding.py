@@ -16,7 +16,7 @@ from profiler.cli import cli
 from profiler.errors import ConfigError, ProfilerError, StoredProfileError
 from profiler.opcount import COUNT_COLUMNS
 from profiler.records import EXCLUDED
-from profiler.render import comparison_report, profile_report, render_files
+from profiler.render import comparison_report, profile_report, render_texts
 
 
 class Net(nn.Module):
@@ -135,7 +135,7 @@ def test_the_backward_pass_of_an_excluded_module_is_excluded() -> None:
     both = rows.optimizer_flops["total"] + rows.optimizer_flops[EXCLUDED]
     everything = whole.training.set_index("layer").optimizer_flops["total"]
     assert both == everything
-    text = render_files(profile_report(without), ("markdown",))["summary.md"]
+    text = render_texts(profile_report(without), ("markdown",))["summary.md"]
     assert "could not be assigned" not in text
 
 
@@ -177,7 +177,7 @@ def test_an_operation_without_a_rule_may_be_excluded() -> None:
     without = profiler.profile(model, X, exclude=["Odd"], strict=True)
     assert without.status == "complete"
     assert without.layers.set_index("layer").status[EXCLUDED] == "partial"
-    assert "some of it without a rule" in render_files(profile_report(without), ("markdown",))["summary.md"]
+    assert "some of it without a rule" in render_texts(profile_report(without), ("markdown",))["summary.md"]
 
 
 @torch.library.custom_op("profiler_excluding::odd", mutates_args=())
@@ -201,14 +201,14 @@ class Odd(nn.Module):
 def test_every_format_names_the_excluded_modules() -> None:
     """They have the row, the note, and the name of the total; a comparison has it too."""
     without = net_profile("aux*")
-    files = render_files(profile_report(without), catalog.formats())
+    files = render_texts(profile_report(without), catalog.formats())
     assert files["layers.csv"].splitlines()[-1].startswith("(excluded),,excluded,")
     assert files["shares.csv"].splitlines()[-1].startswith("excluded,3,35,")
     summary = files["summary.md"]
     assert f"Without 4 excluded modules (aux\\*): no total has their 35 parameters, {AUX1 + AUX2} MACs" in summary
     assert "without excluded" in summary
     assert "whole network" not in summary
-    assert "4 excluded modules" in render_files(comparison_report([without]), ("markdown",))["summary.md"]
+    assert "4 excluded modules" in render_texts(comparison_report([without]), ("markdown",))["summary.md"]
 
 
 @pytest.mark.slow

@@ -154,3 +154,10 @@ def test_a_written_file_has_the_permissions_of_a_new_one(
         write_text(path, "new")
     assert (stat.S_IMODE(path.stat().st_mode), path.read_text()) == (mode, "new")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_bytes_and_text_are_written_side_by_side(tmp_path: Path) -> None:
+    """Bytes stay as they are, and line ends of a text are not changed."""
+    write_files(tmp_path, {"a.bin": b"\xff\r\n\x00", "b.txt": "×\n"})
+    assert (tmp_path / "a.bin").read_bytes() == b"\xff\r\n\x00"
+    assert (tmp_path / "b.txt").read_bytes() == b"\xc3\x97\n"

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 from click.testing import CliRunner
@@ -24,7 +25,7 @@ from profiler import load_profile
 from profiler.cli import cli
 from profiler.errors import OutputError
 from profiler.files import is_leftover, remove_leftovers, temporary_folder, write_text
-from profiler.streams import screen_width
+from profiler.streams import screen_width, write_binary
 from tests import sample_profiles as nets
 
 NOISY = """
@@ -466,3 +467,28 @@ def test_the_streams_import_quickly() -> None:
     import profiler.streams  # noqa: F401
 
     assert time.perf_counter() - began < 1
+
+
+class Screen(io.TextIOWrapper):
+    """A stream of bytes that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_bytes_are_written_after_text_and_unchanged() -> None:
+    """A pipe gets every byte, in the order of the calls."""
+    kept = io.BytesIO()
+    stream = io.TextIOWrapper(kept, encoding="utf-8", newline="\r\n")
+    stream.write("text\n")
+    write_binary(stream, bytes(range(256)), "format x")
+    assert kept.getvalue() == b"text\r\n" + bytes(range(256))
+
+
+@pytest.mark.parametrize("stream", [Screen(io.BytesIO(), encoding="utf-8"), io.StringIO()], ids=["terminal", "text"])
+def test_bytes_are_refused_in_one_line_where_only_text_can_go(stream: TextIO) -> None:
+    """The message says what to do, and nothing is written."""
+    with pytest.raises(OutputError, match=r"^standard output: format x is binary, [^\n]*give --output$"):
+        write_binary(stream, b"PK", "format x")
+    stream.seek(0)
+    assert stream.read() == ""

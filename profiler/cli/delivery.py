@@ -6,15 +6,18 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import click
 
 from profiler.errors import OutputError
-from profiler.streams import machine_text, screen_width, write_document
+from profiler.streams import machine_text, screen_width, write_binary, write_document
 
 if TYPE_CHECKING:
     from profiler.render import Report
+
+
+Content = TypeVar("Content", bound=str | bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +30,17 @@ class Delivery:
     known: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Raise, before any work, if several formats would be printed, or the output cannot be written."""
+        """Raise, before any work, if the output cannot be written.
+
+        Without a folder only one format can be printed, and a binary one not on a terminal.
+        """
+        from profiler.render.formats import is_binary
+
+        binary = [name for name in self.formats or () if is_binary(name)]
         if self.output is None and self.formats is not None and len(self.formats) > 1:
             raise click.UsageError("--format without --output prints one format; give --output to write several")
+        if self.printed_format in binary:
+            write_binary(click.get_current_context().obj, b"", f"format {self.printed_format}")
         check_folder(self.output)
 
     @property
@@ -44,7 +55,7 @@ class Delivery:
 
         if self.output is not None:
             files = render_files(report, self.formats or self.known)
-            write_files(self.output, {str(PurePosixPath(folder, name)): text for name, text in files.items()})
+            write_files(self.output, {str(PurePosixPath(folder, name)): content for name, content in files.items()})
         if self.printed_format is not None:
             print_document(main_file(render_files(report, (self.printed_format,))), self.printed_format)
         elif not self.quiet:
@@ -84,16 +95,23 @@ def check_names(names: Sequence[tuple[str, str]], reserved: Sequence[str] = ()) 
         seen[key] = source
 
 
-def main_file(files: Mapping[str, str], table: str = "") -> str:
+def main_file(files: Mapping[str, Content], table: str = "") -> Content:
     """The file of a report that is printed if only one is: the whole report, ``table``, or the last file."""
-    by_stem = {PurePosixPath(name).stem: text for name, text in files.items()}
-    return next((by_stem[stem] for stem in ("summary", "profile", table) if stem in by_stem), [*files.values()][-1])
+    by_stem = {PurePosixPath(name).stem: name for name in files}
+    chosen = next((by_stem[stem] for stem in ("summary", "profile", table) if stem in by_stem), [*files][-1])
+    return files[chosen]
 
 
-def print_document(text: str, format_name: str = "") -> None:
-    """Print a document or a part of one: safe text, or the content of a file in the format ``format_name``."""
+def print_document(content: str | bytes, format_name: str = "") -> None:
+    """Print a document or a part of one: safe text, or the content of a file in the format ``format_name``.
+
+    Raises :class:`OutputError` for bytes on a terminal.
+    """
     stream: TextIO = click.get_current_context().obj
-    write_document(stream, machine_text(stream, text), is_json=format_name == "json")
+    if isinstance(content, bytes):
+        write_binary(stream, content, f"format {format_name}")
+    else:
+        write_document(stream, machine_text(stream, content), is_json=format_name == "json")
 
 
 def show(report: Report) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from profiler.render.collection import RESERVED_NAMES, collection_files
-    from profiler.render.formats import Renderer, find_format, render_files
+    from profiler.render.formats import Renderer, find_format, render_files, render_texts
     from profiler.render.report import (
         Report,
         ReportTable,
@@ -28,12 +28,13 @@ __all__ = [
     "find_format",
     "profile_report",
     "render_files",
+    "render_texts",
     "rewriting_report",
 ]
 
 _HOMES = {
     **dict.fromkeys(("RESERVED_NAMES", "collection_files"), "collection"),
-    **dict.fromkeys(("Renderer", "find_format", "render_files"), "formats"),
+    **dict.fromkeys(("Renderer", "find_format", "render_files", "render_texts"), "formats"),
 }
 
 

@@ -28,7 +28,7 @@ RESERVED_NAMES = (COMPARISON, INDEX)
 """Other entries in the folder of reports; no network can have one of these names."""
 
 
-def collection_files(wanted: Sequence[Wanted], rewritings: Sequence[Report] = ()) -> dict[str, str]:
+def collection_files(wanted: Sequence[Wanted], rewritings: Sequence[Report] = ()) -> dict[str, str | bytes]:
     """Every file of the folder, by its path in it.
 
     ``rewritings`` are the reports on networks before and after their rewrites.  Raises :class:`ProfilerError` if two
@@ -39,15 +39,15 @@ def collection_files(wanted: Sequence[Wanted], rewritings: Sequence[Report] = ()
     for profile, place in zip(profiles, places[len(RESERVED_NAMES) :], strict=True):
         if places.count(place) > 1:
             raise ProfilerError(f"name: {profile.name!r} is already used in the folder; give the network another name")
-    files = {INDEX: _index(profiles)}
-    for name, text in render_files(comparison_report(profiles), ("csv", "summary")).items():
-        files[f"{COMPARISON}/{name}"] = text
+    files: dict[str, str | bytes] = {INDEX: _index(profiles)}
+    for name, content in render_files(comparison_report(profiles), ("csv", "summary")).items():
+        files[f"{COMPARISON}/{name}"] = content
     for profile, formats, tables in wanted:
-        for name, text in render_files(profile_report(profile, tables), tuple(formats)).items():
-            files[f"{profile.name}/{name}"] = text
+        for name, content in render_files(profile_report(profile, tables), tuple(formats)).items():
+            files[f"{profile.name}/{name}"] = content
     for report in rewritings:
-        for name, text in render_files(report, ("csv", "summary")).items():
-            files[f"{report.title}/rewriting/{name}"] = text
+        for name, content in render_files(report, ("csv", "summary")).items():
+            files[f"{report.title}/rewriting/{name}"] = content
     return files
 
 

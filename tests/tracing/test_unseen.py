@@ -21,7 +21,7 @@ from profiler.errors import TraceError, UncountedError
 from profiler.excluding import leave_out
 from profiler.profiles import Profile
 from profiler.records import FILLED_OUTSIDE
-from profiler.render.formats import render_files
+from profiler.render.formats import render_texts
 from profiler.render.report import profile_report
 from profiler.tracing import unseen
 from profiler.tracing.objects import tensors_in
@@ -357,7 +357,7 @@ def test_the_reason_is_saved_shown_and_strict(tmp_path: Path) -> None:
     modules = found.modules.set_index("module")
     assert (modules["status"]["middle"], modules["status"]["(root)"]) == ("partial", "partial")
     assert modules["status"]["first"] == "complete"
-    text = "".join(render_files(profile_report(found, ["shares", "uncounted"]), ["markdown"]).values())
+    text = "".join(render_texts(profile_report(found, ["shares", "uncounted"]), ["markdown"]).values())
     assert f"middle: {FILLED_OUTSIDE}" in text
     with pytest.raises(UncountedError, match="strict mode: middle: its forward reads memory"):
         check_complete(found)

@@ -105,7 +105,7 @@ def _write(output: Path, source: Source, profile: Profile, formats: Sequence[str
     # Files of an earlier cross-check do not belong to this profile.
     stale = () if profile.counters else (f"{profile.name}/crosscheck.csv", f"{profile.name}/crosscheck.md")
     remove_leftovers(output / profile.name)
-    write_files(output, {f"{profile.name}/{name}": text for name, text in files.items()}, stale=stale)
+    write_files(output, {f"{profile.name}/{name}": content for name, content in files.items()}, stale=stale)
 
 
 def _draw(path: Path, profiles: Sequence[Profile], depth: int | None) -> None:
@@ -116,9 +116,9 @@ def _draw(path: Path, profiles: Sequence[Profile], depth: int | None) -> None:
     write_text(path, svg_picture([screen_report(profile, depth) for profile in profiles]))
 
 
-def _as_format(profiles: Sequence[Profile], name: str, depth: int | None) -> str:
+def _as_format(profiles: Sequence[Profile], name: str, depth: int | None) -> str | bytes:
     """Profiles as one document in one format: the layers as CSV, the summary as Markdown, the profile as JSON."""
-    from profiler.render import profile_report, render_files
+    from profiler.render import profile_report, render_files, render_texts
 
     if name == "csv" and len(profiles) > 1:
         from profiler.columns import Column
@@ -127,7 +127,9 @@ def _as_format(profiles: Sequence[Profile], name: str, depth: int | None) -> str
 
         layers = {profile.name: profile.tabulated("layers") for profile in profiles}
         return csv_text(joined(Column("network", "name"), layers))
-    texts = [main_file(render_files(profile_report(profile, depth=depth), (name,)), "layers") for profile in profiles]
-    if name == "json" and len(texts) > 1:
+    if len(profiles) == 1:
+        return main_file(render_files(profile_report(profiles[0], depth=depth), (name,)), "layers")
+    texts = [main_file(render_texts(profile_report(profile, depth=depth), (name,)), "layers") for profile in profiles]
+    if name == "json":
         return "[\n" + ",\n".join(text.rstrip("\n") for text in texts) + "\n]\n"
     return "\n".join(texts)

@@ -82,19 +82,19 @@ def _rewritten(config: Config) -> tuple[Profile, Profile, tuple[str, ...], tuple
     return result.before, result.after, result.statements(), result.reasons_left()
 
 
-def _stale(output: Path, files: Mapping[str, str]) -> list[str]:
+def _stale(output: Path, files: Mapping[str, str | bytes]) -> list[str]:
     """The files that are out of date or missing, and those that are no longer written."""
-    from profiler.files import is_leftover
+    from profiler.files import encoded, is_leftover
 
     there = {
         path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file() and not is_leftover(path)
     }
     gone = [f"{name} (no longer written)" for name in sorted(there - set(files))]
-    return [name for name, text in files.items() if not _is_current(output / name, text)] + gone
+    return [name for name, content in files.items() if not _is_current(output / name, encoded(content))] + gone
 
 
-def _is_current(path: Path, text: str) -> bool:
+def _is_current(path: Path, content: bytes) -> bool:
     try:
-        return path.is_file() and path.read_bytes() == text.encode("utf-8", "backslashreplace")
+        return path.is_file() and path.read_bytes() == content
     except OSError:
         return False

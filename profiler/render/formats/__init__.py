@@ -1,11 +1,13 @@
 """The file formats, one file each: a report → its files.
 
-A new one is a new file here that defines ``render``, a pure function.
+A new one is a new file here that defines ``render``, a pure function.  A file whose content is not text sets
+``BINARY = True``, so that nobody prints it on a terminal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from profiler import catalog
@@ -14,8 +16,8 @@ from profiler.errors import ProfilerError
 if TYPE_CHECKING:
     from profiler.render.report import Report
 
-Renderer = Callable[["Report"], dict[str, str]]
-"""``render(report) -> {file name: text}``."""
+Renderer = Callable[["Report"], Mapping[str, str | bytes]]
+"""``render(report) -> {file name: text or bytes}``."""
 
 
 def find_format(name: str) -> Renderer:
@@ -27,9 +29,26 @@ def find_format(name: str) -> Renderer:
     return found
 
 
-def render_files(report: Report, formats: Sequence[str]) -> dict[str, str]:
+def is_binary(name: str) -> bool:
+    """Whether files of this format are not text.  Raises :class:`ProfilerError` for an unknown format."""
+    find_format(name)
+    return bool(getattr(import_module(f"{__name__}.{name}"), "BINARY", False))
+
+
+def render_files(report: Report, formats: Sequence[str]) -> dict[str, str | bytes]:
     """The files of a report in these formats, by name.  Raises :class:`ProfilerError` for an unknown format."""
-    files: dict[str, str] = {}
+    files: dict[str, str | bytes] = {}
     for name in formats:
         files |= find_format(name)(report)
+    return files
+
+
+def render_texts(report: Report, formats: Sequence[str]) -> dict[str, str]:
+    """The same for formats that are text.  Raises :class:`ProfilerError` for a binary or an unknown format."""
+    files: dict[str, str] = {}
+    for name in formats:
+        for file, content in find_format(name)(report).items():
+            if isinstance(content, bytes):
+                raise ProfilerError(f"format {name!r} is binary, expected one that is text")
+            files[file] = content
     return files
