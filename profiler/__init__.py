@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from profiler.analysis.comparison import compare
     from profiler.api import crosscheck, profile, profile_config
-    from profiler.config import Config, load_config
+    from profiler.config import Config, load_config, with_sizes
     from profiler.crosschecks.tables import unexplained
     from profiler.errors import (
         ConfigError,
@@ -91,6 +91,7 @@ _HOMES = {
     "rule": "profiler.rules",
     "rules_replaced": "profiler.rules",
     "unexplained": "profiler.crosschecks.tables",
+    "with_sizes": "profiler.config",
 }
 
 __all__ = [
@@ -135,6 +136,7 @@ __all__ = [
     "rule",
     "rules_replaced",
     "unexplained",
+    "with_sizes",
 ]
 
 

@@ -384,7 +384,8 @@ def test_a_typed_shape_is_read_or_refused(text: str) -> None:
     try:
         config = quick_config("torchvision:resnet50", [text])
     except ConfigError as error:
-        assert str(error).startswith(f"--input {text}: expected positive sizes joined by x")  # noqa: PT017
+        assert str(error).startswith(f"--input {text}: ")  # noqa: PT017
+        assert "\n" not in str(error)  # noqa: PT017
     else:
         assert isinstance(config.inputs, tuple)
         (spec,) = config.inputs

@@ -147,11 +147,18 @@ class WhatToProfile:
     """The options that replace keys of a config."""
 
     shapes: tuple[str, ...] = ()
+    sizes: tuple[str, ...] = ()
     inputs_from: str | None = None
     method: str | None = None
     part: str | None = None
     exclude: tuple[str, ...] = ()
     cache: int | None = None
+
+    def values_of_sizes(self) -> dict[str, int]:
+        """The sizes by their names.  Raises ConfigError."""
+        from profiler.config.sizes import sizes_of
+
+        return sizes_of(self.sizes)
 
     def of_network(self, config: Config) -> Config:
         """The config with these options; keys without an option stay.  Raises ConfigError."""
@@ -172,7 +179,13 @@ class WhatToProfile:
 
     def of_saved(self, profile: Profile) -> Profile:
         """The saved profile without the excluded modules.  Raises click's UsageError for any other option."""
-        given = {"inputs-from": self.inputs_from, "method": self.method, "part": self.part, "cache": self.cache}
+        given = {
+            "size": self.sizes or None,
+            "inputs-from": self.inputs_from,
+            "method": self.method,
+            "part": self.part,
+            "cache": self.cache,
+        }
         for option, value in given.items():
             if value is not None:
                 raise click.UsageError(f"--{option} needs a network; a saved profile describes one finished run")
@@ -182,7 +195,7 @@ class WhatToProfile:
 what_to_profile = _bundled(
     "what",
     WhatToProfile,
-    ("shapes", "inputs_from", "method", "part", "exclude", "cache"),
+    ("shapes", "sizes", "inputs_from", "method", "part", "exclude", "cache"),
     (
         click.option(
             "--exclude",
@@ -204,11 +217,18 @@ what_to_profile = _bundled(
             help="The function that makes the inputs from the network: path/to/net.py:make_inputs.",
         ),
         click.option(
+            "--size",
+            "sizes",
+            multiple=True,
+            metavar="NAME=NUMBER",
+            help="The value of a size that a config or --input names, such as B=8.",
+        ),
+        click.option(
             "--input",
             "shapes",
             multiple=True,
             metavar="SHAPE",
-            help="The shape of a target's input, 1x3x224x224 or 1x128:int64; repeat it for several inputs.",
+            help="A target's input: 1x3x224x224, Bx3xHxW with --size, 1x128:int64; repeat it for several inputs.",
         ),
     ),
 )

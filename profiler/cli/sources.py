@@ -85,13 +85,13 @@ def _read(source: str, what: WhatToProfile) -> Source:
     from profiler.config import load_config, quick_config
 
     if _is_target(source):
-        return Source(source, what.of_network(quick_config(source, what.shapes)))
+        return Source(source, what.of_network(quick_config(source, what.shapes, what.values_of_sizes())))
     if source.endswith(".py") or (not source.endswith((".yaml", ".yml")) and not Path(source).exists()):
         from profiler.models.targets import expected_for
 
         hint = expected_for(source)
         raise ConfigError(f"{source}: expected a config (.yaml), a saved profile (.json) or a target: {hint}")
-    return Source(source, what.of_network(load_config(source)))
+    return Source(source, what.of_network(load_config(source, what.values_of_sizes())))
 
 
 def profile_all(

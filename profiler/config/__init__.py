@@ -4,7 +4,7 @@ Nothing here imports torch: dtypes are names and targets are text, which are res
 """
 
 from profiler.config.inputs import DTYPES, INTEGER_DTYPES, InputsFrom, InputsOfCall, InputSpec, InputValue
-from profiler.config.reading import load_config, quick_config, with_options
+from profiler.config.reading import load_config, quick_config, with_options, with_sizes
 from profiler.config.schema import DEFAULT_COUNTERS, Config, DottedName, ModelSection
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "load_config",
     "quick_config",
     "with_options",
+    "with_sizes",
 ]

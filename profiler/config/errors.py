@@ -56,7 +56,7 @@ def explain(problem: ErrorDetails, known_keys: Callable[[Sequence[int | str], bo
     location += [part for part in problem["loc"][-1:] if part not in TAGS or kind == "extra_forbidden"]
     if location[-1:] == ["[key]"]:
         location.pop()
-        kind = "invalid_key"
+        kind = "invalid_key" if kind == "string_type" else kind
     key = ".".join(str(part) if str(part).isidentifier() else shown(part).strip("'") for part in location)
     if kind == "extra_forbidden":
         known = known_keys(location, "<from>" in problem["loc"])

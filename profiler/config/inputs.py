@@ -21,6 +21,7 @@ from typing_extensions import TypeAliasType
 
 from profiler.config.errors import expected, known
 from profiler.config.section import Section, as_tuple
+from profiler.config.sizes import WithoutValue, expression, first_without_value
 from profiler.errors import did_you_mean, shown
 
 FLOATING_DTYPES = (
@@ -102,7 +103,25 @@ def _check_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape
 
 
-Size = Annotated[int, Field(gt=0, le=MOST_ELEMENTS)]
+def _check_size(size: object) -> object:
+    if isinstance(size, WithoutValue):
+        raise expected(size.expected)
+    if isinstance(size, str) and expression(size) is not None:
+        raise expected("an integer, or a name with a value in sizes")
+    return size
+
+
+def _with_values(value: object) -> object:
+    """The value, if every expression of sizes in it has a value."""
+    bad = first_without_value(value)
+    if bad is not None:
+        raise expected(bad.expected, found=shown(str(bad)))
+    return value
+
+
+PlainSize = Annotated[int, Field(gt=0, le=MOST_ELEMENTS)]
+Size = Annotated[PlainSize, BeforeValidator(_check_size)]
+Kwarg = Annotated[Any, BeforeValidator(_with_values)]
 Dtype = Annotated[str, known("a dtype", DTYPES)]
 FloatingDtype = Annotated[str, known("a floating dtype", FLOATING_DTYPES)]
 
@@ -184,6 +203,7 @@ class InputSpec(Section):
 
 
 def _scalar(value: object) -> object:
+    _with_values(value)
     if value is not None and not isinstance(value, (bool, int, float, str)):
         raise expected("a tensor ({shape: ...}), a number, a string, true, false, null, a list or a mapping")
     return value
@@ -224,7 +244,7 @@ class InputsFrom(Section):
     model_config = ConfigDict(populate_by_name=True)
 
     constructor: Annotated[str, AfterValidator(_check_constructor), Field(alias="from")]
-    kwargs: dict[str, Any] = Field(default_factory=dict)
+    kwargs: dict[str, Kwarg] = Field(default_factory=dict)
 
 
 class InputsOfCall(Section):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ from pydantic import ValidationError
 from profiler.config.errors import explain, shown_value
 from profiler.config.inputs import DTYPES
 from profiler.config.schema import Config, known_keys
+from profiler.config.sizes import is_size_name, unknown_size
 from profiler.config.yaml_files import read_yaml
 from profiler.errors import ConfigError, did_you_mean
 from profiler.files import folder_name
 
 
-def load_config(path: str | PathLike[str]) -> Config:
-    """The config in the YAML file ``path``.
+def load_config(path: str | PathLike[str], sizes: Mapping[str, int] | None = None) -> Config:
+    """The config in the YAML file ``path``; ``sizes`` replace or add to those of the file.
 
     Raises ConfigError; its one-line message names the file, the key, what was found and what was expected.
     """
@@ -29,20 +31,54 @@ def load_config(path: str | PathLike[str]) -> Config:
         raise ConfigError(f"{path}: empty, expected a mapping with the keys model and inputs")
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: found {shown_value(data)}, expected a mapping with the keys model and inputs")
+    sizes = sizes or {}
+    if sizes and isinstance(data.get("sizes", {}), dict):
+        data = {**data, "sizes": {**data.get("sizes", {}), **sizes}}
     config = _validate({"name": path.stem, **data}, str(path))
     config._path = path
+    _check_known(config, sizes, str(path))
     return config
 
 
-def quick_config(target: str, shapes: Iterable[str]) -> Config:
+def quick_config(target: str, shapes: Iterable[str], sizes: Mapping[str, int] | None = None) -> Config:
     """The config of ``target`` with one positional input for each of ``shapes``.
 
-    A shape is written ``1x3x224x224``, or with a dtype ``1x128:int64``.  Without shapes, the target's source decides
-    the inputs.  Raises ConfigError.
+    A shape is written ``1x3x224x224``, or with a dtype ``1x128:int64``, or with names of ``sizes`` ``Bx3xHxW``.
+    Without shapes, the target's source decides the inputs.  Raises ConfigError.
     """
-    inputs = [_parse_shape(shape) for shape in shapes] or None
+    sizes = sizes or {}
+    inputs = [_parse_shape(shape, sizes) for shape in shapes] or None
     name = folder_name(target.rpartition(":")[2])
-    return _validate({"name": name, "model": {"target": target}, "inputs": inputs}, target)
+    data = {"name": name, "model": {"target": target}, "inputs": inputs, "sizes": dict(sizes)}
+    config = _validate(data, target)
+    _check_known(config, sizes, target)
+    return config
+
+
+def with_sizes(config: Config, sizes: Mapping[str, int]) -> Config:
+    """The config at other values of its sizes, with plain numbers in its shapes, kwargs and cache.
+
+    A size that is not in ``sizes`` keeps its value.  Raises ConfigError, which names the file, the key and the value,
+    also for a name that no part of the config has.
+    """
+    where = str(config.path or config.model.target)
+    _check_known(config, sizes, where)
+    if not sizes:
+        return config
+    written = config.written
+    model = {"target": config.model.target, "kwargs": config.model.kwargs if written.kwargs is None else written.kwargs}
+    data = {"name": config.name, "model": model, "sizes": {**config.sizes, **sizes}, "inputs": written.inputs}
+    at = _validate({**data, "cache": written.cache}, where)
+    update = {key: getattr(at, key) for key in ("model", "sizes")}
+    update |= {key: getattr(at, key) for key in ("inputs", "cache") if getattr(written, key) is not None}
+    return config.model_copy(update=update)
+
+
+def _check_known(config: Config, sizes: Mapping[str, int], where: str) -> None:
+    known = config.written.names(config.sizes)
+    for name in sizes:
+        if name not in known:
+            raise ConfigError(f"{where}: size {unknown_size(name, known)}")
 
 
 def with_options(config: Config, options: Mapping[str, Any]) -> Config:
@@ -58,20 +94,32 @@ def with_options(config: Config, options: Mapping[str, Any]) -> Config:
             found, expected = shown_value(problem["input"]), problem["msg"].removeprefix("Input should be ")
             raise ConfigError(f"--{names.get(key, key)}: found {found}, expected {expected}") from error
         config = config.model_copy(update={key: getattr(part, key)})
+        if key in ("inputs", "cache"):  # a plain value now, without names of sizes
+            config._written = replace(config.written, **{key: None})
     return config
 
 
-def _parse_shape(text: str) -> dict[str, object]:
+def _parse_shape(text: str, known: Mapping[str, int]) -> dict[str, object]:
     sizes, colon, dtype = text.partition(":")
-    if not re.fullmatch(r"0*[1-9][0-9]{0,18}(x0*[1-9][0-9]{0,18})*", sizes, re.ASCII) or (
-        colon and dtype not in DTYPES
-    ):
+    found = [_parse_size(size) for size in sizes.split("x")]
+    if None in found or (colon and dtype not in DTYPES):
         hint = did_you_mean(dtype, DTYPES) if dtype else ""
         raise ConfigError(
             f"--input {text}: expected positive sizes joined by x, such as 1x3x224x224,"
             f" or with a dtype, such as 1x128:int64{hint}"
         )
-    return {"shape": [int(size) for size in sizes.split("x")], "dtype": dtype or None}
+    for name in found:
+        if isinstance(name, str) and name not in known:
+            more = f"; the names with values are {', '.join(known)}{did_you_mean(name, known)}" if known else ""
+            raise ConfigError(f"--input {text}: {name} has no value, expected --size {name}=NUMBER{more}")
+    return {"shape": found, "dtype": dtype or None}
+
+
+def _parse_size(text: str) -> int | str | None:
+    """One size of a shape: a positive number, or a name; None if it is neither."""
+    if re.fullmatch(r"0*[1-9][0-9]{0,18}", text, re.ASCII):
+        return int(text)
+    return text if is_size_name(text) else None
 
 
 def _validate(data: Mapping[str, Any], where: str) -> Config:

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
 from profiler import catalog
 from profiler.config.errors import expected, known
-from profiler.config.inputs import FLOATING_DTYPES, Inputs, InputsFrom, InputSpec, Size
+from profiler.config.inputs import FLOATING_DTYPES, Inputs, InputsFrom, InputSpec, Kwarg, PlainSize, Size
 from profiler.config.section import Section, as_tuple, at_least_one, unique
+from profiler.config.sizes import NOTHING_WRITTEN, Written, is_size_name
 from profiler.files import NAME_EXPECTED, is_folder_name
 
 DEFAULT_COUNTERS = ("fvcore",)
@@ -62,6 +63,13 @@ def _check_pattern(pattern: str) -> str:
     return pattern
 
 
+def _check_size_name(name: str) -> str:
+    if not is_size_name(name):
+        raise expected("a Python identifier as the name of a size, such as B")
+    return name
+
+
+SizeName = Annotated[str, AfterValidator(_check_size_name)]
 Pattern = Annotated[str, AfterValidator(_check_pattern)]
 DottedName = Annotated[str, AfterValidator(_check_dotted)]
 
@@ -70,7 +78,7 @@ class ModelSection(Section):
     """Which network: the target that names its builder, and the arguments of the builder."""
 
     target: Annotated[str, AfterValidator(_check_target)]
-    kwargs: dict[str, Any] = Field(default_factory=dict)
+    kwargs: dict[str, Kwarg] = Field(default_factory=dict)
 
 
 class CacheSection(Section):
@@ -124,9 +132,13 @@ class Config(Section):
     of a generative network, ``method`` is the method to call, and ``part`` names the module to profile if it is not the
     whole network; ``exclude`` names modules to leave out.  ``crosscheck`` holds the names of the counters to run, by
     default none; true in the file means fvcore.
+
+    Shapes, kwargs and the length of the cache may name ``sizes`` in the file.  The config has their values in place of
+    the names, and ``written`` has these parts with the names.
     """
 
     name: Annotated[str, AfterValidator(_check_name)]
+    sizes: dict[SizeName, PlainSize] = Field(default_factory=dict)
     model: ModelSection
     inputs: Inputs | None = None
     cache: CacheSection | None = None
@@ -143,6 +155,24 @@ class Config(Section):
     rewrites: Annotated[tuple[Annotated[Any, BeforeValidator(_check_rewrite)], ...], BeforeValidator(as_tuple)] = ()
     equivalence: EquivalenceSection = Field(default_factory=EquivalenceSection)
     _path: Path | None = PrivateAttr(default=None)
+    _written: Written = PrivateAttr(default=NOTHING_WRITTEN)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_numbers(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        sizes = data.get("sizes") if isinstance(data, dict) else None
+        if not isinstance(sizes, dict) or not all(type(size) is int for size in sizes.values()) or not sizes:
+            return handler(data)
+        model = data.get("model")
+        kwargs = model.get("kwargs") if isinstance(model, dict) else None
+        written = Written(data.get("inputs"), kwargs, data.get("cache"))
+        numbers = written.at(sizes)
+        named = {"inputs": numbers.inputs, "cache": numbers.cache}
+        if isinstance(model, dict) and kwargs is not None:
+            named["model"] = {**model, "kwargs": numbers.kwargs}
+        config = handler({**data, **{key: value for key, value in named.items() if key in data}})
+        config._written = written
+        return config
 
     @model_validator(mode="after")
     def _check_optimizer(self) -> Self:
@@ -154,6 +184,11 @@ class Config(Section):
     def path(self) -> Path | None:
         """The file it was read from, if any."""
         return self._path
+
+    @property
+    def written(self) -> Written:
+        """The inputs, kwargs and cache with the names of ``sizes``; empty if the config has no sizes."""
+        return self._written
 
     @property
     def base(self) -> Path:
@@ -170,5 +205,6 @@ def known_keys(location: Sequence[int | str], from_function: bool) -> list[str]:
         "report": ReportSection,
         "equivalence": EquivalenceSection,
         "inputs": InputSpec,
+        "cache": CacheSection,
     }
     return list(sections[str(location[0])].model_fields if len(location) > 1 else Config.model_fields)
