@@ -15,6 +15,9 @@ from typing import Any
 
 PACKAGE = Path(__file__).parent
 
+USUAL_FORMATS = ("csv", "markdown", "json", "summary")
+"""The formats of files if nobody names any; none of them needs an extra."""
+
 
 def names(package: str, first: tuple[str, ...] = (), *, dash: bool = False) -> tuple[str, ...]:
     """The public modules of ``package`` (``"profiler.render.formats"``); their code is not run.
@@ -40,7 +43,7 @@ def extension(package: str, name: str, attribute: str) -> Any:
 @functools.cache
 def formats() -> tuple[str, ...]:
     """The file formats that a report is written in."""
-    return names("profiler.render.formats", ("csv", "markdown", "json", "summary"))
+    return names("profiler.render.formats", (*USUAL_FORMATS, "latex", "html", "xlsx", "parquet"))
 
 
 @functools.cache

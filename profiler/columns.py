@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +13,14 @@ Unit = Literal[
 
 A ``name`` identifies something in the network.  A ``depth`` is the depth of the first column's module below the root.
 """
+
+TYPES: Mapping[Unit, type] = {
+    **dict.fromkeys(("name", "text", "status", "shape", "formula"), str),
+    **dict.fromkeys(("depth", "count", "bytes", "difference"), int),
+    **dict.fromkeys(("share", "ratio"), float),
+    "flag": bool,
+}
+"""The type of the values of a column of that unit, if they are not missing."""
 
 FIRST, HEADLINE, MAIN, SUMMARIES, FILES = 0, 1, 10, 90, 100
 """Priorities: that of the first column, that of the headline, and three limits.
@@ -43,6 +52,11 @@ class Column:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "heading", self.heading or self.name.replace("_", " "))
+
+    @property
+    def type(self) -> type:
+        """The type of its values: ``str``, ``int``, ``float`` or ``bool``."""
+        return TYPES[self.unit]
 
     @property
     def label(self) -> str:

@@ -55,6 +55,16 @@ class OutputError(ProfilerError):
 
 
 @contextmanager
+def needed_for(what: str, extra: str) -> Iterator[None]:
+    """Within it, import the packages of an extra.  Raises :class:`ProfilerError` with the command that installs it."""
+    try:
+        yield
+    except ImportError as error:
+        install = f'pip install "static-flop-profiler[{extra}]"'
+        raise ProfilerError(f"{what}: {error}; install what it needs with: {install}") from error
+
+
+@contextmanager
 def no_exit(what: str) -> Iterator[None]:
     """Within it, a ``SystemExit`` of foreign code does not end the program; it is raised as a :class:`TraceError`."""
     try:

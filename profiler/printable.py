@@ -15,6 +15,9 @@ DIRECTIONS = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 INVISIBLE = re.compile(f"[\x00-\x1f\x7f-\x9f{DIRECTIONS}\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 """Control characters (C0, C1), directions, line separators, unpaired surrogates, and what XML forbids."""
 
+ESCAPE = re.compile(r"\\(?:\\|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
+"""What :func:`escaped` writes: a doubled backslash, or an escape for one character."""
+
 ASCII = {
     "×": "x",
     "·": "*",
@@ -45,6 +48,22 @@ def visible(text: str, keep: str = "") -> str:
     The characters in ``keep``, such as a line feed, stay.
     """
     return INVISIBLE.sub(lambda match: match[0] if match[0] in keep else _escape(match[0]), text)
+
+
+def escaped(text: str, unsafe: re.Pattern[str] = INVISIBLE) -> str:
+    """``text`` with an escape for each character that ``unsafe`` finds, for a file; :func:`unescaped` undoes it.
+
+    If a text has an unsafe character, or looks as if it had an escape, its backslashes are doubled.  All other texts
+    are unchanged.
+    """
+    if not unsafe.search(text) and not ESCAPE.search(text):
+        return text
+    return unsafe.sub(lambda match: _escape(match[0]), text.replace("\\", "\\\\"))
+
+
+def unescaped(text: str) -> str:
+    """The text of which :func:`escaped` made ``text``."""
+    return ESCAPE.sub(lambda match: "\\" if match[0] == "\\\\" else chr(int(match[0][2:], 16)), text)
 
 
 def in_ascii(text: str) -> str:

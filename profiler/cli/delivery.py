@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import click
 
+from profiler import catalog
 from profiler.errors import OutputError
 from profiler.streams import machine_text, screen_width, write_binary, write_document
 
@@ -22,12 +23,11 @@ Content = TypeVar("Content", bound=str | bytes)
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The values of ``--output``, ``--format`` and ``--quiet``; without ``formats``, all ``known`` ones are written."""
+    """The values of ``--output``, ``--format`` and ``--quiet``; without ``formats``, the usual ones are written."""
 
     output: Path | None
     formats: tuple[str, ...] | None
     quiet: bool
-    known: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Raise, before any work, if the output cannot be written.
@@ -43,6 +43,14 @@ class Delivery:
             write_binary(click.get_current_context().obj, b"", f"format {self.printed_format}")
         check_folder(self.output)
 
+    def check_number(self, networks: int) -> None:
+        """Raise, before any work, if the reports on several networks would be printed in a format of one document."""
+        from profiler.render.formats import is_binary
+
+        name = self.printed_format
+        if networks > 1 and name is not None and is_binary(name):
+            raise click.UsageError(f"--format {name} prints one network; give --output to write {networks}")
+
     @property
     def printed_format(self) -> str | None:
         """The format that is printed in place of the terminal report, if any."""
@@ -54,7 +62,7 @@ class Delivery:
         from profiler.render import render_files
 
         if self.output is not None:
-            files = render_files(report, self.formats or self.known)
+            files = render_files(report, self.formats or catalog.USUAL_FORMATS)
             write_files(self.output, {str(PurePosixPath(folder, name)): content for name, content in files.items()})
         if self.printed_format is not None:
             print_document(main_file(render_files(report, (self.printed_format,))), self.printed_format)
@@ -69,6 +77,14 @@ def check_folder(output: Path | None, option: str = "output") -> None:
     probe = next(folder for folder in (output, *output.absolute().parents) if os.path.lexists(folder))
     if not os.path.isdir(probe) or not os.access(probe, os.W_OK):  # a loop of links is not a folder
         raise OutputError(f"{output}: --{option}: cannot be written, expected a writable folder")
+
+
+def check_formats(names: Iterable[str]) -> None:
+    """Raise ProfilerError, before any work, if a package that one of the formats needs is not installed."""
+    from profiler.render.formats import find_format
+
+    for name in names:
+        find_format(name)
 
 
 def check_names(names: Sequence[tuple[str, str]], reserved: Sequence[str] = ()) -> None:

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-TABLE_FORMATS = tuple(name for name in catalog.formats() if name != "json")
-"""The formats of reports on several networks; JSON is the format of a single profile."""
-
 
 # These classes are generic in click's annotations, but not at run time in click 8.1.
 if TYPE_CHECKING:
@@ -86,19 +83,19 @@ jobs = click.option(
 strict = click.option("--strict", is_flag=True, help="Fail if an operation has no rule.")
 
 
-def delivered(what: str, formats: Sequence[str] = TABLE_FORMATS) -> Decorator:
-    """``--output``, ``--format`` and ``--quiet`` as one argument ``to``; ``what`` can be written in ``formats``."""
+def delivered(what: str) -> Decorator:
+    """``--output``, ``--format`` and ``--quiet`` as one argument ``to``; ``what`` is what is written."""
     return _bundled(
         "to",
-        functools.partial(Delivery, known=tuple(formats)),
+        Delivery,
         ("output", "formats", "quiet"),
         (
             quiet,
             click.option(
                 "--format",
                 "formats",
-                type=Names(formats, "a format"),
-                help=f"{', '.join(formats)}: the formats to write or print.",
+                type=Names(catalog.formats(), "a format"),
+                help=f"{', '.join(catalog.formats())}: the formats to write or print.",
             ),
             click.option("--output", "-o", type=click.Path(path_type=Path), help=f"Write {what} to this folder."),
         ),

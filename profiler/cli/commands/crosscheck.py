@@ -22,7 +22,7 @@ from profiler.cli.sources import profile_all, read_sources
     type=Names(catalog.counters(), "a counter"),
     help="The counters to run: fvcore, torch, thop, …",
 )
-@delivered("the comparison", catalog.formats())
+@delivered("the comparison")
 @what_to_profile
 def command(source: str, against: tuple[str, ...] | None, to: Delivery, what: WhatToProfile) -> None:
     from profiler.config import DEFAULT_COUNTERS

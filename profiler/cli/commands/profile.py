@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from profiler import catalog
-from profiler.cli.delivery import Delivery, check_folder, check_names, main_file, print_document, show
+from profiler.cli.delivery import Delivery, check_folder, check_formats, check_names, main_file, print_document, show
 from profiler.cli.ending import Command
 from profiler.cli.options import Names, Seen, WhatToProfile, delivered, jobs, seen_as, sources, strict, what_to_profile
 from profiler.cli.sources import Source, profile_all, read_sources
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command, help=__doc__)
 @sources
-@delivered("the tables", catalog.formats())
+@delivered("the tables")
 @strict
 @jobs
 @click.option("--depth", type=click.IntRange(min=0), metavar="N", help="Show the tree of modules down to depth N.")
@@ -60,12 +60,16 @@ def command(
     if counters is not None and no_crosscheck:
         raise click.UsageError("--crosscheck and --no-crosscheck contradict each other; give one of them")
     found = read_sources(sources, what)
+    to.check_number(len(found))
     if counters is not None:
         found = [source.against(counters, "crosscheck") for source in found]
     elif no_crosscheck:
         found = [source.alone() for source in found]
     if to.output is not None:
         check_names([(source.typed, source.name) for source in found])
+        check_formats(
+            name for source in found if source.config is not None for name in source.config.report.formats or ()
+        )
     profiles = [seen.of(profile) for profile in profile_all(found, strict=strict, quiet=to.quiet, jobs=jobs)]
     if to.output is not None:
         for source, profile in zip(found, profiles, strict=True):
@@ -101,7 +105,7 @@ def _write(output: Path, source: Source, profile: Profile, formats: Sequence[str
 
     wanted = None if source.config is None else source.config.report
     report = profile_report(profile, None if wanted is None else wanted.tables, depth)
-    files = render_files(report, tuple(formats or (wanted and wanted.formats) or catalog.formats()))
+    files = render_files(report, tuple(formats or (wanted and wanted.formats) or catalog.USUAL_FORMATS))
     # Files of an earlier cross-check do not belong to this profile.
     stale = () if profile.counters else (f"{profile.name}/crosscheck.csv", f"{profile.name}/crosscheck.md")
     remove_leftovers(output / profile.name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from profiler.cli.delivery import check_folder, check_names
+from profiler.cli.delivery import check_folder, check_formats, check_names
 from profiler.cli.ending import Command, fail
 from profiler.cli.jobs import in_processes
 from profiler.cli.options import WhatToProfile, jobs, quiet, sources
@@ -38,6 +38,7 @@ def command(sources: tuple[str, ...], output: Path, check: bool, jobs: int, quie
     found = read_sources(sources, WhatToProfile())
     check_names([(source.typed, source.name) for source in found], RESERVED_NAMES)
     check_folder(output)
+    check_formats(name for source in found for name in _wanted(source)[0])
     profiles = profile_all(found, quiet=quiet, jobs=jobs)
     wanted = [(profile, *_wanted(source)) for source, profile in zip(found, profiles, strict=True)]
     files = collection_files(wanted, _rewritings(found, jobs))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from profiler import catalog
 from profiler.cli.delivery import Delivery, check_names
 from profiler.cli.ending import Command
 from profiler.cli.options import delivered
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command, help=__doc__)
 @click.argument("saved", nargs=-1, required=True, metavar="PROFILE.json…", type=click.Path(path_type=Path))
-@delivered("the profiles", catalog.formats())
+@delivered("the profiles")
 def command(saved: tuple[Path, ...], to: Delivery) -> None:
     from profiler.profiles import load_profile
     from profiler.render import profile_report
