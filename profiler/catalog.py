@@ -82,5 +82,5 @@ def counters() -> tuple[str, ...]:
 @functools.cache
 def commands() -> tuple[str, ...]:
     """The commands, in the order in which a newcomer needs them."""
-    first = ("profile", "compare", "crosscheck", "rewrite", "report", "reprice", "models", "operators")
+    first = ("profile", "compare", "diff", "crosscheck", "rewrite", "report", "reprice", "models", "operators")
     return names("profiler.cli.commands", first, dash=True)

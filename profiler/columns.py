@@ -7,11 +7,26 @@ from dataclasses import dataclass
 from typing import Literal
 
 Unit = Literal[
-    "name", "text", "status", "shape", "formula", "depth", "count", "bytes", "share", "ratio", "difference", "flag"
+    "name",
+    "text",
+    "status",
+    "mark",
+    "shape",
+    "formula",
+    "depth",
+    "count",
+    "bytes",
+    "share",
+    "ratio",
+    "difference",
+    "change",
+    "flag",
 ]
 """The unit of the values of a column; it decides how they are written.
 
 A ``name`` identifies something in the network.  A ``depth`` is the depth of the first column's module below the root.
+A ``mark`` is ``same``, ``changed``, ``removed``, ``added`` or empty; a ``change`` is a difference as a fraction of the
+figure before.
 """
 
 TYPES: Mapping[Unit, type] = {
@@ -37,7 +52,8 @@ class Column:
     On a narrow terminal, columns with a large ``priority`` are left out first.  The default ``heading`` is the name.
     ``figure`` is the name of the column in the title of the table, if it is named there.  ``of`` is the column that it
     belongs to, such as the figure of a share.  A text may be cut to ``width`` cells (0: it may not be cut).  A
-    ``bound`` is a lower bound if the row's status is ``partial``.
+    ``bound`` is a lower bound if the row's status is ``partial``: that in the column ``bound_by``, or in the first column
+    of statuses.
     """
 
     name: str
@@ -48,6 +64,7 @@ class Column:
     of: str = ""
     width: int = 0
     bound: bool = False
+    bound_by: str = ""
     meaning: str = ""
 
     def __post_init__(self) -> None:

@@ -111,6 +111,20 @@ def signed(number: int | None) -> str:
     return UNKNOWN if is_missing(number) else f"{number:+,}" if number else "0"
 
 
+def change_text(change: float | None) -> str:
+    """A difference as a part of the figure before, in percent: ``+12.34 %``, ``-100 %``.
+
+    Only an exact 0 is written ``0 %``, and only an exact -1 ``-100 %``; other values that would be rounded to these are
+    written ``+<0.01 %``, ``-<0.01 %`` or ``->99.99 %``.
+    """
+    if change is None or is_missing(change):
+        return UNKNOWN
+    if change <= 0:
+        return f"-{share_text(-change)}" if change else "0 %"
+    text = f"{change * 100:,.2f}" if change < 100 else f"{change * 100:,.0f}"
+    return "+<0.01 %" if text == "0.00" else f"+{text} %"
+
+
 def headline(profile: Profile) -> str:
     """The profile in one line: input, parameters, counts, whether all was counted, mode."""
     count = profile.total
@@ -132,6 +146,7 @@ FORMATS_BY_UNIT: dict[str, Callable[[Any], str]] = {
     "ratio": ratio_text,
     "bytes": bytes_text,
     "difference": signed,
+    "change": change_text,
 }
 """How the values of a column of that unit are written; for other units their type decides."""
 
@@ -142,15 +157,16 @@ def format_table(
     """The table as text: the texts of each column by its name, formatted by its unit and the type of its values.
 
     Integers are written by ``integer``.  A count in a row with the status ``partial`` is a lower bound and is marked
-    ``≥``.
+    ``≥``; its status is that in the column ``bound_by``, or in the first column of statuses.
     """
     status = table.of_unit("status")
-    bounds = [False] * len(table) if status is None else [text == "partial" for text in table[status.name]]
     columns: dict[str, list[str]] = {}
     for column in table.columns:
         write = FORMATS_BY_UNIT.get(column.unit)
         texts = [_cell(value, write, integer, missing) for value in table[column.name]]
-        if column.bound:
+        by = column.bound_by or (status.name if status is not None else "")
+        if column.bound and by in table:
+            bounds = [text == "partial" for text in table[by]]
             known = [bound and text not in (missing, "") for text, bound in zip(texts, bounds, strict=True)]
             texts = [f"≥{text}" if bound else text for text, bound in zip(texts, known, strict=True)]
         columns[column.name] = texts

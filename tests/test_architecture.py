@@ -47,6 +47,7 @@ WITHOUT_TORCH = (
     "profiler.crosschecks.tables",
     "profiler.analysis",
     "profiler.analysis.comparison",
+    "profiler.analysis.diff_tables",
     "profiler.catalog",
     "profiler.cli",
     "profiler.config",
@@ -72,8 +73,8 @@ WITHOUT_TORCH = (
 )
 
 
-LATE = {("profiles", "render")}
-"""Imports from a higher layer at call time: ``print(profile)`` shows what a terminal does."""
+LATE = {("profiles", "render"), ("analysis", "render")}
+"""Imports from a higher layer at call time: ``print(profile)`` and ``print(diff)`` show what a terminal does."""
 
 
 def level(part: str) -> int:

@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from profiler.analysis.alignment import Tree, aligned
 from profiler.measures import Measure, measures
+from profiler.printable import visible
 from profiler.profiles import Profile
 from profiler.records import EXCLUDED, ROOT, ModuleRecord, ParameterRecord, show_shape, show_shapes
 from profiler.tabulate import COUNTED, UNCOUNTED, Group, Work, calls_of_excluded, left_out
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Status = Literal["same", "changed", "removed", "added"]
 
@@ -128,7 +132,7 @@ class DiffRow:
         return now - was
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Diff:
     """Two profiles with their modules lined up.
 
@@ -162,6 +166,32 @@ class Diff:
         """Whether no row differs; modules may have other names."""
         return all(row.status == "same" for row in (*self.rows, *([self.excluded] if self.excluded else [])))
 
+    @property
+    def table(self) -> pd.DataFrame:
+        """All rows as a data frame, see ``profiler.analysis.diff_tables``."""
+        from profiler.analysis.diff_tables import diff_table
+
+        return diff_table(self).frame
+
+    @property
+    def totals(self) -> pd.DataFrame:
+        """The totals before and after, and their change, as a data frame."""
+        from profiler.analysis.diff_tables import totals_table
+
+        return totals_table(self).frame
+
+    def __str__(self) -> str:
+        """The terminal report, as wide as the terminal; 80 columns without a terminal."""
+        from profiler.render.diffs import report_of
+        from profiler.render.screen import printed_report
+
+        return printed_report(report_of(self))
+
+    def __repr__(self) -> str:
+        """The difference in one line."""
+        numbers = ", ".join(f"{self.number(status)} {status}" for status in get_args(Status))
+        return f"<Diff {visible(self.before.name)} → {visible(self.after.name)}: {numbers}>"
+
 
 def diff(before: Profile, after: Profile) -> Diff:
     """The modules of two profiles, lined up: which are the same, changed, removed and added, and at what cost.
@@ -181,23 +211,33 @@ def diff(before: Profile, after: Profile) -> Diff:
             None if other is None else new[other],
             () if one is None or other is None else old[one].differs(new[other]),
         )
-        for one, other in _merged(len(old), len(new), pairs)
+        for one, other in _merged(trees[0].names, trees[1].names, pairs)
     ]
     return Diff(before, after, tuple(rows), _excluded(before, after))
 
 
-def _merged(before: int, after: int, pairs: Mapping[int, int]) -> Sequence[tuple[int | None, int | None]]:
-    """The numbers of the rows: those after, in order, and each removed one behind the one that was before it."""
+def _merged(
+    before: Sequence[str], after: Sequence[str], pairs: Mapping[int, int]
+) -> Sequence[tuple[int | None, int | None]]:
+    """The numbers of the rows: those after, in order, and each removed module in front of the one of its name.
+
+    If no module has its name now, it is behind the one that was before it.
+    """
     partners = {other: one for one, other in pairs.items()}
+    numbers = {name: number for number, name in enumerate(after)}
     behind: dict[int | None, list[int]] = {}
+    in_front: dict[int, list[int]] = {}
     last: int | None = None
-    for one in range(before):
+    for one, name in enumerate(before):
         if one in pairs:
             last = pairs[one]
+        elif name in numbers:
+            in_front.setdefault(numbers[name], []).append(one)
         else:
             behind.setdefault(last, []).append(one)
     rows: list[tuple[int | None, int | None]] = [(one, None) for one in behind.get(None, ())]
-    for other in range(after):
+    for other in range(len(after)):
+        rows += [(one, None) for one in in_front.get(other, ())]
         rows.append((partners.get(other), other))
         rows += [(one, None) for one in behind.get(other, ())]
     return rows

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from profiler.render.collection import RESERVED_NAMES, collection_files
+    from profiler.render.diffs import diff_report
     from profiler.render.formats import Renderer, find_format, render_files, render_texts
     from profiler.render.report import (
         Report,
@@ -25,6 +26,7 @@ __all__ = [
     "collection_files",
     "comparison_report",
     "crosscheck_report",
+    "diff_report",
     "find_format",
     "profile_report",
     "render_files",
@@ -34,6 +36,7 @@ __all__ = [
 
 _HOMES = {
     **dict.fromkeys(("RESERVED_NAMES", "collection_files"), "collection"),
+    "diff_report": "diffs",
     **dict.fromkeys(("Renderer", "find_format", "render_files", "render_texts"), "formats"),
 }
 

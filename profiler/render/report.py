@@ -182,10 +182,7 @@ def comparison_report(profiles: Sequence[Profile]) -> Report:
     hidden = [*([] if mixed else ["mode"]), *([] if partial else ["status"])]
     notes = [Note(f"Ratios are to {profiles[0].name}, the first.", "method"), Note(HOW_COUNTED, "method")]
     for profile in profiles:
-        if profile.exclude:
-            notes.insert(0, Note(f"{profile.name}: {_excluded(profile)}", "warning"))
-        if not profile.complete:
-            notes.insert(0, Note(f"{profile.name}: {_partial(profile)}", "warning"))
+        notes[:0] = [Note(f"{profile.name}: {text}", "warning") for text in caution(profile)]
     shown = ReportTable(table, table.without(hidden))
     return Report(f"Comparison of {_plural(len(profiles), 'network')}", (), tuple(notes), (shown,))
 
@@ -228,6 +225,14 @@ def _headline(profile: Profile) -> Iterable[Fact]:
 def _figure(label: str, number: int, aside: str = "", least: str = "") -> Fact:
     short = engineering(number) if number >= 1000 else ""
     return Fact(label, least + thousands(number), short, aside, is_figure=True)
+
+
+def caution(profile: Profile) -> Iterable[str]:
+    """What affects the meaning of a profile's figures: work that is not counted, and what is excluded."""
+    if not profile.complete:
+        yield _partial(profile)
+    if profile.exclude:
+        yield _excluded(profile)
 
 
 def _partial(profile: Profile) -> str:

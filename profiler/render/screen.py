@@ -35,7 +35,12 @@ def on_screen(report: Report, stream: TextIO, width: int) -> str:
 
 
 def printed(profile: Profile) -> str:
-    """The text of ``print(profile)``: the report as wide as the terminal, without colors if there is none."""
+    """The text of ``print(profile)``."""
+    return printed_report(screen_report(profile))
+
+
+def printed_report(report: Report) -> str:
+    """The text of a printed report: as wide as the terminal, without colors if there is none."""
     stream = sys.stdout or io.StringIO()
     is_terminal = getattr(stream, "isatty", bool)()
     width = screen_width(stream, PRINTED_WIDTH) if is_terminal else screen_width(io.StringIO(), PRINTED_WIDTH)
@@ -47,4 +52,4 @@ def printed(profile: Profile) -> str:
         color_system="auto" if is_terminal else None,
         force_jupyter=False,
     )
-    return render_terminal(screen_report(profile), console).rstrip("\n")
+    return render_terminal(report, console).rstrip("\n")
