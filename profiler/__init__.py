@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from profiler.analysis.comparison import compare
+    from profiler.analysis.diffing import Diff, DiffRow, diff
     from profiler.api import crosscheck, profile, profile_config
     from profiler.config import Config, load_config, with_sizes
     from profiler.crosschecks.tables import unexplained
@@ -57,6 +58,8 @@ _HOMES = {
     "CounterFigure": "profiler.records",
     "CounterRecord": "profiler.records",
     "DataDependentError": "profiler.errors",
+    "Diff": "profiler.analysis.diffing",
+    "DiffRow": "profiler.analysis.diffing",
     "Event": "profiler.records",
     "Excluded": "profiler.records",
     "ModuleRecord": "profiler.records",
@@ -80,6 +83,7 @@ _HOMES = {
     "compare": "profiler.analysis.comparison",
     "contraction": "profiler.opcount",
     "crosscheck": "profiler.api",
+    "diff": "profiler.analysis.diffing",
     "each": "profiler.opcount",
     "free": "profiler.rules",
     "import_torchvision": "profiler.models.torchvision_ops",
@@ -102,6 +106,8 @@ __all__ = [
     "CounterFigure",
     "CounterRecord",
     "DataDependentError",
+    "Diff",
+    "DiffRow",
     "Event",
     "Excluded",
     "ModuleRecord",
@@ -125,6 +131,7 @@ __all__ = [
     "compare",
     "contraction",
     "crosscheck",
+    "diff",
     "each",
     "free",
     "import_torchvision",

@@ -30,9 +30,9 @@ figure before.
 """
 
 TYPES: Mapping[Unit, type] = {
-    **dict.fromkeys(("name", "text", "status", "shape", "formula"), str),
+    **dict.fromkeys(("name", "text", "status", "mark", "shape", "formula"), str),
     **dict.fromkeys(("depth", "count", "bytes", "difference"), int),
-    **dict.fromkeys(("share", "ratio"), float),
+    **dict.fromkeys(("share", "ratio", "change"), float),
     "flag": bool,
 }
 """The type of the values of a column of that unit, if they are not missing."""
@@ -52,8 +52,8 @@ class Column:
     On a narrow terminal, columns with a large ``priority`` are left out first.  The default ``heading`` is the name.
     ``figure`` is the name of the column in the title of the table, if it is named there.  ``of`` is the column that it
     belongs to, such as the figure of a share.  A text may be cut to ``width`` cells (0: it may not be cut).  A
-    ``bound`` is a lower bound if the row's status is ``partial``: that in the column ``bound_by``, or in the first column
-    of statuses.
+    ``bound`` is a lower bound if the row's status is ``partial``, which is in the column ``bound_by``, by default in
+    the first column of statuses.
     """
 
     name: str

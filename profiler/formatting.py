@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from functools import partial
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
@@ -106,23 +107,25 @@ def ratio_text(ratio: float | None) -> str:
     return f"{ratio:,.2f}×" if ratio < 100 else f"{ratio:,.0f}×"
 
 
-def signed(number: int | None) -> str:
-    """A difference: ``+9,216``, ``-12``, ``0``."""
-    return UNKNOWN if is_missing(number) else f"{number:+,}" if number else "0"
+def signed(number: int | None, integer: Callable[[int | None], str] = thousands) -> str:
+    """A difference: ``+9,216``, ``-12``, ``0``; its digits are written by ``integer``."""
+    if number is None or is_missing(number):
+        return UNKNOWN
+    return f"{'+' if number > 0 else '-'}{integer(abs(number))}" if number else "0"
 
 
 def change_text(change: float | None) -> str:
     """A difference as a part of the figure before, in percent: ``+12.34 %``, ``-100 %``.
 
     Only an exact 0 is written ``0 %``, and only an exact -1 ``-100 %``; other values that would be rounded to these are
-    written ``+<0.01 %``, ``-<0.01 %`` or ``->99.99 %``.
+    written ``<+0.01 %``, ``>-0.01 %`` or ``>-100 %``.
     """
     if change is None or is_missing(change):
         return UNKNOWN
-    if change <= 0:
-        return f"-{share_text(-change)}" if change else "0 %"
-    text = f"{change * 100:,.2f}" if change < 100 else f"{change * 100:,.0f}"
-    return "+<0.01 %" if text == "0.00" else f"+{text} %"
+    if change in (0, -1):
+        return "-100 %" if change else "0 %"
+    text = f"{change * 100:+,.2f}" if change < 100 else f"{change * 100:+,.0f}"
+    return {"+0.00": "<+0.01 %", "-0.00": ">-0.01 %", "-100.00": ">-100 %"}.get(text, f"{text} %")
 
 
 def headline(profile: Profile) -> str:
@@ -145,7 +148,6 @@ FORMATS_BY_UNIT: dict[str, Callable[[Any], str]] = {
     "share": share_text,
     "ratio": ratio_text,
     "bytes": bytes_text,
-    "difference": signed,
     "change": change_text,
 }
 """How the values of a column of that unit are written; for other units their type decides."""
@@ -156,13 +158,15 @@ def format_table(
 ) -> dict[str, list[str]]:
     """The table as text: the texts of each column by its name, formatted by its unit and the type of its values.
 
-    Integers are written by ``integer``.  A count in a row with the status ``partial`` is a lower bound and is marked
-    ``≥``; its status is that in the column ``bound_by``, or in the first column of statuses.
+    Integers and differences are written by ``integer``.  A count in a row with the status ``partial`` is a lower bound
+    and is marked ``≥``; its status is that in the column ``bound_by``, or in the first column of statuses.
     """
     status = table.of_unit("status")
     columns: dict[str, list[str]] = {}
     for column in table.columns:
         write = FORMATS_BY_UNIT.get(column.unit)
+        if column.unit == "difference":
+            write = partial(signed, integer=integer)
         texts = [_cell(value, write, integer, missing) for value in table[column.name]]
         by = column.bound_by or (status.name if status is not None else "")
         if column.bound and by in table:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 from profiler.analysis.comparison import quotient
-from profiler.analysis.diffing import Diff, DiffRow, Held, Side, Status
+from profiler.analysis.diffing import Diff, DiffRow, Held, Status
 from profiler.columns import FILES, FIRST, SUMMARIES, Column
 from profiler.conventions import find_convention
 from profiler.formatting import signed, thousands
 from profiler.measures import Measure, measures
-from profiler.records import show_shape
+from profiler.records import ROOT, show_shape
 from profiler.schema import Table
 
 MARKS: Mapping[Status, str] = {"same": "=", "changed": "~", "removed": "-", "added": "+"}
@@ -85,8 +86,8 @@ def shown_table(found: Diff, *, every: bool = False) -> Table:
     if found.excluded is not None:
         lines.append(Line(_marked(found.excluded), found.excluded, [found.excluded]))
     table = _table(found, lines)
-    cut = [text if len(text) <= DETAILS_SHOWN else f"{text[: DETAILS_SHOWN - 1]}…" for text in table["details"]]
-    return table.with_values("details", cut).without(_not_needed(found, table))
+    shortened = [_shortened(text) for text in table["details"]]
+    return table.with_values("details", shortened).without(_not_needed(found, table))
 
 
 class Line:
@@ -121,9 +122,7 @@ class Line:
         found = self._sides[side]
         unknown = bool(found) and all(module.unknown for module in found)
         return [
-            None
-            if unknown and measure.figure is not None
-            else sum(module.figures[measure.name] for module in found)
+            None if unknown and measure.figure is not None else sum(module.figures[measure.name] for module in found)
             for measure in measures
         ]
 
@@ -190,9 +189,29 @@ def _not_needed(found: Diff, table: Table) -> list[str]:
 
 
 def _marked(row: DiffRow) -> str:
-    """``~ layer1.0``, or ``~ old → new``."""
-    was = f"{row.before.name} → " if row.renamed and row.before is not None else ""
-    return f"{MARKS[row.status]} {was}{row.name}"
+    """``~ layer1.0``; of a module with another name ``~ layer1.{conv → stem}``."""
+    if row.before is None or row.after is None or not row.renamed:
+        return f"{MARKS[row.status]} {row.name}"
+    return f"{MARKS[row.status]} {_both_names(row.before.name, row.after.name)}"
+
+
+def _both_names(before: str, after: str) -> str:
+    """Two names with what they share written once: ``layer1.{conv → stem}``, ``{ → model}.layer1``."""
+    if not before or not after:
+        return f"{before or ROOT} → {after or ROOT}"
+    old, new = before.split("."), after.split(".")
+    start = _shared(old, new)
+    end = _shared(old[start:][::-1], new[start:][::-1])
+    if not start and not end:
+        return f"{before} → {after}"
+    first, last = old[:start], old[len(old) - end :]
+    middle = " → ".join(".".join(parts[start : len(parts) - end]) for parts in (old, new))
+    return ".".join([*first, f"{{{middle}}}", *last])
+
+
+def _shared(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many parts are equal at the beginning."""
+    return sum(1 for _ in takewhile(lambda parts: parts[0] == parts[1], zip(one, other, strict=False)))
 
 
 def _folded(found: Diff) -> list[Line]:
@@ -269,11 +288,10 @@ def details(row: DiffRow) -> str:
         "cost": tuple("unknown" if side.unknown else "partial" if side.partial else "known" for side in (was, now)),
     }
     parts = [f"{name} {old or 'none'} → {new or 'none'}" for name, (old, new) in pairs.items() if old != new]
-    parts += _parameters(was.parameters, now.parameters)
     if not any(row.difference(name) for name in ALWAYS_SHOWN):
         grown = {measure.heading: row.difference(measure.name) for measure in measures()}
-        parts += [f"{heading} {signed(difference)}" for heading, difference in grown.items() if difference]
-    return "; ".join(parts)
+        parts[:0] = [f"{heading} {signed(difference)}" for heading, difference in grown.items() if difference]
+    return "; ".join([*parts, *_parameters(was.parameters, now.parameters)])
 
 
 def _parameters(before: Sequence[Held], after: Sequence[Held]) -> Iterable[str]:
@@ -286,6 +304,16 @@ def _parameters(before: Sequence[Held], after: Sequence[Held]) -> Iterable[str]:
         elif old != new:
             plain = replace(old, shape=new.shape) == new
             yield f"{name} {show_shape(old.shape)} → {show_shape(new.shape)}" if plain else f"{name} {old} → {new}"
+
+
+def _shortened(text: str) -> str:
+    """The first parts of a text on what changed, and the number of the others."""
+    parts = text.split("; ")
+    kept = list(takewhile(lambda number: len("; ".join(parts[:number])) <= DETAILS_SHOWN, range(1, len(parts) + 1)))
+    shown = "; ".join(parts[: max(1, len(kept))])
+    shown = shown if len(shown) <= DETAILS_SHOWN else f"{shown[: DETAILS_SHOWN - 1]}…"
+    left = len(parts) - max(1, len(kept))
+    return f"{shown}; {left} more" if left else shown
 
 
 def _plural(number: int, noun: str) -> str:

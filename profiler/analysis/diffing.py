@@ -211,36 +211,47 @@ def diff(before: Profile, after: Profile) -> Diff:
             None if other is None else new[other],
             () if one is None or other is None else old[one].differs(new[other]),
         )
-        for one, other in _merged(trees[0].names, trees[1].names, pairs)
+        for one, other in _merged(trees[0], trees[1], pairs)
     ]
     return Diff(before, after, tuple(rows), _excluded(before, after))
 
 
-def _merged(
-    before: Sequence[str], after: Sequence[str], pairs: Mapping[int, int]
-) -> Sequence[tuple[int | None, int | None]]:
-    """The numbers of the rows: those after, in order, and each removed module in front of the one of its name.
+def _merged(before: Tree, after: Tree, pairs: Mapping[int, int]) -> Sequence[tuple[int | None, int | None]]:
+    """The numbers of the rows: those after, in order, and among them the removed modules.
 
-    If no module has its name now, it is behind the one that was before it.
+    A removed module is in front of the one that has its name now.  If there is none, it is behind the module that was
+    before it, and behind everything below that one now if its own parent is still there.
     """
-    partners = {other: one for one, other in pairs.items()}
-    numbers = {name: number for number, name in enumerate(after)}
-    behind: dict[int | None, list[int]] = {}
+    numbers = {name: number for number, name in enumerate(after.names)}
     in_front: dict[int, list[int]] = {}
-    last: int | None = None
-    for one, name in enumerate(before):
+    behind: dict[int, list[int]] = {}
+    place: list[int] = behind.setdefault(-1, [])
+    last = -1
+    for one, name in enumerate(before.names):
         if one in pairs:
             last = pairs[one]
-        elif name in numbers:
-            in_front.setdefault(numbers[name], []).append(one)
-        else:
-            behind.setdefault(last, []).append(one)
-    rows: list[tuple[int | None, int | None]] = [(one, None) for one in behind.get(None, ())]
-    for other in range(len(after)):
+            place = behind.setdefault(last, [])
+            continue
+        if name in numbers:
+            place = in_front.setdefault(numbers[name], [])
+        elif before.parents[one] in pairs:
+            place = behind.setdefault(_end_of_sibling(after, last, pairs[before.parents[one]]), [])
+        place.append(one)
+    partners = {other: one for one, other in pairs.items()}
+    rows: list[tuple[int | None, int | None]] = [(one, None) for one in behind[-1]]
+    for other in range(len(after.names)):
         rows += [(one, None) for one in in_front.get(other, ())]
         rows.append((partners.get(other), other))
         rows += [(one, None) for one in behind.get(other, ())]
     return rows
+
+
+def _end_of_sibling(tree: Tree, number: int, parent: int) -> int:
+    """The last module below the child of ``parent`` that contains ``number``; ``number`` if no child does."""
+    child = number
+    while child > 0 and tree.parents[child] != parent:
+        child = tree.parents[child]
+    return tree.ends[child] - 1 if child > 0 else number
 
 
 def _sides(work: Work) -> dict[str, Side]:

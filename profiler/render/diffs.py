@@ -38,7 +38,8 @@ def _notes(found: Diff) -> Iterable[Note]:
             yield Note(f"{profile.name}: {text}", "warning")
     if found.before.mode != found.after.mode:
         yield Note(
-            f"The modes differ: {found.before.mode} and {found.after.mode}, so the costs of all layers differ.", "warning"
+            f"The modes differ: {found.before.mode} and {found.after.mode}, so the costs of all layers differ.",
+            "warning",
         )
     elif found.before.input_shapes != found.after.input_shapes:
         yield Note("The inputs differ, so the costs of all layers may differ.", "warning")
@@ -72,7 +73,9 @@ def _summary(found: Diff) -> str:
     renamed = f"; {thousands(moved)} of them {'has' if moved == 1 else 'have'} another name" if moved else ""
     if found.same:
         count = len(found.rows)
-        return f"No module differs: {thousands(count)} {'module is' if count == 1 else 'modules are'} the same{renamed}."
+        return (
+            f"No module differs: {thousands(count)} {'module is' if count == 1 else 'modules are'} the same{renamed}."
+        )
     numbers = {status: found.number(status) for status in ("changed", "removed", "added", "same")}
     listed = ", ".join(f"{thousands(number)} {name}" for name, number in numbers.items() if number)
     return f"Modules: {listed}{renamed}."

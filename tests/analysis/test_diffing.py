@@ -10,7 +10,7 @@ from profiler.analysis.diffing import Diff, DiffRow, diff
 from profiler.measures import measures
 from profiler.profiles import Profile
 from tests import sample_profiles
-from tests.analysis.random_networks import profiles
+from tests.analysis.networks import profiles, retyped
 from tests.sample_profiles import Network
 
 
@@ -106,9 +106,7 @@ def test_a_wrapped_network_lines_up() -> None:
 
 def test_a_network_inside_of_another_lines_up_with_it() -> None:
     """If the other network contains a module of the network's own type, that is what it is compared with."""
-    inner = cnn(prefix="model.").profile()
-    records = tuple(replace(m, type={"": "Wrapper", "model": "Net"}.get(m.name, m.type)) for m in inner.trace.modules)
-    wrapped = replace(inner, trace=replace(inner.trace, modules=records))
+    wrapped = retyped(cnn(prefix="model.").profile(), root="Wrapper", model="Net")
     found = diff(cnn().profile(), wrapped)
     assert ("", "model") in pairs(found)
     assert rows_by_status(found)["added"] == ["(root)"]
@@ -119,10 +117,7 @@ def test_a_renamed_block_of_another_type_lines_up_inside() -> None:
     """Layers keep their rows if the block that holds them has another type now: by their names, then by types."""
     one = Network("net", (1, 4)).linear("old.a", 3).relu("old.b").linear("old.c", 2).profile()
     other = Network("net", (1, 4)).linear("new.x.a", 3).relu("new.x.b").linear("new.c", 2).profile()
-    records = tuple(
-        replace(module, type="Stage") if module.name in ("new", "new.x") else module for module in other.trace.modules
-    )
-    found = diff(one, replace(other, trace=replace(other.trace, modules=records)))
+    found = diff(one, retyped(other, **{"new": "Stage", "new.x": "Stage"}))
     assert [pair for pair in pairs(found) if all(pair)] == [
         ("old.a", "new.x.a"),
         ("old.b", "new.x.b"),
@@ -131,7 +126,7 @@ def test_a_renamed_block_of_another_type_lines_up_inside() -> None:
 
 
 def test_an_inserted_layer_is_the_only_one_added() -> None:
-    """The layers behind it have other numbers, and line up all the same."""
+    """The layers behind it have other numbers, and line up too."""
     one = Network("net", (1, 4))
     other = Network("net", (1, 4))
     for number, kind in enumerate(("linear", "relu", "linear", "relu", "linear")):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import click
 
-from profiler import catalog
 from profiler.cli.delivery import Delivery
 from profiler.cli.ending import NOT_AS_IT_SHOULD_BE, Command
 from profiler.cli.options import Seen, WhatToProfile, delivered, jobs, seen_as, strict, what_to_profile
@@ -21,7 +20,7 @@ from profiler.cli.sources import profile_all, read_sources
 @click.argument("after", metavar="AFTER")
 @click.option("--all", "every", is_flag=True, help="Show every row, also modules that are the same.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if the networks differ.")
-@delivered("the tables", catalog.formats())
+@delivered("the tables")
 @strict
 @jobs
 @seen_as

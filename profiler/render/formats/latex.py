@@ -40,7 +40,7 @@ SETTINGS = r"\sisetup{group-digits=integer,group-minimum-digits=4,group-separato
 
 MARKS = {"≥": r"$\ge$", "<": "$<$", ">": "$>$"}
 
-UNITS = {"share": r"\%", "ratio": r"\(\times\)"}
+UNITS = {"change": r"\%", "share": r"\%", "ratio": r"\(\times\)"}
 """The unit in the heading of a column, whose numbers are written without it."""
 
 

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 
 from profiler.columns import Unit
 from profiler.errors import needed_for
-from profiler.formatting import format_table, is_missing, ratio_text, share_text
+from profiler.formatting import change_text, format_table, is_missing, ratio_text, share_text
 from profiler.printable import INVISIBLE, escaped
 from profiler.render.report import TOTALS, Report, ReportTable
 from profiler.schema import Table
@@ -195,11 +195,22 @@ def _ratio(value: float) -> str:
     return _literal(text) if text[0] in "<>" else "#,##0.00\\×" if "." in text else "#,##0\\×"
 
 
+def _change(value: float) -> str:
+    """Percent with a sign; a change that would look like 0 % or -100 % and is not is shown as in other formats."""
+    text = change_text(value)
+    return _literal(text) if "<" in text or ">" in text else r"0\ %" if value in (0, -1) else r"+0.00\ %;-0.00\ %"
+
+
 def _literal(text: str) -> str:
     return f'"{text}"'
 
 
-NUMBER_FORMATS: dict[str, Callable[[float], str]] = {"difference": _difference, "share": _share, "ratio": _ratio}
+NUMBER_FORMATS: dict[str, Callable[[float], str]] = {
+    "difference": _difference,
+    "share": _share,
+    "ratio": _ratio,
+    "change": _change,
+}
 """How numbers of a unit look; others are integers."""
 
 

@@ -1,6 +1,8 @@
-"""Random trees of modules with work and parameters, for properties that hold for every pair of profiles."""
+"""Random trees of modules with work and parameters, and changes to networks, for tests of comparisons."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
@@ -35,3 +37,10 @@ def profiles(draw: st.DrawFn) -> Profile:
     if draw(st.booleans()) and "head" in names:
         made = made.excluding("head")
     return made
+
+
+def retyped(profile: Profile, **types: str) -> Profile:
+    """The profile with other types of the modules of these names; ``root`` is the network itself."""
+    names = {"" if name == "root" else name: type for name, type in types.items()}
+    modules = tuple(replace(record, type=names.get(record.name, record.type)) for record in profile.trace.modules)
+    return replace(profile, trace=replace(profile.trace, modules=modules))
