@@ -147,7 +147,7 @@ __all__ = [
 ]
 
 
-_SUBPACKAGES = ("rewrites",)
+_SUBPACKAGES = ("rewrites", "testing")
 
 
 def __getattr__(name: str) -> Any:

@@ -47,6 +47,12 @@ def formats() -> tuple[str, ...]:
 
 
 @functools.cache
+def check_formats() -> tuple[str, ...]:
+    """The file formats of a check that have a renderer of their own; it can be written in every other format too."""
+    return names("profiler.render.checks", ("json", "github", "junit"))
+
+
+@functools.cache
 def measures() -> tuple[str, ...]:
     """The figures that tables show."""
     first = ("parameters", "multiplies", "adds", "divides", "comparisons", "transcendentals", "macs", "flops")
@@ -82,5 +88,5 @@ def counters() -> tuple[str, ...]:
 @functools.cache
 def commands() -> tuple[str, ...]:
     """The commands, in the order in which a newcomer needs them."""
-    first = ("profile", "compare", "diff", "crosscheck", "rewrite", "report", "reprice", "models", "operators")
+    first = ("profile", "compare", "diff", "check", "crosscheck", "rewrite", "report", "reprice", "models", "operators")
     return names("profiler.cli.commands", first, dash=True)

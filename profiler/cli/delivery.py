@@ -36,7 +36,7 @@ class Delivery:
         """
         from profiler.render.formats import is_binary
 
-        binary = [name for name in self.formats or () if is_binary(name)]
+        binary = [name for name in self.formats or () if name in catalog.formats() and is_binary(name)]
         if self.output is None and self.formats is not None and len(self.formats) > 1:
             raise click.UsageError("--format without --output prints one format; give --output to write several")
         if self.printed_format in binary:

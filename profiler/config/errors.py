@@ -52,6 +52,8 @@ def explain(problem: ErrorDetails, known_keys: Callable[[Sequence[int | str], bo
     is in inputs that a function makes.
     """
     kind, found = problem["type"], problem["input"]
+    if kind == "budget":
+        return problem["msg"]
     location = [part for part in problem["loc"][:-1] if part not in TAGS]
     location += [part for part in problem["loc"][-1:] if part not in TAGS or kind == "extra_forbidden"]
     if location[-1:] == ["[key]"]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
 from profiler import catalog
+from profiler.config.budget import check_section
 from profiler.config.errors import expected, known
 from profiler.config.inputs import FLOATING_DTYPES, Inputs, InputsFrom, InputSpec, Kwarg, PlainSize, Size
 from profiler.config.section import Section, as_tuple, at_least_one, unique
@@ -131,7 +132,8 @@ class Config(Section):
     ``inputs`` is None if the file does not have them; the target's source may know them.  ``cache`` describes the cache
     of a generative network, ``method`` is the method to call, and ``part`` names the module to profile if it is not the
     whole network; ``exclude`` names modules to leave out.  ``crosscheck`` holds the names of the counters to run, by
-    default none; true in the file means fvcore.
+    default none; true in the file means fvcore.  ``budget`` says what the network may cost, see
+    :func:`profiler.config.budget.parse_budget`.
 
     Shapes, kwargs and the length of the cache may name ``sizes`` in the file.  The config has their values in place of
     the names, and ``written`` has these parts with the names.
@@ -154,6 +156,7 @@ class Config(Section):
     report: ReportSection = Field(default_factory=ReportSection)
     rewrites: Annotated[tuple[Annotated[Any, BeforeValidator(_check_rewrite)], ...], BeforeValidator(as_tuple)] = ()
     equivalence: EquivalenceSection = Field(default_factory=EquivalenceSection)
+    budget: Annotated[dict[str, Any] | None, BeforeValidator(check_section)] = None
     _path: Path | None = PrivateAttr(default=None)
     _written: Written = PrivateAttr(default=NOTHING_WRITTEN)
 

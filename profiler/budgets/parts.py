@@ -1,0 +1,112 @@
+"""Parts of a network that a budget can limit: the whole, the modules of a pattern, or a kind of work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from profiler.budgets.model import Layer
+from profiler.config.budget import HEADLINE
+from profiler.conventions import find_convention
+from profiler.errors import ConfigError, did_you_mean
+from profiler.limits import Certainty
+from profiler.measures import Measure, find_measure
+from profiler.profiles import Profile
+from profiler.records import ROOT
+from profiler.tabulate import Group, gathered
+
+TRAINABLE = "trainable"
+"""The figure that is no measure: the number of parameters that require a gradient."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """Some calls and parameters of a network, each once; ``partial`` if some of its work is not counted."""
+
+    profile: Profile
+    group: Group
+    partial: bool
+
+    def figure(self, name: str) -> int:
+        """The figure of that name of everything in the part."""
+        return _figure(self.profile, name, self.group)
+
+    def certainty(self, name: str) -> Certainty:
+        """Parameters are always known; counts of a partial part are lower bounds."""
+        return "at least" if self.partial and _of_calls(self.profile, name) else "exact"
+
+    def layers(self, name: str) -> list[Layer]:
+        """The layers that have some of the figure, the costliest first."""
+        types = {record.name: record.type for record in self.profile.trace.modules}
+        groups = gathered(self.group.tallies, lambda call: call.module)
+        for record in self.group.parameters:
+            groups.setdefault(record.module, Group()).parameters.append(record)
+        layers = [
+            Layer(module or ROOT, types.get(module, ""), _figure(self.profile, name, group))
+            for module, group in groups.items()
+        ]
+        return sorted((layer for layer in layers if layer.figure), key=lambda layer: -layer.figure)
+
+
+def measure_of(profile: Profile, name: str) -> Measure:
+    """The measure of that name; that of the profile's convention for the headline."""
+    return find_convention(profile.convention).measure if name == HEADLINE else find_measure(name)
+
+
+def heading(profile: Profile, name: str) -> str:
+    """The name of a figure in a sentence."""
+    return "trainable parameters" if name == TRAINABLE else measure_of(profile, name).heading
+
+
+def _of_calls(profile: Profile, name: str) -> bool:
+    return name != TRAINABLE and measure_of(profile, name).figure is not None
+
+
+def _figure(profile: Profile, name: str, group: Group) -> int:
+    if name == TRAINABLE:
+        return sum(record.size for record in group.parameters if record.trainable and not record.buffer)
+    return profile.work.figures.sum(measure_of(profile, name), group)
+
+
+def whole(profile: Profile) -> Part:
+    """The whole network."""
+    return Part(profile, profile.work.whole, not profile.complete)
+
+
+def matching_modules(profile: Profile, pattern: str, place: str) -> Part:
+    """The modules whose names match ``pattern``, with everything below them, each operation and parameter once.
+
+    A shared parameter belongs to the first module that holds it, as in the table of modules.  Raises
+    :class:`ConfigError` if no module matches; ``place`` says where the pattern was found.
+    """
+    names = [record.name for record in profile.trace.modules if record.name]
+    matched = {name for name in names if fnmatchcase(name, pattern)}
+    if not matched:
+        hint = did_you_mean(pattern.replace("*", "").replace("?", ""), names)
+        raise ConfigError(f"{place}: matches no module of {profile.name}{hint}")
+    groups = [group for name, group in profile.work.by_module.items() if _is_below(name, matched)]
+    return Part(profile, _together(groups), any(map(profile.work.figures.partial, groups)))
+
+
+def of_kind(profile: Profile, kind: str) -> Part:
+    """The work of that kind, and the parameters that it uses."""
+    tallies = [tally for tally in profile.work.tallies if tally.call.kind == kind]
+    parameters = [record for record in profile.trace.parameters if record.use == kind and not record.buffer]
+    return Part(profile, Group(tallies=tallies, parameters=parameters), not profile.complete)
+
+
+def _is_below(name: str, matched: set[str]) -> bool:
+    while name:
+        if name in matched:
+            return True
+        name = name.rpartition(".")[0]
+    return False
+
+
+def _together(groups: Iterable[Group]) -> Group:
+    found = Group()
+    for group in groups:
+        found.tallies += group.tallies
+        found.parameters += group.parameters
+    return found

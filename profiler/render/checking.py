@@ -1,0 +1,148 @@
+"""Results of a check → a :class:`Report`: what went over, by how much, and the layers that did it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from profiler.budgets.model import CheckResult, Finding, Layer, Unit, failed
+from profiler.budgets.sentences import passed_line, verdict_line
+from profiler.columns import FILES, FIRST, Column
+from profiler.render.report import Note, Report, ReportTable
+from profiler.schema import Table
+
+NETWORK = Column("network", "name", FIRST)
+FIGURE = Column("figure", priority=FIRST + 1)
+LAYER = Column("layer", "name", 2)
+
+Rows = list[list[Any]]
+
+
+def check_report(results: Sequence[CheckResult]) -> Report:
+    """The report on a check: the networks that passed in a line each, the others in tables.
+
+    Files have every limit; a summary and a terminal have those that were not kept.
+    """
+    notes = [Note(passed_line(result), "remark") for result in results if result.passed]
+    notes += [Note(f"{result.name}: {remark}", "remark") for result in failed(results) for remark in result.remarks]
+    several = len(results) > 1
+    tables = [_limits(results, "count", several), _limits(results, "share", several)]
+    tables += [_costliest(results, several), _changes(results, several), _uncounted(results, several)]
+    return Report(
+        f"{verdict_line(results)}.", (), tuple(notes), tuple(table for table in tables if len(table.table))
+    )
+
+
+def _limits(results: Sequence[CheckResult], unit: Unit, several: bool) -> ReportTable:
+    """Every limit of that unit with the figure of the network; the shown part has those that were not kept."""
+    by = "by, points" if unit == "share" else "by"
+    columns = (
+        NETWORK,
+        FIGURE,
+        Column("limit", priority=2),
+        Column("actual", unit, 3, bound=True),
+        Column("verdict", priority=4),
+        Column("by", unit, 5, by, meaning="excess, or room that is left"),
+        Column("by_share", "share", 6, "by, of the limit", of="by"),
+        Column("status", "status", FILES),
+    )
+    found = [(result, finding) for result in results for finding in result.findings if finding.unit == unit]
+    name, subject = ("limits", "Limits") if unit == "count" else ("limits_on_shares", "Limits on shares")
+    table = Table.of(name, subject, columns, ([result.name, *_cells(finding)] for result, finding in found))
+    shown = table.where([not finding.passed for _, finding in found])
+    return _shown(table, shown, several)
+
+
+def _cells(finding: Finding) -> list[Any]:
+    known = finding.verdict != "not proven"
+    status = "partial" if finding.certainty == "at least" else "complete"
+    by, share = (finding.by, finding.by_share) if known else (None, None)
+    actual = _number(finding.actual, finding.unit)
+    by_share = None if share is None else float(share)
+    return [finding.what, finding.limit.text, actual, finding.verdict, _number(by, finding.unit), by_share, status]
+
+
+def _number(number: Any, unit: Unit) -> int | float | None:
+    """A count as an integer, unless it has a fraction as a limit may; a share as a fraction of one."""
+    if number is None:
+        return None
+    return int(number) if unit == "count" and number == int(number) else float(number)
+
+
+def _costliest(results: Sequence[CheckResult], several: bool) -> ReportTable:
+    columns = (
+        NETWORK,
+        FIGURE,
+        LAYER,
+        Column("type", priority=6, meaning="class of the module"),
+        Column("cost", "count", 4),
+        Column("cost_share", "share", 5, "share", of="cost"),
+    )
+
+    def cells(finding: Finding, layer: Layer) -> Iterable[Any]:
+        return layer.name, layer.type, layer.figure, layer.figure / finding.whole if finding.whole else None
+
+    rows = _rows(results, lambda finding, layer: layer.before is None and not layer.reason, cells)
+    return _shown_whole(Table.of("costliest", "The costliest layers", columns, rows), several)
+
+
+def _changes(results: Sequence[CheckResult], several: bool) -> ReportTable:
+    """The layers that grew since the baseline, with a column for each figure that is above it."""
+    names = {
+        finding.figure: finding.what
+        for result in results
+        for finding in result.failures
+        if finding.before is not None and finding.verdict == "over"
+    }
+    columns = (
+        NETWORK,
+        Column("layer", "name", FIRST + 1),
+        Column("type", priority=8, meaning="class of the module"),
+        Column("change", priority=7),
+        *(Column(f"{name}_difference", "difference", 3 + place, what) for place, (name, what) in enumerate(names.items())),
+    )
+    rows = [
+        [result.name, layer.name, layer.type, layer.change, *(layer.differences.get(name) for name in names)]
+        for result in results
+        for layer in result.grown
+    ]
+    table = Table.of("changes", "Layers that grew since the baseline", columns, rows)
+    hidden = sum(result.grown_in_all - len(result.grown) for result in results)
+    notes = (f"{hidden} more layers grew.",) if hidden else ()
+    return _shown(table, table, several, notes)
+
+
+def _uncounted(results: Sequence[CheckResult], several: bool) -> ReportTable:
+    columns = (
+        NETWORK,
+        LAYER,
+        Column("operation", "name", 3),
+        Column("calls", "count", 4),
+        Column("reason", priority=5, width=20),
+    )
+    rows = []
+    for result in results:
+        layers = dict.fromkeys(layer for finding in result.failures for layer in finding.layers if layer.reason)
+        rows += [[result.name, layer.name, layer.type, layer.figure, layer.reason] for layer in layers]
+    return _shown_whole(Table.of("uncounted", "Not counted", columns, rows), several)
+
+
+def _rows(results: Sequence[CheckResult], wanted: Any, cells: Any) -> Rows:
+    return [
+        [result.name, finding.what, *cells(finding, layer)]
+        for result in results
+        for finding in result.failures
+        for layer in finding.layers
+        if wanted(finding, layer)
+    ]
+
+
+def _shown_whole(table: Table, several: bool) -> ReportTable:
+    return _shown(table, table, several)
+
+
+def _shown(table: Table, shown: Table, several: bool, notes: tuple[str, ...] = ()) -> ReportTable:
+    """The table with the part that is shown; a single network is named in the title only."""
+    if not len(shown):
+        return ReportTable(table)
+    return ReportTable(table, shown if several else shown.without(["network"]), notes)

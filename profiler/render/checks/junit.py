@@ -1,0 +1,58 @@
+"""Results of a check → JUnit XML, which CI systems show as tests: a suite for each network, a case for each limit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from xml.etree import ElementTree
+
+from profiler.budgets.model import CheckResult, Finding
+from profiler.budgets.sentences import layers_text, sentence
+from profiler.printable import visible
+
+
+def render(results: Sequence[CheckResult]) -> dict[str, str]:
+    """``junit.xml``, with the time at which it is made."""
+    return {"junit.xml": junit_text(results, datetime.now(UTC))}
+
+
+def junit_text(results: Sequence[CheckResult], made: datetime) -> str:
+    """The document; it has every element and attribute that a known schema of JUnit's format demands."""
+    suites = ElementTree.Element("testsuites")
+    for number, result in enumerate(results):
+        suites.append(_suite(result, number, made))
+    ElementTree.indent(suites)
+    body = ElementTree.tostring(suites, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'
+
+
+def _suite(result: CheckResult, number: int, made: datetime) -> ElementTree.Element:
+    suite = ElementTree.Element(
+        "testsuite",
+        {
+            "name": visible(result.name),
+            "package": "profiler check",
+            "id": str(number),
+            "timestamp": made.strftime("%Y-%m-%dT%H:%M:%S"),
+            "hostname": "localhost",
+            "tests": str(len(result.findings)),
+            "failures": str(len(result.failures)),
+            "errors": "0",
+            "time": "0",
+        },
+    )
+    ElementTree.SubElement(suite, "properties")
+    for finding in result.findings:
+        case = {"name": visible(f"{finding.key} {finding.limit.text}"), "classname": visible(result.name), "time": "0"}
+        element = ElementTree.SubElement(suite, "testcase", case)
+        if not finding.passed:
+            _failure(element, finding)
+    ElementTree.SubElement(suite, "system-out").text = visible("\n".join(result.remarks), keep="\n")
+    ElementTree.SubElement(suite, "system-err")
+    return suite
+
+
+def _failure(case: ElementTree.Element, finding: Finding) -> None:
+    message = visible(sentence(finding))
+    failure = ElementTree.SubElement(case, "failure", {"message": message, "type": finding.verdict})
+    failure.text = "\n".join(filter(None, (message, visible(layers_text(finding)))))
