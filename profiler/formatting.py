@@ -86,8 +86,8 @@ def share_text(share: float | None) -> str:
     if share in (0, 1):
         return f"{share * 100:.0f} %"
     text = f"{share * 100:.2f}"
-    if text == "0.00":
-        return "<0.01 %"
+    if text in ("0.00", "-0.00"):
+        return "<0.01 %" if share > 0 else ">-0.01 %"
     if text == "100.00" and share < 1:
         return ">99.99 %"
     return f"{text} %"

@@ -65,7 +65,7 @@ class Limit:
         return "not proven" if too_small or self.most is not None else "kept"
 
     def bound(self, verdict: Verdict) -> Fraction | None:
-        """The end of the limit that decides: the lower one for a figure below it, else the upper one if there is one."""
+        """The end of the limit that decides: the lower one for a figure below it, else the upper one if any."""
         if verdict == "below" or self.most is None:
             return self.least
         return self.most
@@ -85,12 +85,12 @@ def parse_limit(value: object, place: str, *, share: bool = False) -> Limit:
     sign, amount = found["sign"], found["amount"]
     first, dots, last = amount.partition("..")
     if not dots:
-        number = _amount(amount, place, text, share)
+        number = _amount(amount, place, value, share)
         return _one_sided(_SIGNS[sign or "<="], number, _spelled(amount))
     if sign:
         raise ConfigError(f"{place}: found {shown(value)}, expected either {sign} or a range")
     first = first.strip() if not share or "%" in first else f"{first.strip()} %"
-    least, most = (_amount(part.strip(), place, text, share) for part in (first, last))
+    least, most = (_amount(part.strip(), place, value, share) for part in (first, last))
     if least > most:
         raise ConfigError(f"{place}: found {shown(value)}, expected a range from the smaller to the larger number")
     return Limit(f"{_spelled(first)}..{_spelled(last)}", least, most)
@@ -135,24 +135,24 @@ def _spelled(amount: str) -> str:
     return f"{number} {found['unit']}".strip()
 
 
-def _amount(amount: str, place: str, text: str, share: bool) -> Fraction:
+def _amount(amount: str, place: str, value: object, share: bool) -> Fraction:
     """The exact number; a percentage as a fraction of one."""
     expected = SHARE_EXPECTED if share else COUNT_EXPECTED
     found = _AMOUNT.fullmatch(amount)
     if found is None or (found["digits"] == "" and found["fraction"] == "."):
-        raise ConfigError(f"{place}: found {shown(text)}, expected {expected}")
-    number = _small(_exact(found), place, text)
+        raise ConfigError(f"{place}: found {shown(value)}, expected {expected}")
+    number = _small(_exact(found), place, value)
     if share:
         if found["unit"] != "%":
-            raise ConfigError(f"{place}: found {shown(text)}, expected {expected}")
+            raise ConfigError(f"{place}: found {shown(value)}, expected {expected}")
         if number > 100:
-            raise ConfigError(f"{place}: found {shown(text)}, expected at most 100 %")
+            raise ConfigError(f"{place}: found {shown(value)}, expected at most 100 %")
         return number / 100
     if found["unit"] not in PREFIXES:
         hint = did_you_mean(found["unit"], PREFIXES)
         prefixes = ", ".join(filter(None, PREFIXES))
-        raise ConfigError(f"{place}: found {shown(text)}, expected a number with one of the prefixes {prefixes}{hint}")
-    return _small(number * 10 ** PREFIXES[found["unit"]], place, text)
+        raise ConfigError(f"{place}: found {shown(value)}, expected a number with one of the prefixes {prefixes}{hint}")
+    return _small(number * 10 ** PREFIXES[found["unit"]], place, value)
 
 
 def _exact(found: re.Match[str]) -> Fraction:
@@ -160,7 +160,7 @@ def _exact(found: re.Match[str]) -> Fraction:
     return Fraction(Decimal(f"{digits}{found['fraction'] or ''}e{found['exponent'] or 0}"))
 
 
-def _small(number: Fraction, place: str, text: str) -> Fraction:
+def _small(number: Fraction, place: str, value: object) -> Fraction:
     if number > LARGEST:
-        raise ConfigError(f"{place}: found {shown(text)}, expected at most 10^60")
+        raise ConfigError(f"{place}: found {shown(value)}, expected at most 10^60")
     return number

@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parents[1] / "profiler"
 
 LAYERS = (
     ("catalog", "columns", "errors", "opcount", "printable"),
-    ("schema", "signatures"),
+    ("schema", "signatures", "limits"),
     ("records", "files", "streams"),
     ("events", "calls"),
     ("config", "rules", "formatting", "excluding"),
@@ -31,12 +31,13 @@ LAYERS = (
     ("tables",),
     ("profiles",),
     ("analysis",),
+    ("budgets",),
     ("rewrites",),
     ("subjects",),
     ("crosschecking",),
     ("render", "api", "recordings"),
     ("rewriting",),
-    ("cli",),
+    ("cli", "testing"),
     ("__main__", "__init__"),
 )
 """From the ground up: a module imports from its own layer and from earlier ones."""
@@ -48,6 +49,7 @@ WITHOUT_TORCH = (
     "profiler.analysis",
     "profiler.analysis.comparison",
     "profiler.analysis.diff_tables",
+    "profiler.budgets.checking",
     "profiler.catalog",
     "profiler.cli",
     "profiler.config",
@@ -69,6 +71,7 @@ WITHOUT_TORCH = (
     "profiler.tables.crosscheck",
     "profiler.tables.layers",
     "profiler.tabulate",
+    "profiler.testing",
     "profiler.views",
 )
 

@@ -97,6 +97,7 @@ def growth(profile: Profile, baseline: Baseline) -> list[Finding]:
                 limit.judge(after, certainty),
                 certainty=certainty,
                 before=before,
+                tolerance=baseline.tolerance,
             )
         )
     return findings
@@ -135,9 +136,7 @@ def _unknown(profile: Profile) -> dict[object, int]:
 def grown_layers(found: Diff, figure: str) -> list[Layer]:
     """The layers whose figure is larger than before, those that grew the most first."""
     rows = sorted((row for row in found.rows if row.difference(figure) > 0), key=lambda row: -row.difference(figure))
-    return [
-        Layer(row.name, row.side.type, row.figure(figure)[1], row.figure(figure)[0], _change(row)) for row in rows
-    ]
+    return [Layer(row.name, row.side.type, row.figure(figure)[1], row.figure(figure)[0], _change(row)) for row in rows]
 
 
 def all_growth(found: Diff, figures: Sequence[str]) -> list[Growth]:

@@ -12,9 +12,8 @@ from profiler.budgets.model import CheckResult, Finding, Growth, Layer
 from profiler.budgets.parts import Part, heading, matching_modules, of_kind, whole
 from profiler.config.budget import Budget, FigureLimit
 from profiler.formatting import share_text, thousands
-from profiler.limits import Limit
+from profiler.limits import Certainty, Limit
 from profiler.profiles import Profile
-from profiler.records import ROOT
 
 LAYERS_NAMED = 5
 """The maximum number of layers that a finding names."""
@@ -79,9 +78,7 @@ def _judge(profile: Profile, wanted: FigureLimit) -> Finding:
     actual, certainty = part.figure(wanted.figure), part.certainty(wanted.figure)
     what = heading(profile, wanted.figure) + (f" of {wanted.of}" if wanted.of else "")
     verdict = wanted.limit.judge(actual, certainty)
-    finding = Finding(
-        wanted.key, what, wanted.figure, wanted.limit, actual, verdict, "count", certainty, whole=actual
-    )
+    finding = Finding(wanted.key, what, wanted.figure, wanted.limit, actual, verdict, "count", certainty, whole=actual)
     return _with_layers(finding, part)
 
 
@@ -90,7 +87,7 @@ def _judge_share(profile: Profile, wanted: FigureLimit) -> Finding:
     part, everything = of_kind(profile, wanted.of), whole(profile).figure(wanted.figure)
     actual = Fraction(part.figure(wanted.figure), everything) if everything else Fraction(0)
     what = f"{wanted.of}, share of {heading(profile, wanted.figure)}"
-    certainty = "exact" if profile.complete else "unknown"
+    certainty: Certainty = "exact" if profile.complete else "unknown"
     verdict = wanted.limit.judge(actual, certainty)
     finding = Finding(
         wanted.key, what, wanted.figure, wanted.limit, actual, verdict, "share", certainty, whole=everything
@@ -108,7 +105,7 @@ def _accepted(finding: Finding, limit: Limit, accept: bool) -> Finding:
 
 def _completeness(profile: Profile) -> Finding:
     """The finding for ``complete: true``: nothing may be uncounted."""
-    layers = uncounted_layers(whole(profile))
+    layers = whole(profile).uncounted()
     actual = sum(layer.figure for layer in layers)
     verdict = NOTHING.judge(actual)
     finding = Finding("complete", "operations that are not counted", "complete", NOTHING, actual, verdict)
@@ -116,10 +113,10 @@ def _completeness(profile: Profile) -> Finding:
 
 
 def _with_layers(finding: Finding, part: Part) -> Finding:
-    """The finding with the layers that explain why it did not pass."""
-    if finding.passed:
+    """The finding with the layers that explain why it did not pass; no layer explains a figure that is too small."""
+    if finding.passed or finding.verdict == "below":
         return finding
-    return _named(finding, uncounted_layers(part) if finding.verdict == "not proven" else part.layers(finding.figure))
+    return _named(finding, part.uncounted() if finding.verdict == "not proven" else part.layers(finding.figure))
 
 
 def _with_growth(finding: Finding, profile: Profile, found: Diff | None) -> Finding:
@@ -127,25 +124,12 @@ def _with_growth(finding: Finding, profile: Profile, found: Diff | None) -> Find
     if finding.passed:
         return finding
     if finding.verdict == "not proven" or found is None:
-        return _named(finding, uncounted_layers(whole(profile)))
+        return _named(finding, whole(profile).uncounted())
     return _named(finding, grown_layers(found, finding.figure))
 
 
 def _named(finding: Finding, layers: Sequence[Layer]) -> Finding:
     return replace(finding, layers=tuple(layers[:LAYERS_NAMED]), layers_in_all=len(layers))
-
-
-def uncounted_layers(part: Part) -> list[Layer]:
-    """What is not counted in the network of a part: each operation of each layer with its calls, and unseen work."""
-    found: dict[tuple[str, str, str], int] = {}
-    for tally in part.profile.work.tallies:
-        call = tally.call
-        if call.status == "uncounted":
-            key = (call.module or ROOT, call.op, call.reason or "it has no rule")
-            found[key] = found.get(key, 0) + tally.times
-    for item in part.profile.trace.unseen:
-        found[item.module or ROOT, "", item.reason] = 1
-    return [Layer(module, op, times, reason=reason) for (module, op, reason), times in found.items()]
 
 
 def _shrinkage(findings: Sequence[Finding]) -> list[str]:

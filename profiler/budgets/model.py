@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil, floor
 from typing import Literal
 
 from profiler.limits import Certainty, Limit, Verdict
@@ -35,9 +36,9 @@ class Finding:
     """One limit and the figure of the network: a count, or a share as a fraction of one.
 
     ``key`` is the place of the limit in its budget, ``what`` says in words which figure it is.  ``before`` is the
-    figure of the baseline.  If the figure was ``accepted``, the budget allows that it may be incomplete.  ``layers``
-    are the layers that explain the figure, the costliest first, of ``layers_in_all``; ``whole`` is the count of which
-    their shares are.
+    figure of the baseline, and ``tolerance`` its allowed growth as a fraction of one.  If the figure was ``accepted``,
+    the budget allows that it is a lower bound.  ``layers`` are the layers that explain the figure, the costliest first,
+    of ``layers_in_all``; ``whole`` is the count of which their shares are.
     """
 
     key: str
@@ -50,6 +51,7 @@ class Finding:
     certainty: Certainty = "exact"
     accepted: bool = False
     before: int | None = None
+    tolerance: Fraction = Fraction(0)
     layers: tuple[Layer, ...] = ()
     layers_in_all: int = 0
     whole: int = 0
@@ -59,16 +61,32 @@ class Finding:
         return self.verdict == "kept"
 
     @property
-    def by(self) -> Fraction | None:
-        """How far the figure is from the end of the limit that decides: the excess, or the room that is left."""
+    def by(self) -> int | Fraction | None:
+        """How much is too much or too little, or how much room is left; missing if that is not known.
+
+        For a count it is the whole number by which the figure has to change, or may still grow.  In a comparison with a
+        baseline it is the growth.
+        """
+        if self.verdict == "not proven":
+            return None
+        if self.before is not None:
+            return self.actual - self.before
         bound = self.limit.bound(self.verdict)
-        return None if bound is None else abs(self.actual - bound)
+        if bound is None:
+            return None
+        distance = abs(self.actual - bound)
+        if self.unit == "share":
+            return distance
+        strict = self.limit.below if bound == self.limit.most and self.verdict != "below" else self.limit.above
+        if self.passed:
+            return ceil(distance) - 1 if strict else floor(distance)
+        return floor(distance) + 1 if strict else ceil(distance)
 
     @property
     def by_share(self) -> Fraction | None:
-        """The same as a fraction of the end of the limit; missing if that is 0."""
-        bound = self.limit.bound(self.verdict)
-        return None if not bound or self.by is None else self.by / bound
+        """The same as a fraction of the limit, or of the baseline; missing if that is 0."""
+        of = self.limit.bound(self.verdict) if self.before is None else self.before
+        return None if not of or self.by is None else Fraction(self.by) / of
 
     @property
     def shrunk(self) -> int:

@@ -22,11 +22,15 @@ TRAINABLE = "trainable"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """Some calls and parameters of a network, each once; ``partial`` if some of its work is not counted."""
+    """Some calls and parameters of a network, each once; ``partial`` if some of its work is not counted.
+
+    What is not counted is in the modules ``names``, or anywhere in the network if they are missing.
+    """
 
     profile: Profile
     group: Group
     partial: bool
+    names: frozenset[str] | None = None
 
     def figure(self, name: str) -> int:
         """The figure of that name of everything in the part."""
@@ -47,6 +51,22 @@ class Part:
             for module, group in groups.items()
         ]
         return sorted((layer for layer in layers if layer.figure), key=lambda layer: -layer.figure)
+
+    def uncounted(self) -> list[Layer]:
+        """What is not counted: each operation of each layer with its number of calls, and unseen work."""
+        found: dict[tuple[str, str, str], int] = {}
+        for tally in self.profile.work.tallies:
+            call = tally.call
+            if call.status == "uncounted" and self._has(call.module):
+                key = (call.module or ROOT, call.op, call.reason or "it has no rule")
+                found[key] = found.get(key, 0) + tally.times
+        for item in self.profile.trace.unseen:
+            if self._has(item.module):
+                found[item.module or ROOT, "", item.reason] = 1
+        return [Layer(module, op, times, reason=reason) for (module, op, reason), times in found.items()]
+
+    def _has(self, module: str) -> bool:
+        return self.names is None or module in self.names
 
 
 def measure_of(profile: Profile, name: str) -> Measure:
@@ -85,8 +105,9 @@ def matching_modules(profile: Profile, pattern: str, place: str) -> Part:
     if not matched:
         hint = did_you_mean(pattern.replace("*", "").replace("?", ""), names)
         raise ConfigError(f"{place}: matches no module of {profile.name}{hint}")
-    groups = [group for name, group in profile.work.by_module.items() if _is_below(name, matched)]
-    return Part(profile, _together(groups), any(map(profile.work.figures.partial, groups)))
+    groups = {name: group for name, group in profile.work.by_module.items() if _is_below(name, matched)}
+    partial = any(map(profile.work.figures.partial, groups.values()))
+    return Part(profile, _together(groups.values()), partial, frozenset(groups))
 
 
 def of_kind(profile: Profile, kind: str) -> Part:

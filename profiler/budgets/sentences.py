@@ -23,12 +23,14 @@ def actual_text(finding: Finding) -> str:
 def by_text(finding: Finding) -> str:
     """``14,188,480 (2.03 %)``: how far the figure is from its limit; shares differ by points."""
     if finding.by is None:
-        return ""
-    text = points(finding.by) if finding.unit == "share" else number_text(finding.by)
-    return text if finding.by_share is None else f"{text} ({share_text(float(finding.by_share))})"
+        return "an unknown amount"
+    if finding.unit == "share":
+        return points(finding.by)
+    share = finding.by_share
+    return number_text(finding.by) + ("" if share is None else f" ({share_text(float(share))})")
 
 
-def points(share: Fraction) -> str:
+def points(share: Fraction | int) -> str:
     """A difference of two percentages: ``1.20 points``, ``<0.01 points``."""
     return share_text(float(share)).replace(" %", " points")
 
@@ -36,12 +38,12 @@ def points(share: Fraction) -> str:
 def sentence(finding: Finding) -> str:
     """``MACs: 714,188,480, limit <= 700 M, over by 14,188,480 (2.03 %)``."""
     start = f"{finding.what}: {actual_text(finding)}, limit {finding.limit.text}"
+    if finding.verdict == "not proven":
+        return f"{start}, not proven: not everything is counted"
+    if finding.before is not None:
+        return f"{start}, grown by {by_text(finding)}"
     if finding.verdict == "kept":
         return f"{start}, {by_text(finding)} left"
-    if finding.verdict == "not proven":
-        number = finding.layers_in_all
-        are = "operation of a layer is" if number == 1 else "operations of layers are"
-        return f"{start}, not proven: {number} {are} not counted"
     return f"{start}, {finding.verdict} by {by_text(finding)}"
 
 
@@ -102,10 +104,11 @@ def _nearest(compared: Sequence[Finding]) -> str:
 
 
 def verdict_line(results: Sequence[CheckResult]) -> str:
-    """``1 of 2 networks is not within its budget``."""
+    """``1 of 2 networks is not within its limits``."""
     wrong = failed(results)
     if not wrong:
-        return "Every network is within its budget" if len(results) > 1 else f"{results[0].name} is within its budget"
+        return "Every network is within its limits" if len(results) > 1 else f"{results[0].name} is within its limits"
     if len(results) == 1:
-        return f"{results[0].name} is not within its budget"
-    return f"{len(wrong)} of {len(results)} networks {'is' if len(wrong) == 1 else 'are'} not within their budgets"
+        return f"{results[0].name} is not within its limits"
+    are = "is not within its limits" if len(wrong) == 1 else "are not within their limits"
+    return f"{len(wrong)} of {len(results)} networks {are}"

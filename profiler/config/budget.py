@@ -1,4 +1,4 @@
-"""What a network may cost: the key ``budget`` of a config, or a file of budgets → limits, or one line on what is wrong."""
+"""What a network may cost: the key ``budget`` of a config, or a file of budgets → limits."""
 
 from __future__ import annotations
 
@@ -121,7 +121,9 @@ def parse_budget(data: object, place: str, joint: str = ".") -> Budget:
 
 
 def _of_modules(data: object, place: str, joint: str) -> Iterator[FigureLimit]:
-    patterns = _mapping(data, f"{place}{joint}modules", 'patterns of names with limits, such as "backbone.*": {macs: 1G}')
+    patterns = _mapping(
+        data, f"{place}{joint}modules", 'patterns of names with limits, such as "backbone.*": {macs: 1G}'
+    )
     for pattern, limits in patterns.items():
         own = f"modules.{_key(pattern)}"
         if not isinstance(pattern, str) or not pattern.strip():

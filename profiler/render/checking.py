@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
-from profiler.budgets.model import CheckResult, Finding, Layer, Unit, failed
+from profiler.budgets.model import CheckResult, Finding, Unit, failed
 from profiler.budgets.sentences import passed_line, verdict_line
 from profiler.columns import FILES, FIRST, Column
 from profiler.render.report import Note, Report, ReportTable
@@ -14,8 +15,6 @@ from profiler.schema import Table
 NETWORK = Column("network", "name", FIRST)
 FIGURE = Column("figure", priority=FIRST + 1)
 LAYER = Column("layer", "name", 2)
-
-Rows = list[list[Any]]
 
 
 def check_report(results: Sequence[CheckResult]) -> Report:
@@ -26,11 +25,9 @@ def check_report(results: Sequence[CheckResult]) -> Report:
     notes = [Note(passed_line(result), "remark") for result in results if result.passed]
     notes += [Note(f"{result.name}: {remark}", "remark") for result in failed(results) for remark in result.remarks]
     several = len(results) > 1
-    tables = [_limits(results, "count", several), _limits(results, "share", several)]
+    tables = [_limits(results, "count", several), _limits(results, "share", several), _growth(results, several)]
     tables += [_costliest(results, several), _changes(results, several), _uncounted(results, several)]
-    return Report(
-        f"{verdict_line(results)}.", (), tuple(notes), tuple(table for table in tables if len(table.table))
-    )
+    return Report(f"{verdict_line(results)}.", (), tuple(notes), tuple(table for table in tables if len(table.table)))
 
 
 def _limits(results: Sequence[CheckResult], unit: Unit, several: bool) -> ReportTable:
@@ -43,10 +40,15 @@ def _limits(results: Sequence[CheckResult], unit: Unit, several: bool) -> Report
         Column("actual", unit, 3, bound=True),
         Column("verdict", priority=4),
         Column("by", unit, 5, by, meaning="excess, or room that is left"),
-        Column("by_share", "share", 6, "by, of the limit", of="by"),
+        *([Column("by_share", "share", 6, "by, of the limit", of="by")] if unit == "count" else []),
         Column("status", "status", FILES),
     )
-    found = [(result, finding) for result in results for finding in result.findings if finding.unit == unit]
+    found = [
+        (result, finding)
+        for result in results
+        for finding in result.findings
+        if finding.unit == unit and finding.before is None
+    ]
     name, subject = ("limits", "Limits") if unit == "count" else ("limits_on_shares", "Limits on shares")
     table = Table.of(name, subject, columns, ([result.name, *_cells(finding)] for result, finding in found))
     shown = table.where([not finding.passed for _, finding in found])
@@ -54,19 +56,46 @@ def _limits(results: Sequence[CheckResult], unit: Unit, several: bool) -> Report
 
 
 def _cells(finding: Finding) -> list[Any]:
-    known = finding.verdict != "not proven"
-    status = "partial" if finding.certainty == "at least" else "complete"
-    by, share = (finding.by, finding.by_share) if known else (None, None)
-    actual = _number(finding.actual, finding.unit)
-    by_share = None if share is None else float(share)
-    return [finding.what, finding.limit.text, actual, finding.verdict, _number(by, finding.unit), by_share, status]
+    """The values of a row without the network: the relative distance from a limit is that of counts only."""
+    actual, by = _number(finding.actual), _number(finding.by)
+    relative = [_number(finding.by_share, whole=False)] if finding.unit == "count" else []
+    return [finding.what, finding.limit.text, actual, finding.verdict, by, *relative, _status(finding)]
 
 
-def _number(number: Any, unit: Unit) -> int | float | None:
-    """A count as an integer, unless it has a fraction as a limit may; a share as a fraction of one."""
+def _growth(results: Sequence[CheckResult], several: bool) -> ReportTable:
+    """Every figure and its baseline; the shown part has those that grew too much."""
+    columns = (
+        NETWORK,
+        FIGURE,
+        Column("baseline", "count", 5),
+        Column("actual", "count", 3, bound=True),
+        Column("verdict", priority=4),
+        Column("growth", "difference", 6),
+        Column("growth_share", "share", 6, "growth, of the baseline", of="growth"),
+        Column("allowed", "share", 7, meaning="tolerance, as a share of the baseline"),
+        Column("status", "status", FILES),
+    )
+    found = [(result, each) for result in results for each in result.findings if each.before is not None]
+    rows = [
+        [
+            *(result.name, each.what, each.before, int(each.actual), each.verdict, _number(each.by)),
+            *(_number(each.by_share, whole=False), float(each.tolerance), _status(each)),
+        ]
+        for result, each in found
+    ]
+    table = Table.of("growth", "Figures and their baseline", columns, rows)
+    return _shown(table, table.where([not each.passed for _, each in found]), several)
+
+
+def _status(finding: Finding) -> str:
+    return "partial" if finding.certainty == "at least" else "complete"
+
+
+def _number(number: Fraction | int | None, *, whole: bool = True) -> int | float | None:
+    """A count as an integer, a share as a fraction of one."""
     if number is None:
         return None
-    return int(number) if unit == "count" and number == int(number) else float(number)
+    return number if whole and isinstance(number, int) else float(number)
 
 
 def _costliest(results: Sequence[CheckResult], several: bool) -> ReportTable:
@@ -79,11 +108,19 @@ def _costliest(results: Sequence[CheckResult], several: bool) -> ReportTable:
         Column("cost_share", "share", 5, "share", of="cost"),
     )
 
-    def cells(finding: Finding, layer: Layer) -> Iterable[Any]:
-        return layer.name, layer.type, layer.figure, layer.figure / finding.whole if finding.whole else None
+    rows = [
+        [result.name, finding.what, layer.name, layer.type, layer.figure, _share(layer.figure, finding.whole)]
+        for result in results
+        for finding in result.failures
+        for layer in finding.layers
+        if layer.before is None and not layer.reason
+    ]
+    table = Table.of("costliest", "The costliest layers", columns, rows)
+    return _shown(table, table, several)
 
-    rows = _rows(results, lambda finding, layer: layer.before is None and not layer.reason, cells)
-    return _shown_whole(Table.of("costliest", "The costliest layers", columns, rows), several)
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
 
 
 def _changes(results: Sequence[CheckResult], several: bool) -> ReportTable:
@@ -99,7 +136,10 @@ def _changes(results: Sequence[CheckResult], several: bool) -> ReportTable:
         Column("layer", "name", FIRST + 1),
         Column("type", priority=8, meaning="class of the module"),
         Column("change", priority=7),
-        *(Column(f"{name}_difference", "difference", 3 + place, what) for place, (name, what) in enumerate(names.items())),
+        *(
+            Column(f"{name}_difference", "difference", 3 + place, what)
+            for place, (name, what) in enumerate(names.items())
+        ),
     )
     rows = [
         [result.name, layer.name, layer.type, layer.change, *(layer.differences.get(name) for name in names)]
@@ -124,20 +164,7 @@ def _uncounted(results: Sequence[CheckResult], several: bool) -> ReportTable:
     for result in results:
         layers = dict.fromkeys(layer for finding in result.failures for layer in finding.layers if layer.reason)
         rows += [[result.name, layer.name, layer.type, layer.figure, layer.reason] for layer in layers]
-    return _shown_whole(Table.of("uncounted", "Not counted", columns, rows), several)
-
-
-def _rows(results: Sequence[CheckResult], wanted: Any, cells: Any) -> Rows:
-    return [
-        [result.name, finding.what, *cells(finding, layer)]
-        for result in results
-        for finding in result.failures
-        for layer in finding.layers
-        if wanted(finding, layer)
-    ]
-
-
-def _shown_whole(table: Table, several: bool) -> ReportTable:
+    table = Table.of("uncounted", "Not counted", columns, rows)
     return _shown(table, table, several)
 
 

@@ -114,7 +114,7 @@ def _check_work(sources: Sequence[Source], wanted: Sequence[Sequence[Budget]], b
         if baseline is None and not any(budget.limits or budget.complete for budget in budgets):
             found = "a budget without limits" if budgets else "no budget"
             raise ConfigError(
-                f"{source.typed}: found {found}, expected --budget, --baseline, or limits under the key budget of a config"
+                f"{source.typed}: found {found}, expected --budget, --baseline, or limits under a config's key budget"
             )
 
 
@@ -156,20 +156,20 @@ def _check(
 
     baseline = None if place is None else load_baseline(place, tolerance)
     file = _file(source, budget or place)
-    return check_profile(
-        profile, budgets, baseline, source=source.typed, file=file, accept_partial=accept_partial
-    )
+    return check_profile(profile, budgets, baseline, source=source.typed, file=file, accept_partial=accept_partial)
 
 
 def _file(source: Source, otherwise: Path | None) -> str:
-    """Where a reader of an annotation would go: the config, or the file that holds the limits; relative if it is below."""
+    """Where a reader of an annotation would go: the config, or the file that holds the limits.
+
+    The path is relative to the current folder if it is below it, as GitHub expects.
+    """
     path = source.config.path if source.config is not None else Path(source.typed)
     path = path or otherwise
     if path is None:
         return ""
-    absolute, here = os.path.abspath(path), os.getcwd()
-    inside = os.path.commonpath((absolute, here)) == here if os.path.splitdrive(absolute)[0] == os.path.splitdrive(here)[0] else False
-    return Path(os.path.relpath(absolute, here)).as_posix() if inside else str(path)
+    absolute = Path(os.path.abspath(path))
+    return absolute.relative_to(Path.cwd()).as_posix() if absolute.is_relative_to(Path.cwd()) else str(path)
 
 
 def _write(profiles: Sequence[Profile], places: Sequence[Path | None], quiet: bool) -> None:
@@ -189,7 +189,10 @@ def _write(profiles: Sequence[Profile], places: Sequence[Path | None], quiet: bo
 
 
 def _deliver(results: Sequence[CheckResult], to: Delivery) -> None:
-    """Write the results to the output, print them in one format, or show them: a line for each network if all passed."""
+    """Write the results to the output, print them in one format, or show them.
+
+    If every network passed, a line for each is shown.
+    """
     from profiler.files import write_files
     from profiler.render.checking import check_report
     from profiler.render.checks import check_files

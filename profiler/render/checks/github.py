@@ -16,7 +16,7 @@ def render(results: Sequence[CheckResult]) -> dict[str, str]:
         for finding in result.failures:
             lines.append(_command("error", result, f"{result.name}: {title(finding)}", _message(finding)))
         if result.passed:
-            lines.append(_command("notice", result, f"{result.name}: within its budget", passed_line(result)))
+            lines.append(_command("notice", result, f"{result.name}: within its limits", passed_line(result)))
         else:
             lines += [_command("notice", result, result.name, remark) for remark in result.remarks]
     return {"annotations.txt": "".join(f"{line}\n" for line in lines)}
