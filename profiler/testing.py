@@ -44,11 +44,14 @@ def assert_budget(
     """
     from profiler.budgets.checking import check_profile
     from profiler.config.budget import parse_budget
+    from profiler.errors import ConfigError
 
     wanted = {"complete": complete, "modules": modules, "shares": shares}
     budget = parse_budget(
         {**limits, **{key: value for key, value in wanted.items() if value is not None}}, "assert_budget", ": "
     )
+    if not (budget.limits or budget.complete):
+        raise ConfigError("assert_budget: found no limit, expected at least one, such as macs='4.1G'")
     options = {
         "input_size": input_size,
         "mode": mode,
