@@ -83,8 +83,12 @@ jobs = click.option(
 strict = click.option("--strict", is_flag=True, help="Fail if an operation has no rule.")
 
 
-def delivered(what: str) -> Decorator:
-    """``--output``, ``--format`` and ``--quiet`` as one argument ``to``; ``what`` is what is written."""
+def delivered(what: str, formats: Sequence[str] = ()) -> Decorator:
+    """``--output``, ``--format`` and ``--quiet`` as one argument ``to``; ``what`` is what is written.
+
+    ``formats`` are the known formats, by default those of every report.
+    """
+    formats = tuple(formats) or catalog.formats()
     return _bundled(
         "to",
         Delivery,
@@ -94,8 +98,8 @@ def delivered(what: str) -> Decorator:
             click.option(
                 "--format",
                 "formats",
-                type=Names(catalog.formats(), "a format"),
-                help=f"{', '.join(catalog.formats())}: the formats to write or print.",
+                type=Names(formats, "a format"),
+                help=f"{', '.join(formats)}: the formats to write or print.",
             ),
             click.option("--output", "-o", type=click.Path(path_type=Path), help=f"Write {what} to this folder."),
         ),

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from profiler.profiles import Profile
 
 FORMATS = tuple(dict.fromkeys((*catalog.formats(), *catalog.check_formats())))
+"""The formats of a check: those of every report, and its own."""
+
+WRITTEN = tuple(dict.fromkeys((*catalog.USUAL_FORMATS, *catalog.check_formats())))
+"""The formats that are written if none is named."""
 
 
 @click.command(cls=Command, help=__doc__)
@@ -198,7 +202,7 @@ def _deliver(results: Sequence[CheckResult], to: Delivery) -> None:
     from profiler.render.checks import check_files
 
     if to.output is not None:
-        write_files(to.output, check_files(results, to.formats or to.known))
+        write_files(to.output, check_files(results, to.formats or WRITTEN))
     if to.printed_format is not None:
         print_document(main_file(check_files(results, (to.printed_format,)), "limits"), to.printed_format)
     elif to.quiet:
