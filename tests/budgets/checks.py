@@ -18,7 +18,7 @@ def budget(**keys: Any) -> Budget:
     return parse_budget(keys, "budget.yaml", ": ")
 
 
-def checked(profile: Profile, *, accept_partial: bool = False, **keys: Any) -> CheckResult:
+def checked(profile: Profile, *, accept_partial: Any = False, **keys: Any) -> CheckResult:
     """The result of a check of the profile against a budget with these keys."""
     return check_profile(profile, [budget(**keys)], accept_partial=accept_partial, file="net.yaml", source="net.yaml")
 

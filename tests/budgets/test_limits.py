@@ -37,7 +37,7 @@ from profiler.limits import PREFIXES, Certainty, Limit, Verdict, parse_limit, pa
 def test_a_number_is_the_largest_allowed_value(written: object, most: int) -> None:
     """It is exact, also above what floating-point numbers can hold."""
     limit = parse_limit(written, "macs")
-    assert (limit.least, limit.most, limit.below) == (None, most, False)
+    assert limit == Limit(limit.text, most=Fraction(most))
     assert limit.judge(most) == "kept"
     assert limit.judge(most + 1) == "over"
 
