@@ -34,11 +34,11 @@ def result_of(name: str, args: Any, kwargs: Any) -> torch.Tensor | None:
     if layout is None or torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
         return None
     found = layout(*args, **kwargs)
-    return None if found is None else torch.empty_strided(found[0], _strides(found[0]), dtype=found[1], device=META)
+    return None if found is None else torch.empty_strided(found[0], contiguous(found[0]), dtype=found[1], device=META)
 
 
-def _strides(shape: Shape) -> Shape:
-    """The strides of a new tensor of that shape."""
+def contiguous(shape: Sequence[int]) -> Shape:
+    """The strides of a new tensor of that shape, whose elements are in order."""
     strides, step = [], 1
     for size in reversed(shape):
         strides.append(step)
@@ -55,7 +55,7 @@ def _are_plain(*tensors: Any) -> bool:
         and tensor.is_meta
         and tensor.layout is torch.strided
         and 0 not in tensor.shape
-        and tensor.stride() == _strides(tensor.shape)
+        and tensor.stride() == contiguous(tensor.shape)
         for tensor in tensors
     )
 

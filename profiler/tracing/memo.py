@@ -7,7 +7,7 @@ operation that has run once is answered from the metadata of its arguments.  ``d
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import empty_strided, nn
 
-from profiler.tracing.layouts import result_of
-from profiler.tracing.private import is_mutable, settings_of_kernels, without_functions
+from profiler.tracing.layouts import contiguous, result_of
+from profiler.tracing.private import is_mutable, settings_of_kernels
 from profiler.tracing.tensors import collect
 
 META = torch.device("meta")
@@ -90,30 +90,30 @@ class Memo:
     def __init__(self, largest: int = LARGEST) -> None:
         self.largest = largest
         self.used = True
-        self._answers: dict[Any, Answer] = {}
+        self.answers: dict[Any, Answer] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self._answers)
+        return len(self.answers)
 
     def find(self, key: Any) -> Answer | None:
         """The answer for this key; None if the operation never ran."""
-        return self._answers.get(key) if self.used else None
+        return self.answers.get(key) if self.used else None
 
     def learn(self, key: Any, answer: Answer) -> None:
         """Remember the answer for this key."""
         with self._lock:
             if not self.used:
                 return
-            if len(self._answers) >= self.largest:
-                for oldest in list(self._answers)[: max(self.largest // 4, 1)]:
-                    del self._answers[oldest]
-            self._answers[key] = answer
+            if len(self.answers) >= self.largest:
+                for oldest in list(self.answers)[: max(self.largest // 4, 1)]:
+                    del self.answers[oldest]
+            self.answers[key] = answer
 
     def clear(self) -> None:
         """Forget all answers."""
         with self._lock:
-            self._answers.clear()
+            self.answers.clear()
 
 
 MEMO = Memo()
@@ -195,29 +195,38 @@ def _add(values: Iterable[Any], parts: list[Any], tensors: list[torch.Tensor]) -
 
 
 def run(func: Any, args: Any, kwargs: Any, key: Any) -> tuple[Any, Answer]:
-    """The result of an operation that has this ``key``, from the memo if it has run before, with the answer."""
-    with without_functions():
-        answer = MEMO.find(key)
-        if answer is not None and answer.results is not None:
-            return answer.make(args), answer
-        if answer is not None:
-            return func(*args, **kwargs), answer
-        pattern = pattern_of(func, args, kwargs, key[1])
-        general = None if pattern is None else MEMO.find(pattern[0])
-        if pattern is not None and general is not None:
-            answer = _of_sizes(general, pattern[1])
-            MEMO.learn(key, answer)
-            return answer.make(args), answer
-        made = result_of(func._schema.name, args, kwargs) if MEMO.used else None
-        result = func(*args, **kwargs) if made is None else made
-        answer = Answer()
-        if not is_mutable(func) or key_of(func, args, kwargs, []) == key:  # no argument has a new shape
-            answer = _answer(args, kwargs, result)
+    """The result of an operation that has this ``key``, from the memo if it has run before, with the answer.
+
+    Function modes that are active would see it: it is called :func:`~profiler.tracing.private.without_functions`.
+    """
+    answer = MEMO.answers.get(key) if MEMO.used else None
+    if answer is None:
+        return _first(func, args, kwargs, key)
+    results: Any = answer.results
+    if answer.is_new:
+        shape, strides, dtype = results[0]
+        return empty_strided(shape, strides, dtype=dtype, device=META), answer
+    return func(*args, **kwargs) if results is None else answer.make(args), answer
+
+
+def _first(func: Any, args: Any, kwargs: Any, key: Any) -> tuple[Any, Answer]:
+    """The same for an operation that did not run with this key before."""
+    pattern = pattern_of(func, args, kwargs, key[1])
+    general = None if pattern is None else MEMO.find(pattern[0])
+    if pattern is not None and general is not None:
+        answer = _of_sizes(general, pattern[1])
         MEMO.learn(key, answer)
-        general = None if pattern is None else _in_general(answer, pattern[1])
-        if pattern is not None and general is not None:
-            MEMO.learn(pattern[0], general)
-        return result, answer
+        return answer.make(args), answer
+    made = result_of(func._schema.name, args, kwargs) if MEMO.used else None
+    result = func(*args, **kwargs) if made is None else made
+    answer = Answer()
+    if not is_mutable(func) or key_of(func, args, kwargs, []) == key:  # no argument has a new shape
+        answer = _answer(args, kwargs, result)
+    MEMO.learn(key, answer)
+    general = None if pattern is None else _in_general(answer, pattern[1])
+    if pattern is not None and general is not None:
+        MEMO.learn(pattern[0], general)
+    return result, answer
 
 
 def pattern_of(func: Any, args: Any, kwargs: Any, settings: Any) -> tuple[Any, list[int]] | None:
@@ -245,14 +254,6 @@ def pattern_of(func: Any, args: Any, kwargs: Any, settings: Any) -> tuple[Any, l
             return None
     parts.append(tuple(kwargs))
     return tuple(parts), list(places)
-
-
-def contiguous(shape: Sequence[int]) -> tuple[int, ...]:
-    """The strides of a contiguous tensor of this shape."""
-    strides = [1] * len(shape)
-    for place in range(len(shape) - 2, -1, -1):
-        strides[place] = strides[place + 1] * max(shape[place + 1], 1)
-    return tuple(strides)
 
 
 def _in_general(answer: Answer, sizes: list[int]) -> Answer | None:

@@ -17,6 +17,10 @@ from profiler.tracing.tensors import leaves
 from profiler.tracing.transforms import physical
 
 
+Numbers = tuple[int, ...]
+"""The numbers of storages, each once."""
+
+
 @dataclass(slots=True, eq=False)
 class Memory:
     """What is known about one storage.
@@ -105,29 +109,29 @@ class Origins:
             memory.kept = physical(tensor).untyped_storage()  # no operation has made it; its id is not reused either
         return memory
 
-    def numbers_of(self, tensors: Iterable[torch.Tensor]) -> tuple[int, ...]:
+    def numbers_of(self, tensors: Iterable[torch.Tensor]) -> Numbers:
         """The numbers of the storages of ``tensors``, each once."""
         return self.numbers([self.memory(tensor) for tensor in tensors])
 
-    def numbers(self, memories: Iterable[Memory]) -> tuple[int, ...]:
+    def numbers(self, memories: Sequence[Memory]) -> Numbers:
         """The numbers of ``memories``, each once."""
-        found: dict[int, None] = {}
         for memory in memories:
             if memory.number < 0:
                 memory.number = next(self._next_number)
-            found[memory.number] = None
-        return tuple(found)
+        found = [memory.number for memory in memories]
+        return (found[0],) if len(found) == 1 else tuple(dict.fromkeys(found))
 
-    def new_numbers_of(self, outputs: Iterable[torch.Tensor], inputs: Iterable[torch.Tensor]) -> tuple[int, ...]:
+    def new_numbers_of(self, outputs: Iterable[torch.Tensor], inputs: Iterable[torch.Tensor]) -> Numbers:
         """The numbers of the storages of ``outputs`` that are not those of ``inputs``, so they are new."""
         return self.new_numbers([self.memory(tensor) for tensor in outputs], [self.memory(tensor) for tensor in inputs])
 
-    def new_numbers(self, made: Iterable[Memory], read: Sequence[Memory]) -> tuple[int, ...]:
+    def new_numbers(self, made: Iterable[Memory], read: Sequence[Memory]) -> Numbers:
         """New numbers for the ones of ``made`` that are not in ``read``."""
-        new = dict.fromkeys([memory for memory in made if memory not in read])
-        for memory in new:
-            memory.number = next(self._next_number)
-        return tuple([memory.number for memory in new])
+        new: dict[Memory, int] = {}
+        for memory in made:
+            if memory not in read and memory not in new:
+                memory.number = new[memory] = next(self._next_number)
+        return tuple(new.values())
 
     def meet(self, tensors: Sequence[torch.Tensor]) -> None:
         """Called with the inputs of an operation before their origins are looked up."""
@@ -211,11 +215,11 @@ class Origins:
 
 def roots_of(memories: Iterable[Memory | None]) -> tuple[str, ...]:
     """The names of the parameters that any of ``memories`` is computed from, each once."""
-    found: dict[str, None] = {}
+    found: tuple[str, ...] = ()
     for memory in memories:
         if memory is not None and memory.roots:
-            found.update(dict.fromkeys(memory.roots))
-    return tuple(found)
+            found = tuple(dict.fromkeys((*found, *memory.roots))) if found else memory.roots
+    return found
 
 
 def storage_of(tensor: torch.Tensor) -> int:

@@ -170,6 +170,7 @@ __all__ = [
     "without_compiler",
     "without_functions",
     "without_modes",
+    "writes_of",
     "written_by",
 ]
 
@@ -350,11 +351,19 @@ def by_position(name: str, args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dic
     return tuple(given), rest
 
 
+def writes_of(func: Any) -> tuple[tuple[int, str], ...]:
+    """The places and names of the arguments that the operator writes to."""
+    return tuple(
+        (place, argument.name)
+        for place, argument in enumerate(func._schema.arguments)
+        if argument.alias_info is not None and argument.alias_info.is_write
+    )
+
+
 def written_by(func: Any, args: Any, kwargs: Any) -> Iterator[Any]:
     """The arguments that the operator writes to, including lists of tensors."""
-    for index, argument in enumerate(func._schema.arguments):
-        if argument.alias_info is not None and argument.alias_info.is_write:
-            yield args[index] if index < len(args) else kwargs.get(argument.name)
+    for place, name in writes_of(func):
+        yield args[place] if place < len(args) else kwargs.get(name)
 
 
 def jagged_values(tensor: torch.Tensor) -> torch.Tensor:

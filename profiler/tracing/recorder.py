@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ from profiler.tracing.failures import FunctionFailure, OpFailure
 from profiler.tracing.gradients import Autograd
 from profiler.tracing.meta_results import META_RESULTS
 from profiler.tracing.noted import Noted
-from profiler.tracing.origins import Memory, Origins, roots_of, storage_of
+from profiler.tracing.origins import Numbers, Origins, roots_of, storage_of
 from profiler.tracing.padding import CONSTANT_PADDING, JOINS, PaddedTensors, is_all_zero
 from profiler.tracing.phases import Phases
 from profiler.tracing.private import (
@@ -36,6 +36,8 @@ from profiler.tracing.private import (
     overload_name,
     takes_script_objects,
     transforming,
+    without_functions,
+    writes_of,
     written_by,
 )
 from profiler.tracing.scope import ModuleScope
@@ -58,6 +60,9 @@ TAKES_SIZES = frozenset({"aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn
 KEPT_OVERLOADS = frozenset({"padding"})
 """Overloads that are recorded, since other counters treat them as separate operators."""
 
+
+OTHER = object()
+"""Stands for the result of an operation that is not on plain tensors."""
 
 HANDLED_APART = frozenset({"aten::index", "aten::expand_as", COPY, *OF_SCRIPTS, *META_RESULTS})
 """Operators whose arguments or results are changed here, or that are not recorded in every case."""
@@ -86,19 +91,14 @@ class _Known:
     answered: bool = False
     plain: bool = False
     joins: bool = False
+    writes: tuple[tuple[int, str], ...] = ()
 
-
-@dataclass(slots=True)
-class _Read:
-    """The memory of the tensors that an operation reads, with a bit in ``parameters`` for each that is a parameter.
-
-    It ``has_values`` if the values of all of them may be known.
-    """
-
-    memories: list[Memory]
-    parameters: int
-    of_activation: bool
-    has_values: bool
+    def written(self, args: Any, kwargs: Any) -> list[torch.Tensor]:
+        """The tensors that a call writes to."""
+        found: list[torch.Tensor] = []
+        for place, name in self.writes:
+            collect(args[place] if place < len(args) else kwargs.get(name), found)
+        return found
 
 
 class OpRecorder(DispatchMode):
@@ -215,17 +215,10 @@ class OpRecorder(DispatchMode):
         """Run and record an operation; returns its result."""
         key: Any = None
         if known.answered and not self.as_called:
-            inputs: list[torch.Tensor] = []
-            key = memo.key_of(func, args, kwargs, inputs)
-            read = self._read_plainly(inputs) if known.plain and key is not None and inputs else None
-            if read is not None:
-                has_values = known.of_any_values or read.has_values
-                try:
-                    return self._handle_plain(func, known, args, kwargs, key, inputs, read, has_values)
-                except FOREIGN_ERRORS as error:
-                    if not has_values:
-                        self._note_failure(error, func, known, args, kwargs, inputs, True)
-                        raise
+            with without_functions():
+                result, key = self._handle_plain(func, known, args, kwargs)
+            if result is not OTHER:
+                return result
         return self._handle_any(func, known, args, kwargs, key)
 
     def _handle_any(self, func: Any, known: _Known, args: Any, kwargs: Any, key: Any) -> Any:
@@ -271,87 +264,76 @@ class OpRecorder(DispatchMode):
         if self.failure is None or self.failure.error is not error:
             self.failure = OpFailure(error, known.name, tuple(map(shape_of, inputs)), on_meta, func, args, kwargs)
 
-    def _read_plainly(self, inputs: list[torch.Tensor]) -> _Read | None:
-        """Where the inputs come from, if a signature has nothing else of them but their metadata.
+    def _handle_plain(self, func: Any, known: _Known, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """The same for an operation on plain tensors of a known origin: its signature follows from its key in the memo.
 
-        Otherwise None: they may have zeros around them, mapped sizes, or memory without values.
+        Returns ``OTHER`` for any other one, such as one with zeros around a tensor, mapped sizes, or memory without
+        values.  The second result is the key.
         """
-        if self.unseen.has_blanks or transforming():
-            return None
-        self._origins.meet(inputs)
-        entries, padded, values = self._origins.memories, self._padded.storages, self._values.ids
+        inputs: list[torch.Tensor] = []
+        key = memo.key_of(func, args, kwargs, inputs)
+        if key is None or not (known.plain and inputs) or self.unseen.has_blanks or transforming():
+            return OTHER, key
+        origins, padded, values = self._origins, self._padded.storages, self._values.ids
+        origins.meet(inputs)
+        entries = origins.memories
         memories = []
-        parameters = 0
+        parameters = 0  # two bits for each tensor: whether it has the class, and whether its memory is one
         has_values, of_activation = True, False
         for tensor in inputs:
             storage = id(tensor.untyped_storage())
             memory = entries.get(storage)
-            if memory is None or not memory.known or storage in padded:
-                return None
+            if memory is None or not memory.known or (padded and storage in padded):
+                return OTHER, key
             memories.append(memory)
-            parameters = 2 * parameters + (memory.is_parameter or tensor.__class__ is not torch.Tensor)
+            parameters = 4 * parameters + 2 * (tensor.__class__ is not torch.Tensor) + memory.is_parameter
             has_values = has_values and id(tensor) in values
             of_activation = of_activation or memory.is_activation
-        return _Read(memories, parameters, of_activation, has_values)
-
-    def _handle_plain(
-        self,
-        func: Any,
-        known: _Known,
-        args: Any,
-        kwargs: Any,
-        key: Any,
-        inputs: list[torch.Tensor],
-        read: _Read,
-        has_values: bool,
-    ) -> Any:
-        """The same on tensors that are :meth:`_read_plainly`, where the signature follows from the key.
-
-        It raises what torch raises, also where the shape of the result depends on values.
-        """
+        has_values = known.of_any_values or has_values
         self.met_meta = True
-        result, answer = memo.run(func, args, kwargs, key)
+        try:
+            result, answer = memo.run(func, args, kwargs, key)
+        except FOREIGN_ERRORS as error:
+            if has_values:  # the shape of its result may depend on them
+                return OTHER, key
+            self._note_failure(error, func, known, args, kwargs, inputs, True)
+            raise
         if has_values:
             self._follow_values(func, known, args, kwargs, inputs, result)
-        written: list[torch.Tensor] = []
+        writes: Numbers = ()
         if known.mutable:
             if not has_values:
                 self._values.forget_written(func, args, kwargs)
-            collect(list(written_by(func, args, kwargs)), written)
+            written = known.written(args, kwargs)
             self._padded.written(written)
-        outputs: list[torch.Tensor] = [result] if answer.is_new else []
-        if not answer.is_new:
-            collect(result, outputs)
-        memories = read.memories
-        described = None
+            writes = origins.numbers_of(written)
+        signature = None
         if not self.muted:
-            described = answer.described.get((self._shared, read.parameters))
-            if described is None:
-                described = self._describer.arguments(known.names, args, kwargs, known.read), {}
-                answer.described[self._shared, read.parameters] = described
-        origins = self._origins
-        parameters = roots_of(memories)
+            facts = self._shared, parameters, of_activation
+            signature = answer.described.get(facts)
+            described = (
+                self._describer.arguments(known.names, args, kwargs, known.read) if signature is None else None
+            )
+        reads = roots_of(memories)
         if answer.is_new:
-            made = [origins.add_new(result, known.name, memories, read.of_activation, read.parameters > 0)]
+            outputs = [result]
+            made = [origins.add_new(result, known.name, memories, of_activation, parameters > 0)]
         else:
-            made = origins.derive(known.name, memories, outputs, read.of_activation, read.parameters > 0)
+            outputs = []
+            collect(result, outputs)
+            made = origins.derive(known.name, memories, outputs, of_activation, parameters > 0)
         if outputs and (known.joins or (known.keeps_zeros and len(inputs) > 1)):
             moves = known.keeps_zeros if len(inputs) > 1 else known.keeps_zeros_alone
             self._padded.follow(known.name, args, kwargs, inputs, outputs, moves=moves)
-        if described is None:
+        if self.muted:
             self._note_node(self._scope.current, None)
-            return result
-        arguments, signatures = described
-        are_parameters = tuple([memory.is_parameter for memory in made])
-        signature = signatures.get(are_parameters)
+            return result, key
         if signature is None:
-            own = replace(arguments, types=list(arguments.types))
-            signature = self._signature(known, own, result, inputs, outputs)
-            signatures[are_parameters] = signature
+            assert described is not None
+            signature = answer.described[facts] = self._signature(known, described, result, inputs, outputs)
         numbers, new = origins.numbers(memories), origins.new_numbers(made, memories)
-        writes = origins.numbers_of(written) if written else ()
-        self._note_event(signature, parameters, (), numbers, writes, new)
-        return result
+        self._note_event(signature, reads, (), numbers, writes, new)
+        return result, key
 
     def _follow_values(self, func: Any, known: _Known, args: Any, kwargs: Any, inputs: Any, result: Any) -> None:
         """Compute the values of the ``result`` of an operation whose operands may have known values."""
@@ -447,7 +429,8 @@ class OpRecorder(DispatchMode):
     def _without_values(self, func: Any, known: _Known, args: Any, kwargs: Any, key: Any) -> Any:
         """The result on meta of an operation on tensors whose values are not all known."""
         if key is not None:
-            return memo.run(func, args, kwargs, key)[0]
+            with without_functions():
+                return memo.run(func, args, kwargs, key)[0]
         if known.name == "aten::index":
             args = (args[0], by_positions(args[1], self._values.of), *args[2:])
         return META_RESULTS.get(known.name, func)(*args, **kwargs)
@@ -505,6 +488,7 @@ class OpRecorder(DispatchMode):
             answered=answered,
             plain=answered and not (read or name in WITHOUT_MASK),
             joins=name in CONSTANT_PADDING or name in JOINS,
+            writes=writes_of(func) if answered else (),
         )
 
     def _look_up_name(self, name: str) -> _Known:
