@@ -13,24 +13,57 @@ from functools import cached_property
 from typing import overload
 
 from profiler.events import Events
-from profiler.records import Answer, Mode, OpCall, Trace
+from profiler.records import Answer, Event, Mode, OpCall, Phase, Status, Trace
 from profiler.signatures import Signature
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Tally:
     """A call and how often it was made: the first of ``times`` calls that differ at most in what tables ignore.
 
-    ``place`` is its place among all calls.
+    ``place`` is its place among all calls.  Its ``call`` is made when it is needed, from the event of that ``number``;
+    most tables only need the fields here, which are those of the call.
 
     These calls have the same signature, answer and kind, ran in the same module, phase and function, read the same
     parameters, and all of them or none made memory.  They may differ in the number of the module's call, in their
     source and in their storages.
     """
 
-    call: OpCall
     times: int
     place: int
+    signature: Signature
+    answer: Answer
+    kind: str
+    module: str
+    phase: Phase
+    parameters: tuple[str, ...]
+    events: Sequence[Event]
+    number: int
+    made: OpCall | None = None
+
+    @classmethod
+    def of(cls, call: OpCall, times: int, place: int) -> Tally:
+        """The tally of a call that was made already."""
+        event = call.event
+        facts = call.signature, call.answer, call.kind, event.module, event.phase, event.parameters
+        return cls(times, place, *facts, (event,), 0, call)
+
+    @property
+    def call(self) -> OpCall:
+        """The call."""
+        if self.made is None:
+            self.made = OpCall(self.events[self.number], self.signature, self.answer, self.kind)
+        return self.made
+
+    @property
+    def op(self) -> str:
+        """The operator."""
+        return self.signature.op
+
+    @property
+    def status(self) -> Status:
+        """That of its answer."""
+        return self.answer.status
 
 
 class Calls(Sequence[OpCall]):
@@ -88,7 +121,23 @@ class Calls(Sequence[OpCall]):
         """The distinct calls in the order of first appearance."""
         groups = self._groups_called()
         firsts = dict(zip(reversed(groups), reversed(range(len(groups))), strict=True))
-        return tuple(Tally(self[firsts[group]], times, firsts[group]) for group, times in Counter(groups).items())
+        return tuple([self._tally(firsts[group], times) for group, times in Counter(groups).items()])
+
+    def _tally(self, place: int, times: int) -> Tally:
+        events, number = self.events, self._numbers[place]
+        site = events.sites[events.places[number]]
+        return Tally(
+            times,
+            place,
+            self._signatures[site.signature],
+            self._answers[site.signature],
+            self._kinds[self._groups[number]],
+            site.module,
+            site.phase,
+            site.parameters,
+            events,
+            number,
+        )
 
     def _groups_called(self) -> Sequence[int]:
         if isinstance(self._numbers, range):
@@ -112,7 +161,7 @@ def tallies(calls: Sequence[OpCall]) -> tuple[Tally, ...]:
     """The distinct calls in the order of first appearance; each by itself if they were made one by one."""
     if isinstance(calls, Calls):
         return calls.tallies
-    return tuple(Tally(call, 1, place) for place, call in enumerate(calls))
+    return tuple(Tally.of(call, 1, place) for place, call in enumerate(calls))
 
 
 def calls_at(calls: Sequence[OpCall], places: Iterable[int]) -> Sequence[OpCall]:
@@ -134,4 +183,4 @@ def events_of(calls: Sequence[OpCall]) -> Events:
 
 def mode_of(trace: Trace) -> Mode:
     """The mode of recorded code: ``"training"`` if a backward pass was recorded."""
-    return "training" if any(tally.call.phase == "backward" for tally in tallies(trace.calls)) else "inference"
+    return "training" if any(tally.phase == "backward" for tally in tallies(trace.calls)) else "inference"

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from profiler.calls import Calls, events_of
+from profiler.calls import Calls, Tally, events_of
 from profiler.errors import FOREIGN_ERRORS, DataDependentError, UncountedError
 from profiler.events import NO_SOURCE, Events, Site, compact
 from profiler.opcount import Term
 from profiler.records import (
     FILLED_OUTSIDE,
     Answer,
-    OpCall,
     ParameterRecord,
     Recording,
     Trace,
@@ -24,7 +23,7 @@ from profiler.records import (
     show_shapes,
 )
 from profiler.rules.registry import Entry, Registry
-from profiler.signatures import LOOKUPS, DetailedSpec, Shape, Signature, parts_of, specs_in
+from profiler.signatures import LOOKUPS, DetailedSpec, Shape, Signature, TensorSpec, parts_of, specs_in
 
 FREE = Answer("movement", "free")
 
@@ -41,7 +40,7 @@ def price(recording: Recording, registry: Registry) -> Trace:
 
     If a rule fails, its operation is uncounted, and the answer has the error.
     """
-    return _assemble(recording, [answer(signature, registry) for signature in recording.signatures])
+    return _assemble(recording, [_remembered(signature, registry) for signature in recording.signatures])
 
 
 def price_again(trace: Trace, registry: Registry) -> Trace:
@@ -68,6 +67,30 @@ def _again(signature: Signature, old: Answer, registry: Registry) -> Answer:
     new = answer(signature, registry)
     lost = new.data_dependent or new.reason == NO_RULE
     return old if lost and old.status != "uncounted" else new
+
+
+MOST_ANSWERS = 2**14
+"""The number of answers that are remembered; when there are more, all are forgotten."""
+
+_answers: dict[int, tuple[Signature, Entry, Answer]] = {}
+"""By the id of a signature, which recordings share, its answer by an entry of the profiler's own rules.
+
+Equal signatures may differ in what a rule sees: 1 and True are equal.
+"""
+
+
+def _remembered(signature: Signature, registry: Registry) -> Answer:
+    """The answer for one signature, computed once if a rule of the profiler itself gives it."""
+    entry = registry.find(signature.op)
+    known = _answers.get(id(signature))
+    if known is not None and known[1] is entry:
+        return known[2]
+    new = answer(signature, registry)
+    if entry is not None and entry.is_own and all(type(spec) is TensorSpec for spec in signature.specs):
+        if len(_answers) >= MOST_ANSWERS:
+            _answers.clear()
+        _answers[id(signature)] = signature, entry, new
+    return new
 
 
 def answer(signature: Signature, registry: Registry) -> Answer:
@@ -130,11 +153,12 @@ def _assemble(recording: Recording, answers: Sequence[Answer]) -> Trace:
     events = recording.events if isinstance(recording.events, Events) else Events.of(recording.events)
     groups, kinds = _groups(events, _Kinds(recording.signatures, answers))
     calls = Calls(events, recording.signatures, answers, groups, kinds)
-    readers: dict[str, list[OpCall]] = {}
+    readers: dict[str, list[Tally]] = {}
     for tally in calls.tallies:
-        for name in tally.call.event.parameters:
-            readers.setdefault(name, []).append(tally.call)
-    dependent = dict.fromkeys(tally.call.op for tally in calls.tallies if tally.call.answer.data_dependent)
+        if tally.phase == "forward":
+            for name in tally.parameters:
+                readers.setdefault(name, []).append(tally)
+    dependent = dict.fromkeys(tally.op for tally in calls.tallies if tally.answer.data_dependent)
     return Trace(
         calls,
         recording.modules,
@@ -218,22 +242,35 @@ def kind_of_gradient(op: str, kind: str, source: str | None) -> str:
     return kind if op in SUMS_OF_GRADIENTS and source in PRODUCTS else source
 
 
-def with_use(record: ParameterRecord, readers: Iterable[OpCall]) -> ParameterRecord:
-    """The record with its kind: that of the costliest operation of the forward pass among its ``readers``.
+def with_use(record: ParameterRecord, readers: Sequence[Tally]) -> ParameterRecord:
+    """The record with its kind: that of the costliest of its ``readers``, which are calls of the forward pass.
 
     A table whose rows are read, and which is not an operand of arithmetic, is an ``embedding``.  The backward pass and
     the optimizer are ignored, so that the kind is the same in both modes.
     """
-    calls = [call for call in readers if call.phase == "forward"]
-    if not calls:
+    if not readers or (use := _use(readers)) == record.use:
         return record
-    others = [call for call in calls if call.op not in LOOKUPS]
+    return ParameterRecord(
+        record.names,
+        record.module,
+        record.shape,
+        record.dtype,
+        record.itemsize,
+        record.trainable,
+        record.buffer,
+        use,
+    )
+
+
+def _use(readers: Sequence[Tally]) -> str:
+    """The kind of a parameter with these readers."""
+    others = [tally for tally in readers if tally.op not in LOOKUPS]
     costliest = max(others, key=_cost, default=None)
-    if len(others) < len(calls) and (costliest is None or costliest.status == "free"):
-        return replace(record, use="embedding")
-    assert costliest is not None
-    return replace(record, use=costliest.kind)
+    if costliest is None or (len(others) < len(readers) and costliest.status == "free"):
+        return "embedding"
+    return costliest.kind
 
 
-def _cost(call: OpCall) -> tuple[int, int, bool]:
-    return call.count.flops, call.count.comparisons, call.status != "free"
+def _cost(tally: Tally) -> tuple[int, int, bool]:
+    count = tally.answer.count
+    return count.flops, count.comparisons, tally.status != "free"

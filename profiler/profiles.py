@@ -87,7 +87,7 @@ class Profile:
     @cached_property
     def complete(self) -> bool:
         """Whether every operation is either counted or known to be free, and no unseen work was noticed."""
-        return not self.trace.unseen and all(tally.call.status != "uncounted" for tally in self.work.tallies)
+        return not self.trace.unseen and all(tally.status != "uncounted" for tally in self.work.tallies)
 
     def figure(self, name: str) -> int:
         """The figure of that name (see ``profiler.measures``), of the whole network."""
@@ -128,7 +128,7 @@ class Profile:
         read = {record.module for record in self.trace.parameters if record.use != "unused"}
         names = [record.name for record in self.trace.whole.modules]
         parents = {name.rpartition(".")[0] for name in names if name}
-        attending = {tally.call.module for tally in self.work.tallies if tally.call.kind == "attention"}
+        attending = {tally.module for tally in self.work.tallies if tally.kind == "attention"}
         return tuple(
             record.name
             for record in self.trace.modules

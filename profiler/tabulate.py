@@ -50,13 +50,17 @@ UNCOUNTED, COUNTED = -2, -1
 
 
 class Figures:
-    """All figures of calls and groups: each is computed once, even if several tables show it."""
+    """All figures of calls and groups: each is computed once, even if several tables show it.
+
+    A figure of a call follows from its signature, its answer, its kind and its phase.
+    """
 
     def __init__(self, shown: Sequence[Measure]) -> None:
         self.measures = tuple(shown)
         self._places = {measure.name: place for place, measure in enumerate(self.measures)}
         self._held = [(place, measure.held) for place, measure in enumerate(self.measures) if measure.held is not None]
         self._width = len(self.measures) + 2
+        self._of_calls: dict[tuple[int, int, str, str], tuple[Row, Tally]] = {}
         self._of_tallies: dict[Tally, Row] = {}
         self._of_groups: dict[Group, Row] = {}
         self._others: dict[str, Figures] = {}
@@ -95,6 +99,9 @@ class Figures:
         found = known.get(group)
         if found is not None:
             return found
+        if not group.parts:
+            found = known[group] = self._sum(group)
+            return found
         waiting = [group]
         while waiting:
             last = waiting[-1]
@@ -110,6 +117,8 @@ class Figures:
     def _sum(self, group: Group) -> Row:
         rows = [self._of_tallies.get(tally) or self._of_tally(tally) for tally in group.tallies]
         rows += [self._of_groups[part] for part in group.parts]
+        if len(rows) == 1 and not (group.parameters or group.unseen):
+            return rows[0]
         total = list(rows[0] if len(rows) == 1 else map(sum, zip(*rows, strict=True))) if rows else [0] * self._width
         if group.parameters:
             for place, held in self._held:
@@ -118,12 +127,23 @@ class Figures:
         return tuple(total)
 
     def _of_tally(self, tally: Tally) -> Row:
-        call, times = tally.call, tally.times
-        row = self._of_tallies[tally] = (
-            *[0 if measure.figure is None else measure.figure(call) * times for measure in self.measures],
-            times if call.answer.status == "uncounted" else 0,
-            times if call.answer.terms and call.answer.count else 0,
+        row, times = self._of_call(tally), tally.times
+        found = self._of_tallies[tally] = row if times == 1 else tuple([figure * times for figure in row])
+        return found
+
+    def _of_call(self, tally: Tally) -> Row:
+        """The figures of one of its calls."""
+        facts = id(tally.signature), id(tally.answer), tally.kind, tally.phase
+        known = self._of_calls.get(facts)
+        if known is not None:
+            return known[0]
+        call = tally.call
+        row = (
+            *[0 if measure.figure is None else measure.figure(call) for measure in self.measures],
+            1 if call.answer.status == "uncounted" else 0,
+            1 if call.answer.terms and call.answer.count else 0,
         )
+        self._of_calls[facts] = row, tally  # alive, so that its ids are not reused
         return row
 
 
@@ -181,12 +201,16 @@ class Work:
     @cached_property
     def kinds(self) -> dict[str, str]:
         """For each module that ran operations itself, the kind of the costliest of them."""
-        best: dict[str, tuple[tuple[int, int, int], str]] = {}
-        for (module, kind), group in gathered(self.tallies, lambda call: (call.event.module, call.kind)).items():
-            cost = (*self.cost(group), self.figures.row(group)[UNCOUNTED])
-            if module not in best or cost > best[module][0]:
-                best[module] = (cost, kind)
-        return {module: kind for module, (_, kind) in best.items()}
+        return {module: self._kind(group.tallies) for module, group in self.by_module.items() if group.tallies}
+
+    def _kind(self, found: Sequence[Tally]) -> str:
+        """The kind of the costliest of these calls, those of each kind added up; the first one of several."""
+        first = found[0].kind
+        if all(tally.kind == first for tally in found):
+            return first
+        groups: dict[str, Group] = gathered(found, lambda tally: tally.kind)
+        costs = {kind: (*self.cost(group), self.figures.row(group)[UNCOUNTED]) for kind, group in groups.items()}
+        return max(costs, key=costs.__getitem__)
 
     @cached_property
     def by_module(self) -> dict[str, Group]:
@@ -194,7 +218,7 @@ class Work:
 
         A module with unseen work is included even without calls.
         """
-        groups = gathered(self.tallies, lambda call: call.event.module)
+        groups = gathered(self.tallies, lambda tally: tally.module)
         for item in self.trace.unseen:
             groups.setdefault(item.module, Group()).unseen = True
         for record in self.trace.parameters:
@@ -283,18 +307,19 @@ def grouped(calls: Sequence[OpCall], key: Callable[[OpCall], Hashable]) -> dict[
 
     ``key`` is the same for all calls that one tally stands for; see :class:`~profiler.calls.Tally`.
     """
-    return gathered(tallies(calls), key)
+    return gathered(tallies(calls), lambda tally: key(tally.call))
 
 
-def gathered(found: Iterable[Tally], key: Callable[[OpCall], Hashable]) -> dict[Any, Group]:
-    """The tallies grouped by ``key`` of their calls, in the order of first appearance."""
+def gathered(found: Iterable[Tally], key: Callable[[Tally], Hashable]) -> dict[Any, Group]:
+    """The tallies grouped by ``key``, in the order of first appearance."""
     groups: dict[Any, Group] = {}
     for tally in found:
-        of = key(tally.call)
+        of = key(tally)
         group = groups.get(of)
         if group is None:
-            group = groups[of] = Group()
-        group.tallies.append(tally)
+            groups[of] = Group(tallies=[tally])
+        else:
+            group.tallies.append(tally)
     return groups
 
 
@@ -320,13 +345,14 @@ def with_headline(columns: Iterable[Column], name: str) -> tuple[Column, ...]:
 def calls_of_excluded(trace: Trace) -> int:
     """How often the excluded modules that ran operations themselves were called."""
     excluded = () if trace.excluded is None else tallies(trace.excluded.calls)
-    working = {tally.call.module for tally in excluded}
+    working = {tally.module for tally in excluded}
     return sum(record.calls for record in trace.whole.modules if record.name in working and record.name)
 
 
 def total_count(trace: Trace) -> OpCount:
     """The counts of the whole network, without uncounted operations."""
-    count = ZERO
+    times: dict[OpCount, int] = {}
     for tally in tallies(trace.calls):
-        count = count + tally.call.count * tally.times
-    return count
+        count = tally.answer.count
+        times[count] = times.get(count, 0) + tally.times
+    return sum((count * number for count, number in times.items()), ZERO)

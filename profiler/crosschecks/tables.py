@@ -91,7 +91,7 @@ def crosscheck_summary(trace: Trace, counters: Sequence[CounterRecord]) -> pd.Da
 
 def summary_lines(trace: Trace, counters: Sequence[CounterRecord]) -> list[Line]:
     """The rows of :func:`crosscheck_summary`."""
-    macs = sum(tally.call.count.macs * tally.times for tally in tallies(trace.calls))
+    macs = sum(tally.answer.count.macs * tally.times for tally in tallies(trace.calls))
     return [_summary(trace, macs, counter) for counter in counters]
 
 

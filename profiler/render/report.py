@@ -251,13 +251,13 @@ def _excluded(profile: Profile) -> str:
         return "Nothing was excluded."
     rows = profile.tabulated("shares").records()
     row = rows[-1]
-    steps = any(tally.call.phase == "optimizer" for tally in tallies(excluded.whole.calls)) and not optimizer_steps(
+    steps = any(tally.phase == "optimizer" for tally in tallies(excluded.whole.calls)) and not optimizer_steps(
         excluded.whole
     )
     kept = "; the optimizer's steps could not be assigned to modules, and are all in the totals" if steps else ""
     status = (
         ""
-        if all(tally.call.status != "uncounted" for tally in tallies(excluded.calls))
+        if all(tally.status != "uncounted" for tally in tallies(excluded.calls))
         else ", some of it without a rule"
     )
     return (

@@ -49,6 +49,12 @@ class Entry:
     direction: Direction = "forward"
     parameters: Mapping[str, str] | None = field(default=None, hash=False)
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is free, or its functions are the profiler's own."""
+        functions = (self.cost, self.kind if callable(self.kind) else None)
+        return all(function is None or _is_own(function) for function in functions)
+
     def of(self, signature: Signature) -> tuple[str, tuple[Term, ...]]:
         """The kind and the terms of one call."""
         if self.parameters is None:
@@ -186,7 +192,7 @@ def rule(
     _check_names(ops)
 
     def register(cost: AnyCostRule) -> AnyCostRule:
-        own = str(getattr(cost, "__module__", "")).startswith("profiler.rules.")
+        own = _is_own(cost)
         for op in () if own else ops:  # the profiler's own rules are tested, and there are hundreds
             _check_takes_out(op, cost)
             if callable(kind):
@@ -269,6 +275,11 @@ def _same_again(known: Entry, entry: Entry) -> bool:
         (getattr(cost, "__module__", None), getattr(cost, "__qualname__", None)) for cost in (known.cost, entry.cost)
     ]
     return names[0] == names[1] and None not in names[0] and not str(names[0][1]).endswith("<lambda>")
+
+
+def _is_own(function: Any) -> bool:
+    """Whether the function is one of the profiler's rules."""
+    return str(getattr(function, "__module__", "")).startswith("profiler.rules.")
 
 
 def _check_names(ops: tuple[Any, ...]) -> None:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from profiler.calls import Tally
 from profiler.columns import FIRST, HEADLINE, SUMMARIES, Column
 from profiler.opcount import Term
-from profiler.records import EXCLUDED, ROOT, ModuleRecord, show_shapes
+from profiler.records import EXCLUDED, ROOT, Answer, ModuleRecord, show_shapes
 from profiler.schema import Table
 from profiler.tabulate import Grouping, Work, calls_of_excluded, left_out, tabulate
 
@@ -41,7 +41,7 @@ def table(work: Work) -> Table:
     modules = {record.name: record for record in trace.modules}
     groups = [group for name, group in work.by_module.items() if name in work.kinds]
     for group in groups:
-        name = group.tallies[0].call.module
+        name = group.tallies[0].module
         record = modules.get(name, ModuleRecord(name, "", 0))
         group.cells = {
             "layer": name or ROOT,
@@ -63,6 +63,7 @@ def table(work: Work) -> Table:
     return tabulate(GROUPING, groups, work)
 
 
+@lru_cache(maxsize=4096)
 def _show_calls(shapes: tuple[tuple[tuple[int, ...], ...], ...]) -> str:
     """The shapes of a module's tensors; different calls are separated by a bar."""
     return " | ".join(show_shapes(call) for call in shapes)
@@ -77,7 +78,7 @@ def formula(tallies: Iterable[Tally]) -> str:
     texts: dict[str, int] = {}
     hidden = 0
     for tally in tallies:
-        for text in _texts(tally.call.answer.terms):
+        for text in _texts(tally.answer):
             if text in texts or len(texts) < TERMS_SHOWN:
                 texts[text] = texts.get(text, 0) + tally.times
             else:
@@ -86,9 +87,22 @@ def formula(tallies: Iterable[Tally]) -> str:
     return " + ".join(parts) + (f" + … ({hidden} more)" if hidden else "")
 
 
-@lru_cache(maxsize=4096)
-def _texts(terms: tuple[Term, ...]) -> tuple[str, ...]:
-    """The formulas of the terms of one call."""
+def _texts(answer: Answer) -> tuple[str, ...]:
+    """The formulas of the terms of one call, made once for an answer that profiles share."""
+    known = _known.get(id(answer))
+    if known is None:
+        if len(_known) >= MOST_KNOWN:
+            _known.clear()
+        known = _known[id(answer)] = answer, _made(answer.terms)
+    return known[1]
+
+
+MOST_KNOWN = 4096
+
+_known: dict[int, tuple[Answer, tuple[str, ...]]] = {}
+
+
+def _made(terms: tuple[Term, ...]) -> tuple[str, ...]:
     contracts = any(term.contracted for term in terms)
     shown: list[Term] = []
     together: dict[tuple[int, ...], int] = {}

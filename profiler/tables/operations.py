@@ -32,7 +32,7 @@ def table(work: Work) -> Table:
         flops, comparisons = work.cost(group)
         return order[status], -flops, -comparisons, op
 
-    found = gathered(work.tallies, lambda call: (call.op, call.kind, call.phase, call.status))
+    found = gathered(work.tallies, lambda tally: (tally.op, tally.kind, tally.phase, tally.status))
     rows = []
     for key, group in sorted(found.items(), key=rank):
         group.cells = dict(zip(("op", "kind", "phase", "status"), key, strict=True))
@@ -42,5 +42,5 @@ def table(work: Work) -> Table:
         rest.cells["status"] = "uncounted" if work.figures.partial(rest) else "counted"
         rows.append(rest)
     for group in rows:
-        group.cells |= {"calls": group.times, "modules": len({tally.call.module for tally in group.tallies})}
+        group.cells |= {"calls": group.times, "modules": len({tally.module for tally in group.tallies})}
     return tabulate(GROUPING, rows, work)

@@ -21,7 +21,7 @@ def table(work: Work) -> Table:
     """
     trace = work.trace
     layers = Counter(work.kinds.values())
-    groups = gathered(work.tallies, lambda call: call.kind)
+    groups = gathered(work.tallies, lambda tally: tally.kind)
     for record in trace.parameters:
         if not record.buffer:
             groups.setdefault(record.use, Group()).parameters.append(record)
@@ -32,7 +32,7 @@ def table(work: Work) -> Table:
     rows.append(Group({"kind": "total", "layers": layers.total()}, parts=[work.whole], known=True))
     if trace.excluded is not None:
         rest = left_out(trace, kind="excluded")
-        rest.cells["layers"] = len({tally.call.module for tally in rest.tallies if tally.call.module})
+        rest.cells["layers"] = len({tally.module for tally in rest.tallies if tally.module})
         rest.known = True
         rows.append(rest)
     return tabulate(GROUPING, rows, work)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from profiler.calls import Tally, tallies
 from profiler.columns import FIRST, Column
 from profiler.measures import HEADLINE, find_measure
-from profiler.opcount import ZERO, OpCount, Role, Term
+from profiler.opcount import Role, Term
 from profiler.records import EXCLUDED, ROOT, OpCall
 from profiler.schema import Table
 from profiler.tabulate import Work, gathered
@@ -46,41 +46,46 @@ def part_of(call: OpCall, term: Term) -> str:
     return "input_gradient" if by_rule or reads_weight or not contracts else "weight_gradient"
 
 
-def _by_part(call: OpCall) -> dict[str, OpCount]:
-    """The counts of one call, part by part."""
-    if call.phase != "backward":
-        return {call.phase: call.count}
-    counts: dict[str, OpCount] = {}
-    for term in call.terms:
-        part = part_of(call, term)
-        counts[part] = counts.get(part, ZERO) + term.count
-    return counts
+Costs = tuple[int, int]
+"""MACs and FLOPs."""
+
+NOTHING: Costs = (0, 0)
+
+
+def _by_part(tally: Tally) -> dict[str, Costs]:
+    """The costs of one of the calls, part by part."""
+    if tally.phase != "backward":
+        count = tally.answer.count
+        return {tally.phase: (count.macs, count.flops)}
+    costs: dict[str, Costs] = {}
+    for term in tally.answer.terms:
+        part, count = part_of(tally.call, term), term.count
+        macs, flops = costs.get(part, NOTHING)
+        costs[part] = macs + count.macs, flops + count.flops
+    return costs
 
 
 @dataclass(slots=True)
 class _Split:
-    """The counts of one module, part by part."""
+    """The costs of one module, part by part."""
 
-    counts: dict[str, OpCount] = field(default_factory=dict)
+    costs: dict[str, Costs] = field(default_factory=dict)
 
     def add(self, tallies: Iterable[Tally]) -> None:
         for tally in tallies:
-            for part, count in _by_part(tally.call).items():
-                self.counts[part] = self.counts.get(part, ZERO) + count * tally.times
+            self.include(_by_part(tally), tally.times)
 
-    def include(self, other: _Split) -> None:
-        for part, count in other.counts.items():
-            self.counts[part] = self.counts.get(part, ZERO) + count
+    def include(self, costs: dict[str, Costs], times: int = 1) -> None:
+        for part, (macs, flops) in costs.items():
+            before = self.costs.get(part, NOTHING)
+            self.costs[part] = before[0] + macs * times, before[1] + flops * times
 
     def row(self) -> list[object]:
-        count = {part: self.counts.get(part, ZERO) for part in PARTS}
-        backward = count["input_gradient"].macs + count["weight_gradient"].macs
-        forward = count["forward"].macs
-        return [
-            *(count[part].macs for part in PARTS[:-1]),
-            backward / forward if forward else None,
-            *(count[part].flops for part in PARTS),
-        ]
+        costs = [self.costs.get(part, NOTHING) for part in PARTS]
+        macs = [part[0] for part in costs]
+        forward, _, for_inputs, for_weights, _ = macs
+        ratio = (for_inputs + for_weights) / forward if forward else None
+        return [*macs[:-1], ratio, *(part[1] for part in costs)]
 
 
 def table(work: Work) -> Table:
@@ -90,13 +95,13 @@ def table(work: Work) -> Table:
     """
     trace = work.trace
     types = {record.name: record.type for record in trace.modules}
-    working = gathered((tally for tally in work.tallies if tally.call.terms), lambda call: call.module)
+    working = gathered((tally for tally in work.tallies if tally.answer.terms), lambda tally: tally.module)
     rows: list[list[object]] = []
     everything = _Split()
     for module, group in working.items():
         split = _Split()
         split.add(group.tallies)
-        everything.include(split)
+        everything.include(split.costs)
         rows.append([module or ROOT, types.get(module, ""), *split.row()])
     rows.append(["total", "", *everything.row()])
     if trace.excluded is not None:

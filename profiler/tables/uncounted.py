@@ -27,10 +27,10 @@ def table(work: Work) -> Table:
     its share of the sum of the bound and everything counted.  ``reason`` says why they are not counted: there is no
     rule, or the rule cannot give the cost, or it failed.
     """
-    unknown = [tally for tally in work.tallies if tally.call.status == "uncounted"]
+    unknown = [tally for tally in work.tallies if tally.status == "uncounted"]
     counted = work.figure(HEADLINE)
     rows = []
-    for op, group in sorted(gathered(unknown, lambda call: call.op).items()):
+    for op, group in sorted(gathered(unknown, lambda tally: tally.op).items()):
         calls = [tally.call for tally in group.tallies]
         elements = sum(_elements(tally.call) * tally.times for tally in group.tallies)
         bound = sum(_dense_bound(tally.call) * tally.times for tally in group.tallies)
