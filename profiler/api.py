@@ -202,15 +202,15 @@ def _checked(result: Profile, strict: bool) -> Profile:
 def _trace(subject: Subject, mode: Mode, optimizer: str | None) -> Trace:
     """The trace on meta, or of a real run if the network, or the cost of one of its operations, depends on data."""
     model, inputs = subject.static()
-    size = real_size(model)
-    too_large = f"a real run would take {bytes_text(size)}, above the limit of {bytes_text(BYTES_LIMIT)}"
     try:
         on_meta = trace(model, inputs, mode, optimizer)
     except NeedsDataError as error:
+        size = real_size(model)
         if size > BYTES_LIMIT:
+            too_large = f"a real run would take {bytes_text(size)}, above the limit of {bytes_text(BYTES_LIMIT)}"
             raise TraceError(f"{error}; {too_large}") from error
         return trace_for_real(*subject.real(True), mode, optimizer, reason=str(error))
-    if not on_meta.data_dependent or size > BYTES_LIMIT:
+    if not on_meta.data_dependent or real_size(model) > BYTES_LIMIT:
         return on_meta
     reason = f"what {' and '.join(on_meta.data_dependent)} costs depends on its data"
     try:

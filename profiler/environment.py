@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
@@ -14,6 +15,7 @@ def environment() -> Mapping[str, str]:
     return {"profiler": _version("static-flop-profiler"), "torch": torch.__version__.partition("+")[0]}
 
 
+@cache
 def _version(distribution: str) -> str:
     try:
         return version(distribution)

@@ -14,7 +14,7 @@ from profiler.calls import Calls, calls_at, calls_seen_as, tallies
 from profiler.events import Events
 from profiler.measures import measures
 from profiler.opcount import contraction
-from profiler.records import Event, ModuleRecord, Trace
+from profiler.records import Event, ModuleRecord, OpCall, Trace
 from profiler.signatures import TensorSpec
 from profiler.tables import layers, modules
 from profiler.tabulate import Work

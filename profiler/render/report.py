@@ -256,9 +256,7 @@ def _excluded(profile: Profile) -> str:
     )
     kept = "; the optimizer's steps could not be assigned to modules, and are all in the totals" if steps else ""
     status = (
-        ""
-        if all(tally.status != "uncounted" for tally in tallies(excluded.calls))
-        else ", some of it without a rule"
+        "" if all(tally.status != "uncounted" for tally in tallies(excluded.calls)) else ", some of it without a rule"
     )
     return (
         f"Without {_plural(len(excluded.modules), 'excluded module')} ({_some(excluded.patterns)}): no total has "

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import empty_strided, nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter, is_lazy
 from torch.overrides import TorchFunctionMode
 
@@ -21,6 +21,7 @@ from profiler.tracing.parallel import check_whole, without_processes
 from profiler.tracing.private import is_fake, is_wrapped
 from profiler.tracing.scripts import copy_script, roots_among
 from profiler.tracing.surroundings import without_collection
+from profiler.tracing.tensors import PLAIN
 from profiler.tracing.walking import named_buffers, named_modules, named_parameters, tensors_of
 
 META = torch.device("meta")
@@ -29,7 +30,7 @@ META = torch.device("meta")
 def to_meta(tensor: torch.Tensor) -> torch.Tensor:
     """A meta tensor of the same shape, strides and dtype, detached from any graph; a causal mask object stays."""
     if _is_plain(tensor):
-        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=META)
+        return empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=META)
     if is_causal_bias(tensor):
         return tensor
     if is_fake(tensor):
@@ -41,8 +42,8 @@ def to_meta(tensor: torch.Tensor) -> torch.Tensor:
 def _is_plain(tensor: torch.Tensor) -> bool:
     """Whether the shape and strides of a tensor say all about its memory, which has no gaps."""
     return (
-        type(tensor) in (torch.Tensor, nn.Parameter)
-        and tensor.layout == torch.strided
+        type(tensor) in PLAIN
+        and tensor.layout is torch.strided
         and not (tensor.is_nested or tensor.is_quantized or is_wrapped(tensor))
         and (tensor.is_contiguous() or (tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)))
     )
@@ -72,14 +73,9 @@ def has_lazy_parts(modules: Iterable[nn.Module]) -> bool:
 
 def _copy_parameter(parameter: nn.Parameter) -> nn.Parameter:
     new: nn.Parameter
-    is_without_shape: bool = is_lazy(parameter)
-    if is_without_shape:
-        make_lazy: Any = UninitializedParameter  # torch's stubs do not have its arguments
-        new = make_lazy(requires_grad=parameter.requires_grad, device="meta", dtype=parameter.dtype)
-        return new
     if type(parameter) is nn.Parameter and _is_plain(parameter):
         # created with its class and flag: nn.Parameter would create a second tensor
-        made: Any = torch.empty_strided(
+        made: Any = empty_strided(
             parameter.shape,
             parameter.stride(),
             dtype=parameter.dtype,
@@ -88,6 +84,10 @@ def _copy_parameter(parameter: nn.Parameter) -> nn.Parameter:
         )
         made.__class__ = nn.Parameter
         new = made
+    elif is_lazy(parameter):
+        make_lazy: Any = UninitializedParameter  # torch's stubs do not have its arguments
+        new = make_lazy(requires_grad=parameter.requires_grad, device="meta", dtype=parameter.dtype)
+        return new
     else:
         new = nn.Parameter(to_meta(parameter), requires_grad=parameter.requires_grad)
     if parameter.__dict__:

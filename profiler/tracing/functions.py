@@ -141,14 +141,15 @@ class FunctionWatcher(TorchFunctionMode):
         self._ordinary: set[Any] = set()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
         self._autograd.follow()
         recorder = self._recorder
+        kwargs = kwargs or {}
         if recorder.closed:
             return func(*args, **kwargs)
         try:
             if self._is_ordinary(func, args, kwargs) and not recorder.claims_nodes:
-                recorder.note_transforms()
+                if recorder.follows_nodes:
+                    recorder.note_transforms()
                 return func(*args, **kwargs)
             call = self._call if self._home is not None else partial(self._call_unchanged, bool(types))
             if self._recorder.claims_nodes:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import is_grad_enabled
 
 from profiler.tracing.private import (
     RUNS_BACKWARD,
@@ -92,7 +93,8 @@ class Autograd:
         """Switch to what is needed now."""
         if self.held:
             return
-        self.skipped = self._shared.may_skip and not (forward_derivatives() or torch.is_grad_enabled())
+        needed = is_grad_enabled() or forward_derivatives()
+        self.skipped = self._shared.may_skip and not needed
         if autograd_is_skipped() != self.skipped:
             skip_autograd(self.skipped)
 

@@ -93,14 +93,13 @@ class NetworkCopy:
             if its_kind in SHARED:
                 continue
             place = id(value)
-            known = memo.get(place, _MISSING)
-            if known is not _MISSING:
-                state[key] = known
-            elif its_kind in CONTAINERS and not value and (its_kind is not OrderedDict or key in HOOKS):
+            if place in memo:
+                state[key] = memo[place]
+            elif not value and its_kind in CONTAINERS and (its_kind is not OrderedDict or key in HOOKS):
                 state[key] = memo[place] = its_kind()
             elif its_kind is dict and key in HELD:
                 state[key] = self._held(value)
-            else:
+            elif its_kind is not tuple or not SHARED.issuperset(map(type, value)):
                 state[key] = self.copied(value)
         made.__setstate__(state)
         new: nn.Module = made

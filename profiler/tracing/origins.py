@@ -13,9 +13,8 @@ from torch import nn
 from profiler.signatures import LOOKUPS
 from profiler.tracing.packed import PackedTensor
 from profiler.tracing.private import script_object_type
-from profiler.tracing.tensors import leaves
+from profiler.tracing.tensors import PLAIN, leaves
 from profiler.tracing.transforms import physical
-
 
 Numbers = tuple[int, ...]
 """The numbers of storages, each once."""
@@ -55,8 +54,7 @@ class Origins:
     def add_parameter(self, name: str, tensor: torch.Tensor) -> None:
         """Record that ``tensor`` is the parameter ``name`` of the network."""
         memory = self._keep(tensor)
-        memory.is_parameter = True
-        memory.roots = (name,)
+        memory.is_parameter, memory.roots = True, (name,)
 
     def add_packed(self, packed: PackedTensor) -> None:
         """Record that ``packed`` is a weight of the network in a packed object."""
@@ -185,7 +183,7 @@ class Origins:
     def know(self, tensor: torch.Tensor, storage: int) -> None:
         """Record ``tensor`` as known.  A meta storage is kept alive."""
         inner = physical(tensor)
-        has_storage = inner.is_meta and inner.layout == torch.strided and type(inner) in (torch.Tensor, nn.Parameter)
+        has_storage = inner.is_meta and inner.layout is torch.strided and type(inner) in PLAIN
         memory = self._entry(storage)
         memory.known = True
         memory.kept = inner.untyped_storage() if has_storage else None
@@ -205,12 +203,13 @@ class Origins:
 
     def _keep(self, tensor: torch.Tensor) -> Memory:
         try:
-            self._kept.append(tensor.untyped_storage())
+            kept: Any = tensor.untyped_storage()
+            storage = id(kept)
         except (RuntimeError, NotImplementedError):
-            self._kept.append(tensor)
-        storage = storage_of(tensor)
+            kept, storage = tensor, storage_of(tensor)
+        self._kept.append(kept)
         self.know(tensor, storage)
-        return self._entry(storage)
+        return self.memories[storage]
 
 
 def roots_of(memories: Iterable[Memory | None]) -> tuple[str, ...]:

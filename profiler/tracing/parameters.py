@@ -29,24 +29,24 @@ def parameter_records(named: Sequence[Named]) -> tuple[ParameterRecord, ...]:
 
 
 def _records(named: Sequence[tuple[str, torch.Tensor]], *, buffer: bool) -> list[ParameterRecord]:
-    names: dict[int, list[str]] = {}
-    tensors = {}
+    found: dict[int, tuple[torch.Tensor, list[str]]] = {}
     for name, tensor in named:
-        if is_lazy(tensor):
-            continue
-        names.setdefault(id(tensor), []).append(name)
-        tensors[id(tensor)] = tensor
+        known = found.get(id(tensor))
+        if known is not None:
+            known[1].append(name)
+        elif not is_lazy(tensor):
+            found[id(tensor)] = tensor, [name]
     return [
         ParameterRecord(
-            names=tuple(names[key]),
-            module=names[key][0].rpartition(".")[0],
-            shape=tuple(tensor.shape),
-            dtype=dtype_name(tensor.dtype),
-            itemsize=tensor.element_size(),
-            trainable=tensor.requires_grad,
-            buffer=buffer,
+            tuple(names),
+            names[0].rpartition(".")[0],
+            tuple(tensor.shape),
+            dtype_name(tensor.dtype),
+            tensor.element_size(),
+            tensor.requires_grad,
+            buffer,
         )
-        for key, tensor in tensors.items()
+        for tensor, names in found.values()
     ]
 
 

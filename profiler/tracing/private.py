@@ -228,9 +228,8 @@ def without_modes() -> AbstractContextManager[Any]:
     return _without_modes()
 
 
-def without_functions() -> AbstractContextManager[Any]:
-    """Within it, function modes and tensor subclasses do not see functions of torch."""
-    return _WithoutFunctions()
+without_functions: Callable[[], AbstractContextManager[Any]] = _WithoutFunctions
+"""Within it, function modes and tensor subclasses do not see functions of torch."""
 
 
 def call_with_hooks(module: nn.Module) -> Callable[..., Any]:
@@ -252,11 +251,11 @@ def settings_of_kernels() -> tuple[Any, ...] | None:
     if _is_any_autocast_enabled() or _len_torch_dispatch_stack():
         return None
     return (
-        torch.is_grad_enabled(),
-        torch.is_inference_mode_enabled(),
-        torch.get_default_dtype(),
-        torch.are_deterministic_algorithms_enabled(),
-        _is_excluded(_AUTOGRAD_KEYS[0]),
+        _grad_enabled(),
+        _inference_enabled(),
+        _default_dtype(),
+        _deterministic(),
+        _is_excluded(_AUTOGRAD_KEY),
         _get_flash_sdp_enabled(),
         _get_mem_efficient_sdp_enabled(),
         _get_math_sdp_enabled(),
@@ -429,8 +428,11 @@ def batch_of(tensor: torch.Tensor) -> tuple[int, int] | None:
 
 def forward_derivatives() -> bool:
     """Whether forward-mode derivatives are computed now: a tensor may carry a tangent."""
-    level: int = vars(torch.autograd.forward_ad)["_current_level"]
+    level: int = _FORWARD_DERIVATIVES["_current_level"]
     return level >= 0
+
+
+_FORWARD_DERIVATIVES = vars(torch.autograd.forward_ad)
 
 
 def last_node_number() -> int:
@@ -462,13 +464,20 @@ def function_modes_are_active() -> bool:
     return bool(_number_of_function_modes())
 
 
+_grad_enabled = torch.is_grad_enabled
+_inference_enabled = torch.is_inference_mode_enabled
+_default_dtype = torch.get_default_dtype
+_deterministic = torch.are_deterministic_algorithms_enabled
+
 _AUTOGRAD_KEYS = (_Key.AutogradFunctionality, _Key.AutogradOther, _Key.AutogradNestedTensor)
 """The dispatch keys of autograd; inference mode excludes the same ones."""
+
+_AUTOGRAD_KEY = _AUTOGRAD_KEYS[0]
 
 
 def autograd_is_skipped() -> bool:
     """Whether operators in this thread skip autograd."""
-    return bool(_is_excluded(_AUTOGRAD_KEYS[0]))
+    return bool(_is_excluded(_AUTOGRAD_KEY))
 
 
 def skip_autograd(skip: bool) -> None:

@@ -311,9 +311,7 @@ class OpRecorder(DispatchMode):
         if not self.muted:
             facts = self._shared, parameters, of_activation
             signature = answer.described.get(facts)
-            described = (
-                self._describer.arguments(known.names, args, kwargs, known.read) if signature is None else None
-            )
+            described = self._describer.arguments(known.names, args, kwargs, known.read) if signature is None else None
         reads = roots_of(memories)
         if answer.is_new:
             outputs = [result]
@@ -434,6 +432,11 @@ class OpRecorder(DispatchMode):
         if known.name == "aten::index":
             args = (args[0], by_positions(args[1], self._values.of), *args[2:])
         return META_RESULTS.get(known.name, func)(*args, **kwargs)
+
+    @property
+    def follows_nodes(self) -> bool:
+        """Whether it records which operation makes each node of autograd."""
+        return self._graph is not None
 
     def note_transforms(self) -> bool:
         """Record whether a transform of ``torch.func`` runs the function that is called now, and return it."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from threading import get_ident
 from types import MethodType
 from typing import Any
 
@@ -123,6 +123,8 @@ class WatchedForward:
         scope, module = self._scope, self._module
         stack = scope.stack
         called_directly = not stack or stack[-1].module is not module
+        if not called_directly and scope.is_first(stack):
+            return self._original(*args, **kwargs)
         around = None if scope.in_thread is None else scope.in_thread()
         if not called_directly and around is None:
             return self._original(*args, **kwargs)
@@ -169,7 +171,7 @@ class ModuleScope(OfTheProfiler):
         self.in_thread: Callable[[], AbstractContextManager[None] | None] | None = None
         self._stacks: dict[int, list[Running]] = {}
         self._first: list[Running] = []
-        self._first_thread = threading.get_ident()
+        self._first_thread = get_ident()
         self.failure: Failure | None = None
         self._failed_with: BaseException | None = None
         self._seen: dict[str, _Seen] = {}
@@ -196,13 +198,17 @@ class ModuleScope(OfTheProfiler):
     @property
     def stack(self) -> list[Running]:
         """The modules that are running in this thread, the innermost one last."""
-        thread = threading.get_ident()
+        thread = get_ident()
         return self._first if thread == self._first_thread else self._stacks.setdefault(thread, [])
+
+    def is_first(self, stack: list[Running]) -> bool:
+        """Whether it is the stack of the thread that runs the network, which is traced."""
+        return stack is self._first
 
     @contextmanager
     def stack_of_thread(self, stack: list[Running] | None) -> Iterator[None]:
         """In this thread, the modules of ``stack`` are running; where it is None, those that are."""
-        thread = threading.get_ident()
+        thread = get_ident()
         before = self._stacks.get(thread)
         if stack is not None:
             self._stacks[thread] = list(stack)
@@ -217,7 +223,8 @@ class ModuleScope(OfTheProfiler):
     @property
     def current(self) -> tuple[str, int]:
         """Name and call number of the innermost running module; the network itself when none is."""
-        return (self.stack[-1].name, self.stack[-1].call) if self.stack else ("", 1)
+        stack = self.stack
+        return (stack[-1].name, stack[-1].call) if stack else ("", 1)
 
     def records(self, named: Iterable[Named]) -> tuple[ModuleRecord, ...]:
         """Every module of the network under all its names, with what was seen of it."""
@@ -294,10 +301,7 @@ class ModuleScope(OfTheProfiler):
 
     def start(self, seen: _Seen, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """A module of the network begins to run."""
-        if kwargs or len(args) != 1:
-            self._push(seen, shapes_in((args, kwargs)))
-        else:
-            self._push(seen, shapes_in(args[0]))
+        self._push(seen, shapes_in((args, kwargs) if kwargs or len(args) != 1 else args[0]))
 
     def enter(self, module: nn.Module, inputs: Any) -> None:
         """A module begins to run; work of one that is not the network's belongs to the one that runs already."""

@@ -85,10 +85,17 @@ def shapes_in(value: Any) -> tuple[tuple[int, ...], ...]:
 
 def shapes_of(tensors: Sequence[torch.Tensor]) -> tuple[tuple[int, ...], ...]:
     """The shapes of ``tensors``; function modes do not see that they are read."""
-    if not all(type(tensor) in PLAIN for tensor in tensors):
+    if not are_plain(tensors):
         return tuple(map(shape_of, tensors))
     with without_functions():
+        if len(tensors) == 1 and not tensors[0].is_nested:
+            return (tuple(tensors[0].shape),)
         return tuple([shape_of(tensor) for tensor in tensors])
+
+
+def are_plain(tensors: Sequence[torch.Tensor]) -> bool:
+    """Whether all of them are of torch's own classes."""
+    return PLAIN.issuperset(map(type, tensors))
 
 
 def nested_tensors(value: Any) -> list[torch.Tensor]:

@@ -18,6 +18,7 @@ from profiler.records import FILLED_OUTSIDE, Unseen
 from profiler.tracing.objects import tensors_in
 from profiler.tracing.origins import Origins, storage_of
 from profiler.tracing.private import is_wrapped, without_functions
+from profiler.tracing.tensors import PLAIN, are_plain
 from profiler.tracing.walking import modules_of
 
 BLANK = frozenset(
@@ -33,8 +34,6 @@ FROM_NUMBERS = frozenset({"aten::lift_fresh", "aten::lift"})
 
 READS_NUMBER = frozenset({torch.Tensor.item, torch.Tensor.__float__, torch.Tensor.__complex__})
 """Functions that read the single number of a tensor."""
-
-_PLAIN = (torch.Tensor, nn.Parameter)
 
 PARAMETER_OUTSIDE = "it reads a parameter that is not part of the network, so no table of parameters has it"
 
@@ -111,11 +110,11 @@ class UnseenWork:
 
     def check_result(self, module: str, tensors: list[torch.Tensor], *, on_meta: bool) -> None:
         """Check the ``tensors`` that the module returned."""
-        with without_functions() if all(type(tensor) in _PLAIN for tensor in tensors) else nullcontext():
+        with without_functions() if are_plain(tensors) else nullcontext():
             found = [tensor for tensor in tensors if tensor.is_meta == on_meta]
             storages = [storage_of(tensor) for tensor in found]
         for tensor, storage in zip(found, storages, strict=True):
-            if self._blank.pop(storage, None) is not None:
+            if self._blank and self._blank.pop(storage, None) is not None:
                 self.note(module, FILLED_OUTSIDE)
             if not self._origins.knows(storage):
                 self._origins.know(tensor, storage)
@@ -163,5 +162,5 @@ class UnseenWork:
 
 def _has_values(tensor: torch.Tensor) -> bool:
     """Whether it is a plain tensor with a dtype on which work is counted."""
-    plain = type(tensor) in _PLAIN and tensor.layout == torch.strided
+    plain = type(tensor) in PLAIN and tensor.layout == torch.strided
     return plain and (tensor.is_floating_point() or tensor.is_complex()) and tensor.numel() > 0
