@@ -73,6 +73,7 @@ def has_lazy_parts(modules: Iterable[nn.Module]) -> bool:
 
 def _copy_parameter(parameter: nn.Parameter) -> nn.Parameter:
     new: nn.Parameter
+    is_without_shape: bool = is_lazy(parameter)
     if type(parameter) is nn.Parameter and _is_plain(parameter):
         # created with its class and flag: nn.Parameter would create a second tensor
         made: Any = empty_strided(
@@ -84,7 +85,7 @@ def _copy_parameter(parameter: nn.Parameter) -> nn.Parameter:
         )
         made.__class__ = nn.Parameter
         new = made
-    elif is_lazy(parameter):
+    elif is_without_shape:
         make_lazy: Any = UninitializedParameter  # torch's stubs do not have its arguments
         new = make_lazy(requires_grad=parameter.requires_grad, device="meta", dtype=parameter.dtype)
         return new

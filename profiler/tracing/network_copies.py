@@ -95,7 +95,7 @@ class NetworkCopy:
             place = id(value)
             if place in memo:
                 state[key] = memo[place]
-            elif not value and its_kind in CONTAINERS and (its_kind is not OrderedDict or key in HOOKS):
+            elif its_kind in CONTAINERS and not value and (its_kind is not OrderedDict or key in HOOKS):
                 state[key] = memo[place] = its_kind()
             elif its_kind is dict and key in HELD:
                 state[key] = self._held(value)

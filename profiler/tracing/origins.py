@@ -203,11 +203,10 @@ class Origins:
 
     def _keep(self, tensor: torch.Tensor) -> Memory:
         try:
-            kept: Any = tensor.untyped_storage()
-            storage = id(kept)
+            self._kept.append(tensor.untyped_storage())
         except (RuntimeError, NotImplementedError):
-            kept, storage = tensor, storage_of(tensor)
-        self._kept.append(kept)
+            self._kept.append(tensor)
+        storage = storage_of(tensor)
         self.know(tensor, storage)
         return self.memories[storage]
 
