@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from profiler.budgets.model import CheckResult, Finding, Layer, failed
-from profiler.formatting import share_text, thousands
+from profiler.formatting import change_text, share_text, signed, thousands
 
 
 def number_text(number: Fraction | int) -> str:
@@ -41,7 +41,8 @@ def sentence(finding: Finding) -> str:
     if finding.verdict == "not proven":
         return f"{start}, not proven: not everything is counted"
     if finding.before is not None:
-        return f"{start}, grown by {by_text(finding)}"
+        share = "" if finding.by_share is None else f" ({change_text(float(finding.by_share))})"
+        return f"{start}, change {signed(int(finding.by or 0))}{share}"
     if finding.verdict == "kept":
         return f"{start}, {by_text(finding)} left"
     return f"{start}, {finding.verdict} by {by_text(finding)}"

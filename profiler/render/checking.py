@@ -16,6 +16,9 @@ NETWORK = Column("network", "name", FIRST)
 FIGURE = Column("figure", priority=FIRST + 1)
 LAYER = Column("layer", "name", 2)
 
+MOST_IMPORTANT = ("parameters", "macs", "flops")
+"""The figures whose growth a narrow terminal shows first."""
+
 
 def check_report(results: Sequence[CheckResult]) -> Report:
     """The report on a check: the networks that passed in a line each, the others in tables.
@@ -71,7 +74,7 @@ def _growth(results: Sequence[CheckResult], several: bool) -> ReportTable:
         Column("actual", "count", 3, bound=True),
         Column("verdict", priority=4),
         Column("growth", "difference", 6),
-        Column("growth_share", "share", 6, "growth, of the baseline", of="growth"),
+        Column("growth_share", "change", 6, "growth, of the baseline", of="growth"),
         Column("allowed", "share", 7, meaning="tolerance, as a share of the baseline"),
         Column("status", "status", FILES),
     )
@@ -131,15 +134,15 @@ def _changes(results: Sequence[CheckResult], several: bool) -> ReportTable:
         for finding in result.failures
         if finding.before is not None and finding.verdict == "over"
     }
+    important = [name for name in MOST_IMPORTANT if name in names]
+    order = [*important, *(name for name in names if name not in important)]
+    places = {name: 2 + place + (place >= len(important)) for place, name in enumerate(order)}
     columns = (
         NETWORK,
         Column("layer", "name", FIRST + 1),
-        Column("type", priority=8, meaning="class of the module"),
-        Column("change", priority=7),
-        *(
-            Column(f"{name}_difference", "difference", 3 + place, what)
-            for place, (name, what) in enumerate(names.items())
-        ),
+        Column("type", priority=20, meaning="class of the module"),
+        Column("change", priority=2 + len(important), meaning="what changed in it"),
+        *(Column(f"{name}_difference", "difference", places[name], what) for name, what in names.items()),
     )
     rows = [
         [result.name, layer.name, layer.type, layer.change, *(layer.differences.get(name) for name in names)]
