@@ -195,3 +195,11 @@ def test_the_assertions_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             with pytest.raises(AssertionError, match="is not within its limits"):
                 test()
     monkeypatch.delitem(sys.modules, "net")
+
+
+def test_the_example_in_the_readme_is_that_of_the_page() -> None:
+    """Its lines are on the page, which is run."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    example = readme.partition("```text\n$ profiler check")[2].partition("```")[0]
+    assert example.count("\n") > 5
+    assert "$ profiler check" + example.rstrip("\n") in PAGE
