@@ -107,7 +107,7 @@ def run_workflow(folder: Path) -> tuple[dict[str, subprocess.CompletedProcess[st
     for step in steps():
         if "uses" in step or step["name"] == "Install":
             continue
-        if any(result.returncode for result in results.values()) and step.get("if") != "${{ !cancelled() }}":
+        if any(result.returncode for result in results.values()) and step.get("if") != "${{ always() }}":
             continue
         given = {key: re.sub(r"\$\{\{.*?\}\}", "7", value) for key, value in step.get("env", {}).items()}
         variables = {key: str(path) for key, path in logs.items()}
