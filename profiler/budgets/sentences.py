@@ -80,6 +80,15 @@ def layers_text(finding: Finding) -> str:
     return f"{start}: {', '.join(map(layer_text, finding.layers))}{ending}"
 
 
+def growth_text(result: CheckResult) -> str:
+    """The layers that grew since the baseline in one line, or nothing if none did."""
+    if not result.grown:
+        return ""
+    more = result.grown_in_all - len(result.grown)
+    layers = (f"{layer.name} ({layer.change})" for layer in result.grown)
+    return f"grown since the baseline: {', '.join(layers)}{f', and {more} more' if more else ''}"
+
+
 def passed_line(result: CheckResult) -> str:
     """What was checked of a network that passed, and how much room is left, in one line."""
     parts = [sentence(finding) for finding in result.findings if finding.before is None and finding.key != "complete"]

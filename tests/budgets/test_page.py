@@ -125,7 +125,7 @@ def test_the_workflow_turns_red_if_the_network_grows(repository: Path) -> None:
     (repository / "small.yaml").write_text(SMALL.format(width=9))
     results, files = run_workflow(repository)
     assert {name: result.returncode for name, result in results.items()} == {"Check": 1, "Show": 0, "Comment": 0}
-    assert "::error file=small.yaml,title=small%3A MACs%3A over the limit::" in results["Show"].stdout
+    assert "::error file=small.yaml,title=small%3A 7 figures are not within their baseline::" in results["Show"].stdout
     for text in files.values():
         assert "# small is not within its limits." in text
         assert "`backbone.2`" in text

@@ -5,21 +5,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from profiler.budgets.model import CheckResult, Finding
-from profiler.budgets.sentences import layers_text, passed_line, sentence, title
+from profiler.budgets.sentences import growth_text, layers_text, passed_line, sentence, title
 from profiler.printable import visible
 
 
 def render(results: Sequence[CheckResult]) -> dict[str, str]:
-    """``annotations.txt``: an error for each limit that was not kept, a notice for each network that passed."""
+    """``annotations.txt``: an error for each limit of a budget that was not kept, a notice for a network that passed.
+
+    All figures above a baseline are one error, since GitHub shows at most 10 errors of a step.
+    """
     lines: list[str] = []
     for result in results:
-        for finding in result.failures:
+        of_budget = [finding for finding in result.failures if finding.before is None]
+        above = [finding for finding in result.failures if finding.before is not None]
+        for finding in of_budget:
             lines.append(_command("error", result, f"{result.name}: {title(finding)}", _message(finding)))
+        if above:
+            lines.append(_command("error", result, _baseline_title(result, above), _baseline_message(result, above)))
         if result.passed:
             lines.append(_command("notice", result, f"{result.name}: within its limits", passed_line(result)))
         else:
             lines += [_command("notice", result, result.name, remark) for remark in result.remarks]
     return {"annotations.txt": "".join(f"{line}\n" for line in lines)}
+
+
+def _baseline_title(result: CheckResult, above: Sequence[Finding]) -> str:
+    if len(above) == 1:
+        return f"{result.name}: {title(above[0])}"
+    return f"{result.name}: {len(above)} figures are not within their baseline"
+
+
+def _baseline_message(result: CheckResult, above: Sequence[Finding]) -> str:
+    """A line for each figure, and one for the layers: those that grew, or what is not counted."""
+    layers = growth_text(result) or layers_text(above[0])
+    return "\n".join(filter(None, (*(visible(sentence(finding)) for finding in above), visible(layers))))
 
 
 def _message(finding: Finding) -> str:
