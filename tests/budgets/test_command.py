@@ -146,7 +146,7 @@ def test_a_baseline_is_written_and_compared(folder: Path) -> None:
     words = " ".join(result.out.split())
     assert result.code == 1
     growth = 2 * 36 * 27 + 10 * 72 + 3 * 10
-    assert f"MACs {MACS:,} {MACS + growth:,} over +{growth:,} {growth / MACS:.2%}".replace("%", " %") in words
+    assert f"MACs {MACS:,} {MACS + growth:,} over +{growth:,} {growth / MACS:+.2%}".replace("%", " %") in words
     assert "head Linear added +33 +30 +30 +30 +60" in words
     assert check("grown.json", "--baseline", "base/small.json", "--tolerance", "100%").code == 0
     result = check("grown.json", "--baseline", "base/small.json", "--update")
