@@ -53,7 +53,7 @@ class Column:
     ``figure`` is the name of the column in the title of the table, if it is named there.  ``of`` is the column that it
     belongs to, such as the figure of a share.  A text may be cut to ``width`` cells (0: it may not be cut).  A
     ``bound`` is a lower bound if the row's status is ``partial``, which is in the column ``bound_by``, by default in
-    the first column of statuses.
+    the first column of statuses.  ``refers_to`` says what a name identifies, if a page knows more about it.
     """
 
     name: str
@@ -66,6 +66,7 @@ class Column:
     bound: bool = False
     bound_by: str = ""
     meaning: str = ""
+    refers_to: Literal["", "module", "network"] = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "heading", self.heading or self.name.replace("_", " "))

@@ -49,17 +49,24 @@ def _turned(rows: Iterable[Sequence[Any]], width: int) -> list[Sequence[Any]]:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Values in columns: ``values`` are those of each of the ``columns``, in order; ``subject`` is the topic."""
+    """Values in columns: ``values`` are those of each of the ``columns``, in order; ``subject`` is the topic.
+
+    The last ``footer`` rows are totals of the others, or about what is not in the others.  They stay last if the table
+    is sorted.
+    """
 
     name: str
     subject: str
     columns: tuple[Column, ...]
     values: tuple[Sequence[Any], ...]
+    footer: int = 0
 
     @classmethod
-    def of(cls, name: str, subject: str, columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> Self:
+    def of(
+        cls, name: str, subject: str, columns: Sequence[Column], rows: Iterable[Sequence[Any]], footer: int = 0
+    ) -> Self:
         """The table with these rows, each with a value for every column."""
-        return cls(name, subject, tuple(columns), tuple(_turned(rows, len(columns))))
+        return cls(name, subject, tuple(columns), tuple(_turned(rows, len(columns))), footer)
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -93,7 +100,8 @@ class Table:
 
     def where(self, kept: Sequence[bool]) -> Table:
         """The table with the rows for which ``kept`` is true."""
-        return replace(self, values=tuple(list(compress(values, kept)) for values in self.values))
+        footer = sum(map(bool, kept[len(self) - self.footer :]))
+        return replace(self, values=tuple(list(compress(values, kept)) for values in self.values), footer=footer)
 
     def without(self, names: Container[str]) -> Table:
         """The table without the columns of these names."""

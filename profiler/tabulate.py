@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from profiler.calls import Tally, tallies
-from profiler.columns import HEADLINE, SUMMARIES, Column
+from profiler.columns import FILES, HEADLINE, SUMMARIES, Column
 from profiler.measures import HEADLINE as FLOPS
 from profiler.measures import Measure, find_measure, measures, measures_in
 from profiler.opcount import ZERO, OpCount
@@ -25,7 +25,8 @@ class Group:
 
     ``tallies`` are its distinct calls with their numbers.  ``parts`` are groups that it contains; ``itself`` is the
     part with a module's own work, if the group includes everything below it.  ``unseen`` says that some work is not
-    among the calls, and ``known`` that its counts are shown even if all its work is uncounted.
+    among the calls, and ``known`` that its counts are shown even if all its work is uncounted.  ``in_footer`` says that
+    its row stays below all others.
     """
 
     cells: dict[str, Any] = field(default_factory=dict)
@@ -35,6 +36,7 @@ class Group:
     itself: Group | None = None
     unseen: bool = False
     known: bool = False
+    in_footer: bool = False
 
     @property
     def times(self) -> int:
@@ -254,7 +256,8 @@ def tabulate(grouping: Grouping, groups: Sequence[Group], work: Work) -> Table:
         *(cells.figures([work.headline]) if work.headline is not None else []),
     ]
     schema = tuple(column for column, _ in columns)
-    return Table(grouping.name, grouping.subject, schema, tuple(values for _, values in columns))
+    footer = sum(group.in_footer for group in groups)
+    return Table(grouping.name, grouping.subject, schema, tuple(values for _, values in columns), footer)
 
 
 class _Cells:
@@ -292,7 +295,7 @@ class _Cells:
 
     def itself(self, measure: Measure) -> tuple[Column, Sequence[Any]]:
         """The figure of a module's own work, without the other parts of its group."""
-        return measure.column(), self.own_work[measure.name]
+        return replace(measure.column(), priority=FILES), self.own_work[measure.name]
 
 
 def part_of(figure: int | None, whole: int) -> float | None:
@@ -327,8 +330,8 @@ def left_out(trace: Trace, **cells: Any) -> Group:
     """The work and parameters of the excluded modules."""
     excluded = trace.excluded
     if excluded is None:
-        return Group(cells)
-    return Group(cells, list(tallies(excluded.calls)), list(excluded.parameters))
+        return Group(cells, in_footer=True)
+    return Group(cells, list(tallies(excluded.calls)), list(excluded.parameters), in_footer=True)
 
 
 def with_headline(columns: Iterable[Column], name: str) -> tuple[Column, ...]:

@@ -60,7 +60,7 @@ Cell = Callable[[Profile], object]
 def _columns(first: Profile) -> list[tuple[Column, Cell]]:
     """The columns, each with its value for a network."""
     columns: list[tuple[Column, Cell]] = [
-        (Column("network", "name", FIRST), lambda profile: profile.name),
+        (Column("network", "name", FIRST, refers_to="network"), lambda profile: profile.name),
         (Column("input", "shape", 25), lambda profile: show_shapes(profile.input_shapes)),
     ]
     for measure in measures_in("comparison"):

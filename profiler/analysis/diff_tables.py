@@ -72,7 +72,7 @@ def diff_table(found: Diff) -> Table:
     lines = [Line(row.name, row, [row]) for row in found.rows]
     if found.excluded is not None:
         lines.append(Line(found.excluded.name, found.excluded, [found.excluded]))
-    return _table(found, lines)
+    return _table(found, lines, int(found.excluded is not None))
 
 
 def shown_table(found: Diff, *, every: bool = False) -> Table:
@@ -85,7 +85,7 @@ def shown_table(found: Diff, *, every: bool = False) -> Table:
     lines.append(Line(TOTAL, None, list(found.rows)))
     if found.excluded is not None:
         lines.append(Line(_marked(found.excluded), found.excluded, [found.excluded]))
-    table = _table(found, lines)
+    table = _table(found, lines, 1 + int(found.excluded is not None))
     shortened = [_shortened(text) for text in table["details"]]
     return table.with_values("details", shortened).without(_not_needed(found, table))
 
@@ -132,7 +132,8 @@ class Line:
         return "" if not found else "partial" if any(module.partial for module in found) else "complete"
 
 
-def _table(found: Diff, lines: Sequence[Line]) -> Table:
+def _table(found: Diff, lines: Sequence[Line], footer: int) -> Table:
+    """The table of these lines, the last ``footer`` of which stay last."""
     own: list[tuple[Column, Callable[[Line], Any]]] = [
         (Column("module", "name", FIRST), lambda line: line.name),
         (Column("status", "mark", SUMMARIES + 5), lambda line: line.status),
@@ -155,7 +156,7 @@ def _table(found: Diff, lines: Sequence[Line]) -> Table:
     for side in SIDES:
         schema.append(Column(f"status_{side}", "status", SUMMARIES - 1, f"status, {side}"))
         values.append([line.completeness(side) for line in lines])
-    return Table("diff", "Changes by module", tuple(schema), tuple(values))
+    return Table("diff", "Changes by module", tuple(schema), tuple(values), footer)
 
 
 def _name_before(line: Line) -> str:

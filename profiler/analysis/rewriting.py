@@ -33,7 +33,7 @@ def rewriting_table(before: Profile, after: Profile) -> Table:
         each = [replace(measure.column(change), priority=priority) for change in CHANGES]
         columns += [each[0], *(replace(column, of=each[0].name) for column in each[1:])]
     rows = [[kind, *_cells(old.get(kind, {}), new.get(kind, {}))] for kind in kinds]
-    return Table.of("rewriting", "Before and after, by kind of work", columns, rows)
+    return Table.of("rewriting", "Before and after, by kind of work", columns, rows, footer=1)
 
 
 def disappeared(before: Profile, after: Profile) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ Line = tuple[object, ...]
 """The values of one row."""
 
 CROSSCHECK = (
-    Column("layer", "name", FIRST),
+    Column("layer", "name", FIRST, refers_to="module"),
     Column("type"),
     Column("counter", priority=1),
     Column("macs", "count", 3, "MACs", meaning="our MACs"),

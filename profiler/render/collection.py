@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from urllib.parse import quote
 
 from tabulate import tabulate
@@ -24,7 +25,9 @@ INDEX = "README.md"
 
 COMPARISON = "comparison"
 
-RESERVED_NAMES = (COMPARISON, INDEX)
+PAGE = "index.html"
+
+RESERVED_NAMES = (COMPARISON, INDEX, PAGE)
 """Other entries in the folder of reports; no network can have one of these names."""
 
 
@@ -35,28 +38,51 @@ def collection_files(wanted: Sequence[Wanted], rewritings: Sequence[Report] = ()
     networks would be written to the same place, or a network has the name of another entry.
     """
     profiles = [profile for profile, _, _ in wanted]
+    with_page = any("html" in formats for _, formats, _ in wanted)
     places = [same_folder(name) for name in (*RESERVED_NAMES, *(profile.name for profile in profiles))]
     for profile, place in zip(profiles, places[len(RESERVED_NAMES) :], strict=True):
         if places.count(place) > 1:
             raise ProfilerError(f"name: {profile.name!r} is already used in the folder; give the network another name")
-    files: dict[str, str | bytes] = {INDEX: _index(profiles)}
+    files: dict[str, str | bytes] = {INDEX: _index(profiles, with_page)}
     for name, content in render_files(comparison_report(profiles), ("csv", "summary")).items():
         files[f"{COMPARISON}/{name}"] = content
-    for profile, formats, tables in wanted:
-        for name, content in render_files(profile_report(profile, tables), tuple(formats)).items():
+    reports = [profile_report(profile, tables) for profile, _, tables in wanted]
+    for report, (profile, formats, _) in zip(reports, wanted, strict=True):
+        own_page = ("html",) if with_page and "html" not in formats else ()
+        for name, content in render_files(report, (*formats, *own_page)).items():
             files[f"{profile.name}/{name}"] = content
     for report in rewritings:
         for name, content in render_files(report, ("csv", "summary")).items():
             files[f"{report.title}/rewriting/{name}"] = content
+    if with_page:
+        addresses = {profile.name: f"{quote(profile.name)}/report.html" for profile in profiles}
+        files[PAGE] = collection_page(comparison_report(profiles), reports, rewritings, addresses)
     return files
 
 
-def _index(profiles: Sequence[Profile]) -> str:
+def collection_page(
+    comparison: Report,
+    reports: Sequence[Report],
+    rewritings: Sequence[Report] = (),
+    addresses: Mapping[str, str] | None = None,
+) -> str:
+    """One HTML page with the comparison first, then each network, then what the rewrites changed.
+
+    ``addresses`` are those of the networks' own pages, by name, for tables that have no room on this one.
+    """
+    from profiler.render.page.pages import pages_in_one  # jinja2 is needed for pages only
+
+    changes = [replace(report, title=f"{report.title}, before and after") for report in rewritings]
+    return pages_in_one(comparison.title, [comparison, *reports, *changes], addresses)
+
+
+def _index(profiles: Sequence[Profile], with_page: bool) -> str:
     blocks = [
         "# Reports",
         f"What {len(profiles)} networks cost, layer by layer. {HOW_COUNTED}",
         _table([_row(profile) for profile in profiles]),
-        "Side by side, with ratios: [comparison](comparison/summary.md).",
+        "Side by side, with ratios: [comparison](comparison/summary.md)."
+        + (f" Everything on one page, for a browser: [{PAGE}]({PAGE})." if with_page else ""),
     ]
     lessons = [(profile, lesson) for profile in profiles if (lesson := conv_against_linear(profile))]
     if lessons:

@@ -43,13 +43,17 @@ HOW_COUNTED = (
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A fact about the whole network, as text; a figure also has a short form (``714.2 M``) and a remark."""
+    """A fact about the whole network, as text; a figure also has a short form (``714.2 M``) and a remark.
+
+    A figure may be a lower bound; its ``value`` then begins with ``≥``.
+    """
 
     label: str
     value: str
     short: str = ""
     aside: str = ""
     is_figure: bool = False
+    is_bound: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +80,14 @@ class ReportTable:
     """One table: ``table`` is the complete one for files, ``shown`` the part for a summary or a terminal.
 
     Without ``shown``, the table is only written to its file.  With ``busy_only``, a terminal may leave out rows that
-    have only 0 in the columns that fit.
+    have only 0 in the columns that fit.  ``about_shown`` are those of the ``notes`` that are only true of ``shown``.
     """
 
     table: Table
     shown: Table | None = None
     notes: tuple[str, ...] = ()
     busy_only: bool = False
+    about_shown: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -224,7 +229,7 @@ def _headline(profile: Profile) -> Iterable[Fact]:
 
 def _figure(label: str, number: int, aside: str = "", least: str = "") -> Fact:
     short = engineering(number) if number >= 1000 else ""
-    return Fact(label, least + thousands(number), short, aside, is_figure=True)
+    return Fact(label, least + thousands(number), short, aside, is_figure=True, is_bound=bool(least))
 
 
 def caution(profile: Profile) -> Iterable[str]:
@@ -323,12 +328,15 @@ def _table(profile: Profile, name: str, depth: int | None) -> ReportTable:
     table = profile.tabulated(name)
     shown: Table | None = None
     notes: tuple[str, ...] = ()
+    about_shown: tuple[str, ...] = ()
     if name == "shares":
         shown = _ranked(table, profile)
     elif name == "layers" and depth is None:
         shown, notes = _shown_layers(profile)
+        about_shown = notes
     elif name == "modules" and depth is not None:
         shown, notes = _shown_modules(profile, depth)
+        about_shown = notes
     elif name == "uncounted" and len(table):
         shown = table
     elif name == "training":
@@ -337,7 +345,7 @@ def _table(profile: Profile, name: str, depth: int | None) -> ReportTable:
         notes = tuple(_verdicts(profile))
         left = [not explained for explained in table["explained"]]
         shown = table.where(left) if any(left) else None
-    return ReportTable(table, shown, notes, busy_only=name == "layers")
+    return ReportTable(table, shown, notes, busy_only=name == "layers", about_shown=about_shown)
 
 
 def _ranked(table: Table, profile: Profile) -> Table:
@@ -405,7 +413,9 @@ def _shown_layers(profile: Profile) -> tuple[Table, tuple[str, ...]]:
         idle.add("calls")
     if profile.complete:
         idle.add("status")
-    shown = Table.of(table.name, table.subject, table.columns, ([row[name] for name in table] for row in kept))
+    footer = len(excluded) + bool(rows)
+    body = [[row[name] for name in table] for row in kept]
+    shown = Table.of(table.name, table.subject, table.columns, body, footer)
     return shown.without(idle), tuple(notes)
 
 

@@ -20,7 +20,7 @@ GROUPING = Grouping(
     "layers",
     "Layers",
     first=(
-        Column("layer", "name", FIRST),
+        Column("layer", "name", FIRST, refers_to="module"),
         Column("type", priority=SUMMARIES, meaning="class of the module"),
         Column("kind", priority=3, meaning="kind of the costliest work that it does"),
         Column("calls", "count", 27, meaning="number of calls"),

@@ -14,7 +14,7 @@ GROUPING = Grouping(
     "modules",
     "Modules",
     first=(
-        Column("module", "name", FIRST),
+        Column("module", "name", FIRST, refers_to="module"),
         Column("type", priority=22, meaning="class of the module"),
         Column("depth", "depth", FILES, meaning="depth below the network"),
         Column("calls", "count", 27, meaning="number of calls"),

@@ -11,7 +11,7 @@ from profiler.tabulate import Work
 
 COLUMNS = (
     Column("parameter", "name", FIRST),
-    Column("module", "name", 3),
+    Column("module", "name", 3, refers_to="module"),
     Column("kind", priority=4, meaning="kind of the costliest operation that reads it"),
     Column("shape", "shape", 5),
     Column("dtype", priority=6),
@@ -43,4 +43,5 @@ def table(work: Work) -> Table:
         held = [record for record in work.trace.excluded.parameters if not record.buffer]
         size, stored = sum(record.size for record in held), sum(record.bytes for record in held)
         rows.append((EXCLUDED, "", "excluded", "", "", size, stored, None, f"{len(held)} parameters"))
-    return Table.of("parameters", "Parameters, shared ones once", COLUMNS, rows)
+    excluded = int(work.trace.excluded is not None)
+    return Table.of("parameters", "Parameters, shared ones once", COLUMNS, rows, excluded)

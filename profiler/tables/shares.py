@@ -29,7 +29,7 @@ def table(work: Work) -> Table:
     for kind, group in groups.items():
         group.cells = {"kind": kind, "layers": layers[kind]}
         group.known = kind != "uncounted"
-    rows.append(Group({"kind": "total", "layers": layers.total()}, parts=[work.whole], known=True))
+    rows.append(Group({"kind": "total", "layers": layers.total()}, parts=[work.whole], known=True, in_footer=True))
     if trace.excluded is not None:
         rest = left_out(trace, kind="excluded")
         rest.cells["layers"] = len({tally.module for tally in rest.tallies if tally.module})

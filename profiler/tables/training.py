@@ -17,7 +17,7 @@ PARTS = ("forward", "recompute", "input_gradient", "weight_gradient", "optimizer
 """The parts of a training step, in the order of the table."""
 
 COLUMNS = (
-    Column("layer", "name", FIRST),
+    Column("layer", "name", FIRST, refers_to="module"),
     Column("type"),
     *(Column(f"{part}_macs", "count", heading=f"{part.replace('_', ' ')} MACs") for part in PARTS[:-1]),
     Column("backward_forward_ratio", "ratio"),
@@ -108,7 +108,7 @@ def table(work: Work) -> Table:
         left_out = _Split()
         left_out.add(tallies(trace.excluded.calls))
         rows.append([EXCLUDED, "", *left_out.row()])
-    return Table.of("training", SUBJECT, COLUMNS, rows)
+    return Table.of("training", SUBJECT, COLUMNS, rows, 1 + int(trace.excluded is not None))
 
 
 def step(whole: Table) -> Table:

@@ -131,6 +131,12 @@ def _as_format(profiles: Sequence[Profile], name: str, depth: int | None) -> str
 
         layers = {profile.name: profile.tabulated("layers") for profile in profiles}
         return csv_text(joined(Column("network", "name"), layers))
+    if name == "html" and len(profiles) > 1:
+        from profiler.render.collection import collection_page
+        from profiler.render.report import comparison_report
+
+        reports = [profile_report(profile, depth=depth) for profile in profiles]
+        return collection_page(comparison_report(profiles), reports)
     if len(profiles) == 1:
         return main_file(render_files(profile_report(profiles[0], depth=depth), (name,)), "layers")
     texts = [main_file(render_texts(profile_report(profile, depth=depth), (name,)), "layers") for profile in profiles]

@@ -1,6 +1,7 @@
 """Write the tables of several networks, their comparison, and an index page.
 
-For each network, every table is written as CSV, with a summary in Markdown; report.formats in a config names others.
+For each network, every table is written as CSV, with a summary in Markdown; report.formats in a config, or --format,
+names others.  With html, index.html has the comparison and every network on one page.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from profiler import catalog
 from profiler.cli.delivery import check_folder, check_formats, check_names
 from profiler.cli.ending import Command, fail
 from profiler.cli.jobs import in_processes
-from profiler.cli.options import WhatToProfile, jobs, quiet, sources
+from profiler.cli.options import Names, WhatToProfile, jobs, quiet, sources
 from profiler.cli.sources import Source, profile_all, read_sources
 from profiler.streams import complain
 
@@ -28,19 +30,27 @@ if TYPE_CHECKING:
 @click.command(cls=Command, help=__doc__)
 @sources
 @click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@click.option(
+    "--format",
+    "formats",
+    type=Names(catalog.formats(), "a format"),
+    help="The formats of each network, in place of those in its config; html also writes one page with all networks.",
+)
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if the folder is not up to date.")
 @jobs
 @quiet
-def command(sources: tuple[str, ...], output: Path, check: bool, jobs: int, quiet: bool) -> None:
+def command(
+    sources: tuple[str, ...], output: Path, formats: tuple[str, ...] | None, check: bool, jobs: int, quiet: bool
+) -> None:
     from profiler.files import remove_leftovers, write_files
     from profiler.render import RESERVED_NAMES, collection_files
 
     found = read_sources(sources, WhatToProfile())
     check_names([(source.typed, source.name) for source in found], RESERVED_NAMES)
     check_folder(output)
-    check_formats(name for source in found for name in _wanted(source)[0])
+    check_formats(name for source in found for name in _wanted(source, formats)[0])
     profiles = profile_all(found, quiet=quiet, jobs=jobs)
-    wanted = [(profile, *_wanted(source)) for source, profile in zip(found, profiles, strict=True)]
+    wanted = [(profile, *_wanted(source, formats)) for source, profile in zip(found, profiles, strict=True)]
     files = collection_files(wanted, _rewritings(found, jobs))
     if check:
         stale = _stale(output, files)
@@ -57,11 +67,11 @@ FORMATS = ("csv", "summary")
 """The formats for a network whose config names none: every table once, and a summary to read."""
 
 
-def _wanted(source: Source) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
-    """The formats and tables that a config names; all tables for a saved profile."""
+def _wanted(source: Source, formats: tuple[str, ...] | None) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+    """These formats, or those that the config names, and its tables; all tables for a saved profile."""
     if source.config is None:
-        return FORMATS, None
-    return source.config.report.formats or FORMATS, source.config.report.tables
+        return formats or FORMATS, None
+    return formats or source.config.report.formats or FORMATS, source.config.report.tables
 
 
 def _rewritings(sources: Sequence[Source], jobs: int) -> list[Report]:
