@@ -59,6 +59,10 @@ class Counter:
     """Operations that its record holds under several names for one kind of work."""
     reasons: tuple[Reason, ...] = ()
     """The reasons that only this counter has."""
+    hooks: Callable[[str, bool], bool] | None = None
+    """Whether it has a hook for modules of a type, with children or without; None if it sees operators."""
+    predictable: bool = True
+    """Whether its report follows from the records by its convention, and is not that of another counter here."""
 
 
 def find_counter(name: str) -> Counter:

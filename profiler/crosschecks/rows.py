@@ -58,7 +58,7 @@ def crosscheck_rows(trace: Trace, record: CounterRecord) -> Iterator[Row]:
         return
     counter = find_counter(record.counter)
     left_out = frozenset(trace.excluded.modules) if trace.excluded is not None else frozenset()
-    for module in _modules(trace.whole, counter, record).values():
+    for module in modules_of(trace.whole, counter, record).values():
         if module.name in left_out:
             continue
         macs = sum(call.count.macs for call in module.calls)
@@ -74,8 +74,8 @@ def crosscheck_rows(trace: Trace, record: CounterRecord) -> Iterator[Row]:
         yield Row(module.name, module.record.type, record.counter, macs, figure, shown, whole and not left)
 
 
-def _modules(trace: Trace, counter: Counter, report: CounterRecord) -> dict[str, Module]:
-    """The two records of each module, by first names."""
+def modules_of(trace: Trace, counter: Counter, report: CounterRecord) -> dict[str, Module]:
+    """What a trace and a counter's report hold of each module, by first names."""
     first_names = {record.name: record.first_name for record in trace.modules}
     records: dict[str, ModuleRecord] = {}
     for record in trace.modules:

@@ -177,4 +177,10 @@ HOOKS: Mapping[str, Hook] = {
 """thop's hooks (its ``register_hooks``), restated for the operations that run in a module of that type."""
 
 
-COUNTER = Counter(run=run, convention=convention, distribution="thop", own_process=True)
+COUNTER = Counter(
+    run=run,
+    convention=convention,
+    distribution="thop",
+    own_process=True,
+    hooks=lambda kind, has_children: kind in HOOKS,
+)

@@ -131,4 +131,5 @@ COUNTER = Counter(
     distribution="torchinfo",
     own_process=True,
     reasons=(HAS_CHILDREN, NO_PARAMETERS, PARAMETERS, POSITIONS),
+    hooks=lambda kind, has_children: not has_children,
 )
