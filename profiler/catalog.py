@@ -88,5 +88,8 @@ def counters() -> tuple[str, ...]:
 @functools.cache
 def commands() -> tuple[str, ...]:
     """The commands, in the order in which a newcomer needs them."""
-    first = ("profile", "compare", "diff", "check", "crosscheck", "rewrite", "report", "reprice", "models", "operators")
+    first = (
+        *("profile", "explain", "compare", "diff", "check", "crosscheck"),
+        *("rewrite", "report", "reprice", "models", "operators"),
+    )
     return names("profiler.cli.commands", first, dash=True)

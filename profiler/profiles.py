@@ -28,6 +28,8 @@ from profiler.views import apply_views, find_view
 if TYPE_CHECKING:
     import pandas as pd
 
+    from profiler.analysis.explaining import Explanation
+
 REPLACED_BY_ATTENTION = frozenset(
     {"Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"}
 )
@@ -237,6 +239,17 @@ class Profile:
         for a pattern that matches nothing.
         """
         return replace(self, trace=leave_out(self.trace, tuple(dict.fromkeys((*self.exclude, *patterns)))))
+
+    def explain(self, name: str | None = None) -> Explanation:
+        """Why the network costs what it costs, or the layer, operator or kind of work of that name.
+
+        ``name`` is a layer (``features.0``, or the end of its name), a pattern (``layer1.*``), an operator (``conv2d``)
+        or a kind (``norm``).  The explanation has a ``text``, and the same in ``markdown`` and ``latex``.  Raises
+        :class:`~profiler.errors.ProfilerError` for a name that means nothing, or several layers.
+        """
+        from profiler.analysis.explaining import explain  # imported when something is explained
+
+        return explain(self, name)
 
     def priced_again(self) -> Profile:
         """The same calls with their costs by the rules that are registered now, such as those of a newer version.

@@ -76,7 +76,7 @@ WITHOUT_TORCH = (
 )
 
 
-LATE = {("profiles", "render"), ("analysis", "render")}
+LATE = {("profiles", "render"), ("profiles", "analysis"), ("analysis", "render")}
 """Imports from a higher layer at call time: ``print(profile)`` and ``print(diff)`` show what a terminal does."""
 
 

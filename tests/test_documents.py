@@ -19,7 +19,7 @@ from profiler.config import load_config
 from profiler.profiles import Profile
 from profiler.rules import REGISTRY
 from profiler.signatures import TensorSpec
-from tests import rewrites_page, training_page
+from tests import explain_page, rewrites_page, training_page
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -174,6 +174,12 @@ def test_relative_links_point_to_files() -> None:
 def test_the_page_on_training_is_up_to_date() -> None:
     """``python -m tests.training_page`` would change nothing."""
     assert training_page.page() == training_page.PAGE.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_page_on_explanations_is_up_to_date() -> None:
+    """``python -m tests.explain_page`` would change nothing."""
+    assert explain_page.page() == explain_page.PAGE.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -46,8 +46,8 @@ def predictable() -> tuple[str, ...]:
     return tuple(name for name in catalog.counters() if find_counter(name).predictable)
 
 
-def predictions(trace: Trace, name: str) -> dict[str, Prediction]:
-    """What the counter of that name reports of the forward pass of each module, by the modules' first names.
+def predictions(trace: Trace, name: str, only: str | None = None) -> dict[str, Prediction]:
+    """What the counter of that name reports of the forward pass of each module, or of ``only`` one, by first names.
 
     A module is left out if the records do not decide what is reported of it.  That a counter drops a module as dead
     code is not predicted.
@@ -60,11 +60,15 @@ def predictions(trace: Trace, name: str) -> dict[str, Prediction]:
     for module in met.values():
         module.context.modules.update(met)
         break
-    fused = tuple(record.name for record in whole.modules if record.type in FUSED_TYPES) if counter.hooks is None else ()
+    fused = (
+        tuple(record.name for record in whole.modules if record.type in FUSED_TYPES) if counter.hooks is None else ()
+    )
     return {
         key: _prediction(name, counter, module)
         for key, module in met.items()
-        if not any(map(_undecided, module.calls)) and not any(_is_in(key, name) for name in fused)
+        if only in (None, key)
+        and not any(map(_undecided, module.calls))
+        and not any(_is_in(key, name) for name in fused)
     }
 
 

@@ -104,7 +104,9 @@ def shapes(call: OpCall) -> Spans:
         for name, value in call.signature.arguments:
             for spec in specs_in(value):
                 several = not isinstance(value, TensorSpec)
-                operands.append(f"{'' if name in ('self', 'tensors') or several else f'{name} '}{show_shape(spec.plain.shape)}")
+                operands.append(
+                    f"{'' if name in ('self', 'tensors') or several else f'{name} '}{show_shape(spec.plain.shape)}"
+                )
     else:
         operands += [show_shape(spec.shape) for spec in call.inputs]
     if len(operands) > MOST_TENSORS:
@@ -137,7 +139,9 @@ def _reason(term: TermDerivation) -> str:
     if term.term.contracted:
         k = thousands(one.macs)
         if one.adds == one.macs - 1:
-            return f": K = {k} products cost K multiplies and K − 1 adds, because the first product is added to nothing."
+            return (
+                f": K = {k} products cost K multiplies and K − 1 adds, because the first product is added to nothing."
+            )
         return f": K = {k} products cost K multiplies and K adds."
     return f": {term.cost_of_one()} each."
 
@@ -156,7 +160,11 @@ def free_and_uncounted(calls: Iterable[tuple[OpCall, int]]) -> Iterator[Block]:
     if unknown:
         yield Items(
             tuple(
-                ("Not counted: ", Name(op), f", called {times(number)}{f': {reason}' if reason else ''}. What is shown is a lower bound.")
+                (
+                    "Not counted: ",
+                    Name(op),
+                    f", called {times(number)}{f': {reason}' if reason else ''}. What is shown is a lower bound.",
+                )
                 for (op, reason), number in unknown.items()
             )
         )

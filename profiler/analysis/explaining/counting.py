@@ -20,9 +20,14 @@ BY_RULES = "By their rules, applied to the recorded shapes (they were not run), 
 
 def others_on(profile: Profile, record: ModuleRecord) -> Iterator[Block]:
     """What other counters report of one layer's own forward pass."""
-    measured = _measured(profile, record.first_name or record.name)
+    module = record.first_name or record.name
+    measured = _measured(profile, module)
     items = list(measured.values())
-    predicted = {name: _predicted(profile, name).get(record.first_name or record.name) for name in _to_predict(profile) if name not in measured}
+    predicted = {
+        name: predictions(profile.trace, name, module).get(module)
+        for name in _to_predict(profile)
+        if name not in measured
+    }
     by_rules = [_item(found) for found in predicted.values() if found is not None and (found.macs or found.figure)]
     yield from _listed(items, by_rules)
 
@@ -38,22 +43,23 @@ def others_on_network(profile: Profile) -> Iterator[Block]:
             items[counter.counter] = _item(whole, left=whole.figure - whole.macs - sum(part.amount for part in parts))
     by_rules = []
     for name in _to_predict(profile):
-        found = _predicted(profile, name)
+        found = predictions(profile.trace, name)
         if name not in items and _covers(profile, found):
             parts = merged(part for one in found.values() for part in one.parts)
             macs, figure = (sum(getattr(one, what) for one in found.values()) for what in ("macs", "figure"))
             by_rules.append(_item(Prediction(name, macs, figure, parts)))
-    yield from _listed(list(items.values()), by_rules)
+    yield from _listed(list(items.values()), by_rules, complete=profile.complete)
 
 
-def _listed(measured: list[Spans], by_rules: list[Spans]) -> Iterator[Block]:
+def _listed(measured: list[Spans], by_rules: list[Spans], *, complete: bool = True) -> Iterator[Block]:
     if measured or by_rules:
         yield Heading(2, ("Other counters",))
     if measured:
         yield Paragraph(("Other counters were run on this network and reported as MACs:",))
         yield Items(tuple(measured))
     if by_rules:
-        yield Paragraph((BY_RULES,))
+        counted = "" if complete else " of the counted operations"
+        yield Paragraph((BY_RULES.replace("report", f"report{counted}"),))
         yield Items(tuple(by_rules))
 
 
@@ -63,7 +69,9 @@ def _measured(profile: Profile, module: str) -> dict[str, Spans]:
     for counter in profile.counters:
         for row in crosscheck_rows(profile.trace, counter):
             if row.layer == module:
-                found[counter.counter] = _item(Prediction(row.counter, row.macs, row.figure, row.parts), left=row.unexplained)
+                found[counter.counter] = _item(
+                    Prediction(row.counter, row.macs, row.figure, row.parts), left=row.unexplained
+                )
     return found
 
 
@@ -72,21 +80,11 @@ def _to_predict(profile: Profile) -> tuple[str, ...]:
     return predictable() if profile.mode == "inference" else ()
 
 
-def _predicted(profile: Profile, name: str) -> dict[str, Prediction]:
-    """The predictions for all modules, computed once for each counter of a profile."""
-    kept: dict[str, dict[str, Prediction]] = profile.__dict__.setdefault("_predictions", {})
-    if name not in kept:
-        kept[name] = predictions(profile.trace, name)
-    return kept[name]
-
-
 def _covers(profile: Profile, found: dict[str, Prediction]) -> bool:
     """Whether there is a prediction for everything that multiplies and adds in the forward pass."""
     predicted = sum(one.macs for one in found.values())
     return predicted == sum(
-        tally.call.count.macs * tally.times
-        for tally in profile.work.tallies
-        if tally.call.phase == "forward"
+        tally.call.count.macs * tally.times for tally in profile.work.tallies if tally.call.phase == "forward"
     )
 
 

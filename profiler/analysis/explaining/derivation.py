@@ -89,22 +89,25 @@ def derived_term(term: Term, words: TermWords | None, numbers: Mapping[str, int]
 
 
 def _named(term: Term, words: TermWords, sizes: Mapping[str, int]) -> TermDerivation | None:
-    many = Formula(words.many, sizes)
+    """The term in named sizes; None if their formulas do not give its numbers."""
+    many, contracted = Formula(words.many, sizes), Formula(words.contracted or "1", sizes)
     one = {figure: Formula(str(number)) for figure in FIGURES if (number := getattr(term.one, figure))}
-    if words.contracted:
-        one |= _sums(term, Formula(words.contracted, sizes))
-    one |= {figure: Formula(text, sizes) for figure, text in words.one.items() if figure in one}
     try:
-        right = many.value == prod(term.how_many) and all(
-            formula.value == getattr(term.one, figure) for figure, formula in one.items()
+        if words.contracted:
+            one |= _sums(term, contracted)
+        one |= {figure: Formula(text, sizes) for figure, text in words.one.items() if figure in one}
+        right = (
+            many.value == prod(term.how_many)
+            and (not words.contracted or contracted.value == term.one.macs)
+            and all(formula.value == getattr(term.one, figure) for figure, formula in one.items())
         )
     except (ValueError, KeyError, ArithmeticError):
-        right = False
+        return None
     return TermDerivation(term, words, many, one) if right else None
 
 
 def _sums(term: Term, k: Formula) -> dict[str, Formula]:
-    """The cost of a sum of K products: K multiplies and MACs, K − 1 adds, or K where each product is added to a place."""
+    """The cost of a sum of K products: K multiplies and MACs, and K − 1 adds, or K if each is added to a place."""
     if not term.one:
         return {}
     adds = {k.value - 1: f"{k.text} - 1", k.value: k.text}.get(term.one.adds)
@@ -131,7 +134,7 @@ class Derivation:
         terms = tuple(
             derived_term(term, words.terms.get(place) or words.terms.get(term.what), numbers)
             for place, term in enumerate(call.terms)
-            if term.one and prod(term.how_many)
+            if term.count
         )
         return cls(call, words, terms, times)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Literal
 
 from profiler.analysis.explaining.formulas import PLAIN, Formula, Notation
@@ -48,7 +49,7 @@ class Assigned:
     number: int
 
     def written(self, notation: Notation = PLAIN) -> str:
-        return f"{notation.name(self.name)} = {notation.number(self.number)}"
+        return f"{notation.name(self.name)} = {notation.count(self.number)}"
 
 
 Span = str | Name | Inline | Assigned
@@ -89,7 +90,7 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """The product of ``factors``, with names or with numbers; each factor is in parentheses if it is not a single one."""
+    """The product of ``factors``, with names or with numbers; a factor that is an expression is in parentheses."""
 
     factors: tuple[Formula, ...]
     numbers: bool = False
@@ -98,6 +99,10 @@ class Product:
         if len(self.factors) == 1:
             return self.factors[0].written(notation, numbers=self.numbers)
         return notation.product([factor.factor(notation, numbers=self.numbers) for factor in self.factors])
+
+    @property
+    def value(self) -> int:
+        return prod(factor.value for factor in self.factors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,10 @@ class Numbers:
             text += sign + notation.count(abs(number))
         return text
 
+    @property
+    def value(self) -> int:
+        return sum(self.numbers)
+
 
 @dataclass(frozen=True, slots=True)
 class Multiple:
@@ -124,6 +133,10 @@ class Multiple:
     def written(self, notation: Notation) -> str:
         return notation.product([notation.count(self.times), notation.count(self.count)])
 
+    @property
+    def value(self) -> int:
+        return self.times * self.count
+
 
 @dataclass(frozen=True, slots=True)
 class Equation:
@@ -133,8 +146,14 @@ class Equation:
     sides: tuple[Product | Multiple | Numbers, ...]
 
     def written(self, notation: Notation = PLAIN) -> list[str]:
-        """The sides, without repetition."""
-        return list(dict.fromkeys(side.written(notation) for side in self.sides))
+        """The sides, without repetition: ``802816`` is left out before ``802,816``."""
+        found = {_digits(text): text for text in (side.written(notation) for side in self.sides)}
+        return list(found.values())
+
+
+def _digits(text: str) -> str:
+    """The text without separators of thousands."""
+    return text.replace("{,}", "").replace(",", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +165,7 @@ class Equations:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:
-    """A table; ``total`` says that its last row is the sum of the others."""
+    """A table; ``total`` says that its last row is the sum of the others.  A missing value is one that does not exist."""
 
     table: Table
     total: bool = False

@@ -36,7 +36,7 @@ def find(profile: Profile, name: str) -> Found:
     if len(ends) == 1:
         return Found("module", (ends[0],))
     operators = _operators(profile)
-    matching = tuple(op for op in operators if name in (op, op.rpartition("::")[2]))
+    matching = tuple(op for op in operators if name.removesuffix("_") in _short(op))
     if matching:
         return Found("operator", matching)
     kinds = {tally.call.kind for tally in profile.work.tallies}
@@ -47,6 +47,12 @@ def find(profile: Profile, name: str) -> Found:
         if patterned:
             return Found("modules", patterned)
     raise ProfilerError(_unknown(name, ends, modules, operators, [kind for kind in KINDS if kind in kinds]))
+
+
+def _short(op: str) -> tuple[str, str]:
+    """An operator with and without its namespace; one that works in place has the name of the other."""
+    op = op.removesuffix("_")
+    return op, op.rpartition("::")[2]
 
 
 def _modules(profile: Profile) -> list[str]:
@@ -69,7 +75,7 @@ def _unknown(name: str, ends: Sequence[str], modules: Sequence[str], ops: Sequen
             f"give more of the name, or {pattern} for all of them"
         )
     last_parts = [module.rpartition(".")[2] for module in modules]
-    known = [*modules, *last_parts, *ops, *(op.rpartition("::")[2] for op in ops), *kinds]
+    known = [*modules, *last_parts, *ops, *(_short(op)[1] for op in ops), *kinds]
     hint = did_you_mean(name, (word for word in known if word)) or f"; kinds of work here: {', '.join(kinds)}"
     return f"explain: {shown(name)} is no module, operator or kind of work of this network{_shown_hint(hint)}"
 

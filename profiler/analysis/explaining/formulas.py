@@ -1,7 +1,7 @@
 """Formulas of named sizes: written with names or with numbers, in any notation, and computed exactly.
 
-A formula is written like Python, ``N*C_out*H_out*W_out``, ``2*L - 1``, ``floor((H - K_h)/s_h) + 1``.  What is shown and what is
-computed are the same expression, so a derivation cannot show one thing and compute another.
+A formula is written like Python, ``N*C_out*H_out*W_out``, ``2*L - 1``, ``floor((H - K_h)/s_h) + 1``.  What is shown and
+what is computed are the same expression, so a derivation cannot show one thing and compute another.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ class Plain:
         return f"{base}^{exponent}"
 
     def call(self, function: str, inner: str) -> str:
-        return {"floor": f"⌊{inner}⌋", "ceil": f"⌈{inner}⌉", "log2": f"⌈log2 {inner}⌉"}.get(function, f"{function}({inner})")
+        return {"floor": f"⌊{inner}⌋", "ceil": f"⌈{inner}⌉", "log2": f"⌈log2 {inner}⌉"}.get(
+            function, f"{function}({inner})"
+        )
 
     def minus(self) -> str:
         return "−"
@@ -115,7 +117,9 @@ class Formula:
     @property
     def names(self) -> tuple[str, ...]:
         """The names in it, in order."""
-        nodes = [node for node in ast.walk(parsed(self.text)) if isinstance(node, ast.Name) and node.id not in FUNCTIONS]
+        nodes = [
+            node for node in ast.walk(parsed(self.text)) if isinstance(node, ast.Name) and node.id not in FUNCTIONS
+        ]
         return tuple(dict.fromkeys(node.id for node in sorted(nodes, key=lambda node: node.col_offset)))
 
     @property

@@ -17,6 +17,7 @@ from profiler.analysis.explaining.document import (
     Paragraph,
     Span,
     Spans,
+    sentence,
 )
 from profiler.analysis.explaining.formulas import Formula
 from profiler.analysis.explaining.sums import CALLS, LAYER, OPERATOR, PHASE, SumRow, summed
@@ -38,7 +39,9 @@ def explain_layer(profile: Profile, name: str) -> Explanation:
 
 def _blocks(profile: Profile, name: str) -> Iterator[Block]:
     record = record_of(profile, name)
-    yield Heading(1, (Name(name or ROOT), *((f": {record.type}",) if record.type else ()), f", a layer of ", Name(profile.name)))
+    yield Heading(
+        1, (Name(name or ROOT), *((f": {record.type}",) if record.type else ()), ", a layer of ", Name(profile.name))
+    )
     yield Paragraph(tuple(_introduction(profile, record)))
     yield from _parameters(profile, record)
     group = profile.work.by_module.get(name)
@@ -75,7 +78,8 @@ def _introduction(profile: Profile, record: ModuleRecord) -> Iterator[Span]:
     for figure, heading in (("macs", "MACs"), ("flops", "FLOPs")):
         own, all_of = getattr(count, figure), getattr(whole, figure)
         if own:
-            yield f" Its own operations do {thousands(own)} of {thousands(all_of)} {heading} ({share_text(own / all_of)})."
+            share = share_text(own / all_of)
+            yield f" Its own operations do {thousands(own)} of {thousands(all_of)} {heading} ({share})."
             break
 
 
@@ -141,13 +145,21 @@ def _uses(one: Derivation) -> Iterator[Block]:
         return
     uses = Formula(one.words.uses or "1", one.words.numbers)
     if one.words.uses and uses.value * weights == macs:
-        yield Paragraph((f"Each of the {thousands(weights)} weights is used ", Inline(uses, "both"), " times in a call: once for each position and sample." if macs > weights else " time in a call."))
+        yield Paragraph(
+            (
+                f"Each of the {thousands(weights)} weights is used ",
+                Inline(uses, "both"),
+                " times in a call: once for each position and sample." if macs > weights else " time in a call.",
+            )
+        )
         return
-    often = f"exactly {thousands(macs // weights)}" if macs % weights == 0 else f"about {thousands(round(macs / weights))}"
-    yield Paragraph(
-        (f"Each of the {thousands(weights)} weights is used {often} {'time' if macs == weights else 'times'} in a call: "
-         f"{thousands(macs)} MACs / {thousands(weights)} weights.",)
-    )  # fmt: skip
+    often = (
+        f"exactly {thousands(macs // weights)}" if macs % weights == 0 else f"about {thousands(round(macs / weights))}"
+    )
+    yield sentence(
+        f"Each of the {thousands(weights)} weights is used {often} times in a call: ",
+        f"{thousands(macs)} MACs / {thousands(weights)} weights.",
+    )
 
 
 def _gradients(profile: Profile, record: ModuleRecord) -> Iterator[Block]:
@@ -159,10 +171,11 @@ def _gradients(profile: Profile, record: ModuleRecord) -> Iterator[Block]:
         return
     forward, of_input, of_weight = (row[f"{part}_macs"] for part in ("forward", "input_gradient", "weight_gradient"))
     yield Heading(2, ("Training",))
-    yield Paragraph(
-        (f"Forward {thousands(forward)} MACs, input gradient {thousands(of_input)}, weight gradient {thousands(of_weight)}: "
-         f"the backward pass costs {ratio_text((of_input + of_weight) / forward)} the forward pass.",)
-    )  # fmt: skip
+    yield sentence(
+        f"Forward {thousands(forward)} MACs, input gradient {thousands(of_input)}, ",
+        f"weight gradient {thousands(of_weight)}: ",
+        f"the backward pass costs {ratio_text((of_input + of_weight) / forward)} the forward pass.",
+    )
     for part, number in (("input", of_input), ("weight", of_weight)):
         if not number:
             yield Paragraph((f"No {part} gradient is computed: nothing needs it.",))
@@ -183,7 +196,10 @@ def _below(profile: Profile, name: str) -> Iterator[Block]:
     own = profile.work.by_module.get(name)
     everything = [*([(name, own)] if own is not None and own.tallies else []), *below]
     rows = [
-        SumRow([module or ROOT, types.get(module, ""), sum(record.size for record in held_by(profile, module))], count_of(group.tallies))
+        SumRow(
+            [module or ROOT, types.get(module, ""), sum(record.size for record in held_by(profile, module))],
+            count_of(group.tallies),
+        )
         for module, group in everything
     ]
     columns = (LAYER, Column("type", priority=30), Column("parameters", "count", 8))

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter as Counts
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from profiler.analysis.explaining.calls import times
 from profiler.analysis.explaining.counting import others_on_network
-from profiler.analysis.explaining.document import Block, Explanation, Grid, Heading, Inline, Items, Name, Paragraph, Spans, spread
+from profiler.analysis.explaining.document import (
+    Block,
+    Explanation,
+    Grid,
+    Heading,
+    Inline,
+    Items,
+    Name,
+    Paragraph,
+    Spans,
+    sentence,
+    spread,
+)
 from profiler.analysis.explaining.formulas import Formula
 from profiler.calls import Tally
 from profiler.columns import FIRST, Column
@@ -114,8 +127,8 @@ class _Network:
         profile, total = self.profile, self.profile.total
         least = "" if profile.complete else "at least "
         yield f"On an input of {show_shapes(profile.input_shapes)}, in {profile.mode}, it has "
-        yield f"{thousands(profile.parameters_total)} parameters ({bytes_text(profile.parameter_bytes)}) and does {least}"
-        yield f"{thousands(total.multiplies)} multiplies and {thousands(total.adds)} adds, of which "
+        yield f"{thousands(profile.parameters_total)} parameters ({bytes_text(profile.parameter_bytes)}) and does "
+        yield f"{least}{thousands(total.multiplies)} multiplies and {thousands(total.adds)} adds, of which "
         yield f"{thousands(total.macs)} multiplies belong to multiply–accumulate pairs (MACs). With divides and "
         yield f"transcendental functions these are {thousands(total.flops)} FLOPs."
 
@@ -125,12 +138,14 @@ class _Network:
         if not profile.complete:
             rows = profile.tabulated("uncounted").records()
             items: list[Spans] = [
-                (Name(row["op"]), f", called {thousands(row['calls'])} times: not counted; at most about "
+                (Name(row["op"]), f", called {times(row['calls'])}: not counted; at most about "
                  f"{thousands(row['bound'])} FLOPs if it is linear. ", row["reason"]) for row in rows
             ]  # fmt: skip
             items += [(Name(item.module or ROOT), f": {item.reason}") for item in profile.trace.unseen]
             yield Heading(2, ("What is missing",))
-            yield Paragraph(("The profile is partial. All figures are lower bounds, and shares are those of what is counted:",))
+            yield Paragraph(
+                ("The profile is partial. All figures are lower bounds, and shares are those of what is counted:",)
+            )
             yield Items(tuple(items))
         if profile.exclude:
             yield Paragraph(("Without the excluded modules ", *spread([Name(text) for text in profile.exclude]), "."))
@@ -164,18 +179,25 @@ class _Network:
         if rows:
             yield Grid(Table.of("kinds", "By kind of work", columns, rows))
         if any(row[-1] is not None for row in rows):
-            yield Paragraph(("Uses per parameter = MACs of the forward pass / parameters: how often a weight is used.",))
+            yield Paragraph(
+                ("Uses per parameter = MACs of the forward pass / parameters: how often a weight is used.",)
+            )
 
     def lesson(self) -> Iterator[Block]:
         """Linear layers against convolutions, or what holds the most and what does the most."""
-        conv, linear = self.uses("conv") if "conv" in self.kinds else None, self.uses("linear") if "linear" in self.kinds else None
+        conv, linear = (
+            self.uses("conv") if "conv" in self.kinds else None,
+            self.uses("linear") if "linear" in self.kinds else None,
+        )
         if conv is not None and linear is not None:
             yield Paragraph((self.holds_and_does("linear"), " ", self.holds_and_does("conv")))
-            yield Paragraph((
-                "The reason is how often a weight is used. A weight of a linear layer is used once for each row of its input; "
-                "a weight of a convolution is used once for each position of its output. ",
-                *self.quotient("linear"), " ", *self.quotient("conv"),
-            ))  # fmt: skip
+            yield sentence(
+                "The reason is how often a weight is used. A weight of a linear layer is used once for each row of "
+                "its input; a weight of a convolution is used once for each position of its output. ",
+                *self.quotient("linear"),
+                " ",
+                *self.quotient("conv"),
+            )
             return
         for kind in ("conv", "linear"):
             if kind in self.kinds and self.uses(kind) is not None:
@@ -212,11 +234,12 @@ class _Network:
             macs[sort] += tally.call.count.macs * tally.times
         whole = macs.total()
         if macs["depthwise"]:
-            yield Paragraph((
+            yield sentence(
                 f"Depthwise convolutions, where a result reads a single channel, do {thousands(macs['depthwise'])} of "
-                f"{thousands(whole)} MACs of all convolutions ({share_text(macs['depthwise'] / whole)}); pointwise (1×1) ones, "
-                f"which mix the channels, do {thousands(macs['pointwise'])} ({share_text(macs['pointwise'] / whole)}).",
-            ))  # fmt: skip
+                f"{thousands(whole)} MACs of all convolutions ({share_text(macs['depthwise'] / whole)}); pointwise "
+                f"(1×1) ones, which mix the channels, do {thousands(macs['pointwise'])} "
+                f"({share_text(macs['pointwise'] / whole)}).",
+            )
 
     def attention(self) -> Iterator[Block]:
         """The part of a transformer that grows with the square of its tokens."""
@@ -225,31 +248,33 @@ class _Network:
             return
         yield Heading(2, ("Attention",))
         whole = self.forward_macs.total()
-        yield Paragraph((
-            f"The two products of attention, scores and weighted values, are {thousands(macs)} of {thousands(whole)} MACs of "
-            f"the forward pass ({share_text(macs / whole)}). They have no parameters.",
-        ))  # fmt: skip
+        yield sentence(
+            f"The two products of attention, scores and weighted values, are {thousands(macs)} of {thousands(whole)} "
+            f"MACs of the forward pass ({share_text(macs / whole)}). They have no parameters.",
+        )
         lengths = self.lengths()
         if not lengths:
             return
         if all(queries == keys for queries, keys in lengths):
             tokens = max(lengths)[0]
-            yield Paragraph((
+            yield sentence(
                 f"Here queries and keys have the same length (at most {thousands(tokens)}). The products grow with ",
-                Inline(Formula("T**2")), ": twice the tokens cost four times as much, and linear layers twice as much.",
-            ))  # fmt: skip
+                Inline(Formula("T**2")),
+                ": twice the tokens cost four times as much, and linear layers twice as much.",
+            )
             linear = self.forward_macs["linear"]
             if len(lengths) == 1 and linear:
-                yield Paragraph((
-                    f"Linear layers, {thousands(linear)} MACs, grow with T. Both would be equal at about T = {thousands(tokens)}·"
-                    f"{thousands(linear)}/{thousands(macs)} ≈ {thousands(tokens * linear // macs)} tokens.",
-                ))  # fmt: skip
+                yield sentence(
+                    f"Linear layers, {thousands(linear)} MACs, grow with T. Both would be equal at about T = "
+                    f"{thousands(tokens)}·{thousands(linear)}/{thousands(macs)} ≈ "
+                    f"{thousands(tokens * linear // macs)} tokens.",
+                )
         elif all(queries == 1 for queries, _ in lengths):
             keys = max(keys for _, keys in lengths)
-            yield Paragraph((
-                f"Each head has one query, the next token, and {thousands(keys)} keys: the cost of a token grows with the number "
-                "of tokens before it.",
-            ))  # fmt: skip
+            yield sentence(
+                f"Each head has one query, the next token, and {thousands(keys)} keys: the cost of a token "
+                "grows with the number of tokens before it.",
+            )
 
     def lengths(self) -> set[tuple[int, int]]:
         """The numbers of queries and keys of a sequence, in every call of attention whose shapes have them."""
@@ -262,18 +287,19 @@ class _Network:
 
     def recurrent(self) -> Iterator[Block]:
         if self.forward_macs["recurrent"]:
-            yield Paragraph((
-                self.holds_and_does("recurrent"), " A weight is used once at each step of each sequence. ",
+            yield sentence(
+                self.holds_and_does("recurrent"),
+                " A weight is used once at each step of each sequence. ",
                 *self.quotient("recurrent"),
-            ))  # fmt: skip
+            )
 
     def embedding(self) -> Iterator[Block]:
         row = self.kinds.get("embedding")
         if row is not None and row["parameters"]:
-            yield Paragraph((
-                f"Embeddings hold {thousands(row['parameters'])} parameters ({share_text(self.share('embedding', 'parameters'))}) "
-                "and cost nothing: their rows are looked up.",
-            ))  # fmt: skip
+            yield sentence(
+                f"Embeddings hold {thousands(row['parameters'])} parameters "
+                f"({share_text(self.share('embedding', 'parameters'))}) and cost nothing: their rows are looked up.",
+            )
         unused = self.kinds.get("unused")
         if unused is not None and unused["parameters"]:
             yield Paragraph((f"No operation reads {thousands(unused['parameters'])} parameters.",))
@@ -285,7 +311,14 @@ class _Network:
         if not ranked:
             return
         rows = [
-            [row["layer"], row["type"], row["parameters"], row["macs"], row["flops"], row["flops"] / self.total["flops"]]
+            [
+                row["layer"],
+                row["type"],
+                row["parameters"],
+                row["macs"],
+                row["flops"],
+                row["flops"] / self.total["flops"],
+            ]
             for row in ranked
         ]
         columns = (
@@ -301,9 +334,11 @@ class _Network:
         largest = max(layers, key=lambda row: row["parameters"] or 0)
         if largest["parameters"]:
             share = largest["parameters"] / self.total["parameters"]
-            yield Paragraph((
-                "The most parameters are in ", Name(largest["layer"]), f": {thousands(largest['parameters'])} ({share_text(share)}).",
-            ))  # fmt: skip
+            yield sentence(
+                "The most parameters are in ",
+                Name(largest["layer"]),
+                f": {thousands(largest['parameters'])} ({share_text(share)}).",
+            )
 
     def small(self) -> Iterator[Block]:
         """Kinds without MACs."""
@@ -313,12 +348,16 @@ class _Network:
             comparisons = self.comparisons[kind]
             if row is None or not (row["flops"] or comparisons):
                 continue
-            counts = [f"{thousands(row['flops'])} FLOPs ({share_text(self.share(kind, 'flops'))})"] if row["flops"] else []
+            counts = (
+                [f"{thousands(row['flops'])} FLOPs ({share_text(self.share(kind, 'flops'))})"] if row["flops"] else []
+            )
             counts += [f"{thousands(comparisons)} comparisons"] if comparisons else []
             items.append((f"{NOUNS.get(kind, kind.capitalize())}: {' and '.join(counts)}",))
         if items:
             yield Heading(2, ("Work without MACs",))
-            yield Paragraph(("This work sums no products. It counts in multiplies, adds and FLOPs; comparisons are in neither:",))
+            yield Paragraph(
+                ("This work sums no products. It counts in multiplies, adds and FLOPs; comparisons are in neither:",)
+            )
             yield Items(tuple(items))
 
     def training(self) -> Iterator[Block]:
@@ -329,10 +368,15 @@ class _Network:
         parts = ("forward", "recompute", "input_gradient", "weight_gradient")
         texts = [f"{part.replace('_', ' ')} {thousands(row[f'{part}_macs'])}" for part in parts if row[f"{part}_macs"]]
         ratio = row["backward_forward_ratio"]
-        yield Paragraph((f"MACs of one step: {', '.join(texts)}.", *([f" The backward pass costs {ratio_text(ratio)} the forward pass."] if ratio else [])))
-        yield Paragraph((
-            "If a layer has K MACs, the gradient for its input has K, and the gradient for its weight has K. The first layer "
-            "needs no input gradient, and frozen layers need no weight gradient.",
-        ))  # fmt: skip
+        yield Paragraph(
+            (
+                f"MACs of one step: {', '.join(texts)}.",
+                *([f" The backward pass costs {ratio_text(ratio)} the forward pass."] if ratio else []),
+            )
+        )
+        yield sentence(
+            "If a layer has K MACs, the gradient for its input has K, and the gradient for its weight has K. The first "
+            "layer needs no input gradient, and frozen layers need no weight gradient.",
+        )
         if row["optimizer_flops"]:
             yield Paragraph((f"The optimizer does {thousands(row['optimizer_flops'])} FLOPs and no MACs.",))

@@ -1,4 +1,4 @@
-"""Calls of one operator or kind, or of several layers: a table of the layers, and each different operation derived once."""
+"""Calls of one operator or kind, or of several layers: a table of the layers, each different operation derived once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from profiler.analysis.explaining.finding import Found
 from profiler.analysis.explaining.layers import count_of
 from profiler.analysis.explaining.sums import CALLS, LAYER, SumRow, summed
 from profiler.calls import Tally
-from profiler.columns import Column
 from profiler.formatting import share_text, thousands
 from profiler.profiles import Profile
 from profiler.records import ROOT

@@ -65,9 +65,7 @@ def _blank(column: Column, values: Sequence[Any]) -> Any:
 
 
 def _placed(column: Column) -> Column:
-    return Column(
-        column.name, column.unit, PRIORITIES.get(column.name, 20), column.heading, meaning=column.meaning
-    )
+    return Column(column.name, column.unit, PRIORITIES.get(column.name, 20), column.heading, meaning=column.meaning)
 
 
 LAYER = Column("layer", "name", FIRST)

@@ -20,10 +20,10 @@ from profiler.analysis.explaining.document import (
     Span,
     Spans,
 )
-from profiler.formatting import format_table, is_numeric_column
+from profiler.formatting import is_numeric_column
 from profiler.printable import visible
 from profiler.render.explanation.mathematics import MATHEMATICS, aligned
-from profiler.render.explanation.text import fitting, shortened
+from profiler.render.explanation.text import fitting
 
 PREAMBLE = r"""\documentclass{article}
 \usepackage[utf8]{inputenc}
@@ -31,6 +31,8 @@ PREAMBLE = r"""\documentclass{article}
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{0.6em}
 \setlength{\emergencystretch}{3em}
+\renewcommand{\arraystretch}{1.15}
+\setlength{\tabcolsep}{4pt}
 \begin{document}
 """
 
@@ -71,7 +73,7 @@ LETTERS = "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝàáâãäå�
 
 SECTIONS = {1: "section", 2: "subsection", 3: "subsubsection"}
 
-TABLE_WIDTH = 84
+TABLE_WIDTH = 78
 """The characters of a table's row that fit on a page."""
 
 
@@ -139,11 +141,9 @@ def _character(character: str) -> str:
 
 
 def _grid(grid: Grid) -> Iterator[str]:
-    table, _ = fitting(grid.table, TABLE_WIDTH)
-    cells = format_table(table, missing="–")
+    table, cells = fitting(grid.table, TABLE_WIDTH, 20)
     places = ["r" if is_numeric_column(table, column.name) else "l" for column in table.columns]
-    size = r"\footnotesize" if sum(len(column.heading) for column in table.columns) > 50 else r"\small"
-    yield rf"{{{size}\begin{{tabular}}{{@{{}}{''.join(places)}@{{}}}}"
+    yield rf"{{\footnotesize\begin{{tabular}}{{@{{}}{''.join(places)}@{{}}}}"
     yield r"\hline"
     yield " & ".join(escape(column.heading) for column in table.columns) + r" \\ \hline"
     for place in range(len(table)):
@@ -156,4 +156,4 @@ def _grid(grid: Grid) -> Iterator[str]:
 
 
 def _cell(text: str, unit: str) -> str:
-    return rf"\texttt{{{escape(shortened(text, 32))}}}" if unit == "name" else escape(text)
+    return rf"\texttt{{{escape(text)}}}" if unit == "name" else escape(text)

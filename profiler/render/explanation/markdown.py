@@ -23,7 +23,6 @@ from profiler.printable import visible
 from profiler.render.explanation.mathematics import MATHEMATICS, aligned
 from profiler.render.formats.markdown import escape, markdown_table
 
-
 FENCE, DOLLARS = ("```math", "```"), ("$$", "$$")
 """What is around equations: GitHub reads nothing in a fence as Markdown, notebooks only know dollar signs."""
 
@@ -46,7 +45,7 @@ def _block(block: Block, around: tuple[str, str]) -> Iterator[str]:
         case Equations(equations=equations):
             yield from (around[0], *aligned(equations), around[1])
         case Grid(table=table):
-            yield markdown_table(table)
+            yield markdown_table(table, missing="–")
 
 
 def _line(spans: Spans) -> str:

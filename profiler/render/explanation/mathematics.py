@@ -7,6 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from profiler.analysis.explaining.document import Equation
 
+SUM = re.compile(r"[\d{},+ =-]+")
+"""A sum of numbers, perhaps with its value."""
+
+LONG = 54
+"""The length from which a sum is on several lines."""
+
 TALL = re.compile(r"\\frac|\\lfloor")
 
 
@@ -70,7 +76,9 @@ def aligned(equations: Sequence[Equation]) -> Iterator[str]:
     for equation in equations:
         left = " = ".join(rf"\text{{{figure}}}" for figure in equation.left)
         for place, side in enumerate(_together(equation.written(MATHEMATICS))):
-            lines.append(f"{left if place == 0 else ''} &= {side}".strip())
+            first, *others = _broken(side)
+            lines.append(f"{left if place == 0 else ''} &= {first}".strip())
+            lines += [rf"&\qquad {other}" for other in others]
     yield r"\begin{aligned}"
     yield " \\\\\n".join(lines)
     yield r"\end{aligned}"
@@ -78,6 +86,24 @@ def aligned(equations: Sequence[Equation]) -> Iterator[str]:
 
 SHORT = 60
 """The length of sides that share a line."""
+
+
+def _length(text: str) -> int:
+    """The characters that are shown of a sum."""
+    return len(text.replace("{,}", ","))
+
+
+def _broken(side: str) -> list[str]:
+    """A long sum of numbers on several lines, each of which begins with its sign; anything else on one line."""
+    if _length(side) <= LONG or not SUM.fullmatch(side):
+        return [side]
+    lines = [""]
+    for part in re.split(r" (?=[+-] )", side):
+        if lines[-1] and _length(lines[-1]) + _length(part) > LONG:
+            lines.append(part)
+        else:
+            lines[-1] = f"{lines[-1]} {part}".strip()
+    return lines
 
 
 def _together(sides: Sequence[str]) -> list[str]:

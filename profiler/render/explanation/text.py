@@ -103,7 +103,9 @@ def _cut(head: str, side: str, width: int) -> Iterator[str]:
 
 def _grid(grid: Grid, width: int) -> Iterator[str]:
     table, cells = fitting(grid.table, width)
-    columns = [(column.heading, cells[column.name], is_numeric_column(grid.table, column.name)) for column in table.columns]
+    columns = [
+        (column.heading, cells[column.name], is_numeric_column(grid.table, column.name)) for column in table.columns
+    ]
     widths = [max(map(len, (heading, *texts))) for heading, texts, _ in columns]
     yield _row([heading for heading, _, _ in columns], widths, columns)
     yield "  ".join("─" * size for size in widths)
@@ -118,8 +120,11 @@ def _row(texts: Iterable[str], widths: Sequence[int], columns: Sequence[tuple[st
     return "  ".join(f"{text:>{size}}" if right else f"{text:<{size}}" for text, size, (_, _, right) in pairs).rstrip()
 
 
-def fitting(table: Table, width: int) -> tuple[Table, dict[str, list[str]]]:
-    """The most important columns of a table that fit, and their texts; names are shortened in the middle."""
+def fitting(table: Table, width: int, least: int = LEAST_NAME) -> tuple[Table, dict[str, list[str]]]:
+    """The most important columns of a table that fit, and their texts.
+
+    Names are shortened in the middle, to ``least`` characters at most before columns are left out.
+    """
     texts = {name: [visible(text) for text in values] for name, values in format_table(table, missing="–").items()}
     shown = table
     while True:
@@ -128,7 +133,7 @@ def fitting(table: Table, width: int) -> tuple[Table, dict[str, list[str]]]:
         if over > 0:
             for column in names:
                 longest = max(map(len, texts[column.name]), default=0)
-                texts[column.name] = [shortened(text, max(LEAST_NAME, longest - over)) for text in texts[column.name]]
+                texts[column.name] = [shortened(text, max(least, longest - over)) for text in texts[column.name]]
         if _width(shown, texts) <= width or len(shown.columns) <= 2:
             return shown, texts
         last = max(shown.columns[1:], key=lambda column: column.priority)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from tabulate import tabulate
 
 from profiler.columns import SUMMARIES
-from profiler.formatting import format_table, is_numeric_column
+from profiler.formatting import UNKNOWN, format_table, is_numeric_column
 from profiler.printable import visible
 from profiler.render.report import TOTALS, Fact, Note, Report, ReportTable
 from profiler.schema import Table
@@ -57,9 +57,9 @@ def _title(table: Table) -> str:
     return table.title(list(table))
 
 
-def markdown_table(table: Table) -> str:
+def markdown_table(table: Table, missing: str = UNKNOWN) -> str:
     """The table as a pipe table: right-aligned figures with thousands separators, identifiers as code."""
-    texts = format_table(table)
+    texts = format_table(table, missing=missing)
     numeric = [is_numeric_column(table, name) for name in table]
     codes = [column.unit == "name" for column in table.columns]
     rows = [

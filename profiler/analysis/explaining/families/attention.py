@@ -59,9 +59,7 @@ def attention(call: OpCall) -> Words | None:
                 "B*heads*L_q*d_v", "L_k", about="Each result is a sum of the values, weighted by the softmax"
             ),
         },
-        Definition(
-            "softmax(Q·Kᵀ / √d_k) · V", r"\operatorname{softmax}\!\left(\frac{Q K^{\top}}{\sqrt{d_k}}\right) V"
-        ),
+        Definition("softmax(Q·Kᵀ / √d_k) · V", r"\operatorname{softmax}\!\left(\frac{Q K^{\top}}{\sqrt{d_k}}\right) V"),
         tuple(_remarks(call, *operands, {size.name: size.number for size in sizes})),
     )
 
@@ -87,7 +85,7 @@ def _remarks(call: OpCall, query: Shape, key: Shape, value: Shape, numbers: dict
             "query head still does its own products.",
         )
     if call.signature.argument("is_causal") is True:
-        yield ("The causal mask hides scores, which are computed all the same by a dense count.".replace("all the same ", ""),)
+        yield ("The causal mask hides scores. The count is dense: it includes them.",)
 
 
 def gradients(call: OpCall) -> Words | None:
@@ -112,7 +110,9 @@ def gradients(call: OpCall) -> Words | None:
                 "B*heads*L_q*d_k", "L_k", about="Query gradient: the gradient of the scores times the keys"
             ),
             "key gradient": TermWords(
-                "B*heads*L_k*d_k", "L_q", about="Key gradient: the gradient of the scores, transposed, times the queries"
+                "B*heads*L_k*d_k",
+                "L_q",
+                about="Key gradient: the gradient of the scores, transposed, times the queries",
             ),
         },
     )

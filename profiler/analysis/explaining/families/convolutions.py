@@ -43,7 +43,9 @@ def _positions(
 ) -> Iterator[Size]:
     """The sizes of the result, each computed from the input where stride, padding and dilation are known."""
     count = len(axes)
-    given = [call.signature.argument(name, default) for name, default in (("stride", 1), ("padding", 0), ("dilation", 1))]
+    given = [
+        call.signature.argument(name, default) for name, default in (("stride", 1), ("padding", 0), ("dilation", 1))
+    ]
     known = call.signature.whole and not any(isinstance(value, str) for value in given)
     stride, padding, dilation = (expand(value, count) for value in given) if known else ((), (), ())
     for place, axis in enumerate(axes):
@@ -108,7 +110,9 @@ def convolution(call: OpCall) -> Words:
         _title(axes, groups, input[-len(axes) - 1], weight),
         sizes,
         {
-            "products": TermWords(many, products, about="Each result is a sum of products, one for each weight of its channel"),
+            "products": TermWords(
+                many, products, about="Each result is a sum of products, one for each weight of its channel"
+            ),
             "bias": TermWords(many, one={"adds": "1"}, about="The bias is added to each result"),
         },
         _definition(axes, groups, bias),
@@ -135,7 +139,7 @@ def _remarks(groups: int, channels: int, weight: Shape) -> Iterator[Spans]:
 
 
 def _transposed(call: OpCall) -> Words:
-    input, weight, out, bias = _operands(call)
+    input, weight, out, _ = _operands(call)
     axes = _axes(weight)
     groups = out[-len(axes) - 1] // weight[1]
     sizes = list(_sizes(input, weight, out, groups, call, True))
@@ -147,7 +151,7 @@ def _transposed(call: OpCall) -> Words:
             "products": TermWords(
                 _inputs(names, axes),
                 "*".join([_share("C_out", groups), *_kernel(axes)]),
-                about="Each input element is multiplied by its weights, and each product is added to its place in the result",
+                about="Each input element is multiplied by its weights, and each product is added to its result",
             ),
             "first products": TermWords(
                 _results(names, axes), about="Without a bias, the first product of a place is assigned and not added"

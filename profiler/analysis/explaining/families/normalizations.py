@@ -22,7 +22,7 @@ def _terms(groups: str, n: str) -> Mapping[str | int, TermWords]:
         "mean and variance": TermWords(
             groups,
             one=STATISTICS,
-            about="Mean (m − 1 adds, 1 divide) and variance (m differences, m squares, m − 1 adds, 1 divide) of each group",
+            about="Each group: mean (m − 1 adds, 1 divide), variance (m differences, m squares, m − 1 adds, 1 divide)",
         ),
         "running mean": TermWords(groups, about="The running mean is moved towards the new one"),
         "running variance": TermWords(groups, about="The running variance is moved towards the new, unbiased one"),
@@ -42,7 +42,11 @@ def _terms(groups: str, n: str) -> Mapping[str | int, TermWords]:
 def _grouped(call: OpCall, title: str, groups: int, definition: Definition = NORMALIZED) -> Words:
     """A normalization whose groups have the same number m of elements each."""
     n = call.inputs[0].size
-    sizes = [Size("g", groups, "groups"), Size("m", n // groups, "elements of a group"), Size("n", n, "elements", "g*m")]
+    sizes = [
+        Size("g", groups, "groups"),
+        Size("m", n // groups, "elements of a group"),
+        Size("n", n, "elements", "g*m"),
+    ]
     return Words(title, sizes, _terms("g", "n"), definition)
 
 
@@ -50,7 +54,11 @@ def batch_norm(call: OpCall) -> Words:
     """Each channel over samples and positions."""
     shape = call.inputs[0].shape
     n, channels = call.inputs[0].size, shape[1]
-    sizes = [Size("C", channels, "channels"), Size("m", n // channels, "elements of a channel"), Size("n", n, "elements", "C*m")]
+    sizes = [
+        Size("C", channels, "channels"),
+        Size("m", n // channels, "elements of a channel"),
+        Size("n", n, "elements", "C*m"),
+    ]
     return Words("batch norm", sizes, _terms("C", "n"), NORMALIZED)
 
 
@@ -61,7 +69,9 @@ def layer_norm(call: OpCall) -> Words:
 
 def rms_norm(call: OpCall) -> Words:
     """Each row, by the root of its mean square."""
-    definition = Definition("y = x / √(mean(x²) + ε) · weight", r"y = \frac{x}{\sqrt{\overline{x^2} + \varepsilon}} \cdot w")
+    definition = Definition(
+        "y = x / √(mean(x²) + ε) · weight", r"y = \frac{x}{\sqrt{\overline{x^2} + \varepsilon}} \cdot w"
+    )
     return _grouped(call, "root-mean-square norm", _groups(call), definition)
 
 

@@ -13,7 +13,9 @@ def _results(call: OpCall, dims: int) -> tuple[list[Size], str]:
     out = call.outputs[0].shape
     names = [("N", "samples"), ("C", "channels")][2 - (len(out) - dims) :]
     sizes = [Size(name, size, meaning) for (name, meaning), size in zip(names, out[:-dims], strict=True)]
-    sizes += [Size(f"{axis}_out", size, f"output {NAMES[axis]}") for axis, size in zip(AXES[dims], out[-dims:], strict=True)]
+    sizes += [
+        Size(f"{axis}_out", size, f"output {NAMES[axis]}") for axis, size in zip(AXES[dims], out[-dims:], strict=True)
+    ]
     return sizes, "*".join(size.name for size in sizes)
 
 
@@ -24,17 +26,27 @@ def _dims(call: OpCall) -> int:
 def _window(call: OpCall, dims: int) -> list[Size]:
     kernel = call.signature.argument("kernel_size")
     axes = AXES[dims]
-    return [Size(f"K_{axis.lower()}", size, f"window {NAMES[axis]}") for axis, size in zip(axes, expand(kernel, dims), strict=True)]
+    return [
+        Size(f"K_{axis.lower()}", size, f"window {NAMES[axis]}")
+        for axis, size in zip(axes, expand(kernel, dims), strict=True)
+    ]
 
 
 def max_pool(call: OpCall) -> Words | None:
     """The largest value of each window."""
-    return _pool(call, "max pooling", {"comparisons": "{k} - 1"}, "The largest of a window's k values: k − 1 comparisons")
+    return _pool(
+        call, "max pooling", {"comparisons": "{k} - 1"}, "The largest of a window's k values: k − 1 comparisons"
+    )
 
 
 def average_pool(call: OpCall) -> Words | None:
     """The mean of each window."""
-    return _pool(call, "average pooling", {"adds": "{k} - 1", "divides": "1"}, "The mean of a window's k values: k − 1 adds and a divide")
+    return _pool(
+        call,
+        "average pooling",
+        {"adds": "{k} - 1", "divides": "1"},
+        "The mean of a window's k values: k − 1 adds and a divide",
+    )
 
 
 def _pool(call: OpCall, title: str, one: dict[str, str], about: str) -> Words | None:
@@ -58,8 +70,14 @@ def adaptive_pool(call: OpCall) -> Words | None:
     sizes += [Size(axis, size, f"input {NAMES[axis]}") for axis, size in zip(axes, before, strict=True)]
     k = "*".join(f"({axis}/{axis}_out)" for axis in axes)
     one = {"comparisons": f"{k} - 1"} if maximum else {"adds": f"{k} - 1", "divides": "1"}
-    about = "The largest value of each window" if maximum else "The mean of each window of k values: k − 1 adds and a divide"
-    return Words(f"adaptive {'max' if maximum else 'average'} pooling", sizes, {"windows": TermWords(many, one=one, about=about)})
+    about = (
+        "The largest value of each window"
+        if maximum
+        else "The mean of each window of k values: k − 1 adds and a divide"
+    )
+    return Words(
+        f"adaptive {'max' if maximum else 'average'} pooling", sizes, {"windows": TermWords(many, one=one, about=about)}
+    )
 
 
 FAMILIES = {

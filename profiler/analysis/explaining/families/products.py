@@ -71,7 +71,11 @@ def _product(a: Shape, b: Shape, out: Shape, title: str) -> Words | None:
         return None
     batch = out[:-2]
     sizes = [
-        *(rows(batch)[:1] if len(batch) == 1 else [Size(f"b_{place}", size, "a batch dimension") for place, size in enumerate(batch, 1)]),
+        *(
+            rows(batch)[:1]
+            if len(batch) == 1
+            else [Size(f"b_{place}", size, "a batch dimension") for place, size in enumerate(batch, 1)]
+        ),
         Size("n", a[-2], "rows of the first factor"),
         Size("k", a[-1], "columns of the first factor, rows of the second"),
         Size("m", b[-1], "columns of the second factor"),
@@ -79,7 +83,14 @@ def _product(a: Shape, b: Shape, out: Shape, title: str) -> Words | None:
     if len(batch) == 1:
         sizes[0] = Size("b", batch[0], "products")
     many = "*".join([*(size.name for size in sizes[: len(batch)]), "n", "m"])
-    each = {what: TermWords(many, about=about) for what, about in (("bias", "The summand is added to each result"), ("alpha", "The product is scaled"), ("beta", "The summand is scaled"))}
+    each: dict[str | int, TermWords] = {
+        what: TermWords(many, about=about)
+        for what, about in (
+            ("bias", "The summand is added to each result"),
+            ("alpha", "The product is scaled"),
+            ("beta", "The summand is scaled"),
+        )
+    }
     return Words(
         title,
         sizes,

@@ -52,7 +52,13 @@ def recurrent(call: OpCall) -> Words | None:
             size = term.contracted[0]
             name, of = ("d_in", "the input") if term.what == "input gates" else ("d_h", "the state before")
             terms[place] = TermWords(many, name, about=f"Each gate is a dot product with {of}", sizes={name: size})
-    return Words("recurrent network" if call.op in SEQUENCES else "recurrent cell", sizes, terms, DEFINITIONS[gates], tuple(_remarks(call)))
+    return Words(
+        "recurrent network" if call.op in SEQUENCES else "recurrent cell",
+        sizes,
+        terms,
+        DEFINITIONS[gates],
+        tuple(_remarks(call)),
+    )
 
 
 def _remarks(call: OpCall) -> list[Spans]:

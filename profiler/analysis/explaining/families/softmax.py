@@ -35,7 +35,9 @@ def softmax(call: OpCall) -> Words:
     return _rows(
         call,
         "softmax",
-        Definition("y_i = exp(x_i − max x) / Σ_j exp(x_j − max x)", r"y_i = \frac{e^{x_i - \max x}}{\sum_j e^{x_j - \max x}}"),
+        Definition(
+            "y_i = exp(x_i − max x) / Σ_j exp(x_j − max x)", r"y_i = \frac{e^{x_i - \max x}}{\sum_j e^{x_j - \max x}}"
+        ),
     )
 
 
