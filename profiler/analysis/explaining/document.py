@@ -165,7 +165,7 @@ class Equations:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:
-    """A table; ``total`` says that its last row is the sum of the others.  A missing value is one that does not exist."""
+    """A table; ``total`` says that its last row is the sum of the others.  What is missing does not exist."""
 
     table: Table
     total: bool = False
