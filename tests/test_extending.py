@@ -120,8 +120,28 @@ assert files["phases.csv"].splitlines()[1].startswith(f"forward,{4 * 36 * 27 + 1
 assert "Phases" in files["phases.md"]
 """
 
+CHECK_FORMAT = """
+def render(results):
+    return {"verdicts.txt": "".join(f"{result.name} {result.passed}\\n" for result in results)}
+"""
+
+USE_CHECK_FORMAT = """
+from profiler import catalog
+from profiler.budgets.checking import check_profile
+from profiler.cli.commands import check
+from profiler.config.budget import parse_budget
+from profiler.render.checks import check_files
+from tests import sample_profiles
+
+assert catalog.check_formats()[-1] == "verdicts"
+assert "verdicts" in check.FORMATS
+result = check_profile(sample_profiles.small(), [parse_budget({"macs": 1}, "budget")])
+assert check_files([result], ("verdicts",)) == {"verdicts.txt": "small False\\n"}
+"""
+
 EXTENSIONS = {
     "measure": ("profiler.measures", "elements_written", MEASURE, USE_MEASURE),
+    "format of a check": ("profiler.render.checks", "verdicts", CHECK_FORMAT, USE_CHECK_FORMAT),
     "format": ("profiler.render.formats", "plain", FORMAT, USE_FORMAT),
     "convention": ("profiler.conventions", "results", CONVENTION, USE_CONVENTION),
     "view": ("profiler.views", "linear_as_matmul", VIEW, USE_VIEW),

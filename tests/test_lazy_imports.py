@@ -80,6 +80,15 @@ def test_a_comparison_of_saved_profiles_needs_neither_torch_nor_pandas(saved: li
 
 
 @pytest.mark.slow
+def test_a_check_of_a_saved_profile_needs_neither_torch_nor_pandas(saved: list[str], tmp_path: Path) -> None:
+    """Neither against a budget nor against a baseline."""
+    budget = tmp_path / "budget.yaml"
+    budget.write_text("macs: 1G\n", encoding="utf-8")
+    found = imported_by_command("check", saved[0], "--baseline", saved[0], "--budget", str(budget))
+    assert not {"torch", "pandas", "numpy"}.intersection(found)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "markdown", "json"])
 def test_files_need_no_pandas(form: str, saved: list[str], tmp_path: Path) -> None:
     """Tables are written from their values."""

@@ -12,6 +12,7 @@ from profiler.budgets.baselines import compared as compared_figures
 from profiler.budgets.baselines import load_baseline
 from profiler.errors import ConfigError, StoredProfileError
 from profiler.profiles import Profile
+from profiler.records import Unseen
 from tests import sample_profiles as nets
 from tests.budgets.checks import compared, grown, verdicts
 
@@ -45,8 +46,10 @@ def test_a_tolerance_is_exact(after: int, tolerance: str, passed: bool) -> None:
 
 def test_a_tolerance_is_exact_for_large_counts() -> None:
     """No floating-point number could tell these two apart."""
-    assert compared(nets.wide(10**18 + 10**16), nets.wide(10**18), "1%").passed
-    assert not compared(nets.wide(10**18 + 10**16 + 1), nets.wide(10**18), "1%").passed
+    before, most = 10**18 + 100, 10**18 + 10**16 + 101
+    assert most != int(float(most))
+    assert compared(nets.wide(most), nets.wide(before), "1%").passed
+    assert not compared(nets.wide(most + 1), nets.wide(before), "1%").passed
 
 
 def test_growth_from_nothing_fails_with_any_tolerance() -> None:
@@ -117,6 +120,18 @@ def test_other_uncounted_operations_prove_nothing(after: Profile) -> None:
     result = compared(after, odd(5, calls=2))
     assert verdicts(result)["baseline.macs"] == "not proven"
     assert "baseline.parameters" not in verdicts(result)
+
+
+def test_unseen_work_proves_nothing() -> None:
+    """It could be more than what was not seen in the baseline."""
+
+    def unseen(module: str) -> Profile:
+        profile = nets.small()
+        return replace(profile, trace=replace(profile.trace, unseen=(Unseen(module, "it calls NumPy"),)))
+
+    assert "baseline.macs" in verdicts(compared(unseen("fc"), unseen("fc")))
+    assert compared(unseen("fc"), unseen("fc"), complete=False).passed
+    assert compared(nets.small(), unseen("fc")).passed
 
 
 def test_a_network_that_becomes_partial_does_not_pass() -> None:

@@ -30,7 +30,7 @@ HOSTILE = 'a|b<c>,"d":%0A\r\n::error::\x1b[31m\u202ee&f'
 def hostile() -> CheckResult:
     """A failure of a network whose modules and paths have hostile names."""
     net = nets.Network("bad", (1, 4)).linear(HOSTILE, 5).uncounted("odd\x00", "lib::<script>")
-    result = checked(net.profile(), modules={"a|*": {"macs": 1}}, complete=True)
+    result = checked(net.profile(), modules={"a|*\x1b*": {"macs": 1}}, complete=True)
     return replace(result, name=HOSTILE, file=f"{HOSTILE}.yaml", remarks=(HOSTILE,))
 
 
