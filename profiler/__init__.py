@@ -20,13 +20,11 @@ if TYPE_CHECKING:
     from profiler.config import Config, load_config, with_sizes
     from profiler.crosschecks.tables import unexplained
     from profiler.errors import (
-        ClusterError,
         ConfigError,
         DataDependentError,
         NeedsDataError,
         OutputError,
         ProfilerError,
-        ResumeError,
         RuleError,
         StoredProfileError,
         TargetError,
@@ -51,11 +49,9 @@ if TYPE_CHECKING:
     )
     from profiler.rules import free, rule, rules_replaced
     from profiler.signatures import Signature, TensorSpec
-    from profiler.sweeps.sweeping import sweep
 
 _HOMES = {
     "Answer": "profiler.records",
-    "ClusterError": "profiler.errors",
     "CodeRecording": "profiler.recordings",
     "Config": "profiler.config",
     "ConfigError": "profiler.errors",
@@ -74,7 +70,6 @@ _HOMES = {
     "ParameterRecord": "profiler.records",
     "Profile": "profiler.profiles",
     "ProfilerError": "profiler.errors",
-    "ResumeError": "profiler.errors",
     "RuleError": "profiler.errors",
     "Signature": "profiler.signatures",
     "StoredProfileError": "profiler.errors",
@@ -99,14 +94,12 @@ _HOMES = {
     "record": "profiler.recordings",
     "rule": "profiler.rules",
     "rules_replaced": "profiler.rules",
-    "sweep": "profiler.sweeps.sweeping",
     "unexplained": "profiler.crosschecks.tables",
     "with_sizes": "profiler.config",
 }
 
 __all__ = [
     "Answer",
-    "ClusterError",
     "CodeRecording",
     "Config",
     "ConfigError",
@@ -125,7 +118,6 @@ __all__ = [
     "ParameterRecord",
     "Profile",
     "ProfilerError",
-    "ResumeError",
     "RuleError",
     "Signature",
     "StoredProfileError",
@@ -150,7 +142,6 @@ __all__ = [
     "record",
     "rule",
     "rules_replaced",
-    "sweep",
     "unexplained",
     "with_sizes",
 ]

@@ -36,7 +36,7 @@ LAYERS = (
     ("subjects",),
     ("crosschecking",),
     ("render", "api", "recordings"),
-    ("rewriting", "sweeps"),
+    ("rewriting",),
     ("cli", "testing"),
     ("__main__", "__init__"),
 )

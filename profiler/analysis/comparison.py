@@ -2,108 +2,181 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from profiler.columns import FIRST, Column
-from profiler.conventions import find_convention, headline_of
-from profiler.errors import ProfilerError
-from profiler.measures import Measure, find_measure, measures_in
+from profiler.analysis.compared import (
+    OF_ANY,
+    Cell,
+    Columns,
+    Compared,
+    default_columns,
+    distinguishing,
+    find_column,
+    headline_column,
+    named_columns,
+    quotient,
+    share_of,
+)
+from profiler.columns import Column
+from profiler.errors import ProfilerError, did_you_mean, shown
+from profiler.formatting import is_missing
+from profiler.measures import find_measure
 from profiler.profiles import Profile
-from profiler.records import show_shapes
 from profiler.schema import Table
 from profiler.tabulate import with_headline
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COMPARED = {"conv": (26, 26), "linear": (5, 6)}
-"""The kinds whose shares of parameters and of multiplies the table has, each with its priorities."""
+__all__ = ["Compared", "Selection", "compare", "comparison_table", "kind_share", "quotient"]
 
-COMPARED_FIGURES = ("parameters", "multiplies")
-
-RATIOS = {"parameters": 22, "macs": 4, "flops": 21}
-"""The figures whose ratio to the first network the table has, with the priority of the column."""
-
-PRIORITIES = {"macs": 3, "parameters": 2, "multiplies": 23, "adds": 24}
-"""The priorities of figures that differ from those in other tables."""
+NAMES_SHOWN = 8
+"""The maximum number of networks that a message lists."""
 
 
-def compare(profiles: Sequence[Profile]) -> pd.DataFrame:
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a comparison shows: the network that ratios are to, the columns, their order, and how many rows.
+
+    By default ratios are to the first network that has a profile, and all rows have their order.  ``sort`` names a
+    column: figures are sorted from the largest on, texts from the first letter on, and what is missing comes last.
+    ``top`` keeps so many rows, by default those with the largest headline.
+    """
+
+    baseline: str | None = None
+    columns: tuple[str, ...] | None = None
+    sort: str | None = None
+    top: int | None = None
+
+    def check(self, networks: Sequence[Compared]) -> None:
+        """Raise :class:`ProfilerError` for a column or a baseline that is not known, before anything is profiled."""
+        for name in (*(self.columns or ()), *([self.sort] if self.sort is not None else [])):
+            find_column(_column_name(name))
+        if self.top is not None and self.top < 1:
+            raise ProfilerError(f"top: found {self.top}, expected a positive number")
+        if self.baseline is not None:
+            _named(networks, self.baseline)
+
+
+EVERYTHING = Selection()
+
+
+def compare(
+    profiles: Sequence[Profile],
+    *,
+    baseline: str | None = None,
+    columns: Sequence[str] | None = None,
+    sort: str | None = None,
+    top: int | None = None,
+) -> pd.DataFrame:
     """One row for each network: exact counts, shares as fractions of one, ratios to the first network.
 
-    If two networks have the same name, a column ``target`` distinguishes them.  If the first profile's convention has a
-    separate figure, that figure and its ratio are the last columns.  A share or ratio of nothing is missing; the share
-    of a kind of work that a network does not do is 0.  If the status is ``partial``, some work is not counted: the
-    counts are lower bounds, and shares and ratios are those of the counted work.  Raises :class:`ProfilerError` if
-    there are no profiles.
+    ``baseline`` names the network that ratios are to in place of the first.  ``columns`` names the columns, each a
+    figure (``"macs"``), the ratio of one (``"macs_ratio"``), the share of a kind of work (``"conv_macs_share"``) or
+    ``"input"``, ``"target"``, ``"mode"``, ``"status"``, ``"trainable"``, ``"parameter_bytes"``, ``"buffers"``.
+    ``sort`` names the column by which rows are sorted: figures from the largest on, texts from the first letter on.
+    ``top`` keeps so many rows, by default those with the largest headline.
+
+    If two networks have the same name, a column ``target`` distinguishes them, or else a column ``number``.  If the
+    first profile's convention has a separate figure, that figure and its ratio are the last columns.  A share or ratio
+    of nothing is missing; the share of a kind of work that a network does not do is 0.  If the status is ``partial``,
+    some work is not counted: the counts are lower bounds, and shares and ratios are those of the counted work.  Raises
+    :class:`ProfilerError` if there are no profiles, and for a column or a baseline that is not known.
     """
-    return comparison_table(profiles).frame
+    selection = Selection(baseline, None if columns is None else tuple(columns), sort, top)
+    return comparison_table(profiles, selection).frame
 
 
-def comparison_table(profiles: Sequence[Profile]) -> Table:
-    """The table whose frame :func:`compare` returns."""
-    if not profiles:
+def comparison_table(networks: Sequence[Profile | Compared], selection: Selection = EVERYTHING) -> Table:
+    """The table whose frame :func:`compare` returns; a network without a profile has a row without figures."""
+    if not networks:
         raise ProfilerError("nothing to compare: expected at least one profile")
-    columns = _columns(profiles[0])
-    if len({profile.name for profile in profiles}) < len(profiles):
-        columns.insert(1, (Column("target"), lambda profile: profile.target))
-    rows = [[value(profile) for _, value in columns] for profile in profiles]
-    schema = with_headline((column for column, _ in columns), find_convention(profiles[0].convention).column)
+    every = [Compared.of(network) for network in networks]
+    selection.check(every)
+    ratios_to = baseline_of(every, selection).profile
+    convention = next((network.profile.convention for network in every if network.profile is not None), "exact")
+    columns = _columns(every, selection, ratios_to, convention)
+    kept = _sorted(every, selection, ratios_to, convention)[: selection.top]
+    rows = [[value(network) for _, value in columns] for network in kept]
+    schema: Sequence[Column] = [column for column, _ in columns]
+    if selection.columns is None:
+        schema = with_headline(schema, headline_column(convention))
     return Table.of("comparison", "Networks side by side", schema, rows)
 
 
-Cell = Callable[[Profile], object]
+def baseline_of(networks: Sequence[Compared], selection: Selection) -> Compared:
+    """The network that ratios are to: the named one, or the first that has a profile.  Raises ProfilerError."""
+    if selection.baseline is not None:
+        return _named(networks, selection.baseline)
+    return next((network for network in networks if network.profile is not None), networks[0])
 
 
-def _columns(first: Profile) -> list[tuple[Column, Cell]]:
-    """The columns, each with its value for a network."""
-    columns: list[tuple[Column, Cell]] = [
-        (Column("network", "name", FIRST, refers_to="network"), lambda profile: profile.name),
-        (Column("input", "shape", 25), lambda profile: show_shapes(profile.input_shapes)),
-    ]
-    for measure in measures_in("comparison"):
-        column = measure.column()
-        columns.append((replace(column, priority=PRIORITIES.get(column.name, column.priority)), _figure(measure.name)))
-    for place, name in enumerate(COMPARED_FIGURES):
-        for kind, priorities in COMPARED.items():
-            heading = f"{kind}, of {find_measure(name).heading}"
-            columns.append((Column(f"{kind}_{name}_share", "share", priorities[place], heading), _share(kind, name)))
-    for name, priority in RATIOS.items():
-        columns.append((_ratio_column(find_measure(name), priority), _ratio(_figure(name), first)))
-    columns += [
-        (Column("status", "status", 20), lambda profile: profile.status),
-        (Column("mode", priority=27), lambda profile: profile.mode),
-    ]
-    headline = headline_of(first.convention)
-    if headline is not None:
-        columns += [
-            (headline.column(), _headline(first.convention)),
-            (_ratio_column(headline, 50), _ratio(_headline(first.convention), first)),
-        ]
-    return columns
+def _named(networks: Sequence[Compared], name: str) -> Compared:
+    """The only network of that name, source or target.  Raises ProfilerError."""
+    found: list[Compared] = []
+    for known in ("name", "source", "target"):
+        found = [network for network in networks if getattr(network, known) == name]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            break
+    if found:
+        others = _listed(dict.fromkeys(network.source or network.target for network in found))
+        raise ProfilerError(f"baseline {shown(name)}: {len(found)} networks have this name, expected one of {others}")
+    names = dict.fromkeys(network.name for network in networks)
+    hint = did_you_mean(name, names)
+    raise ProfilerError(f"baseline {shown(name)} is not among the networks, expected one of {_listed(names)}{hint}")
 
 
-def _ratio_column(measure: Measure, priority: int) -> Column:
-    return Column(f"{measure.name}_ratio", "ratio", priority, f"{measure.heading}, ratio")
+def _listed(names: dict[str, None]) -> str:
+    left = len(names) - NAMES_SHOWN
+    return ", ".join(list(names)[:NAMES_SHOWN]) + (f" and {left} more" if left > 0 else "")
 
 
-def _figure(name: str) -> Callable[[Profile], int]:
-    return lambda profile: profile.figure(name)
+def _columns(
+    networks: Sequence[Compared], selection: Selection, baseline: Profile | None, convention: str
+) -> list[tuple[Column, Cell]]:
+    """The columns in their order, with those that no comparison may do without."""
+    found: Columns
+    if selection.columns is None:
+        found = default_columns(baseline, convention)
+    else:
+        found = named_columns(map(_column_name, selection.columns), baseline)
+        names = {column.name for column, _ in found}
+        found = [*([] if "network" in names else [OF_ANY["network"]]), *found]
+        if "status" not in names and any(
+            network.profile is None or not network.profile.complete for network in networks
+        ):
+            found.append(OF_ANY["status"])
+    names = {column.name for column, _ in found}
+    if "reason" not in names and any(network.profile is None for network in networks):
+        found.append(OF_ANY["reason"])
+    place = next(place for place, (column, _) in enumerate(found, 1) if column.name == "network")
+    found[place:place] = [pair for pair in distinguishing(networks) if pair[0].name not in names]
+    return found
 
 
-def _headline(convention: str) -> Callable[[Profile], int]:
-    return lambda profile: profile.with_convention(convention).headline
+def _column_name(name: str) -> str:
+    """``name`` is what a column of names is called on a command line."""
+    return "network" if name == "name" else name
 
 
-def _share(kind: str, figure: str) -> Cell:
-    return lambda profile: kind_share(profile, kind, figure)
-
-
-def _ratio(figure: Callable[[Profile], int], first: Profile) -> Cell:
-    whole = figure(first)
-    return lambda profile: quotient(figure(profile), whole)
+def _sorted(
+    networks: Sequence[Compared], selection: Selection, baseline: Profile | None, convention: str
+) -> list[Compared]:
+    """The networks in the order of the selection; those with equal values keep theirs."""
+    name = selection.sort or (None if selection.top is None else headline_column(convention))
+    if name is None:
+        return list(networks)
+    _, value = find_column(_column_name(name), baseline)
+    known: list[tuple[Any, Compared]] = [(value(network), network) for network in networks]
+    missing = [network for key, network in known if is_missing(key)]
+    known = [(key, network) for key, network in known if not is_missing(key)]
+    is_text = any(isinstance(key, str) for key, _ in known)
+    known.sort(key=lambda pair: str(pair[0]).lower() if is_text else pair[0], reverse=not is_text)
+    return [*(network for _, network in known), *missing]
 
 
 def kind_share(profile: Profile, kind: str, figure: str) -> float | None:
@@ -111,11 +184,4 @@ def kind_share(profile: Profile, kind: str, figure: str) -> float | None:
 
     It is 0 if the network does no such work.
     """
-    shares = profile.tabulated("shares")
-    values = dict(zip(shares["kind"], shares[figure], strict=True))
-    return quotient(values.get(kind, 0), values["total"])
-
-
-def quotient(part: int, whole: int) -> float | None:
-    """``part / whole``, or missing if the whole is 0."""
-    return part / whole if whole else None
+    return share_of(profile, kind, find_measure(figure))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 
-from profiler.analysis.comparison import quotient
+from profiler.analysis.compared import quotient
 from profiler.analysis.diffing import Diff, DiffRow, Held, Status
 from profiler.columns import FILES, FIRST, SUMMARIES, Column
 from profiler.conventions import find_convention

@@ -22,6 +22,9 @@ BY_A_SIGNAL = 128
 
 SIGINT, SIGPIPE = 2, 13
 
+DEBUG = "profiler.debug"
+"""The key for whether tracebacks are shown, in the ``meta`` of a command's context."""
+
 
 class Command(click.Command):
     """A command whose document goes to standard output; what networks print goes to standard error.
@@ -34,7 +37,7 @@ class Command(click.Command):
         self.params.append(click.Option(["--debug"], is_flag=True, help="Show the traceback of an error."))
 
     def invoke(self, ctx: click.Context) -> Any:
-        debug = ctx.params.pop("debug")
+        debug = ctx.meta[DEBUG] = ctx.params.pop("debug")
         with document_apart() as document:
             ctx.obj = document
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import traceback
 import warnings
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from profiler.errors import ProfilerError
+from profiler.streams import ReaderGone
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,6 +33,64 @@ def in_processes(work: Callable[[Item], Result], items: Sequence[Item], jobs: in
     if jobs < 2:
         yield from map(work, items)
         return
+    with contextlib.closing(_outcomes(work, items, jobs)) as outcomes:
+        for outcome in outcomes:
+            yield outcome.result()
+
+
+def attempts(work: Callable[[Item], Result], items: Sequence[Item], jobs: int) -> Generator[Result | BaseException]:
+    """The same, but an error takes the place of the result of its item, and the work goes on.
+
+    If a process ends too early, the unfinished items are done one at a time until it is known which of them ends its
+    process; that one's error is a :class:`JobsError`.
+    """
+    jobs = min(jobs, len(items))
+    if jobs < 2:
+        for item in items:
+            yield _attempt(work, item)
+        return
+    left = list(items)
+    while left:
+        done = 0
+        try:
+            with contextlib.closing(_outcomes(work, left, jobs)) as outcomes:
+                for outcome in outcomes:
+                    done += 1
+                    yield outcome.attempt()
+        except JobsError:
+            left = left[done:]
+            died = False
+            while left and not died:
+                alone = _alone(work, left.pop(0), jobs)
+                died = isinstance(alone, JobsError)
+                yield alone
+        else:
+            return
+
+
+def _attempt(work: Callable[[Item], Result], item: Item) -> Result | BaseException:
+    """The result of the work in this process, or its error, unless it ends the command."""
+    try:
+        return work(item)
+    except (KeyboardInterrupt, ReaderGone):
+        raise
+    except BaseException as error:
+        return error
+
+
+def _alone(work: Callable[[Item], Result], item: Item, jobs: int) -> Result | BaseException:
+    """The same in another process while no other work is done."""
+    try:
+        with contextlib.closing(_outcomes(work, [item], jobs)) as outcomes:
+            outcome: _Outcome = next(outcomes)
+            found: Result | BaseException = outcome.attempt()
+            return found
+    except JobsError:
+        return JobsError("its process ended before it was profiled, as it does if memory runs out")
+
+
+def _outcomes(work: Callable[[Item], Any], items: Sequence[Item], jobs: int) -> Generator[_Outcome]:
+    """The outcome of each item's work in another process; all processes are ended when this generator is closed."""
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
@@ -39,8 +99,8 @@ def in_processes(work: Callable[[Item], Result], items: Sequence[Item], jobs: in
     )
     outcomes = parallel(delayed(_outcome)(work, item) for item in items)
     try:
-        for outcome in outcomes:
-            yield outcome.result()
+        for outcome in outcomes:  # noqa: UP028 -- "yield from" would close them without the code below
+            yield outcome
     except TerminatedWorkerError as error:
         raise JobsError(
             f"--jobs {jobs}: a process ended before its network was profiled, as it does if memory runs out; "
@@ -71,7 +131,15 @@ class _Outcome:
     ordinary: bool = True
     trace: str = ""
 
+    def attempt(self) -> Any:
+        """The value, or the error."""
+        try:
+            return self.result()
+        except BaseException as error:
+            return error
+
     def result(self) -> Any:
+        """The value; raises the error."""
         if self.error is None:
             return self.value
         if isinstance(self.error, str):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,9 +13,8 @@ import click
 
 from profiler.cli.jobs import in_processes
 from profiler.cli.options import WhatToProfile
+from profiler.cli.progress import progress
 from profiler.errors import ConfigError, ProfilerError, UncountedError
-from profiler.printable import visible
-from profiler.streams import HEIGHT, screen_width
 
 if TYPE_CHECKING:
     from profiler.config import Config
@@ -67,24 +65,31 @@ class Source:
 
 def read_sources(typed: Sequence[str], what: WhatToProfile) -> list[Source]:
     """Read every source before anything is profiled, so that an error in the last one is found at once."""
-    found = [_read(source, what) for source in typed]
-    if what.shapes and not any(_is_target(source) for source in typed):
-        raise click.UsageError("--input needs a target; a config and a saved profile have their own inputs")
+    found = [read_source(source, what) for source in typed]
+    check_shapes(typed, what)
     return found
 
 
-def _is_target(source: str) -> bool:
+def check_shapes(typed: Sequence[str], what: WhatToProfile) -> None:
+    """Raise click's UsageError if shapes are given and no source is a target."""
+    if what.shapes and not any(is_target(source) for source in typed):
+        raise click.UsageError("--input needs a target; a config and a saved profile have their own inputs")
+
+
+def is_target(source: str) -> bool:
+    """Whether the argument is a target, and not the name of a config or a saved profile."""
     return ":" in source and not source.endswith((".yaml", ".yml", ".json"))
 
 
-def _read(source: str, what: WhatToProfile) -> Source:
+def read_source(source: str, what: WhatToProfile) -> Source:
+    """The source of one argument.  Raises the errors of configs, targets and saved profiles."""
     if source.endswith(".json"):
         from profiler.profiles import load_profile
 
         return Source(source, saved=what.of_saved(load_profile(source)))
     from profiler.config import load_config, quick_config
 
-    if _is_target(source):
+    if is_target(source):
         return Source(source, what.of_network(quick_config(source, what.shapes, what.values_of_sizes())))
     if source.endswith(".py") or (not source.endswith((".yaml", ".yml")) and not Path(source).exists()):
         from profiler.models.targets import expected_for
@@ -104,34 +109,10 @@ def profile_all(
     networks = [source for source in sources if source.saved is None]
     profiles = []
     with (
-        _progress(len(sources), quiet) as advance,
+        progress(len(sources), quiet) as advance,
         contextlib.closing(in_processes(partial(Source.profile, strict=strict), networks, jobs)) as profiled,
     ):
         for source in sources:
             advance(source.name)
             profiles.append(next(profiled) if source.saved is None else source.profile(strict=strict))
     return profiles
-
-
-@contextlib.contextmanager
-def _progress(total: int, quiet: bool) -> Iterator[Callable[[str], None]]:
-    """A progress bar on standard error if it is a terminal and there is more than one network."""
-    if quiet or total < 2 or not sys.stderr.isatty():
-        yield lambda name: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, console=Console(stderr=True, width=screen_width(sys.stderr), height=HEIGHT), transient=True
-    ) as progress:
-        task = progress.add_task("", total=total)
-        started = False
-
-        def advance(name: str) -> None:
-            nonlocal started
-            progress.update(task, description=visible(name), advance=int(started))
-            started = True
-
-        yield advance

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from profiler import catalog
-from profiler.analysis.comparison import comparison_table, kind_share
+from profiler.analysis.comparison import EVERYTHING, Compared, Selection, baseline_of, comparison_table, kind_share
 from profiler.analysis.rewriting import disappeared, rewriting_table
 from profiler.calls import tallies
 from profiler.conventions import find_convention
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 ROWS_SHOWN = 40
 """The maximum number of layers in a summary; of more layers it lists the costliest."""
+
+CAUTIONS_SHOWN = 5
+"""The maximum number of networks in a comparison for which it says why their figures are partial."""
 
 WHOLE_NETWORK = "whole network"
 WITHOUT_EXCLUDED = "without excluded"
@@ -179,17 +182,51 @@ def crosscheck_report(profile: Profile) -> Report:
     return Report(profile.name, facts, (), tables, profile)
 
 
-def comparison_report(profiles: Sequence[Profile]) -> Report:
-    """The report that compares several networks side by side; ratios are to the first."""
-    table = comparison_table(profiles)
+def comparison_report(networks: Sequence[Profile | Compared], selection: Selection = EVERYTHING) -> Report:
+    """The report that compares several networks side by side; ``selection`` says what it shows of them."""
+    table = comparison_table(networks, selection)
+    every = [Compared.of(network) for network in networks]
+    profiles = [network.profile for network in every if network.profile is not None]
     mixed = len({profile.mode for profile in profiles}) > 1
-    partial = any(not profile.complete for profile in profiles)
-    hidden = [*([] if mixed else ["mode"]), *([] if partial else ["status"])]
-    notes = [Note(f"Ratios are to {profiles[0].name}, the first.", "method"), Note(HOW_COUNTED, "method")]
-    for profile in profiles:
-        notes[:0] = [Note(f"{profile.name}: {text}", "warning") for text in caution(profile)]
+    unclear = len(profiles) < len(every) or any(not profile.complete for profile in profiles)
+    hidden = [] if selection.columns is not None else [*([] if mixed else ["mode"]), *([] if unclear else ["status"])]
+    if selection.columns is None:
+        shares = ("attention_parameters_share", "attention_multiplies_share")
+        hidden += shares if not any(share for name in shares for share in table[name]) else ()
+    notes = list(_cautions(every))
+    failed = [network.name for network in every if network.profile is None]
+    if failed:
+        notes.append(Note(f"{_plural(len(failed), 'network')} of {len(every)} failed: {_some(failed)}.", "warning"))
+    notes += _how_selected(every, selection, table)
+    notes.append(Note(HOW_COUNTED, "method"))
     shown = ReportTable(table, table.without(hidden))
-    return Report(f"Comparison of {_plural(len(profiles), 'network')}", (), tuple(notes), (shown,))
+    return Report(f"Comparison of {_plural(len(every), 'network')}", (), tuple(notes), (shown,))
+
+
+def _cautions(networks: Sequence[Compared]) -> Iterable[Note]:
+    """What affects the meaning of figures; of more than some networks only that it does."""
+    cautions = [(network.name, list(caution(network.profile))) for network in networks if network.profile is not None]
+    cautions = [(name, texts) for name, texts in cautions if texts]
+    for name, texts in cautions[:CAUTIONS_SHOWN]:
+        yield from (Note(f"{name}: {text}", "warning") for text in texts)
+    more = [name for name, _ in cautions[CAUTIONS_SHOWN:]]
+    if more:
+        text = f"{_plural(len(more), 'more network')} with uncounted or excluded work: {_some(more)}."
+        yield Note(text, "warning")
+
+
+def _how_selected(networks: Sequence[Compared], selection: Selection, table: Table) -> Iterable[Note]:
+    """Which rows are shown, and which network ratios are to."""
+    if len(table) < len(networks):
+        order = selection.sort or "headline"
+        yield Note(f"The first {len(table)} of {len(networks)} networks, sorted by {order}.", "remark")
+    if any(column.unit == "ratio" for column in table.columns):
+        baseline = baseline_of(networks, selection)
+        first = ", the first" if baseline is networks[0] else ""
+        if baseline.profile is None:
+            yield Note(f"There are no ratios, because their baseline {baseline.name} failed.", "warning")
+        else:
+            yield Note(f"Ratios are to {baseline.name}{first}.", "method")
 
 
 def _facts(profile: Profile) -> Iterable[Fact]:

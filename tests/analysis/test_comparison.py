@@ -6,14 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from profiler.analysis.comparison import compare
+from profiler import catalog
+from profiler.analysis.comparison import Compared, Selection, compare, comparison_table
 from profiler.errors import ProfilerError
 from profiler.render import comparison_report, render_files
 from tests import sample_profiles
 
 COLUMNS = [
     *("network", "input", "parameters", "multiplies", "adds", "macs", "flops"),
-    *("conv_parameters_share", "linear_parameters_share", "conv_multiplies_share", "linear_multiplies_share"),
+    *("conv_parameters_share", "linear_parameters_share", "attention_parameters_share"),
+    *("conv_multiplies_share", "linear_multiplies_share", "attention_multiplies_share"),
     *("parameters_ratio", "macs_ratio", "flops_ratio", "status", "mode"),
 ]
 
@@ -82,3 +84,85 @@ def test_a_comparison_of_nothing_is_an_error() -> None:
     """The error is one line."""
     with pytest.raises(ProfilerError, match="at least one profile"):
         compare([])
+
+
+def test_any_figure_can_be_a_column() -> None:
+    """Figures that the table does not have by default, their ratios, and shares of any kind of work in them."""
+    columns = [
+        "comparisons",
+        "comparisons_ratio",
+        "pool_comparisons_share",
+        "by_fvcore",
+        "trainable",
+        "buffers",
+        "input",
+    ]
+    alexnet = sample_profiles.alexnet()
+    table = compare([alexnet, sample_profiles.small()], columns=columns)
+    assert list(table.columns) == ["network", *columns]
+    row = table.to_dict("records")[0]
+    pooled = (64 * 27 * 27 + 192 * 13 * 13 + 256 * 6 * 6) * (3 * 3 - 1)
+    assert row["pool_comparisons_share"] == pooled / alexnet.total.comparisons
+    assert row["by_fvcore"] == alexnet.with_convention("fvcore").headline
+    assert (row["comparisons_ratio"], row["trainable"], row["buffers"]) == (1.0, 61_100_840, 0)
+    assert table["comparisons_ratio"].tolist() == [1.0, 0.0]
+
+
+def test_every_measure_can_be_named() -> None:
+    """The names are those of the files of measures, so a new one can be named at once."""
+    names = [*catalog.measures(), *(f"{name}_ratio" for name in catalog.measures())]
+    table = compare([sample_profiles.alexnet()], columns=names)
+    assert list(table.columns) == ["network", *names]
+    for name in catalog.measures():
+        assert table[name].tolist() == [sample_profiles.alexnet().figure(name)]
+
+
+def test_an_unknown_column_lists_what_is_known() -> None:
+    """Figures, kinds of work, and the nearest name."""
+    with pytest.raises(ProfilerError, match=r"macs_on_padding.*of conv, linear.*did you mean 'multiplies'"):
+        compare([sample_profiles.alexnet()], columns=["multiplys"])
+
+
+def test_rows_are_sorted_and_cut() -> None:
+    """Figures from the largest on, texts from the first letter on; what is missing comes last."""
+    networks = [sample_profiles.small(), sample_profiles.nothing(), sample_profiles.alexnet()]
+    assert compare(networks, sort="macs")["network"].tolist() == ["alexnet", "small", "nothing"]
+    assert compare(networks, sort="name")["network"].tolist() == ["alexnet", "nothing", "small"]
+    shares = compare(networks, sort="linear_parameters_share")["network"].tolist()
+    assert shares == ["alexnet", "small", "nothing"]
+    assert compare(networks, top=2)["network"].tolist() == ["alexnet", "small"]
+    assert compare(networks, top=1, sort="name", baseline="small")["macs_ratio"].tolist() == [714_188_480 / 5_328]
+    with pytest.raises(ProfilerError, match="top: found 0"):
+        compare(networks, top=0)
+
+
+def test_the_baseline_can_be_chosen() -> None:
+    """By name or target; ratios are to it, wherever it is."""
+    networks = [sample_profiles.small(), sample_profiles.alexnet()]
+    for name in ("alexnet", "nets:alexnet"):
+        assert compare(networks, baseline=name)["macs_ratio"].tolist() == [5_328 / 714_188_480, 1.0]
+    with pytest.raises(ProfilerError, match=r"not among the networks, expected one of small, alexnet"):
+        compare(networks, baseline="resnet")
+
+
+def test_equal_networks_have_numbers() -> None:
+    """If neither the name nor the target distinguishes them."""
+    one = sample_profiles.small()
+    table = compare([one, one, sample_profiles.alexnet()])
+    assert list(table.columns)[:2] == ["network", "number"]
+    assert table["number"].tolist() == [1, 2, 3]
+
+
+def test_a_failed_network_has_no_figures() -> None:
+    """Its row says why; it cannot be what ratios are to unless it is named, and then there are none."""
+    broken = Compared("broken", "nets:broken", reason="it does not run")
+    networks = [broken, Compared.of(sample_profiles.small())]
+    table = comparison_table(networks)
+    row = table.records()[0]
+    assert (row["status"], row["reason"], row["macs"], row["mode"]) == ("failed", "it does not run", None, None)
+    assert table["macs_ratio"] == [None, 1.0]
+    assert comparison_table(networks, Selection(baseline="broken"))["macs_ratio"] == [None, None]
+    notes = [note.text for note in comparison_report(networks, Selection(baseline="broken")).notes]
+    assert "There are no ratios, because their baseline broken failed." in notes
+    named = comparison_table(networks, Selection(columns=("macs",)))
+    assert list(named) == ["network", "macs", "status", "reason"]

@@ -18,6 +18,7 @@ import click
 from profiler import catalog
 from profiler.cli.delivery import Delivery, check_folder, check_formats, check_names, main_file, print_document, show
 from profiler.cli.ending import Command
+from profiler.cli.globs import expanded
 from profiler.cli.options import Names, Seen, WhatToProfile, delivered, jobs, seen_as, sources, strict, what_to_profile
 from profiler.cli.sources import Source, profile_all, read_sources
 from profiler.errors import OutputError
@@ -59,7 +60,7 @@ def command(
     _check_picture(picture)
     if counters is not None and no_crosscheck:
         raise click.UsageError("--crosscheck and --no-crosscheck contradict each other; give one of them")
-    found = read_sources(sources, what)
+    found = read_sources(expanded(sources), what)
     to.check_number(len(found))
     if counters is not None:
         found = [source.against(counters, "crosscheck") for source in found]

@@ -16,6 +16,7 @@ import click
 from profiler import catalog
 from profiler.cli.delivery import check_folder, check_formats, check_names
 from profiler.cli.ending import Command, fail
+from profiler.cli.globs import expanded
 from profiler.cli.jobs import in_processes
 from profiler.cli.options import Names, WhatToProfile, jobs, quiet, sources
 from profiler.cli.sources import Source, profile_all, read_sources
@@ -45,7 +46,7 @@ def command(
     from profiler.files import remove_leftovers, write_files
     from profiler.render import RESERVED_NAMES, collection_files
 
-    found = read_sources(sources, WhatToProfile())
+    found = read_sources(expanded(sources), WhatToProfile())
     check_names([(source.typed, source.name) for source in found], RESERVED_NAMES)
     check_folder(output)
     check_formats(name for source in found for name in _wanted(source, formats)[0])

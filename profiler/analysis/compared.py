@@ -1,0 +1,227 @@
+"""The columns of a comparison: every one that can be named, with its value for a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from profiler import catalog
+from profiler.columns import FIRST, SUMMARIES, Column
+from profiler.conventions import find_convention, headline_of
+from profiler.errors import ProfilerError, did_you_mean
+from profiler.measures import Measure, find_measure, measures, measures_in
+from profiler.profiles import Profile
+from profiler.records import KINDS, show_shapes
+from profiler.tabulate import Group
+
+FAILED = "failed"
+"""The status of a network that could not be profiled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One network of a comparison: its profile, or the reason why there is none.
+
+    ``source`` is what names it on the command line, if anything does.
+    """
+
+    name: str
+    target: str = ""
+    source: str = ""
+    profile: Profile | None = None
+    reason: str = ""
+
+    @classmethod
+    def of(cls, given: Profile | Compared) -> Compared:
+        return given if isinstance(given, Compared) else cls(given.name, given.target, profile=given)
+
+
+Cell = Callable[[Compared], object]
+
+Columns = list[tuple[Column, Cell]]
+
+DEFAULT_KINDS = {"conv": (26, 26), "linear": (5, 6), "attention": (27, 27)}
+"""The kinds whose shares of parameters and of multiplies the table has, each with its priorities."""
+
+DEFAULT_FIGURES = ("parameters", "multiplies")
+
+DEFAULT_RATIOS = {"parameters": 22, "macs": 4, "flops": 21}
+"""The figures whose ratio to the baseline the table has, with the priority of the column."""
+
+PRIORITIES = {"macs": 3, "parameters": 2, "multiplies": 23, "adds": 24}
+"""The priorities of figures that differ from those in other tables."""
+
+OF_A_PROFILE: Mapping[str, tuple[Column, Callable[[Profile], object]]] = {
+    column.name: (column, value)
+    for column, value in (
+        (Column("input", "shape", 25), lambda profile: show_shapes(profile.input_shapes)),
+        (Column("mode", priority=28), lambda profile: profile.mode),
+        (Column("trainable", "count", 29, "trainable parameters"), lambda profile: profile.trainable_total),
+        (Column("parameter_bytes", "bytes", 30, "size of parameters"), lambda profile: profile.parameter_bytes),
+        (Column("buffers", "count", 31, meaning="elements of buffers"), lambda profile: profile.buffers_total),
+    )
+}
+
+OF_ANY: Mapping[str, tuple[Column, Cell]] = {
+    column.name: (column, value)
+    for column, value in (
+        (Column("network", "name", FIRST, refers_to="network"), lambda network: network.name),
+        (Column("target", priority=50), lambda network: network.target),
+        (Column("source", priority=51), lambda network: network.source),
+        (
+            Column("status", "status", 20),
+            lambda network: FAILED if network.profile is None else network.profile.status,
+        ),
+        (
+            Column("reason", priority=SUMMARIES - 1, width=24, meaning="why the network has no figures"),
+            lambda network: network.reason,
+        ),
+    )
+}
+
+
+def default_columns(baseline: Profile | None, convention: str) -> Columns:
+    """The columns that a comparison has if none are named; ratios are to ``baseline``."""
+    found = [OF_ANY["network"], _of_profile("input")]
+    for measure in measures_in("comparison"):
+        column, value = _figure(measure)
+        found.append((replace(column, priority=PRIORITIES.get(column.name, column.priority)), value))
+    for place, name in enumerate(DEFAULT_FIGURES):
+        for kind, priorities in DEFAULT_KINDS.items():
+            column, value = _share(kind, find_measure(name))
+            found.append((replace(column, priority=priorities[place]), value))
+    for name, priority in DEFAULT_RATIOS.items():
+        column, value = _ratio(find_measure(name), baseline)
+        found.append((replace(column, priority=priority), value))
+    found += [OF_ANY["status"], _of_profile("mode")]
+    headline = headline_of(convention)
+    if headline is not None:
+        found += [_figure(headline), _ratio(headline, baseline)]
+    return found
+
+
+def named_columns(names: Iterable[str], baseline: Profile | None) -> Columns:
+    """The columns of these names, the first the most important.  Raises :class:`ProfilerError` for an unknown one."""
+    found = []
+    for place, name in enumerate(dict.fromkeys(names), 1):
+        column, value = find_column(name, baseline)
+        found.append((replace(column, priority=min(place, SUMMARIES - 2) if column.priority else FIRST), value))
+    return found
+
+
+def find_column(name: str, baseline: Profile | None = None) -> tuple[Column, Cell]:
+    """The column of that name.  Raises :class:`ProfilerError`, which lists those that are known."""
+    if name in OF_ANY:
+        return OF_ANY[name]
+    if name in OF_A_PROFILE:
+        return _of_profile(name)
+    figures = _figures()
+    if name in figures:
+        return _figure(figures[name])
+    if name.removesuffix("_ratio") in figures:
+        return _ratio(figures[name.removesuffix("_ratio")], baseline)
+    kind, measure = _kind_and_figure(name)
+    if measure is not None:
+        return _share(kind, measure)
+    raise ProfilerError(
+        f"column {name!r} is not known, expected one of {known_columns()}{did_you_mean(name, _every())}"
+    )
+
+
+def known_columns() -> str:
+    """The names that :func:`find_column` knows, for a message."""
+    names = ("name", *OF_ANY, *OF_A_PROFILE, *_figures())
+    return (
+        f"{', '.join(names)}; of any figure, its ratio to the baseline (macs_ratio); and the share of a kind of work "
+        f"(conv_macs_share) of {', '.join(KINDS)}"
+    )
+
+
+def _every() -> list[str]:
+    """Every name."""
+    figures = _figures()
+    shares = [f"{kind}_{figure}_share" for kind in KINDS for figure in figures]
+    return [*OF_ANY, *OF_A_PROFILE, *figures, *(f"{figure}_ratio" for figure in figures), *shares]
+
+
+def _figures() -> dict[str, Measure]:
+    """Every figure that can be compared, those of conventions included, by name."""
+    headlines = [headline for name in catalog.conventions() if (headline := headline_of(name)) is not None]
+    return {measure.name: measure for measure in (*measures(), *headlines)}
+
+
+def _kind_and_figure(name: str) -> tuple[str, Measure | None]:
+    """``conv_macs_share`` → the kind and the figure; no figure if the name is something else."""
+    figures = _figures()
+    for kind in KINDS:
+        figure = name.removeprefix(f"{kind}_").removesuffix("_share")
+        if name == f"{kind}_{figure}_share" and figure in figures:
+            return kind, figures[figure]
+    return "", None
+
+
+def _of_profile(name: str) -> tuple[Column, Cell]:
+    column, value = OF_A_PROFILE[name]
+    return column, lambda network: None if network.profile is None else value(network.profile)
+
+
+def _figure(measure: Measure) -> tuple[Column, Cell]:
+    return measure.column(), lambda network: None if network.profile is None else figure_of(network.profile, measure)
+
+
+def _share(kind: str, measure: Measure) -> tuple[Column, Cell]:
+    column = Column(f"{kind}_{measure.name}_share", "share", 32, f"{kind}, of {measure.heading}")
+    return column, lambda network: None if network.profile is None else share_of(network.profile, kind, measure)
+
+
+def _ratio(measure: Measure, baseline: Profile | None) -> tuple[Column, Cell]:
+    column = Column(f"{measure.name}_ratio", "ratio", 50, f"{measure.heading}, ratio")
+    whole = 0 if baseline is None else figure_of(baseline, measure)
+    return (
+        column,
+        lambda network: None if network.profile is None else quotient(figure_of(network.profile, measure), whole),
+    )
+
+
+def figure_of(profile: Profile, measure: Measure) -> int:
+    """The figure of a whole network, also if its tables do not show it."""
+    return profile.work.figures.sum(measure, profile.work.whole)
+
+
+def share_of(profile: Profile, kind: str, measure: Measure) -> float | None:
+    """The share of this kind of work in a figure, as a fraction of one; missing if the figure is zero or unknown."""
+    work = profile.work
+    if kind == "uncounted" and measure.figure is not None:
+        return None
+    group = Group(
+        tallies=[tally for tally in work.tallies if tally.kind == kind],
+        parameters=[record for record in work.trace.parameters if not record.buffer and record.use == kind],
+    )
+    return quotient(work.figures.sum(measure, group), figure_of(profile, measure))
+
+
+def quotient(part: int, whole: int) -> float | None:
+    """``part / whole``, or missing if the whole is 0."""
+    return part / whole if whole else None
+
+
+def distinguishing(networks: Sequence[Compared]) -> Columns:
+    """The columns that distinguish networks of the same name: the target, the source, or a number."""
+    found: Columns = []
+    seen: list[tuple[str, ...]] = [(network.name,) for network in networks]
+    for name in ("target", "source"):
+        if len(set(seen)) == len(seen):
+            return found
+        more = [(*known, str(OF_ANY[name][1](network))) for known, network in zip(seen, networks, strict=True)]
+        if len(set(more)) > len(set(seen)):
+            found.append(OF_ANY[name])
+            seen = more
+    if len(set(seen)) < len(seen):
+        numbers = {id(network): number for number, network in enumerate(networks, 1)}
+        found.append((Column("number", "count", 49), lambda network: numbers[id(network)]))
+    return found
+
+
+def headline_column(convention: str) -> str:
+    """The column with the headline of a convention."""
+    return find_convention(convention).column
