@@ -1,28 +1,38 @@
 """A table → the columns that fit in a terminal of a given width, and their texts.
 
-Figures are exact if the table's main columns then fit, and short (``655.6 M``) if more of them fit then.  If columns do
-not fit, the least important are left out; a figure is never cut.
+Figures are exact if the table's main columns then fit, and short if more of them fit then.  All short figures of a
+column have the same unit, which is in its heading.  If columns do not fit, the least important are left out; a figure
+is never cut.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from rich.cells import cell_len
 
 from profiler.columns import FILES, MAIN, Column
-from profiler.formatting import engineering, format_table, is_numeric_column, thousands
+from profiler.formatting import format_table, is_numeric_column
+from profiler.render.names import LEAST, cut_end, cut_middle, shorten
+from profiler.render.units import scale_of
 from profiler.schema import Table
 
 GAP = 2
 """The number of blanks between two columns."""
 
 NAME_PART = 0.4
-"""The fraction of the width that a name in the first column may take before its front is cut."""
+"""The fraction of the width that a name in the first column may take before it is shortened."""
 
 NAME_LEAST = 16
-"""The minimum width of a cut name."""
+"""The minimum width of a shortened name."""
+
+LINE = "\n"
+
+FRONT = re.compile("[│├└─ |`-]*(?:─|-) |[-+~=] ")
+"""What is in front of a name and stays: the lines of a tree, or the sign of a change."""
 
 Spelled = Callable[[str], str]
 """A function that spells a text for the terminal."""
@@ -32,11 +42,12 @@ Spelled = Callable[[str], str]
 class Fitted:
     """A table as text, its columns that fit, and those that do not, the most important first.
 
-    ``widths`` are the widths of columns whose texts wrap.
+    ``headings`` are those of its columns, ``widths`` the widths of columns whose texts wrap.
     """
 
     table: Table
     texts: Mapping[str, Sequence[str]]
+    headings: Mapping[str, str]
     columns: tuple[Column, ...]
     without_room: tuple[Column, ...]
     widths: Mapping[str, int]
@@ -71,8 +82,9 @@ def by_importance(table: Table) -> list[Together]:
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """The texts with figures in one style, and the columns that fit with their widths."""
+    """The texts with figures in one style, the headings, and the columns that fit with their widths."""
 
+    headings: Mapping[str, str]
     texts: Mapping[str, Sequence[str]]
     taken: Mapping[str, int]
 
@@ -86,28 +98,33 @@ def fit(table: Table, width: int, spelled: Spelled = str, passed_over: Sequence[
     groups = [group for group in every if group[0].name not in passed_over]
     main = [group for group in groups if group[0].priority < MAIN]
     texts = next((place for place, group in enumerate(main) if group[0].width), len(main))
-    chosen = _attempt(table, groups, thousands, width, spelled)
+    chosen = _attempt(table, groups, width, spelled)
     if not all(map(chosen.shows, main[: texts + 1])):
-        short = _attempt(table, groups, engineering, width, spelled)
+        short = _attempt(table, groups, width, spelled, short=True)
         chosen = max(chosen, short, key=lambda attempt: sum(map(attempt.shows, main)))
     columns = tuple(column for column in table.columns if column.name in chosen.taken)
     without = tuple(column for group in every for column in group if column.name not in chosen.taken)
-    return Fitted(table, chosen.texts, columns, without, chosen.taken)
+    return Fitted(table, chosen.texts, chosen.headings, columns, without, chosen.taken)
 
 
 def _attempt(
-    table: Table, groups: Sequence[Together], integer: Callable[[int | None], str], width: int, spelled: Spelled
+    table: Table, groups: Sequence[Together], width: int, spelled: Spelled, *, short: bool = False
 ) -> _Attempt:
-    """The columns that fit if integers are written in this style; the first column always fits."""
-    texts = _spelled(format_table(table, integer), spelled)
-    needs = {column.name: _width(column, texts[column.name]) for column in table.columns}
+    """The columns that fit if integers are exact or ``short``; the first column always fits."""
+    texts = _spelled(format_table(table), spelled)
+    headings = {column.name: two_line_heading(column) for column in table.columns}
+    if short:
+        _shorten_figures(table, texts, headings, spelled)
+    needs = {column.name: _width(headings[column.name], texts[column.name]) for column in table.columns}
     (first, *_), *others = groups
+    cut_names = partial(shorten_names, mark=spelled("…"), is_tree=table.of_unit("depth") is not None)
     cells = texts[first.name]
     most = int(width * NAME_PART)
-    if integer is engineering:
+    if short:
         main = (column for group in others if group[0].priority < MAIN for column in group if not column.width)
         most = min(most, width - sum(needs[column.name] + GAP for column in main))
-    taken = {first.name: _width(first, [cut_front(cell, max(NAME_LEAST, most), spelled("…")) for cell in cells])}
+    shown = cut_names(cells, max(NAME_LEAST, most))
+    taken = {first.name: _width(headings[first.name], shown)}
     room = width - taken[first.name]
     for group in others:
         least = sum(min(needs[column.name], column.width or width) + GAP for column in group)
@@ -123,9 +140,52 @@ def _attempt(
             more = min(room, needs[column.name] - taken[column.name])
             taken[column.name] += more
             room -= more
-            cut = cut_front if column == first else cut_end
-            texts[column.name] = [cut(text, taken[column.name], spelled("…")) for text in texts[column.name]]
-    return _Attempt(texts, taken)
+            most = taken[column.name]
+            if column == first:
+                texts[column.name] = cut_names(texts[column.name], most)
+            else:
+                texts[column.name] = [cut_end(text, most, spelled("…")) for text in texts[column.name]]
+    return _Attempt(headings, texts, taken)
+
+
+def _shorten_figures(table: Table, texts: dict[str, list[str]], headings: dict[str, str], spelled: Spelled) -> None:
+    """Write the integers of each column in one unit, which is added to its heading."""
+    for column in table.columns:
+        values = table[column.name]
+        scale = scale_of(values, column.unit)
+        if scale is not None:
+            least = spelled("≥")
+            texts[column.name] = [
+                spelled(scale.text(value, least=text.startswith(least))) if isinstance(value, int) else text
+                for value, text in zip(values, texts[column.name], strict=True)
+            ]
+            headings[column.name] = _with_unit(headings[column.name], scale.name, texts[column.name])
+
+
+def _with_unit(heading: str, unit: str, texts: Sequence[str]) -> str:
+    """The heading with the unit on its last line, or on a line of its own if it would make the column wider."""
+    lines = heading.split(LINE)
+    together = f"{lines[-1]} ({unit})"
+    is_wider = len(lines) == 1 or cell_len(together) > max(map(cell_len, (*lines, *texts)))
+    return LINE.join((*lines, f"({unit})") if is_wider else (*lines[:-1], together))
+
+
+def shorten_names(names: Sequence[str], most: int, mark: str, *, is_tree: bool = False) -> list[str]:
+    """The names in ``most`` cells, shortened in the middle; what is in front of a name stays.
+
+    In a tree, the names below different parents may be equal.
+    """
+    if not any(cell_len(name) > most for name in names):
+        return list(names)
+    fronts = [found[0] if (found := FRONT.match(name)) else "" for name in names]
+    rests = [name[len(front) :] for name, front in zip(names, fronts, strict=True)]
+    if not is_tree:
+        longest = max(map(cell_len, fronts))
+        return [front + name for front, name in zip(fronts, shorten(rests, most - longest, mark), strict=True)]
+    return [
+        front + cut_middle(rest, max(LEAST, most - cell_len(front)), mark)
+        for front, rest in zip(fronts, rests, strict=True)
+    ]
 
 
 def fit_busy_rows(table: Table, width: int, spelled: Spelled = str) -> tuple[Fitted, int]:
@@ -158,31 +218,12 @@ def idle_rows(table: Table, names: Sequence[str]) -> list[bool]:
 
 def two_line_heading(column: Column) -> str:
     """The heading, broken into two lines if it has a second part."""
-    return column.heading.replace(", ", ",\n")
+    return column.heading.replace(", ", f",{LINE}")
 
 
 def _spelled(texts: Mapping[str, Sequence[str]], spelled: Spelled) -> dict[str, list[str]]:
     return {name: [spelled(text) for text in column] for name, column in texts.items()}
 
 
-def cut_front(text: str, most: int, mark: str = "…") -> str:
-    """The last cells of the text: the part of a dotted name that differs from similar names."""
-    if cell_len(text) <= most:
-        return text
-    room = most - len(mark)
-    while cell_len(text) > room:
-        text = text[max(1, (cell_len(text) - room) // 2) :]
-    return mark + text
-
-
-def cut_end(text: str, most: int, mark: str = "…") -> str:
-    """The first cells of the text."""
-    if cell_len(text) <= most:
-        return text
-    while cell_len(text) > most - len(mark):
-        text = text[:-1]
-    return text + mark
-
-
-def _width(column: Column, cells: Sequence[str]) -> int:
-    return max(cell_len(text) for text in (*two_line_heading(column).split("\n"), *cells))
+def _width(heading: str, cells: Sequence[str]) -> int:
+    return max(cell_len(text) for text in (*heading.split(LINE), *cells))

@@ -21,7 +21,7 @@ from profiler.records import ROOT, WHILE_IT_RAN, CounterRecord, show_shapes
 from profiler.schema import Table
 from profiler.tables import modules, training
 from profiler.tables.crosscheck import summary as counters_table
-from profiler.tabulate import with_headline
+from profiler.tabulate import part_of, with_headline
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,11 +113,14 @@ class Report:
     bars: tuple[Bar, ...] = ()
 
 
-def profile_report(profile: Profile, tables: Sequence[str] | None = None, depth: int | None = None) -> Report:
+def profile_report(
+    profile: Profile, tables: Sequence[str] | None = None, depth: int | None = None, top: int | None = None
+) -> Report:
     """The report on one network, with the tables of these names (by default all of them), the shares first.
 
-    ``depth`` shows the tree of modules down to that level instead of the layers; the files stay complete.  The
-    cross-check is left out if no other counter was run.  Raises :class:`ProfilerError` for an unknown table.
+    ``depth`` shows the tree of modules down to that level instead of the layers; ``top`` shows that many of the
+    costliest layers, and the others together.  The files stay complete.  The cross-check is left out if no other
+    counter was run.  Raises :class:`ProfilerError` for an unknown table.
     """
     known = catalog.tables()
     for name in tables or ():
@@ -132,7 +135,7 @@ def profile_report(profile: Profile, tables: Sequence[str] | None = None, depth:
         title=profile.name,
         facts=tuple(_facts(profile)),
         notes=tuple(_notes(profile)),
-        tables=tuple(_table(profile, name, depth) for name in names),
+        tables=tuple(_table(profile, name, depth, top) for name in names),
         profile=profile,
         bars=tuple(_bars(profile)) if "shares" in names else (),
     )
@@ -361,7 +364,7 @@ def _plural(number: int, noun: str) -> str:
     return f"{thousands(number)} {noun}" + ("" if number == 1 else "s")
 
 
-def _table(profile: Profile, name: str, depth: int | None) -> ReportTable:
+def _table(profile: Profile, name: str, depth: int | None, top: int | None) -> ReportTable:
     table = profile.tabulated(name)
     shown: Table | None = None
     notes: tuple[str, ...] = ()
@@ -369,7 +372,7 @@ def _table(profile: Profile, name: str, depth: int | None) -> ReportTable:
     if name == "shares":
         shown = _ranked(table, profile)
     elif name == "layers" and depth is None:
-        shown, notes = _shown_layers(profile)
+        shown, notes = _shown_layers(profile, top)
         about_shown = notes
     elif name == "modules" and depth is not None:
         shown, notes = _shown_modules(profile, depth)
@@ -419,8 +422,11 @@ def _idle(profile: Profile) -> list[str]:
     return [measure.name for measure in measures() if not measure.always and not profile.figure(measure.name)]
 
 
-def _shown_layers(profile: Profile) -> tuple[Table, tuple[str, ...]]:
-    """The layers that cost something or have parameters, the costliest of many, and the row of the network."""
+def _shown_layers(profile: Profile, top: int | None) -> tuple[Table, tuple[str, ...]]:
+    """The layers that cost something or have parameters, the costliest of many, and the row of the network.
+
+    Layers that are not shown one by one share a row, so that the rows add up to the network.
+    """
     table = _ranked(profile.tabulated("layers"), profile)
     figures = measures_in("layers")
     rows = table.records()
@@ -429,12 +435,9 @@ def _shown_layers(profile: Profile) -> tuple[Table, tuple[str, ...]]:
     notes = []
     if len(kept) < len(rows):
         notes.append(f"Left out: {_plural(len(rows) - len(kept), 'layer')} without parameters whose work is free.")
-    if len(kept) > ROWS_SHOWN:
-        every = len(kept)
-        kept = sorted(kept, key=_rank)[:ROWS_SHOWN]
-        flops = sum(row["flops"] for row in kept if not is_missing(row["flops"]))
-        part = share_text(flops / profile.total.flops) if profile.total.flops else "none"
-        notes.append(f"The {ROWS_SHOWN} costliest of {every} layers by FLOPs, with {part} of them.")
+    if top is not None or len(kept) > ROWS_SHOWN:
+        kept, note = _costliest(kept, ROWS_SHOWN if top is None else top, table, profile)
+        notes += note
     if rows:
         whole: dict[str, Any] = dict.fromkeys(table, "")
         whole |= {"layer": WITHOUT_EXCLUDED if excluded else WHOLE_NETWORK, "status": profile.status}
@@ -456,9 +459,45 @@ def _shown_layers(profile: Profile) -> tuple[Table, tuple[str, ...]]:
     return shown.without(idle), tuple(notes)
 
 
-def _rank(row: Mapping[str, Any]) -> tuple[bool, int, int]:
-    """Sort key: partial rows first, then by cost."""
-    return row["status"] != "partial", -(row["flops"] or 0), -(row["comparisons"] or 0)
+Row = dict[str, Any]
+
+
+def _costliest(rows: list[Row], most: int, table: Table, profile: Profile) -> tuple[list[Row], list[str]]:
+    """The costliest ``most`` rows by the headline, one for all others together, and a note on how many there are."""
+    headline = table.column(find_convention(profile.convention).column)
+    rows = sorted(rows, key=lambda row: _rank(row, headline.name))
+    shown, others = rows[:most], rows[most:]
+    if not others:
+        return shown, []
+    figure = sum(row[headline.name] or 0 for row in shown)
+    part = share_text(figure / profile.headline) if profile.headline else "none"
+    which = f"{most} costliest" if most > 1 else "costliest"
+    note = f"The {which} of {_plural(len(rows), 'layer')} by {headline.label}, with {part} of them."
+    return [*shown, _together(others, table, profile)], [note]
+
+
+def _rank(row: Mapping[str, Any], headline: str) -> tuple[bool, int, int, int]:
+    """Sort key: partial rows first, then by cost: by the headline, then by work that it may not include."""
+    return row["status"] != "partial", -(row[headline] or 0), -(row["flops"] or 0), -(row["comparisons"] or 0)
+
+
+def _together(rows: Sequence[Row], table: Table, profile: Profile) -> Row:
+    """One row for all of these layers: the sums of their figures, and what part of the network those are."""
+    found: Row = dict.fromkeys(table, "")
+    found["layer"] = f"… {_plural(len(rows), 'more layer')}"
+    found["status"] = "partial" if any(row["status"] == "partial" for row in rows) else "complete"
+    for column in table.columns:
+        if column.type is int:
+            known = [row[column.name] for row in rows if not is_missing(row[column.name])]
+            found[column.name] = sum(known) if known else None
+    headline = find_convention(profile.convention).column
+    for column in table.columns:
+        if column.unit == "share":
+            whole = profile.headline if column.of == headline else profile.figure(column.of)
+            found[column.name] = part_of(found[column.of], whole)
+    if all(row["calls"] in (0, 1) for row in rows):
+        found["calls"] = ""
+    return found
 
 
 def _verdicts(profile: Profile) -> Iterable[str]:

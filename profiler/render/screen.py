@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from typing import TextIO
 
@@ -17,7 +18,7 @@ PRINTED_WIDTH = 80
 """The number of columns of a printed profile if the output is not a terminal."""
 
 
-def screen_report(profile: Profile, depth: int | None = None) -> Report:
+def screen_report(profile: Profile, depth: int | None = None, top: int | None = None) -> Report:
     """The report with the tables that the screen shows; the others are in the files."""
     tables = ["shares", "layers" if depth is None else "modules"]
     if len(profile.tabulated("uncounted")):
@@ -26,12 +27,34 @@ def screen_report(profile: Profile, depth: int | None = None) -> Report:
         tables.append("training")
     if profile.counters:
         tables.append("crosscheck")
-    return profile_report(profile, tables, depth)
+    return profile_report(profile, tables, depth, top)
 
 
 def on_screen(report: Report, stream: TextIO, width: int) -> str:
-    """The report as text for ``stream``, in ``width`` columns; with colors if it is a terminal."""
-    return render_terminal(report, Console(file=stream, highlight=False, width=width, height=HEIGHT))
+    """The report as text for ``stream``, in ``width`` columns; with colors if it is to have them."""
+    return render_terminal(report, console_for(stream, width))
+
+
+def console_for(stream: TextIO, width: int) -> Console:
+    """The console that renders for ``stream``: as the terminal can, or as its user wants.
+
+    ``NO_COLOR`` asks for no colors, and ``CLICOLOR=0`` and ``TERM=dumb`` for no escape sequences at all.
+    ``FORCE_COLOR`` and ``CLICOLOR_FORCE`` ask for colors also in a pipe; they come before all others but ``NO_COLOR``.
+    A variable that is empty counts as not set, and the last two also if they are ``0``.
+    """
+    forced = any(os.environ.get(name, "") not in ("", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE"))
+    forced = forced and not os.environ.get("NO_COLOR")
+    is_plain = os.environ.get("CLICOLOR") == "0" or os.environ.get("TERM", "").lower() == "dumb"
+    is_terminal = getattr(stream, "isatty", bool)()
+    return Console(
+        file=stream,
+        highlight=False,
+        width=width,
+        height=HEIGHT,
+        color_system="standard" if forced else "auto" if is_terminal and not is_plain else None,
+        force_terminal=forced or is_terminal,
+        force_jupyter=False,
+    )
 
 
 def printed(profile: Profile) -> str:
@@ -44,12 +67,4 @@ def printed_report(report: Report) -> str:
     stream = sys.stdout or io.StringIO()
     is_terminal = getattr(stream, "isatty", bool)()
     width = screen_width(stream, PRINTED_WIDTH) if is_terminal else screen_width(io.StringIO(), PRINTED_WIDTH)
-    console = Console(
-        file=stream,
-        highlight=False,
-        width=width,
-        height=HEIGHT,
-        color_system="auto" if is_terminal else None,
-        force_jupyter=False,
-    )
-    return render_terminal(report, console).rstrip("\n")
+    return on_screen(report, stream, width).rstrip("\n")

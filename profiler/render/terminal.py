@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.box import SIMPLE_HEAD, Box
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -19,7 +19,8 @@ from rich.text import Text
 from profiler.columns import Column
 from profiler.formatting import is_numeric_column, share_text
 from profiler.printable import in_ascii, visible
-from profiler.render.fitting import GAP, Fitted, fit, fit_busy_rows, two_line_heading
+from profiler.render.bars import has_bars, with_bars
+from profiler.render.fitting import GAP, Fitted, fit, fit_busy_rows
 from profiler.render.report import TOTALS, Bar, Fact, Report, ReportTable
 from profiler.schema import Table as Data
 
@@ -148,13 +149,13 @@ class _Screen:
         """A line for each figure, in which every part has at least one cell."""
         looks = (("█", "cyan"), ("▒", "magenta"))
         legends = [[f"{name} {share_text(share)}" for name, share in bar.parts.items()] for bar in bars]
-        label = max((len(bar.label) for bar in bars), default=0)
-        beside = label + max((len("  ".join(texts)) for texts in legends), default=0) + 2 * GAP
+        label = max((cell_len(bar.label) for bar in bars), default=0)
+        beside = label + max((cell_len("  ".join(texts)) for texts in legends), default=0) + 2 * GAP
         cells = min(BAR_CELLS, self.inner - beside)
         if not bars or cells < BAR_CELLS // 4:
             return
         for bar, legend in zip(bars, legends, strict=True):
-            line = Text(f"{bar.label:<{label + GAP}}")
+            line = Text(set_cell_size(bar.label, label + GAP))
             filled = 0
             for later, (share, (character, style)) in zip(
                 (1, 0), zip(bar.parts.values(), looks, strict=True), strict=True
@@ -174,7 +175,7 @@ class _Screen:
         if table.shown is None:
             yield self.text(table.table.title(()), style="bold")
         else:
-            data = as_tree(table.shown)
+            data = with_bars(as_tree(table.shown), TOTALS, ascii_only=self.ascii_only)
             if table.busy_only:
                 fitted, idle = fit_busy_rows(data, self.inner, self.spelled)
                 if idle:
@@ -182,8 +183,9 @@ class _Screen:
                     notes.insert(0, text)
             else:
                 fitted = fit(data, self.inner, self.spelled)
-            if fitted.without_room:
-                names = _listed(_names(fitted.without_room, data))
+            left_out = _names(fitted.without_room, data)
+            if left_out:
+                names = _listed(left_out)
                 notes.append(f"No room for {names}; files have all columns.")
             yield self.text(data.title(fitted.names), style="bold")
             yield _indented(self.grid(fitted))
@@ -195,11 +197,14 @@ class _Screen:
             box=ASCII_HEAD if self.ascii_only else SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
         )
         for column in fitted.columns:
+            heading = fitted.headings[column.name]
             side: JustifyMethod = "right" if is_numeric_column(fitted.table, column.name) else "left"
-            if column.width and column.unit != "formula":
-                grid.add_column(two_line_heading(column), max_width=fitted.widths[column.name])
+            if has_bars(column):
+                grid.add_column(heading, style="cyan", no_wrap=True)
+            elif column.width and column.unit != "formula":
+                grid.add_column(heading, max_width=fitted.widths[column.name])
             else:
-                grid.add_column(two_line_heading(column), justify=side, no_wrap=True, overflow="fold")
+                grid.add_column(heading, justify=side, no_wrap=True, overflow="fold")
         rows = list(zip(*(fitted.texts[name] for name in fitted.names), strict=True))
         for number, row in enumerate(rows):
             last = number >= len(rows) - 2 and row[0] in TOTALS
@@ -218,6 +223,8 @@ def _names(columns: Sequence[Column], table: Data) -> list[str]:
     names: dict[str, None] = {}
     missing = {column.name for column in columns}
     for column in columns:
+        if has_bars(column):
+            continue
         if column.of and (column.of in missing or column.heading == "share"):
             of = table.column(column.of).label
             names[of if column.of in missing else f"share of {of}"] = None
@@ -243,14 +250,17 @@ def as_tree(table: Data) -> Data:
         return table
     first = table.columns[0].name
     depths = table[depth_column.name]
-    open_levels: list[bool] = []
+    last: list[bool] = []
+    below: list[bool] = []  # for each depth, whether a row of that depth follows under the same parent
+    for depth in reversed(depths):
+        below += [False] * (depth + 1 - len(below))
+        last.append(not below[depth])
+        below[depth:] = [True]
     names = []
-    for number, (depth, name) in enumerate(zip(depths, table[first], strict=True)):
-        later = next((other for other in depths[number + 1 :] if other <= depth), -1)
-        has_sibling = later == depth
-        del open_levels[depth:]
-        open_levels.append(has_sibling)
+    open_levels: list[bool] = []
+    for depth, name, is_last in zip(depths, table[first], reversed(last), strict=True):
+        open_levels[depth:] = [not is_last]
         guides = "".join("│  " if level else "   " for level in open_levels[1:-1])
-        branch = ("├─ " if has_sibling else "└─ ") if depth else ""
+        branch = ("└─ " if is_last else "├─ ") if depth else ""
         names.append(guides + branch + (name.rpartition(".")[2] if depth else name))
     return table.with_values(first, names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -13,10 +14,11 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from profiler.columns import Column
-from profiler.formatting import engineering, format_table, thousands
+from profiler.formatting import format_table
 from profiler.opcount import COUNT_COLUMNS, each
 from profiler.profiles import Profile
 from profiler.render import Report, comparison_report, profile_report
+from profiler.render.bars import has_bars, with_bars
 from profiler.render.fitting import by_importance, fit_busy_rows, idle_rows
 from profiler.render.terminal import as_tree, render_terminal
 from profiler.schema import Table
@@ -74,10 +76,11 @@ def view(of: Report, width: int) -> str:
 
 @dataclass(frozen=True)
 class Shown:
-    """A table as it was printed: its title, headings, cells and notes."""
+    """A table as it was printed: its title, headings, the units that these name, cells and notes; without its bars."""
 
     title: str
     headings: list[str]
+    units: list[str]
     rows: list[list[str]]
     notes: list[str]
 
@@ -101,9 +104,12 @@ def printed_table(text: str, start: str) -> Shown:
         start_at = gap.end()
     spans.append((start_at, length - 2))
     cells = [[line[a:b].strip() for a, b in spans] for line in grid]
-    headings = [" ".join(filter(None, column)) for column in zip(*cells[:rule], strict=True)]
+    whole = [" ".join(filter(None, column)) for column in zip(*cells[:rule], strict=True)]
+    cells = [[cell for cell, heading in zip(row, whole, strict=True) if heading] for row in cells]
+    parts = [re.fullmatch(r"(.*?)(?: \((\w+)\))?", heading) for heading in whole if heading]
+    headings, units = [[part[place] or "" for part in parts if part] for place in (1, 2)]
     notes = " ".join(line.strip() for line in body[last + 1 :])
-    return Shown(title, headings, cells[rule:], re.split(r"(?<=\.) (?=[A-Z])", notes) if notes else [])
+    return Shown(title, headings, units, cells[rule:], re.split(r"(?<=\.) (?=[A-Z])", notes) if notes else [])
 
 
 def _until(lines: Sequence[str], stop: Any) -> Iterator[str]:
@@ -116,34 +122,52 @@ def _until(lines: Sequence[str], stop: Any) -> Iterator[str]:
 Rows = list[dict[str, str]]
 
 
-def written(table: Table) -> list[Rows]:
-    """The rows with exact and with short figures."""
-    texts = [format_table(table, integer) for integer in (thousands, engineering)]
-    return [[dict(zip(text, row, strict=True)) for row in zip(*text.values(), strict=True)] for text in texts]
+def written(table: Table) -> Rows:
+    """The rows as text, with exact figures."""
+    texts = format_table(table)
+    return [dict(zip(texts, row, strict=True)) for row in zip(*texts.values(), strict=True)]
 
 
-def check_figures(shown: Shown, table: Table, data: list[Rows]) -> list[str]:
-    """Check that each printed cell equals the data's, exact or short; return the shown columns.
+def check_figures(shown: Shown, table: Table, data: Rows) -> list[str]:
+    """Check that each printed cell equals the data's, exact or in the unit of its column; return the shown columns.
 
-    The end of a formula may be cut off.
+    The middle of a name and the end of a formula may be missing.
     """
     names = []
     columns = iter(table.columns)
     for title in shown.headings:
         names.append(next(column.name for column in columns if column.heading == title))
-    ways = [[tuple(row[name] for name in names) for row in rows] for rows in data]
     for row in shown.rows:
-        first, rest = row[0].lstrip("…"), tuple(row[1:])
-        rows = [known[1:] for way in ways for known in way if known[0].endswith(first)]
-        assert any(all(map(is_shown, known, rest, names[1:])) for known in rows), row
+        rows = [[known[name] for name in names] for known in data if is_short(row[0], known[names[0]])]
+        assert any(all(map(is_shown, known, row, names, shown.units)) for known in rows), row
     return names
 
 
-def is_shown(known: str, cell: str, name: str) -> bool:
+def is_short(cell: str, name: str) -> bool:
+    """Whether a cell shows this name; other parts than its beginning may be missing where the cell has a mark."""
+    pattern = ".*".join(map(re.escape, cell.split("…")))
+    return cell == name or ("…" in cell and not name.startswith("…") and re.fullmatch(pattern, name) is not None)
+
+
+def is_shown(known: str, cell: str, name: str, unit: str) -> bool:
     """Whether a cell shows a known value; the end of a formula may be cut off, down to 24 cells."""
+    if name in ("layer", "module"):
+        return is_short(cell, known)
     if name == "formula" and cell.endswith("…"):
         return len(cell) >= 20 and known.startswith(cell.removesuffix("…").rstrip())
-    return known == cell
+    if not unit or not re.fullmatch(r"≥?[0-9,]+", known):
+        return known == cell
+    factor = Decimal(1000 ** " kMGTPE".index(unit))
+    number, least = Decimal(known.replace(",", "").lstrip("≥")), known.startswith("≥")
+    if cell == "0":
+        return number == 0
+    if cell == "≥0":
+        return least and number < factor
+    shown = Decimal(cell.replace(",", "").lstrip("≥<"))
+    if cell.startswith("<"):
+        return 0 < number <= factor * shown / 2 and not least
+    step = Decimal(1).scaleb(int(shown.as_tuple().exponent))
+    return abs(shown * factor - number) <= step * factor / 2 and cell.startswith("≥") == least
 
 
 @pytest.mark.slow
@@ -170,7 +194,7 @@ def test_every_claim_about_layers_is_true(sample: str, step: int) -> None:
             kept = iter(shown.rows)
             for number, name in enumerate(frame["layer"]):
                 if not zero[number]:  # every row that is not 0 is shown, in its order
-                    assert any(name.endswith(row[0].lstrip("…")) for row in kept), (width, name)
+                    assert any(is_short(row[0], name) for row in kept), (width, name)
         check_titles(shown, names, frame)
         check_left_out(shown, names, frame)
         assert by_importance(frame)[1][0].name == SAMPLES_HEADLINES.get(sample, "flops")
@@ -203,7 +227,8 @@ def check_left_out(shown: Shown, names: Sequence[str], table: Table) -> None:
     claims = [note for note in shown.notes if note.startswith("No room for ")]
     assert len(claims) <= 1
     named = re.split(", | and ", claims[0].removeprefix("No room for ").partition(";")[0]) if claims else []
-    groups = [[column.name for column in group] for group in by_importance(table)]
+    every = by_importance(with_bars(table, ()))
+    groups = [[column.name for column in group] for group in every if not has_bars(group[0])]
     assert named == spoken_names([name for group in groups for name in group if name not in names], table)
     assert set(groups[1]) <= set(names)
 
@@ -231,10 +256,9 @@ def test_a_comparison_keeps_its_headline_at_any_width() -> None:
     """The headline is FLOPs without a convention, and the convention's figure with one."""
     profiles = [nets.alexnet(), nets.small(), nets.partial()]
     for width in (40, 60, 80):
-        lines = view(comparison_report(profiles), width).splitlines()
-        assert any(re.match("  network .*FLOPs", line) for line in lines)
-        lines = view(comparison_report([profile.with_convention("paper") for profile in profiles]), width).splitlines()
-        assert any(re.match("  network .*by paper", line) for line in lines)
+        assert "FLOPs" in view(comparison_report(profiles), width).partition("──")[0]
+        by_paper = comparison_report([profile.with_convention("paper") for profile in profiles])
+        assert "by paper" in view(by_paper, width).partition("──")[0].partition("\n  network")[0]
 
 
 def shares_behind(shown: Shown, column: Column, table: Table) -> bool:

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 @jobs
 @click.option("--depth", type=click.IntRange(min=0), metavar="N", help="Show the tree of modules down to depth N.")
 @click.option(
+    "--top", type=click.IntRange(min=1), metavar="N", help="Show the N costliest layers, and the others together."
+)
+@click.option(
     "--crosscheck",
     "counters",
     type=Names(catalog.counters(), "a counter"),
@@ -50,6 +53,7 @@ def command(
     strict: bool,
     jobs: int,
     depth: int | None,
+    top: int | None,
     counters: tuple[str, ...] | None,
     no_crosscheck: bool,
     seen: Seen,
@@ -58,6 +62,8 @@ def command(
 ) -> None:
     to.check()
     _check_picture(picture)
+    if depth is not None and top is not None:
+        raise click.UsageError("--depth shows modules and --top shows layers; give one of them")
     if counters is not None and no_crosscheck:
         raise click.UsageError("--crosscheck and --no-crosscheck contradict each other; give one of them")
     found = read_sources(expanded(sources), what)
@@ -74,16 +80,16 @@ def command(
     profiles = [seen.of(profile) for profile in profile_all(found, strict=strict, quiet=to.quiet, jobs=jobs)]
     if to.output is not None:
         for source, profile in zip(found, profiles, strict=True):
-            _write(to.output, source, profile, to.formats, depth)
+            _write(to.output, source, profile, to.formats, depth, top)
     if picture is not None:
-        _draw(picture, profiles, depth)
+        _draw(picture, profiles, depth, top)
     if to.printed_format is not None:
-        print_document(_as_format(profiles, to.printed_format, depth), to.printed_format)
+        print_document(_as_format(profiles, to.printed_format, depth, top), to.printed_format)
     elif not to.quiet:
         from profiler.render.screen import screen_report
 
         for profile in profiles:
-            show(screen_report(profile, depth))
+            show(screen_report(profile, depth, top))
         if to.output is not None:
             complain(f"Written: {', '.join(str(to.output / profile.name) for profile in profiles)}")
 
@@ -99,13 +105,15 @@ def _check_picture(path: Path | None) -> None:
     check_folder(path.parent)
 
 
-def _write(output: Path, source: Source, profile: Profile, formats: Sequence[str] | None, depth: int | None) -> None:
+def _write(
+    output: Path, source: Source, profile: Profile, formats: Sequence[str] | None, depth: int | None, top: int | None
+) -> None:
     """Write a profile's tables: those that its config names, in ``formats`` or those of the config."""
     from profiler.files import remove_leftovers, write_files
     from profiler.render import profile_report, render_files
 
     wanted = None if source.config is None else source.config.report
-    report = profile_report(profile, None if wanted is None else wanted.tables, depth)
+    report = profile_report(profile, None if wanted is None else wanted.tables, depth, top)
     files = render_files(report, tuple(formats or (wanted and wanted.formats) or catalog.USUAL_FORMATS))
     # Files of an earlier cross-check do not belong to this profile.
     stale = () if profile.counters else (f"{profile.name}/crosscheck.csv", f"{profile.name}/crosscheck.md")
@@ -113,15 +121,15 @@ def _write(output: Path, source: Source, profile: Profile, formats: Sequence[str
     write_files(output, {f"{profile.name}/{name}": content for name, content in files.items()}, stale=stale)
 
 
-def _draw(path: Path, profiles: Sequence[Profile], depth: int | None) -> None:
+def _draw(path: Path, profiles: Sequence[Profile], depth: int | None, top: int | None) -> None:
     from profiler.files import write_text
     from profiler.render.picture import svg_picture
     from profiler.render.screen import screen_report
 
-    write_text(path, svg_picture([screen_report(profile, depth) for profile in profiles]))
+    write_text(path, svg_picture([screen_report(profile, depth, top) for profile in profiles]))
 
 
-def _as_format(profiles: Sequence[Profile], name: str, depth: int | None) -> str | bytes:
+def _as_format(profiles: Sequence[Profile], name: str, depth: int | None, top: int | None) -> str | bytes:
     """Profiles as one document in one format: the layers as CSV, the summary as Markdown, the profile as JSON."""
     from profiler.render import profile_report, render_files, render_texts
 
@@ -139,8 +147,11 @@ def _as_format(profiles: Sequence[Profile], name: str, depth: int | None) -> str
         reports = [profile_report(profile, depth=depth) for profile in profiles]
         return collection_page(comparison_report(profiles), reports)
     if len(profiles) == 1:
-        return main_file(render_files(profile_report(profiles[0], depth=depth), (name,)), "layers")
-    texts = [main_file(render_texts(profile_report(profile, depth=depth), (name,)), "layers") for profile in profiles]
+        return main_file(render_files(profile_report(profiles[0], depth=depth, top=top), (name,)), "layers")
+    texts = [
+        main_file(render_texts(profile_report(profile, depth=depth, top=top), (name,)), "layers")
+        for profile in profiles
+    ]
     if name == "json":
         return "[\n" + ",\n".join(text.rstrip("\n") for text in texts) + "\n]\n"
     return "\n".join(texts)
