@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -16,12 +15,12 @@ from profiler.conventions import find_convention, headline_of
 from profiler.errors import ProfilerError, StoredProfileError, shown
 from profiler.excluding import leave_out
 from profiler.files import write_text
-from profiler.formatting import format_table, headline, thousands
+from profiler.formatting import thousands
 from profiler.measures import find_measure
 from profiler.opcount import OpCount
 from profiler.printable import visible
 from profiler.records import CounterRecord, Mode, Trace
-from profiler.schema import Table, make_frame
+from profiler.schema import Table
 from profiler.tabulate import Work, total_count
 from profiler.views import apply_views, find_view
 
@@ -319,13 +318,10 @@ class Profile:
         return printed(self)
 
     def _repr_html_(self) -> str:
-        """The headline and the shares, as HTML for a notebook."""
-        heading = f"<b>{html.escape(self.name)}</b>: {html.escape(headline(self))}"
-        table = self.tabulated("shares").without(["adds", "adds_share"])
-        shown = make_frame(format_table(table))
-        shown.columns = [column.heading for column in table.columns]
-        text = shown.to_html(index=False, border=0, justify="right")
-        return f'<p>{heading}</p><div style="text-align: right; overflow-x: auto">{text}</div>'
+        """The headline, the shares, the layers and the modules, as HTML for a notebook."""
+        from profiler.render.notebook import profile_html  # imported when a notebook shows a profile
+
+        return profile_html(self)
 
 
 def load_profile(path: str | Path, *, reprice: bool = False) -> Profile:

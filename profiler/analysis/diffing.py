@@ -187,6 +187,13 @@ class Diff:
 
         return printed_report(report_of(self))
 
+    def _repr_html_(self) -> str:
+        """The report as HTML for a notebook."""
+        from profiler.render.diffs import report_of
+        from profiler.render.notebook import report_html
+
+        return report_html(report_of(self))
+
     def __repr__(self) -> str:
         """The difference in one line."""
         numbers = ", ".join(f"{self.number(status)} {status}" for status in get_args(Status))
