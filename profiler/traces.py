@@ -8,6 +8,7 @@ from profiler.pricing import price
 from profiler.records import Mode, Trace
 from profiler.rules import REGISTRY
 from profiler.tracing import Inputs, record, record_for_real
+from profiler.tracing.surroundings import rare_collection
 
 
 def trace(model: nn.Module, inputs: Inputs, mode: Mode = "inference", optimizer: str | None = None) -> Trace:
@@ -16,7 +17,8 @@ def trace(model: nn.Module, inputs: Inputs, mode: Mode = "inference", optimizer:
     See :func:`profiler.tracing.record`, also for its errors.
     """
     rules = REGISTRY.seen_from_here()
-    return price(record(model, inputs, mode, optimizer, operators=rules), rules)
+    with rare_collection():
+        return price(record(model, inputs, mode, optimizer, operators=rules), rules)
 
 
 def trace_for_real(

@@ -36,6 +36,10 @@ _LISTS = frozenset({list, tuple, torch.Size})
 _STRIDED = torch.strided
 _COMPLEX = frozenset({torch.complex32, torch.complex64, torch.complex128})
 
+_MASKS = frozenset({torch.bool, torch.uint8})
+
+INDEX = torch.ops.aten.index.Tensor
+
 COMPARING = frozenset(
     {
         torch.ops.aten.batch_norm.default,
@@ -139,10 +143,13 @@ def may_answer(func: Any) -> bool:
     """Whether the result of the operator follows from the metadata of its arguments.
 
     It does not if it is a number, if its shape depends on data, or if the operator changes the metadata of an argument.
+    Those of indexing only depend on data if an index is a mask, and then there is no key.
     """
     schema = getattr(func, "_schema", None)
     if schema is None or func.namespace != NAMESPACE or not all(map(_is_of_tensors, schema.returns)):
         return False
+    if func is INDEX:
+        return True
     tags = (torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output, torch.Tag.inplace_view)
     return not (any(tag in func.tags for tag in tags) or any(argument.is_out for argument in schema.arguments))
 
@@ -159,7 +166,7 @@ def key_of(func: Any, args: Any, kwargs: Any, tensors: list[torch.Tensor]) -> An
     The tensors among the arguments are appended to ``tensors``.
     """
     settings = settings_of_kernels()
-    if settings is None:
+    if settings is None or (func is INDEX and has_mask(args[1])):
         return None
     parts: list[Any] = [func, settings]
     if not _add(args, parts, tensors):
@@ -169,6 +176,11 @@ def key_of(func: Any, args: Any, kwargs: Any, tensors: list[torch.Tensor]) -> An
         if not _add(kwargs.values(), parts, tensors):
             return None
     return tuple(parts)
+
+
+def has_mask(indices: Iterable[Any]) -> bool:
+    """Whether any of the indices is a mask, which selects a number of elements that depends on its values."""
+    return any(index is not None and index.dtype in _MASKS for index in indices)
 
 
 def _add(values: Iterable[Any], parts: list[Any], tensors: list[torch.Tensor]) -> bool:

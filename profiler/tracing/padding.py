@@ -57,6 +57,10 @@ class PaddedTensors:
         self, op: str, args: Any, kwargs: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor], *, moves: bool
     ) -> None:
         """Record that ``op`` computed ``outputs``; ``moves`` says that they may have zeros of its inputs."""
+        read = set(map(storage_of, inputs))
+        made = [(tensor, storage) for tensor in outputs if (storage := storage_of(tensor)) not in read]
+        if not made:
+            return  # views, whose layout is known
         if op in CONSTANT_PADDING:
             state = _padded(op, args, kwargs, self._state(inputs[0]), outputs[0].dim())
         elif op in JOINS and len(inputs) > 1:
@@ -69,11 +73,7 @@ class PaddedTensors:
             found = any(self._state(tensor) != () for tensor in inputs) if self.storages else False
             state = None if found or (len(inputs) > 1 and any(map(self._is_zero, inputs))) else ()
         if self.storages or state != ():
-            read = set(map(storage_of, inputs))
-            for tensor in outputs:
-                storage = storage_of(tensor)
-                if storage in read:
-                    continue  # a view: its layout is known
+            for tensor, storage in made:
                 self.storages.pop(storage, None)
                 if state is None or any(map(any, state)):
                     self.storages[storage] = (_layout(tensor), state)

@@ -45,7 +45,7 @@ from profiler.tracing.scripts import DIVIDE, DIVIDED, ENTER, LEAVE
 from profiler.tracing.tensors import collect, map_arguments, shape_of
 from profiler.tracing.transforms import may_carry_tangents
 from profiler.tracing.unseen import PARAMETER_OUTSIDE, UnseenWork
-from profiler.tracing.values import OF_ANY_VALUES, UNKNOWN, KnownValues, by_positions
+from profiler.tracing.values import OF_ANY_VALUES, UNKNOWN, KnownValues, by_positions, may_be_put_off
 from profiler.tracing.zeros import COPY, NAMESPACE, ZeroTensors
 
 META = torch.device("meta")
@@ -61,10 +61,12 @@ KEPT_OVERLOADS = frozenset({"padding"})
 """Overloads that are recorded, since other counters treat them as separate operators."""
 
 
+INDEX = "aten::index"
+
 OTHER = object()
 """Stands for the result of an operation that is not on plain tensors."""
 
-HANDLED_APART = frozenset({"aten::index", "aten::expand_as", COPY, *OF_SCRIPTS, *META_RESULTS})
+HANDLED_APART = frozenset({INDEX, "aten::expand_as", COPY, *OF_SCRIPTS, *META_RESULTS})
 """Operators whose arguments or results are changed here, or that are not recorded in every case."""
 
 
@@ -92,6 +94,7 @@ class _Known:
     plain: bool = False
     joins: bool = False
     writes: tuple[tuple[int, str], ...] = ()
+    puts_off: bool = False
 
     def written(self, args: Any, kwargs: Any) -> list[torch.Tensor]:
         """The tensors that a call writes to."""
@@ -272,25 +275,32 @@ class OpRecorder(DispatchMode):
         """
         inputs: list[torch.Tensor] = []
         key = memo.key_of(func, args, kwargs, inputs)
-        if key is None or not (known.plain and inputs) or self.unseen.has_blanks or transforming():
+        if key is None or not known.plain or self.unseen.has_blanks or transforming():
+            return OTHER, key
+        if not inputs and kwargs.get("device") != META:
             return OTHER, key
         origins, padded, values = self._origins, self._padded.storages, self._values.ids
         origins.meet(inputs)
         entries = origins.memories
         memories = []
         parameters = 0  # two bits for each tensor: whether it has the class, and whether its memory is one
-        has_values, of_activation = True, False
+        has_values, of_activation, may_have_zeros = True, False, False
         for tensor in inputs:
             storage = id(tensor.untyped_storage())
             memory = entries.get(storage)
-            if memory is None or not memory.known or (padded and storage in padded):
+            if memory is None or not memory.known:
                 return OTHER, key
+            if padded and storage in padded:
+                if self._padded.around(tensor):
+                    return OTHER, key
+                may_have_zeros = True
             memories.append(memory)
             parameters = 4 * parameters + 2 * (tensor.__class__ is not torch.Tensor) + memory.is_parameter
             has_values = has_values and id(tensor) in values
             of_activation = of_activation or memory.is_activation
         has_values = known.of_any_values or has_values
-        self.met_meta = True
+        if inputs:
+            self.met_meta = True
         try:
             result, answer = memo.run(func, args, kwargs, key)
         except FOREIGN_ERRORS as error:
@@ -320,7 +330,9 @@ class OpRecorder(DispatchMode):
             outputs = []
             collect(result, outputs)
             made = origins.derive(known.name, memories, outputs, of_activation, parameters > 0)
-        if outputs and (known.joins or (known.keeps_zeros and len(inputs) > 1)):
+        if values and not has_values:
+            values.difference_update(map(id, outputs))  # they may have the ids of tensors that no longer exist
+        if outputs and (may_have_zeros or known.joins or (known.keeps_zeros and len(inputs) > 1)):
             moves = known.keeps_zeros if len(inputs) > 1 else known.keeps_zeros_alone
             self._padded.follow(known.name, args, kwargs, inputs, outputs, moves=moves)
         if self.muted:
@@ -334,7 +346,12 @@ class OpRecorder(DispatchMode):
         return result, key
 
     def _follow_values(self, func: Any, known: _Known, args: Any, kwargs: Any, inputs: Any, result: Any) -> None:
-        """Compute the values of the ``result`` of an operation whose operands may have known values."""
+        """Compute the values of the ``result`` of an operation whose operands may have known values, or put it off."""
+        if known.puts_off:
+            given: list[torch.Tensor] = []
+            collect(result, given)
+            if self._values.put_off(func, known.name, args, kwargs, inputs, given):
+                return
         on_cpu = self._values.run(func, known.name, args, kwargs, inputs)
         if on_cpu is not UNKNOWN:
             made: list[torch.Tensor] = []
@@ -429,7 +446,7 @@ class OpRecorder(DispatchMode):
         if key is not None:
             with without_functions():
                 return memo.run(func, args, kwargs, key)[0]
-        if known.name == "aten::index":
+        if known.name == INDEX:
             args = (args[0], by_positions(args[1], self._values.of), *args[2:])
         return META_RESULTS.get(known.name, func)(*args, **kwargs)
 
@@ -474,7 +491,7 @@ class OpRecorder(DispatchMode):
         name = operator_name(func)
         read = self._operators.read_by(name)
         decompose = not self._operators.is_known(name) and can_be_decomposed(func)
-        answered = memo.may_answer(func) and not decompose and name not in HANDLED_APART
+        answered = memo.may_answer(func) and not decompose and (name not in HANDLED_APART or name == INDEX)
         return _Known(
             name,
             argument_names(func),
@@ -492,6 +509,7 @@ class OpRecorder(DispatchMode):
             plain=answered and not (read or name in WITHOUT_MASK),
             joins=name in CONSTANT_PADDING or name in JOINS,
             writes=writes_of(func) if answered else (),
+            puts_off=answered and may_be_put_off(func, name),
         )
 
     def _look_up_name(self, name: str) -> _Known:
