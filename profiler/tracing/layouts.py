@@ -9,6 +9,7 @@ Anything else is left to torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import ge
 from typing import Any
 
 import torch
@@ -20,21 +21,7 @@ Result = tuple[Shape, torch.dtype]
 
 Sizes = int | Sequence[int]
 
-META = torch.device("meta")
-
 FLOATS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16})
-
-
-def result_of(name: str, args: Any, kwargs: Any) -> torch.Tensor | None:
-    """A new result of the operator ``name`` on meta tensors, as torch makes it; None if torch has to say.
-
-    The operator must arrive below autograd.  ``args`` and ``kwargs`` are those that the dispatcher passes.
-    """
-    layout = LAYOUTS.get(name)
-    if layout is None or torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
-        return None
-    found = layout(*args, **kwargs)
-    return None if found is None else torch.empty_strided(found[0], contiguous(found[0]), dtype=found[1], device=META)
 
 
 def contiguous(shape: Sequence[int]) -> Shape:
@@ -46,7 +33,7 @@ def contiguous(shape: Sequence[int]) -> Shape:
     return tuple(reversed(strides))
 
 
-def _are_plain(*tensors: Any) -> bool:
+def are_plain(*tensors: Any) -> bool:
     """Whether all of them are dense floating-point tensors on meta of one dtype, with elements in order."""
     dtype = tensors[0].dtype if type(tensors[0]) in PLAIN else None
     return dtype in FLOATS and all(
@@ -63,13 +50,14 @@ def _are_plain(*tensors: Any) -> bool:
 PLAIN = frozenset({torch.Tensor, torch.nn.Parameter})
 
 
-def _given(*tensors: Any) -> list[Any]:
+def given(*tensors: Any) -> list[Any]:
+    """Those that are not None."""
     return [tensor for tensor in tensors if tensor is not None]
 
 
 def _linear(input: Any, weight: Any, bias: Any = None) -> Result | None:
     """(…, in), (out, in) → (…, out)."""
-    if not _are_plain(*_given(input, weight, bias)) or weight.dim() != 2 or not input.dim():
+    if not are_plain(*given(input, weight, bias)) or weight.dim() != 2 or not input.dim():
         return None
     if input.shape[-1] != weight.shape[1] or (bias is not None and bias.shape != weight.shape[:1]):
         return None
@@ -83,7 +71,9 @@ def _sizes(value: Sizes, dims: int) -> Shape | None:
     return sizes if len(sizes) == dims and all(type(size) is int for size in sizes) else None
 
 
-def _convolution(dims: int) -> Callable[..., Result | None]:
+def convolution(dims: int) -> Callable[..., Result | None]:
+    """The layout of a convolution over that number of dimensions."""
+
     def layout(
         input: Any,
         weight: Any,
@@ -94,7 +84,7 @@ def _convolution(dims: int) -> Callable[..., Result | None]:
         groups: int = 1,
     ) -> Result | None:
         """(batch, groups · i, …), (out, i, …) → (batch, out, …)."""
-        if isinstance(padding, str) or not _are_plain(*_given(input, weight, bias)):
+        if isinstance(padding, str) or not are_plain(*given(input, weight, bias)):
             return None
         if input.dim() != dims + 2 or weight.dim() != dims + 2:
             return None
@@ -154,7 +144,7 @@ def _avg_pool2d(
 
 def _pooled(image: Any, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, above: bool) -> Result | None:
     """(batch, channels, height, width) → (batch, channels, places, places)."""
-    if not _are_plain(image) or image.dim() != 4:
+    if not are_plain(image) or image.dim() != 4:
         return None
     taps, fronts = _sizes(kernel, 2), _sizes(padding, 2)
     if taps is None or fronts is None or any(2 * front > size for front, size in zip(fronts, taps, strict=True)):
@@ -165,7 +155,7 @@ def _pooled(image: Any, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: 
 
 def _adaptive_avg_pool2d(self: Any, output_size: Sizes) -> Result | None:
     sizes = _sizes(output_size, 2)
-    if not _are_plain(self) or self.dim() != 4 or sizes is None or min(sizes) < 1:
+    if not are_plain(self) or self.dim() != 4 or sizes is None or min(sizes) < 1:
         return None
     return (*self.shape[:2], *sizes), self.dtype
 
@@ -173,8 +163,8 @@ def _adaptive_avg_pool2d(self: Any, output_size: Sizes) -> Result | None:
 def _batch_norm(
     input: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, training: bool, *others: Any
 ) -> Result | None:
-    held = _given(weight, bias, running_mean, running_var)
-    if training or running_mean is None or running_var is None or not _are_plain(input, *held):
+    held = given(weight, bias, running_mean, running_var)
+    if training or running_mean is None or running_var is None or not are_plain(input, *held):
         return None
     fits = input.dim() >= 2 and all(tensor.shape == input.shape[1:2] for tensor in held)
     return (tuple(input.shape), input.dtype) if fits else None
@@ -182,15 +172,15 @@ def _batch_norm(
 
 def _layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, *others: Any) -> Result | None:
     shape = tuple(normalized_shape)
-    held = _given(weight, bias)
-    if not shape or not _are_plain(input, *held) or tuple(input.shape[-len(shape) :]) != shape:
+    held = given(weight, bias)
+    if not shape or not are_plain(input, *held) or tuple(input.shape[-len(shape) :]) != shape:
         return None
     return (tuple(input.shape), input.dtype) if all(tuple(tensor.shape) == shape for tensor in held) else None
 
 
 def _group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, *others: Any) -> Result | None:
-    held = _given(weight, bias)
-    if not _are_plain(input, *held) or input.dim() < 2 or num_groups < 1 or input.shape[1] % num_groups:
+    held = given(weight, bias)
+    if not are_plain(input, *held) or input.dim() < 2 or num_groups < 1 or input.shape[1] % num_groups:
         return None
     fits = all(tensor.shape == input.shape[1:2] for tensor in held)
     return (tuple(input.shape), input.dtype) if fits else None
@@ -199,29 +189,47 @@ def _group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = Non
 def _of_each(self: Any, *others: Any, **options: Any) -> Result | None:
     """A function of each element."""
     numbers = all(value is None or type(value) in (int, float, bool, str) for value in (*others, *options.values()))
-    return (tuple(self.shape), self.dtype) if numbers and _are_plain(self) else None
+    return (tuple(self.shape), self.dtype) if numbers and are_plain(self) else None
 
 
 def _of_two(self: Any, other: Any, *, alpha: Any = 1) -> Result | None:
     """A function of each element of one tensor and that of another at the same place, or a number."""
-    if type(alpha) not in (int, float) or not _are_plain(self):
+    if type(alpha) not in (int, float):
         return None
     if type(other) in (int, float):
-        return tuple(self.shape), self.dtype
-    if not _are_plain(self, other) or other.shape != self.shape or not self.dim():
+        return (tuple(self.shape), self.dtype) if are_plain(self) else None
+    if not are_in_order(self, other) or other.shape != self.shape or not self.dim():
         return None
     return tuple(self.shape), self.dtype
 
 
+def are_in_order(*tensors: Any) -> bool:
+    """The same as :func:`are_plain` where the stride of a dimension of size 1 may be larger, as in a part of a tensor.
+
+    The result of an operator with two such operands has the strides of a new tensor.
+    """
+    dtype = tensors[0].dtype if type(tensors[0]) in PLAIN else None
+    return dtype in FLOATS and all(
+        type(tensor) in PLAIN
+        and tensor.dtype is dtype
+        and tensor.is_meta
+        and tensor.layout is torch.strided
+        and 0 not in tensor.shape
+        and tensor.is_contiguous()
+        and all(map(ge, (strides := tensor.stride()), strides[1:]))  # not those of channels that come last
+        for tensor in tensors
+    )
+
+
 def _softmax(self: Any, dim: int, dtype: Any = None) -> Result | None:
-    if dtype is not None or not _are_plain(self) or not -self.dim() <= dim < self.dim():
+    if dtype is not None or not are_plain(self) or not -self.dim() <= dim < self.dim():
         return None
     return tuple(self.shape), self.dtype
 
 
 def _embedding(weight: Any, indices: Any, *others: Any, **options: Any) -> Result | None:
     """(rows, width), (…) → (…, width)."""
-    if not _are_plain(weight) or weight.dim() != 2 or type(indices) not in PLAIN or not indices.is_meta:
+    if not are_plain(weight) or weight.dim() != 2 or type(indices) not in PLAIN or not indices.is_meta:
         return None
     if indices.dtype not in (torch.int32, torch.int64) or 0 in indices.shape or indices.layout is not torch.strided:
         return None
@@ -230,7 +238,7 @@ def _embedding(weight: Any, indices: Any, *others: Any, **options: Any) -> Resul
 
 def _cat(tensors: Any, dim: int = 0) -> Result | None:
     """(…, a, …), (…, b, …) → (…, a + b, …)."""
-    if type(dim) is not int or not tensors or not _are_plain(*tensors):
+    if type(dim) is not int or not tensors or not are_plain(*tensors):
         return None
     shapes = [tuple(tensor.shape) for tensor in tensors]
     first = shapes[0]
@@ -246,7 +254,7 @@ def _cat(tensors: Any, dim: int = 0) -> Result | None:
 def _roll(self: Any, shifts: Any, dims: Any = ()) -> Result | None:
     """Of any shape, which stays."""
     shifts, dims = (tuple(value) if isinstance(value, (list, tuple)) else (value,) for value in (shifts, dims))
-    if not _are_plain(self) or len(shifts) != len(dims) or not shifts:
+    if not are_plain(self) or len(shifts) != len(dims) or not shifts:
         return None
     fits = all(type(dim) is int and -self.dim() <= dim < self.dim() for dim in dims)
     return (tuple(self.shape), self.dtype) if fits else None
@@ -254,9 +262,9 @@ def _roll(self: Any, shifts: Any, dims: Any = ()) -> Result | None:
 
 LAYOUTS: dict[str, Callable[..., Result | None]] = {
     "aten::linear": _linear,
-    "aten::conv1d": _convolution(1),
-    "aten::conv2d": _convolution(2),
-    "aten::conv3d": _convolution(3),
+    "aten::conv1d": convolution(1),
+    "aten::conv2d": convolution(2),
+    "aten::conv3d": convolution(3),
     "aten::max_pool2d": _max_pool2d,
     "aten::avg_pool2d": _avg_pool2d,
     "aten::adaptive_avg_pool2d": _adaptive_avg_pool2d,

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import empty_strided, nn
 
-from profiler.tracing.layouts import contiguous, result_of
+from profiler.tracing.layouts import contiguous
+from profiler.tracing.made_results import result_of
 from profiler.tracing.private import is_mutable, settings_of_kernels
 from profiler.tracing.tensors import collect
 
@@ -48,6 +49,9 @@ COMPARING = frozenset(
     }
 )
 """Operators besides the pointwise ones whose shape functions only compare sizes: see :func:`pattern_of`."""
+
+_compares: dict[Any, bool] = {}
+"""For operators that were met, whether they are pointwise or among ``COMPARING``."""
 
 Layout = tuple[tuple[int, ...], tuple[int, ...], torch.dtype]
 """Shape, strides and dtype of a new tensor."""
@@ -248,7 +252,10 @@ def pattern_of(func: Any, args: Any, kwargs: Any, settings: Any) -> tuple[Any, l
     nothing else with them.  So two calls with contiguous tensors whose sizes above 1 differ by a one-to-one renaming
     have results that differ by the same renaming.
     """
-    if not (torch.Tag.pointwise in func.tags or func in COMPARING):
+    compares = _compares.get(func)
+    if compares is None:
+        compares = _compares[func] = torch.Tag.pointwise in func.tags or func in COMPARING
+    if not compares:
         return None
     parts: list[Any] = [func, settings]
     places: dict[int, int] = {}
