@@ -200,7 +200,8 @@ def products() -> Iterator[tuple[Any, ...]]:
 
 def plain_convolutions(dims: int) -> Iterator[tuple[Any, ...]]:
     for x, weight, *rest in convolutions(dims):
-        bias, stride, padding, dilation, groups = (*rest, *(None, [1], [0], [1], 1)[len(rest) :])
+        given: list[Any] = [*rest, *(None, [1], [0], [1], 1)[len(rest) :]]
+        bias, stride, padding, dilation, groups = given
         for transposed in (False, True):
             yield (
                 *(x, weight, bias),
