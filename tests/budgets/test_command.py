@@ -213,6 +213,7 @@ def test_files_of_a_check(folder: Path) -> None:
     assert {path.name for path in Path("out").iterdir()} == {"annotations.txt", "summary.md", "junit.xml", "check.json"}
 
 
+@pytest.mark.slow
 def test_the_file_of_an_annotation(folder: Path) -> None:
     """It is the config, as a path from the current folder; for a target the file of budgets."""
     Path("nets").mkdir()

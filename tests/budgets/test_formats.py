@@ -73,6 +73,7 @@ def test_reports_equal_their_golden_files(golden: Callable[[str, str], None], na
     golden(f"checks/{name}.xml", junit.junit_text(RESULTS[name], datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RESULTS)
 @pytest.mark.parametrize("form", catalog.formats())
 def test_every_format_of_reports_shows_a_check(name: str, form: str) -> None:
@@ -80,6 +81,7 @@ def test_every_format_of_reports_shows_a_check(name: str, form: str) -> None:
     assert all(check_files(RESULTS[name], (form,)).values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 @pytest.mark.parametrize("name", RESULTS)
 def test_a_terminal_of_any_width(name: str, width: int) -> None:

@@ -42,6 +42,7 @@ def test_a_number_is_the_largest_allowed_value(written: object, most: int) -> No
     assert limit.judge(most + 1) == "over"
 
 
+@pytest.mark.slow
 @given(st.decimals(0, 10**6, places=6), st.sampled_from(sorted(PREFIXES)))
 def test_prefixes_are_exact_powers_of_ten(number: Decimal, prefix: str) -> None:
     """Every decimal number times its prefix is the written number."""
