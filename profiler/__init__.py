@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     )
     from profiler.rules import free, rule, rules_replaced
     from profiler.signatures import Signature, TensorSpec
+    from profiler.sweeps.sweeping import sweep
 
 _HOMES = {
     "Answer": "profiler.records",
@@ -94,6 +95,7 @@ _HOMES = {
     "record": "profiler.recordings",
     "rule": "profiler.rules",
     "rules_replaced": "profiler.rules",
+    "sweep": "profiler.sweeps.sweeping",
     "unexplained": "profiler.crosschecks.tables",
     "with_sizes": "profiler.config",
 }
@@ -142,6 +144,7 @@ __all__ = [
     "record",
     "rule",
     "rules_replaced",
+    "sweep",
     "unexplained",
     "with_sizes",
 ]

@@ -125,7 +125,7 @@ def profile_config(config: Config, *, strict: bool = False, crosscheck: bool = T
     Raises the errors of :func:`profile`, and :class:`~profiler.errors.TargetError` if the network cannot be built.
     """
     subject = configured(config)
-    result = _profile_configured(config, subject, strict)
+    result = profile_subject(config, subject, strict=strict)
     if not crosscheck or not config.crosscheck:
         return result
     from profiler.crosschecking import add_counters  # most profiles are not compared with other counters
@@ -158,7 +158,7 @@ def crosscheck(
     names = (against,) if isinstance(against, str) else against
     if isinstance(model, Config):
         subject = configured(model)
-        result = _profile_configured(model, subject, False) if profile is None else profile
+        result = profile_subject(model, subject) if profile is None else profile
         return add_counters(result, (model.crosscheck or DEFAULT_COUNTERS) if names is None else names, subject)
     _check_network(model)
     inputs = given_inputs(model, inputs, input_size)
@@ -173,7 +173,8 @@ def crosscheck(
     return add_counters(profile, DEFAULT_COUNTERS if names is None else names, subject)
 
 
-def _profile_configured(config: Config, subject: Subject, strict: bool) -> Profile:
+def profile_subject(config: Config, subject: Subject, *, strict: bool = False) -> Profile:
+    """The profile of ``subject``, which ``configured`` made of the config, shown as the config says."""
     with advice_of_source(config):
         result = _profile(subject, config.name, config.model.target, config.mode, config.optimizer)
     result = replace(

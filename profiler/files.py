@@ -125,6 +125,11 @@ def write_bytes(path: Path, content: bytes) -> None:
 
     Raises :class:`OutputError` if the file cannot be written.
     """
+    write_pieces(path, (content,))
+
+
+def write_pieces(path: Path, pieces: Iterable[str | bytes]) -> None:
+    """Write the pieces one after the other to ``path`` like :func:`write_bytes`; one of them is in memory at a time."""
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -132,7 +137,8 @@ def write_bytes(path: Path, content: bytes) -> None:
         beginning = f".{path.name[:_LONGEST_BEGINNING]}.{os.getpid()}."
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=beginning, suffix=".tmp")
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            for piece in pieces:
+                file.write(encoded(piece))
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except OSError as error:

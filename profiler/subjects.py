@@ -81,8 +81,12 @@ def called_code(network: CallableNetwork, inputs: Any) -> Subject:
     return Subject(lambda: (network, inputs), real)
 
 
-def configured(config: Config) -> Subject:
-    """The network that a config names, with its rewrites applied."""
+def configured(config: Config, build: Callable[..., nn.Module] = build_model) -> Subject:
+    """The network that a config names, with its rewrites applied; ``build`` makes the network on meta.
+
+    ``build`` has the arguments of :func:`build_model`.  Profiling does not change the network, so that it may return
+    one that it has built before, unless the config has rewrites or a cache.
+    """
     model = config.model
     specs = config.inputs if config.inputs is not None else default_inputs(model.target, model.kwargs, config.base)
     if config.cache is not None and config.inputs is None:
@@ -109,7 +113,7 @@ def configured(config: Config) -> Subject:
         return network, arguments
 
     def static() -> tuple[nn.Module, Inputs]:
-        return rewritten(build_model(model.target, model.kwargs, base=config.base, dtype=config.dtype), "meta")
+        return rewritten(build(model.target, model.kwargs, base=config.base, dtype=config.dtype), "meta")
 
     def real(values_matter: bool) -> tuple[nn.Module, Inputs]:
         network = build_real_model(

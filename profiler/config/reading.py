@@ -34,7 +34,7 @@ def load_config(path: str | PathLike[str], sizes: Mapping[str, int] | None = Non
     sizes = sizes or {}
     if sizes and isinstance(data.get("sizes", {}), dict):
         data = {**data, "sizes": {**data.get("sizes", {}), **sizes}}
-    config = _validate({"name": path.stem, **data}, str(path))
+    config = validated({"name": path.stem, **data}, str(path))
     config._path = path
     _check_known(config, sizes, str(path))
     return config
@@ -50,7 +50,7 @@ def quick_config(target: str, shapes: Iterable[str], sizes: Mapping[str, int] | 
     inputs = [_parse_shape(shape, sizes) for shape in shapes] or None
     name = folder_name(target.rpartition(":")[2])
     data = {"name": name, "model": {"target": target}, "inputs": inputs, "sizes": dict(sizes)}
-    config = _validate(data, target)
+    config = validated(data, target)
     _check_known(config, sizes, target)
     return config
 
@@ -68,7 +68,7 @@ def with_sizes(config: Config, sizes: Mapping[str, int]) -> Config:
     written = config.written
     model = {"target": config.model.target, "kwargs": config.model.kwargs if written.kwargs is None else written.kwargs}
     data = {"name": config.name, "model": model, "sizes": {**config.sizes, **sizes}, "inputs": written.inputs}
-    at = _validate({**data, "cache": written.cache}, where)
+    at = validated({**data, "cache": written.cache}, where)
     update = {key: getattr(at, key) for key in ("model", "sizes")}
     update |= {key: getattr(at, key) for key in ("inputs", "cache") if getattr(written, key) is not None}
     return config.model_copy(update=update)
@@ -122,7 +122,8 @@ def _parse_size(text: str) -> int | str | None:
     return text if is_size_name(text) else None
 
 
-def _validate(data: Mapping[str, Any], where: str) -> Config:
+def validated(data: Mapping[str, Any], where: str) -> Config:
+    """The config with these keys; ``where`` begins the message of a ConfigError."""
     try:
         return Config.model_validate(data)
     except ValidationError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
@@ -71,6 +71,8 @@ def _check_size_name(name: str) -> str:
 
 
 SizeName = Annotated[str, AfterValidator(_check_size_name)]
+Optimizer = Literal["sgd", "momentum", "adam", "adamw"]
+OPTIMIZERS: tuple[str, ...] = get_args(Optimizer)
 Pattern = Annotated[str, AfterValidator(_check_pattern)]
 DottedName = Annotated[str, AfterValidator(_check_dotted)]
 
@@ -148,7 +150,7 @@ class Config(Section):
     part: DottedName | None = None
     exclude: Annotated[tuple[Pattern, ...], BeforeValidator(as_tuple), AfterValidator(unique)] = ()
     mode: Literal["inference", "training"] = "inference"
-    optimizer: Literal["sgd", "momentum", "adam", "adamw"] | None = None
+    optimizer: Optimizer | None = None
     dtype: FloatingDtype = "float32"
     convention: Convention = "exact"
     views: Annotated[tuple[View, ...], BeforeValidator(as_tuple), AfterValidator(unique)] = ()

@@ -141,12 +141,20 @@ class Written:
 
     def names(self, sizes: Mapping[str, int]) -> tuple[str, ...]:
         """The names of sizes that are used, in the order of ``sizes``."""
-        texts = (*_texts(self.inputs), *_texts(self.kwargs), *_texts(self.cache))
-        used = {name for text in texts if (found := _meant(text, sizes)) is not None for name in found.names}
-        return tuple(name for name in sizes if name in used)
+        return _names([self.inputs, self.kwargs, self.cache], sizes)
+
+    def kwargs_names(self, sizes: Mapping[str, int]) -> tuple[str, ...]:
+        """The names of sizes that the kwargs use: another value of them is another network."""
+        return _names(self.kwargs, sizes)
 
 
 NOTHING_WRITTEN = Written()
+
+
+def _names(value: Any, sizes: Mapping[str, int]) -> tuple[str, ...]:
+    meant = (_meant(text, sizes) for text in _texts(value))
+    used = {name for found in meant if found is not None for name in found.names}
+    return tuple(name for name in sizes if name in used)
 
 
 def _meant(text: str, sizes: Mapping[str, Any]) -> Expression | None:

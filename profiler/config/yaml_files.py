@@ -36,7 +36,15 @@ def read_yaml(path: Path) -> object:
 
     Raises ConfigError; its one-line message names the file, the place in it and what was expected.
     """
-    text = _read(path)
+    return _loaded(_read(path), str(path), "a config file in YAML")
+
+
+def yaml_value(text: str, where: str) -> object:
+    """The value that ``text`` is in YAML, such as ``64``, ``[1, 2]`` or ``relu``.  Raises ConfigError."""
+    return _loaded(text, where, "a value in YAML")
+
+
+def _loaded(text: str, path: str, expected: str) -> object:
     try:
         return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
@@ -49,7 +57,7 @@ def read_yaml(path: Path) -> object:
         column = error.position - (text.rfind("\n", 0, error.position) + 1) + 1
         raise ConfigError(f"{path}: line {line}, column {column}: {error.reason}; expected valid YAML") from error
     except RecursionError as error:
-        raise ConfigError(f"{path}: nested too deeply; expected a config file in YAML") from error
+        raise ConfigError(f"{path}: nested too deeply; expected {expected}") from error
     except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # PyYAML's scanner does not catch some errors, such as "\UFFFFFFFF", which is not a character.
         raise ConfigError(

@@ -1,0 +1,1 @@
+"""Many points: a network at many sizes, many networks, or a stream of candidates → one long table."""
