@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from profiler.config import Config, load_config, with_sizes
     from profiler.crosschecks.tables import unexplained
     from profiler.errors import (
+        ClusterError,
         ConfigError,
         DataDependentError,
         NeedsDataError,
         OutputError,
         ProfilerError,
+        ResumeError,
         RuleError,
         StoredProfileError,
         TargetError,
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Answer": "profiler.records",
+    "ClusterError": "profiler.errors",
     "CodeRecording": "profiler.recordings",
     "Config": "profiler.config",
     "ConfigError": "profiler.errors",
@@ -71,6 +74,7 @@ _HOMES = {
     "ParameterRecord": "profiler.records",
     "Profile": "profiler.profiles",
     "ProfilerError": "profiler.errors",
+    "ResumeError": "profiler.errors",
     "RuleError": "profiler.errors",
     "Signature": "profiler.signatures",
     "StoredProfileError": "profiler.errors",
@@ -102,6 +106,7 @@ _HOMES = {
 
 __all__ = [
     "Answer",
+    "ClusterError",
     "CodeRecording",
     "Config",
     "ConfigError",
@@ -120,6 +125,7 @@ __all__ = [
     "ParameterRecord",
     "Profile",
     "ProfilerError",
+    "ResumeError",
     "RuleError",
     "Signature",
     "StoredProfileError",

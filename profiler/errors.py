@@ -50,6 +50,14 @@ class StoredProfileError(ProfilerError):
     """A saved profile that cannot be read, or has another schema version."""
 
 
+class ResumeError(ProfilerError):
+    """The results of a sweep that are already there, or that belong to another sweep."""
+
+
+class ClusterError(ProfilerError):
+    """A cluster that cannot be reached, or cannot do the work of a sweep."""
+
+
 class OutputError(ProfilerError):
     """A result that cannot be written to the requested place."""
 

@@ -36,7 +36,7 @@ LAYERS = (
     ("subjects",),
     ("crosschecking",),
     ("render", "api", "recordings"),
-    ("rewriting",),
+    ("rewriting", "sweeps"),
     ("cli", "testing"),
     ("__main__", "__init__"),
 )

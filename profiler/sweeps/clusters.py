@@ -8,10 +8,10 @@ import logging
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from profiler.errors import FOREIGN_ERRORS, did_you_mean, shown
+from profiler.errors import FOREIGN_ERRORS, ClusterError, did_you_mean, shown
 from profiler.printable import one_line
 from profiler.sweeps.measuring import Result, Task, measure_group
-from profiler.sweeps.workers import ClusterError, Group, Workers, in_rounds
+from profiler.sweeps.workers import Group, Workers, in_rounds
 
 SECONDS = 10
 """The time in which a cluster has to answer."""

@@ -80,9 +80,9 @@ def lines_of(rows: Iterable[Row], axes: Sequence[tuple[str, ...]]) -> Iterator[L
                 continue
             fixed = [(name, value) for name, value in values.items() if name not in axis]
             found.setdefault((row.target, place, json.dumps(fixed)), []).append((first, work))
-    for (target, place, fixed), points in found.items():
+    for (target, place, others_as_text), points in found.items():
         if len(points) > 1:
-            pairs = tuple((name, value) for name, value in json.loads(fixed))
+            pairs = tuple((name, value) for name, value in json.loads(others_as_text))
             yield Line(target, axes[place], pairs, tuple(sorted(points, key=lambda point: point[0])))
 
 

@@ -88,7 +88,10 @@ class Networks:
         self._key = self._network = None
 
     def profile(self, config: Config, base: str = "") -> Profile:
-        """The profile of a point; relative paths in its config start from ``base``.  Raises the errors of ``profile_config``."""
+        """The profile of a point; relative paths in its config start from ``base``.
+
+        Raises the errors of ``profile_config``.
+        """
         from profiler.api import profile_subject
         from profiler.subjects import configured
 

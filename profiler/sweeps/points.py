@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from profiler.config import Config
 from profiler.config.reading import validated
-from profiler.errors import FOREIGN_ERRORS, ConfigError, ProfilerError, shown
+from profiler.errors import FOREIGN_ERRORS, ConfigError, shown
 from profiler.printable import one_line
 from profiler.sweeps.axes import KWARGS, Axis, is_size, varied
 
@@ -68,7 +68,7 @@ _DIGESTS: dict[tuple[str, int, int], str] = {}
 
 
 def file_digest(path: Path) -> str:
-    """The digest of a file's content, which is read again only if its time or size has changed; or that it is missing."""
+    """The digest of a file's content, read again only if its time or size has changed; ``missing`` without a file."""
     try:
         about = path.stat()
         key = (str(path), about.st_mtime_ns, about.st_size)

@@ -22,7 +22,7 @@ BYTES_LIMIT = 8 * 2**20
 
 
 def is_stream(source: str, base: Path | None = None) -> bool:
-    """Whether ``path/to/search.py:candidates`` names a function that yields networks, and not one that builds a network.
+    """Whether ``path/to/search.py:candidates`` names a function that yields networks, not one that builds one.
 
     The file is read and not run: the function has a ``yield``, or says that it returns an iterator.
     """

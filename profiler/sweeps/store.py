@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from profiler.errors import OutputError, ProfilerError, shown
+from profiler.errors import OutputError, ResumeError, shown
 
 FORMAT = "1"
 """The version of the tables in the file."""
@@ -40,10 +40,6 @@ CREATE TABLE points (
     figures TEXT NOT NULL
 );
 """
-
-
-class ResumeError(ProfilerError):
-    """Results of another sweep, or results that are already there and would be lost."""
 
 
 @dataclass(frozen=True, slots=True)

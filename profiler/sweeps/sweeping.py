@@ -195,7 +195,7 @@ def _points(
     most: int,
 ) -> Points:
     axes = [axis_of(names, values) for names, values in vary.items()]
-    stream = source if callable(source) and not isinstance(source, Config) else None
+    stream: Any = source if callable(source) and not isinstance(source, Config) else None
     if stream is None and isinstance(source, str) and is_stream(source):
         stream = stream_of(source, most)
     if stream is not None:

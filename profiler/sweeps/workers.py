@@ -1,7 +1,7 @@
 """Where points are profiled: in this process, in processes of this machine, or on a running cluster, through joblib.
 
-A process that dies takes the points with it that were under way.  Each of them is profiled once more, alone, and a point
-whose process dies again is reported as failed.
+A process that dies takes the points with it that were under way.  Each of them is profiled once more, alone, and a
+point whose process dies again is reported as failed.
 """
 
 from __future__ import annotations
@@ -16,17 +16,13 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import islice
 from typing import Any, Protocol
 
-from profiler.errors import FOREIGN_ERRORS, ProfilerError
+from profiler.errors import FOREIGN_ERRORS
 from profiler.sweeps.measuring import FAILED, Result, Task, measure_group, measured
 
 Group = list[Task]
 
 DIED = "the process that profiled it ended twice, as it does if memory runs out or the code of the network crashes"
 """The error of a point whose process dies."""
-
-
-class ClusterError(ProfilerError):
-    """A cluster that cannot be reached or cannot do the work."""
 
 
 class Workers(Protocol):

@@ -18,7 +18,7 @@ from tests.sweeps.networks import config_of
 
 
 def alexnet(size: int) -> dict[str, int]:
-    """The multiplies of torchvision's AlexNet on a square image: five convolutions, two poolings, three linear layers."""
+    """The multiplies of torchvision's AlexNet on a square image: five convolutions and three linear layers."""
     one = (size + 2 * 2 - 11) // 4 + 1
     two = (one - 3) // 2 + 1
     three = (two - 3) // 2 + 1
@@ -52,11 +52,12 @@ def test_the_exact_size_is_found_between_two_points() -> None:
 def test_every_first_size_is_found() -> None:
     """Wherever the change is, and however far apart the points are."""
     for first in range(11, 60):
-        line = line_of(lambda size, first=first: {"conv": int(size >= first) * 9 + 1, "linear": 5}, [10, 60])
-        (found,) = crossings_of(line)
-        assert (
-            located(found, lambda size, first=first: {"conv": int(size >= first) * 9 + 1, "linear": 5}).first == first
-        )
+
+        def work(size: int, first: int = first) -> dict[str, int]:
+            return {"conv": 9 if size >= first else 1, "linear": 5}
+
+        (found,) = crossings_of(line_of(work, [10, 60]))
+        assert located(found, work).first == first
 
 
 def test_neighbors_need_no_profile() -> None:

@@ -20,9 +20,8 @@ import profiler
 from profiler.cli import cli
 from profiler.sweeps.measuring import FAILED, Result, Task
 from profiler.sweeps.running import group_size
-from profiler.sweeps.store import Store
 from profiler.sweeps.workers import DIED, Feed, results_of
-from tests.sweeps.networks import config_of, multiplies_of_mlp, write_networks, write_search
+from tests.sweeps.networks import multiplies_of_mlp, write_networks, write_search
 from tests.sweeps.test_sweeping import rows_of
 
 FILES = ("sweep.csv", "sweep.md", "summary.md", "sweep.parquet")
@@ -170,7 +169,7 @@ class Unreliable:
     """Workers in this process that die at some points, as long as ``deaths_left`` says."""
 
     number = 2
-    deaths = (ConnectionError,)
+    deaths: tuple[type[BaseException], ...] = (ConnectionError,)
 
     def __init__(self, deaths_left: dict[int, int]) -> None:
         self.deaths_left = deaths_left
@@ -201,7 +200,7 @@ class Unreliable:
     def close(self) -> None: ...
 
 
-@pytest.mark.parametrize("deaths", [{}, {0: 1}, {5: 1, 6: 1}, {3: 2, 9: 2}, {number: 2 for number in range(11)}])
+@pytest.mark.parametrize("deaths", [{}, {0: 1}, {5: 1, 6: 1}, {3: 2, 9: 2}, dict.fromkeys(range(11), 2)])
 def test_every_point_has_one_result_whoever_dies(deaths: dict[int, int]) -> None:
     """A point whose process died once has its result; one whose process died twice has the reason."""
     groups = [[Task(number, None) for number in range(start, min(start + 3, 11))] for start in range(0, 11, 3)]

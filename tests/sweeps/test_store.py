@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from profiler.errors import OutputError
+from profiler.errors import OutputError, ResumeError
 from profiler.sweeps import store
-from profiler.sweeps.store import ResumeError, Row, Store
+from profiler.sweeps.store import Row, Store
 
 IDENTITY = {"sources": ["net"], "grid": ["B=1:9:1"]}
 
@@ -129,19 +129,19 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         Store(tmp_path / "sweep.sqlite", IDENTITY, resume=True)
 
 
-WRITER = """
+WRITER = f"""
 import sys
 from pathlib import Path
 from profiler.sweeps import store
 store.COMMITTED_ROWS = 7
-made = store.Store(Path(sys.argv[1]), {identity!r}, resume=True)
+made = store.Store(Path(sys.argv[1]), {IDENTITY!r}, resume=True)
 for number in range(100_000_000):
     digest = (number % 256).to_bytes(1, "big") * 16
     if not made.is_known(number, digest):
         made.add(store.Row(number, digest, "net", f"[{{number}}]", "", "complete", "", "{{}}"))
         if number % 50 == 0:
             print(number, flush=True)
-""".format(identity=IDENTITY)
+"""
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Whole sweeps: their tables, their errors, how they go on after an interruption, and on how many processes they run."""
+"""Whole sweeps: their tables, their errors, and how they go on after an interruption."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from profiler.sweeps.sweeping import Sweep
 from tests.sweeps.networks import config_of, multiplies_of_mlp, write_networks, write_search
 
 
-def run(folder: Path, *arguments: str) -> Result:
+def run(*arguments: object) -> Result:
     """``profiler sweep`` in this process."""
     return CliRunner().invoke(cli, ["sweep", *map(str, arguments)])
 
@@ -66,7 +66,7 @@ def test_a_failing_point_is_a_row_and_the_exit_code_is_1(tmp_path: Path) -> None
     write_networks(tmp_path)
     path = tmp_path / "net.yaml"
     path.write_text("model: {target: 'nets.py:mlp'}\nsizes: {B: 2, n: 6}\ninputs: [{shape: [B, n]}]\n")
-    result = run(tmp_path, path, "--vary", "n=6,7", "--vary", "B=1,2", "--output", tmp_path / "out", "--format", "csv")
+    result = run(path, "--vary", "n=6,7", "--vary", "B=1,2", "--output", tmp_path / "out", "--format", "csv")
     assert result.exit_code == 1, result.stderr
     assert result.stderr.splitlines()[-1] == "profiler: 2 of 4 points failed; the column error has the reasons"
     rows = rows_of(tmp_path / "out")
@@ -91,9 +91,12 @@ def test_the_network_is_built_once_for_points_that_differ_in_inputs(
 
     built: list[Any] = []
     original = building.build_model
-    monkeypatch.setattr(
-        building, "build_model", lambda *args, **kwargs: built.append(args) or original(*args, **kwargs)
-    )
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        built.append(args)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(building, "build_model", counted)
     frame = profiler.sweep(config_of(tmp_path), {"B": [1, 2, 3], "kwargs.width": [4, 5]})
     assert len(built) == 2
     assert list(frame["multiplies"]) == [multiplies_of_mlp(batch, width) for batch in (1, 2, 3) for width in (4, 5)]
@@ -139,7 +142,7 @@ def test_candidates_are_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """The function in a file, on the command line and from Python; its kwargs are a column."""
     write_search(tmp_path, 5)
     monkeypatch.chdir(tmp_path)
-    result = run(tmp_path, "search.py:candidates", "--output", "out", "--quiet")
+    result = run("search.py:candidates", "--output", "out", "--quiet")
     assert result.exit_code == 0, result.stderr
     rows = rows_of(tmp_path / "out")
     assert [row["multiplies"] for row in rows] == [str(multiplies_of_mlp(2, width)) for width in range(1, 6)]
@@ -161,16 +164,16 @@ def test_a_file_that_changes_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "net.yaml"
     path.write_text("model: {target: 'nets.py:mlp'}\nsizes: {B: 2}\ninputs: [{shape: [B, 6]}]\n")
     options = [path, "--vary", "B=1,2", "--output", tmp_path / "out", "--quiet"]
-    assert run(tmp_path, *options).exit_code == 0
-    refused = run(tmp_path, *options)
+    assert run(*options).exit_code == 0
+    refused = run(*options)
     assert refused.exit_code == 2
     assert "has results of an earlier sweep; give --resume to go on from them, or another --output" in refused.stderr
-    assert run(tmp_path, *options, "--resume").exit_code == 0
-    more = run(tmp_path, path, "--vary", "B=1,2,3", "--output", tmp_path / "out", "--resume")
+    assert run(*options, "--resume").exit_code == 0
+    more = run(path, "--vary", "B=1,2,3", "--output", tmp_path / "out", "--resume")
     assert (more.exit_code, "another sweep: grid differs (['B=1,2'] then, ['B=1,2,3'] now)" in more.stderr) == (2, True)
     with open(tmp_path / "nets.py", "a") as file:
         file.write("\n# changed\n")
-    changed = run(tmp_path, *options, "--resume")
+    changed = run(*options, "--resume")
     assert (changed.exit_code, changed.stderr.count("\n")) == (2, 1)
     assert "has results of another sweep: the content of the sources differs" in changed.stderr
 
@@ -183,7 +186,7 @@ def test_a_long_sweep_is_written_piece_by_piece(tmp_path: Path, monkeypatch: pyt
     config_of(tmp_path)
     path.write_text("model: {target: 'nets.py:mlp'}\nsizes: {B: 2}\ninputs: [{shape: [B, 6]}]\n")
     options = [path, "--vary", "B=1:7", "--quiet"]
-    assert run(tmp_path, *options, "--output", tmp_path / "whole").exit_code == 0
+    assert run(*options, "--output", tmp_path / "whole").exit_code == 0
     assert {found.name for found in (tmp_path / "whole").iterdir()} == {
         "summary.md",
         "sweep.csv",
@@ -193,7 +196,7 @@ def test_a_long_sweep_is_written_piece_by_piece(tmp_path: Path, monkeypatch: pyt
     }
     monkeypatch.setattr(command, "LARGEST_IN_FULL", 3)
     monkeypatch.setattr(command, "ROWS_AT_ONCE", 2)
-    assert run(tmp_path, *options, "--output", tmp_path / "pieces").exit_code == 0
+    assert run(*options, "--output", tmp_path / "pieces").exit_code == 0
     assert {found.name for found in (tmp_path / "pieces").iterdir()} == {"sweep.csv", "sweep.sqlite"}
     assert (tmp_path / "pieces" / "sweep.csv").read_bytes() == (tmp_path / "whole" / "sweep.csv").read_bytes()
 
@@ -224,7 +227,7 @@ def test_a_long_sweep_is_written_piece_by_piece(tmp_path: Path, monkeypatch: pyt
 )
 def test_bad_input_is_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
     """The exit code is 2, and nothing is profiled."""
-    result = run(tmp_path, *arguments)
+    result = run(*arguments)
     assert result.exit_code == 2, result.stderr
     assert result.stderr.startswith(f"profiler: {message}")
     assert result.stderr.count("\n") == 1

@@ -1,12 +1,13 @@
-"""Profile a network at many sizes, or many networks: one row a point, and from which sizes on one kind of work does most.
+"""Profile a network at many sizes, or many networks: one row a point.
 
 --vary B=1,2,4,8 varies a size that --input or a config names; several --vary are a grid, and names with commas vary
-together: --vary H,W=128:512:32, where 512 is included.  Arguments of the builder (kwargs.width=64:256:32), dtype, mode,
-optimizer, cache, method and part vary too.  A SOURCE may be a pattern, 'torchvision:resnet*', or a function in a file that
-yields configs, search.py:candidates.
+together: --vary H,W=128:512:32, where 512 is included.  Arguments of the builder (kwargs.width=64:256:32), dtype,
+mode, optimizer, cache, method and part vary too.  A SOURCE may be a pattern, 'torchvision:resnet*', or a function in
+a file that yields configs, search.py:candidates.  Crossovers are reported: from which size on one kind of work does
+more multiplies than another.
 
-With --output, results are kept in sweep.sqlite as they arrive, and --resume goes on from them.  A point that fails is a
-row with its reason; the exit code is then 1.
+With --output, results are kept in sweep.sqlite as they arrive, and --resume goes on from them.  A point that fails is
+a row with its reason; the exit code is then 1.
 """
 
 from __future__ import annotations
