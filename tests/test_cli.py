@@ -309,7 +309,7 @@ BAD: dict[str, tuple[Sequence[str], str]] = {
     "empty network": (["empty.yaml"], "empty.yaml: Sequential ran no operation"),
     "wrong depth of inputs": (["inputs.yaml"], "inputs.yaml: inputs"),
     "no input": (["torchvision:resnet18:x"], "torchvision:resnet18:x"),
-    "bad input": (["torchvision:resnet18", "--input", "1xtwo"], "--input 1xtwo: expected positive sizes"),
+    "bad input": (["torchvision:resnet18", "--input", "1xtwo"], "--input 1xtwo: two has no value, expected --size"),
     "no profile": (["bad.json"], "bad.json: expected a saved profile"),
     "one name twice": (["tiny.yaml", "tiny.yaml"], "name: 'tiny' is also the name of"),
 }
