@@ -26,6 +26,9 @@ from profiler.tracing.causal_bias import is_causal_bias
 from profiler.tracing.failures import FunctionFailures
 from profiler.tracing.private import DispatchMode
 
+PLAIN = frozenset({bool, int, float, str, type(None)})
+"""Types of values without tensors."""
+
 Placement = Callable[[], AbstractContextManager[Any]]
 
 
@@ -80,7 +83,8 @@ def move_to_meta(network: nn.Module) -> nn.Module:
         if isinstance(value, (list, dict)) and id(value) not in seen:
             seen.add(id(value))
             for key, item in enumerate(value) if isinstance(value, list) else value.items():
-                value[key] = replaced(item)
+                if type(item) not in PLAIN:  # most attributes of a module
+                    value[key] = replaced(item)
         return value
 
     for module in network.modules():

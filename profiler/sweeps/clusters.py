@@ -46,6 +46,13 @@ def profiler_version() -> str:
     return environment()["profiler"]
 
 
+def _check_versions(text: str, found: set[str]) -> None:
+    own = profiler_version()
+    if found != {own}:
+        versions = ", ".join(sorted(found))
+        raise ClusterError(f"--cluster {text}: found version {versions} of the profiler on its workers, expected {own}")
+
+
 class Dask:
     """The workers of a Dask scheduler."""
 
@@ -133,9 +140,27 @@ class Ray:
             self._ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
         except FOREIGN_ERRORS as error:
             raise ClusterError(f"--cluster {text}: cannot be reached ({one_line(str(error))})") from error
+        try:
+            self._check(text)
+        except BaseException:
+            self.close()
+            raise
         backend.register_ray()
         self.number = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
-        self.deaths: tuple[type[BaseException], ...] = (self._ray.exceptions.RayError,)
+        names = ("WorkerCrashedError", "RayActorError", "NodeDiedError", "OutOfMemoryError")
+        self.deaths: tuple[type[BaseException], ...] = tuple(
+            kind for name in names if (kind := getattr(self._ray.exceptions, name, None)) is not None
+        )
+
+    def _check(self, text: str) -> None:
+        try:
+            version = self._ray.get(self._ray.remote(profiler_version).remote(), timeout=6 * SECONDS)
+        except self._ray.exceptions.GetTimeoutError as error:
+            raise ClusterError(f"--cluster {text}: has no worker that is free, expected at least one") from error
+        except FOREIGN_ERRORS as error:
+            reason = one_line(str(error).strip().rpartition("\n")[2])
+            raise ClusterError(f"--cluster {text}: the profiler cannot run on its workers ({reason})") from error
+        _check_versions(text, {version})
 
     def results(self, groups: Iterator[tuple[int, Group]]) -> Generator[tuple[int, list[Result]]]:
         from joblib import Parallel, parallel_config

@@ -67,6 +67,7 @@ class Store:
         self.path = path
         self.known: dict[int, bytes] = {}
         self._waiting: list[Row] = []
+        self._is_new = path is not None and not path.exists()
         self._committed = time.monotonic()
         if path is not None and path.exists() and not resume:
             raise ResumeError(
@@ -174,12 +175,16 @@ class Store:
         return (figures for (figures,) in self._file.execute("SELECT figures FROM points WHERE figures != ''"))
 
     def close(self) -> None:
-        """Commit what waits, and give the file free."""
+        """Commit what waits, and give the file free; a new file without results is removed."""
+        empty = False
         try:
             if self._waiting:
                 self.commit()
+            empty = not self.counts()[0]
         finally:
             self._file.close()
+        if empty and self._is_new and self.path is not None:
+            self.path.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self

@@ -56,7 +56,8 @@ def test_results_are_committed_in_batches(tmp_path: Path, monkeypatch: pytest.Mo
 def test_results_are_not_overwritten(tmp_path: Path) -> None:
     """Without ``resume`` an existing file is refused with both ways on; with it, another sweep is refused."""
     path = tmp_path / "sweep.sqlite"
-    Store(path, IDENTITY).close()
+    with Store(path, IDENTITY) as made:
+        made.add(row(1))
     with pytest.raises(ResumeError, match=r"sweep\.sqlite: has results of an earlier sweep; give --resume to go on"):
         Store(path, IDENTITY)
     with pytest.raises(
@@ -68,6 +69,18 @@ def test_results_are_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(ResumeError, match="has results of another sweep: the version of the profiler differs"):
         Store(path, {**IDENTITY, "the version of the profiler": "9"}, resume=True)
     Store(path, IDENTITY, resume=True).close()
+
+
+def test_a_new_file_without_results_is_removed(tmp_path: Path) -> None:
+    """A sweep that ends before its first result, since its cluster cannot be reached, can be begun again."""
+    path = tmp_path / "sweep.sqlite"
+    for _ in range(2):
+        Store(path, IDENTITY).close()
+        assert not path.exists()
+    with Store(path, IDENTITY) as made:
+        made.add(row(1))
+    Store(path, IDENTITY, resume=True).close()
+    assert path.exists()
 
 
 def test_another_network_under_a_known_number_is_noticed(tmp_path: Path) -> None:
