@@ -218,7 +218,7 @@ def test_a_long_sweep_is_written_piece_by_piece(tmp_path: Path, monkeypatch: pyt
         (["torchvision:alexnet", "--jobs", "2", "--cluster", "ray:auto"], "--cluster: found --jobs too"),
         (["torchvision:alexnet", "--cluster", "slurm:x"], "--cluster 'slurm:x': expected dask:ADDRESS"),
         (["torchvision:alexnet", "--cluster", "dask"], "--cluster 'dask': expected dask:ADDRESS"),
-        (["nosuch:alex*"], "nosuch:alex*: no target matches; see: profiler models"),
+        (["nosuch:alex*"], "nosuch:alex*: matches no target; see: profiler models"),
         (
             ["torchvision:alexnet", "--input", "Bx3x64x64", "--vary", "B=1:2000000"],
             "--vary: found a grid of 2,000,000 points, expected at most 1,000,000; allow more by --max-points 2000000",

@@ -87,7 +87,8 @@ def command(
 
 
 def _points(sources: tuple[str, ...], axes: tuple[str, ...], what: WhatToProfile, most: int | None) -> Points:
-    from profiler.cli.sources import read_sources
+    from profiler.cli.globs import expanded
+    from profiler.cli.sources import is_target, read_sources
     from profiler.sweeps.axes import parse_axis
     from profiler.sweeps.points import MAX_POINTS
     from profiler.sweeps.sources import is_stream, points_of, sizes_at_first, stream_of
@@ -107,32 +108,12 @@ def _points(sources: tuple[str, ...], axes: tuple[str, ...], what: WhatToProfile
     if twice is not None:
         raise ConfigError(f"--size {twice}: the size varies (--vary {twice}), expected one of the two")
     what = replace(what, sizes=(*what.sizes, *varied))
-    found = read_sources(_expanded(sources), what)
+    found = read_sources(expanded(sources), what)
     saved = next((source.typed for source in found if source.config is None), None)
     if saved is not None:
         raise ConfigError(f"{saved}: a saved profile is one point, expected a config or a target")
-    named = [(source.typed if _is_target(source.typed) else source.name, source.config) for source in found]
+    named = [(source.typed if is_target(source.typed) else source.name, source.config) for source in found]
     return points_of([(name, config) for name, config in named if config is not None], parsed, most)
-
-
-def _is_target(source: str) -> bool:
-    return ":" in source and not source.endswith((".yaml", ".yml", ".json"))
-
-
-def _expanded(sources: tuple[str, ...]) -> list[str]:
-    """The sources, with every target that a pattern matches in place of the pattern.  Raises ConfigError."""
-    found: list[str] = []
-    for source in sources:
-        if not (_is_target(source) and any(character in source for character in "*?[")):
-            found.append(source)
-            continue
-        from profiler.models.targets import list_targets
-
-        targets = [entry.target for entry in list_targets(source)]
-        if not targets:
-            raise ConfigError(f"{source}: no target matches; see: profiler models")
-        found += targets
-    return list(dict.fromkeys(found))
 
 
 def _deliver(sweep: Sweep, to: Delivery) -> None:
@@ -191,6 +172,7 @@ def _progress(sweep: Sweep, quiet: bool) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from profiler.cli.progress import rate
     from profiler.streams import HEIGHT, screen_width
 
     columns = (
@@ -198,14 +180,14 @@ def _progress(sweep: Sweep, quiet: bool) -> Iterator[Callable[[int], None]]:
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("left"),
     )
     console = Console(stderr=True, width=screen_width(sys.stderr), height=HEIGHT)
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, speed_estimate_period=120) as progress:
         task = progress.add_task("", total=sweep.points.total, completed=sweep.found_before, rate="")
 
         def advance(number: int) -> None:
-            speed = progress.tasks[0].speed
-            progress.update(task, advance=number, rate="" if speed is None else f"{speed:,.1f}/s")
+            progress.update(task, advance=number, rate=rate(progress.tasks[0].speed))
 
         yield advance
