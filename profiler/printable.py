@@ -78,6 +78,18 @@ def json_in_ascii(text: str) -> str:
     return re.sub(r"[^\x00-\x7e]", lambda match: _json_escape(match[0]), text)
 
 
+def html_in_ascii(text: str) -> str:
+    """The HTML document ``text`` in ASCII: with JSON escapes in its data, and character references elsewhere.
+
+    Its scripts and styles have to be ASCII.
+    """
+    parts = re.split(r'(<script type="application/json".*?</script>)', text, flags=re.DOTALL)
+    return "".join(
+        json_in_ascii(part) if number % 2 else part.encode("ascii", "xmlcharrefreplace").decode()
+        for number, part in enumerate(parts)
+    )
+
+
 def one_line(text: str) -> str:
     """``text`` on one line, with single spaces, for a message."""
     return visible(" ".join(text.split()))

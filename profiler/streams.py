@@ -12,12 +12,12 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TextIO
 
 from profiler.errors import OutputError
-from profiler.printable import in_ascii, json_in_ascii, visible
+from profiler.printable import in_ascii, visible
 
 STANDARD_OUTPUT = 1
 STANDARD_ERROR = 2
@@ -106,15 +106,15 @@ def _forget_unwritten(stream: TextIO) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def write_document(stream: TextIO, text: str, *, is_json: bool = False) -> None:
+def write_document(stream: TextIO, text: str, to_ascii: Callable[[str], str] = in_ascii) -> None:
     """Write ``text`` to the document and flush it, so that failures are raised here.
 
-    If the stream can only encode ASCII, signs are spelled out.  Control characters are escaped on a terminal, except
-    for the colors of a report that was rendered for it.  Raises :class:`OutputError` if it cannot be written,
-    BrokenPipeError if the reader has closed the pipe.
+    If the stream can only encode ASCII, ``to_ascii`` spells the text for it.  Control characters are escaped on a
+    terminal, except for the colors of a report that was rendered for it.  Raises :class:`OutputError` if it cannot be
+    written, BrokenPipeError if the reader has closed the pipe.
     """
     if not _holds_unicode(stream):
-        text = json_in_ascii(text) if is_json else in_ascii(text)
+        text = to_ascii(text)
     try:
         stream.write(text)
         stream.flush()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import io
+import re
 import sys
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from click.testing import CliRunner, Result
 from openpyxl import load_workbook
 
 from profiler.cli import cli
+from profiler.render import profile_report
+from profiler.render.formats import render_texts
 from tests import sample_profiles as nets
 
 
@@ -86,3 +90,49 @@ def test_a_comparison_is_written_as_json(saved: str) -> None:
     result = run("compare", saved, "--format", "json")
     assert result.exit_code == 0
     assert '"network": "partial"' in result.stdout
+
+
+def test_a_page_goes_to_a_pipe(saved: str) -> None:
+    """One network has a page of its own; in ASCII it is the same page."""
+    result = run("profile", saved, "--format", "html")
+    assert result.exit_code == 0
+    assert result.stdout == render_texts(profile_report(nets.partial()), ["html"])["report.html"]
+    runner = CliRunner(charset="ascii")
+    plain = runner.invoke(cli, ["profile", saved, "--format", "html"], prog_name="profiler")
+    assert plain.stdout_bytes.isascii()
+    assert html.unescape(re.sub(r"<script.*?</script>", "", plain.stdout, flags=re.DOTALL)) == html.unescape(
+        re.sub(r"<script.*?</script>", "", result.stdout, flags=re.DOTALL)
+    )
+
+
+@pytest.mark.parametrize("command", ["compare", "crosscheck"])
+def test_every_command_prints_a_page(saved: str, command: str) -> None:
+    """The page begins with the title of the report."""
+    result = run(command, saved, "--format", "html")
+    assert result.stdout.startswith("<!doctype html>")
+    assert result.stdout.count("<h1 ") == 1
+
+
+def test_several_networks_are_one_page(saved: str, tmp_path: Path) -> None:
+    """The comparison is first, then each network."""
+    nets.small().save(tmp_path / "small.json")
+    result = run("profile", saved, str(tmp_path / "small.json"), "--format", "html")
+    assert result.exit_code == 0
+    titles = re.findall(r'class="title" id="[^"]*">([^<]*)<', result.stdout)
+    assert titles == ["Comparison of 2 networks", "partial", "small"]
+
+
+def test_a_folder_of_reports_has_a_page(saved: str, tmp_path: Path) -> None:
+    """With html among the formats, index.html has all networks, and each has a page of its own."""
+    nets.small().save(tmp_path / "small.json")
+    out = tmp_path / "out"
+    sources = [saved, str(tmp_path / "small.json")]
+    assert run("report", *sources, "--format", "html,csv", "--output", str(out)).exit_code == 0
+    index = (out / "index.html").read_text(encoding="utf-8")
+    assert re.findall(r'class="title" id="[^"]*">([^<]*)<', index) == ["Comparison of 2 networks", "partial", "small"]
+    assert (out / "small" / "report.html").is_file()
+    assert (out / "small" / "layers.csv").is_file()
+    assert "(index.html)" in (out / "README.md").read_text(encoding="utf-8")
+    assert run("report", *sources, "--format", "html,csv", "--output", str(out), "--check").exit_code == 0
+    assert run("report", *sources, "--output", str(tmp_path / "plain")).exit_code == 0
+    assert not (tmp_path / "plain" / "index.html").exists()

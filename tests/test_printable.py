@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from profiler.printable import INVISIBLE, in_ascii, json_in_ascii, one_line, visible
+from profiler.printable import INVISIBLE, html_in_ascii, in_ascii, json_in_ascii, one_line, visible
 from profiler.profiles import Profile
 from profiler.render import profile_report
 from profiler.render.picture import svg_picture
@@ -117,3 +117,12 @@ def test_an_ascii_terminal_gets_ascii(width: int) -> None:
         assert re.search(r"conv.*linear", text)
         assert re.search(r"#=====+", text)
         assert re.search(r"\|- ", text) or re.search(r"\|-", text)
+
+
+def test_a_page_in_ascii() -> None:
+    """Its data keeps the JSON of every character, and its text the reference; nothing else changes."""
+    page = '<p>3×3 &amp; 層🙂</p>\n<script type="application/json" class="rows">["3×3"]</script><p>≥</p>\n'
+    assert html_in_ascii(page) == (
+        '<p>3&#215;3 &amp; &#23652;&#128578;</p>\n<script type="application/json" class="rows">["3\\u00d73"]</script>'
+        "<p>&#8805;</p>\n"
+    )

@@ -12,11 +12,15 @@ import click
 
 from profiler import catalog
 from profiler.errors import OutputError
+from profiler.printable import html_in_ascii, in_ascii, json_in_ascii
 from profiler.streams import machine_text, screen_width, write_binary, write_document
 
 if TYPE_CHECKING:
     from profiler.render import Report
 
+
+IN_ASCII = {"json": json_in_ascii, "html": html_in_ascii}
+"""How a document of that format is written to a stream that only encodes ASCII; in others, signs are spelled out."""
 
 Content = TypeVar("Content", bound=str | bytes)
 
@@ -127,7 +131,7 @@ def print_document(content: str | bytes, format_name: str = "") -> None:
     if isinstance(content, bytes):
         write_binary(stream, content, f"format {format_name}")
     else:
-        write_document(stream, machine_text(stream, content), is_json=format_name == "json")
+        write_document(stream, machine_text(stream, content), IN_ASCII.get(format_name, in_ascii))
 
 
 def show(report: Report) -> None:
