@@ -228,7 +228,9 @@ def test_the_tree_is_used_by_keyboard(show: Show) -> None:
     browser.start_everything()
     browser.run("document.querySelector('.node').focus()")
     focus = "return document.activeElement.getAttribute('aria-label').split(' ')[0]"
-    path = [("\ue015", "features"), ("\ue014", "classifier"), ("\ue015", "classifier.fc1"), ("\ue013", "classifier")]
+    down, right, up, left = "\ue015", "\ue014", "\ue013", "\ue012"
+    path = [(down, "features"), (right, "classifier"), (left, "features"), (right, "classifier")]
+    path += [(down, "classifier.fc1"), (up, "classifier")]
     for key, name in path:
         browser.press(key)
         assert browser.run(focus) == name
