@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from profiler.cli import cli
 from profiler.cli.globs import expanded
-from profiler.cli.progress import rate
+from profiler.cli.progress import progress, rate
 from profiler.errors import ConfigError
 from tests import sample_profiles
 from tests.sample_profiles import Network
@@ -199,3 +199,28 @@ def test_quiet_prints_errors_only(folder: Path) -> None:
 def test_the_rate_of_a_progress_bar(speed: float | None, text: str) -> None:
     """Networks per second, or seconds for each network."""
     assert rate(speed) == text
+
+
+class Screen(io.StringIO):
+    """A terminal that keeps what it shows."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("quiet", "stream"), [(False, Screen()), (True, Screen()), (False, io.StringIO())])
+def test_the_progress_bar(quiet: bool, stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has the network, how many are done and the time left; there is none with --quiet and without a terminal."""
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress(2, quiet) as advance:
+        advance("first\x1b[31m")
+        advance("second")
+    shown = stream.getvalue()
+    if quiet or not stream.isatty():
+        assert shown == ""
+    else:
+        assert "second" in shown
+        assert "1/2" in shown
+        assert "left" in shown
+        assert "first\x1b" not in shown

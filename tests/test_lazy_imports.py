@@ -89,6 +89,16 @@ def test_a_check_of_a_saved_profile_needs_neither_torch_nor_pandas(saved: list[s
 
 
 @pytest.mark.slow
+def test_a_difference_of_saved_profiles_needs_neither_torch_nor_pandas(saved: list[str]) -> None:
+    """Only what checks the files and draws the tables; a pattern of saved profiles needs no more."""
+    assert imported_by_command("diff", *saved) == ["pydantic", "rich"]
+    assert imported_by_command("compare", str(Path(saved[0]).parent / "*.json"), "--sort", "macs") == [
+        "pydantic",
+        "rich",
+    ]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "markdown", "json"])
 def test_files_need_no_pandas(form: str, saved: list[str], tmp_path: Path) -> None:
     """Tables are written from their values."""

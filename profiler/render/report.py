@@ -221,8 +221,8 @@ def _cautions(networks: Sequence[Compared]) -> Iterable[Note]:
 def _how_selected(networks: Sequence[Compared], selection: Selection, table: Table) -> Iterable[Note]:
     """Which rows are shown, and which network ratios are to."""
     if len(table) < len(networks):
-        order = selection.sort or "headline"
-        yield Note(f"The first {len(table)} of {len(networks)} networks, sorted by {order}.", "remark")
+        order = selection.sort or "their headline"
+        yield Note(f"The first {len(table)} of {_plural(len(networks), 'network')}, sorted by {order}.", "remark")
     if any(column.unit == "ratio" for column in table.columns):
         baseline = baseline_of(networks, selection)
         first = ", the first" if baseline is networks[0] else ""
