@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from profiler.models.torchvision_ops import import_torchvision
     from profiler.opcount import OpCount, Term, contraction, each
+    from profiler.pictures import plot
     from profiler.profiles import Profile, load_profile
     from profiler.recordings import CodeRecording, record
     from profiler.records import (
@@ -94,6 +95,7 @@ _HOMES = {
     "import_torchvision": "profiler.models.torchvision_ops",
     "load_config": "profiler.config",
     "load_profile": "profiler.profiles",
+    "plot": "profiler.pictures",
     "profile": "profiler.api",
     "profile_config": "profiler.api",
     "record": "profiler.recordings",
@@ -145,6 +147,7 @@ __all__ = [
     "import_torchvision",
     "load_config",
     "load_profile",
+    "plot",
     "profile",
     "profile_config",
     "record",

@@ -86,6 +86,13 @@ def counters() -> tuple[str, ...]:
 
 
 @functools.cache
+def pictures() -> tuple[str, ...]:
+    """The pictures of profiles."""
+    first = ("shares", "depth", "icicle", "training", "rewriting", "landscape", "published", "terminal")
+    return names("profiler.pictures", first)
+
+
+@functools.cache
 def commands() -> tuple[str, ...]:
     """The commands, in the order in which a newcomer needs them."""
     first = (

@@ -26,6 +26,8 @@ from profiler.views import apply_views, find_view
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from profiler.analysis.explaining import Explanation
 
@@ -208,6 +210,16 @@ class Profile:
     def crosscheck(self) -> pd.DataFrame:
         """Layer by layer, the reports of other counters, our MACs, and why they differ."""
         return self.table("crosscheck")
+
+    def plot(self, name: str, *, ax: Axes | None = None, figure: str | None = None) -> Figure:
+        """The picture of that name as a matplotlib figure: ``"shares"``, ``"depth"``, ``"icicle"``, ``"training"``.
+
+        ``ax`` are axes to draw on, and ``figure`` names the figure that is shown (``"macs"``, ``"parameters"``).
+        Raises :class:`~profiler.errors.ProfilerError`; see :func:`profiler.plot`.
+        """
+        from profiler.pictures import plot  # imported when a picture is drawn
+
+        return plot(name, self, ax=ax, figure=figure)
 
     def with_convention(self, convention: str) -> Profile:
         """The same profile with the headline of another convention (see ``profiler.conventions``).

@@ -36,7 +36,7 @@ LAYERS = (
     ("subjects",),
     ("crosschecking",),
     ("render", "api", "recordings"),
-    ("rewriting", "sweeps"),
+    ("pictures", "rewriting", "sweeps"),
     ("cli", "testing"),
     ("__main__", "__init__"),
 )
@@ -59,6 +59,8 @@ WITHOUT_TORCH = (
     "profiler.formatting",
     "profiler.measures",
     "profiler.opcount",
+    "profiler.pictures",
+    "profiler.pictures.landscape",
     "profiler.pricing",
     "profiler.printable",
     "profiler.profiles",
@@ -76,8 +78,8 @@ WITHOUT_TORCH = (
 )
 
 
-LATE = {("profiles", "render"), ("profiles", "analysis"), ("analysis", "render")}
-"""Imports from a higher layer at call time: ``print(profile)`` and ``print(diff)`` show what a terminal does."""
+LATE = {("profiles", "render"), ("profiles", "analysis"), ("analysis", "render"), ("profiles", "pictures")}
+"""Imports from a higher layer at call time: ``print`` shows what a terminal does, and ``profile.plot`` draws."""
 
 
 def level(part: str) -> int:

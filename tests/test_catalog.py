@@ -20,6 +20,7 @@ from profiler.crosschecks import counters
 from profiler.crosschecks.counter import find_counter
 from profiler.errors import ConfigError
 from profiler.measures import measures
+from profiler.pictures import find_picture
 from profiler.render.formats import find_format
 from profiler.views import find_view
 
@@ -31,6 +32,7 @@ LISTS: dict[str, Callable[[], tuple[str, ...]]] = {
     "views": catalog.views,
     "counters": catalog.counters,
     "commands": catalog.commands,
+    "pictures": catalog.pictures,
 }
 
 STANDS_FOR: dict[str, Iterable[str]] = {
@@ -41,6 +43,7 @@ STANDS_FOR: dict[str, Iterable[str]] = {
     "views": [name for name in catalog.views() if callable(find_view(name))],
     "counters": [name for name in catalog.counters() if find_counter(name).distribution],
     "commands": cli.list_commands(click.Context(cli)),
+    "pictures": [name for name in catalog.pictures() if find_picture(name).title],
 }
 
 IN_CONFIGS: dict[str, Callable[[str], dict[str, object]]] = {
@@ -49,6 +52,7 @@ IN_CONFIGS: dict[str, Callable[[str], dict[str, object]]] = {
     "conventions": lambda name: {"convention": name},
     "views": lambda name: {"views": [name]},
     "counters": lambda name: {"crosscheck": [name]},
+    "pictures": lambda name: {"report": {"pictures": [name]}},
 }
 
 

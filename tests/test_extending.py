@@ -1,4 +1,4 @@
-"""A new figure is one file; so are a new format, convention, view and table."""
+"""A new figure is one file; so are a new format, convention, view, table and picture."""
 
 from __future__ import annotations
 
@@ -139,12 +139,46 @@ result = check_profile(sample_profiles.small(), [parse_budget({"macs": 1}, "budg
 assert check_files([result], ("verdicts",)) == {"verdicts.txt": "small False\\n"}
 """
 
+PICTURE = """
+from profiler.pictures import Picture
+from profiler.pictures._drawing import Sheet
+
+
+def draw(profiles, measure, ax):
+    ax.bar([0], [profiles[0].figure(measure.name)])
+
+
+PICTURE = Picture(
+    "one bar", draw, lambda profiles, measure: Sheet("bar"), lambda profiles, measure: "One bar.", figures=("adds",)
+)
+"""
+
+USE_PICTURE = """
+from pathlib import Path
+from click.testing import CliRunner
+from profiler.cli import cli
+from profiler.config import load_config
+from tests import sample_profiles
+
+profile = sample_profiles.small()
+(bar,) = profile.plot("one_bar").axes[0].patches
+assert bar.get_height() == 4 * 6 * 6 * 27 + 10 * 144
+profile.save(Path(folder) / "small.json")
+path = Path(folder) / "x-one_bar.pdf"
+result = CliRunner().invoke(cli, ["profile", str(Path(folder) / "small.json"), "-q", "--picture", str(path)])
+assert (result.exit_code, path.read_bytes()[:4]) == (0, b"%PDF")
+config = Path(folder) / "net.yaml"
+config.write_text("model: {target: 'a:b'}\\nreport: {pictures: [one_bar]}\\n", encoding="utf-8")
+assert load_config(config).report.pictures == ("one_bar",)
+"""
+
 EXTENSIONS = {
     "measure": ("profiler.measures", "elements_written", MEASURE, USE_MEASURE),
     "format of a check": ("profiler.render.checks", "verdicts", CHECK_FORMAT, USE_CHECK_FORMAT),
     "format": ("profiler.render.formats", "plain", FORMAT, USE_FORMAT),
     "convention": ("profiler.conventions", "results", CONVENTION, USE_CONVENTION),
     "view": ("profiler.views", "linear_as_matmul", VIEW, USE_VIEW),
+    "picture": ("profiler.pictures", "one_bar", PICTURE, USE_PICTURE),
     "table": ("profiler.tables", "phases", TABLE, USE_TABLE),
 }
 

@@ -15,6 +15,7 @@ from profiler.config.errors import expected, known
 from profiler.config.inputs import FLOATING_DTYPES, Inputs, InputsFrom, InputSpec, Kwarg, PlainSize, Size
 from profiler.config.section import Section, as_tuple, at_least_one, unique
 from profiler.config.sizes import NOTHING_WRITTEN, Written, is_size_name
+from profiler.errors import did_you_mean
 from profiler.files import NAME_EXPECTED, is_folder_name
 
 DEFAULT_COUNTERS = ("fvcore",)
@@ -44,8 +45,18 @@ def _check_target(target: str) -> str:
     return target
 
 
+def _check_picture(name: str) -> str:
+    picture, dash, figure = name.partition("-")
+    if picture not in catalog.pictures() or (dash and figure not in catalog.measures()):
+        names = catalog.pictures()
+        hint = did_you_mean(name, names)
+        raise expected(f"a picture ({', '.join(names)}), or one with its figure, such as icicle-parameters{hint}")
+    return name
+
+
 Format = Annotated[str, known("a format", catalog.formats())]
 Table = Annotated[str, known("a table", catalog.tables())]
+Picture = Annotated[str, AfterValidator(_check_picture)]
 Convention = Annotated[str, known("a convention", catalog.conventions())]
 View = Annotated[str, known("a view", catalog.views())]
 Counter = Annotated[str, known("a counter", catalog.counters())]
@@ -91,7 +102,10 @@ class CacheSection(Section):
 
 
 class ReportSection(Section):
-    """What is written: the formats (by default those of the command) and the tables."""
+    """What is written: the formats (by default those of the command), the tables, and pictures.
+
+    Pictures of several networks are drawn by ``profiler report``, in the comparison.
+    """
 
     formats: (
         Annotated[tuple[Format, ...], BeforeValidator(as_tuple), AfterValidator(at_least_one), AfterValidator(unique)]
@@ -100,6 +114,7 @@ class ReportSection(Section):
     tables: Annotated[
         tuple[Table, ...], BeforeValidator(as_tuple), AfterValidator(at_least_one), AfterValidator(unique)
     ] = catalog.tables()
+    pictures: Annotated[tuple[Picture, ...], BeforeValidator(as_tuple), AfterValidator(unique)] = ()
 
 
 def _check_rewrite(step: object) -> object:

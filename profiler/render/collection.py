@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from urllib.parse import quote
 
 from tabulate import tabulate
@@ -16,7 +17,14 @@ from profiler.profiles import Profile
 from profiler.records import show_shapes
 from profiler.render.formats import render_files
 from profiler.render.formats.markdown import escape
-from profiler.render.report import HOW_COUNTED, Report, comparison_report, conv_against_linear, profile_report
+from profiler.render.report import (
+    HOW_COUNTED,
+    Report,
+    ReportPicture,
+    comparison_report,
+    conv_against_linear,
+    profile_report,
+)
 
 Wanted = tuple[Profile, Sequence[str], Sequence[str] | None]
 """A profile, with the formats and the tables (by default all) to write."""
@@ -31,11 +39,16 @@ RESERVED_NAMES = (COMPARISON, INDEX, PAGE)
 """Other entries in the folder of reports; no network can have one of these names."""
 
 
-def collection_files(wanted: Sequence[Wanted], rewritings: Sequence[Report] = ()) -> dict[str, str | bytes]:
+def collection_files(
+    wanted: Sequence[Wanted],
+    rewritings: Sequence[Report] = (),
+    pictures: Mapping[str, Sequence[ReportPicture]] = MappingProxyType({}),
+) -> dict[str, str | bytes]:
     """Every file of the folder, by its path in it.
 
-    ``rewritings`` are the reports on networks before and after their rewrites.  Raises :class:`ProfilerError` if two
-    networks would be written to the same place, or a network has the name of another entry.
+    ``rewritings`` are the reports on networks before and after their rewrites, ``pictures`` those of the report in each
+    folder.  Raises :class:`ProfilerError` if two networks would be written to the same place, or a network has the name
+    of another entry.
     """
     profiles = [profile for profile, _, _ in wanted]
     with_page = any("html" in formats for _, formats, _ in wanted)
@@ -44,9 +57,13 @@ def collection_files(wanted: Sequence[Wanted], rewritings: Sequence[Report] = ()
         if places.count(place) > 1:
             raise ProfilerError(f"name: {profile.name!r} is already used in the folder; give the network another name")
     files: dict[str, str | bytes] = {INDEX: _index(profiles, with_page)}
-    for name, content in render_files(comparison_report(profiles), ("csv", "summary")).items():
+    comparison = replace(comparison_report(profiles), pictures=tuple(pictures.get(COMPARISON, ())))
+    for name, content in render_files(comparison, ("csv", "summary")).items():
         files[f"{COMPARISON}/{name}"] = content
-    reports = [profile_report(profile, tables) for profile, _, tables in wanted]
+    reports = [
+        replace(profile_report(profile, tables), pictures=tuple(pictures.get(profile.name, ())))
+        for profile, _, tables in wanted
+    ]
     for report, (profile, formats, _) in zip(reports, wanted, strict=True):
         own_page = ("html",) if with_page and "html" not in formats else ()
         for name, content in render_files(report, (*formats, *own_page)).items():
@@ -56,7 +73,7 @@ def collection_files(wanted: Sequence[Wanted], rewritings: Sequence[Report] = ()
             files[f"{report.title}/rewriting/{name}"] = content
     if with_page:
         addresses = {profile.name: f"{quote(profile.name)}/report.html" for profile in profiles}
-        files[PAGE] = collection_page(comparison_report(profiles), reports, rewritings, addresses)
+        files[PAGE] = collection_page(comparison, reports, rewritings, addresses)
     return files
 
 

@@ -101,6 +101,15 @@ class ReportTable:
         return self.table.frame
 
 
+@dataclass(frozen=True, slots=True)
+class ReportPicture:
+    """A picture of the report: the name of its file, the words that describe it, and its content."""
+
+    file: str
+    words: str
+    content: bytes
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
     """The content for a renderer; ``profile`` is missing if the report is about several profiles."""
@@ -111,6 +120,7 @@ class Report:
     tables: tuple[ReportTable, ...]
     profile: Profile | None = None
     bars: tuple[Bar, ...] = ()
+    pictures: tuple[ReportPicture, ...] = ()
 
 
 def profile_report(

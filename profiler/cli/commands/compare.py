@@ -6,6 +6,7 @@ without figures; the command then lists why, and exits with 1.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,7 @@ from profiler.cli.delivery import Delivery
 from profiler.cli.ending import BAD_INPUT, DEBUG, NOT_AS_IT_SHOULD_BE, Command
 from profiler.cli.globs import expanded
 from profiler.cli.options import Seen, WhatToProfile, delivered, jobs, seen_as, sources, strict, what_to_profile
+from profiler.cli.pictures import check_pictures, pictures, write_pictures
 from profiler.errors import UncountedError
 from profiler.printable import one_line
 from profiler.streams import complain
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 @strict
 @jobs
 @seen_as
+@pictures
 @what_to_profile
 @click.pass_context
 def command(
@@ -46,6 +49,7 @@ def command(
     strict: bool,
     jobs: int,
     seen: Seen,
+    pictures: tuple[Path, ...],
     what: WhatToProfile,
 ) -> None:
     from profiler.analysis.comparison import Selection
@@ -56,11 +60,15 @@ def command(
     names = None if columns is None else tuple(name.strip() for name in columns.split(",") if name.strip())
     selection = Selection(baseline, names, sort, top)
     read = read_all(expanded(sources), what)
+    check_pictures(pictures, len(read))
     selection.check([_compared(attempt) for attempt in read])
     found = profile_each(read, seen.of, strict=strict, quiet=to.quiet, jobs=jobs)
     failed = [attempt for attempt in found if attempt.profile is None]
     if len(failed) < len(found):
-        to.report(comparison_report([_compared(attempt) for attempt in found], selection))
+        report = comparison_report([_compared(attempt) for attempt in found], selection)
+        to.report(report)
+        drawn = [attempt.profile for attempt in found if attempt.profile is not None]
+        write_pictures(pictures, drawn, lambda: [report])
     if failed:
         _end(found, failed, debug=context.meta[DEBUG])
 

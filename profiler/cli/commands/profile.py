@@ -3,29 +3,31 @@
 With --output, every table is written to a folder with the network's name, in the requested formats.  With --format
 alone, that format is printed instead of the terminal report: with several networks, json is a list, and csv is one
 table whose first column is the network.  Other counters, some of which run the network on real tensors, are run only
-if a config or --crosscheck names them.
+if a config or --crosscheck names them.  A file for --picture is named after its picture: shares.svg, alexnet-depth.pdf.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from profiler import catalog
-from profiler.cli.delivery import Delivery, check_folder, check_formats, check_names, main_file, print_document, show
+from profiler.cli.delivery import Delivery, check_formats, check_names, main_file, print_document, show
 from profiler.cli.ending import Command
 from profiler.cli.globs import expanded
 from profiler.cli.options import Names, Seen, WhatToProfile, delivered, jobs, seen_as, sources, strict, what_to_profile
+from profiler.cli.pictures import check_pictures, pictures, write_pictures
 from profiler.cli.sources import Source, profile_all, read_sources
-from profiler.errors import OutputError
 from profiler.streams import complain
 
 if TYPE_CHECKING:
     from profiler.profiles import Profile
+    from profiler.render import Report
 
 
 @click.command(cls=Command, help=__doc__)
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
 )
 @click.option("--no-crosscheck", is_flag=True, help="Do not run the counters that a config names.")
 @seen_as
-@click.option("--picture", type=click.Path(path_type=Path), help="Save the terminal report as an SVG picture (.svg).")
+@pictures
 @what_to_profile
 def command(
     sources: tuple[str, ...],
@@ -57,16 +59,16 @@ def command(
     counters: tuple[str, ...] | None,
     no_crosscheck: bool,
     seen: Seen,
-    picture: Path | None,
+    pictures: tuple[Path, ...],
     what: WhatToProfile,
 ) -> None:
     to.check()
-    _check_picture(picture)
     if depth is not None and top is not None:
         raise click.UsageError("--depth shows modules and --top shows layers; give one of them")
     if counters is not None and no_crosscheck:
         raise click.UsageError("--crosscheck and --no-crosscheck contradict each other; give one of them")
     found = read_sources(expanded(sources), what)
+    check_pictures(pictures, len(found))
     to.check_number(len(found))
     if counters is not None:
         found = [source.against(counters, "crosscheck") for source in found]
@@ -81,28 +83,14 @@ def command(
     if to.output is not None:
         for source, profile in zip(found, profiles, strict=True):
             _write(to.output, source, profile, to.formats, depth, top)
-    if picture is not None:
-        _draw(picture, profiles, depth, top)
+    write_pictures(pictures, profiles, partial(_on_screen, profiles, depth, top))
     if to.printed_format is not None:
         print_document(_as_format(profiles, to.printed_format, depth, top), to.printed_format)
     elif not to.quiet:
-        from profiler.render.screen import screen_report
-
-        for profile in profiles:
-            show(screen_report(profile, depth, top))
+        for report in _on_screen(profiles, depth, top):
+            show(report)
         if to.output is not None:
             complain(f"Written: {', '.join(str(to.output / profile.name) for profile in profiles)}")
-
-
-def _check_picture(path: Path | None) -> None:
-    """Raise, before any work, for a picture in a format that is not supported."""
-    if path is None:
-        return
-    if path.suffix.lower() != ".svg":
-        raise OutputError(f"{path}: --picture: expected a name that ends in .svg, the only supported format")
-    if os.path.isdir(path):
-        raise OutputError(f"{path}: --picture: cannot be written: it is a folder")
-    check_folder(path.parent)
 
 
 def _write(
@@ -114,6 +102,10 @@ def _write(
 
     wanted = None if source.config is None else source.config.report
     report = profile_report(profile, None if wanted is None else wanted.tables, depth, top)
+    if wanted is not None and wanted.pictures:
+        from profiler.pictures import report_pictures
+
+        report = replace(report, pictures=report_pictures(wanted.pictures, [profile]))
     files = render_files(report, tuple(formats or (wanted and wanted.formats) or catalog.USUAL_FORMATS))
     # Files of an earlier cross-check do not belong to this profile.
     stale = () if profile.counters else (f"{profile.name}/crosscheck.csv", f"{profile.name}/crosscheck.md")
@@ -121,12 +113,11 @@ def _write(
     write_files(output, {f"{profile.name}/{name}": content for name, content in files.items()}, stale=stale)
 
 
-def _draw(path: Path, profiles: Sequence[Profile], depth: int | None, top: int | None) -> None:
-    from profiler.files import write_text
-    from profiler.render.picture import svg_picture
+def _on_screen(profiles: Sequence[Profile], depth: int | None, top: int | None) -> list[Report]:
+    """What the terminal shows of each."""
     from profiler.render.screen import screen_report
 
-    write_text(path, svg_picture([screen_report(profile, depth, top) for profile in profiles]))
+    return [screen_report(profile, depth, top) for profile in profiles]
 
 
 def _as_format(profiles: Sequence[Profile], name: str, depth: int | None, top: int | None) -> str | bytes:

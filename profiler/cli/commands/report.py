@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from profiler.config import Config
     from profiler.profiles import Profile
     from profiler.render import Report
+    from profiler.render.report import ReportPicture
 
 
 @click.command(cls=Command, help=__doc__)
@@ -52,7 +54,7 @@ def command(
     check_formats(name for source in found for name in _wanted(source, formats)[0])
     profiles = profile_all(found, quiet=quiet, jobs=jobs)
     wanted = [(profile, *_wanted(source, formats)) for source, profile in zip(found, profiles, strict=True)]
-    files = collection_files(wanted, _rewritings(found, jobs))
+    files = collection_files(wanted, _rewritings(found, jobs), _pictures(found, profiles))
     if check:
         stale = _stale(output, files)
         if stale:
@@ -75,6 +77,19 @@ def _wanted(source: Source, formats: tuple[str, ...] | None) -> tuple[tuple[str,
     return formats or source.config.report.formats or FORMATS, source.config.report.tables
 
 
+def _pictures(sources: Sequence[Source], profiles: Sequence[Profile]) -> dict[str, Sequence[ReportPicture]]:
+    """The pictures that configs name, by folder; those of several networks are about all of them."""
+    names = {source.name: source.config.report.pictures for source in sources if source.config is not None}
+    if not any(names.values()):
+        return {}
+    from profiler.pictures import report_pictures
+    from profiler.render.collection import COMPARISON
+
+    found = {profile.name: report_pictures(names.get(profile.name, ()), [profile]) for profile in profiles}
+    every = tuple(dict.fromkeys(name for listed in names.values() for name in listed))
+    return {**found, COMPARISON: report_pictures(every, profiles, "many")}
+
+
 def _rewritings(sources: Sequence[Source], jobs: int) -> list[Report]:
     """The reports on the configs with rewrites, without measured differences, which depend on the machine."""
     configs = [source.config for source in sources if source.config is not None and source.config.rewrites]
@@ -82,8 +97,17 @@ def _rewritings(sources: Sequence[Source], jobs: int) -> list[Report]:
         return []
     from profiler.render import rewriting_report
 
+    reports = []
     with closing(in_processes(_rewritten, configs, jobs)) as results:
-        return [rewriting_report(*result) for result in results]
+        for config, (before, after, *rest) in zip(configs, results, strict=True):
+            report = rewriting_report(before, after, *rest)
+            if config.report.pictures:
+                from profiler.pictures import report_pictures
+
+                drawn = report_pictures(config.report.pictures, [before, after], "two")
+                report = replace(report, pictures=drawn)
+            reports.append(report)
+    return reports
 
 
 def _rewritten(config: Config) -> tuple[Profile, Profile, tuple[str, ...], tuple[str, ...]]:

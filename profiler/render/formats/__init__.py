@@ -36,8 +36,11 @@ def is_binary(name: str) -> bool:
 
 
 def render_files(report: Report, formats: Sequence[str]) -> dict[str, str | bytes]:
-    """The files of a report in these formats, by name.  Raises :class:`ProfilerError` for an unknown format."""
-    files: dict[str, str | bytes] = {}
+    """The files of a report in these formats, and its pictures, by name.
+
+    Raises :class:`ProfilerError` for an unknown format.
+    """
+    files: dict[str, str | bytes] = {picture.file: picture.content for picture in report.pictures}
     for name in formats:
         files |= find_format(name)(report)
     return files

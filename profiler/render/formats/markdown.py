@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from urllib.parse import quote
 
 from tabulate import tabulate
 
@@ -42,6 +43,7 @@ def summary(report: Report) -> str:
     if report.facts:
         blocks.append(_facts(report.facts))
     blocks += [_note(note) for note in report.notes if note.kind != "warning"]
+    blocks += [f"![{escape(picture.words)}]({quote(picture.file)})" for picture in report.pictures]
     for table in report.tables:
         if table.shown is not None or table.notes:
             blocks.append(f"## {escape(table.table.title(()) if table.shown is None else _title(table.shown))}")
