@@ -201,7 +201,7 @@ class Odd(nn.Module):
 def test_every_format_names_the_excluded_modules() -> None:
     """They have the row, the note, and the name of the total; a comparison has it too."""
     without = net_profile("aux*")
-    files = render_texts(profile_report(without), catalog.formats())
+    files = render_texts(profile_report(without), catalog.USUAL_FORMATS)
     assert files["layers.csv"].splitlines()[-1].startswith("(excluded),,excluded,")
     assert files["shares.csv"].splitlines()[-1].startswith("excluded,3,35,")
     summary = files["summary.md"]

@@ -35,15 +35,16 @@ def on_screen(report: Report, stream: TextIO, width: int) -> str:
     return render_terminal(report, console_for(stream, width))
 
 
-def console_for(stream: TextIO, width: int) -> Console:
+def console_for(stream: TextIO, width: int, *, may_be_forced: bool = True) -> Console:
     """The console that renders for ``stream``: as the terminal can, or as its user wants.
 
     ``NO_COLOR`` asks for no colors, and ``CLICOLOR=0`` and ``TERM=dumb`` for no escape sequences at all.
     ``FORCE_COLOR`` and ``CLICOLOR_FORCE`` ask for colors also in a pipe; they come before all others but ``NO_COLOR``.
-    A variable that is empty counts as not set, and the last two also if they are ``0``.
+    A variable that is empty counts as not set, and the last two also if they are ``0``; without ``may_be_forced`` they
+    have no effect.
     """
     forced = any(os.environ.get(name, "") not in ("", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE"))
-    forced = forced and not os.environ.get("NO_COLOR")
+    forced = forced and may_be_forced and not os.environ.get("NO_COLOR")
     is_plain = os.environ.get("CLICOLOR") == "0" or os.environ.get("TERM", "").lower() == "dumb"
     is_terminal = getattr(stream, "isatty", bool)()
     return Console(
@@ -67,4 +68,4 @@ def printed_report(report: Report) -> str:
     stream = sys.stdout or io.StringIO()
     is_terminal = getattr(stream, "isatty", bool)()
     width = screen_width(stream, PRINTED_WIDTH) if is_terminal else screen_width(io.StringIO(), PRINTED_WIDTH)
-    return on_screen(report, stream, width).rstrip("\n")
+    return render_terminal(report, console_for(stream, width, may_be_forced=False)).rstrip("\n")

@@ -1,4 +1,4 @@
-"""Report → LaTeX: a file to include for each complete table, and ``summary.tex``, a document that compiles as it is.
+"""Report → LaTeX: a file to include for each complete table, and ``summary.tex``, a whole document.
 
 A table whose columns do not fit the text of an article continues in further ones, which repeat its first column.
 """
