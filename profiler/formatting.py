@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from functools import partial
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
@@ -107,11 +106,11 @@ def ratio_text(ratio: float | None) -> str:
     return f"{ratio:,.2f}×" if ratio < 100 else f"{ratio:,.0f}×"
 
 
-def signed(number: int | None, integer: Callable[[int | None], str] = thousands) -> str:
-    """A difference: ``+9,216``, ``-12``, ``0``; its digits are written by ``integer``."""
+def signed(number: int | None) -> str:
+    """A difference: ``+9,216``, ``-12``, ``0``."""
     if number is None or is_missing(number):
         return UNKNOWN
-    return f"{'+' if number > 0 else '-'}{integer(abs(number))}" if number else "0"
+    return f"{number:+,}" if number else "0"
 
 
 def change_text(change: float | None) -> str:
@@ -147,27 +146,23 @@ def headline(profile: Profile) -> str:
 FORMATS_BY_UNIT: dict[str, Callable[[Any], str]] = {
     "share": share_text,
     "ratio": ratio_text,
-    "bytes": bytes_text,
+    "difference": signed,
     "change": change_text,
 }
 """How the values of a column of that unit are written; for other units their type decides."""
 
 
-def format_table(
-    table: Table, integer: Callable[[int | None], str] = thousands, *, missing: str = UNKNOWN
-) -> dict[str, list[str]]:
+def format_table(table: Table, *, missing: str = UNKNOWN) -> dict[str, list[str]]:
     """The table as text: the texts of each column by its name, formatted by its unit and the type of its values.
 
-    Integers and differences are written by ``integer``.  A count in a row with the status ``partial`` is a lower bound
-    and is marked ``≥``; its status is that in the column ``bound_by``, or in the first column of statuses.
+    A count in a row with the status ``partial`` is a lower bound and is marked ``≥``; its status is that in the column
+    ``bound_by``, or in the first column of statuses.
     """
     status = table.of_unit("status")
     columns: dict[str, list[str]] = {}
     for column in table.columns:
         write = FORMATS_BY_UNIT.get(column.unit)
-        if column.unit == "difference":
-            write = partial(signed, integer=integer)
-        texts = [_cell(value, write, integer, missing) for value in table[column.name]]
+        texts = [_cell(value, write, missing) for value in table[column.name]]
         by = column.bound_by or (status.name if status is not None else "")
         if column.bound and by in table:
             bounds = [text == "partial" for text in table[by]]
@@ -177,7 +172,7 @@ def format_table(
     return columns
 
 
-def _cell(value: Any, write: Callable[[Any], str] | None, integer: Callable[[int | None], str], missing: str) -> str:
+def _cell(value: Any, write: Callable[[Any], str] | None, missing: str) -> str:
     if is_missing(value):
         return missing
     if isinstance(value, bool):
@@ -185,7 +180,7 @@ def _cell(value: Any, write: Callable[[Any], str] | None, integer: Callable[[int
     if write is not None:
         return write(value) if isinstance(value, int | float) else str(value)
     if isinstance(value, int):
-        return integer(value)
+        return thousands(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

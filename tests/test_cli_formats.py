@@ -60,11 +60,12 @@ def test_binary_output_is_refused_on_a_terminal(saved: str, monkeypatch: pytest.
     )
 
 
-def test_several_networks_are_not_one_binary_document(saved: str) -> None:
+@pytest.mark.parametrize("format", ["xlsx", "parquet", "latex"])
+def test_several_networks_are_not_one_document_of_every_format(saved: str, format: str) -> None:
     """The message says how to write them."""
-    result = run("profile", saved, saved, "--format", "xlsx")
+    result = run("profile", saved, saved, "--format", format)
     assert result.exit_code == 2
-    assert "--format xlsx prints one network; give --output to write 2" in result.stderr
+    assert f"--format {format} prints one network; give --output to write 2" in result.stderr
 
 
 @pytest.mark.parametrize("format", ["xlsx", "parquet"])

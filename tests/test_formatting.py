@@ -129,7 +129,7 @@ def test_table_columns() -> None:
         "multiplies": ["1,180,591,620,717,411,303,424", "unknown"],
         "macs_share": ["50.00 %", "unknown"],
         "flops_ratio": ["1×", "2.00×"],
-        "bytes": ["2.000 KiB", "1 B"],
+        "bytes": ["2,048", "1"],
         "difference": ["0", "+5"],
         "trainable": ["yes", "no"],
     }

@@ -48,11 +48,11 @@ class Delivery:
         check_folder(self.output)
 
     def check_number(self, networks: int) -> None:
-        """Raise, before any work, if the reports on several networks would be printed in a format of one document."""
-        from profiler.render.formats import is_binary
+        """Raise, before any work, if reports on several networks would be printed in a format that holds one report."""
+        from profiler.render.formats import is_alone
 
         name = self.printed_format
-        if networks > 1 and name is not None and is_binary(name):
+        if networks > 1 and name is not None and is_alone(name):
             raise click.UsageError(f"--format {name} prints one network; give --output to write {networks}")
 
     @property

@@ -65,6 +65,7 @@ NUMBERS: dict[Unit, tuple[object, ...]] = {
     "difference": (0, -12, 9216, None),
     "share": (0.0, 1.0, 1 / 3, 1e-9, 1 - 1e-9, 0.00005, 0.99995, 5e-324, None),
     "ratio": (1.0, 2.5, 1e-9, 0.1 + 0.2, 123456.789, None),
+    "change": (0.0, -1.0, 1e-9, -1e-9, -1 + 1e-9, 0.5, -0.25, 12.5, 1234.5, None),
     "depth": (0, 7),
     "flag": (True, False, None),
 }

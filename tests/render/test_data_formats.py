@@ -222,6 +222,10 @@ def test_xlsx_numbers_look_as_in_other_formats() -> None:
                 digits = len(text.rstrip(" %×").partition(".")[2])
                 assert cell.number_format.count("0") == 1 + digits or cell.number_format.startswith("#,##0")
                 assert cell.number_format.endswith(r"\ %" if name.startswith("share") else "\\×")
+    for row, value, text in zip(rows, table["change_column"], texts["change_column"], strict=True):
+        if value is not None:
+            look = row[columns["change_column"]].number_format
+            assert look == (f'"{text}"' if text[0] in "<>" else r"0\ %" if value in (0, -1) else r"+0.00\ %;-0.00\ %")
     assert {row[columns["difference_column"]].number_format for row in rows} == {"+#,##0;-#,##0;0", "General"}
 
 
@@ -229,7 +233,7 @@ def test_xlsx_marks_lower_bounds() -> None:
     """A count of a partial row is at least this; the number itself is unchanged."""
     columns = [Column("layer", "name"), Column("macs", "count", bound=True), Column("status", "status")]
     table = Table.of("t", "T", columns, [("a", 5, "partial"), ("b", 5, "complete")])
-    book = load_workbook(io.BytesIO(render_files(Report("r", (), (), (ReportTable(table),)), ["xlsx"])["report.xlsx"]))  # type: ignore[arg-type]
+    book = workbook(Report("r", (), (), (ReportTable(table),)))
     cells = [row[1] for row in book["t"].iter_rows(min_row=2)]
     assert [(cell.value, cell.number_format) for cell in cells] == [(5, "\\≥#,##0"), (5, "#,##0")]
 

@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from profiler.formatting import format_table
 from profiler.printable import visible
 from profiler.render import profile_report
-from profiler.render.formats.markdown import escape, summary
+from profiler.render.formats.markdown import escape, markdown_table, summary
 from tests import sample_profiles as nets
+from tests.render import hostile
 
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
@@ -95,3 +97,16 @@ def test_no_control_character_is_written(character: str) -> None:
     text = summary(profile_report(nets.Network(f"n{character}", (1, 4)).linear(name, 2).profile()))
     assert character not in text
     assert visible(name) in text
+
+
+def test_hostile_names_stay_in_their_cells() -> None:
+    """Every text of a table has its cell; line breaks and control characters are shown as escapes."""
+    found = hostile.table()
+    rendered = MARKDOWN.render(markdown_table(found))
+    cells = [
+        html.unescape(re.sub("<[^>]*>", "", cell)) for cell in re.findall(r"<td[^>]*>(.*?)</td>", rendered, re.DOTALL)
+    ]
+    texts = format_table(found)
+    expected = [visible(text) for row in zip(*(texts[name] for name in found), strict=True) for text in row]
+    assert [" ".join(cell.split()) for cell in cells] == [" ".join(text.split()) for text in expected]
+    assert "line\\x0abreak" in cells

@@ -1,7 +1,8 @@
 """The file formats, one file each: a report → its files.
 
 A new one is a new file here that defines ``render``, a pure function.  A file whose content is not text sets
-``BINARY = True``, so that nobody prints it on a terminal.
+``BINARY = True``, so that nobody prints it on a terminal.  If a document of text holds one report only, its format sets
+``ALONE = True``.
 """
 
 from __future__ import annotations
@@ -33,6 +34,11 @@ def is_binary(name: str) -> bool:
     """Whether files of this format are not text.  Raises :class:`ProfilerError` for an unknown format."""
     find_format(name)
     return bool(getattr(import_module(f"{__name__}.{name}"), "BINARY", False))
+
+
+def is_alone(name: str) -> bool:
+    """Whether a document of this format holds one report only.  Raises :class:`ProfilerError` for an unknown format."""
+    return is_binary(name) or bool(getattr(import_module(f"{__name__}.{name}"), "ALONE", False))
 
 
 def render_files(report: Report, formats: Sequence[str]) -> dict[str, str | bytes]:

@@ -15,6 +15,8 @@ from profiler.render.report import TOTALS, Fact, Note, Report
 from profiler.render.tex import CODEPOINT, escape, width
 from profiler.schema import Table
 
+ALONE = True
+
 PACKAGES = "booktabs,longtable,siunitx"
 
 ROOM = 345.0

@@ -65,7 +65,7 @@ def markdown_table(table: Table, missing: str = UNKNOWN) -> str:
     numeric = [is_numeric_column(table, name) for name in table]
     codes = [column.unit == "name" for column in table.columns]
     rows = [
-        [_code(text) if code else escape(text) for text, code in zip(row, codes, strict=True)]
+        [_code(visible(text)) if code else escape(visible(text)) for text, code in zip(row, codes, strict=True)]
         for row in zip(*(texts[name] for name in table), strict=True)
     ]
     aligned = ["right" if number else "left" for number in numeric]
@@ -80,9 +80,10 @@ def escape(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    if not text or "`" in text or text in TOTALS:
+    shown = visible(" ".join(text.split()))
+    if not shown or "`" in shown or shown in TOTALS:
         return escape(text)
-    return "`" + visible(" ".join(text.split())).replace("|", "\\|") + "`"
+    return "`" + shown.replace("|", "\\|") + "`"
 
 
 def _table_file(report: Report, table: ReportTable) -> str:
