@@ -62,6 +62,15 @@ def matched(found: Diff) -> list[tuple[tuple[str | None, ...], DiffRow]]:
     return list(zip(pairs(found), found.rows, strict=True))
 
 
+def test_of_several_sequences_the_same_is_chosen_in_both_directions() -> None:
+    """Four layers of four types in the opposite order, with other names: not all of them can line up."""
+    one = Network("net", (1, 4)).linear("a", 4).relu("b").dropout("c").uncounted("d", "my::odd").profile()
+    other = Network("net", (1, 4)).uncounted("e", "my::odd").dropout("f").relu("g").linear("h", 3).profile()
+    there = set(pairs(diff(one, other)))
+    assert there == {pair[::-1] for pair in pairs(diff(other, one))}
+    assert len(there) > 1 + 4
+
+
 def cnn(name: str = "cnn", prefix: str = "", channels: int = 8) -> Network:
     """Two convolutions with activations, and a classifier."""
     net = Network(name, (1, 3, 8, 8))
