@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from profiler.api import crosscheck, profile, profile_config
     from profiler.config import Config, load_config, with_sizes
     from profiler.crosschecks.tables import unexplained
+    from profiler.deriving import formula
     from profiler.errors import (
         ClusterError,
         ConfigError,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         TraceError,
         UncountedError,
     )
+    from profiler.formulas import Formula, FormulaError
     from profiler.models.torchvision_ops import import_torchvision
     from profiler.opcount import OpCount, Term, contraction, each
     from profiler.pictures import plot
@@ -66,6 +68,9 @@ _HOMES = {
     "Diff": "profiler.analysis.diffing",
     "DiffRow": "profiler.analysis.diffing",
     "Event": "profiler.records",
+    "Formula": "profiler.formulas",
+    "FormulaError": "profiler.formulas",
+    "formula": "profiler.deriving",
     "Excluded": "profiler.records",
     "ModuleRecord": "profiler.records",
     "NeedsDataError": "profiler.errors",
@@ -119,6 +124,8 @@ __all__ = [
     "DiffRow",
     "Event",
     "Excluded",
+    "Formula",
+    "FormulaError",
     "ModuleRecord",
     "NeedsDataError",
     "OpCall",
@@ -143,6 +150,7 @@ __all__ = [
     "crosscheck",
     "diff",
     "each",
+    "formula",
     "free",
     "import_torchvision",
     "load_config",

@@ -96,7 +96,7 @@ def pictures() -> tuple[str, ...]:
 def commands() -> tuple[str, ...]:
     """The commands, in the order in which a newcomer needs them."""
     first = (
-        *("profile", "explain", "compare", "diff", "sweep", "check", "crosscheck"),
+        *("profile", "explain", "compare", "diff", "formula", "sweep", "check", "crosscheck"),
         *("rewrite", "report", "reprice", "models", "operators"),
     )
     return names("profiler.cli.commands", first, dash=True)

@@ -150,9 +150,7 @@ def _for_all_samples(terms: tuple[Term, ...], samples: Shape) -> tuple[Term, ...
 
 def _assemble(recording: Recording, answers: Sequence[Answer]) -> Trace:
     """The trace of a recording, with these answers for its signatures."""
-    events = recording.events if isinstance(recording.events, Events) else Events.of(recording.events)
-    groups, kinds = _groups(events, _Kinds(recording.signatures, answers))
-    calls = Calls(events, recording.signatures, answers, groups, kinds)
+    calls = calls_of(recording, answers)
     readers: dict[str, list[Tally]] = {}
     for tally in calls.tallies:
         if tally.phase == "forward":
@@ -165,10 +163,17 @@ def _assemble(recording: Recording, answers: Sequence[Answer]) -> Trace:
         tuple(with_use(record, readers.get(record.names[0], ())) for record in recording.parameters),
         recording.real_run,
         tuple(dependent),
-        tuple(dict.fromkeys((*recording.unseen, *_filled_outside(events, answers)))),
+        tuple(dict.fromkeys((*recording.unseen, *_filled_outside(calls.events, answers)))),
         signatures=recording.signatures,
         answers=tuple(answers),
     )
+
+
+def calls_of(recording: Recording, answers: Sequence[Answer]) -> Calls:
+    """The calls of a recording, with these answers for its signatures."""
+    events = recording.events if isinstance(recording.events, Events) else Events.of(recording.events)
+    groups, kinds = _groups(events, _Kinds(recording.signatures, answers))
+    return Calls(events, recording.signatures, answers, groups, kinds)
 
 
 def _filled_outside(events: Events, answers: Sequence[Answer]) -> Iterator[Unseen]:

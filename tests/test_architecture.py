@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parents[1] / "profiler"
 
 LAYERS = (
     ("catalog", "columns", "errors", "opcount", "printable"),
-    ("schema", "signatures", "limits"),
+    ("schema", "signatures", "symbolic", "limits"),
     ("records", "files", "streams"),
     ("events", "calls"),
     ("config", "rules", "formatting", "excluding"),
@@ -35,7 +35,9 @@ LAYERS = (
     ("rewrites",),
     ("subjects",),
     ("crosschecking",),
-    ("render", "api", "recordings"),
+    ("render", "api", "recordings", "formulas"),
+    ("deriving",),
+    ("fitting",),
     ("pictures", "rewriting", "sweeps"),
     ("cli", "testing"),
     ("__main__", "__init__"),
@@ -78,7 +80,14 @@ WITHOUT_TORCH = (
 )
 
 
-LATE = {("profiles", "render"), ("profiles", "analysis"), ("analysis", "render"), ("profiles", "pictures")}
+LATE = {
+    ("profiles", "render"),
+    ("profiles", "analysis"),
+    ("analysis", "render"),
+    ("profiles", "pictures"),
+    ("formulas", "render"),
+    ("deriving", "fitting"),
+}
 """Imports from a higher layer at call time: ``print`` shows what a terminal does, and ``profile.plot`` draws."""
 
 

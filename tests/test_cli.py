@@ -480,7 +480,7 @@ def test_a_wrong_name_gets_the_nearest_proposal() -> None:
     """This holds for a command, an option, and the value of an option."""
     for words, near in (
         (["profil"], "no such command 'profil', did you mean 'profile'?"),
-        (["croscheck", "x"], "no such command 'croscheck', did you mean 'crosscheck'?"),
+        (["croscheck", "x"], "no such command 'croscheck', did you mean 'crosscheck' or 'check'?"),
         (["profile", "--outptu", "x"], "--output"),
         (["profile", "x:y", "--crosscheck", "fvcor"], "torchprofile, did you mean 'fvcore'?"),
         (["profile", "x:y", "--convention", "papr"], "paper, did you mean 'paper'?"),

@@ -15,7 +15,7 @@ from typing import Any
 from profiler.opcount import ZERO, OpCount, Term
 from profiler.rules.costs import expand, first, largest_of, mean_of
 from profiler.rules.registry import rule
-from profiler.rules.sizes import of_sizes
+from profiler.rules.sizes import divides, of_sizes
 from profiler.signatures import TensorSpec
 
 
@@ -102,7 +102,7 @@ def _adaptive_pool(input: TensorSpec, out: TensorSpec, dims: int, shared: OpCoun
     planes, sizes, windows = out.shape[:-dims], input.shape[-dims:], out.shape[-dims:]
     if 0 in sizes or 0 in windows:
         return
-    if all(size % window == 0 for size, window in zip(sizes, windows, strict=True)):
+    if all(divides(window, size) for size, window in zip(sizes, windows, strict=True)):
         yield Term("windows", out.shape, shared * (prod(sizes) // prod(windows) - 1) + result)
         return
     values = prod(adaptive_window_total(size, window) for size, window in zip(sizes, windows, strict=True))

@@ -44,6 +44,13 @@ def ceil_log2(k: int) -> int:
     return max(k - 1, 0).bit_length()
 
 
+def divides(divisor: int, size: int) -> bool:
+    """Whether ``size`` is known to be a multiple of ``divisor``; a size that is no number is known to be one of 1."""
+    if hasattr(size, "apply") or hasattr(divisor, "apply"):
+        return not hasattr(divisor, "apply") and divisor == 1
+    return size % divisor == 0
+
+
 def is_positive(size: int) -> bool:
     """Whether a size, or a difference of sizes, is more than 0."""
     return size > 0

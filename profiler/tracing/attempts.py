@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from profiler.errors import NeedsDataError
+from profiler.tracing import symbols
 from profiler.tracing.callables import CallableNetwork, CallCopy, check_not_lazy
 from profiler.tracing.calls import Inputs, call_arguments
 from profiler.tracing.copying import copy_to_meta, deep_copy, to_meta
@@ -121,7 +122,8 @@ def _meta_input(tensor: torch.Tensor) -> torch.Tensor:
         raise NeedsDataError("an input is sparse, and the positions of its elements are not known on the meta device")
     if tensor.is_nested and tensor.layout == torch.strided:
         raise NeedsDataError("the input is a nested tensor of strided layout, which the meta device does not support")
-    return to_meta(tensor).requires_grad_(tensor.requires_grad)
+    symbolic = None if symbols.RUN is None else symbols.RUN.input(tensor)
+    return (to_meta(tensor) if symbolic is None else symbolic).requires_grad_(tensor.requires_grad)
 
 
 def _real_input(tensor: torch.Tensor) -> torch.Tensor:

@@ -19,6 +19,7 @@ from profiler.signatures import (
     Value,
     specs_in,
 )
+from profiler.tracing import symbols
 from profiler.tracing.packed import UNPACK
 from profiler.tracing.private import nested_shapes, script_object_type, stored_positions, transforming, without_modes
 from profiler.tracing.tensors import SPARSE, dtype_name, shape_of, stored_in
@@ -103,8 +104,10 @@ _shared = Signatures()
 
 
 def shared_signatures() -> Signatures:
-    """The signatures that the runs of this process share."""
+    """The signatures that the runs of this process share; a run with symbols has its own."""
     global _shared
+    if symbols.RUN is not None:
+        return Signatures()
     if len(_shared.known) > MOST_SIGNATURES:
         _shared = Signatures()
     return _shared
@@ -167,6 +170,8 @@ class Describer:
         return self._other(leaf)
 
     def _other(self, leaf: Any) -> Value:
+        if symbols.RUN is not None and isinstance(leaf, torch.SymInt):
+            return symbols.RUN.size(leaf)
         if isinstance(leaf, torch.device):
             return None
         if isinstance(leaf, torch.dtype):
@@ -191,7 +196,7 @@ class Describer:
         """The spec of a tensor, with its values if they are kept, and the zeros around it if it is an operand."""
         facts = (shape_of(tensor), dtype_name(tensor.dtype), self._is_parameter(tensor))
         stored = stored_in(tensor)
-        zeros = self._zeros_around(tensor) if operand else ()
+        zeros = self._zeros_around(tensor) if operand and symbols.RUN is None else ()
         samples = batch_sizes(tensor) if transforming() else ()
         if not (keep or zeros or samples or stored is not None or tensor.is_nested):
             spec = self._specs.get(facts)

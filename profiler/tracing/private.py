@@ -668,3 +668,81 @@ def _in_own_file(node: Any) -> bool:
     place = re.match(r'\s*(?:File "(?P<script>[^"]*)"|(?P<trace>[^\n]*?)\(\d+\): )', node.sourceRange())
     file = (place["script"] or place["trace"] or "") if place else ""
     return bool(file) and file != "<string>" and not file.startswith((*torch.__path__, "code/"))
+
+
+class SymbolicShapes:
+    """Symbols for sizes, by torch's own machinery for shapes that are not known."""
+
+    def __init__(self, on_condition: Callable[[Any], None]) -> None:
+        try:
+            from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
+        except ImportError as error:
+            raise ImportError(
+                "this torch has no torch.fx.experimental.symbolic_shapes.ShapeEnv, with which formulas are derived: "
+                "install a torch release that this profiler was tested with (see constraints.txt)"
+            ) from error
+
+        class Noting(ShapeEnv):
+            """Says when a comparison becomes a condition."""
+
+            def evaluate_expr(self, *args: Any, **kwargs: Any) -> Any:
+                before = len(self.guards)
+                result = super().evaluate_expr(*args, **kwargs)
+                for guard in self.guards[before:]:
+                    on_condition(guard.expr)
+                return result
+
+        self._environment: Any = Noting(duck_shape=False, specialize_zero_one=True)
+        self._dynamic = DimDynamic.DYNAMIC
+
+    def size(self, name: str, value: int) -> Any:
+        """A size that is a symbol, with its value."""
+        from torch._dynamo.source import ConstantSource
+
+        source = ConstantSource(name)
+        made = self._environment.create_symbol(value, source, dynamic_dim=self._dynamic, constraint_dim=None)
+        return self._environment.create_symintnode(made, hint=value, source=source)
+
+    def symbol(self, size: Any) -> Any:
+        """The symbol of a size."""
+        return size.node.expr
+
+    def simplified(self, size: Any) -> Any:
+        """The expression of a size, with the symbols that were found to be numbers replaced."""
+        return self._environment.replace(size.node.expr)
+
+    def replaced(self, symbol: Any) -> Any:
+        """What a symbol was found to be: itself, or a number."""
+        return self._environment.replace(symbol)
+
+    def hint(self, size: Any) -> int:
+        """The value of a size where the run is made."""
+        return int(size.node.hint)
+
+    def guards(self) -> list[Any]:
+        """The conditions so far."""
+        return [guard.expr for guard in self._environment.guards]
+
+    @contextmanager
+    def at_least_two(self) -> Iterator[None]:
+        """Within it, torch's shape functions take symbols to be at least 2, where only 1 would be different."""
+        from torch.fx.experimental import _config
+
+        if not hasattr(_config, "backed_size_oblivious"):
+            yield
+            return
+        with _config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
+            yield
+
+
+def python_kernels() -> AbstractContextManager[None]:
+    """Within it, operators on the meta device run torch's kernels in Python, which take symbols for sizes."""
+    from torch._dispatch.python import enable_python_dispatcher
+
+    made: AbstractContextManager[None] = enable_python_dispatcher()
+    return made
+
+
+def symbolic_shapes(on_condition: Callable[[Any], None]) -> SymbolicShapes:
+    """A new collection of symbols; ``on_condition`` is called with each comparison that becomes a condition."""
+    return SymbolicShapes(on_condition)

@@ -15,7 +15,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from profiler.errors import FOREIGN_ERRORS, TraceError
 from profiler.records import Phase, show_shape
 from profiler.signatures import Signature
-from profiler.tracing import memo
+from profiler.tracing import memo, symbols
 from profiler.tracing.backward import WITHOUT_MASK, BackwardScope, Place, nodes_between, without_unneeded
 from profiler.tracing.copying import to_meta
 from profiler.tracing.describing import Described, Describer, Operators, Signatures, samples_of, shared_signatures
@@ -161,6 +161,8 @@ class OpRecorder(DispatchMode):
         self._values = KnownValues()
         self._zeros = ZeroTensors()
         self._padded = PaddedTensors(self._is_zero)
+        if symbols.RUN is not None:
+            symbols.RUN.module = lambda: scope.current[0]
         self._describer = Describer(origins.is_parameter, self._padded.around, self._values.of)
 
     def in_other_thread(self, kind_within: str | None) -> OpRecorder:
@@ -210,14 +212,17 @@ class OpRecorder(DispatchMode):
         self.autograd.check()
         before, self.autograd.held = self.autograd.held, True
         try:
-            return self._handle(func, known, args, kwargs or {})
+            if symbols.RUN is None:
+                return self._handle(func, known, args, kwargs or {})
+            with symbols.RUN.running(known.name):
+                return self._handle(func, known, args, kwargs or {})
         finally:
             self.autograd.held = before
 
     def _handle(self, func: Any, known: _Known, args: Any, kwargs: Any) -> Any:
         """Run and record an operation; returns its result."""
         key: Any = None
-        if known.answered and not self.as_called:
+        if known.answered and not self.as_called and symbols.RUN is None:
             with without_functions():
                 result, key = self._handle_plain(func, known, args, kwargs)
             if result is not OTHER:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from profiler.tracing import symbols
 from profiler.tracing.private import is_mutable, without_modes, written_by
 from profiler.tracing.tensors import collect, map_arguments
 
@@ -146,7 +147,8 @@ class KnownValues:
 
         ``inputs`` are the tensors among its arguments.
         """
-        if torch.Tag.nondeterministic_seeded in func.tags or name in _NO_VALUES:
+        has_symbols = symbols.RUN is not None and symbols.has_symbols((args, kwargs))
+        if has_symbols or torch.Tag.nondeterministic_seeded in func.tags or name in _NO_VALUES:
             self.forget_written(func, args, kwargs)
             return UNKNOWN
         if self._waiting:
