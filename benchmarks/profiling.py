@@ -16,6 +16,15 @@ ALONE, WITH_TABLES, WITH_FRAMES = "profile alone", "profile", "profile with data
 """Laps: the profile and its totals; then also every table; then also every table as a data frame of pandas."""
 
 
+AGAIN = " again"
+"""The ending of the laps of a profile that finds the first one in the memo."""
+
+
+def first_and_again(model: nn.Module, x: Any, **options: Any) -> tuple[Thing, Thing]:
+    """A profile with nothing in the memo, and the same one again."""
+    return profiling(model, x, **options), profiling(model, x, cold=False, suffix=AGAIN, **options)
+
+
 def forget() -> None:
     """Clear the memo of operations, so that the next profile is as the first one in a process."""
     try:

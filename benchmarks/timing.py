@@ -89,12 +89,12 @@ def process(name: str, command: Sequence[str], environment: Mapping[str, str]) -
         begin = time.perf_counter()
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment) as running:
             assert running.stderr is not None
-            said = running.stderr.read()
+            errors = running.stderr.read()
             _, status, used = os.wait4(running.pid, 0)
             running.returncode = os.waitstatus_to_exitcode(status)
         wall = time.perf_counter() - begin
         if running.returncode:
-            last = (said.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
+            last = (errors.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
             raise RuntimeError(f"{' '.join(command)}: exit code {running.returncode}: {last}")
         clock.note(name, used.ru_utime + used.ru_stime, wall)
 

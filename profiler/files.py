@@ -34,6 +34,14 @@ _LONGEST_BEGINNING = 40
 """How many characters of a file's name are in the name of its temporary file, which has a maximum length too."""
 
 
+DOTTED_EXPECTED = "names with dots between them, such as backbone.layer3"
+
+
+def is_dotted_name(name: str) -> bool:
+    """Whether it is a name in a network: identifiers and numbers with dots between them."""
+    return all(part.isidentifier() or part.isdecimal() for part in name.split("."))
+
+
 def is_folder_name(name: str) -> bool:
     """Whether a folder can have this name on any system; it contains no separators and is not ``..``.
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from benchmarks.networks import NETWORKS, bare_forward, on_meta
-from benchmarks.profiling import ALONE, WITH_FRAMES, WITH_TABLES, profiling, warm_up
+from benchmarks.profiling import AGAIN, ALONE, WITH_FRAMES, WITH_TABLES, first_and_again, warm_up
 from benchmarks.results import Result, quicker, ratio
 from benchmarks.row import Options, Row
 from benchmarks.timing import plain, take_turns
-
-AGAIN = " again"
 
 
 def measure(network: str, options: Options) -> Result:
@@ -31,8 +29,7 @@ def measure(network: str, options: Options) -> Result:
         plain("forward", forward),
         plain("calls alone", replaying(forward)),
         plain("FlopCounterMode", counted),
-        profiling(model, x),
-        profiling(model, x, cold=False, suffix=AGAIN),
+        *first_and_again(model, x),
     )
     return Result("forward", network, take_turns(things, options.repeats, options.seconds))
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from benchmarks.networks import NETWORKS, bare_step, on_meta
-from benchmarks.profiling import ALONE, WITH_TABLES, profiling, warm_up
+from benchmarks.profiling import AGAIN, ALONE, WITH_TABLES, first_and_again, warm_up
 from benchmarks.results import Result, ratio
 from benchmarks.row import Options, Row
 from benchmarks.timing import plain, take_turns
-
-AGAIN = " again"
 
 
 def measure(network: str, options: Options) -> Result:
@@ -19,8 +17,7 @@ def measure(network: str, options: Options) -> Result:
     step()
     things = (
         plain("forward and backward", step),
-        profiling(model, x, mode="training"),
-        profiling(model, x, mode="training", cold=False, suffix=AGAIN),
+        *first_and_again(model, x, mode="training"),
     )
     return Result("training", network, take_turns(things, options.repeats, options.seconds))
 

@@ -16,7 +16,7 @@ from profiler.config.inputs import FLOATING_DTYPES, Inputs, InputsFrom, InputSpe
 from profiler.config.section import Section, as_tuple, at_least_one, unique
 from profiler.config.sizes import NOTHING_WRITTEN, Written, is_size_name
 from profiler.errors import did_you_mean
-from profiler.files import NAME_EXPECTED, is_folder_name
+from profiler.files import DOTTED_EXPECTED, NAME_EXPECTED, is_dotted_name, is_folder_name
 
 DEFAULT_COUNTERS = ("fvcore",)
 """The counters that ``crosscheck: true`` runs."""
@@ -64,8 +64,8 @@ FloatingDtype = Annotated[str, known("a floating dtype", FLOATING_DTYPES)]
 
 
 def _check_dotted(name: str) -> str:
-    if not all(part.isidentifier() or part.isdecimal() for part in name.split(".")):
-        raise expected("names with dots between them, such as backbone.layer3")
+    if not is_dotted_name(name):
+        raise expected(DOTTED_EXPECTED)
     return name
 
 

@@ -142,8 +142,10 @@ def _first_that_works(builder: Callable[..., Any], kwargs: Mapping[str, Any], pl
         return builder(**copy.deepcopy(dict(kwargs)))
 
 
-def _on_meta() -> AbstractContextManager[Any]:
-    return torch.device("meta")
+@contextlib.contextmanager
+def _on_meta() -> Iterator[None]:
+    with torch.device("meta"), _WithoutFillsOnMeta():
+        yield
 
 
 @contextlib.contextmanager
@@ -165,16 +167,42 @@ def _parameters_on_meta() -> Iterator[None]:
         handle.remove()
 
 
+FILLS = frozenset(
+    f"aten::{name}_"
+    for name in ("uniform", "normal", "random", "bernoulli", "exponential", "cauchy", "log_normal", "geometric")
+)
+"""Operators that fill a tensor with random numbers."""
+
+
+class _WithoutFillsOnMeta(DispatchMode):
+    """Leaves out random fills of tensors on meta, which have no elements: they take much of the time to build."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in _FILLS_ON_META and args[0].is_meta and _FILLS_ON_META[func](*args[1:], **(kwargs or {})):
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+def _is_uniform(low: float = 0.0, high: float = 1.0, generator: Any = None) -> bool:
+    return generator is None and low <= high
+
+
+def _is_normal(mean: float = 0.0, deviation: float = 1.0, generator: Any = None) -> bool:
+    return generator is None and deviation >= 0
+
+
+_FILLS_ON_META: dict[Any, Callable[..., bool]] = {
+    torch.ops.aten.uniform_.default: _is_uniform,
+    torch.ops.aten.normal_.default: _is_normal,
+}
+"""Random fills, with whether torch accepts their arguments."""
+
+
 class _WithoutRandomFills(DispatchMode):
     """Fills with zeros instead of random numbers, which take most of the time to build a large network."""
 
-    FILLS = frozenset(
-        f"aten::{name}_"
-        for name in ("uniform", "normal", "random", "bernoulli", "exponential", "cauchy", "log_normal", "geometric")
-    )
-
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func._schema.name in self.FILLS:
+        if func._schema.name in FILLS:
             return args[0].zero_()
         return func(*args, **(kwargs or {}))
 

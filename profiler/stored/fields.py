@@ -19,15 +19,23 @@ from pydantic import (
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from profiler import catalog
-from profiler.config import DottedName
 from profiler.errors import did_you_mean
-from profiler.files import NAME_EXPECTED, is_folder_name
+from profiler.files import DOTTED_EXPECTED, NAME_EXPECTED, is_dotted_name, is_folder_name
 from profiler.opcount import Role
 from profiler.records import KINDS, Direction, Mode, Phase, Status
 from profiler.signatures import TensorSpec
 from profiler.stored.values import COUNT_LIMIT, SIZE_LIMIT, check_product, expected, read_spec, read_value
 
 T = TypeVar("T")
+
+
+def _check_dotted(name: str) -> str:
+    if not is_dotted_name(name):
+        raise expected(DOTTED_EXPECTED)
+    return name
+
+
+DottedName = Annotated[str, AfterValidator(_check_dotted)]
 
 
 def _one_of(what: str, names: tuple[str, ...]) -> AfterValidator:
