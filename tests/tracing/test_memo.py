@@ -163,6 +163,17 @@ def test_other_arguments_have_no_key(what: str) -> None:
     assert key(ADD, *WITHOUT_KEY[what]()) is None
 
 
+def test_indexing_has_a_key_without_masks() -> None:
+    """A mask selects a number of elements that its values decide; positions do not."""
+    index = torch.ops.aten.index.Tensor
+    positions = on_meta(3, dtype=torch.int64)
+    assert key(index, on_meta(2, 4), [None, positions]) is not None
+    for dtype in (torch.bool, torch.uint8):
+        assert key(index, on_meta(2, 4), [on_meta(2, dtype=dtype)]) is None
+    found = [run(index, on_meta(2, 4), [None, positions])[0] for _ in range(2)]
+    assert [(tuple(each.shape), each.stride()) for each in found] == [((2, 3), (3, 1))] * 2
+
+
 @pytest.mark.parametrize(
     "func",
     [

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from profiler import profile
 from profiler.errors import NeedsDataError
 from profiler.traces import trace
+from profiler.tracing.values import KnownValues
 
 SQUARE = torch.empty(4, 4, device="meta")
 
@@ -152,3 +154,68 @@ def test_an_autograd_function_under_vmap_is_counted_once() -> None:
             return torch.vmap(Twice.apply)(x)
 
     assert profile(Uses(), SQUARE).total.multiplies == 16
+
+
+class Windows(nn.Module):
+    """Makes a mask that numbers the parts of a square, as windows of attention do; ``used`` says what it is for."""
+
+    def __init__(self, used: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.used = used
+
+    def forward(self, x: Tensor) -> Tensor:
+        mask = x.new_zeros((4, 4))
+        for number, rows in enumerate((slice(0, 2), slice(2, 4))):
+            mask[rows, 1:] = number + 1
+        return self.used(x, mask.view(2, 2, 4).permute(1, 0, 2).reshape(16) != 0)
+
+
+def test_values_are_not_computed_if_nobody_needs_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mask that is only added costs nothing but its operations; one that decides a branch is computed once."""
+    computed: list[int] = []
+    compute = KnownValues._compute
+
+    def noted(values: KnownValues) -> None:
+        computed.append(len(values._waiting))
+        compute(values)
+
+    monkeypatch.setattr(KnownValues, "_compute", noted)
+    trace(Windows(lambda x, mask: x * mask.view(4, 4)), SQUARE)
+    assert computed == []
+    found = trace(Windows(lambda x, mask: x @ x if int(mask.sum()) == 4 * 3 else x), SQUARE)
+    assert len(computed) == 1
+    assert sum(call.count.macs for call in found.calls) == 4 * 4 * 4
+
+
+class Changes(nn.Module):
+    """Reads a mask after the array that it was made of has changed, and after the default dtype has."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        numbers = numpy.ones(4, dtype=numpy.int64)
+        doubled = torch.as_tensor(numbers, device=x.device) * 2
+        ones = torch.ones(4, dtype=torch.int64, device=x.device)
+        halves = ones / 2
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        numbers[:] = 0
+        ones.add_(x.sum().long())  # its values are not known from here on
+        is_known = bool((halves.to(torch.float64) == 0.5).all()) and halves.dtype is torch.float32
+        torch.set_default_dtype(before)
+        return x @ x if is_known and int(doubled.sum()) == 2 * 4 else x
+
+
+def test_values_are_those_of_the_time_at_which_the_operation_ran() -> None:
+    """Whatever is written later to the memory that it read."""
+    assert sum(call.count.macs for call in trace(Changes(), SQUARE).calls) == 4 * 4 * 4
+    with pytest.raises(NeedsDataError):
+        trace(Branches(lambda x: (x.new_zeros(4).add_(1).add_(x[0]) + 1).sum() > 0), SQUARE)
+
+
+def test_a_large_tensor_of_equal_elements_is_not_made() -> None:
+    """Its values are not known, and neither are those of what is computed from it."""
+
+    def question(x: Tensor) -> Any:
+        return (x.new_full((2**14, 2**14), 1.0)[:1, :1] + 1).sum() > 0
+
+    with pytest.raises(NeedsDataError):
+        trace(Branches(question), SQUARE)
