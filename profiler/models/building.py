@@ -144,7 +144,7 @@ def _first_that_works(builder: Callable[..., Any], kwargs: Mapping[str, Any], pl
 
 @contextlib.contextmanager
 def _on_meta() -> Iterator[None]:
-    with torch.device("meta"), _WithoutFillsOnMeta():
+    with torch.device("meta"), _WithoutFillsOnMeta():  # type: ignore[no-untyped-call]
         yield
 
 
