@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,7 @@ TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial.ipynb"
 
 def read() -> Any:
     """The notebook as it is committed."""
-    import nbformat
-
+    nbformat: Any = import_module("nbformat")
     return nbformat.read(TUTORIAL, as_version=4)
 
 
@@ -39,8 +39,7 @@ def without_execution(notebook: Any) -> Any:
 
 def written(notebook: Any) -> str:
     """The notebook as text."""
-    import nbformat
-
+    nbformat: Any = import_module("nbformat")
     text: str = nbformat.writes(notebook)
     return text if text.endswith("\n") else text + "\n"
 
