@@ -53,10 +53,29 @@ def _check_versions(text: str, found: set[str]) -> None:
         raise ClusterError(f"--cluster {text}: found version {versions} of the profiler on its workers, expected {own}")
 
 
-class Dask:
+class _Cluster:
+    """What clusters have in common; ``_text`` is the cluster as the user named it."""
+
+    number: int
+    deaths: tuple[type[BaseException], ...]
+    _text: str
+
+    def _reported(self, results: Iterator[tuple[int, list[Result]]]) -> Generator[tuple[int, list[Result]]]:
+        """The results; an error that is not the death of a worker is one of the cluster."""
+        try:
+            yield from results
+        except self.deaths:
+            raise
+        except Exception as error:
+            reason = one_line(str(error).strip().rpartition("\n")[2])
+            raise ClusterError(f"--cluster {self._text}: its workers cannot do the work ({reason})") from error
+
+
+class Dask(_Cluster):
     """The workers of a Dask scheduler."""
 
     def __init__(self, text: str, address: str) -> None:
+        self._text = text
         distributed = _imported("distributed", "dask", text)
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it prints tracebacks of what is reported here
         try:
@@ -70,7 +89,7 @@ class Dask:
             self.close()
             raise
         self.number = sum(self._client.ncores().values())
-        self.deaths: tuple[type[BaseException], ...] = (distributed.scheduler.KilledWorker,)
+        self.deaths = (distributed.scheduler.KilledWorker,)
 
     def _check(self, text: str) -> None:
         try:
@@ -97,7 +116,7 @@ class Dask:
             batch_size=1,
             pre_dispatch=2 * self.number,
         )
-        yield from parallel(delayed(measure_group)(place, group) for place, group in groups)
+        yield from self._reported(parallel(delayed(measure_group)(place, group) for place, group in groups))
 
     def alone(self, task: Task) -> Result:
         found: tuple[int, list[Result]] = self._client.submit(measure_group, 0, [task], pure=False).result()
@@ -130,10 +149,11 @@ def _dask_backend() -> Any:
     return Backend
 
 
-class Ray:
+class Ray(_Cluster):
     """The workers of a Ray cluster."""
 
     def __init__(self, text: str, address: str) -> None:
+        self._text = text
         self._ray = _imported("ray", "ray", text)
         backend = _imported("ray.util.joblib", "ray", text)
         try:
@@ -148,7 +168,7 @@ class Ray:
         backend.register_ray()
         self.number = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         names = ("WorkerCrashedError", "RayActorError", "NodeDiedError", "OutOfMemoryError")
-        self.deaths: tuple[type[BaseException], ...] = tuple(
+        self.deaths = tuple(
             kind for name in names if (kind := getattr(self._ray.exceptions, name, None)) is not None
         )
 
@@ -167,7 +187,7 @@ class Ray:
 
         with parallel_config(backend="ray"):
             # at least 2: joblib runs the work of one process in its own
-            yield from in_rounds(groups, self.number, Parallel(max(2, self.number), batch_size=1))
+            yield from self._reported(in_rounds(groups, self.number, Parallel(max(2, self.number), batch_size=1)))
 
     def alone(self, task: Task) -> Result:
         measure = self._ray.remote(max_retries=0)(measure_group)

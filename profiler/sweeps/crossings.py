@@ -1,6 +1,6 @@
 """Rows of a sweep → from which size on one kind of work does more multiplies than another.
 
-Two neighbouring points say between which sizes that changes.  The exact size is found by profiles between them.
+Two neighboring points say between which sizes that changes.  The exact size is found by profiles between them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """At ``high`` and not at ``low``, two neighbouring points, ``more`` does more than ``less``.
+    """At ``high`` and not at ``low``, two neighboring points, ``more`` does more than ``less``.
 
     ``first`` is the first size of which that is true, if it was found; ``certain`` says that every size between the
     points is known, so that there is no other change between them.
@@ -91,7 +91,7 @@ def _work(figures: Mapping[str, Any]) -> Work:
 
 
 def crossings_of(line: Line) -> Iterator[Crossing]:
-    """Where two kinds of work change places between neighbouring points."""
+    """Where two kinds of work change places between neighboring points."""
     for (low, below), (high, above) in pairwise(line.points):
         kinds = sorted(
             {kind for work in (below, above) for kind in work if work[kind] >= LEAST_SHARE * sum(work.values())}
@@ -172,7 +172,7 @@ def sentences(crossings: Sequence[Crossing]) -> list[str]:
 def _sentence(same: Sequence[Crossing]) -> str:
     found = same[0]
     size = " = ".join(found.line.names)
-    subject = f"{found.line.target}{_at([crossing.line for crossing in same])}"
+    subject = f"{found.line.target}{at_values([crossing.line for crossing in same])}"
     action = f"{_words(found.more)} {_verb(found.more)} more multiplies than {_words(found.less)}"
     if found.first is None:
         return (
@@ -188,7 +188,7 @@ def _verb(kind: str) -> str:
     return "do" if _words(kind).endswith("s") and kind in WORDS else "does"
 
 
-def _at(lines: Sequence[Line]) -> str:
+def at_values(lines: Sequence[Line]) -> str:
     """``, B = 1, 2, 4``: the values of everything else that varies, one part for each name."""
     values: dict[str, list[str]] = {}
     for line in lines:

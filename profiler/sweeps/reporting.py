@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from profiler.columns import FILES
-from profiler.render.report import HOW_COUNTED, Note, Report, ReportTable
+from profiler.render.report import HOW_COUNTED, Note, Report, ReportPicture, ReportTable
 from profiler.schema import Table
+from profiler.sweeps.crossings import Crossing, sentences
 from profiler.sweeps.store import Row
 
 ROWS_SHOWN = 40
@@ -15,12 +16,18 @@ ROWS_SHOWN = 40
 FAILURES_SHOWN = 5
 
 
-def sweep_report(table: Table, crossovers: Sequence[str], failed: Iterable[Row], missing: int = 0) -> Report:
+def sweep_report(
+    table: Table,
+    crossings: Sequence[Crossing],
+    failed: Iterable[Row],
+    pictures: tuple[ReportPicture, ...] = (),
+    missing: int = 0,
+) -> Report:
     """The report on a sweep; ``missing`` is the number of points that it did not come to."""
     errors = list(failed)
     notes = [Note(f"{_points(missing)} not profiled yet: the sweep was interrupted.", "warning")] if missing else []
     notes += [Note(f"{_points(len(errors))} failed. {_reasons(errors)}", "warning")] if errors else []
-    notes += [Note(sentence, "finding") for sentence in crossovers]
+    notes += [Note(sentence, "finding") for sentence in sentences(crossings)]
     notes.append(Note(HOW_COUNTED, "method"))
     cut = len(table) > ROWS_SHOWN
     about = (f"The first {ROWS_SHOWN} of {len(table):,} points; sweep.csv in the folder of --output has all of them.",)
@@ -29,7 +36,7 @@ def sweep_report(table: Table, crossovers: Sequence[str], failed: Iterable[Row],
     plain = {"error": not errors, "status": set(table["status"]) <= {"complete"}}
     shown = shown.without([*hidden, *(name for name, left in plain.items() if left)])
     title = f"Sweep of {_points(len(table))}"
-    return Report(title, (), tuple(notes), (ReportTable(table, shown, about if cut else ()),))
+    return Report(title, (), tuple(notes), (ReportTable(table, shown, about if cut else ()),), pictures=pictures)
 
 
 def _points(number: int) -> str:

@@ -14,7 +14,7 @@ from profiler.config import Config, load_config, quick_config
 from profiler.errors import ConfigError
 from profiler.schema import Table
 from profiler.sweeps.axes import axis_of, varied
-from profiler.sweeps.crossings import Ask, Line, crossings_of, lines_of, located, sentences
+from profiler.sweeps.crossings import Ask, Crossing, Line, crossings_of, lines_of, located, sentences
 from profiler.sweeps.measuring import FAILED, Networks, figures_of
 from profiler.sweeps.points import MAX_POINTS, Candidates, Grid, Points
 from profiler.sweeps.running import Run
@@ -83,18 +83,27 @@ class Sweep:
         """The first rows without figures."""
         return list(islice((row for row in self.store.rows() if row.status == FAILED), most))
 
-    def crossovers(self) -> list[str]:
-        """From which sizes on one kind of work does more than another, in words.
+    def lines(self) -> list[Line]:
+        """The points that differ in one axis only; none of very many points, or of candidates."""
+        if not isinstance(self.points, Grid) or self.counts()[0] > LARGEST_COMPARED:
+            return []
+        return list(lines_of(self.store.rows(), [axis.names for axis in self.points.axes]))
+
+    def crossings(self) -> list[Crossing]:
+        """From which sizes on one kind of work does more than another.
 
         At most ``LOCATED`` of them are located exactly; for those, sizes between the points are profiled.
         """
-        if not isinstance(self.points, Grid) or self.counts()[0] > LARGEST_COMPARED:
+        if not isinstance(self.points, Grid):
             return []
-        axes = [axis.names for axis in self.points.axes]
-        found = [(line, crossing) for line in lines_of(self.store.rows(), axes) for crossing in crossings_of(line)]
         asking = _Asking(self.points)
+        found = [(line, crossing) for line in self.lines() for crossing in crossings_of(line)]
         places = [located(crossing, asking.about(line)) for line, crossing in found[:LOCATED]]
-        return sentences([*places, *(crossing for _, crossing in found[LOCATED:])])
+        return [*places, *(crossing for _, crossing in found[LOCATED:])]
+
+    def crossovers(self) -> list[str]:
+        """The crossings in words."""
+        return sentences(self.crossings())
 
     def close(self) -> None:
         """Commit the results and give the file free."""

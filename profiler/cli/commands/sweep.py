@@ -13,7 +13,7 @@ a row with its reason; the exit code is then 1.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +28,8 @@ from profiler.errors import ConfigError, ProfilerError
 from profiler.streams import Stopped, complain
 
 if TYPE_CHECKING:
+    from profiler.render import ReportPicture
+    from profiler.sweeps.crossings import Crossing
     from profiler.sweeps.points import Points
     from profiler.sweeps.sweeping import Sweep
 
@@ -129,7 +131,17 @@ def _deliver(sweep: Sweep, to: Delivery) -> None:
     if to.output is not None and to.formats is None:
         to = replace(to, formats=_usual_formats())
     missing = 0 if sweep.points.total is None else sweep.points.total - found
-    to.report(sweep_report(sweep.table(), sweep.crossovers(), sweep.failed(), missing))
+    crossings = sweep.crossings()
+    to.report(sweep_report(sweep.table(), crossings, sweep.failed(), _pictures(sweep, crossings, to), missing))
+
+
+def _pictures(sweep: Sweep, crossings: Sequence[Crossing], to: Delivery) -> tuple[ReportPicture, ...]:
+    """Cost against size, for the folder of --output."""
+    if to.output is None:
+        return ()
+    from profiler.sweeps.picturing import pictures_of
+
+    return pictures_of(sweep.lines(), crossings)
 
 
 def _usual_formats() -> tuple[str, ...]:
