@@ -168,9 +168,7 @@ class Ray(_Cluster):
         backend.register_ray()
         self.number = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         names = ("WorkerCrashedError", "RayActorError", "NodeDiedError", "OutOfMemoryError")
-        self.deaths = tuple(
-            kind for name in names if (kind := getattr(self._ray.exceptions, name, None)) is not None
-        )
+        self.deaths = tuple(kind for name in names if (kind := getattr(self._ray.exceptions, name, None)) is not None)
 
     def _check(self, text: str) -> None:
         try:

@@ -65,7 +65,7 @@ class Crossing:
 def lines_of(rows: Iterable[Row], axes: Sequence[tuple[str, ...]]) -> Iterator[Line]:
     """The lines along every axis whose names have the same whole number at each point.
 
-    A line has two points at least.  Points that failed, or whose counts are lower bounds, are left out.
+    A line has two points at least.  Points that failed or are partial are left out.
     """
     found: dict[tuple[str, int, str], list[tuple[int, Work]]] = {}
     names = [name for axis in axes for name in axis]

@@ -45,7 +45,9 @@ def _kinds(line: Line, size: str, crossings: Sequence[Crossing], stem: str) -> R
     works = [work for _, work in line.points]
     kinds = {kind for work in works for kind in work if work[kind] >= LEAST_SHARE * sum(work.values())}
     order = sorted(kinds, key=lambda kind: (-max(work.get(kind, 0) for work in works), kind))
-    curves = [Curve(TOTAL, tuple((at, sum(work.values())) for at, work in line.points), TOTAL)] if len(order) > 1 else []
+    curves = (
+        [Curve(TOTAL, tuple((at, sum(work.values())) for at, work in line.points), TOTAL)] if len(order) > 1 else []
+    )
     curves += [Curve(kind, tuple((at, work.get(kind, 0)) for at, work in line.points), kind) for kind in order]
     own = [found for found in crossings if found.line == line and found.first is not None]
     marks = [Mark(found.first, sentences([found])[0]) for found in own if found.first is not None]

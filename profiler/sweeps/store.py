@@ -110,13 +110,13 @@ class Store:
             now = json.dumps(value)
             if written.get(key) != now:
                 then = shown(json.loads(written.get(key, "null")))
-                told = (
+                values = (
                     ""
                     if len(now) > 80 or "digest" in key or "content" in key
                     else f" ({then} then, {shown(value)} now)"
                 )
                 raise ResumeError(
-                    f"{self.path}: has results of another sweep: {key} differs{told}; "
+                    f"{self.path}: has results of another sweep: {key} differs{values}; "
                     "give another --output, or delete the file to begin again"
                 )
 

@@ -77,7 +77,7 @@ def _alone(task: Task, workers: Workers) -> Result:
 
 
 class Feed:
-    """The groups for joblib, which takes them in threads of its own; and which of them have not come back.
+    """The groups for joblib, which takes them in threads of its own; and of which of them no result has come.
 
     An error of the iterator, which may run a person's code, ends the feed; :meth:`check` raises it in the right thread.
     """
@@ -124,7 +124,7 @@ class Feed:
         del self._under_way[place]
 
     def lost(self) -> list[Group]:
-        """The groups that have not come back, which are no longer under way."""
+        """The groups without results, which are no longer under way."""
         lost = list(self._under_way.values())
         self._under_way.clear()
         return lost

@@ -61,7 +61,7 @@ def test_every_first_size_is_found() -> None:
 
 
 def test_neighbors_need_no_profile() -> None:
-    """The second of two neighboring sizes is the first one; nothing is asked."""
+    """The second of two neighboring sizes is the first one; nothing is profiled."""
 
     def never(size: int) -> Mapping[str, int]:
         raise AssertionError(size)
@@ -133,7 +133,7 @@ def test_lines_are_along_axes_of_whole_numbers() -> None:
     ]
 
 
-def test_a_real_network_is_asked_between_its_points(tmp_path: Path) -> None:
+def test_a_real_network_is_profiled_between_its_points(tmp_path: Path) -> None:
     """Its convolution costs 9·H² and its linear layer 16·100: equal at no H, and more from H = 14 on."""
     first = next(size for size in range(1, 100) if 9 * size**2 > 16 * 100)
     both = config_of(tmp_path, "Both", sizes={"B": 1, "H": 8}, inputs=[{"shape": ["B", 1, "H", "H"]}])

@@ -15,7 +15,10 @@ from profiler.sweeps.picturing import pictures_of
 
 def test_a_line_has_the_points_of_its_curve() -> None:
     """A mark is a line at its size; axes over a wide range are logarithmic, others begin at 0."""
-    curves = [Curve("conv", ((64, 10), (128, 40), (512, 1000)), "conv"), Curve("linear", ((64, 50), (512, 50)), "linear")]
+    curves = [
+        Curve("conv", ((64, 10), (128, 40), (512, 1000)), "conv"),
+        Curve("linear", ((64, 50), (512, 50)), "linear"),
+    ]
     ax = drawing("net", "H", "multiplies", curves, [Mark(100, "From 100 on.")]).axes[0]
     lines = {line.get_gid(): line for line in ax.get_lines()}
     assert list(zip(*lines["conv"].get_data(), strict=True)) == [(64, 10), (128, 40), (512, 1000)]

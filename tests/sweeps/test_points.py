@@ -23,7 +23,7 @@ def config(name: str = "net", **keys: Any) -> Config:
 
 
 def test_the_numbers_are_those_of_the_order_as_given() -> None:
-    """The last axis changes fastest; points of the same network come one after the other all the same."""
+    """The last axis changes fastest; points of the same network come one after the other nevertheless."""
     axes = [parse_axis("B=1,2"), parse_axis("w=3,4,5")]
     points = list(Grid([("one", config()), ("two", config())], axes))
     by_number = sorted(points, key=lambda point: point.number)

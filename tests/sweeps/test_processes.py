@@ -24,7 +24,7 @@ from profiler.sweeps.workers import DIED, Feed, results_of
 from tests.sweeps.networks import multiplies_of_mlp, write_networks, write_search
 from tests.sweeps.test_sweeping import rows_of
 
-FILES = ("sweep.csv", "sweep.md", "summary.md", "sweep.parquet")
+FILES = ("sweep.csv", "sweep.md", "summary.md", "sweep.parquet", "sweep.svg")
 
 CONFIG = "model: {target: 'nets.py:NETWORK', kwargs: {width: w}}\nsizes: {B: 2, w: 4}\ninputs: [{shape: [B, 6]}]\n"
 

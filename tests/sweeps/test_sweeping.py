@@ -193,6 +193,7 @@ def test_a_long_sweep_is_written_piece_by_piece(tmp_path: Path, monkeypatch: pyt
         "sweep.md",
         "sweep.parquet",
         "sweep.sqlite",
+        "sweep.svg",
     }
     monkeypatch.setattr(command, "LARGEST_IN_FULL", 3)
     monkeypatch.setattr(command, "ROWS_AT_ONCE", 2)
