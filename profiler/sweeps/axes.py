@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from profiler.config import OPTIMIZERS, Config, with_options, with_sizes
@@ -230,8 +230,16 @@ def _with_optimizer(config: Config, optimizer: Any) -> Config:
 
 
 def _with_kwarg(config: Config, path: Sequence[str], value: Any) -> Config:
-    kwargs = dict(config.model.kwargs)
-    inner = kwargs
+    kwargs = _with_value(config.model.kwargs, path, value)
+    changed = config.model_copy(update={"model": config.model.model_copy(update={"kwargs": kwargs})})
+    if config.written.kwargs is not None:  # a plain value now, at other sizes too
+        changed._written = replace(config.written, kwargs=_with_value(config.written.kwargs, path, value))
+    return changed
+
+
+def _with_value(kwargs: Mapping[str, Any], path: Sequence[str], value: Any) -> dict[str, Any]:
+    changed = dict(kwargs)
+    inner = changed
     for key in path[:-1]:
         below = inner.get(key, {})
         if not isinstance(below, Mapping):
@@ -241,4 +249,4 @@ def _with_kwarg(config: Config, path: Sequence[str], value: Any) -> Config:
         inner[key] = dict(below)
         inner = inner[key]
     inner[path[-1]] = value
-    return config.model_copy(update={"model": config.model.model_copy(update={"kwargs": kwargs})})
+    return changed

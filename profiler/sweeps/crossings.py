@@ -1,6 +1,7 @@
 """Rows of a sweep → from which size on one kind of work does more multiplies than another.
 
-Two neighboring points say between which sizes that changes.  The exact size is found by profiles between them.
+Two neighboring points say between which sizes that changes.  The exact size is found between them, by profiles or by a
+closed form.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ LEAST_SHARE = 0.02
 """A kind of work with a smaller share of the figure on both sides is not compared."""
 
 CHECKED = 12
-"""The number of further sizes between two points that are profiled, to see whether the kinds change places again."""
+"""The number of further sizes between two points that are profiled, to see whether kinds change places again."""
 
 Work = Mapping[str, int]
 """The figure of each kind of work at one point."""
@@ -106,11 +107,11 @@ def _does_more(work: Work, more: str, less: str) -> bool:
     return work.get(more, 0) > work.get(less, 0)
 
 
-def located(crossing: Crossing, ask: Ask) -> Crossing:
-    """The crossing with its first size, by bisection; without it if a profile between the points is not possible.
+def located(crossing: Crossing, ask: Ask, checked: int = CHECKED) -> Crossing:
+    """The crossing with its first size, by bisection; without it if ``ask`` has no answer at a size between the points.
 
-    Further sizes between the points are profiled, all of them if there are few.  If they contradict a single change,
-    the first size is not given.
+    About ``checked`` further sizes between the points are looked at, all of them if there are no more.  If they
+    contradict a single change, the first size is not given.
     """
     answers: dict[int, bool] = {crossing.low: False, crossing.high: True}
 
@@ -130,7 +131,7 @@ def located(crossing: Crossing, ask: Ask) -> Crossing:
             return crossing
         low, high = (low, middle) if answer else (middle, high)
     between = range(crossing.low + 1, crossing.high)
-    step = max(1, -(-len(between) // CHECKED))
+    step = max(1, -(-len(between) // checked))
     for size in between[::step]:
         if holds(size) is None:
             return crossing
@@ -181,7 +182,7 @@ def _sentence(same: Sequence[Crossing]) -> str:
     sentence = f"{subject}: from {size} = {found.first} on, {action}"
     if found.certain:
         return f"{sentence}."
-    return f"{sentence} (by bisection between {found.low} and {found.high}; not every size between them was profiled)."
+    return f"{sentence} (by bisection between {found.low} and {found.high}; not every size between them was looked at)."
 
 
 def _verb(kind: str) -> str:

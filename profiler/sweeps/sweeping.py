@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Self
 from profiler.config import Config, load_config, quick_config
 from profiler.errors import ConfigError
 from profiler.schema import Table
-from profiler.sweeps.axes import axis_of, varied
-from profiler.sweeps.crossings import Ask, Crossing, Line, crossings_of, lines_of, located, sentences
-from profiler.sweeps.measuring import FAILED, Networks, figures_of
+from profiler.sweeps.asking import Asking
+from profiler.sweeps.axes import axis_of
+from profiler.sweeps.crossings import Crossing, Line, crossings_of, lines_of, located, sentences
+from profiler.sweeps.measuring import FAILED
 from profiler.sweeps.points import MAX_POINTS, Candidates, Grid, Points
 from profiler.sweeps.running import Run
 from profiler.sweeps.sources import is_stream, points_of, sizes_at_first, stream_of
@@ -92,13 +93,14 @@ class Sweep:
     def crossings(self) -> list[Crossing]:
         """From which sizes on one kind of work does more than another.
 
-        At most ``LOCATED`` of them are located exactly; for those, sizes between the points are profiled.
+        At most ``LOCATED`` of them are located exactly, by the closed form of the network or by profiles of it at sizes
+        between the points.
         """
         if not isinstance(self.points, Grid):
             return []
-        asking = _Asking(self.points)
+        asking = Asking({name: config for name, config in self.points.sources if isinstance(config, Config)})
         found = [(line, crossing) for line in self.lines() for crossing in crossings_of(line)]
-        places = [located(crossing, asking.about(line)) for line, crossing in found[:LOCATED]]
+        places = [located(crossing, *asking.about(line)) for line, crossing in found[:LOCATED]]
         return [*places, *(crossing for _, crossing in found[LOCATED:])]
 
     def crossovers(self) -> list[str]:
@@ -125,40 +127,6 @@ def _version() -> str:
         return version("static-flop-profiler")
     except PackageNotFoundError:
         return "unknown"
-
-
-class _Asking:
-    """The work of a network at any size, by a profile of it.
-
-    A closed form can be asked in its place: ``about`` has the config of the line and the names that vary.
-    """
-
-    def __init__(self, grid: Grid) -> None:
-        self._configs = {name: config for name, config in grid.sources if isinstance(config, Config)}
-        self._networks = Networks()
-        self._answers: dict[tuple[Any, ...], Mapping[str, int] | None] = {}
-
-    def about(self, line: Line) -> Ask:
-        def ask(size: int) -> Mapping[str, int] | None:
-            key = (line.target, line.names, repr(line.fixed), size)
-            if key not in self._answers:
-                values = {**dict(line.fixed), **dict.fromkeys(line.names, size)}
-                self._answers[key] = self._profiled(self._configs[line.target], values)
-            return self._answers[key]
-
-        return ask
-
-    def _profiled(self, config: Config, values: Mapping[str, Any]) -> Mapping[str, int] | None:
-        from profiler.errors import FOREIGN_ERRORS
-
-        try:
-            profile = self._networks.profile(varied(config, values))
-        except FOREIGN_ERRORS:
-            self._networks.forget()
-            return None
-        if not profile.complete:
-            return None
-        return {kind: row["multiplies"] for kind, row in figures_of(profile)["kinds"].items() if row["multiplies"]}
 
 
 Source = str | PathLike[str] | Config

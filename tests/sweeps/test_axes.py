@@ -136,6 +136,8 @@ def test_a_config_with_other_values() -> None:
     nested = varied(known, {"kwargs.config.a": 9, "kwargs.new": [1]}).model.kwargs
     assert nested == {"config": {"a": 9, "b": 2}, "new": [1]}
     assert known.model.kwargs == {"config": {"a": 1, "b": 2}}
+    named = config(sizes={"w": 3}, model={"target": "a:b", "kwargs": {"width": "w", "depth": 1}})
+    assert varied(varied(named, {"kwargs.depth": 5}), {"w": 4}).model.kwargs == {"width": 4, "depth": 5}
     assert varied(known, {"optimizer": "adam"}).optimizer == "adam"
     assert varied(known, {"optimizer": None}).optimizer is None
 

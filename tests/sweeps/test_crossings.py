@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from profiler.sweeps.asking import Asking
 from profiler.sweeps.axes import parse_axis
-from profiler.sweeps.crossings import Crossing, Line, crossings_of, lines_of, located, sentences
+from profiler.sweeps.crossings import CHECKED, Crossing, Line, crossings_of, lines_of, located, sentences
 from profiler.sweeps.points import Grid
 from profiler.sweeps.store import Row
 from profiler.sweeps.sweeping import Sweep
@@ -42,7 +44,7 @@ def test_the_exact_size_is_found_between_two_points() -> None:
     assert alexnet(exact.first - 1)["conv"] <= alexnet(exact.first - 1)["linear"]
     assert not exact.certain
     text = "net: from H = W = 79 on, convolutions do more multiplies than linear layers"
-    note = " (by bisection between 64 and 128; not every size between them was profiled)."
+    note = " (by bisection between 64 and 128; not every size between them was looked at)."
     assert sentences([exact]) == [text + note]
     near = located(next(crossings_of(line_of(alexnet, [74, 82]))), alexnet)
     assert (near.first, near.certain) == (79, True)
@@ -61,7 +63,7 @@ def test_every_first_size_is_found() -> None:
 
 
 def test_neighbors_need_no_profile() -> None:
-    """The second of two neighboring sizes is the first one; nothing is profiled."""
+    """The second of two neighboring sizes is the first one; nothing else is looked at."""
 
     def never(size: int) -> Mapping[str, int]:
         raise AssertionError(size)
@@ -133,6 +135,7 @@ def test_lines_are_along_axes_of_whole_numbers() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_real_network_is_profiled_between_its_points(tmp_path: Path) -> None:
     """Its convolution costs 9·H² and its linear layer 16·100: equal at no H, and more from H = 14 on."""
     first = next(size for size in range(1, 100) if 9 * size**2 > 16 * 100)
@@ -141,6 +144,28 @@ def test_a_real_network_is_profiled_between_its_points(tmp_path: Path) -> None:
         sweep.run()
         text = f"both, B = 1, 3: from H = {first} on, convolutions do more multiplies than linear layers."
         assert sweep.crossovers() == [text]
+
+
+@pytest.mark.slow
+def test_a_closed_form_answers_for_sizes_of_inputs(tmp_path: Path) -> None:
+    """It gives what a profile gives, and is not derived for kwargs, or for sizes that change the network."""
+    kwargs = {"target": f"{tmp_path}/nets.py:Both", "kwargs": {"out": "n"}}
+    inputs = [{"shape": ["B", 1, "H", "H"]}]
+    plain = config_of(tmp_path, "Both", sizes={"B": 1, "H": 8}, inputs=inputs)
+    named = config_of(tmp_path, "Both", sizes={"B": 1, "H": 8, "n": 5}, inputs=inputs, model=kwargs)
+    asking = Asking({"net": plain, "named": named})
+    line = Line("net", ("H",), (("B", 3), ("kwargs.out", 7)), ())
+    formula = asking.formula(line)
+    assert formula is not None
+    assert asking.formula(line) is formula
+    ask, checked = asking.about(line)
+    assert checked > CHECKED
+    assert ask(21) == {"conv": 3 * 9 * 21 * 21, "linear": 3 * 16 * 7}
+    for other in (replace(line, names=("kwargs.out",)), Line("named", ("n",), (("B", 3), ("H", 8)), ())):
+        assert asking.formula(other) is None
+        ask, checked = asking.about(other)
+        assert checked == CHECKED
+    assert ask(9) == {"conv": 3 * 9 * 8 * 8, "linear": 3 * 16 * 9}
 
 
 @pytest.mark.slow
@@ -153,4 +178,5 @@ def test_alexnet_changes_places_where_arithmetic_says(tmp_path: Path) -> None:
         sweep.run()
         for size, multiplies in zip((64, 80, 96), sweep.table()["conv_multiplies"], strict=True):
             assert multiplies == alexnet(size)["conv"]
-        assert sweep.crossovers()[0].startswith("alexnet: from H = 79 on, convolutions do more")
+        text = "alexnet: from H = 79 on, convolutions do more multiplies than linear layers."
+        assert sweep.crossovers() == [text]
