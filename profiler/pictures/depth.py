@@ -23,7 +23,6 @@ from profiler.pictures._drawing import (
     bare,
     fill_of,
     label,
-    safe,
     shortened,
     width_of,
     words_of,
@@ -44,6 +43,9 @@ MOST_GROUPS = 20
 
 OWN_FILL = 0.01
 """A kind with less than this share of both figures is drawn as other."""
+
+LEAST = 5.7
+"""The width in points that bars need for a name, which is then written upwards."""
 
 NAMES = 62.0
 """The room for names below the axes, in points."""
@@ -130,7 +132,7 @@ def _figures(measure: Measure) -> list[Measure]:
 def _names_room(found: Sequence[Bar], across: float) -> float:
     if _flat(found, across):
         return SMALL + 8
-    longest = max(width_of(safe(name), SMALL) for name, _, _ in groups(found))
+    longest = max(width_of(name, SMALL) for name, _, _ in groups(found))
     return min(NAMES, longest) + 8
 
 
@@ -243,9 +245,10 @@ def _each(found: Sequence[Bar], across: float) -> float:
 
 
 def _flat(found: Sequence[Bar], across: float) -> bool:
-    """Whether the names fit side by side, each below its bars."""
+    """Whether the names fit side by side, each below its bars; some bars are too narrow for any name."""
     each = _each(found, across)
-    return all(width_of(safe(name), SMALL) + 4 <= each * (last - first + 1) for name, first, last in groups(found))
+    named = [(name, each * (last - first + 1)) for name, first, last in groups(found)]
+    return all(width_of(name, SMALL) + 4 <= room for name, room in named if room >= LEAST)
 
 
 def _names(ax: Axes, found: Sequence[Bar]) -> None:
@@ -258,7 +261,7 @@ def _names(ax: Axes, found: Sequence[Bar]) -> None:
         middle = (first + last) / 2
         if not single and first:
             ax.axvline(first - 0.5, color=GRAY, linewidth=0.4, linestyle=(0, (2, 2)), zorder=0)
-        if each * (last - first + 1) < SMALL * 0.95:
+        if each * (last - first + 1) < LEAST:
             continue
         ax.annotate(
             shortened(name, NAMES, SMALL),

@@ -101,7 +101,7 @@ def words(profiles: Profiles, measure: Measure) -> str:
     counted = "" if profile.complete else "counted "
     of = f"{counted}{measure.heading}"
     parts = [
-        f"{words_of(kind)} have {share_text(held)} of the parameters and {share_text(done)} of the {of}"
+        f"{words_of(kind)}: {share_text(held)} of the parameters, {share_text(done)} of the {of}"
         for kind, held, done in found
     ]
     return f"{profile.name}: {'; '.join(parts)}."

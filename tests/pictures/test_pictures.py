@@ -215,7 +215,7 @@ def test_files_hold_text_and_no_date(suffix: str) -> None:
     assert b"matplotlib" not in content.replace(b"matplotlib.axis", b"")
     if suffix == "svg":
         assert b">95.96 %</text>" in content
-        assert b"linear layers have 95.96 % of the parameters and 8.21 % of the multiplies" in content
+        assert b"linear layers: 95.96 % of the parameters, 8.21 % of the multiplies" in content
     if suffix == "pdf":
         assert b"/CIDFontType2" in content
         assert b"/Type3" not in content
