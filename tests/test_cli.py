@@ -104,6 +104,7 @@ def test_profile_writes_every_table(tmp_path: Path) -> None:
         "profile.json",
         "summary.md",
         *(f"{name}.{ending}" for name in EVERY_TABLE for ending in ("csv", "md")),
+        *("shares.svg", "depth.svg"),  # the pictures of a single network that the config names
     }
     layers = pd.read_csv(tmp_path / "alexnet" / "layers.csv").set_index("layer")
     assert layers.multiplies["features.0"] == 70276800
