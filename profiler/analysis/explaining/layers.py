@@ -149,7 +149,7 @@ def _uses(one: Derivation) -> Iterator[Block]:
             (
                 f"Each of the {thousands(weights)} weights is used ",
                 Inline(uses, "both"),
-                " times in a call: once for each position and sample." if macs > weights else " time in a call.",
+                f" times in a call: once for each {one.words.place}." if macs > weights else " time in a call.",
             )
         )
         return

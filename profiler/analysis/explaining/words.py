@@ -49,7 +49,8 @@ class Words:
     definition: Definition | None = None
     remarks: Sequence[Spans] = ()
     uses: str = ""
-    """How often each weight is used, as a formula."""
+    """How often each weight is used, as a formula; once for each ``place``."""
+    place: str = "row"
 
     @property
     def numbers(self) -> dict[str, int]:

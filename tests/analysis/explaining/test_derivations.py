@@ -200,3 +200,13 @@ def test_a_weight_of_a_convolution_is_used_at_each_position() -> None:
     assert "Each of the 23,232 weights is used N·H_out·W_out = 1·55·55 = 3,025 times" in " ".join(text.split())
     assert 3 * 11 * 11 * 64 == 23232
     assert 55 * 55 == 3025
+
+
+def test_rows_of_a_linear_layer_are_not_called_batch_and_time() -> None:
+    """Some layers have the time first, which shapes do not say."""
+    call = call_of("aten::linear", ((3, 2, 8), (24, 8)), (3, 2, 24), contraction((3, 2, 24), (8,)))
+    assert written(Derivation.of(call))["multiplies = MACs"] == [
+        "(n_1·n_2·d_out)·d_in",
+        "(3·2·24)·8",
+        f"{3 * 2 * 24 * 8:,}",
+    ]

@@ -118,6 +118,7 @@ def convolution(call: OpCall) -> Words:
         _definition(axes, groups, bias),
         tuple(_remarks(groups, input[-len(axes) - 1], weight)),
         many.replace("*C_out", "").replace("C_out*", ""),
+        "position and sample",
     )
 
 

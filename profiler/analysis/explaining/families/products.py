@@ -14,15 +14,10 @@ BIAS = TermWords("", one={"adds": "1"}, about="The bias is added to each result"
 
 
 def rows(shape: Shape) -> list[Size]:
-    """The sizes of everything but the features, by their usual names."""
-    names: dict[int, Sequence[tuple[str, str]]] = {
-        1: [("N", "samples")],
-        2: [("B", "sequences"), ("T", "positions of a sequence")],
-        3: [("N", "samples"), ("H", "height"), ("W", "width")],
-    }
-    if len(shape) in names:
-        return [Size(name, size, meaning) for (name, meaning), size in zip(names[len(shape)], shape, strict=True)]
-    return [Size(f"n_{place}", size, f"dimension {place}") for place, size in enumerate(shape, 1)]
+    """The sizes of everything but the features; whether the first is that of a batch, shapes do not say."""
+    if len(shape) == 1:
+        return [Size("n", shape[0], "rows")]
+    return [Size(f"n_{place}", size, f"rows, dimension {place}") for place, size in enumerate(shape, 1)]
 
 
 def _times(sizes: Sequence[Size]) -> str:
@@ -70,18 +65,13 @@ def _product(a: Shape, b: Shape, out: Shape, title: str) -> Words | None:
     if len(a) < 2 or len(b) < 2 or len(out) < 2:
         return None
     batch = out[:-2]
+    leading = [Size(f"b_{place}" if len(batch) > 1 else "b", size, "products") for place, size in enumerate(batch, 1)]
     sizes = [
-        *(
-            rows(batch)[:1]
-            if len(batch) == 1
-            else [Size(f"b_{place}", size, "a batch dimension") for place, size in enumerate(batch, 1)]
-        ),
+        *leading,
         Size("n", a[-2], "rows of the first factor"),
         Size("k", a[-1], "columns of the first factor, rows of the second"),
         Size("m", b[-1], "columns of the second factor"),
     ]
-    if len(batch) == 1:
-        sizes[0] = Size("b", batch[0], "products")
     many = "*".join([*(size.name for size in sizes[: len(batch)]), "n", "m"])
     each: dict[str | int, TermWords] = {
         what: TermWords(many, about=about)
