@@ -151,9 +151,12 @@ class Store:
         """Write the results that wait.  Raises :class:`OutputError`."""
         rows = [(r.number, r.digest, r.target, r.values, r.kwargs, r.status, r.error, r.figures) for r in self._waiting]
         with self._errors():
+            if self._file.in_transaction:  # a signal interrupted an earlier commit
+                self._file.execute("ROLLBACK")
             if rows:
                 self._file.execute("BEGIN")
-                self._file.executemany("INSERT INTO points VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+                # An interrupted commit may have been complete: the same rows are written again.
+                self._file.executemany("INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
                 self._file.execute("COMMIT")
         self._waiting.clear()
         self._committed = time.monotonic()

@@ -134,7 +134,7 @@ def test_two_commands_on_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     )
     running.send_signal(signal.SIGTERM)
     _, errors = running.communicate(timeout=60)
-    assert running.returncode == 128 + signal.SIGTERM
+    assert running.returncode == 128 + signal.SIGTERM, errors
     lines = errors.splitlines()
     there = rows_there(tmp_path / "out")
     assert lines[-2] == f"profiler: {there:,} points are in {path}; go on with --resume"
@@ -150,7 +150,7 @@ def test_an_interrupt_of_workers_ends_them(tmp_path: Path) -> None:
     wait_for_results(tmp_path / "out", running)
     os.killpg(running.pid, signal.SIGINT)
     _, errors = running.communicate(timeout=60)
-    assert running.returncode == 128 + signal.SIGINT
+    assert running.returncode == 128 + signal.SIGINT, errors
     assert errors.splitlines()[-1] == "profiler: interrupted"
     assert "Traceback" not in errors
     there = rows_there(tmp_path / "out")

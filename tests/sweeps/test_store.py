@@ -53,6 +53,21 @@ def test_results_are_committed_in_batches(tmp_path: Path, monkeypatch: pytest.Mo
         assert len(again.known) == 9
 
 
+def test_a_commit_that_a_signal_interrupts_is_made_again(tmp_path: Path) -> None:
+    """Before its end, with some rows written, or after it, with the rows still waiting: each row is there once."""
+    with Store(tmp_path / "sweep.sqlite", IDENTITY) as made:
+        made.add(row(1))
+        made.add(row(2))
+        made._file.execute("BEGIN")
+        made._file.execute("INSERT INTO points SELECT 1, x'00', '', '', '', '', '', ''")
+        made.commit()
+        assert list(made.rows()) == [row(1), row(2)]
+        made._waiting = [row(1), row(2)]
+        made.add(row(3))
+    with Store(tmp_path / "sweep.sqlite", IDENTITY, resume=True) as again:
+        assert list(again.rows()) == [row(1), row(2), row(3)]
+
+
 def test_results_are_not_overwritten(tmp_path: Path) -> None:
     """Without ``resume`` an existing file is refused with both ways on; with it, another sweep is refused."""
     path = tmp_path / "sweep.sqlite"
