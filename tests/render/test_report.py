@@ -83,14 +83,15 @@ def test_free_layers_with_parameters_are_shown() -> None:
 
 @pytest.mark.slow
 def test_many_layers_are_cut_to_the_costliest() -> None:
-    """The report of a long network shows the costliest layers, with their part of the FLOPs."""
+    """The report of a long network shows the costliest layers, with their part of the FLOPs, and all others."""
     profile = nets.many(ROWS_SHOWN + 5)
     layers = table(profile_report(profile), "layers")
     assert layers.shown is not None
-    flops = layers.shown["flops"][:-1]
-    assert len(flops) == ROWS_SHOWN
+    *flops, others, whole = layers.shown["flops"]
     assert flops == sorted(profile.layers["flops"].tolist(), reverse=True)[:ROWS_SHOWN]
     hidden = 2 * (4 * 4 + 4 * 5 + 5 * 6 + 6 * 7 + 7 * 8)
+    assert (others, whole) == (hidden, profile.total.flops)
+    assert layers.shown["layer"][-2] == "… 5 more layers"
     part = f"{100 * (1 - hidden / profile.total.flops):.2f} %"
     assert layers.notes == (f"The {ROWS_SHOWN} costliest of {ROWS_SHOWN + 5} layers by FLOPs, with {part} of them.",)
 
