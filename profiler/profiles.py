@@ -16,6 +16,7 @@ from profiler.errors import ProfilerError, StoredProfileError, shown
 from profiler.excluding import leave_out
 from profiler.files import write_text
 from profiler.formatting import thousands
+from profiler.garbage import without_collection
 from profiler.measures import find_measure
 from profiler.opcount import OpCount
 from profiler.printable import visible
@@ -161,7 +162,8 @@ class Profile:
         if depth is not None and name == "modules":
             return make(self.work, depth)
         if name not in self._tables:
-            self._tables[name] = make(self.work)
+            with without_collection():
+                self._tables[name] = make(self.work)
         return self._tables[name]
 
     def table(self, name: str, *, depth: int | None = None) -> pd.DataFrame:

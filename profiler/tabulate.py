@@ -101,7 +101,7 @@ class Figures:
         found = known.get(group)
         if found is not None:
             return found
-        if not group.parts:
+        if all(part in known for part in group.parts):
             found = known[group] = self._sum(group)
             return found
         waiting = [group]

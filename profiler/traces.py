@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import nn
 
+from profiler.garbage import rare_collection
 from profiler.pricing import price
 from profiler.records import Mode, Trace
 from profiler.rules import REGISTRY
 from profiler.tracing import Inputs, record, record_for_real
-from profiler.tracing.surroundings import rare_collection
 
 
 def trace(model: nn.Module, inputs: Inputs, mode: Mode = "inference", optimizer: str | None = None) -> Trace:

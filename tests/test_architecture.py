@@ -17,7 +17,7 @@ import profiler
 PACKAGE = Path(__file__).parents[1] / "profiler"
 
 LAYERS = (
-    ("catalog", "columns", "errors", "opcount", "printable"),
+    ("catalog", "columns", "errors", "garbage", "opcount", "printable"),
     ("schema", "signatures", "symbolic", "limits"),
     ("records", "files", "streams"),
     ("events", "calls"),

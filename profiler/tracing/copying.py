@@ -15,12 +15,12 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter, is_l
 from torch.overrides import TorchFunctionMode
 
 from profiler.errors import FOREIGN_ERRORS, TraceError
+from profiler.garbage import without_collection
 from profiler.tracing.causal_bias import is_causal_bias
 from profiler.tracing.network_copies import SHARED, NetworkCopy
 from profiler.tracing.parallel import check_whole, without_processes
 from profiler.tracing.private import is_fake, is_wrapped
 from profiler.tracing.scripts import copy_script, roots_among
-from profiler.tracing.surroundings import without_collection
 from profiler.tracing.tensors import PLAIN
 from profiler.tracing.walking import named_buffers, named_modules, named_parameters, tensors_of
 

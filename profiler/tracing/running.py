@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from profiler.errors import FOREIGN_ERRORS, NeedsDataError, ProfilerError, TraceError
+from profiler.garbage import without_collection
 from profiler.records import ROOT, Mode, Recording, show_shapes
 from profiler.tracing.attempts import Attempt, attempt_for_real, attempt_on_meta, set_training
 from profiler.tracing.backward import BackwardScope
@@ -36,7 +37,7 @@ from profiler.tracing.recorder import OpRecorder
 from profiler.tracing.scope import ModuleScope
 from profiler.tracing.scripts import as_written, frozen_weights, has_scripts, script_type
 from profiler.tracing.state import kept_state
-from profiler.tracing.surroundings import unaffected_by_caller, without_collection
+from profiler.tracing.surroundings import unaffected_by_caller
 from profiler.tracing.tensors import SPARSE
 from profiler.tracing.threads import RunInThreads
 from profiler.tracing.unseen import UnseenWork

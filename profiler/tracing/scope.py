@@ -14,12 +14,12 @@ import torch
 from torch import nn
 
 from profiler.errors import FOREIGN_ERRORS
+from profiler.garbage import without_collection
 from profiler.records import ModuleRecord
 from profiler.tracing.objects import OfTheProfiler
 from profiler.tracing.packed import holder_types, holds_for_layer
 from profiler.tracing.private import call_with_hooks, node_that_runs, watch_calls
 from profiler.tracing.scripts import constants_of, roots_among, script_type
-from profiler.tracing.surroundings import without_collection
 from profiler.tracing.tensors import nested_tensors, shapes_in, shapes_of
 from profiler.tracing.walking import Named, named_modules
 

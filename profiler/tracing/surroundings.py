@@ -1,9 +1,7 @@
-"""Settings of the caller and of Python that must not affect a trace, or would slow it down."""
+"""Settings of the caller that must not affect a trace."""
 
 from __future__ import annotations
 
-import gc
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
@@ -22,53 +20,3 @@ def unaffected_by_caller() -> Iterator[None]:
     device = torch.device("cpu") if function_modes_are_active() else nullcontext()
     with torch.inference_mode(False), device:
         yield
-
-
-RARELY = 2**17
-"""The number of new objects after which Python searches for garbage in a run on meta; by default it is 700."""
-
-
-class _Rare:
-    """The runs that are under way, in all threads, and Python's own number."""
-
-    lock = threading.Lock()
-    runs = 0
-    before = 0
-
-
-@contextmanager
-def rare_collection() -> Iterator[None]:
-    """Within it, Python searches for garbage less often: a run makes many objects, and nothing on meta is large.
-
-    The number is restored when the last run ends, unless somebody has changed it.
-    """
-    first, *others = gc.get_threshold()
-    with _Rare.lock:
-        if not _Rare.runs and 0 < first < RARELY:
-            _Rare.before = first
-            gc.set_threshold(RARELY, *others)
-        _Rare.runs += 1
-    try:
-        yield
-    finally:
-        with _Rare.lock:
-            _Rare.runs -= 1
-            first, *others = gc.get_threshold()
-            if not _Rare.runs and _Rare.before and first == RARELY:
-                gc.set_threshold(_Rare.before, *others)
-                _Rare.before = 0
-
-
-@contextmanager
-def without_collection() -> Iterator[None]:
-    """Within it, Python does not search for garbage: many new objects, none of them garbage, would cause many searches.
-
-    Nothing that runs for long, and no network, belongs within it.
-    """
-    searches = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if searches:
-            gc.enable()

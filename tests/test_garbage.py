@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from profiler.tracing.surroundings import RARELY, rare_collection
+from profiler.garbage import RARELY, rare_collection
 
 
 @pytest.fixture(autouse=True)
