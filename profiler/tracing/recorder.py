@@ -45,7 +45,7 @@ from profiler.tracing.scripts import DIVIDE, DIVIDED, ENTER, LEAVE
 from profiler.tracing.tensors import collect, map_arguments, shape_of
 from profiler.tracing.transforms import may_carry_tangents
 from profiler.tracing.unseen import PARAMETER_OUTSIDE, UnseenWork
-from profiler.tracing.values import OF_ANY_VALUES, UNKNOWN, KnownValues, by_positions, may_be_put_off
+from profiler.tracing.values import OF_ANY_VALUES, UNKNOWN, KnownValues, by_positions
 from profiler.tracing.zeros import COPY, NAMESPACE, ZeroTensors
 
 META = torch.device("meta")
@@ -94,7 +94,6 @@ class _Known:
     plain: bool = False
     joins: bool = False
     writes: tuple[tuple[int, str], ...] = ()
-    puts_off: bool = False
 
     def written(self, args: Any, kwargs: Any) -> list[torch.Tensor]:
         """The tensors that a call writes to."""
@@ -351,12 +350,7 @@ class OpRecorder(DispatchMode):
         return result, key
 
     def _follow_values(self, func: Any, known: _Known, args: Any, kwargs: Any, inputs: Any, result: Any) -> None:
-        """Compute the values of the ``result`` of an operation whose operands may have known values, or put it off."""
-        if known.puts_off:
-            given: list[torch.Tensor] = []
-            collect(result, given)
-            if self._values.put_off(func, known.name, args, kwargs, inputs, given):
-                return
+        """Compute the values of the ``result`` of an operation whose operands may have known values."""
         on_cpu = self._values.run(func, known.name, args, kwargs, inputs)
         if on_cpu is not UNKNOWN:
             made: list[torch.Tensor] = []
@@ -514,7 +508,6 @@ class OpRecorder(DispatchMode):
             plain=answered and not (read or name in WITHOUT_MASK),
             joins=name in CONSTANT_PADDING or name in JOINS,
             writes=writes_of(func) if answered else (),
-            puts_off=answered and may_be_put_off(func, name),
         )
 
     def _look_up_name(self, name: str) -> _Known:
