@@ -60,10 +60,12 @@ def _short(name: str, needed: set[int], most: int, mark: str) -> str:
     kept = {len(parts) - 1, *needed}
     text = _joined(parts, kept, mark)
     if cell_len(text) > most:
-        room = most - cell_len(_joined([*parts[:-1], ""], kept, mark))
-        if room < LEAST:
+        frame = _joined(["" for _ in parts], kept, mark)
+        pieces = _shared([parts[place] for place in sorted(kept)], most - cell_len(frame), mark)
+        if pieces is None:
             return cut_middle(text, most, mark)
-        return _joined([*parts[:-1], cut_middle(parts[-1], room, mark)], kept, mark)
+        shorter = dict(zip(sorted(kept), pieces, strict=True))
+        return _joined([shorter.get(place, "") for place in range(len(parts))], kept, mark)
     for place in (0, *range(len(parts) - 2, 0, -1)):
         if cell_len(_joined(parts, kept | {place}, mark)) <= most:
             kept.add(place)
@@ -73,6 +75,17 @@ def _short(name: str, needed: set[int], most: int, mark: str) -> str:
     if 0 in kept or most - cell_len(text) < LEAST:
         return text
     return taken(parts[0], most - cell_len(text)) + text
+
+
+def _shared(pieces: Sequence[str], room: int, mark: str) -> list[str] | None:
+    """The pieces in ``room`` cells together, the long ones shortened to the same width; None if that is too little."""
+    widths = sorted(map(cell_len, pieces))
+    for place, width in enumerate(widths):
+        most = room // (len(widths) - place)
+        if width > most:
+            return [cut_middle(piece, most, mark) for piece in pieces] if most >= LEAST else None
+        room -= width
+    return list(pieces)
 
 
 def _joined(parts: Sequence[str], kept: set[int], mark: str) -> str:

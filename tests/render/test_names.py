@@ -32,6 +32,13 @@ def test_parts_that_differ_are_kept() -> None:
     ]
 
 
+def test_long_parts_that_differ_are_shortened_themselves() -> None:
+    """They keep their ends, where the numbers are; names are numbered only if even that has no room."""
+    names = [f"encoder.layers.encoder_layer_{number}.self_attention" for number in (0, 1)]
+    assert shorten(names, 19) == ["…en…yer_0.se…ntion", "…en…yer_1.se…ntion"]
+    assert [form[-2:] for form in shorten(names, 8)] == ["on", "~2"]
+
+
 @pytest.mark.parametrize("most", range(6, 40))
 def test_short_forms_are_different_and_fit(most: int) -> None:
     """This holds down to a few cells, also for wide characters and names without dots."""
