@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -150,7 +151,7 @@ class Formula:
         return latex(simplified(self._of_total(figure)), tuple(self.sizes))
 
     def python(self, figure: str = "macs") -> str:
-        """A figure of the whole network as the source of a function of the sizes, which needs no library."""
+        """A figure of the whole network as the source of a function of the sizes; it needs at most Python's ``math``."""
         from profiler.symbolic.writing import python, simplified
 
         body = python(simplified(self._of_total(figure)), tuple(self.sizes))
@@ -160,7 +161,7 @@ class Formula:
 
     def function(self, figure: str = "macs") -> Callable[..., int]:
         """A figure of the whole network as a plain function of the sizes; it checks nothing."""
-        scope: dict[str, Any] = {}
+        scope: dict[str, Any] = {"math": math}
         exec(self.python(figure), scope)
         made: Callable[..., int] = scope[figure]
         return made

@@ -143,13 +143,14 @@ def latex(formula: Formula) -> str:
 
 
 def python(formula: Formula) -> str:
-    """A module with a function for each figure of the whole network, which needs no library."""
+    """A module with a function for each figure of the whole network, which needs Python alone."""
     head = f'"""What {visible(formula.name)} costs, exact for {"; ".join(formula.domain.words())}."""'
     functions = [
         formula.python(figure).replace('    """Holds', '    """Return the exact number.  Holds', 1)
         for figure in FIGURES
     ]
-    return "\n\n".join([head.replace("\\", "\\\\"), *(function.rstrip("\n") + "\n" for function in functions)])
+    needed = "\nimport math\n" if any("math." in function for function in functions) else ""
+    return "\n\n".join([head.replace("\\", "\\\\") + needed, *(function.rstrip("\n") + "\n" for function in functions)])
 
 
 def csv_text(formula: Formula) -> str:

@@ -124,9 +124,32 @@ def is_multiple(a: Expression, b: int) -> Expression:
     return sympy.expand(floor_of(a, b) - floor_of(a - 1, b))
 
 
+class CommonDivisor(sympy.Function):  # type: ignore[misc]
+    """The greatest common divisor of a size and a number, gcd(⌊H/32⌋, 6)."""
+
+    nargs = 2
+    is_integer = True
+    is_positive = True
+
+    @classmethod
+    def eval(cls, a: Expression, b: Expression) -> Expression | None:
+        """The number, if both are numbers, or one of them is 1."""
+        if sympy.S.One in (a, b):
+            return sympy.S.One
+        return sympy.Integer(gcd(int(a), int(b))) if a.is_Integer and b.is_Integer else None
+
+
 def greatest_common_divisor(a: Expression, b: int) -> Expression:
-    """gcd(a, b) of a size and a number: Σ φ(d)·[d divides a] over the divisors d of b."""
-    return sympy.Add(*(int(sympy.totient(d)) * is_multiple(a, d) for d in sympy.divisors(b)))
+    """gcd(a, b) of a size and a number."""
+    return CommonDivisor(sympy.sympify(a), sympy.Integer(b))
+
+
+def in_floors(expression: Expression) -> Expression:
+    """The same with floors in place of greatest common divisors: Σ φ(d)·[d divides a] over the divisors d of b."""
+    return expression.replace(
+        CommonDivisor,
+        lambda a, b: sympy.Add(*(int(sympy.totient(d)) * is_multiple(a, d) for d in sympy.divisors(int(b)))),
+    )
 
 
 def ceil_log2(k: Expression) -> Expression:
@@ -230,4 +253,6 @@ def fraction_of(expression: Expression, values: Mapping[str, int]) -> Fraction:
         return min(parts)
     if isinstance(expression, sympy.Mod):
         return parts[0] % parts[1]
+    if isinstance(expression, CommonDivisor):
+        return Fraction(gcd(*map(int, parts)))
     raise ArithmeticError(f"found {expression.func.__name__} in a formula, which is not a function of whole numbers")

@@ -7,7 +7,7 @@ from typing import Any
 
 import sympy
 
-from profiler.symbolic.expressions import Expression, fraction_in, within_log2
+from profiler.symbolic.expressions import CommonDivisor, Expression, fraction_in, in_floors, within_log2
 
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -118,6 +118,9 @@ class Python(Style):
     def ratio(self, numerator: str, denominator: str) -> str:
         return f"{numerator} // {denominator}"
 
+    def function(self, name: str, arguments: Sequence[str]) -> str:
+        return super().function(f"math.{name}" if name == "gcd" else name, arguments)
+
     def ceil_log2(self, inside: str) -> str:
         return f"({inside} - 1).bit_length()"
 
@@ -139,7 +142,7 @@ def python(expression: Expression, names: Sequence[str] = ()) -> str:
 
 def machine(expression: Expression) -> str:
     """Text that ``sympy.sympify`` reads: ``23232*B*floor((H - 3)/4)``."""
-    return str(sympy.sstr(expression))
+    return str(sympy.sstr(sympy.expand(in_floors(expression)) if expression.has(CommonDivisor) else expression))
 
 
 def simplified(expression: Expression) -> Expression:
@@ -212,8 +215,8 @@ def _written(expression: Any, style: Style) -> str:
         return style.floor(style.numerator(_written(numerator, style), simple=simple), str(by))
     if isinstance(expression, sympy.ceiling) and expression.has(sympy.log):
         return style.ceil_log2(_written(within_log2(expression), style))
-    if isinstance(expression, (sympy.Max, sympy.Min)):
-        name = type(expression).__name__.lower()
+    if isinstance(expression, (sympy.Max, sympy.Min, CommonDivisor)):
+        name = "gcd" if isinstance(expression, CommonDivisor) else type(expression).__name__.lower()
         return style.function(name, [_written(part, style) for part in expression.args])
     return str(expression)
 

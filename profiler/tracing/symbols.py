@@ -6,6 +6,7 @@ and does nothing that would need a number: it has no memo and follows no values.
 
 from __future__ import annotations
 
+import re
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -120,9 +121,9 @@ class SymbolicRun:
 
     def reason_of(self, name: str) -> str:
         """Who fixed the size of that name, and with which operation or line of code."""
-        symbol = self._shapes.symbol(self._symbols[name])
+        symbol = next(symbol for symbol, known in self._names.items() if known.name == name)
         for guard, reason in self.reasons.items():
-            if str(symbol) in guard:
+            if re.search(rf"\b{symbol}\b", guard):
                 return f"{reason.module or 'the network'}: {reason.what}"
         return ""
 

@@ -13,6 +13,7 @@ from profiler.symbolic.expressions import (
     ceil_log2,
     floor_of,
     greatest_common_divisor,
+    in_floors,
     is_multiple,
     merged,
     remainder_of,
@@ -48,6 +49,7 @@ def test_remainders_and_common_divisors(a: int, b: int, d: int, n: int) -> None:
     size = floor_of(H + a, b)
     assert value_of(remainder_of(size, d), {"H": n}) == (n + a) // b % d
     assert value_of(greatest_common_divisor(size, d), {"H": n}) == math.gcd((n + a) // b, d)
+    assert value_of(in_floors(greatest_common_divisor(size, d)), {"H": n}) == math.gcd((n + a) // b, d)
     assert value_of(is_multiple(size, d), {"H": n}) == ((n + a) // b % d == 0)
 
 
@@ -79,6 +81,7 @@ def test_large_counts_are_exact() -> None:
         (sympy.Rational(1, 2) * B * (B + 1), "1/2·B·(B + 1)"),
         (sympy.Max(B, H), "max(B, H)"),
         (ceil_log2(B), "⌈log₂(B)⌉"),
+        (greatest_common_divisor(floor_of(H, 32), 6), "gcd(⌊H/32⌋, 6)"),
     ],
 )
 def test_text(expression: sympy.Expr, written: str) -> None:
@@ -100,9 +103,10 @@ def test_what_terms_share_is_in_front() -> None:
 @given(NUMBERS, DIVISORS, NUMBERS, SIZES, SIZES)
 def test_python_and_sympy_read_what_is_written(a: int, b: int, c: int, n: int, m: int) -> None:
     """The texts for programs have the value of the expression."""
-    made = simplified(3 * B * merged(floor_of(H + a, b) + c) ** 2 - 5 * B * floor_of(H + c, 7) + c * B)
+    shared = greatest_common_divisor(floor_of(H + 9, 2), b)
+    made = simplified(3 * B * merged(floor_of(H + a, b) + c) ** 2 - 5 * B * floor_of(H + c, 7) + c * B * shared)
     expected = value_of(made, {"B": m, "H": n})
-    assert eval(python(made), {"B": m, "H": n}) == expected
+    assert eval(python(made), {"B": m, "H": n, "math": math}) == expected
     assert sympy.sympify(machine(made)).subs({"B": m, "H": n}) == expected
 
 

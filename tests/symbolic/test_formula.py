@@ -67,6 +67,7 @@ class Fixing(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, H, 12), where H has to be 7 → (B, 7, 5)."""
+        assert x.shape[2] == 12, "the width"
         assert x.shape[1] == 7, "the height"
         made: torch.Tensor = self.head(x)
         return made
@@ -143,11 +144,12 @@ def test_a_linear_layer() -> None:
 @pytest.mark.slow
 def test_a_size_that_the_network_fixes() -> None:
     """It is named with the code that asks for it, and stays a number."""
-    found = formula(Fixing(), ("B", "H", 12), sizes={"B": 2, "H": 7})
-    assert [(item.name, item.value) for item in found.fixed] == [("H", 7)]
+    found = formula(Fixing(), ("B", "H", "W"), sizes={"B": 2, "H": 7, "W": 12})
+    assert [(item.name, item.value) for item in found.fixed] == [("H", 7), ("W", 12)]
     assert 'assert x.shape[1] == 7, "the height"' in found.fixed[0].reason
+    assert 'assert x.shape[2] == 12, "the width"' in found.fixed[1].reason
     assert found.text("macs") == f"{7 * 12 * 5}·B"
-    with pytest.raises(FormulaError, match="does not hold for B = 2, H = 8: it needs H ≤ 7"):
+    with pytest.raises(FormulaError, match="does not hold for B = 2, H = 8, W = 12: it needs H ≤ 7"):
         found.at(H=8)
 
 
