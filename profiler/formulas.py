@@ -151,7 +151,7 @@ class Formula:
         return latex(simplified(self._of_total(figure)), tuple(self.sizes))
 
     def python(self, figure: str = "macs") -> str:
-        """A figure of the whole network as the source of a function of the sizes; it needs at most Python's ``math``."""
+        """A figure of the whole network as the source of a function of the sizes; it may need the module ``math``."""
         from profiler.symbolic.writing import python, simplified
 
         body = python(simplified(self._of_total(figure)), tuple(self.sizes))
