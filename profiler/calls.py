@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import overload
 
-from profiler.events import Events
+from profiler.events import Events, MemoryUse, memory_of
 from profiler.records import Answer, Event, Mode, OpCall, Phase, Status, Trace
 from profiler.signatures import Signature
 
@@ -25,8 +25,8 @@ class Tally:
     most tables only need the fields here, which are those of the call.
 
     These calls have the same signature, answer and kind, ran in the same module, phase and function, read the same
-    parameters, and all of them or none made memory.  They may differ in the number of the module's call, in their
-    source and in their storages.
+    parameters, and use memory in the same way.  They may differ in the number of the module's call, in their source and
+    in their storages.
     """
 
     times: int
@@ -37,6 +37,7 @@ class Tally:
     module: str
     phase: Phase
     parameters: tuple[str, ...]
+    memory: MemoryUse
     events: Sequence[Event]
     number: int
     made: OpCall | None = None
@@ -45,7 +46,8 @@ class Tally:
     def of(cls, call: OpCall, times: int, place: int) -> Tally:
         """The tally of a call that was made already."""
         event = call.event
-        facts = call.signature, call.answer, call.kind, event.module, event.phase, event.parameters
+        memory = memory_of(event.touched, event.reads, event.writes, event.makes)
+        facts = call.signature, call.answer, call.kind, event.module, event.phase, event.parameters, memory
         return cls(times, place, *facts, (event,), 0, call)
 
     @property
@@ -135,6 +137,7 @@ class Calls(Sequence[OpCall]):
             site.module,
             site.phase,
             site.parameters,
+            site.memory,
             events,
             number,
         )

@@ -56,7 +56,15 @@ def check_formats() -> tuple[str, ...]:
 def measures() -> tuple[str, ...]:
     """The figures that tables show."""
     first = ("parameters", "multiplies", "adds", "divides", "comparisons", "transcendentals", "macs", "flops")
-    return names("profiler.measures", first)
+    last = ("bytes_read", "bytes_written", "parameter_bytes")
+    found = names("profiler.measures", first)
+    return (*(name for name in found if name not in last), *last)
+
+
+@functools.cache
+def ratios() -> tuple[str, ...]:
+    """The ratios of figures that tables show."""
+    return names("profiler.ratios")
 
 
 @functools.cache

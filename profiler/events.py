@@ -15,10 +15,23 @@ from profiler.records import Event, Phase
 Numbers = tuple[int, ...]
 
 
+class MemoryUse(NamedTuple):
+    """What an event does to memory, without saying which memory that is.
+
+    ``touched`` is that of the event.  It reads that number of storages, writes to those of them at these places (−1 for
+    one that it does not read), and makes so many.
+    """
+
+    touched: Numbers | None = ()
+    reads: int = 0
+    writes: Numbers = ()
+    makes: int = 0
+
+
 class Site(NamedTuple):
     """What events share that do the same in the same place; the fields are those of :class:`Event`.
 
-    ``copies`` says whether it makes or writes memory.
+    ``copies`` says whether it makes or writes memory, and ``memory`` what it does to it.
     """
 
     signature: int
@@ -28,6 +41,7 @@ class Site(NamedTuple):
     part_of: int | None = None
     parameters: tuple[str, ...] = ()
     copies: bool = False
+    memory: MemoryUse = MemoryUse()
 
 
 Row = tuple[Site, int, int | None, Numbers, Numbers, Numbers, Numbers]
@@ -107,8 +121,19 @@ class Events(Sequence[Event]):
             None if source == NO_SOURCE else source,
             site.part_of,
             site.parameters,
-            *(lists.of(number) for lists in self._storages),
+            *self._storages_of(number),
+            site.memory.touched,
         )
+
+    def _storages_of(self, number: int) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+        blanks, reads, writes, makes = self._storages
+        return blanks.of(number), reads.of(number), writes.of(number), makes.of(number)
+
+
+def memory_of(touched: Numbers | None, reads: Numbers, writes: Numbers, makes: Numbers) -> MemoryUse:
+    """What an event with these storages does to memory."""
+    places = tuple([reads.index(number) if number in reads else -1 for number in writes]) if writes else ()
+    return MemoryUse(touched, len(reads), places, len(makes))
 
 
 def _row(event: Event) -> Row:
@@ -120,6 +145,7 @@ def _row(event: Event) -> Row:
         event.part_of,
         event.parameters,
         bool(event.makes or event.writes),
+        memory_of(event.touched, event.reads, event.writes, event.makes),
     )
     return site, event.module_call, event.source, event.blanks, event.reads, event.writes, event.makes
 

@@ -97,6 +97,10 @@ class Profile:
         """The figure of that name (see ``profiler.measures``), of the whole network."""
         return self.work.figure(name)
 
+    def knows(self, name: str) -> bool:
+        """Whether that figure is known; the bytes that calls move are not in profiles of earlier versions."""
+        return self.work.knows(name)
+
     @cached_property
     def headline(self) -> int:
         """The headline figure of the network, by its :attr:`convention`."""

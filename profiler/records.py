@@ -67,6 +67,9 @@ class Event:
     gives its kind to this one.  ``parameters`` names the parameters that it reads, directly or through tensors computed
     from them alone.  ``reads``, ``writes`` and ``makes`` are numbers of storages: those of its operands, those that it
     writes to, and those of its results that are new; ``blanks`` are those that it reads and no operation wrote to.
+    ``touched`` has for each tensor among its operands the number of elements of memory that it adds to those before
+    it, −1 for all of its own; it is empty if all of them add all, and None if it is not known (of a profile of an
+    earlier version).
     """
 
     signature: int
@@ -81,6 +84,7 @@ class Event:
     reads: tuple[int, ...] = ()
     writes: tuple[int, ...] = ()
     makes: tuple[int, ...] = ()
+    touched: tuple[int, ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True)

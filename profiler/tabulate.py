@@ -5,15 +5,17 @@ Equal calls are summed up together.  Sums are Python integers.  An unknown count
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from profiler.calls import Tally, tallies
 from profiler.columns import FILES, HEADLINE, SUMMARIES, Column
+from profiler.errors import ProfilerError
+from profiler.events import MemoryUse
 from profiler.measures import HEADLINE as FLOPS
-from profiler.measures import Measure, find_measure, measures, measures_in
+from profiler.measures import Measure, Ratio, find_measure, measures, measures_in, ratios_in
 from profiler.opcount import ZERO, OpCount
 from profiler.records import CounterRecord, OpCall, ParameterRecord, Trace
 from profiler.schema import Table
@@ -45,24 +47,24 @@ class Group:
 
 
 Row = tuple[int, ...]
-"""The figures of a group, then the number of its uncounted calls and gaps, then that of its counted calls."""
+"""The figures of a group, then how many of its calls use unknown memory, are uncounted (or gaps), and are counted."""
 
-UNCOUNTED, COUNTED = -2, -1
-"""The places of the last two in a row."""
+UNKNOWN_MEMORY, UNCOUNTED, COUNTED = -3, -2, -1
+"""The places of the last three in a row."""
 
 
 class Figures:
     """All figures of calls and groups: each is computed once, even if several tables show it.
 
-    A figure of a call follows from its signature, its answer, its kind and its phase.
+    A figure of a call follows from its signature, its answer, its kind, its phase and its use of memory.
     """
 
     def __init__(self, shown: Sequence[Measure]) -> None:
         self.measures = tuple(shown)
         self._places = {measure.name: place for place, measure in enumerate(self.measures)}
         self._held = [(place, measure.held) for place, measure in enumerate(self.measures) if measure.held is not None]
-        self._width = len(self.measures) + 2
-        self._of_calls: dict[tuple[int, int, str, str], tuple[Row, Tally]] = {}
+        self._width = len(self.measures) + 3
+        self._of_calls: dict[tuple[int, int, str, str, MemoryUse], tuple[Row, Tally]] = {}
         self._of_tallies: dict[Tally, Row] = {}
         self._of_groups: dict[Group, Row] = {}
         self._others: dict[str, Figures] = {}
@@ -86,10 +88,19 @@ class Figures:
         if any(columns[UNCOUNTED]):
             unknown = [_is_unknown(row, group) for row, group in zip(rows, groups, strict=True)]
             for measure in self.measures:
-                if measure.figure is not None:
+                if measure.figure is not None and not measure.of_memory:
                     values = zip(found[measure.name], unknown, strict=True)
                     found[measure.name] = [None if missing else value for value, missing in values]
+        if any(columns[UNKNOWN_MEMORY]):
+            for measure in self.measures:
+                if measure.of_memory:
+                    values = zip(found[measure.name], columns[UNKNOWN_MEMORY], strict=True)
+                    found[measure.name] = [None if missing else value for value, missing in values]
         return found
+
+    def knows(self, measure: Measure, group: Group) -> bool:
+        """Whether the figure is known of every call in the group that has a rule."""
+        return not (measure.of_memory and self.row(group)[UNKNOWN_MEMORY])
 
     def partial(self, group: Group) -> bool:
         """Whether some of the group's work is not counted."""
@@ -135,13 +146,15 @@ class Figures:
 
     def _of_call(self, tally: Tally) -> Row:
         """The figures of one of its calls."""
-        facts = id(tally.signature), id(tally.answer), tally.kind, tally.phase
+        facts = id(tally.signature), id(tally.answer), tally.kind, tally.phase, tally.memory
         known = self._of_calls.get(facts)
         if known is not None:
             return known[0]
         call = tally.call
+        figures = [0 if measure.figure is None else measure.figure(call) for measure in self.measures]
         row = (
-            *[0 if measure.figure is None else measure.figure(call) for measure in self.measures],
+            *[0 if figure is None else figure for figure in figures],
+            1 if None in figures else 0,
             1 if call.answer.status == "uncounted" else 0,
             1 if call.answer.terms and call.answer.count else 0,
         )
@@ -197,8 +210,16 @@ class Work:
         return Group(tallies=list(self.tallies), parameters=list(self.trace.parameters))
 
     def figure(self, name: str) -> int:
-        """The figure of that name, of the whole network."""
+        """The figure of that name, of the whole network.  Raises ProfilerError if it is not known."""
+        if not self.knows(name):
+            raise ProfilerError(
+                f"{name}: not known of this profile, which an earlier version has saved; profile the network again"
+            )
         return self.figures.sum(find_measure(name), self.whole)
+
+    def knows(self, name: str) -> bool:
+        """Whether that figure is known of every call."""
+        return self.figures.knows(find_measure(name), self.whole)
 
     @cached_property
     def kinds(self) -> dict[str, str]:
@@ -252,6 +273,7 @@ def tabulate(grouping: Grouping, groups: Sequence[Group], work: Work) -> Table:
         *cells.figures(shown[: flops + 1]),
         *cells.own(grouping.behind_flops),
         *cells.figures(shown[flops + 1 :]),
+        *cells.ratios(ratios_in(grouping.like or grouping.name)),
         *cells.own(grouping.last),
         *(cells.figures([work.headline]) if work.headline is not None else []),
     ]
@@ -284,6 +306,15 @@ class _Cells:
             *(pair for measure in called for pair in self.figure(measure, "total")),
         ]
 
+    def ratios(self, found: Sequence[Ratio]) -> list[tuple[Column, Sequence[Any]]]:
+        """The ratios of each group with all its parts; for a module, those of its own work too."""
+        if not self.grouping.totals:
+            return [(ratio.column(), _ratios(ratio, self.whole)) for ratio in found]
+        return [
+            *((replace(ratio.column(), priority=FILES), _ratios(ratio, self.own_work)) for ratio in found),
+            *((ratio.column("total"), _ratios(ratio, self.whole)) for ratio in found),
+        ]
+
     def figure(self, measure: Measure, ending: str = "") -> list[tuple[Column, Sequence[Any]]]:
         """The figure of each group with all its parts, and its share of the whole, if the table shows that."""
         column, values = measure.column(ending), self.whole[measure.name]
@@ -296,6 +327,13 @@ class _Cells:
     def itself(self, measure: Measure) -> tuple[Column, Sequence[Any]]:
         """The figure of a module's own work, without the other parts of its group."""
         return replace(measure.column(), priority=FILES), self.own_work[measure.name]
+
+
+def _ratios(ratio: Ratio, figures: Mapping[str, Sequence[int | None]]) -> list[float | None]:
+    """The ratio of each row."""
+    names = (ratio.above, *ratio.below)
+    rows = zip(*(figures[name] for name in names), strict=True)
+    return [ratio.of(dict(zip(names, row, strict=True))) for row in rows]
 
 
 def part_of(figure: int | None, whole: int) -> float | None:

@@ -16,6 +16,8 @@ from profiler.signatures import TensorSpec
 from profiler.tables import layers, modules, operations, parameters, shares, uncounted
 from profiler.tabulate import Work, total_count
 
+MEMORY = ("bytes_read", "bytes_written", "parameter_bytes", "intensity")
+
 
 def call(module: str, kind: str, *terms: object, op: str = "aten::x", status: str = "counted") -> OpCall:
     """A call of an operation on one 2×3 tensor."""
@@ -64,7 +66,7 @@ def test_layers_are_the_modules_that_ran_operations(trace: Trace) -> None:
     table = layers.table(Work(trace)).frame
     assert tuple(table.columns) == (
         "layer", "type", "kind", "calls", "input_shape", "output_shape", "parameters", "parameters_share",
-        *COUNT_COLUMNS[:-1], "macs_share", "flops", "flops_share", "formula", "macs_on_padding", "status",
+        *COUNT_COLUMNS[:-1], "macs_share", "flops", "flops_share", "formula", "macs_on_padding", *MEMORY, "status",
     )  # fmt: skip
     assert column(table, "layer", "kind") == {"block.conv": "conv", "block.odd": "uncounted", "head": "linear"}
     assert column(table, "layer", "macs") == {"block.conv": 2 * 8 * 9, "block.odd": None, "head": 2 * 5 * 8}
@@ -123,7 +125,8 @@ def test_shares_are_sums_by_kind_with_a_total(trace: Trace) -> None:
     """Convolutions and linear layers come first, fractions sum to one, and unused parameters have a row."""
     table = shares.table(Work(trace)).frame
     figures = ("parameters", "multiplies", "adds", "macs", "flops")
-    assert tuple(table.columns) == ("kind", "layers", *(f"{name}{end}" for name in figures for end in ("", "_share")))
+    shown = (f"{name}{end}" for name in figures for end in ("", "_share"))
+    assert tuple(table.columns) == ("kind", "layers", *shown, *MEMORY)
     assert list(table["kind"]) == ["conv", "linear", "activation", "movement", "uncounted", "unused", "total"]
     multiplies = column(table, "kind", "multiplies")
     assert multiplies == {

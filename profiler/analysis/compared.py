@@ -9,7 +9,7 @@ from profiler import catalog
 from profiler.columns import FIRST, SUMMARIES, Column
 from profiler.conventions import find_convention, headline_of
 from profiler.errors import ProfilerError, did_you_mean
-from profiler.measures import Measure, find_measure, measures, measures_in
+from profiler.measures import Measure, Ratio, find_measure, measures, measures_in, ratios
 from profiler.profiles import Profile
 from profiler.records import KINDS, show_shapes
 from profiler.tabulate import Group
@@ -118,6 +118,8 @@ def find_column(name: str, baseline: Profile | None = None) -> tuple[Column, Cel
     figures = _figures()
     if name in figures:
         return _figure(figures[name])
+    if name in catalog.ratios():
+        return _quotient(next(ratio for ratio in ratios() if ratio.name == name))
     if name.removesuffix("_ratio") in figures:
         return _ratio(figures[name.removesuffix("_ratio")], baseline)
     kind, measure = _kind_and_figure(name)
@@ -130,7 +132,7 @@ def find_column(name: str, baseline: Profile | None = None) -> tuple[Column, Cel
 
 def known_columns() -> str:
     """The names that :func:`find_column` knows, for a message."""
-    names = ("name", *OF_ANY, *OF_A_PROFILE, *_figures())
+    names = dict.fromkeys(("name", *OF_ANY, *OF_A_PROFILE, *_figures(), *catalog.ratios()))
     return (
         f"{', '.join(names)}; of any figure, its ratio to the baseline (macs_ratio); and the share of a kind of work "
         f"(conv_macs_share) of {', '.join(KINDS)}"
@@ -141,7 +143,7 @@ def _every() -> list[str]:
     """Every name."""
     figures = _figures()
     shares = [f"{kind}_{figure}_share" for kind in KINDS for figure in figures]
-    return [*OF_ANY, *OF_A_PROFILE, *figures, *(f"{figure}_ratio" for figure in figures), *shares]
+    return [*OF_ANY, *OF_A_PROFILE, *figures, *catalog.ratios(), *(f"{figure}_ratio" for figure in figures), *shares]
 
 
 def _figures() -> dict[str, Measure]:
@@ -169,6 +171,18 @@ def _figure(measure: Measure) -> tuple[Column, Cell]:
     return measure.column(), lambda network: None if network.profile is None else figure_of(network.profile, measure)
 
 
+def _quotient(ratio: Ratio) -> tuple[Column, Cell]:
+    """The column of a ratio of figures of one network."""
+
+    def value(network: Compared) -> float | None:
+        if network.profile is None:
+            return None
+        names = (ratio.above, *ratio.below)
+        return ratio.of({name: figure_of(network.profile, find_measure(name)) for name in names})
+
+    return ratio.column(), value
+
+
 def _share(kind: str, measure: Measure) -> tuple[Column, Cell]:
     column = Column(f"{kind}_{measure.name}_share", "share", 32, f"{kind}, of {measure.heading}")
     return column, lambda network: None if network.profile is None else share_of(network.profile, kind, measure)
@@ -179,12 +193,14 @@ def _ratio(measure: Measure, baseline: Profile | None) -> tuple[Column, Cell]:
     whole = 0 if baseline is None else figure_of(baseline, measure)
     return (
         column,
-        lambda network: None if network.profile is None else quotient(figure_of(network.profile, measure), whole),
+        lambda network: None if network.profile is None else _divided(figure_of(network.profile, measure), whole),
     )
 
 
-def figure_of(profile: Profile, measure: Measure) -> int:
-    """The figure of a whole network, also if its tables do not show it."""
+def figure_of(profile: Profile, measure: Measure) -> int | None:
+    """The figure of a whole network, also if its tables do not show it; None if it is not known."""
+    if not profile.work.figures.knows(measure, profile.work.whole):
+        return None
     return profile.work.figures.sum(measure, profile.work.whole)
 
 
@@ -197,7 +213,12 @@ def share_of(profile: Profile, kind: str, measure: Measure) -> float | None:
         tallies=[tally for tally in work.tallies if tally.kind == kind],
         parameters=[record for record in work.trace.parameters if not record.buffer and record.use == kind],
     )
-    return quotient(work.figures.sum(measure, group), figure_of(profile, measure))
+    return _divided(work.figures.sum(measure, group), figure_of(profile, measure))
+
+
+def _divided(above: int | None, below: int | None) -> float | None:
+    """Their quotient; missing if one of them is not known."""
+    return None if above is None or below is None else quotient(above, below)
 
 
 def quotient(part: int, whole: int) -> float | None:

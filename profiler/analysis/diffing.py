@@ -83,7 +83,11 @@ class Side:
 
     def _cost(self) -> tuple[object, ...]:
         """The figures of its work, and how far they are known."""
-        return self.partial, self.unknown, *(self.figures.get(measure.name) for measure in measures() if measure.figure)
+        return (
+            self.partial,
+            self.unknown,
+            *(self.figures.get(measure.name) for measure in _compared() if measure.figure),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +152,10 @@ class Diff:
 
     @cached_property
     def measures(self) -> tuple[Measure, ...]:
-        """Every figure, and that of the convention if it is an additional one."""
-        return self.after.work.figures.measures
+        """Every figure that is known of both, and that of the convention if it is an additional one."""
+        works = [(profile.work, profile.work.whole) for profile in (self.before, self.after)]
+        every = self.after.work.figures.measures
+        return tuple(measure for measure in every if all(work.figures.knows(measure, whole) for work, whole in works))
 
     def total(self, name: str) -> tuple[int, int]:
         """The figure of that name of both profiles."""
@@ -261,6 +267,11 @@ def _end_of_sibling(tree: Tree, number: int, parent: int) -> int:
     return tree.ends[child] - 1 if child > 0 else number
 
 
+def _compared() -> list[Measure]:
+    """The figures that decide whether a cost has changed; those of memory are not in every saved profile."""
+    return [measure for measure in measures() if not measure.of_memory]
+
+
 def _sides(work: Work) -> dict[str, Side]:
     """Every module of a network by its name, and what ran or is held under the name of a module without a record."""
     records = {record.name: record for record in work.trace.modules}
@@ -305,7 +316,7 @@ def _content(side: Side) -> tuple[object, ...]:
     """What has to be equal for two modules of one type to be the same."""
     held = tuple(map(str, side.parameters))
     names = tuple(parameter.name for parameter in side.parameters)
-    figures = tuple(side.figures[measure.name] for measure in measures())
+    figures = tuple(side.figures[measure.name] for measure in _compared())
     return side.calls, side.inputs, side.outputs, names, held, figures, side.partial, side.unknown
 
 

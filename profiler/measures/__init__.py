@@ -28,6 +28,9 @@ class Whole(Protocol):
     def figure(self, name: str) -> int:
         """The figure of that name, of the whole network."""
 
+    def knows(self, name: str) -> bool:
+        """Whether that figure is known of every call."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:
@@ -35,14 +38,15 @@ class Measure:
 
     ``tables`` names the tables that show it; ``shares`` names those that also show each row's share of the whole, with
     the priority of that column.  ``listed`` says whether titles of tables name the figure, ``always`` whether it is
-    shown even if it is 0 in the whole network.  In the facts on a network its name is ``label``, by default its
-    heading; ``fact`` returns the remark on it there, or None if it is not shown as a fact.
+    shown even if it is 0 in the whole network.  A figure ``of_memory`` is known of uncounted operations too; it is None
+    for a call whose record does not say which memory it uses.  In the facts on a network its name is ``label``, by
+    default its heading; ``fact`` returns the remark on it there, or None if it is not shown as a fact.
     """
 
     name: str
     heading: str
     meaning: str
-    figure: Callable[[OpCall], int] | None = None
+    figure: Callable[[OpCall], int | None] | None = None
     held: Callable[[ParameterRecord], int] | None = None
     unit: Unit = "count"
     priority: int = 45
@@ -51,6 +55,7 @@ class Measure:
     always: bool = False
     listed: bool = True
     label: str = ""
+    of_memory: bool = False
     fact: Callable[[Whole], str | None] | None = None
 
     def column(self, ending: str = "") -> Column:
@@ -61,7 +66,7 @@ class Measure:
             self.priority,
             f"{self.heading}, {ending}" if ending else self.heading,
             figure=self.heading if self.listed else "",
-            bound=self.figure is not None,
+            bound=self.figure is not None and not self.of_memory,
             meaning=self.meaning,
         )
 
@@ -76,6 +81,51 @@ class Measure:
         if self.fact is not None:
             return self.fact(whole)
         return "" if self.always or whole.figure(self.name) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """One figure that is a ratio of sums: that of ``above`` divided by those of ``below``, for the same calls.
+
+    It follows the last of these in the tables of that measure; see :class:`Measure`.
+    """
+
+    name: str
+    heading: str
+    meaning: str
+    above: str
+    below: tuple[str, ...]
+    priority: int = 45
+    tables: tuple[str, ...] = ("layers", "modules", "operations", "shares")
+
+    def column(self, ending: str = "") -> Column:
+        """The column for it."""
+        return Column(
+            f"{self.name}_{ending}" if ending else self.name,
+            "ratio",
+            self.priority,
+            f"{self.heading}, {ending}" if ending else self.heading,
+            meaning=self.meaning,
+        )
+
+    def of(self, figures: Mapping[str, int | None]) -> float | None:
+        """The ratio of these figures; None if one of them is not known, or if it would be divided by zero."""
+        above, below = figures[self.above], [figures[name] for name in self.below]
+        if above is None or None in below:
+            return None
+        divisor = sum(number for number in below if number is not None)
+        return above / divisor if divisor else None
+
+
+@cache
+def ratios() -> tuple[Ratio, ...]:
+    """Every figure that is a ratio of others."""
+    return tuple(catalog.extension("profiler.ratios", name, "RATIO") for name in catalog.ratios())
+
+
+def ratios_in(table: str) -> tuple[Ratio, ...]:
+    """The ratios that the table of that name shows."""
+    return tuple(ratio for ratio in ratios() if table in ratio.tables)
 
 
 @cache

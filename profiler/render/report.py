@@ -15,7 +15,7 @@ from profiler.crosschecks.tables import SUMMARY_COLUMNS, reason_lines, summary_l
 from profiler.errors import ProfilerError
 from profiler.excluding import optimizer_steps
 from profiler.formatting import bytes_text, engineering, is_missing, ratio_text, share_text, thousands
-from profiler.measures import HEADLINE, measures, measures_in
+from profiler.measures import HEADLINE, measures, measures_in, ratios, ratios_in
 from profiler.profiles import Profile
 from profiler.records import ROOT, WHILE_IT_RAN, CounterRecord, show_shapes
 from profiler.schema import Table
@@ -265,7 +265,8 @@ def _facts(profile: Profile) -> Iterable[Fact]:
     for measure in sorted(measures(), key=lambda measure: measure.name == HEADLINE):  # the sum comes last
         words = measure.words(profile)
         if measure.figure is not None and words is not None:
-            yield _figure(measure.label or measure.heading, profile.figure(measure.name), words, least)
+            bound = "" if measure.of_memory else least
+            yield _figure(measure.label or measure.heading, profile.figure(measure.name), words, bound)
     yield from _headline(profile)
 
 
@@ -428,8 +429,13 @@ def _shown_modules(profile: Profile, depth: int) -> tuple[Table, tuple[str, ...]
 
 
 def _idle(profile: Profile) -> list[str]:
-    """The figures that need no column, since they are zero in this network."""
-    return [measure.name for measure in measures() if not measure.always and not profile.figure(measure.name)]
+    """The figures that need no column, since they are zero in this network or not known."""
+    idle = {
+        measure.name
+        for measure in measures()
+        if not measure.always and not (profile.knows(measure.name) and profile.figure(measure.name))
+    }
+    return [*idle, *(ratio.name for ratio in ratios() if idle.intersection(ratio.below))]
 
 
 def _shown_layers(profile: Profile, top: int | None) -> tuple[Table, tuple[str, ...]]:
@@ -441,7 +447,8 @@ def _shown_layers(profile: Profile, top: int | None) -> tuple[Table, tuple[str, 
     figures = measures_in("layers")
     rows = table.records()
     excluded = [rows.pop()] if profile.exclude else []
-    kept = [row for row in rows if row["status"] == "partial" or any(row[measure.name] for measure in figures)]
+    costs = [measure.name for measure in figures if not measure.of_memory]
+    kept = [row for row in rows if row["status"] == "partial" or any(row[name] for name in costs)]
     notes = []
     if len(kept) < len(rows):
         notes.append(f"Left out: {_plural(len(rows) - len(kept), 'layer')} without parameters whose work is free.")
@@ -453,9 +460,11 @@ def _shown_layers(profile: Profile, top: int | None) -> tuple[Table, tuple[str, 
         whole |= {"layer": WITHOUT_EXCLUDED if excluded else WHOLE_NETWORK, "status": profile.status}
         whole[find_convention(profile.convention).column] = profile.headline
         for measure in figures:
-            whole[measure.name] = profile.figure(measure.name)
+            whole[measure.name] = profile.figure(measure.name) if profile.knows(measure.name) else None
             if table.name in measure.shares:
                 whole[f"{measure.name}_share"] = float(bool(whole[measure.name]))
+        for ratio in ratios_in(table.name):
+            whole[ratio.name] = ratio.of(whole)
         kept.append(whole)
     kept += excluded
     idle = set(_idle(profile))
@@ -500,6 +509,8 @@ def _together(rows: Sequence[Row], table: Table, profile: Profile) -> Row:
         if column.type is int:
             known = [row[column.name] for row in rows if not is_missing(row[column.name])]
             found[column.name] = sum(known) if known else None
+    for ratio in ratios_in(table.name):
+        found[ratio.name] = ratio.of(found)
     headline = find_convention(profile.convention).column
     for column in table.columns:
         if column.unit == "share":

@@ -31,7 +31,8 @@ def trace_of(found: Item) -> Trace:
     """The trace in a file of this version.  Raises IndexError for the number of a signature that does not exist."""
     signatures = tuple(map(_signature, found["signatures"]))
     answers = tuple(_answer(item["answer"]) for item in found["signatures"])
-    calls = tuple(_call(item, signatures, answers) for item in found["calls"])
+    usual = () if found["version"] > 2 else None
+    calls = tuple(_call(item, signatures, answers, usual) for item in found["calls"])
     return _trace(found, calls, signatures, answers)
 
 
@@ -55,7 +56,7 @@ def trace_of_version_1(found: Item) -> Trace:
             direction="backward" if item["op"].endswith("_backward") else "forward",
         )
         number = numbers.setdefault((signature, answer), len(numbers))
-        event = Event(number, item["module"], item["module_call"], item["phase"])
+        event = Event(number, item["module"], item["module_call"], item["phase"], touched=None)
         calls.append(OpCall(event, signature, answer, answer.kind))
     return _trace(
         found, tuple(calls), tuple(signature for signature, _ in numbers), tuple(answer for _, answer in numbers)
@@ -112,7 +113,10 @@ def _answer(item: Item) -> Answer:
     )
 
 
-def _call(item: Item, signatures: tuple[Signature, ...], answers: tuple[Answer, ...]) -> OpCall:
+def _call(
+    item: Item, signatures: tuple[Signature, ...], answers: tuple[Answer, ...], usual: tuple[int, ...] | None
+) -> OpCall:
+    """A call; ``usual`` is what it touches if its record does not say so."""
     number = item["signature"]
     event = Event(
         number,
@@ -122,7 +126,8 @@ def _call(item: Item, signatures: tuple[Signature, ...], answers: tuple[Answer, 
         item.get("within"),
         item.get("source"),
         item.get("part_of"),
-        *(tuple(item.get(name, ())) for name in LISTS),
+        **{name: tuple(item.get(name, ())) for name in LISTS},
+        touched=None if (found := item.get("touched", usual)) is None else tuple(found),
     )
     return OpCall(event, signatures[number], answers[number], item.get("kind", answers[number].kind))
 
@@ -216,6 +221,8 @@ def _write_call(call: OpCall) -> dict[str, Any]:
     item |= {"module": event.module, "module_call": event.module_call, "phase": event.phase}
     item |= _present((name, getattr(event, name)) for name in ("within", "source", "part_of"))
     item |= {name: list(getattr(event, name)) for name in LISTS if getattr(event, name)}
+    if event.touched != ():
+        item["touched"] = None if event.touched is None else list(event.touched)
     return item
 
 

@@ -81,6 +81,9 @@ Count = Annotated[int, Field(ge=0, le=COUNT_LIMIT)]
 Part = Annotated[int, Field(ge=-COUNT_LIMIT, le=COUNT_LIMIT)]
 """What one term adds to a count; a term may be negative to correct an earlier one."""
 
+Touched = Annotated[int, Field(ge=-1, le=SIZE_LIMIT)]
+"""A number of elements of an operand, or −1 for all of them."""
+
 Ordinal = Annotated[int, Field(ge=1, le=SIZE_LIMIT)]
 Word = Annotated[str, AfterValidator(_check_word)]
 """The name of an operation, a type or a dtype."""
@@ -163,6 +166,7 @@ class _Event(TypedDict):
     reads: NotRequired[Listed[Size]]
     writes: NotRequired[Listed[Size]]
     makes: NotRequired[Listed[Size]]
+    touched: NotRequired[list[Touched] | None]
 
 
 @_strict
@@ -259,5 +263,7 @@ class _ProfileOfVersion1(_AnyVersion):
     calls: Listed[_CallOfVersion1]
 
 
-ADAPTERS: dict[int, TypeAdapter[Any]] = {1: TypeAdapter(_ProfileOfVersion1), 2: TypeAdapter(_Profile)}
+_THIS: TypeAdapter[Any] = TypeAdapter(_Profile)
+
+ADAPTERS: dict[int, TypeAdapter[Any]] = {1: TypeAdapter(_ProfileOfVersion1), 2: _THIS, 3: _THIS}
 """What each version of the file holds."""

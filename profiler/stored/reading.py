@@ -26,8 +26,12 @@ from profiler.stored.fields import ADAPTERS
 
 SCHEMA = "static-flop-profiler/profile"
 
-SCHEMA_VERSION = 2
-"""The version that is written; version 1, which can be read too, only has the tensors of each call."""
+SCHEMA_VERSION = 3
+"""The version that is written.
+
+Older ones can be read too: version 2 does not say which elements of memory operands share, so that the bytes that
+calls move are not known; version 1 only has the tensors of each call.
+"""
 
 BYTES_LIMIT = 256 * 2**20
 """A file with more bytes is not read: about half a million operation calls."""

@@ -121,7 +121,7 @@ def figures_of(profile: Profile) -> dict[str, Any]:
 
     totals = {}
     for measure in measures():
-        value = profile.figure(measure.name)
+        value = profile.figure(measure.name) if profile.knows(measure.name) else None
         says_nothing = value and not measure.always and measure.words(profile) is None
         totals[measure.name] = None if says_nothing else value
     kinds = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from profiler.events import Events, Row, Site
+from profiler.events import Events, Row, Site, memory_of
 from profiler.records import ModuleRecord, ParameterRecord, Phase, Recording, Unseen
 from profiler.signatures import Signature
 
@@ -26,6 +26,7 @@ class Noted:
     writes: tuple[int, ...]
     makes: tuple[int, ...]
     part_of: Signature | None = None
+    touched: tuple[int, ...] = ()
 
 
 def recording_of(
@@ -51,6 +52,7 @@ def recording_of(
             None if note.part_of is None else number_of(note.part_of),
             note.parameters,
             bool(note.makes or note.writes),
+            memory_of(note.touched, note.reads, note.writes, note.makes),
         )
         source = None if note.source is None else numbers.get(id(note.source))
         return site, note.module_call, source, note.blanks, note.reads, note.writes, note.makes

@@ -43,6 +43,7 @@ from profiler.tracing.private import (
 from profiler.tracing.scope import ModuleScope
 from profiler.tracing.scripts import DIVIDE, DIVIDED, ENTER, LEAVE
 from profiler.tracing.tensors import collect, map_arguments, shape_of
+from profiler.tracing.touching import touched
 from profiler.tracing.transforms import may_carry_tangents
 from profiler.tracing.unseen import PARAMETER_OUTSIDE, UnseenWork
 from profiler.tracing.values import OF_ANY_VALUES, UNKNOWN, KnownValues, by_positions
@@ -346,7 +347,13 @@ class OpRecorder(DispatchMode):
             assert described is not None
             signature = answer.described[facts] = self._signature(known, described, result, inputs, outputs)
         numbers, new = origins.numbers(memories), origins.new_numbers(made, memories)
-        self._note_event(signature, reads, (), numbers, writes, new)
+        if len(numbers) == len(inputs):
+            together = answer.described.get("touched")
+            if together is None:
+                together = answer.described["touched"] = touched(inputs, share=False)
+        else:
+            together = touched(inputs, share=True)
+        self._note_event(signature, reads, (), numbers, writes, new, together)
         return result, key
 
     def _follow_values(self, func: Any, known: _Known, args: Any, kwargs: Any, inputs: Any, result: Any) -> None:
@@ -360,11 +367,13 @@ class OpRecorder(DispatchMode):
             self._values.note_results(results, made)
 
     def _note_event(
-        self, signature: Signature, parameters: Any, blanks: Any, reads: Any, writes: Any, makes: Any
+        self, signature: Signature, parameters: Any, blanks: Any, reads: Any, writes: Any, makes: Any, together: Numbers
     ) -> Noted:
         """Note a call at the place that runs now."""
         phase, place, source = self._where()
-        event = Noted(signature, *place, phase, self.kind_within, source, parameters, blanks, reads, writes, makes)
+        event = Noted(
+            signature, *place, phase, self.kind_within, source, parameters, blanks, reads, writes, makes, None, together
+        )
         self._note_node(place, event)
         self.calls.append(event)
         return event
@@ -613,9 +622,11 @@ class OpRecorder(DispatchMode):
         if known.takes_objects:
             parameters = (*parameters, *self._origins.packed_read((args, kwargs), self._where()[1][0]))
         signature = self._signature(known, described, result, inputs, outputs)
-        numbers = self._origins.numbers_of
-        new = self._origins.new_numbers_of
-        return self._note_event(signature, parameters, blanks, numbers(inputs), numbers(written), new(outputs, inputs))
+        reads, writes = self._origins.numbers_of(inputs), self._origins.numbers_of(written)
+        makes = self._origins.new_numbers_of(outputs, inputs)
+        with without_functions():
+            together = touched(inputs, share=len(reads) < len(inputs))
+        return self._note_event(signature, parameters, blanks, reads, writes, makes, together)
 
     def _signature(
         self, known: _Known, described: Described, result: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]

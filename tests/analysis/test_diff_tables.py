@@ -11,7 +11,6 @@ import profiler
 from profiler.analysis.diff_tables import ROWS_SHOWN, _both_names, diff_table, shown_table, totals_table
 from profiler.analysis.diffing import diff
 from profiler.formatting import change_text, format_table
-from profiler.measures import measures
 from profiler.profiles import Profile
 from profiler.render import diff_report, render_files
 from profiler.schema import Table
@@ -37,7 +36,7 @@ def test_both_tables_add_up_to_both_totals(one: Profile, other: Profile) -> None
         (shown_table(found), 1 + excluded),
         (shown_table(found, every=True), 1 + excluded),
     ):
-        for name in [measure.name for measure in measures() if f"{measure.name}_before" in table]:
+        for name in [measure.name for measure in found.measures if f"{measure.name}_before" in table]:
             totals = [one.figure(name), other.figure(name)]
             assert [sums(table, f"{name}_{side}", last=last) for side in ("before", "after")] == totals
     assert totals_table(found)["before"][0] == one.parameters_total

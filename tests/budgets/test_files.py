@@ -93,7 +93,7 @@ def test_budgets_of_several_networks(tmp_path: Path) -> None:
         ("modules: {'a*': 4G}", "modules.'a*': found '4G', expected limits"),
         ("modules: {5: {macs: 1}}", "modules.5: found 5, expected the name of modules as text"),
         ("modules: {a: {complete: true}}", "modules.a.complete: unknown key"),
-        ("modules: {a: {parameter: 1}}", "modules.a.parameter: unknown key, did you mean 'parameters'?"),
+        ("modules: {a: {parameter: 1}}", "modules.a.parameter: unknown key, did you mean 'parameters' or"),
         ("shares: {atention: '<= 4 %'}", "shares.atention: unknown kind of work, did you mean 'attention'"),
         ("shares: {attention: 4}", "shares.attention: found 4, expected a percentage"),
         ("shares: {attention: {}}", "shares.attention: empty, expected limits"),

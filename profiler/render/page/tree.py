@@ -25,7 +25,7 @@ def module_tree(profile: Profile, table: Table) -> dict[str, Any] | None:
     figures: list[dict[str, Any]] = []
     for measure in measures_in(table.name):
         column = measure.column("total")
-        if column.name in table and profile.figure(measure.name):
+        if column.name in table and profile.knows(measure.name) and profile.figure(measure.name):
             values = [exact(value) for value in table[column.name][:modules]]
             same = [number for number, figure in enumerate(figures) if figure.get("values") == values]
             shown = {"like": same[0]} if same else {"values": values}
