@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from math import isnan
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from profiler.profiles import Profile
 
 UNKNOWN = "unknown"
+
+BEFORE_PERCENT = re.compile(r"(?<=\d) (?=%)")
+"""The blank before a percent sign, at which no line should end."""
+
 DIGITS = 4
 """The number of significant digits of a short figure."""
 

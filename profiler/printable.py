@@ -12,8 +12,11 @@ import unicodedata
 DIRECTIONS = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 """The characters that change the direction in which text is written."""
 
-INVISIBLE = re.compile(f"[\x00-\x1f\x7f-\x9f{DIRECTIONS}\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
-"""Control characters (C0, C1), directions, line separators, unpaired surrogates, and what XML forbids."""
+INVISIBLE = re.compile(
+    f"[\x00-\x1f\x7f-\x9f{DIRECTIONS}\u200b\u2028\u2029\u2060-\u2064\ud800-\udfff\ufdd0-\ufdef\ufeff\ufffe\uffff]"
+)
+"""Control characters (C0, C1), directions, line separators, unpaired surrogates, characters without a width that no
+script needs, and code points that are no characters."""
 
 ESCAPE = re.compile(r"\\(?:\\|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 """What :func:`escaped` writes: a doubled backslash, or an escape for one character."""

@@ -464,17 +464,35 @@ def test_a_new_command_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     sys.modules.pop("profiler.cli.commands.a_greeting")
 
 
-def test_the_list_of_commands_has_the_first_line_of_each() -> None:
+def test_the_list_of_commands_has_the_first_sentence_of_each() -> None:
     """It is read from the files, and equals what click shows for the loaded command."""
     context = click.Context(cli)
-    text = run("--help", width=200).out
+    listed = " ".join(run("--help").out.split())
     for name in cli.list_commands(context):
         command = cli.get_command(context, name)
         assert command is not None
-        (line,) = (line for line in text.splitlines() if line.strip().startswith(f"{name} "))
-        start = line.split(maxsplit=1)[1].removesuffix("...")
-        assert start
-        assert command.get_short_help_str(1000).startswith(start)
+        assert f" {name} {command.get_short_help_str(1000)}" in listed
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], None),
+        (["nope"], "profiler: no such command 'nope'; see: profiler --help"),
+        (["profile"], "profiler: missing argument 'SOURCE…'; see: profiler profile --help"),
+        (["compare", "--jobs", "0", "x"], "profiler: invalid value for '--jobs': 0 is not in the range x>=1"),
+        (["check", "x", "--tolerance", "1%"], "profiler: --tolerance needs --baseline; see: profiler check --help"),
+        (["diff", "--nope\nx"], "profiler: no such option '--nope"),
+    ],
+)
+def test_a_wrong_argument_is_a_message_of_one_line(words: list[str], message: str | None) -> None:
+    """It says where the right ones are listed; the exit code is 2."""
+    result = run(*words)
+    assert result.code == 2
+    if message:
+        assert result.err.startswith(message)
+        assert result.err.count("\n") == 1
+        assert not result.out
 
 
 def test_a_wrong_name_gets_the_nearest_proposal() -> None:

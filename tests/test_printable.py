@@ -40,7 +40,9 @@ def test_nothing_acts_on_a_terminal(text: str) -> None:
     assert visible(shown) == shown
 
 
-@pytest.mark.parametrize("code", [*range(0x20), *range(0x7F, 0xA0), 0x202E, 0x2066, 0x200F, 0x061C, 0xD800, 0xFFFE])
+@pytest.mark.parametrize(
+    "code", [*range(0x20), *range(0x7F, 0xA0), 0x202E, 0x2066, 0x200F, 0x061C, 0x200B, 0x2060, 0xD800, 0xFDD0, 0xFFFE]
+)
 def test_each_control_character_is_an_escape(code: int) -> None:
     """It is Python's escape, so that a reader can tell the character."""
     shown = visible(f"a{chr(code)}b")

@@ -13,6 +13,7 @@ import click
 from profiler import catalog
 from profiler.cli.ending import BAD_INPUT, BY_A_SIGNAL, SIGINT, SIGPIPE
 from profiler.errors import did_you_mean, shown
+from profiler.printable import one_line
 from profiler.streams import ReaderGone, complain, send_the_rest_to_stderr, stopped_by_signals
 
 __all__ = ["cli", "main"]
@@ -40,20 +41,19 @@ class _Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         names = self.list_commands(ctx)
-        room = formatter.width - 6 - max(map(len, names))
         with formatter.section("Commands"):
-            formatter.write_dl([(name, _first_line(name, room)) for name in names])
+            formatter.write_dl([(name, _first_sentence(name)) for name in names])
 
 
 def _module(command: str) -> str:
     return f"profiler.cli.commands.{command.replace('-', '_')}"
 
 
-def _first_line(command: str, room: int) -> str:
-    """The first line of a command's help, its file's docstring, in at most ``room`` characters."""
+def _first_sentence(command: str) -> str:
+    """The first sentence of a command's help, its file's docstring."""
     loader: Any = getattr(find_spec(_module(command)), "loader", None)
     text = (loader.get_source(_module(command)) or "").partition('"""')[2].partition('"""')[0]
-    return click.Command(command, help=text).get_short_help_str(room)
+    return click.Command(command, help=text).get_short_help_str(limit=1000)
 
 
 @click.group(
@@ -76,6 +76,15 @@ def main() -> None:
     sys.exit(code)
 
 
+def _wrong_usage(error: click.ClickException) -> str:
+    """What is wrong with the arguments, and which command shows those that there are."""
+    message = error.format_message().rstrip(".").replace(". (", " (")
+    if message[1:2].islower():  # a sentence of click's
+        message = message[0].lower() + message[1:]
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"{message}; see: {context.command_path} --help" if context else message
+
+
 def _run_command() -> int:
     """Run the command and return its exit code."""
     try:
@@ -85,9 +94,7 @@ def _run_command() -> int:
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     except click.ClickException as error:
-        text = io.StringIO()
-        error.show(text)
-        complain(text.getvalue().rstrip("\n"))
+        complain(f"profiler: {one_line(_wrong_usage(error))}")
         return error.exit_code
     except ReaderGone:
         return BY_A_SIGNAL + SIGPIPE

@@ -167,7 +167,7 @@ def _characters() -> frozenset[int]:
 
 def safe(text: str) -> str:
     """The text on one line, with an escape for each character that is unsafe or that the font does not have."""
-    shown = visible(" ".join(text.split()))
+    shown = visible(text)
     if shown.isascii():
         return shown
     known = _characters()

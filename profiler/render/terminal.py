@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from profiler.columns import Column
-from profiler.formatting import is_numeric_column, share_text
+from profiler.formatting import BEFORE_PERCENT, is_numeric_column, share_text
 from profiler.printable import in_ascii, visible
 from profiler.render.bars import has_bars, with_bars
 from profiler.render.fitting import GAP, Fitted, fit, fit_busy_rows
@@ -40,6 +40,9 @@ WIDEST = 1000
 ASCII_HEAD = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 """The lines of ``SIMPLE_HEAD`` in ASCII."""
 
+UNBROKEN = "\ufdd0"
+"""Stands for the blank before a percent sign while lines are broken; this code point is no character."""
+
 TRAILING_BLANKS = re.compile(r" +$", re.MULTILINE)
 
 
@@ -57,7 +60,7 @@ def render_terminal(report: Report, console: Console) -> str:
             console.print(Group(*screen.blocks(report)))
     finally:
         console.width = given
-    return TRAILING_BLANKS.sub("", capture.get())
+    return TRAILING_BLANKS.sub("", capture.get().replace(UNBROKEN, " "))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,8 @@ class _Screen:
         return in_ascii(visible(text)) if self.ascii_only else visible(text)
 
     def text(self, text: str, style: str = "") -> Text:
-        return Text(self.spelled(text), style=style)
+        """A paragraph, in which a number and its ``%`` stay on one line."""
+        return Text(BEFORE_PERCENT.sub(UNBROKEN, self.spelled(text)), style=style)
 
     def blocks(self, report: Report) -> Iterator[RenderableType]:
         notes = [note for note in report.notes if note.kind != "method"]
@@ -129,7 +133,7 @@ class _Screen:
                 left_out.append(what)
         aside = both and room >= ASIDE_LEAST
         if aside:
-            grid.add_column(max_width=room)
+            grid.add_column(max_width=room, overflow="fold")
         elif any(fact.aside for fact in facts):
             left_out.append("remarks on the figures")
         for fact in facts:
@@ -139,7 +143,7 @@ class _Screen:
             if both or not exact:
                 cells.append(self.text(fact.short or ("" if exact else fact.value)))
             if aside:
-                cells.append(self.text(fact.aside, style="dim"))
+                cells.append(self.text(_in_parts(fact.aside, room), style="dim"))
             grid.add_row(*cells)
         yield _indented(grid)
         if left_out:
@@ -212,6 +216,11 @@ class _Screen:
                 grid.add_section()
             grid.add_row(*(_styled(text) for text in row), style="bold" if last else "")
         return grid
+
+
+def _in_parts(text: str, room: int) -> str:
+    """The text with a blank behind the dashes of words that are longer than a line."""
+    return " ".join(word if len(word) <= room else word.replace("–", "– ") for word in text.split(" "))
 
 
 def _indented(block: RenderableType) -> RenderableType:

@@ -60,6 +60,21 @@ def test_long_names_are_shortened_in_the_middle(width: int) -> None:
     assert re.search(r" linear +20,480 .*32,768 ", line)
 
 
+def test_no_percent_sign_begins_a_line_and_no_remark_is_cut() -> None:
+    """A remark on a figure breaks behind the dash of a word that is wider than its column."""
+    net = nets.Network("two kinds", (1, 3, 227, 227)).conv("first", 64, 11, (55, 55)).linear("second", 1000)
+    report = profile_report(net.profile(), ["shares"])
+    broken = False
+    for width in range(44, 64):
+        text = render_terminal(report, Console(width=width, color_system=None))
+        lines = [line.strip() for line in text.splitlines()]
+        assert not any(line.startswith("%") for line in lines), width
+        assert "…" not in text
+        assert all(cell_len(line) <= width for line in text.splitlines())
+        broken |= any(line.endswith("  multiply–") for line in lines)
+    assert broken
+
+
 @pytest.mark.slow
 def test_figures_are_exact_if_they_fit() -> None:
     """They have two decimals in the unit of their column if there is no space."""

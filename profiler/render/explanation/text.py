@@ -18,7 +18,7 @@ from profiler.analysis.explaining.document import (
     Spans,
 )
 from profiler.analysis.explaining.formulas import PLAIN
-from profiler.formatting import format_table, is_numeric_column
+from profiler.formatting import BEFORE_PERCENT, format_table, is_numeric_column
 from profiler.printable import visible
 from profiler.schema import Table
 
@@ -69,10 +69,16 @@ def _span(span: object) -> str:
 
 
 def _wrapped(text: str, width: int, first: str = "", later: str = "") -> list[str]:
-    """The lines of a text; a word that is longer than a line is cut."""
-    return textwrap.wrap(
-        text, width, initial_indent=first, subsequent_indent=later, break_on_hyphens=False, drop_whitespace=True
+    """The lines of a text; a word that is longer than a line is cut, and a number stays on one line with its ``%``."""
+    lines = textwrap.wrap(
+        BEFORE_PERCENT.sub("\u00a0", text),
+        width,
+        initial_indent=first,
+        subsequent_indent=later,
+        break_on_hyphens=False,
+        drop_whitespace=True,
     )
+    return [line.replace("\u00a0%", " %") for line in lines]
 
 
 def _equations(equations: Sequence[Equation], width: int) -> Iterator[str]:

@@ -80,9 +80,11 @@ def escape(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    shown = visible(" ".join(text.split()))
+    shown = visible(text)
     if not shown or "`" in shown or shown in TOTALS:
         return escape(text)
+    if shown.strip() and shown[0] == shown[-1] == " ":  # Markdown removes a blank that is at both ends
+        shown = f" {shown} "
     return "`" + shown.replace("|", "\\|") + "`"
 
 
