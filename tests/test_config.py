@@ -225,7 +225,7 @@ BAD_CONTENT = [
     (GOOD + "report: {formats: csv}", "report.formats: found 'csv', expected a list"),
     (
         GOOD + "report: {formats: [csv, xls]}",
-        "report.formats.1: found 'xls', expected a format (csv, markdown, json, summary)",
+        "report.formats.1: found 'xls', expected a format (csv, markdown, json, summary, latex, html, xlsx, parquet)",
     ),
     (GOOD + "report: {tables: [layer]}", "report.tables.0: found 'layer', expected a table (shares, layers, "),
     ("model: {target: 'a:b'}\ninputs: 1x3", "inputs: found '1x3', expected a list (positional arguments), a mapping"),

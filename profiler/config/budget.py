@@ -177,6 +177,8 @@ def check_section(data: object) -> object:
 
     Raises an error of pydantic otherwise.
     """
+    if data is None:  # the JSON of a config without a budget
+        return None
     try:
         parse_budget(data, "budget")
     except ConfigError as error:

@@ -134,7 +134,6 @@ def test_a_config_may_have_a_budget(tmp_path: Path) -> None:
         ("{modules: {a: {macs: x}}}", "budget.modules.a.macs: found 'x', expected a number"),
         ("{}", "budget: empty, expected limits"),
         ("4G", "budget: found '4G', expected limits"),
-        ("", "budget: empty, expected limits"),
     ],
 )
 def test_a_bad_budget_in_a_config_is_one_line(tmp_path: Path, text: str, message: str) -> None:

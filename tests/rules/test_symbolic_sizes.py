@@ -65,7 +65,7 @@ def range_over(n: Any) -> int:
     ],
 )
 def test_the_worst_use_of_a_size_is_noted(work: Callable[[Any, Any], int], expected: str) -> None:
-    """A rule that gives other terms for recording sizes than for numbers fails its test."""
+    """A rule that gives another cost for recording sizes than for numbers fails its test."""
 
     def cost(x: TensorSpec, *, out: TensorSpec) -> Iterator[Term]:
         yield each(out.shape, "work", adds=work(*x.shape))
@@ -74,8 +74,8 @@ def test_the_worst_use_of_a_size_is_noted(work: Callable[[Any, Any], int], expec
     entry = Entry("test::work", "elementwise", cost)
     _, terms = entry.apply(x, out=x)
     assert verdict(entry, terms, (x,), x, {}) == expected
-    with pytest.raises(AssertionError, match="other terms"):
-        verdict(Entry("test::work", None, lambda x, *, out: ()), terms, (x,), x, {})
+    with pytest.raises(AssertionError, match="another cost"):
+        verdict(Entry("test::work", None, lambda x, *, out: [each((1,), "other", divides=1)]), terms, (x,), x, {})
 
 
 @pytest.mark.parametrize("k", range(70))
