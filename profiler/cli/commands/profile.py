@@ -26,6 +26,7 @@ from profiler.cli.sources import Source, profile_all, read_sources
 from profiler.streams import complain
 
 if TYPE_CHECKING:
+    from profiler.devices import Device
     from profiler.profiles import Profile
     from profiler.render import Report
 
@@ -46,6 +47,11 @@ if TYPE_CHECKING:
     help="Run these counters too: fvcore, torch, thop, …",
 )
 @click.option("--no-crosscheck", is_flag=True, help="Do not run the counters that a config names.")
+@click.option(
+    "--device",
+    metavar="NAME",
+    help="Show the time that the network at least takes on h100, a100, …, or on that of a YAML file.",
+)
 @seen_as
 @pictures
 @what_to_profile
@@ -58,6 +64,7 @@ def command(
     top: int | None,
     counters: tuple[str, ...] | None,
     no_crosscheck: bool,
+    device: str | None,
     seen: Seen,
     pictures: tuple[Path, ...],
     what: WhatToProfile,
@@ -67,6 +74,7 @@ def command(
         raise click.UsageError("--depth shows modules and --top shows layers; give one of them")
     if counters is not None and no_crosscheck:
         raise click.UsageError("--crosscheck and --no-crosscheck contradict each other; give one of them")
+    on = None if device is None else _device(device)
     found = read_sources(expanded(sources), what)
     check_pictures(pictures, len(found))
     to.check_number(len(found))
@@ -82,19 +90,44 @@ def command(
     profiles = [seen.of(profile) for profile in profile_all(found, strict=strict, quiet=to.quiet, jobs=jobs)]
     if to.output is not None:
         for source, profile in zip(found, profiles, strict=True):
-            _write(to.output, source, profile, to.formats, depth, top)
-    write_pictures(pictures, profiles, partial(_on_screen, profiles, depth, top))
+            _write(to.output, source, profile, to.formats, depth, top, on)
+    write_pictures(pictures, profiles, partial(_on_screen, profiles, depth, top, on))
     if to.printed_format is not None:
         print_document(_as_format(profiles, to.printed_format, depth, top), to.printed_format)
     elif not to.quiet:
-        for report in _on_screen(profiles, depth, top):
+        for report in _on_screen(profiles, depth, top, on):
             show(report)
         if to.output is not None:
             complain(f"Written: {', '.join(str(to.output / profile.name) for profile in profiles)}")
 
 
+def _device(name: str) -> Device:
+    """The device of that name or in that file.  Raises :class:`~profiler.errors.ConfigError`."""
+    from profiler.devices import find_device
+
+    return find_device(name)
+
+
+def _with_roofline(report: Report, profile: Profile, device: Device | None) -> Report:
+    """The report with the roofline on a device, if one is given."""
+    if device is None:
+        return report
+    from profiler.render.report import ReportTable
+    from profiler.roofline import operations_table, remarks, roofline_table
+
+    layers, operations = roofline_table(profile.work, device), operations_table(profile.work, device)
+    shown = ReportTable(layers, layers, remarks(profile.work, device))
+    return replace(report, tables=(*report.tables, shown, ReportTable(operations)))
+
+
 def _write(
-    output: Path, source: Source, profile: Profile, formats: Sequence[str] | None, depth: int | None, top: int | None
+    output: Path,
+    source: Source,
+    profile: Profile,
+    formats: Sequence[str] | None,
+    depth: int | None,
+    top: int | None,
+    device: Device | None = None,
 ) -> None:
     """Write a profile's tables: those that its config names, in ``formats`` or those of the config."""
     from profiler.files import remove_leftovers, write_files
@@ -102,6 +135,7 @@ def _write(
 
     wanted = None if source.config is None else source.config.report
     report = profile_report(profile, None if wanted is None else wanted.tables, depth, top)
+    report = _with_roofline(report, profile, device)
     if wanted is not None and wanted.pictures:
         from profiler.pictures import report_pictures
 
@@ -113,11 +147,13 @@ def _write(
     write_files(output, {f"{profile.name}/{name}": content for name, content in files.items()}, stale=stale)
 
 
-def _on_screen(profiles: Sequence[Profile], depth: int | None, top: int | None) -> list[Report]:
+def _on_screen(
+    profiles: Sequence[Profile], depth: int | None, top: int | None, device: Device | None = None
+) -> list[Report]:
     """What the terminal shows of each."""
     from profiler.render.screen import screen_report
 
-    return [screen_report(profile, depth, top) for profile in profiles]
+    return [_with_roofline(screen_report(profile, depth, top), profile, device) for profile in profiles]
 
 
 def _as_format(profiles: Sequence[Profile], name: str, depth: int | None, top: int | None) -> str | bytes:
