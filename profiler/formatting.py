@@ -89,7 +89,7 @@ def share_text(share: float | None) -> str:
         return UNKNOWN
     if share in (0, 1):
         return f"{share * 100:.0f} %"
-    text = f"{share * 100:.2f}"
+    text = f"{share * 100:,.2f}"
     if text in ("0.00", "-0.00"):
         return "<0.01 %" if share > 0 else ">-0.01 %"
     if text == "100.00" and share < 1:

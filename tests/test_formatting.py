@@ -71,6 +71,7 @@ def test_engineering_is_accurate(number: int) -> None:
         (math.nextafter(1, 0), ">99.99 %"),
         (58_621_952 / 714_188_480, "8.21 %"),
         (58_631_144 / 61_100_840, "95.96 %"),
+        (217.7, "21,770.00 %"),
         (None, "unknown"),
         (math.nan, "unknown"),
     ],
