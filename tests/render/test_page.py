@@ -19,8 +19,8 @@ from profiler.printable import visible
 from profiler.render import Report, ReportTable, comparison_report, find_format, profile_report
 from profiler.render.page import document as documents
 from profiler.render.page import pages
-from profiler.render.page.cells import EMPTY, MISSING, cell_columns, natural
-from profiler.render.page.content import Size, section
+from profiler.render.page.cells import EMPTY, MISSING, Cell, cell_columns, natural
+from profiler.render.page.content import Size, looks, section
 from profiler.render.page.details import module_details
 from profiler.render.page.document import Assets, as_script, document, page_assets
 from profiler.render.page.pages import frame, page, pages_in_one
@@ -445,3 +445,10 @@ def test_the_page_of_a_checked_profile_has_the_reasons() -> None:
     text = page(profile_report(checked(nets.alexnet())))
     assert "fvcore 0.1.5: 8 of 9 layers equal, 1 explained, 0 unexplained." in text
     assert "fvcore counts adaptive average pooling, 1 an input element (+9,216)" in text
+
+
+@pytest.mark.parametrize(("unit", "look"), [("count", "zero"), ("share", "zero"), ("name", "code"), ("text", "")])
+def test_a_module_that_is_named_0_does_not_look_like_a_zero(unit: str, look: str) -> None:
+    """Only figures are paler if they are 0."""
+    assert looks(Cell("0", 0), unit) == look
+    assert looks(Cell("", MISSING), unit) == "missing"

@@ -263,7 +263,7 @@ def looks(cell: Cell, unit: str) -> str:
     """The class of a cell: missing values and zeros are paler, and the states of a row have looks of their own."""
     if cell.place == -1:
         return "missing"
-    if cell.text in ("0", "0 %"):
+    if cell.text in ("0", "0 %") and unit not in ("name", "text"):  # a module may be named 0
         return "zero"
     return {"status": "flag", "mark": "flag", "flag": "flag", "name": "code"}.get(unit, "")
 

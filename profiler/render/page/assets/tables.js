@@ -52,7 +52,7 @@
 
   const looks = (text, unit, place) => {
     if (place === -1) return "missing";
-    if (text === "0" || text === "0 %") return "zero";
+    if ((text === "0" || text === "0 %") && !["name", "text"].includes(unit)) return "zero";
     return ["status", "mark", "flag"].includes(unit) ? "flag" : unit === "name" ? "code" : "";
   };
 
