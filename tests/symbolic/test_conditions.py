@@ -38,7 +38,7 @@ def test_steps_and_fixed_sizes() -> None:
 
 
 def test_conditions_that_cannot_be_solved_stay() -> None:
-    """A condition between two names is kept as it is."""
+    """A condition between two names stays a condition."""
     domain = domain_of(START, {sympy.Ne(floor_of(H, 32) * floor_of(W, 32), 1): "module pool: aten::mean"}, 2)
     assert domain.words()[-1] == "⌊H/32⌋·⌊W/32⌋ ≠ 1"
     assert domain.violated({"B": 2, "H": 32, "W": 32}) == "⌊H/32⌋·⌊W/32⌋ ≠ 1"
