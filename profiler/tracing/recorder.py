@@ -426,6 +426,8 @@ class OpRecorder(DispatchMode):
         self, func: Any, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], on_meta: bool, key: Any
     ) -> Any:
         """The result of an operation, computed on real values if they are known."""
+        if symbols.RUN is not None and not inputs and symbols.has_symbols(args):
+            kwargs = {**kwargs, "device": META}  # a new tensor, which has no memory for a symbol of elements
         if self.as_called or (not on_meta and (inputs or kwargs.get("device") != META)):
             return func(*args, **kwargs)
         if known.name.startswith("higher_order::"):

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from profiler.tracing import symbols
 from profiler.tracing.private import is_mutable, written_by
 from profiler.tracing.tensors import map_arguments
 
@@ -58,6 +59,9 @@ class KnownValues:
 
         ``inputs`` are the tensors among its arguments.
         """
+        if symbols.RUN is not None and symbols.has_symbols((args, kwargs)):
+            self.forget_written(func, args, kwargs)
+            return UNKNOWN
         copies = {id(tensor): self.of(tensor) for tensor in inputs}
         random = torch.Tag.nondeterministic_seeded in func.tags
         small = not random and name not in _NO_VALUES and _is_small(func, args, kwargs, inputs)

@@ -153,6 +153,24 @@ def test_a_size_that_the_network_fixes() -> None:
         found.at(H=8)
 
 
+class Masking(nn.Module):
+    """A mask that is made from the sizes, as networks with windows and causal attention make them."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, s, 4) → (B, s, s)."""
+        mask = x.new_zeros(x.shape[1], x.shape[1])
+        mask[torch.arange(x.shape[1]) > 2] = 1.0
+        made: torch.Tensor = (x @ x.transpose(1, 2)).masked_fill(mask == 1, -1.0)
+        return made
+
+
+@pytest.mark.slow
+def test_values_that_follow_from_sizes_fix_nothing() -> None:
+    """The values of a mask are not looked at in a run with symbols."""
+    found = formula(Masking(), ("B", "s", 4), sizes={"B": 2, "s": 9})
+    assert (found.text("macs"), found.fixed, found.fitted) == ("4·B·s²", (), ())
+
+
 @pytest.mark.slow
 def test_outside_of_its_domain_a_formula_refuses() -> None:
     """The error names the condition; unknown names and numbers that are not whole are refused too."""
