@@ -207,7 +207,7 @@ def test_views_move_nothing_at_any_size() -> None:
     assert [moved(views, f(batch, 3, 5)) for batch in (1, 16)] == [(0, 0), (0, 0)]
 
 
-def test_the_same_signature_is_told_apart_by_what_it_shares() -> None:
+def test_the_same_signature_differs_by_what_it_shares() -> None:
     """x + x and x + y have equal shapes and differ in what they read."""
     assert moved(lambda x, y: (x + x) + (x + y), f(3), f(3)) == (4 * 3 + 4 * 6 + 4 * 6, 4 * 9)
 
