@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         UncountedError,
     )
     from profiler.formulas import Formula, FormulaError
+    from profiler.memory import MemoryRecord
     from profiler.models.torchvision_ops import import_torchvision
     from profiler.opcount import OpCount, Term, contraction, each
     from profiler.pictures import plot
@@ -72,6 +73,7 @@ _HOMES = {
     "FormulaError": "profiler.formulas",
     "formula": "profiler.deriving",
     "Excluded": "profiler.records",
+    "MemoryRecord": "profiler.memory",
     "ModuleRecord": "profiler.records",
     "NeedsDataError": "profiler.errors",
     "OpCall": "profiler.records",
@@ -126,6 +128,7 @@ __all__ = [
     "Excluded",
     "Formula",
     "FormulaError",
+    "MemoryRecord",
     "ModuleRecord",
     "NeedsDataError",
     "OpCall",

@@ -14,6 +14,7 @@ from profiler.environment import environment
 from profiler.errors import NeedsDataError, ProfilerError, TraceError, UncountedError, no_exit
 from profiler.files import NAME_EXPECTED, folder_name, is_folder_name
 from profiler.formatting import bytes_text
+from profiler.memory import MemoryRecord
 from profiler.models.constructed_inputs import Constructor
 from profiler.models.naming import called
 from profiler.models.real_copies import BYTES_LIMIT, real_size
@@ -21,7 +22,7 @@ from profiler.models.sizes import ABSENT, given_inputs, sizes_hinted
 from profiler.profiles import Profile
 from profiler.records import ROOT, Mode, Trace
 from profiler.subjects import Subject, advice_of_source, called_code, configured, given, network_and_inputs, part_of
-from profiler.traces import trace, trace_for_real
+from profiler.traces import live_memory, trace, trace_for_real
 from profiler.tracing import Inputs, unaffected_by_caller
 from profiler.tracing.callables import CallableNetwork
 from profiler.tracing.depth import room_for_deep_networks
@@ -41,6 +42,7 @@ def profile(
     method: str = "forward",
     part: str | None = None,
     exclude: Sequence[str] | str = (),
+    memory: bool = False,
 ) -> Profile:
     """The profile of one call of ``model`` on ``inputs``: its cost, layer by layer.
 
@@ -58,7 +60,8 @@ def profile(
     backward pass that autograd runs, and a step of ``optimizer`` (``"sgd"``, ``"momentum"``, ``"adam"``,
     ``"adamw"``) if one is named.  ``method`` is called in place of the forward; it is a dotted path from the module
     (``"encode"``).  ``part`` profiles that module alone (``"backbone.layer3"``), on the inputs of its first call in the
-    whole network.  ``exclude`` leaves out modules by name (``"aux*"``) or type: see :meth:`Profile.excluding`.
+    whole network.  ``exclude`` leaves out modules by name (``"aux*"``) or type: see :meth:`Profile.excluding`.  With
+    ``memory`` a second run finds out which tensors are alive when: see :attr:`Profile.peak_activation_bytes`.
 
     ``model`` may be anything else that can be called: a function, a method, a partial, an object; a training step, a
     loss, ``network.generate``.  Its code runs unchanged, on copies of everything that it reaches: the networks and
@@ -86,7 +89,7 @@ def profile(
     inputs = given_inputs(model, inputs, input_size)
     with sizes_hinted(model, inputs):
         subject = _subject(model, inputs, method, part, mode)
-        result = _profile(subject, name or folder_name(known), target, mode, optimizer)
+        result = _profile(subject, name or folder_name(known), target, mode, optimizer, memory=memory)
     if isinstance(model, CallableNetwork):
         result = replace(result, mode=mode_of(result.trace))
     result = replace(result, method=method, part=part or "")
@@ -176,7 +179,8 @@ def crosscheck(
 def profile_subject(config: Config, subject: Subject, *, strict: bool = False) -> Profile:
     """The profile of ``subject``, which ``configured`` made of the config, shown as the config says."""
     with advice_of_source(config):
-        result = _profile(subject, config.name, config.model.target, config.mode, config.optimizer)
+        what = config.name, config.model.target, config.mode, config.optimizer
+        result = _profile(subject, *what, memory=config.memory)
     result = replace(
         result,
         method=config.method,
@@ -186,8 +190,12 @@ def profile_subject(config: Config, subject: Subject, *, strict: bool = False) -
     return _checked(result, strict).with_convention(config.convention).with_views(*config.views)
 
 
-def _profile(subject: Subject, name: str, target: str, mode: Mode, optimizer: str | None) -> Profile:
+def _profile(
+    subject: Subject, name: str, target: str, mode: Mode, optimizer: str | None, *, memory: bool = False
+) -> Profile:
     traced = _trace(subject, mode, optimizer)
+    if memory:
+        traced = replace(traced, memory=_memory(subject, mode, optimizer, traced.real_run))
     return Profile(name, target, mode, traced, environment(), part_calls=subject.part_calls())
 
 
@@ -218,6 +226,15 @@ def _trace(subject: Subject, mode: Mode, optimizer: str | None) -> Trace:
         return trace_for_real(*subject.real(True), mode, optimizer, reason=reason)
     except TraceError:
         return on_meta
+
+
+@no_exit("the network")
+@room_for_deep_networks()
+@unaffected_by_caller()
+def _memory(subject: Subject, mode: Mode, optimizer: str | None, real_run: str) -> MemoryRecord:
+    """The storages of a run like the one that was traced."""
+    model, inputs = subject.real(True) if real_run else subject.static()
+    return live_memory(model, inputs, mode, optimizer, reason=real_run)
 
 
 def check_complete(result: Profile) -> None:

@@ -58,7 +58,8 @@ def price_again(trace: Trace, registry: Registry) -> Trace:
         trace.unseen,
     )
     pairs = zip(trace.signatures, trace.answers, strict=True)
-    return _assemble(recording, [_again(signature, old, registry) for signature, old in pairs])
+    again = _assemble(recording, [_again(signature, old, registry) for signature, old in pairs])
+    return replace(again, memory=trace.memory)
 
 
 def _again(signature: Signature, old: Answer, registry: Registry) -> Answer:

@@ -18,6 +18,7 @@ from profiler.files import write_text
 from profiler.formatting import thousands
 from profiler.garbage import without_collection
 from profiler.measures import find_measure
+from profiler.memory import state_bytes
 from profiler.opcount import OpCount
 from profiler.printable import visible
 from profiler.records import CounterRecord, Mode, Trace
@@ -82,6 +83,41 @@ class Profile:
     def parameter_bytes(self) -> int:
         """The size of the parameters in bytes."""
         return sum(record.bytes for record in self.trace.parameters if not record.buffer)
+
+    @property
+    def peak_activation_bytes(self) -> int | None:
+        """The most bytes of activations that are alive at once; None if the profile was made without ``memory``.
+
+        Every storage counts that is an input, a result of an operation, or the gradient of one; parameters, buffers and
+        the gradients of parameters do not.  See ``docs/memory.md``.
+        """
+        memory = self.trace.whole.memory
+        return None if memory is None else memory.peak_activation_bytes
+
+    @property
+    def gradient_bytes(self) -> int | None:
+        """The bytes of the gradients of parameters after the backward pass; None without ``memory``."""
+        memory = self.trace.whole.memory
+        return None if memory is None else memory.gradient_bytes
+
+    @property
+    def optimizer_bytes(self) -> int | None:
+        """The bytes that the named optimizer keeps, without its step counts; None without ``memory``."""
+        memory = self.trace.whole.memory
+        return None if memory is None else state_bytes(memory.optimizer, memory.gradient_bytes)
+
+    @property
+    def memory_needed(self) -> int | None:
+        """The bytes of tensors that the run needs at least; None without ``memory``.
+
+        Parameters, buffers and the optimizer's state, and the most bytes of everything else that is alive at once.  The
+        workspace of kernels and the rounding of an allocator are on top.
+        """
+        memory, optimizer = self.trace.whole.memory, self.optimizer_bytes
+        if memory is None or optimizer is None:
+            return None
+        held = sum(record.bytes for record in self.trace.whole.parameters)
+        return held + optimizer + memory.peak_bytes
 
     @cached_property
     def buffers_total(self) -> int:
@@ -298,7 +334,7 @@ class Profile:
 
     def to_json(self) -> str:
         """The profile as JSON text, one record per line."""
-        from profiler.stored import SCHEMA, SCHEMA_VERSION, write_trace
+        from profiler.stored import SCHEMA, SCHEMA_VERSION, write_memory, write_trace
 
         head = {
             "schema": SCHEMA,
@@ -314,6 +350,7 @@ class Profile:
             **({"unseen": [asdict(item) for item in self.trace.whole.unseen]} if self.trace.whole.unseen else {}),
             **({"method": self.method} if self.method != "forward" else {}),
             **({"cache": self.cache} if self.cache else {}),
+            **({} if self.trace.whole.memory is None else {"memory": write_memory(self.trace.whole.memory)}),
             **({"part": self.part, "part_calls": self.part_calls} if self.part else {}),
         }
         lists = {**write_trace(self.trace.whole), "counters": [asdict(record) for record in self.counters]}

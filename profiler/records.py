@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Literal
 
+from profiler.memory import MemoryRecord
 from profiler.opcount import OpCount, Term, total
 from profiler.signatures import IN_A_BYTE, Signature, TensorSpec
 
@@ -337,7 +338,7 @@ class Trace:
     ``real_run`` is empty for a trace on the meta device; for a run on real tensors it says why.  ``data_dependent``
     names the operations that are uncounted because their cost depends on data; ``unseen`` says what else may be
     missing.  ``excluded`` has the records of excluded modules, if any.  ``signatures`` and their ``answers`` are those
-    of all calls, in the order of the recording.
+    of all calls, in the order of the recording.  ``memory`` has the storages of the run, if they were followed.
     """
 
     calls: Sequence[OpCall]
@@ -349,6 +350,7 @@ class Trace:
     excluded: Excluded | None = None
     signatures: tuple[Signature, ...] = ()
     answers: tuple[Answer, ...] = ()
+    memory: MemoryRecord | None = None
 
     @property
     def numbered(self) -> Trace:

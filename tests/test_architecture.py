@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parents[1] / "profiler"
 
 LAYERS = (
     ("catalog", "columns", "errors", "garbage", "opcount", "printable"),
-    ("schema", "signatures", "symbolic", "limits"),
+    ("schema", "signatures", "symbolic", "limits", "memory"),
     ("records", "files", "streams"),
     ("events", "calls"),
     ("config", "rules", "formatting", "excluding"),

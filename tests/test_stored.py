@@ -98,7 +98,18 @@ def test_the_sample_has_every_field() -> None:
     held = set(profiler.stored.fields._Answer.__annotations__)
     assert held == {field.name for field in fields(Answer) if field.init}
     known = {field.name for field in fields(Profile)} - {"trace", "ask"}
-    lists = {"schema", "version", "real_run", "exclude", "unseen", "modules", "parameters", "signatures", "calls"}
+    lists = {
+        "memory",
+        "schema",
+        "version",
+        "real_run",
+        "exclude",
+        "unseen",
+        "modules",
+        "parameters",
+        "signatures",
+        "calls",
+    }
     assert set(profiler.stored.fields._Profile.__annotations__) == known | lists
     details = {field.name for field in fields(DetailedSpec)} - {field.name for field in fields(TensorSpec)}
     assert all(f'"{name}":' in TEXT for name in details - {"nested"})

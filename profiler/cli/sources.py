@@ -44,6 +44,10 @@ class Source:
             )
         return replace(self, config=self.config.model_copy(update={"crosscheck": tuple(counters)}))
 
+    def with_memory(self) -> Source:
+        """The same source, whose profile says which tensors are alive; a saved profile has what it has."""
+        return self if self.config is None else replace(self, config=self.config.model_copy(update={"memory": True}))
+
     def alone(self) -> Source:
         """The same source without counters to run; a saved profile keeps its reports."""
         return self if self.config is None else self.against((), "no-crosscheck")

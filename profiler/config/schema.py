@@ -148,9 +148,9 @@ class Config(Section):
 
     ``inputs`` is None if the file does not have them; the target's source may know them.  ``cache`` describes the cache
     of a generative network, ``method`` is the method to call, and ``part`` names the module to profile if it is not the
-    whole network; ``exclude`` names modules to leave out.  ``crosscheck`` holds the names of the counters to run, by
-    default none; true in the file means fvcore.  ``budget`` says what the network may cost, see
-    :func:`profiler.config.budget.parse_budget`.
+    whole network; ``exclude`` names modules to leave out.  ``memory`` says whether live tensors are followed too.
+    ``crosscheck`` holds the names of the counters to run, by default none; true in the file means fvcore.  ``budget``
+    says what the network may cost, see :func:`profiler.config.budget.parse_budget`.
 
     Shapes, kwargs and the length of the cache may name ``sizes`` in the file.  The config has their values in place of
     the names, and ``written`` has these parts with the names.
@@ -166,6 +166,7 @@ class Config(Section):
     exclude: Annotated[tuple[Pattern, ...], BeforeValidator(as_tuple), AfterValidator(unique)] = ()
     mode: Literal["inference", "training"] = "inference"
     optimizer: Optimizer | None = None
+    memory: bool = False
     dtype: FloatingDtype = "float32"
     convention: Convention = "exact"
     views: Annotated[tuple[View, ...], BeforeValidator(as_tuple), AfterValidator(unique)] = ()

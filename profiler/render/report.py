@@ -141,6 +141,8 @@ def profile_report(
         names = tuple(name for name in names if name != "training")
     if not profile.counters:
         names = tuple(name for name in names if name != "crosscheck")
+    if profile.trace.whole.memory is None:
+        names = tuple(name for name in names if name not in ("memory", "peak"))
     return Report(
         title=profile.name,
         facts=tuple(_facts(profile)),
@@ -268,6 +270,20 @@ def _facts(profile: Profile) -> Iterable[Fact]:
             bound = "" if measure.of_memory else least
             yield _figure(measure.label or measure.heading, profile.figure(measure.name), words, bound)
     yield from _headline(profile)
+    yield from _memory(profile)
+
+
+def _memory(profile: Profile) -> Iterable[Fact]:
+    """The bytes of tensors that the run needs, if they are known."""
+    figures = (
+        ("peak activations", profile.peak_activation_bytes),
+        ("gradients", profile.gradient_bytes),
+        ("optimizer state", profile.optimizer_bytes),
+        ("memory at least", profile.memory_needed),
+    )
+    for label, number in figures:
+        if number:
+            yield Fact(label, f"{thousands(number)} bytes", bytes_text(number), is_figure=True)
 
 
 def _headline(profile: Profile) -> Iterable[Fact]:
@@ -390,6 +406,8 @@ def _table(profile: Profile, name: str, depth: int | None, top: int | None) -> R
         about_shown = notes
     elif name == "uncounted" and len(table):
         shown = table
+    elif name in ("memory", "peak"):
+        shown = _largest(table)
     elif name == "training":
         shown, notes = _shown_training(table)
     elif name == "crosscheck":
@@ -397,6 +415,18 @@ def _table(profile: Profile, name: str, depth: int | None, top: int | None) -> R
         left = [not explained for explained in table["explained"]]
         shown = table.where(left) if any(left) else None
     return ReportTable(table, shown, notes, busy_only=name == "layers", about_shown=about_shown)
+
+
+def _largest(table: Table) -> Table:
+    """The rows with the most bytes alive at the peak, and the footer."""
+    rows = range(len(table))
+    order = sorted(rows[: len(table) - table.footer], key=lambda row: -table["at_peak_bytes"][row])
+    kept = {*order[:LARGEST_SHOWN], *rows[len(table) - table.footer :]}
+    return table.where([row in kept for row in rows])
+
+
+LARGEST_SHOWN = 12
+"""The number of rows about memory on a screen."""
 
 
 def _ranked(table: Table, profile: Profile) -> Table:

@@ -1,6 +1,7 @@
 """Saved profiles: writing them, and reading them after complete validation."""
 
 from profiler.stored.converting import write_trace
+from profiler.stored.memory import write_memory
 from profiler.stored.reading import SCHEMA, SCHEMA_VERSION, ProfileFields, read_profile
 
-__all__ = ["SCHEMA", "SCHEMA_VERSION", "ProfileFields", "read_profile", "write_trace"]
+__all__ = ["SCHEMA", "SCHEMA_VERSION", "ProfileFields", "read_profile", "write_memory", "write_trace"]

@@ -9,6 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from profiler.records import CounterRecord, Mode, Trace
 from profiler.stored.checks import contradictions
 from profiler.stored.converting import counter_of, trace_of, trace_of_version_1
 from profiler.stored.fields import ADAPTERS
+from profiler.stored.memory import problems_of, read_memory
 
 SCHEMA = "static-flop-profiler/profile"
 
@@ -71,6 +73,10 @@ def read_profile(path: Path) -> ProfileFields:
         number = next(number for number, item in enumerate(found["calls"]) if item["signature"] > last)
         problem = f"calls.{number}.signature: found {shown(found['calls'][number]['signature'])}"
         raise StoredProfileError(f"{path}: {problem}, expected the number of a signature, at most {last}") from error
+    if "memory" in found:
+        for problem in problems_of(found["memory"], frozenset(record.name for record in trace.modules)):
+            raise StoredProfileError(f"{path}: {problem}")
+        trace = replace(trace, memory=read_memory(found["memory"]))
     counters = tuple(map(counter_of, found["counters"]))
     for problem in contradictions(trace, counters):
         raise StoredProfileError(f"{path}: {problem}")

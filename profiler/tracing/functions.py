@@ -272,6 +272,6 @@ class FunctionWatcher(TorchFunctionMode):
 
     def _as_one(self, name: str, arguments: tuple[Any, Any], func: Any, args: Any, kwargs: Any) -> Any:
         with self._recorder.as_one(name, *arguments) as give:
-            result = func(*args, **kwargs)
+            result = self._recorder.replaced.get(func, func)(*args, **kwargs)
             give(result)
         return result

@@ -746,3 +746,10 @@ def python_kernels() -> AbstractContextManager[None]:
 def symbolic_shapes(on_condition: Callable[[Any], None]) -> SymbolicShapes:
     """A new collection of symbols; ``on_condition`` is called with each comparison that becomes a condition."""
     return SymbolicShapes(on_condition)
+
+
+def fused_attention() -> tuple[Callable[..., int], Callable[..., Any]] | None:
+    """The function that chooses torch's kernel for attention, and the fused kernel on the CPU; None without them."""
+    choose = getattr(torch, "_fused_sdp_choice", None)
+    kernel = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
+    return None if choose is None or kernel is None else (choose, kernel)

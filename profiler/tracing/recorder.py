@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -118,6 +118,9 @@ class OpRecorder(DispatchMode):
     """
 
     supports_higher_order_operators = True
+
+    replaced: Mapping[Any, Callable[..., Any]] = {}
+    """Functions that run in place of functions that are recorded as one operation."""
 
     def __init__(
         self,
@@ -540,13 +543,7 @@ class OpRecorder(DispatchMode):
 
         def move(leaf: Any) -> Any:
             if isinstance(leaf, torch.Tensor) and not leaf.is_meta:
-                if id(leaf) not in self._meta_copies:
-                    copied = to_meta(leaf)
-                    self.moved_with_gradients = self.moved_with_gradients or leaf.requires_grad
-                    self._origins.replace(leaf, copied)
-                    self._values.note(copied, leaf)
-                    self._meta_copies[id(leaf)] = (leaf, copied)
-                return self._meta_copies[id(leaf)][1]
+                return self._meta_copy(leaf)
             if isinstance(leaf, torch.device):
                 return torch.device("meta")
             return leaf
@@ -557,6 +554,21 @@ class OpRecorder(DispatchMode):
             inputs = []
             collect((args, kwargs), inputs)
         return args, kwargs, inputs
+
+    def _meta_copy(self, leaf: torch.Tensor) -> torch.Tensor:
+        """The tensor on meta that stands for a stray one."""
+        if id(leaf) not in self._meta_copies:
+            copied = self._moved(leaf, leaf)
+            self._meta_copies[id(leaf)] = (leaf, copied)
+        return self._meta_copies[id(leaf)][1]
+
+    def _moved(self, leaf: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """A new tensor on meta that stands for a stray one, with these values."""
+        copied = to_meta(leaf)
+        self.moved_with_gradients = self.moved_with_gradients or leaf.requires_grad
+        self._origins.replace(leaf, copied)
+        self._values.note(copied, values)
+        return copied
 
     @contextmanager
     def as_one(self, name: str, args: Any, kwargs: Any) -> Iterator[Callable[[Any], None]]:

@@ -25,6 +25,7 @@ from profiler.tracing.describing import Operators
 from profiler.tracing.failures import caused_by_missing_data
 from profiler.tracing.functions import FunctionWatcher
 from profiler.tracing.gradients import Autograd, lacks_graph
+from profiler.tracing.lifetimes import LifetimeRecorder, Lifetimes, PassingCodeOrigins, PassingOrigins, PassingScope
 from profiler.tracing.noted import Noted, recording_of
 from profiler.tracing.objects import returned_tensors, tensors_in
 from profiler.tracing.optimizers import make_optimizer
@@ -65,6 +66,7 @@ def record(
     *,
     operators: Operators,
     prepare: Callable[[nn.Module], None] | None = None,
+    lifetimes: Lifetimes | None = None,
 ) -> Recording:
     """Record one call of ``model`` on ``inputs``, on a meta copy; the model itself is not run.
 
@@ -73,14 +75,15 @@ def record(
     where one is named, a step of the optimizer (see ``OPTIMIZERS``) as it is from its second step on.
     A :class:`CallableNetwork` runs as its code says, whatever ``mode`` is: its modules stay in the modes that they are
     in, and what is of which phase follows from what runs.
-    ``prepare`` is given each copy before it runs, and may change it.
+    ``prepare`` is given each copy before it runs, and may change it.  With ``lifetimes`` nothing keeps storages alive
+    that would be freed in a real run, and ``lifetimes`` notes when they are.
     Raises :class:`TraceError` if the network runs nothing, cannot be copied, or refuses its inputs, and
     :class:`NeedsDataError` if the meta device cannot run it.
     """
     model = without_compiler(model)
     if any(tensor.layout in SPARSE for tensor in tensors_of(modules_of(model))):
         raise NeedsDataError(f"{type(model).__name__} has sparse tensors, which have no elements on the meta device")
-    return _record(lambda: attempt_on_meta(model, inputs), _mode(model, mode), optimizer, operators, prepare)
+    return _record(lambda: attempt_on_meta(model, inputs), _mode(model, mode), optimizer, operators, prepare, lifetimes)
 
 
 def record_for_real(
@@ -92,13 +95,16 @@ def record_for_real(
     operators: Operators,
     reason: str,
     prepare: Callable[[nn.Module], None] | None = None,
+    lifetimes: Lifetimes | None = None,
 ) -> Recording:
     """The same for a network that needs data: runs a copy of ``model`` with its real tensors on real ``inputs``.
 
     The counts then depend on the values; random numbers are drawn from a fixed seed.
     """
     model = without_compiler(model)
-    recorded = _record(lambda: attempt_for_real(model, inputs), _mode(model, mode), optimizer, operators, prepare)
+    recorded = _record(
+        lambda: attempt_for_real(model, inputs), _mode(model, mode), optimizer, operators, prepare, lifetimes
+    )
     return replace(recorded, real_run=reason)
 
 
@@ -114,6 +120,7 @@ def _record(
     optimizer: str | None,
     operators: Operators,
     prepare: Callable[[nn.Module], None] | None = None,
+    lifetimes: Lifetimes | None = None,
 ) -> Recording:
     """The recording of the first way of running that the network allows; ``make`` makes new copies for each."""
     gradients: Callable[[], AbstractContextManager[Any]] = torch.no_grad
@@ -127,14 +134,14 @@ def _record(
         return attempt
 
     if mode == "training":
-        return _record_run(fresh, partial(_run_training, optimizer, operators))
+        return _record_run(fresh, partial(_run_training, optimizer, operators, lifetimes), lifetimes)
     if mode is None:
         gradients = nullcontext
     may_skip = True
     while True:
         autograd = Autograd(may_skip=may_skip)
         try:
-            result = _record_run(fresh, partial(_run_inference, gradients, autograd, operators))
+            result = _record_run(fresh, partial(_run_inference, gradients, autograd, operators, lifetimes), lifetimes)
         except _GraphError:
             if gradients is not torch.no_grad:
                 raise
@@ -153,13 +160,14 @@ class _GraphError(TraceError):
 
 
 @kept_state()
-def _record_run(make: Callable[[], Attempt], run: Run) -> Recording:
+def _record_run(make: Callable[[], Attempt], run: Run, lifetimes: Lifetimes | None) -> Recording:
     attempt = make()
     network = attempt.network
     if has_lazy_parts(modules_of(network)):
         _make_lazy_parts(attempt)
         attempt = replace(make(), network=network)  # changes of the inputs by the first run do not matter
-    origins = CodeOrigins() if isinstance(network, CallableNetwork) else Origins()
+    kinds = (CodeOrigins, Origins) if lifetimes is None else (PassingCodeOrigins, PassingOrigins)
+    origins = kinds[0]() if isinstance(network, CallableNetwork) else kinds[1]()
     named = named_modules(network, repeated=True)
     once = each_once(named)
     for name, parameter in (*named_parameters(once), *frozen_weights(once)):
@@ -171,6 +179,8 @@ def _record_run(make: Callable[[], Attempt], run: Run) -> Recording:
     for tensor in (*tensors_in((attempt.arguments, attempt.options)), *attempt.reached):
         if not origins.is_parameter(tensor):
             origins.add_activation(tensor)
+    if lifetimes is not None:
+        lifetimes.restart(tensors_in((attempt.arguments, attempt.options)), tensors_of(modules_of(network)))
     with flex_attention_traceable(), causal_bias_traceable(), as_written(module for _, module in once):
         recorded = run(attempt, origins)
     if not recorded.calls:
@@ -179,6 +189,8 @@ def _record_run(make: Callable[[], Attempt], run: Run) -> Recording:
             + ("" if isinstance(network, CallableNetwork) else " in an empty network")
             + "".join(f"; {note.module or ROOT}: {note.reason}" for note in recorded.recorder.unseen.notes)
         )
+    if lifetimes is not None:
+        lifetimes.finish(network)
     named = named_modules(network, repeated=True)  # the run may have changed them
     with without_collection():
         modules, parameters = recorded.scope.records(named), parameter_records(named)
@@ -204,13 +216,14 @@ def _run_inference(
     gradients: Callable[[], AbstractContextManager[Any]],
     autograd: Autograd,
     operators: Operators,
+    lifetimes: Lifetimes | None,
     attempt: Attempt,
     origins: Origins,
 ) -> Recorded:
     network = attempt.network
     phases = Phases() if isinstance(network, CallableNetwork) else None
     graph = None if phases is None else BackwardScope()
-    scope, recorder = _recording(attempt, operators, origins, graph, autograd, phases)
+    scope, recorder = _recording(attempt, operators, origins, graph, autograd, phases, lifetimes)
     home = _home(network, recorder)
     threads = RunInThreads(scope, recorder, home)
     watcher = FunctionWatcher(recorder, home)
@@ -228,11 +241,13 @@ def _recording(
     graph: BackwardScope | None,
     autograd: Autograd,
     phases: Phases | None = None,
+    lifetimes: Lifetimes | None = None,
 ) -> tuple[ModuleScope, OpRecorder]:
     """Install hooks on the network, and yield a recorder that knows its inputs."""
-    scope = ModuleScope(attempt.network)
+    scope = (ModuleScope if lifetimes is None else PassingScope)(attempt.network)
     unseen = UnseenWork(attempt.network, (attempt.arguments, attempt.options), origins, attempt.copies)
-    recorder = OpRecorder(operators, scope, origins, graph, autograd, unseen, phases)
+    make = OpRecorder if lifetimes is None else partial(LifetimeRecorder, lifetimes)
+    recorder = make(operators, scope, origins, graph, autograd, unseen, phases)
     scope.on_result = recorder.note_result
     if phases is not None:
         phases.on_step = recorder.check_step
@@ -249,14 +264,18 @@ def _home(network: nn.Module, recorder: OpRecorder) -> torch.device:
     return torch.device("meta" if on_meta else "cpu")
 
 
-def _run_training(optimizer: str | None, operators: Operators, attempt: Attempt, origins: Origins) -> Recorded:
+def _run_training(
+    optimizer: str | None, operators: Operators, lifetimes: Lifetimes | None, attempt: Attempt, origins: Origins
+) -> Recorded:
     network = attempt.network
-    scope, recorder = _recording(attempt, operators, origins, BackwardScope(), Autograd(may_skip=False))
+    autograd = Autograd(may_skip=False)
+    scope, recorder = _recording(attempt, operators, origins, BackwardScope(), autograd, lifetimes=lifetimes)
+    saving = nullcontext() if lifetimes is None else lifetimes.saving(lambda: scope.current[0])
     home = _home(network, recorder)
     threads = RunInThreads(scope, recorder, home)
     watcher = FunctionWatcher(recorder, home)
     explained = _explained(network, scope, recorder, threads)
-    with torch.enable_grad(), explained, threads.followed(), recorder.autograd, watcher:
+    with torch.enable_grad(), explained, threads.followed(), recorder.autograd, watcher, saving:
         with recorder:
             result = network(*attempt.arguments, **attempt.options)
         roots = [tensor for tensor in returned_tensors(result) if tensor.requires_grad]
@@ -265,6 +284,8 @@ def _run_training(optimizer: str | None, operators: Operators, attempt: Attempt,
         gradients = [torch.ones_like(tensor) for tensor in roots]
         for gradient in gradients:
             origins.add_activation(gradient)
+        if lifetimes is not None:
+            lifetimes.add_seeds(gradients)
         recorder.in_backward = True
         with recorder:
             torch.autograd.backward(roots, gradients)

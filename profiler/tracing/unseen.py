@@ -67,6 +67,10 @@ class UnseenWork:
         self._values_were_read = False
         self._numbers_read: Counter[str] = Counter()
 
+    def keep_weakly(self, storages: dict[int, Any]) -> None:
+        """Remember storages without values in ``storages``, which does not keep them alive."""
+        self._blank = storages
+
     @property
     def notes(self) -> tuple[Unseen, ...]:
         return tuple(self._notes)

@@ -43,6 +43,10 @@ class KnownValues:
         self.ids: set[int] = set()
         self._spoilt: dict[int, Any] = {}
 
+    def keep_weakly(self, storages: dict[int, Any]) -> None:
+        """Remember storages with unknown values in ``storages``, which does not keep them alive."""
+        self._spoilt = storages
+
     def note(self, tensor: torch.Tensor, copy: torch.Tensor) -> None:
         """Record that ``tensor`` on meta has the values of ``copy``."""
         if tensor.is_meta and not copy.is_meta and _stored(copy) <= LARGEST:

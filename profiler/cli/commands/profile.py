@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     type=Names(catalog.counters(), "a counter"),
     help="Run these counters too: fvcore, torch, thop, …",
 )
+@click.option("--memory", is_flag=True, help="Find out which tensors are alive when, in a second run on meta.")
 @click.option("--no-crosscheck", is_flag=True, help="Do not run the counters that a config names.")
 @click.option(
     "--device",
@@ -63,6 +64,7 @@ def command(
     depth: int | None,
     top: int | None,
     counters: tuple[str, ...] | None,
+    memory: bool,
     no_crosscheck: bool,
     device: str | None,
     seen: Seen,
@@ -82,6 +84,8 @@ def command(
         found = [source.against(counters, "crosscheck") for source in found]
     elif no_crosscheck:
         found = [source.alone() for source in found]
+    if memory:
+        found = [source.with_memory() for source in found]
     if to.output is not None:
         check_names([(source.typed, source.name) for source in found])
         check_formats(
