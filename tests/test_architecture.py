@@ -33,6 +33,7 @@ LAYERS = (
     ("tables",),
     ("devices", "profiles"),
     ("roofline",),
+    ("energy",),
     ("analysis",),
     ("budgets",),
     ("rewrites",),

@@ -57,30 +57,43 @@ def find_device(name: str) -> Device:
 
 def read_device(path: Path) -> Device:
     """The device in a file.  Raises :class:`~profiler.errors.ConfigError`, which names the key."""
-    found = read_yaml(path)
-    if not isinstance(found, dict):
-        raise ConfigError(f"{path}: expected the keys {', '.join(KEYS)}")
-    for key in (*KEYS, *found):
-        if key not in found or key not in KEYS:
-            problem = "missing" if key not in found else "unknown key"
-            raise ConfigError(f"{path}: {shown(key)}: {problem}, expected the keys {', '.join(KEYS)}")
-    if not isinstance(found["name"], str) or not found["name"].strip():
-        raise ConfigError(f"{path}: name: found {shown(found['name'])}, expected a text")
+    found = dictionary_in(path, read_yaml(path), KEYS)
+    wanted = "FLOP/s by dtype, such as float32: 19.5e12"
     return Device(
-        found["name"],
-        _peaks(path, "tensor", found["tensor"]),
-        _peaks(path, "vector", found["vector"]),
-        *(_positive(path, key, found[key]) for key in ("memory_bandwidth", "memory", "link")),
+        text_in(path, "name", found["name"]),
+        positives_in(path, "tensor", found["tensor"], wanted),
+        positives_in(path, "vector", found["vector"], wanted),
+        *(positive_in(path, key, found[key]) for key in ("memory_bandwidth", "memory", "link")),
     )
 
 
-def _peaks(path: Path, key: str, value: Any) -> Mapping[str, float]:
-    if not isinstance(value, dict) or not all(isinstance(dtype, str) for dtype in value):
-        raise ConfigError(f"{path}: {key}: found {shown(value)}, expected FLOP/s by dtype, such as float32: 19.5e12")
-    return {dtype: _positive(path, f"{key}.{dtype}", peak) for dtype, peak in value.items()}
+def dictionary_in(path: Path, found: object, keys: tuple[str, ...]) -> dict[str, Any]:
+    """The content of the file: a mapping with exactly these keys.  Raises ConfigError, as the others here do."""
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path}: expected the keys {', '.join(keys)}")
+    for key in (*keys, *found):
+        if key not in found or key not in keys:
+            problem = "missing" if key not in found else "unknown key"
+            raise ConfigError(f"{path}: {shown(key)}: {problem}, expected the keys {', '.join(keys)}")
+    return found
 
 
-def _positive(path: Path, key: str, value: Any) -> float:
+def text_in(path: Path, key: str, value: Any) -> str:
+    """A text that is not empty."""
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigError(f"{path}: {key}: found {shown(value)}, expected a text")
+    return value
+
+
+def positives_in(path: Path, key: str, value: Any, wanted: str) -> Mapping[str, float]:
+    """Positive numbers by name."""
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        raise ConfigError(f"{path}: {key}: found {shown(value)}, expected {wanted}")
+    return {name: positive_in(path, f"{key}.{name}", number) for name, number in value.items()}
+
+
+def positive_in(path: Path, key: str, value: Any) -> float:
+    """A positive number; YAML reads ``1e12`` as a text."""
     try:
         number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else 0.0
     except ValueError:

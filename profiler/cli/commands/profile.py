@@ -9,7 +9,7 @@ if a config or --crosscheck names them.  A file for --picture is named after its
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from profiler.streams import complain
 
 if TYPE_CHECKING:
     from profiler.devices import Device
+    from profiler.energy import EnergyModel
     from profiler.profiles import Profile
     from profiler.render import Report
 
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Show the time that the network at least takes on h100, a100, …, or on that of a YAML file.",
 )
+@click.option("--energy", metavar="NAME", help="Estimate the energy by horowitz_45nm, or by the model in a YAML file.")
 @seen_as
 @pictures
 @what_to_profile
@@ -67,6 +69,7 @@ def command(
     memory: bool,
     no_crosscheck: bool,
     device: str | None,
+    energy: str | None,
     seen: Seen,
     pictures: tuple[Path, ...],
     what: WhatToProfile,
@@ -76,7 +79,7 @@ def command(
         raise click.UsageError("--depth shows modules and --top shows layers; give one of them")
     if counters is not None and no_crosscheck:
         raise click.UsageError("--crosscheck and --no-crosscheck contradict each other; give one of them")
-    on = None if device is None else _device(device)
+    more = _More.read(device, energy)
     found = read_sources(expanded(sources), what)
     check_pictures(pictures, len(found))
     to.check_number(len(found))
@@ -94,34 +97,51 @@ def command(
     profiles = [seen.of(profile) for profile in profile_all(found, strict=strict, quiet=to.quiet, jobs=jobs)]
     if to.output is not None:
         for source, profile in zip(found, profiles, strict=True):
-            _write(to.output, source, profile, to.formats, depth, top, on)
-    write_pictures(pictures, profiles, partial(_on_screen, profiles, depth, top, on))
+            _write(to.output, source, profile, to.formats, depth, top, more)
+    write_pictures(pictures, profiles, partial(_on_screen, profiles, depth, top, more))
     if to.printed_format is not None:
         print_document(_as_format(profiles, to.printed_format, depth, top), to.printed_format)
     elif not to.quiet:
-        for report in _on_screen(profiles, depth, top, on):
+        for report in _on_screen(profiles, depth, top, more):
             show(report)
         if to.output is not None:
             complain(f"Written: {', '.join(str(to.output / profile.name) for profile in profiles)}")
 
 
-def _device(name: str) -> Device:
-    """The device of that name or in that file.  Raises :class:`~profiler.errors.ConfigError`."""
-    from profiler.devices import find_device
+@dataclass(frozen=True, slots=True)
+class _More:
+    """What reports also show: the roofline on a device, and the energy by a model."""
 
-    return find_device(name)
+    device: Device | None = None
+    energy: EnergyModel | None = None
+
+    @classmethod
+    def read(cls, device: str | None, energy: str | None) -> _More:
+        """Those of these names or files.  Raises :class:`~profiler.errors.ConfigError`."""
+        from profiler.devices import find_device
+        from profiler.energy import find_energy_model
+
+        return cls(
+            None if device is None else find_device(device), None if energy is None else find_energy_model(energy)
+        )
+
+    def added_to(self, report: Report, profile: Profile) -> Report:
+        """The report with these tables."""
+        from profiler import energy, roofline
+        from profiler.render.report import ReportTable
+
+        tables = list(report.tables)
+        if self.device is not None:
+            layers = roofline.roofline_table(profile.work, self.device)
+            tables.append(ReportTable(layers, layers, roofline.remarks(profile.work, self.device)))
+            tables.append(ReportTable(roofline.operations_table(profile.work, self.device)))
+        if self.energy is not None:
+            layers = energy.energy_table(profile.work, self.energy)
+            tables.append(ReportTable(layers, layers, energy.remarks(self.energy)))
+        return replace(report, tables=tuple(tables))
 
 
-def _with_roofline(report: Report, profile: Profile, device: Device | None) -> Report:
-    """The report with the roofline on a device, if one is given."""
-    if device is None:
-        return report
-    from profiler.render.report import ReportTable
-    from profiler.roofline import operations_table, remarks, roofline_table
-
-    layers, operations = roofline_table(profile.work, device), operations_table(profile.work, device)
-    shown = ReportTable(layers, layers, remarks(profile.work, device))
-    return replace(report, tables=(*report.tables, shown, ReportTable(operations)))
+NOTHING_MORE = _More()
 
 
 def _write(
@@ -131,7 +151,7 @@ def _write(
     formats: Sequence[str] | None,
     depth: int | None,
     top: int | None,
-    device: Device | None = None,
+    more: _More = NOTHING_MORE,
 ) -> None:
     """Write a profile's tables: those that its config names, in ``formats`` or those of the config."""
     from profiler.files import remove_leftovers, write_files
@@ -139,7 +159,7 @@ def _write(
 
     wanted = None if source.config is None else source.config.report
     report = profile_report(profile, None if wanted is None else wanted.tables, depth, top)
-    report = _with_roofline(report, profile, device)
+    report = more.added_to(report, profile)
     if wanted is not None and wanted.pictures:
         from profiler.pictures import report_pictures
 
@@ -152,12 +172,12 @@ def _write(
 
 
 def _on_screen(
-    profiles: Sequence[Profile], depth: int | None, top: int | None, device: Device | None = None
+    profiles: Sequence[Profile], depth: int | None, top: int | None, more: _More = NOTHING_MORE
 ) -> list[Report]:
     """What the terminal shows of each."""
     from profiler.render.screen import screen_report
 
-    return [_with_roofline(screen_report(profile, depth, top), profile, device) for profile in profiles]
+    return [more.added_to(screen_report(profile, depth, top), profile) for profile in profiles]
 
 
 def _as_format(profiles: Sequence[Profile], name: str, depth: int | None, top: int | None) -> str | bytes:
