@@ -378,3 +378,18 @@ def test_table_at_the_peak() -> None:
     assert sum(table["at_peak_bytes"]) == found.peak_activation_bytes
     assert "(input)" in table["storage"]
     assert "0" in table["storage"]
+
+
+def test_picture_names_the_peak() -> None:
+    """The picture of the timeline says in words what the peak is; without live memory there is none."""
+    from profiler.pictures.memory import spans
+
+    found = of(convolutions(), *image(), mode="training", optimizer="sgd")
+    record = found.trace.memory
+    assert record is not None
+    (first, *_, last) = spans(record)
+    assert (first[:2], last[0], last[2]) == (("forward", 0), "optimizer", record.operations)
+    drawn = found.plot("memory")
+    assert any("peak" in text.get_text() for text in drawn.axes[0].texts)
+    with pytest.raises(profiler.ProfilerError, match="without live memory"):
+        profiler.profile(nn.ReLU(), torch.empty(3)).plot("memory")
