@@ -186,7 +186,7 @@ def convolutional(draw: st.DrawFn) -> nn.Module:
     return nn.Sequential(*layers)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @given(network=convolutional(), mode=st.sampled_from(("inference", "training")))
 @settings(max_examples=4, deadline=None)
 def test_small_convolutional_networks(network: nn.Module, mode: Mode) -> None:
