@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from torch import nn
 
 from profiler import catalog, load_profile
-from profiler.cli import cli, commands
+from profiler.cli import cli, commands, main
 from profiler.crosschecks.counter import Reported
 
 ROOT = Path(__file__).parents[1]
@@ -485,14 +485,19 @@ def test_the_list_of_commands_has_the_first_sentence_of_each() -> None:
         (["diff", "--nope\nx"], "profiler: no such option '--nope"),
     ],
 )
-def test_a_wrong_argument_is_a_message_of_one_line(words: list[str], message: str | None) -> None:
+def test_a_wrong_argument_is_a_message_of_one_line(
+    words: list[str], message: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """It says where the right ones are listed; the exit code is 2."""
-    result = run(*words)
-    assert result.code == 2
+    monkeypatch.setattr(sys, "argv", ["profiler", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    printed = capsys.readouterr()
     if message:
-        assert result.err.startswith(message)
-        assert result.err.count("\n") == 1
-        assert not result.out
+        assert printed.err.startswith(message)
+        assert printed.err.count("\n") == 1
+        assert not printed.out
 
 
 def test_a_wrong_name_gets_the_nearest_proposal() -> None:
