@@ -155,7 +155,7 @@ def test_an_interrupt_of_workers_ends_them(tmp_path: Path) -> None:
     assert "Traceback" not in errors
     there = rows_there(tmp_path / "out")
     assert f"profiler: {there:,} of 100,000 points are in" in errors
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         try:
             os.killpg(running.pid, 0)

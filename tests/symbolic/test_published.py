@@ -78,7 +78,7 @@ POINTS = {
 """The least and the largest value of each size for random profiles, and its step."""
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 def test_training_is_three_times_the_forward_pass(shape: Shape) -> None:
     """Profiles of training at random sizes have three times the derived MACs."""
