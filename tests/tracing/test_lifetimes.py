@@ -344,7 +344,7 @@ def test_optimizer_state() -> None:
 
 
 def test_without_memory_it_is_missing() -> None:
-    """A profile that was not asked for memory has none: missing, not zero."""
+    """A profile without a run for memory has none: missing, not zero."""
     found = profiler.profile(nn.ReLU(), torch.empty(3))
     assert (found.peak_activation_bytes, found.gradient_bytes, found.memory_needed) == (None, None, None)
     assert len(found.tabulated("memory")) == len(found.tabulated("peak")) == 0
