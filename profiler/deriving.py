@@ -305,28 +305,32 @@ def checked_points(family: Family, counts: Counts, domain: Domain, start: Values
     return tuple(checked)
 
 
+Move = Callable[[int, int, int], int]
+"""From the value of a size at the start, its least value and its place among the sizes, its value at another point."""
+
+MOVES: tuple[Move, ...] = (
+    lambda value, least, place: least,
+    lambda value, least, place: value + 2 * place + 1,
+    lambda value, least, place: max(value // 2 + place, 2),
+    lambda value, least, place: value + 7 + 5 * place,
+)
+"""The points at which a formula is compared with a profile: the least sizes, and some around the start."""
+
+FARTHEST = 300
+"""How far a size is moved on until the formula holds for it."""
+
+
 def _points(start: Values, domain: Domain) -> Iterator[dict[str, int]]:
-    """Points within the domain: the least sizes, and some around the start."""
-
-    def nearest(name: str, value: int, others: dict[str, int]) -> int | None:
-        for candidate in range(value, value + 300):
-            if not domain.violated({**others, name: candidate}):
-                return candidate
-        return None
-
-    candidates: list[Mapping[str, Callable[[int], int]]] = []
-    candidates.append({name: (lambda value, name=name: domain.least[name]) for name in start})  # type: ignore[misc]
-    candidates.append({name: (lambda value, n=n: value + 2 * n + 1) for n, name in enumerate(start)})  # type: ignore[misc]
-    candidates.append({name: (lambda value, n=n: max(value // 2 + n, 2)) for n, name in enumerate(start)})  # type: ignore[misc]
-    candidates.append({name: (lambda value, n=n: value + 7 + 5 * n) for n, name in enumerate(start)})  # type: ignore[misc]
-    for change in candidates:
+    """Points within the domain, near those of ``MOVES``."""
+    for move in MOVES:
         point = dict(start)
-        for name in start:
-            if domain.most.get(name) == domain.least.get(name):
+        for place, (name, value) in enumerate(start.items()):
+            least = domain.least[name]
+            if domain.most.get(name) == least:
                 continue
-            found = nearest(name, max(change[name](start[name]), domain.least[name]), point)
-            if found is not None:
-                point[name] = found
+            first = max(move(value, least, place), least)
+            within = (size for size in range(first, first + FARTHEST) if not domain.violated({**point, name: size}))
+            point[name] = next(within, point[name])
         if not domain.violated(point):
             yield point
 
