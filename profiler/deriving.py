@@ -447,6 +447,9 @@ def family_of(config: Config) -> Family:
     values = {name: config.sizes[name] for name in names}
     structural = Written(kwargs=config.written.kwargs).names(config.sizes)
 
+    # a formula has all modules, in the kinds that the rules give
+    config = config.model_copy(update={"exclude": (), "views": ()})
+
     @functools.cache
     def profiled(point: tuple[tuple[str, int], ...]) -> Profile:
         return profile_config(with_sizes(config, dict(point)), crosscheck=False)

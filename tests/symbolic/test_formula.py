@@ -269,6 +269,22 @@ def test_the_command_and_its_formats(config_path: Path, tmp_path: Path) -> None:
     assert (folder / "formula.csv").read_text(encoding="utf-8").startswith("of,name,type,parameters,multiplies")
 
 
+@pytest.mark.slow
+def test_views_and_excluded_modules_do_not_change_a_formula(tmp_path: Path) -> None:
+    """The formula has all modules, in the kinds that the rules give."""
+    path = tmp_path / "net.yaml"
+    path.write_text(
+        "model: {target: torchvision:mobilenet_v3_small}\ninputs:\n  - shape: [B, 3, 64, 64]\nsizes: {B: 2}\n"
+        "views: [pointwise_as_linear]\nexclude: ['classifier*']\n",
+        encoding="utf-8",
+    )
+    config = load_config(path)
+    found = formula(config)
+    whole = profiler.profile_config(config.model_copy(update={"views": (), "exclude": ()}))
+    assert found.fitted == ()
+    assert_equal(found, whole, {"B": 2})
+
+
 def test_a_source_without_names(tmp_path: Path) -> None:
     """The message shows how sizes are named."""
     path = tmp_path / "net.yaml"
