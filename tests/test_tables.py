@@ -126,7 +126,8 @@ def test_shares_are_sums_by_kind_with_a_total(trace: Trace) -> None:
     table = shares.table(Work(trace)).frame
     figures = ("parameters", "multiplies", "adds", "macs", "flops")
     shown = (f"{name}{end}" for name in figures for end in ("", "_share"))
-    assert tuple(table.columns) == ("kind", "layers", *shown, *MEMORY)
+    assert tuple(table.columns) == ("kind", "layers", *shown, *MEMORY, "status")
+    assert column(table, "kind", "status")["total"] == "partial"
     assert list(table["kind"]) == ["conv", "linear", "activation", "movement", "uncounted", "unused", "total"]
     multiplies = column(table, "kind", "multiplies")
     assert multiplies == {

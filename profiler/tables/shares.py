@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from profiler.columns import FIRST, Column
 from profiler.records import KINDS
@@ -12,6 +13,10 @@ from profiler.tabulate import Group, Grouping, Work, gathered, left_out, tabulat
 GROUPING = Grouping(
     "shares", "Shares by kind of work", first=(Column("kind", priority=FIRST), Column("layers", "count", 10))
 )
+
+
+STATUS = Column("status", "status", 28, meaning="partial if work has no rule or is unseen")
+"""The column that a partial profile has too: without it, the total would not be marked as a lower bound."""
 
 
 def table(work: Work) -> Table:
@@ -35,4 +40,8 @@ def table(work: Work) -> Table:
         rest.cells["layers"] = len({tally.module for tally in rest.tallies if tally.module})
         rest.known = True
         rows.append(rest)
-    return tabulate(GROUPING, rows, work)
+    if all(work.status(row) == "complete" for row in rows):
+        return tabulate(GROUPING, rows, work)
+    for row in rows:
+        row.cells["status"] = work.status(row)
+    return tabulate(replace(GROUPING, last=(STATUS,)), rows, work)
