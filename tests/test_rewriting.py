@@ -78,8 +78,9 @@ def test_rewrite_writes_its_tables(config: Path) -> None:
     output = config.parent / "out"
     assert run("rewrite", str(config), "--output", str(output), "--quiet")[0] == 0
     assert {path.name for path in (output / "net").iterdir()} == {
-        "comparison.csv", "comparison.md", "rewriting.csv", "rewriting.md", "summary.md",
-    }  # fmt: skip
+        "summary.md",
+        *(f"{table}.{ending}" for table in ("comparison", "rewriting") for ending in ("csv", "md", "json")),
+    }
 
 
 def test_profiling_such_a_config_profiles_the_rewritten_network(config: Path) -> None:
