@@ -17,7 +17,7 @@ from torch import empty_strided, nn
 
 from profiler.tracing.layouts import contiguous
 from profiler.tracing.made_results import result_of
-from profiler.tracing.private import is_mutable, settings_of_kernels
+from profiler.tracing.private import is_mutable, is_zero, settings_of_kernels
 from profiler.tracing.tensors import collect
 
 META = torch.device("meta")
@@ -325,6 +325,8 @@ def _is_new(value: Any, memories: set[int]) -> bool:
     if type(value) is not torch.Tensor or not value.is_meta or value.layout is not torch.strided:
         return False
     if value.is_quantized or value.dtype.is_complex or value.is_neg() or value.requires_grad or value.storage_offset():
+        return False
+    if is_zero(value):  # it has no memory, and torch does no arithmetic with it
         return False
     storage = value.untyped_storage()
     reach = sum((size - 1) * stride for size, stride in zip(value.shape, value.stride(), strict=True))

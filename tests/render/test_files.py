@@ -46,11 +46,15 @@ def test_every_format_renders_every_report(name: str, format: str) -> None:
     assert files == find_format(format)(REPORTS[name])
 
 
+OF_OTHERS = ("training", "memory", "peak")
+"""Tables that only profiles of training, and those with memory, have."""
+
+
 @pytest.mark.slow
 def test_file_names() -> None:
     """There is one file for each table in CSV and Markdown, the summary, and the profile."""
     files = render_texts(REPORTS["alexnet"], ["csv", "markdown", "json"])
-    tables = [f"{name}.{end}" for end in ("csv", "md") for name in catalog.tables() if name != "training"]
+    tables = [f"{name}.{end}" for end in ("csv", "md") for name in catalog.tables() if name not in OF_OTHERS]
     assert sorted(files) == sorted([*tables, "summary.md", "profile.json"])
 
 

@@ -81,9 +81,14 @@ def rows_there(folder: Path) -> int:
 
 
 def begun(*arguments: object) -> subprocess.Popen[str]:
-    """The command, which is running; its processes are a group of their own."""
+    """The command, which is running; its processes are a group of their own, and Ctrl-C ends them as on a terminal."""
     return subprocess.Popen(
-        command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command(*arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 

@@ -217,6 +217,15 @@ def test_a_repeated_call_is_answered_with_a_new_tensor() -> None:
     assert id(second.untyped_storage()) != id(first.untyped_storage())
 
 
+def test_zero_tangents_run_each_time() -> None:
+    """A ZeroTensor has no memory, and torch does no arithmetic with it: an ordinary tensor is no answer."""
+    zero = torch.ops.aten._efficientzerotensor.default
+    for _ in range(2):
+        made, answer = run(zero, [3], dtype=torch.float32, device=torch.device("meta"))
+        assert answer.results is None
+        assert made._is_zerotensor()
+
+
 def test_views_run_each_time() -> None:
     """They share the memory of their own argument."""
     view = torch.ops.aten.view.default
