@@ -122,7 +122,7 @@ def _meta_input(tensor: torch.Tensor) -> torch.Tensor:
         raise NeedsDataError("an input is sparse, and the positions of its elements are not known on the meta device")
     if tensor.is_nested and tensor.layout == torch.strided:
         raise NeedsDataError("the input is a nested tensor of strided layout, which the meta device does not support")
-    symbolic = None if symbols.RUN is None else symbols.RUN.input(tensor)
+    symbolic = None if symbols.ACTIVE.run is None else symbols.ACTIVE.run.input(tensor)
     return (to_meta(tensor) if symbolic is None else symbolic).requires_grad_(tensor.requires_grad)
 
 

@@ -106,7 +106,7 @@ _shared = Signatures()
 def shared_signatures() -> Signatures:
     """The signatures that the runs of this process share; a run with symbols has its own."""
     global _shared
-    if symbols.RUN is not None:
+    if symbols.ACTIVE.run is not None:
         return Signatures()
     if len(_shared.known) > MOST_SIGNATURES:
         _shared = Signatures()
@@ -170,8 +170,8 @@ class Describer:
         return self._other(leaf)
 
     def _other(self, leaf: Any) -> Value:
-        if symbols.RUN is not None and isinstance(leaf, torch.SymInt):
-            return symbols.RUN.size(leaf)
+        if symbols.ACTIVE.run is not None and isinstance(leaf, torch.SymInt):
+            return symbols.ACTIVE.run.size(leaf)
         if isinstance(leaf, torch.device):
             return None
         if isinstance(leaf, torch.dtype):
@@ -196,7 +196,7 @@ class Describer:
         """The spec of a tensor, with its values if they are kept, and the zeros around it if it is an operand."""
         facts = (shape_of(tensor), dtype_name(tensor.dtype), self._is_parameter(tensor))
         stored = stored_in(tensor)
-        zeros = self._zeros_around(tensor) if operand and symbols.RUN is None else ()
+        zeros = self._zeros_around(tensor) if operand and symbols.ACTIVE.run is None else ()
         samples = batch_sizes(tensor) if transforming() else ()
         if not (keep or zeros or samples or stored is not None or tensor.is_nested):
             spec = self._specs.get(facts)

@@ -42,6 +42,7 @@ from profiler.tracing.private import (
 )
 from profiler.tracing.scope import ModuleScope
 from profiler.tracing.scripts import DIVIDE, DIVIDED, ENTER, LEAVE
+from profiler.tracing.symbolic_layouts import symbolic_result
 from profiler.tracing.tensors import collect, map_arguments, shape_of
 from profiler.tracing.touching import touched
 from profiler.tracing.transforms import may_carry_tangents
@@ -164,8 +165,9 @@ class OpRecorder(DispatchMode):
         self._values = KnownValues()
         self._zeros = ZeroTensors()
         self._padded = PaddedTensors(self._is_zero)
-        if symbols.RUN is not None:
-            symbols.RUN.module = lambda: scope.current[0]
+        self.symbolic = symbols.ACTIVE.run
+        if self.symbolic is not None:
+            self.symbolic.module = lambda: scope.current[0]
         self._describer = Describer(origins.is_parameter, self._padded.around, self._values.of)
 
     def in_other_thread(self, kind_within: str | None) -> OpRecorder:
@@ -215,9 +217,9 @@ class OpRecorder(DispatchMode):
         self.autograd.check()
         before, self.autograd.held = self.autograd.held, True
         try:
-            if symbols.RUN is None:
+            if self.symbolic is None:
                 return self._handle(func, known, args, kwargs or {})
-            with symbols.RUN.running(known.name):
+            with self.symbolic.running(known.name):
                 return self._handle(func, known, args, kwargs or {})
         finally:
             self.autograd.held = before
@@ -225,7 +227,7 @@ class OpRecorder(DispatchMode):
     def _handle(self, func: Any, known: _Known, args: Any, kwargs: Any) -> Any:
         """Run and record an operation; returns its result."""
         key: Any = None
-        if known.answered and not self.as_called and symbols.RUN is None:
+        if known.answered and not self.as_called and self.symbolic is None:
             with without_functions():
                 result, key = self._handle_plain(func, known, args, kwargs)
             if result is not OTHER:
@@ -429,7 +431,7 @@ class OpRecorder(DispatchMode):
         self, func: Any, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], on_meta: bool, key: Any
     ) -> Any:
         """The result of an operation, computed on real values if they are known."""
-        if symbols.RUN is not None and not inputs and symbols.has_symbols(args):
+        if self.symbolic is not None and not inputs and symbols.has_symbols(args):
             kwargs = {**kwargs, "device": META}  # a new tensor, which has no memory for a symbol of elements
         if self.as_called or (not on_meta and (inputs or kwargs.get("device") != META)):
             return func(*args, **kwargs)
@@ -461,6 +463,10 @@ class OpRecorder(DispatchMode):
                 return memo.run(func, args, kwargs, key)[0]
         if known.name == INDEX:
             args = (args[0], by_positions(args[1], self._values.of), *args[2:])
+        if self.symbolic is not None:
+            made = symbolic_result(known.name, args, kwargs)
+            if made is not None:
+                return made
         return META_RESULTS.get(known.name, func)(*args, **kwargs)
 
     @property

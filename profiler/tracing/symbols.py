@@ -132,21 +132,30 @@ class SymbolicRun:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Within it, tracing works with symbols; one run at a time in a process."""
-        global RUN
-        with _ONE_AT_A_TIME:
-            RUN = self
-            try:
-                with self._shapes.at_least_two():
-                    yield
-            finally:
-                RUN = None
+        """Within it, tracing in this thread works with symbols; one run at a time in a process."""
+        with _ONE_AT_A_TIME, self._shapes.at_least_two(), in_this_thread(self):
+            yield
 
 
-RUN: SymbolicRun | None = None
-"""The active run, if any."""
+class _Active(threading.local):
+    """The run with symbols that traces this thread, if any: a profile in another thread has numbers."""
+
+    run: SymbolicRun | None = None
+
+
+ACTIVE = _Active()
 
 _ONE_AT_A_TIME = threading.RLock()
+
+
+@contextmanager
+def in_this_thread(run: SymbolicRun | None) -> Iterator[None]:
+    """Within it, this thread takes part in ``run``, or in none."""
+    before, ACTIVE.run = ACTIVE.run, run
+    try:
+        yield
+    finally:
+        ACTIVE.run = before
 
 
 def has_symbols(value: Any) -> bool:

@@ -64,7 +64,7 @@ def map_arguments(value: Any, change: Callable[[Any], Any]) -> Any:
 def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
     """The shape of a tensor; of a nested one, the shape of its values concatenated along their first dimension."""
     if not tensor.is_nested:
-        return tuple(tensor.shape) if symbols.RUN is None else tuple(map(symbols.RUN.size, tensor.shape))
+        return tuple(tensor.shape) if symbols.ACTIVE.run is None else tuple(map(symbols.ACTIVE.run.size, tensor.shape))
     if tensor.layout == torch.jagged:
         return tuple(jagged_values(tensor).shape)
     shapes = nested_shapes(tensor) or []
@@ -89,7 +89,7 @@ def shapes_of(tensors: Sequence[torch.Tensor]) -> tuple[tuple[int, ...], ...]:
     if not are_plain(tensors):
         return tuple(map(shape_of, tensors))
     with without_functions():
-        if len(tensors) == 1 and not tensors[0].is_nested and symbols.RUN is None:
+        if len(tensors) == 1 and not tensors[0].is_nested and symbols.ACTIVE.run is None:
             return (tuple(tensors[0].shape),)
         return tuple([shape_of(tensor) for tensor in tensors])
 

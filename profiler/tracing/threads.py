@@ -18,6 +18,7 @@ from typing import Any, cast
 import torch
 
 from profiler.errors import FOREIGN_ERRORS
+from profiler.tracing import symbols
 from profiler.tracing.failures import caused_by_missing_data
 from profiler.tracing.functions import FunctionWatcher
 from profiler.tracing.noted import Noted
@@ -139,7 +140,8 @@ class RunInThreads:
         before = _here.recorder, _here.run
         _here.recorder, _here.run = recorder, self
         try:
-            yield
+            with symbols.in_this_thread(recorder.symbolic):
+                yield
         finally:
             _here.recorder, _here.run = before
 

@@ -30,7 +30,7 @@ def touched(tensors: Sequence[torch.Tensor], *, share: bool) -> tuple[int, ...]:
     An expanded dimension counts once, windows that overlap count what they cover together, and a tensor that another
     one contains counts 0.  Without ``share``, no two of them have the same storage.  Empty if all of them add all.
     """
-    if symbols.RUN is not None:
+    if symbols.ACTIVE.run is not None:
         return ()
     regions = [_region(tensor) for tensor in tensors]
     found = [

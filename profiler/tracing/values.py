@@ -63,7 +63,7 @@ class KnownValues:
 
         ``inputs`` are the tensors among its arguments.
         """
-        if symbols.RUN is not None and symbols.has_symbols((args, kwargs)):
+        if symbols.ACTIVE.run is not None and symbols.has_symbols((args, kwargs)):
             self.forget_written(func, args, kwargs)
             return UNKNOWN
         copies = {id(tensor): self.of(tensor) for tensor in inputs}
