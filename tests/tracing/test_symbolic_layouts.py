@@ -144,5 +144,6 @@ class InThread(nn.Module):
 
 
 def test_a_thread_of_the_network_has_the_symbols_of_its_run() -> None:
-    """The formula is that of the layer."""
-    assert profiler.formula(InThread(), ("B", 6), sizes={"B": 3}).text() == f"{6 * 4}·B"
+    """The formula is that of the layer, and derived from one run."""
+    found = profiler.formula(InThread(), ("B", 6), sizes={"B": 3})
+    assert (found.text(), found.fitted) == (f"{6 * 4}·B", ())
