@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from math import isnan
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,12 @@ PREFIXED_UNITS = ("FLOPs", "MACs")
 def is_missing(value: Any) -> bool:
     """Whether a table's cell holds no value."""
     return value is None or (isinstance(value, float) and isnan(value))
+
+
+def listed(names: Sequence[str]) -> str:
+    """``a, b and c``; the names must not be empty."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def thousands(number: int | None) -> str:

@@ -23,9 +23,10 @@ or a saved profile; saved ones are explained without torch. `NAME` is one of the
 | a pattern | `layer1.*` | the same for these layers |
 | nothing | | the network: what holds the parameters, what does the work, and why |
 
-`--format markdown` writes formulas that GitHub shows, as on this page, and `--format latex` a whole document that needs
-`amsmath` only. In Python, `profile.explain("features.0")` returns an object with `text`, `markdown` and `latex`, which
-a notebook shows.
+`--format markdown` prints formulas that GitHub shows, as on this page, and `--format latex` a whole document that needs
+`amsmath` only. `--output DIR` writes files: `DIR/<network>/explanation.md`, `.tex` and `.txt`, or
+`explanation-features.0.md` for a layer. In Python, `profile.explain("features.0")` returns an object with `text`,
+`markdown` and `latex`, which a notebook shows.
 
 Every number follows from the terms that the tables are made of, by the rules in [counting.md](counting.md). The names
 of sizes come from the family of the operator; an operation without a family is derived in plain numbers. A formula is

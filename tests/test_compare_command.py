@@ -122,7 +122,7 @@ def test_order_columns_and_baseline(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--sort", "mac"], "column 'mac' is not known, expected one of name, network, "),
+        (["--sort", "mac"], "column 'mac' is not known, did you mean 'macs'"),
         (["--columns", "macs,no_such"], "column 'no_such' is not known"),
         (["--columns", "conv_nothing_share"], "did you mean"),
         (["--baseline", "smal"], "did you mean 'small'?"),

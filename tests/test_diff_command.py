@@ -33,7 +33,20 @@ def test_differences_are_no_failure_unless_they_are_made_one(saved: tuple[str, s
     assert run(*saved, "--exit-code", "--quiet").exit_code == 1
     same = run(saved[0], saved[0], "--exit-code")
     assert same.exit_code == 0
-    assert "No module differs" in same.stdout
+    assert "No difference: all " in same.stdout
+    assert "Totals" not in same.stdout
+
+
+@pytest.mark.parametrize("width", ["60", "80", "120"])
+def test_what_changed_is_shown_at_every_width(
+    saved: tuple[str, str], width: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The column that says what changed stays, whatever else has no room."""
+    monkeypatch.setenv("COLUMNS", width)
+    result = CliRunner().invoke(cli, ["diff", *saved], prog_name="profiler")
+    (line,) = (line for line in result.stdout.splitlines() if "~ features.conv2" in line)
+    assert "shapes" in line
+    assert line.rstrip()[-1].isdigit()
 
 
 def test_marks_are_in_front_of_names(saved: tuple[str, str]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from profiler import catalog
 from profiler.columns import FIRST, SUMMARIES, Column
 from profiler.conventions import find_convention, headline_of
-from profiler.errors import ProfilerError, did_you_mean
+from profiler.errors import ProfilerError, did_you_mean, shown
 from profiler.measures import Measure, Ratio, find_measure, measures, measures_in, ratios
 from profiler.profiles import Profile
 from profiler.records import KINDS, show_shapes
@@ -110,7 +110,7 @@ def named_columns(names: Iterable[str], baseline: Profile | None) -> Columns:
 
 
 def find_column(name: str, baseline: Profile | None = None) -> tuple[Column, Cell]:
-    """The column of that name.  Raises :class:`ProfilerError`, which lists those that are known."""
+    """The column of that name.  Raises :class:`ProfilerError`, which offers the nearest."""
     if name in OF_ANY:
         return OF_ANY[name]
     if name in OF_A_PROFILE:
@@ -125,18 +125,23 @@ def find_column(name: str, baseline: Profile | None = None) -> tuple[Column, Cel
     kind, measure = _kind_and_figure(name)
     if measure is not None:
         return _share(kind, measure)
-    raise ProfilerError(
-        f"column {name!r} is not known, expected one of {known_columns()}{did_you_mean(name, _every())}"
-    )
+    hint = did_you_mean(name, _every())
+    if not hint:
+        hint = (
+            ", expected a figure (macs), its ratio to the baseline (macs_ratio), the share of a kind of work "
+            "(conv_macs_share), or a fact (input, mode, status); docs/compare.md lists them"
+        )
+    raise ProfilerError(f"column {shown(name)!r} is not known{hint}")
 
 
-def known_columns() -> str:
-    """The names that :func:`find_column` knows, for a message."""
-    names = dict.fromkeys(("name", *OF_ANY, *OF_A_PROFILE, *_figures(), *catalog.ratios()))
-    return (
-        f"{', '.join(names)}; of any figure, its ratio to the baseline (macs_ratio); and the share of a kind of work "
-        f"(conv_macs_share) of {', '.join(KINDS)}"
-    )
+def column_names() -> dict[str, list[str]]:
+    """The names that :func:`find_column` knows, for a page: facts, figures, ratios of figures, and kinds of work."""
+    return {
+        "facts": [*OF_ANY, *OF_A_PROFILE],
+        "figures": [*_figures()],
+        "ratios": [*catalog.ratios()],
+        "kinds": [*KINDS],
+    }
 
 
 def _every() -> list[str]:

@@ -76,9 +76,17 @@ def main() -> None:
     sys.exit(code)
 
 
+def _with_hint(error: click.ClickException) -> str:
+    """The message about an option that a command does not have, with the nearest ones, as other errors have them."""
+    if not isinstance(error, click.NoSuchOption):
+        return ""
+    options = [] if error.ctx is None else [name for param in error.ctx.command.params for name in param.opts]
+    return f"no such option {shown(error.option_name)}{did_you_mean(error.option_name, options)}"
+
+
 def _wrong_usage(error: click.ClickException) -> str:
     """What is wrong with the arguments, and which command shows those that there are."""
-    message = error.format_message().rstrip(".").replace(". (", " (")
+    message = _with_hint(error) or error.format_message().rstrip(".").replace(". (", " (")
     if message[1:2].islower():  # a sentence of click's
         message = message[0].lower() + message[1:]
     context = error.ctx if isinstance(error, click.UsageError) else None

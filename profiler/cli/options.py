@@ -29,6 +29,19 @@ else:
     _Parameter, _Choice = click.ParamType, click.Choice
 
 
+class AtLeast(click.IntRange):
+    """A whole number of a least size, with an error that says so."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        try:
+            number = int(value)
+        except ValueError:
+            number = None
+        if number is None or number < (self.min or 0):
+            self.fail(f"found {value!r}, expected a whole number of {self.min} or more", param, ctx)
+        return number
+
+
 class Names(_Parameter):
     """``csv,markdown`` → a tuple of known names."""
 
@@ -46,6 +59,26 @@ class Names(_Parameter):
                 known = f"{', '.join(self._known)}{did_you_mean(name, self._known)}"
                 self.fail(f"{name!r} is not {self._what}, expected some of {known}", param, ctx)
         return names
+
+
+def names(option: str, known: Sequence[str], what: str, help: str, key: str | None = None) -> Decorator:
+    """An option whose value is some of the ``known`` names, separated by commas; it may be repeated, and then adds up.
+
+    The command gets them as a tuple under ``key``, or None if the option was not given.
+    """
+    return click.option(
+        option,
+        key or option.removeprefix("--").replace("-", "_"),
+        type=Names(known, what),
+        multiple=True,
+        callback=_added_up,
+        help=help,
+    )
+
+
+def _added_up(ctx: click.Context, param: click.Parameter, value: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
+    """The names of every time that the option was given, each once; None if it was not given."""
+    return tuple(dict.fromkeys(name for given in value for name in given)) if value else None
 
 
 class OneOf(_Choice):
@@ -78,8 +111,9 @@ def _bundled(name: str, make: Callable[..., Any], keys: Sequence[str], options: 
 sources = click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
 quiet = click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 jobs = click.option(
-    "--jobs", type=click.IntRange(min=1), default=1, metavar="N", help="Profile N networks at a time, in N processes."
+    "--jobs", type=AtLeast(min=1), default=1, metavar="N", help="Profile N networks at a time, in N processes."
 )
+no_crosscheck = click.option("--no-crosscheck", is_flag=True, help="Do not run the counters that a config names.")
 strict = click.option("--strict", is_flag=True, help="Fail if an operation has no rule.")
 
 
@@ -95,12 +129,7 @@ def delivered(what: str, formats: Sequence[str] = ()) -> Decorator:
         ("output", "formats", "quiet"),
         (
             quiet,
-            click.option(
-                "--format",
-                "formats",
-                type=Names(formats, "a format"),
-                help=f"{', '.join(formats)}: the formats to write or print.",
-            ),
+            names("--format", formats, "a format", f"{', '.join(formats)}: the formats to write or print.", "formats"),
             click.option("--output", "-o", type=click.Path(path_type=Path), help=f"Write {what} to this folder."),
         ),
     )
@@ -206,7 +235,7 @@ what_to_profile = _bundled(
         ),
         click.option(
             "--cache",
-            type=click.IntRange(min=1),
+            type=AtLeast(min=1),
             metavar="TOKENS",
             help="The number of tokens in the cache of a generative class of transformers; one more is then processed.",
         ),

@@ -135,7 +135,7 @@ def check_number(wanted: Wanted, number: int) -> None:
         if picture.of_one:
             expected = "one network; see: profiler profile"
         elif picture.least == picture.most:
-            expected = "a network before and after; see: profiler rewrite"
+            expected = "two networks; see: profiler diff and profiler rewrite"
         else:
             expected = f"at least {picture.least} networks; see: profiler compare"
         raise ProfilerError(f"picture {wanted.name}: found {number} {_networks(number)}, expected {expected}")

@@ -354,9 +354,11 @@ def label(
     )
 
 
-def name_rows(ax: Axes, names: Sequence[str], most: float, size: float = SIZE) -> None:
-    """Write the names of rows 0, 1, … to the left of the axes."""
-    for place, name in enumerate(names):
+def name_rows(
+    ax: Axes, names: Sequence[str], most: float, size: float = SIZE, *, at: Sequence[float] | None = None
+) -> None:
+    """Write the names of rows 0, 1, … to the left of the axes, or of rows ``at`` other places."""
+    for place, name in zip(range(len(names)) if at is None else at, names, strict=True):
         ax.annotate(
             shortened(name, most, size),
             (0, place),

@@ -19,6 +19,7 @@ from profiler.pictures._drawing import (
     FAINT,
     GRAY,
     INK,
+    LINE,
     ORANGE,
     PAGE,
     SMALL,
@@ -27,8 +28,7 @@ from profiler.pictures._drawing import (
     bare,
     name_rows,
     room_for,
-    safe,
-    shortened,
+    wrapped,
 )
 from profiler.pictures._subjects import least, remarks
 from profiler.profiles import Profile
@@ -143,6 +143,43 @@ def _names(profiles: Profiles, found: Sequence[Comparison]) -> list[str]:
     return [bounds.get(name.partition(" (")[0], "") + name for name in _rows(found)]
 
 
+GAP = 3.0
+"""The room between two rows, in points."""
+
+FIGURE = 8.8
+"""The least height of one figure of a row, in points."""
+
+
+def _lines(one: Comparison) -> list[str]:
+    """The difference of a figure that does not print as published, with its whole reason."""
+    if one.agrees:
+        return []
+    reason = "the reason is not known" if one.reason == NOT_KNOWN else one.reason
+    return wrapped(f"{_percent(one.difference)}: {reason}", REASONS - 10, SMALL)
+
+
+def _heights(found: Sequence[Comparison]) -> list[float]:
+    """The height of each figure, with the room for its reason."""
+    return [max(FIGURE, len(_lines(one)) * SMALL * LINE) for one in found]
+
+
+def _places(found: Sequence[Comparison]) -> tuple[list[float], list[float], float]:
+    """From the top: the middle of each figure and of each row, and the height of all rows, in points."""
+    heights = _heights(found)
+    figures = [0.0] * len(found)
+    rows = []
+    top = 0.0
+    for name in _rows(found):
+        start = top
+        for place, one in enumerate(found):
+            if one.name == name:
+                figures[place] = top + heights[place] / 2
+                top += heights[place]
+        rows.append((start + top) / 2)
+        top += GAP
+    return figures, rows, top
+
+
 MACS, PARAMETERS = Fill(BLUE), Fill(ORANGE, "////")
 PRINTED = Fill(FAINT, "", FAINT)
 
@@ -165,7 +202,7 @@ def sheet(profiles: Profiles, measure: Measure) -> Sheet:
         ((MACS, "MACs (●)"), (PARAMETERS, "parameters (◆)"), (PRINTED, "prints as published")),
         (*([" ".join(notes)] if notes else []), *remarks(profiles)),
         width=PAGE if reasons else COLUMN,
-        height=20 * len(_rows(found)) + 4,
+        height=_places(found)[2] + 4,
         left=room_for(_names(profiles, found), 130),
         right=REASONS if reasons else 36,
         below=14,
@@ -175,21 +212,20 @@ def sheet(profiles: Profiles, measure: Measure) -> Sheet:
 def draw(profiles: Profiles, measure: Measure, ax: Axes) -> None:
     """A row for each network: the values that print as published, and ours."""
     found = comparisons(profiles)
-    names = _rows(found)
     bare(ax, keep=("bottom",))
     ends = [float(edge / one.published - 1) for one in found for edge in (one.low, one.high)]
     ends += [0.0, *(one.difference for one in found)]
     room = max((max(ends) - min(ends)) * 0.06, 0.0005)
     ax.set_xlim(min(ends) - room, max(ends) + room)
-    ax.set_ylim(len(names) - 0.5, -0.5)
+    places, middles, height = _places(found)
+    ax.set_ylim(height, -4)
     ax.axvline(0, color=GRAY, linewidth=0.6, zorder=0.5)
     steps = nice_ticks(min(ends) - room, max(ends) + room)
     ax.set_xticks(steps, [f"{step * 100:+g} %".replace("-", "−").replace("+0 ", "0 ") for step in steps])
     ax.grid(visible=True, axis="x", color=FAINT)
-    for one in found:
-        row = names.index(one.name) + (-0.22 if one.what == "macs" else 0.22)
+    for one, row in zip(found, places, strict=True):
         low, high = (float(edge / one.published - 1) for edge in (one.low, one.high))
-        ax.barh(row, max(high - low, room / 30), 0.34, low, facecolor=FAINT, edgecolor="none", zorder=1)
+        ax.barh(row, max(high - low, room / 30), FIGURE * 0.75, low, facecolor=FAINT, edgecolor="none", zorder=1)
         fill = MACS if one.what == "macs" else PARAMETERS
         known = one.reason != NOT_KNOWN
         shape = ("o" if one.what == "macs" else "D") if one.agrees or known else "x"
@@ -198,23 +234,22 @@ def draw(profiles: Profiles, measure: Measure, ax: Axes) -> None:
             face["facecolor"] = fill.color if one.agrees else "white"
         ax.scatter([one.difference], [row], s=13, marker=shape, linewidth=1.0, zorder=3, gid=f"{one.what}", **face)
         _remark(ax, one, row)
-    name_rows(ax, _names(profiles, found), 130)
+    name_rows(ax, _names(profiles, found), 130, at=middles)
 
 
 def _remark(ax: Axes, one: Comparison, row: float) -> None:
     """The difference of a figure that does not print as published, with its reason."""
     if one.agrees:
         return
-    reason = "the reason is not known" if one.reason == NOT_KNOWN else one.reason
-    text = f"{_percent(one.difference)}: {safe(reason)}"
     ax.annotate(
-        shortened(text, REASONS - 10, SMALL),
+        "\n".join(_lines(one)),
         (1, row),
         xycoords=("axes fraction", "data"),
         xytext=(6, 0),
         textcoords="offset points",
         va="center",
         fontsize=SMALL,
+        linespacing=LINE * 0.9,
         color=INK,
         annotation_clip=False,
         parse_math=False,

@@ -6,10 +6,13 @@ from collections.abc import Iterable
 
 from profiler.analysis.diff_tables import MARKS, diff_table, shown_table, totals_table
 from profiler.analysis.diffing import Diff, diff
-from profiler.formatting import thousands
+from profiler.formatting import engineering, listed, thousands
 from profiler.profiles import Profile
 from profiler.records import show_shapes
 from profiler.render.report import HOW_COUNTED, Note, Report, ReportTable, caution
+
+FIGURES = {"parameters": "parameters", "macs": "MACs", "flops": "FLOPs"}
+"""What two networks without a difference have in common."""
 
 
 def diff_report(before: Profile, after: Profile, *, every: bool = False) -> Report:
@@ -19,18 +22,22 @@ def diff_report(before: Profile, after: Profile, *, every: bool = False) -> Repo
 
 def report_of(found: Diff, *, every: bool = False) -> Report:
     """The report of :func:`diff_report`."""
-    totals, rows = totals_table(found), shown_table(found, every=every)
+    totals = totals_table(found)
     complete = found.before.complete and found.after.complete
     shown = totals.without(["status_before", "status_after"] if complete else [])
+    nothing = found.same and not every  # a sentence says it better than zeros
     return Report(
         title=f"{found.before.name} → {found.after.name}",
         facts=(),
-        notes=tuple(_notes(found)),
-        tables=(ReportTable(totals, shown), ReportTable(diff_table(found), rows)),
+        notes=tuple(_notes(found, nothing)),
+        tables=(
+            ReportTable(totals, None if nothing else shown),
+            ReportTable(diff_table(found), None if nothing else shown_table(found, every=every)),
+        ),
     )
 
 
-def _notes(found: Diff) -> Iterable[Note]:
+def _notes(found: Diff, nothing: bool) -> Iterable[Note]:
     for mark, profile in (("---", found.before), ("+++", found.after)):
         yield Note(f"{mark} {_subject(profile)}", "remark")
     for profile in (found.before, found.after):
@@ -44,6 +51,8 @@ def _notes(found: Diff) -> Iterable[Note]:
     elif found.before.input_shapes != found.after.input_shapes:
         yield Note("The inputs differ, so the costs of all layers may differ.", "warning")
     yield Note(_summary(found), "finding")
+    if nothing:
+        return
     yield Note(
         f"{MARKS['changed']} changed, {MARKS['removed']} only before, {MARKS['added']} only after, {MARKS['same']} the "
         "same. The figures of a module are without those of other rows, so the rows add up to the totals.",
@@ -73,9 +82,9 @@ def _summary(found: Diff) -> str:
     renamed = f"; {thousands(moved)} of them {'has' if moved == 1 else 'have'} another name" if moved else ""
     if found.same:
         count = len(found.rows)
-        return (
-            f"No module differs: {thousands(count)} {'module is' if count == 1 else 'modules are'} the same{renamed}."
-        )
+        modules = "the only module is" if count == 1 else f"all {thousands(count)} modules are"
+        figures = [engineering(found.total(name)[1], heading) for name, heading in FIGURES.items()]
+        return f"No difference: {modules} the same{renamed}. Both have {listed(figures)}."
     numbers = {status: found.number(status) for status in ("changed", "removed", "added", "same")}
-    listed = ", ".join(f"{thousands(number)} {name}" for name, number in numbers.items() if number)
-    return f"Modules: {listed}{renamed}."
+    parts = ", ".join(f"{thousands(number)} {name}" for name, number in numbers.items() if number)
+    return f"Modules: {parts}{renamed}."

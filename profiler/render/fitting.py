@@ -29,6 +29,9 @@ NAME_PART = 0.4
 NAME_LEAST = 16
 """The minimum width of a shortened name."""
 
+TEXT_PART = 1 / 3
+"""The fraction of the width that is kept free for a main text."""
+
 LINE = "\n"
 
 FRONT = re.compile("[│├└─ |`-]*(?:─|-) |[-+~=] ")
@@ -126,7 +129,23 @@ def _attempt(
     shown = cut_names(cells, max(NAME_LEAST, most))
     taken = {first.name: _width(headings[first.name], shown)}
     room = width - taken[first.name]
+
+    def widen(columns: Sequence[Column]) -> None:
+        nonlocal room
+        for column in columns:
+            more = min(room, needs[column.name] - taken[column.name])
+            taken[column.name] += more
+            room -= more
+
+    main_texts = [group[0] for group in others if _is_main_text(group[0], width)]
+    for column in main_texts:
+        taken[column.name] = min(needs[column.name], column.width)
+        room -= taken[column.name] + GAP
     for group in others:
+        if group[0] in main_texts:
+            continue
+        if main_texts and group[0].priority >= MAIN:
+            widen([first, *main_texts])
         least = sum(min(needs[column.name], column.width or width) + GAP for column in group)
         if least <= room:
             for column in group:
@@ -135,17 +154,18 @@ def _attempt(
                 room -= taken[column.name] + GAP
         elif not group[0].width:  # a column that can be shortened gives way to others
             break
-    for column in table.columns:  # the remaining width goes to names and formulas
-        if column.name in taken and (column == first or column.unit == "formula"):
-            more = min(room, needs[column.name] - taken[column.name])
-            taken[column.name] += more
-            room -= more
-            most = taken[column.name]
-            if column == first:
-                texts[column.name] = cut_names(texts[column.name], most)
-            else:
-                texts[column.name] = [cut_end(text, most, spelled("…")) for text in texts[column.name]]
+    widen([first, *main_texts] if main_texts else [])
+    formulas = [column for column in table.columns if column.name in taken and column.unit == "formula"]
+    widen([first, *formulas])  # the remaining width goes to names and formulas
+    texts[first.name] = cut_names(cells, taken[first.name])
+    for column in formulas:
+        texts[column.name] = [cut_end(text, taken[column.name], spelled("…")) for text in texts[column.name]]
     return _Attempt(headings, texts, taken)
+
+
+def _is_main_text(column: Column, width: int) -> bool:
+    """Whether it is a text of main importance that may be broken into lines; room for it is kept free."""
+    return column.unit == "text" and column.priority < MAIN and 0 < column.width <= width * TEXT_PART
 
 
 def _shorten_figures(table: Table, texts: dict[str, list[str]], headings: dict[str, str], spelled: Spelled) -> None:

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from profiler.columns import Column
-from profiler.formatting import BEFORE_PERCENT, is_numeric_column, share_text
+from profiler.formatting import BEFORE_PERCENT, is_numeric_column, listed, share_text
 from profiler.printable import in_ascii, visible
 from profiler.render.bars import has_bars, with_bars
 from profiler.render.fitting import GAP, Fitted, fit, fit_busy_rows
@@ -147,7 +147,7 @@ class _Screen:
             grid.add_row(*cells)
         yield _indented(grid)
         if left_out:
-            yield _indented(Text(f"No room for {_listed(left_out)}.", style="dim"))
+            yield _indented(Text(f"No room for {listed(left_out)}.", style="dim"))
 
     def bars(self, bars: Sequence[Bar]) -> Iterator[RenderableType]:
         """A line for each figure, in which every part has at least one cell."""
@@ -189,7 +189,7 @@ class _Screen:
                 fitted = fit(data, self.inner, self.spelled)
             left_out = _names(fitted.without_room, data)
             if left_out:
-                names = _listed(left_out)
+                names = listed(left_out)
                 notes.append(f"No room for {names}; files have all columns.")
             yield self.text(data.title(fitted.names), style="bold")
             yield _indented(self.grid(fitted))
@@ -240,11 +240,6 @@ def _names(columns: Sequence[Column], table: Data) -> list[str]:
         else:
             names[column.label] = None
     return list(names)
-
-
-def _listed(names: Sequence[str]) -> str:
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _styled(text: str) -> Text:

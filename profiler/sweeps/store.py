@@ -173,6 +173,12 @@ class Store:
             found = self._file.execute("SELECT count(*), coalesce(sum(status = 'failed'), 0) FROM points").fetchone()
         return int(found[0]), int(found[1])
 
+    def number(self, status: str) -> int:
+        """The number of results with this status."""
+        with self._errors():
+            found = self._file.execute("SELECT count(*) FROM points WHERE status = ?", (status,)).fetchone()
+        return int(found[0])
+
     def figures(self) -> Iterable[str]:
         """The figures of every result, in no order."""
         return (figures for (figures,) in self._file.execute("SELECT figures FROM points WHERE figures != ''"))

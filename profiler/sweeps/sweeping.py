@@ -80,6 +80,10 @@ class Sweep:
         """The number of rows, and how many of them failed."""
         return self.store.counts()
 
+    def partial(self) -> int:
+        """The number of points whose figures are lower bounds."""
+        return self.store.number("partial")
+
     def failed(self, most: int = 10_000) -> list[Row]:
         """The first rows without figures."""
         return list(islice((row for row in self.store.rows() if row.status == FAILED), most))

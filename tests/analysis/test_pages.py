@@ -8,12 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from profiler.analysis.compared import column_names
 from profiler.render import diff_report, render_files
 from tests.sample_profiles import Network
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "diff.md").read_text(encoding="utf-8")
 COMPARE = (DOCS / "compare.md").read_text(encoding="utf-8")
+
+
+def test_the_page_names_every_column() -> None:
+    """Every fact, figure, ratio of figures and kind of work that `--columns` knows is on the page."""
+    for names in column_names().values():
+        assert [name for name in names if f"`{name}`" not in COMPARE] == []
 
 
 def example() -> str:

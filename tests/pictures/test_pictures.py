@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from decimal import Decimal
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ import profiler
 from profiler import ProfilerError, catalog
 from profiler.cli import cli
 from profiler.pictures import Picture, Wanted, find_picture, parse_stem, picture_file, report_pictures
-from profiler.pictures._drawing import FILLS, OTHER, SIZE, safe, shortened, width_of
-from profiler.pictures.published import comparisons
+from profiler.pictures._drawing import FILLS, OTHER, SIZE, SMALL, safe, shortened, width_of
+from profiler.pictures.published import REASONS, Comparison, _data, comparisons
+from profiler.pictures.published import _lines as published_lines
 from profiler.profiles import Profile
 from tests import pictures_page
 from tests import sample_profiles as nets
@@ -132,7 +134,7 @@ def test_counts_of_partial_networks_are_lower_bounds() -> None:
         ("share", [nets.small()], None, "picture 'share' is not known, expected one of shares,.*did you mean 'shares'"),
         ("landscape", [nets.small()], None, "found 1 network, expected at least 2 networks; see: profiler compare"),
         ("shares", [nets.small()] * 2, None, "found 2 networks, expected one network; see: profiler profile"),
-        ("rewriting", [nets.small()], None, "expected a network before and after; see: profiler rewrite"),
+        ("rewriting", [nets.small()], None, "expected two networks; see: profiler diff and profiler rewrite"),
         ("training", [nets.small()], None, "found the mode inference, expected a profile of a training step"),
         ("published", [nets.small()], None, "no published figure is known for small"),
         ("icicle", [nets.small()], "causal_macs", "found the figure 'causal_macs', expected one of macs, "),
@@ -359,6 +361,16 @@ def test_the_page_has_every_picture() -> None:
 def test_pictures_of_the_page_are_up_to_date(command: list[str], tmp_path: Path) -> None:
     """The command of the page draws each byte for byte."""
     assert pictures_page.draw(command, tmp_path).read_bytes() == (ROOT / command[-1]).read_bytes()
+
+
+def test_reasons_of_published_figures_are_whole() -> None:
+    """They are written in lines, and none is cut."""
+    for rows in _data().values():
+        for row in rows:
+            one = Comparison("net", row.what, 2, Decimal(1), Decimal(0), Decimal(1), row.reason or "?")
+            lines = published_lines(one)
+            assert " ".join(lines).endswith(row.reason if row.reason not in ("", "?") else "the reason is not known")
+            assert all(width_of(line, SMALL) <= REASONS for line in lines)
 
 
 @pytest.mark.slow

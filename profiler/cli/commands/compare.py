@@ -14,7 +14,17 @@ import click
 from profiler.cli.delivery import Delivery
 from profiler.cli.ending import BAD_INPUT, DEBUG, NOT_AS_IT_SHOULD_BE, Command
 from profiler.cli.globs import expanded
-from profiler.cli.options import Seen, WhatToProfile, delivered, jobs, seen_as, sources, strict, what_to_profile
+from profiler.cli.options import (
+    AtLeast,
+    Seen,
+    WhatToProfile,
+    delivered,
+    jobs,
+    seen_as,
+    sources,
+    strict,
+    what_to_profile,
+)
 from profiler.cli.pictures import check_pictures, pictures, write_pictures
 from profiler.errors import UncountedError
 from profiler.printable import one_line
@@ -29,8 +39,13 @@ if TYPE_CHECKING:
 @sources
 @click.option("--baseline", metavar="NAME", help="The network that ratios are to, by name or as SOURCE.")
 @click.option("--sort", metavar="COLUMN", help="Sort by a column: the largest figure first, or by name.")
-@click.option("--columns", metavar="NAME,…", help="Columns to show: macs, flops_ratio, conv_macs_share, input, …")
-@click.option("--top", type=click.IntRange(min=1), metavar="N", help="The first N rows, by default of the costliest.")
+@click.option(
+    "--columns",
+    multiple=True,
+    metavar="NAME,…",
+    help="Columns to show: macs, flops_ratio, conv_macs_share, input, …",
+)
+@click.option("--top", type=AtLeast(min=1), metavar="N", help="The first N rows, by default of the costliest.")
 @delivered("the comparison")
 @strict
 @jobs
@@ -43,7 +58,7 @@ def command(
     sources: tuple[str, ...],
     baseline: str | None,
     sort: str | None,
-    columns: str | None,
+    columns: tuple[str, ...],
     top: int | None,
     to: Delivery,
     strict: bool,
@@ -57,8 +72,8 @@ def command(
     from profiler.render import comparison_report
 
     to.check()
-    names = None if columns is None else tuple(name.strip() for name in columns.split(",") if name.strip())
-    selection = Selection(baseline, names, sort, top)
+    names = tuple(name.strip() for given in columns for name in given.split(",") if name.strip())
+    selection = Selection(baseline, names if columns else None, sort, top)
     read = read_all(expanded(sources), what)
     check_pictures(pictures, len(read))
     selection.check([_compared(attempt) for attempt in read])

@@ -11,20 +11,17 @@ import click
 from profiler import catalog
 from profiler.cli.delivery import Delivery
 from profiler.cli.ending import Command, fail
-from profiler.cli.options import Names, WhatToProfile, delivered, what_to_profile
+from profiler.cli.options import WhatToProfile, delivered, names, strict, what_to_profile
 from profiler.cli.sources import profile_all, read_sources
 
 
 @click.command(cls=Command, help=__doc__)
 @click.argument("source", metavar="SOURCE")
-@click.option(
-    "--against",
-    type=Names(catalog.counters(), "a counter"),
-    help="The counters to run: fvcore, torch, thop, …",
-)
+@names("--against", catalog.counters(), "a counter", "The counters to run: fvcore, torch, thop, …")
 @delivered("the comparison")
+@strict
 @what_to_profile
-def command(source: str, against: tuple[str, ...] | None, to: Delivery, what: WhatToProfile) -> None:
+def command(source: str, against: tuple[str, ...] | None, to: Delivery, strict: bool, what: WhatToProfile) -> None:
     from profiler.config import DEFAULT_COUNTERS
     from profiler.crosschecks.tables import unexplained
     from profiler.render import crosscheck_report
@@ -34,7 +31,7 @@ def command(source: str, against: tuple[str, ...] | None, to: Delivery, what: Wh
     if against is not None or found.config is not None:
         requested = against or (found.config and found.config.crosscheck) or DEFAULT_COUNTERS
         found = found.against(requested, "against")
-    (profile,) = profile_all([found], quiet=to.quiet)
+    (profile,) = profile_all([found], strict=strict, quiet=to.quiet)
     to.report(crosscheck_report(profile), profile.name)
     open_rows = unexplained(profile.crosscheck)
     if len(open_rows):

@@ -7,11 +7,14 @@ exit code is 0 also if the networks differ; with --exit-code it is then 1.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from profiler.cli.delivery import Delivery
 from profiler.cli.ending import NOT_AS_IT_SHOULD_BE, Command
 from profiler.cli.options import Seen, WhatToProfile, delivered, jobs, seen_as, strict, what_to_profile
+from profiler.cli.pictures import check_pictures, pictures, write_pictures
 from profiler.cli.sources import profile_all, read_sources
 
 
@@ -24,6 +27,7 @@ from profiler.cli.sources import profile_all, read_sources
 @strict
 @jobs
 @seen_as
+@pictures
 @what_to_profile
 def command(
     before: str,
@@ -34,15 +38,20 @@ def command(
     strict: bool,
     jobs: int,
     seen: Seen,
+    pictures: tuple[Path, ...],
     what: WhatToProfile,
 ) -> None:
     from profiler.analysis.diffing import diff
     from profiler.render.diffs import report_of
 
     to.check()
+    check_pictures(pictures, 2)
     found = [source.alone() for source in read_sources((before, after), what)]
     profiles = profile_all(found, strict=strict, quiet=to.quiet, jobs=jobs)
-    compared = diff(*(seen.of(profile) for profile in profiles))
-    to.report(report_of(compared, every=every))
+    profiles = [seen.of(profile) for profile in profiles]
+    compared = diff(*profiles)
+    report = report_of(compared, every=every)
+    write_pictures(pictures, profiles, lambda: [report])
+    to.report(report)
     if exit_code and not compared.same:
         raise SystemExit(NOT_AS_IT_SHOULD_BE)

@@ -20,7 +20,19 @@ from profiler import catalog
 from profiler.cli.delivery import Delivery, check_formats, check_names, main_file, print_document, show
 from profiler.cli.ending import Command
 from profiler.cli.globs import expanded
-from profiler.cli.options import Names, Seen, WhatToProfile, delivered, jobs, seen_as, sources, strict, what_to_profile
+from profiler.cli.options import (
+    AtLeast,
+    Seen,
+    WhatToProfile,
+    delivered,
+    jobs,
+    names,
+    no_crosscheck,
+    seen_as,
+    sources,
+    strict,
+    what_to_profile,
+)
 from profiler.cli.pictures import check_pictures, pictures, write_pictures
 from profiler.cli.sources import Source, profile_all, read_sources
 from profiler.streams import complain
@@ -37,18 +49,11 @@ if TYPE_CHECKING:
 @delivered("the tables")
 @strict
 @jobs
-@click.option("--depth", type=click.IntRange(min=0), metavar="N", help="Show the tree of modules down to depth N.")
-@click.option(
-    "--top", type=click.IntRange(min=1), metavar="N", help="Show the N costliest layers, and the others together."
-)
-@click.option(
-    "--crosscheck",
-    "counters",
-    type=Names(catalog.counters(), "a counter"),
-    help="Run these counters too: fvcore, torch, thop, …",
-)
+@click.option("--depth", type=AtLeast(min=0), metavar="N", help="Show the tree of modules down to depth N.")
+@click.option("--top", type=AtLeast(min=1), metavar="N", help="Show the N costliest layers, and the others together.")
+@names("--crosscheck", catalog.counters(), "a counter", "Run these counters too: fvcore, torch, thop, …", "counters")
 @click.option("--memory", is_flag=True, help="Find out which tensors are alive when, in a second run on meta.")
-@click.option("--no-crosscheck", is_flag=True, help="Do not run the counters that a config names.")
+@no_crosscheck
 @click.option(
     "--device",
     metavar="NAME",

@@ -19,7 +19,18 @@ from profiler.cli.delivery import check_folder, check_formats, check_names
 from profiler.cli.ending import Command, fail
 from profiler.cli.globs import expanded
 from profiler.cli.jobs import in_processes
-from profiler.cli.options import Names, WhatToProfile, jobs, quiet, sources
+from profiler.cli.options import (
+    Seen,
+    WhatToProfile,
+    jobs,
+    names,
+    no_crosscheck,
+    quiet,
+    seen_as,
+    sources,
+    strict,
+    what_to_profile,
+)
 from profiler.cli.sources import Source, profile_all, read_sources
 from profiler.streams import complain
 
@@ -33,28 +44,45 @@ if TYPE_CHECKING:
 @click.command(cls=Command, help=__doc__)
 @sources
 @click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="The folder to write.")
-@click.option(
+@names(
     "--format",
+    catalog.formats(),
+    "a format",
+    f"{', '.join(catalog.formats())}: the formats of each network, in place of those in its config; html also writes "
+    "one page with all networks.",
     "formats",
-    type=Names(catalog.formats(), "a format"),
-    help="The formats of each network, in place of those in its config; html also writes one page with all networks.",
 )
-@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if the folder is not up to date.")
-@jobs
 @quiet
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if the folder is not up to date.")
+@strict
+@jobs
+@no_crosscheck
+@seen_as
+@what_to_profile
 def command(
-    sources: tuple[str, ...], output: Path, formats: tuple[str, ...] | None, check: bool, jobs: int, quiet: bool
+    sources: tuple[str, ...],
+    output: Path,
+    formats: tuple[str, ...] | None,
+    quiet: bool,
+    check: bool,
+    strict: bool,
+    jobs: int,
+    no_crosscheck: bool,
+    seen: Seen,
+    what: WhatToProfile,
 ) -> None:
     from profiler.files import remove_leftovers, write_files
     from profiler.render import RESERVED_NAMES, collection_files
 
-    found = read_sources(expanded(sources), WhatToProfile())
+    found = read_sources(expanded(sources), what)
+    if no_crosscheck:
+        found = [source.alone() for source in found]
     check_names([(source.typed, source.name) for source in found], RESERVED_NAMES)
     check_folder(output)
     check_formats(name for source in found for name in _wanted(source, formats)[0])
-    profiles = profile_all(found, quiet=quiet, jobs=jobs)
+    profiles = [seen.of(profile) for profile in profile_all(found, strict=strict, quiet=quiet, jobs=jobs)]
     wanted = [(profile, *_wanted(source, formats)) for source, profile in zip(found, profiles, strict=True)]
-    files = collection_files(wanted, _rewritings(found, jobs), _pictures(found, profiles))
+    files = collection_files(wanted, _rewritings(found, jobs, seen), _pictures(found, profiles))
     if check:
         stale = _stale(output, files)
         if stale:
@@ -90,7 +118,7 @@ def _pictures(sources: Sequence[Source], profiles: Sequence[Profile]) -> dict[st
     return {**found, COMPARISON: report_pictures(every, profiles, "many")}
 
 
-def _rewritings(sources: Sequence[Source], jobs: int) -> list[Report]:
+def _rewritings(sources: Sequence[Source], jobs: int, seen: Seen) -> list[Report]:
     """The reports on the configs with rewrites, without measured differences, which depend on the machine."""
     configs = [source.config for source in sources if source.config is not None and source.config.rewrites]
     if not configs:
@@ -100,6 +128,7 @@ def _rewritings(sources: Sequence[Source], jobs: int) -> list[Report]:
     reports = []
     with closing(in_processes(_rewritten, configs, jobs)) as results:
         for config, (before, after, *rest) in zip(configs, results, strict=True):
+            before, after = seen.of(before), seen.of(after)
             report = rewriting_report(before, after, *rest)
             if config.report.pictures:
                 from profiler.pictures import report_pictures

@@ -12,7 +12,7 @@ import click
 
 from profiler.cli.delivery import Delivery, check_names
 from profiler.cli.ending import Command
-from profiler.cli.options import delivered
+from profiler.cli.options import Seen, delivered, seen_as
 from profiler.streams import complain
 
 if TYPE_CHECKING:
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 @click.command(cls=Command, help=__doc__)
 @click.argument("saved", nargs=-1, required=True, metavar="PROFILE.json…", type=click.Path(path_type=Path))
 @delivered("the profiles")
-def command(saved: tuple[Path, ...], to: Delivery) -> None:
+@seen_as
+def command(saved: tuple[Path, ...], to: Delivery, seen: Seen) -> None:
     from profiler.profiles import load_profile
     from profiler.render import profile_report
 
     to.check()
-    before = [load_profile(path) for path in saved]
+    before = [seen.of(load_profile(path)) for path in saved]
     check_names([(str(path), profile.name) for path, profile in zip(saved, before, strict=True)])
     for profile in before:
         after = profile.priced_again()

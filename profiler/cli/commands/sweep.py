@@ -23,7 +23,7 @@ import click
 
 from profiler.cli.delivery import Delivery, check_formats
 from profiler.cli.ending import Command, fail
-from profiler.cli.options import WhatToProfile, delivered, sources, what_to_profile
+from profiler.cli.options import AtLeast, WhatToProfile, delivered, sources, strict, what_to_profile
 from profiler.errors import ConfigError, ProfilerError
 from profiler.streams import Stopped, complain
 
@@ -44,14 +44,11 @@ ROWS_AT_ONCE = 2_000
 @sources
 @click.option("--vary", "axes", multiple=True, metavar="NAME=VALUES", help="What varies; repeat it for a grid.")
 @delivered("the table")
-@click.option(
-    "--jobs", type=click.IntRange(min=1), default=1, metavar="N", help="Profile N points at a time, in N processes."
-)
+@click.option("--jobs", type=AtLeast(min=1), default=1, metavar="N", help="Profile N points at a time, in N processes.")
 @click.option("--cluster", metavar="ADDRESS", help="Profile on a running cluster: dask:tcp://HOST:PORT or ray:auto.")
 @click.option("--resume", is_flag=True, help="Go on from the results in the folder of --output.")
-@click.option(
-    "--max-points", type=click.IntRange(min=1), metavar="N", help="Allow more points than the default of 1,000,000."
-)
+@click.option("--max-points", type=AtLeast(min=1), metavar="N", help="Allow more points than the default of 1,000,000.")
+@strict
 @what_to_profile
 def command(
     sources: tuple[str, ...],
@@ -61,6 +58,7 @@ def command(
     cluster: str | None,
     resume: bool,
     max_points: int | None,
+    strict: bool,
     what: WhatToProfile,
 ) -> None:
     from profiler.sweeps.sweeping import Sweep
@@ -84,8 +82,11 @@ def command(
             raise
         _deliver(sweep, to)
         found, failed = sweep.counts()
+        partial = sweep.partial() if strict else 0
     if failed:
         fail(f"{failed:,} of {found:,} points failed; the column error has the reasons")
+    if partial:
+        fail(f"strict mode: {partial:,} of {found:,} points are partial, since some of their operations have no rule")
 
 
 def _points(sources: tuple[str, ...], axes: tuple[str, ...], what: WhatToProfile, most: int | None) -> Points:

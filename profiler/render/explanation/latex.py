@@ -23,7 +23,7 @@ from profiler.analysis.explaining.document import (
 from profiler.formatting import is_numeric_column
 from profiler.printable import visible
 from profiler.render.explanation.mathematics import MATHEMATICS, aligned
-from profiler.render.explanation.text import fitting
+from profiler.render.explanation.text import fitting, no_room
 
 PREAMBLE = r"""\documentclass{article}
 \usepackage[utf8]{inputenc}
@@ -153,6 +153,10 @@ def _grid(grid: Grid) -> Iterator[str]:
         yield " & ".join(row) + r" \\"
     yield r"\hline"
     yield r"\end{tabular}}"
+    left_out = no_room(grid.table, table)
+    if left_out:
+        yield ""
+        yield rf"{{\footnotesize {escape(left_out)}}}"
 
 
 def _cell(text: str, unit: str) -> str:

@@ -18,7 +18,7 @@ from profiler.analysis.explaining.document import (
     Spans,
 )
 from profiler.analysis.explaining.formulas import PLAIN
-from profiler.formatting import BEFORE_PERCENT, format_table, is_numeric_column
+from profiler.formatting import BEFORE_PERCENT, format_table, is_numeric_column, listed
 from profiler.printable import visible
 from profiler.schema import Table
 
@@ -109,6 +109,7 @@ def _cut(head: str, side: str, width: int) -> Iterator[str]:
 
 def _grid(grid: Grid, width: int) -> Iterator[str]:
     table, cells = fitting(grid.table, width)
+    left_out = no_room(grid.table, table)
     columns = [
         (column.heading, cells[column.name], is_numeric_column(grid.table, column.name)) for column in table.columns
     ]
@@ -119,6 +120,18 @@ def _grid(grid: Grid, width: int) -> Iterator[str]:
         if grid.total and place == len(table) - 1:
             yield "  ".join("─" * size for size in widths)
         yield _row([texts[place] for _, texts, _ in columns], widths, columns)
+    if left_out:
+        yield from _wrapped(left_out, width)
+
+
+def no_room(whole: Table, shown: Table) -> str:
+    """The sentence about the columns that are left out, or nothing."""
+    names = [
+        f"share of {whole.column(column.of).label}" if column.of and column.heading == "share" else column.label
+        for column in whole.columns
+        if column.name not in list(shown)
+    ]
+    return f"No room for {listed(names)}; Markdown has all columns." if names else ""
 
 
 def _row(texts: Iterable[str], widths: Sequence[int], columns: Sequence[tuple[str, list[str], bool]]) -> str:
