@@ -8,28 +8,27 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
-import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from profiler.errors import FOREIGN_ERRORS, TargetError, shown
+from profiler.models.placements import PLACEMENTS, QUICK, Placement, WithoutRandomFills, meta_copy
 from profiler.models.refusals import next_step, refusal
 from profiler.models.targets import find_builder
 from profiler.models.torchvision_ops import with_operators
 from profiler.tracing.causal_bias import is_causal_bias
 from profiler.tracing.failures import FunctionFailures
-from profiler.tracing.private import DispatchMode
 
 PLAIN = frozenset({bool, int, float, str, type(None)})
 """Types of values without tensors."""
 
-Placement = Callable[[], AbstractContextManager[Any]]
+HOLDERS = frozenset({dict, OrderedDict, list, tuple, set})
+"""Types of values without tensors if they are empty."""
 
 
 def build_model(
@@ -41,7 +40,7 @@ def build_model(
     fails too, wholly on the CPU; the network is then moved to meta.  The sources download nothing, and the random
     state is not changed.  Raises TargetError.
     """
-    network = _build(target, kwargs or {}, base, (_on_meta, _parameters_on_meta, _WithoutRandomFills))
+    network = _build(target, kwargs or {}, base, PLACEMENTS, QUICK)
     return _cast(move_to_meta(network), dtype)
 
 
@@ -58,7 +57,7 @@ def build_real_model(
     It is used for counters that cannot run on meta; its outputs are meaningless.  With ``random_weights`` the builder's
     own initialization is used, from a fixed seed, for a network whose work depends on its values.  Raises TargetError.
     """
-    placement = contextlib.nullcontext if random_weights else _WithoutRandomFills
+    placement = contextlib.nullcontext if random_weights else WithoutRandomFills
     return _cast(_build(target, kwargs or {}, base, (placement,)), dtype)
 
 
@@ -76,14 +75,15 @@ def move_to_meta(network: nn.Module) -> nn.Module:
             if value.is_meta or nn.parameter.is_lazy(value) or is_causal_bias(value):
                 return value
             if id(value) not in copies:
-                copies[id(value)] = value, _meta_copy(value)  # the original is kept, so that its id is not reused
+                copies[id(value)] = value, meta_copy(value)  # the original is kept, so that its id is not reused
             return copies[id(value)][1]
         if type(value) is tuple:
             return tuple(map(replaced, value))
         if isinstance(value, (list, dict)) and id(value) not in seen:
             seen.add(id(value))
             for key, item in enumerate(value) if isinstance(value, list) else value.items():
-                if type(item) not in PLAIN:  # most attributes of a module
+                kind = type(item)
+                if kind not in PLAIN and (kind not in HOLDERS or item):  # most attributes of a module are neither
                     value[key] = replaced(item)
         return value
 
@@ -92,15 +92,14 @@ def move_to_meta(network: nn.Module) -> nn.Module:
     return network
 
 
-def _meta_copy(tensor: torch.Tensor) -> torch.Tensor:
-    meta = tensor.detach().to("meta")
-    if isinstance(tensor, nn.Parameter):
-        meta = nn.Parameter(meta, requires_grad=tensor.requires_grad)
-        meta.__dict__.update(tensor.__dict__)
-    return meta
-
-
-def _build(target: str, kwargs: Mapping[str, Any], base: Path | None, placements: tuple[Placement, ...]) -> nn.Module:
+def _build(
+    target: str,
+    kwargs: Mapping[str, Any],
+    base: Path | None,
+    placements: tuple[Placement, ...],
+    quick: tuple[Placement, ...] = (),
+) -> nn.Module:
+    """The network, built in the first of the ``quick`` placements that works, or else of the other ones."""
     found = find_builder(target, base)
     builder = found.build
     if isinstance(builder, nn.Module):
@@ -110,7 +109,7 @@ def _build(target: str, kwargs: Mapping[str, Any], base: Path | None, placements
     try:
         _check_signature(builder, kwargs)
         with _random_state_kept():
-            network = with_operators(lambda: _first_that_works(builder, kwargs, placements))
+            network = with_operators(lambda: _quickly_or_first(builder, kwargs, placements, quick))
     except FOREIGN_ERRORS as error:
         raise TargetError(f"target {target}: {refusal(error, kwargs)}{next_step(found, kwargs)}") from error
     if not isinstance(network, nn.Module):
@@ -125,6 +124,19 @@ def _check_signature(builder: Callable[..., Any], kwargs: Mapping[str, Any]) -> 
     except ValueError:  # some callables written in C have no signature
         return
     signature.bind(**kwargs)
+
+
+def _quickly_or_first(
+    builder: Callable[..., Any],
+    kwargs: Mapping[str, Any],
+    placements: tuple[Placement, ...],
+    quick: tuple[Placement, ...],
+) -> Any:
+    """The same in the first of the ``quick`` placements that does not fail; if all do, the other ones tell why."""
+    for placement in quick:
+        with contextlib.suppress(*FOREIGN_ERRORS), placement():
+            return builder(**copy.deepcopy(dict(kwargs)))
+    return _first_that_works(builder, kwargs, placements)
 
 
 def _first_that_works(builder: Callable[..., Any], kwargs: Mapping[str, Any], placements: tuple[Placement, ...]) -> Any:
@@ -143,71 +155,6 @@ def _first_that_works(builder: Callable[..., Any], kwargs: Mapping[str, Any], pl
 
 
 @contextlib.contextmanager
-def _on_meta() -> Iterator[None]:
-    with torch.device("meta"), _WithoutFillsOnMeta():  # type: ignore[no-untyped-call]
-        yield
-
-
-@contextlib.contextmanager
-def _parameters_on_meta() -> Iterator[None]:
-    """Within it, each parameter that this thread registers with a module is moved to meta before it is initialized."""
-    thread = threading.get_ident()
-
-    def empty(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
-        if parameter is None or parameter.is_meta or nn.parameter.is_lazy(parameter) or threading.get_ident() != thread:
-            return
-        # Swapped, not replaced: the constructor may hold the parameter too.  One with views cannot be swapped.
-        with contextlib.suppress(RuntimeError):
-            torch.utils.swap_tensors(parameter, _meta_copy(parameter))  # type: ignore[no-untyped-call]
-
-    handle = register_module_parameter_registration_hook(empty)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-FILLS = frozenset(
-    f"aten::{name}_"
-    for name in ("uniform", "normal", "random", "bernoulli", "exponential", "cauchy", "log_normal", "geometric")
-)
-"""Operators that fill a tensor with random numbers."""
-
-
-class _WithoutFillsOnMeta(DispatchMode):
-    """Leaves out random fills of tensors on meta, which have no elements: they take much of the time to build."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in _FILLS_ON_META and args[0].is_meta and _FILLS_ON_META[func](*args[1:], **(kwargs or {})):
-            return args[0]
-        return func(*args, **(kwargs or {}))
-
-
-def _is_uniform(low: float = 0.0, high: float = 1.0, generator: Any = None) -> bool:
-    return generator is None and low <= high
-
-
-def _is_normal(mean: float = 0.0, deviation: float = 1.0, generator: Any = None) -> bool:
-    return generator is None and deviation >= 0
-
-
-_FILLS_ON_META: dict[Any, Callable[..., bool]] = {
-    torch.ops.aten.uniform_.default: _is_uniform,
-    torch.ops.aten.normal_.default: _is_normal,
-}
-"""Random fills, with whether torch accepts their arguments."""
-
-
-class _WithoutRandomFills(DispatchMode):
-    """Fills with zeros instead of random numbers, which take most of the time to build a large network."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func._schema.name in FILLS:
-            return args[0].zero_()
-        return func(*args, **(kwargs or {}))
-
-
-@contextlib.contextmanager
 def _random_state_kept() -> Iterator[None]:
     """Within it, torch's random state on the CPU is a fixed one; the old state is restored at the end."""
     state = torch.get_rng_state()
@@ -221,5 +168,10 @@ def _random_state_kept() -> Iterator[None]:
 def _cast(network: nn.Module, dtype: str) -> nn.Module:
     """Convert the floating-point tensors of the network to ``dtype``, in place; complex tensors stay complex."""
     floating: torch.dtype = getattr(torch, dtype)
+    held = [
+        tensor for module in network.modules() for tensor in (*module._parameters.values(), *module._buffers.values())
+    ]
+    if all(tensor is None or tensor.dtype is floating or not tensor.is_floating_point() for tensor in held):
+        return network
     network._apply(lambda tensor: tensor.to(floating) if tensor.is_floating_point() else tensor)  # type: ignore[no-untyped-call]
     return network

@@ -25,12 +25,13 @@ IMAGE_SIDES = {"ssd300_vgg16": 300, "ssdlite320_mobilenet_v3_large": 320}
 def torchvision_networks(base: Path) -> dict[str, Builder]:
     """Every network that torchvision lists, each built without weights."""
     models = import_torchvision().models
-    networks = {}
-    for name in models.list_models():
-        build = models.get_model_builder(name)
-        family = _family(build)
-        networks[name] = Builder(family, without_download(build), functools.partial(_inputs, name, family))
-    return networks
+    return {name: _network(name, models.get_model_builder(name)) for name in models.list_models()}
+
+
+@functools.cache
+def _network(name: str, build: Callable[..., nn.Module]) -> Builder:
+    family = _family(build)
+    return Builder(family, without_download(build), functools.partial(_inputs, name, family))
 
 
 def _family(build: Callable[..., nn.Module]) -> str:

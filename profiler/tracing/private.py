@@ -41,6 +41,14 @@ except ImportError as error:
     ) from error
 
 try:
+    from torch.utils._device import DeviceContext
+except ImportError as error:
+    raise ImportError(
+        "this torch has no torch.utils._device.DeviceContext, with which networks are built on the meta device: "
+        "install a torch release that this profiler was tested with (see constraints.txt)"
+    ) from error
+
+try:
     from torch._C._functorch import (
         get_unwrapped,
         is_batchedtensor,
@@ -190,6 +198,10 @@ class DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init_subclass__(**kwargs)  # type: ignore[no-untyped-call]
         if NEVER_COMPILED is not None and "__torch_dispatch__" in vars(cls):
             cls.__torch_dispatch__ = _never_compiled(cls.__torch_dispatch__, NEVER_COMPILED)  # type: ignore[method-assign]
+
+
+class DefaultDevice(DeviceContext):  # type: ignore[no-untyped-call]
+    """A context in which new tensors are on one device, as in ``with torch.device(…)``; it sees every function."""
 
 
 def _never_compiled(run: Callable[..., Any], strategy: _FrameExecStrategy) -> Callable[..., Any]:
