@@ -71,7 +71,7 @@ class _OnMetaWithoutFills(DefaultDevice):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if _only_fills(func, args, kwargs or {}):
             return args[0] if args else kwargs["tensor"]
-        return super().__torch_function__(func, types, args, kwargs)
+        return super().__torch_function__(func, types, args, kwargs)  # type: ignore[no-untyped-call]
 
 
 @contextlib.contextmanager

@@ -200,7 +200,7 @@ class DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             cls.__torch_dispatch__ = _never_compiled(cls.__torch_dispatch__, NEVER_COMPILED)  # type: ignore[method-assign]
 
 
-class DefaultDevice(DeviceContext):  # type: ignore[no-untyped-call]
+class DefaultDevice(DeviceContext):
     """A context in which new tensors are on one device, as in ``with torch.device(…)``; it sees every function."""
 
 
