@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from profiler.analysis.comparison import compare
     from profiler.analysis.diffing import Diff, DiffRow, diff
-    from profiler.api import crosscheck, profile, profile_config
+    from profiler.api import crosscheck, generation, profile, profile_config
     from profiler.config import Config, load_config, with_sizes
     from profiler.crosschecks.tables import unexplained
     from profiler.deriving import formula
@@ -99,6 +99,7 @@ _HOMES = {
     "diff": "profiler.analysis.diffing",
     "each": "profiler.opcount",
     "free": "profiler.rules",
+    "generation": "profiler.api",
     "import_torchvision": "profiler.models.torchvision_ops",
     "load_config": "profiler.config",
     "load_profile": "profiler.profiles",
@@ -155,6 +156,7 @@ __all__ = [
     "each",
     "formula",
     "free",
+    "generation",
     "import_torchvision",
     "load_config",
     "load_profile",

@@ -19,6 +19,7 @@ from profiler.models.constructed_inputs import Constructor
 from profiler.models.naming import called
 from profiler.models.real_copies import BYTES_LIMIT, real_size
 from profiler.models.sizes import ABSENT, given_inputs, sizes_hinted
+from profiler.models.transformers_caches import prefill_inputs
 from profiler.profiles import Profile
 from profiler.records import ROOT, Mode, Trace
 from profiler.subjects import Subject, advice_of_source, called_code, configured, given, network_and_inputs, part_of
@@ -181,6 +182,11 @@ def profile_subject(config: Config, subject: Subject, *, strict: bool = False) -
     with advice_of_source(config):
         what = config.name, config.model.target, config.mode, config.optimizer
         result = _profile(subject, *what, memory=config.memory)
+    if config.generate is not None:
+        network, _ = subject.static()
+        result = with_generation(
+            result, network, config.generate.prompt, config.generate.new_tokens, config.generate.batch
+        )
     result = replace(
         result,
         method=config.method,
@@ -188,6 +194,44 @@ def profile_subject(config: Config, subject: Subject, *, strict: bool = False) -
         cache=0 if config.cache is None else config.cache.length,
     ).excluding(*config.exclude)
     return _checked(result, strict).with_convention(config.convention).with_views(*config.views)
+
+
+def with_generation(result: Profile, network: nn.Module, prompt: int, new_tokens: int, batch: int) -> Profile:
+    """The profile of a run on a prompt, with the decode steps that follow it."""
+    from profiler.generating import generation_of  # most profiles are not of a generation
+
+    def traced(step: Subject) -> Trace:
+        return _trace(step, "inference", None)
+
+    found = generation_of(network, prompt, new_tokens, batch, result.trace, traced)
+    return replace(result, trace=replace(result.trace, generation=found))
+
+
+def generation(
+    model: nn.Module,
+    *,
+    prompt: int,
+    new_tokens: int,
+    batch: int = 1,
+    name: str | None = None,
+    strict: bool = False,
+) -> Profile:
+    """The profile of a causal language model of transformers that generates text.
+
+    ``new_tokens`` tokens follow a prompt of ``prompt`` tokens, for ``batch`` texts at once.  The profile is that of
+    prefill, the run on the prompt, and its ``generation`` is a table of prefill, decode steps and the whole, with the
+    cache of the class of the network.  ``docs/serving.md`` defines the figures.
+
+    Raises :class:`~profiler.errors.TargetError` if the network is no causal language model with a cache, and
+    :class:`ProfilerError` for a number that is not positive.
+    """
+    for what, number in (("prompt", prompt), ("new_tokens", new_tokens), ("batch", batch)):
+        if type(number) is not int or number < 1:
+            raise ProfilerError(f"{what}: found {number!r}, expected a positive integer")
+    if not isinstance(model, nn.Module):
+        raise ProfilerError(f"a generation needs a torch.nn.Module, not {type(model).__name__}")
+    result = profile(model, prefill_inputs(model, prompt, batch), name=name)
+    return _checked(with_generation(result, model, prompt, new_tokens, batch), strict)
 
 
 def _profile(

@@ -59,7 +59,7 @@ def price_again(trace: Trace, registry: Registry) -> Trace:
     )
     pairs = zip(trace.signatures, trace.answers, strict=True)
     again = _assemble(recording, [_again(signature, old, registry) for signature, old in pairs])
-    return replace(again, memory=trace.memory)
+    return replace(again, memory=trace.memory, generation=trace.generation)
 
 
 def _again(signature: Signature, old: Answer, registry: Registry) -> Answer:

@@ -249,6 +249,11 @@ class Profile:
         return self.table("training")
 
     @property
+    def generation(self) -> pd.DataFrame:
+        """What the generation of tokens costs: prefill, single decode steps, and all of it; empty without one."""
+        return self.table("generation")
+
+    @property
     def crosscheck(self) -> pd.DataFrame:
         """Layer by layer, the reports of other counters, our MACs, and why they differ."""
         return self.table("crosscheck")
@@ -334,8 +339,9 @@ class Profile:
 
     def to_json(self) -> str:
         """The profile as JSON text, one record per line."""
-        from profiler.stored import SCHEMA, SCHEMA_VERSION, write_memory, write_trace
+        from profiler.stored import SCHEMA, SCHEMA_VERSION, write_generation, write_memory, write_trace
 
+        generation = self.trace.whole.generation
         head = {
             "schema": SCHEMA,
             "version": SCHEMA_VERSION,
@@ -351,6 +357,7 @@ class Profile:
             **({"method": self.method} if self.method != "forward" else {}),
             **({"cache": self.cache} if self.cache else {}),
             **({} if self.trace.whole.memory is None else {"memory": write_memory(self.trace.whole.memory)}),
+            **({} if generation is None else {"generation": write_generation(generation)}),
             **({"part": self.part, "part_calls": self.part_calls} if self.part else {}),
         }
         lists = {**write_trace(self.trace.whole), "counters": [asdict(record) for record in self.counters]}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Literal
 
+from profiler.generations import Generation
 from profiler.memory import MemoryRecord
 from profiler.opcount import OpCount, Term, total
 from profiler.signatures import IN_A_BYTE, Signature, TensorSpec
@@ -339,6 +340,7 @@ class Trace:
     names the operations that are uncounted because their cost depends on data; ``unseen`` says what else may be
     missing.  ``excluded`` has the records of excluded modules, if any.  ``signatures`` and their ``answers`` are those
     of all calls, in the order of the recording.  ``memory`` has the storages of the run, if they were followed.
+    ``generation`` has the decode steps that follow a run on a prompt.
     """
 
     calls: Sequence[OpCall]
@@ -351,6 +353,7 @@ class Trace:
     signatures: tuple[Signature, ...] = ()
     answers: tuple[Answer, ...] = ()
     memory: MemoryRecord | None = None
+    generation: Generation | None = None
 
     @property
     def numbered(self) -> Trace:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from profiler.config import Config, InputsFrom
+from profiler.config import Config, InputsFrom, InputValue
 from profiler.errors import NeedsDataError, TraceError
 from profiler.formatting import bytes_text
 from profiler.models.building import build_model, build_real_model
@@ -24,7 +24,7 @@ from profiler.models.real_copies import BYTES_LIMIT, real_copy, real_inputs, rea
 from profiler.models.refusals import with_next_step
 from profiler.models.sizes import ABSENT, given_inputs
 from profiler.models.targets import find_builder
-from profiler.models.transformers_caches import continued, of_one_token
+from profiler.models.transformers_caches import continued, of_one_token, prefill_inputs
 from profiler.records import Mode
 from profiler.tracing import Inputs
 from profiler.tracing.callables import CallableNetwork, check_arguments, network_of
@@ -88,11 +88,14 @@ def configured(config: Config, build: Callable[..., nn.Module] = build_model) ->
     one that it has built before, unless the config has rewrites or a cache.
     """
     model = config.model
-    specs = config.inputs if config.inputs is not None else default_inputs(model.target, model.kwargs, config.base)
+    specs = config.inputs if config.inputs is not None else _default_inputs(config)
     if config.cache is not None and config.inputs is None:
         specs = of_one_token(specs)
+    generate = config.generate
 
     def inputs(device: str, network: nn.Module) -> Inputs:
+        if generate is not None:
+            return prefill_inputs(network, generate.prompt, generate.batch, device)
         called_with = without_cache(device, network)
         return called_with if config.cache is None else continued(network, called_with, config.cache.length)
 
@@ -123,6 +126,13 @@ def configured(config: Config, build: Callable[..., nn.Module] = build_model) ->
 
     whole = Subject(static, real, config)
     return part_of(whole, config.part, config.mode) if config.part else whole
+
+
+def _default_inputs(config: Config) -> tuple[InputValue, ...] | Mapping[str, InputValue]:
+    """The inputs that the target's source knows; none for a generation, which makes its own."""
+    if config.generate is not None:
+        return ()
+    return default_inputs(config.model.target, config.model.kwargs, config.base)
 
 
 @contextmanager

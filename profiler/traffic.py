@@ -100,6 +100,9 @@ BAGS = frozenset(
 )
 """Operators that read a row of a table for each index and join several of them to one result."""
 
+GROUPED = frozenset({"aten::_grouped_mm", "aten::_scaled_grouped_mm", "aten::_scaled_grouped_mm_v2"})
+"""Products of groups of rows, each with a matrix of its own: a row reads one of the matrices, as an expert's weights."""
+
 PICKING = frozenset({"aten::nll_loss", "aten::nll_loss_forward", "aten::nll_loss2d", "aten::nll_loss2d_forward"})
 """Losses that read the element of the input at each target."""
 
@@ -231,6 +234,9 @@ def _bytes_read(signature: Signature, operand: _Operand, written: Sequence[_Oper
             return _bytes_placed(signature, operand) if op in UPDATING or op in INDEX_PUT else 0
     if name == GATHERING.get(op):
         elements = min(elements, signature.outputs[0].size)
+    elif op in GROUPED and name == "mat2" and len(spec.shape) == 3 and spec.shape[0]:
+        rows = signature.inputs[0].shape[0] if len(signature.inputs[0].shape) == 2 else spec.shape[0]
+        elements = elements // spec.shape[0] * min(spec.shape[0], rows)
     elif op in BAGS and name == "weight":
         elements = min(elements, signature.argument("indices").size * spec.shape[-1])
     elif op in PICKING and name == "self":

@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parents[1] / "profiler"
 
 LAYERS = (
     ("catalog", "columns", "errors", "garbage", "opcount", "printable"),
-    ("schema", "signatures", "symbolic", "limits", "memory"),
+    ("schema", "signatures", "symbolic", "limits", "memory", "generations"),
     ("records", "files", "streams"),
     ("events", "calls"),
     ("config", "rules", "formatting", "excluding"),
@@ -38,7 +38,7 @@ LAYERS = (
     ("budgets",),
     ("rewrites",),
     ("subjects",),
-    ("crosschecking",),
+    ("crosschecking", "generating"),
     ("render", "api", "recordings", "formulas"),
     ("deriving",),
     ("fitting",),

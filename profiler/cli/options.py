@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,24 @@ def names(option: str, known: Sequence[str], what: str, help: str, key: str | No
 def _added_up(ctx: click.Context, param: click.Parameter, value: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
     """The names of every time that the option was given, each once; None if it was not given."""
     return tuple(dict.fromkeys(name for given in value for name in given)) if value else None
+
+
+class Numbers(_Parameter):
+    """``2048,256,8`` → a tuple of positive integers, at least so many of them as there are required ones."""
+
+    def __init__(self, names: Sequence[str], required: int) -> None:
+        self.name = ",".join(names[:required]) + "".join(f"[,{name}]" for name in names[required:])
+        self._range = range(required, len(names) + 1)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        found = value.split(",")
+        if len(found) not in self._range or not all(
+            re.fullmatch(r"0*[1-9][0-9]{0,17}", one, re.ASCII) for one in found
+        ):
+            self.fail(f"{value!r} is not {self.name}, expected positive integers with commas between them", param, ctx)
+        return tuple(map(int, found))
 
 
 class OneOf(_Choice):
@@ -183,6 +202,7 @@ class WhatToProfile:
     part: str | None = None
     exclude: tuple[str, ...] = ()
     cache: int | None = None
+    generate: tuple[int, ...] | None = None
 
     def values_of_sizes(self) -> dict[str, int]:
         """The sizes by their names.  Raises ConfigError."""
@@ -205,6 +225,13 @@ class WhatToProfile:
             "exclude": self.exclude or None,
             "cache": None if self.cache is None else {"length": self.cache},
         }
+        if self.generate is not None:
+            for option in ("inputs", "cache"):
+                if options[option] is not None:
+                    raise click.UsageError("--generate makes its own inputs and cache; give no others")
+            if self.shapes:
+                raise click.UsageError("--generate makes its own inputs; give no --input")
+            options["generate"] = dict(zip(("prompt", "new_tokens", "batch"), self.generate, strict=False))
         return with_options(config, {key: value for key, value in options.items() if value is not None})
 
     def of_saved(self, profile: Profile) -> Profile:
@@ -215,6 +242,7 @@ class WhatToProfile:
             "method": self.method,
             "part": self.part,
             "cache": self.cache,
+            "generate": self.generate,
         }
         for option, value in given.items():
             if value is not None:
@@ -225,13 +253,18 @@ class WhatToProfile:
 what_to_profile = _bundled(
     "what",
     WhatToProfile,
-    ("shapes", "sizes", "inputs_from", "method", "part", "exclude", "cache"),
+    ("shapes", "sizes", "inputs_from", "method", "part", "exclude", "cache", "generate"),
     (
         click.option(
             "--exclude",
             multiple=True,
             metavar="PATTERN",
             help="Leave modules out of the totals, by name (aux*) or type (Dropout).",
+        ),
+        click.option(
+            "--generate",
+            type=Numbers(("PROMPT", "NEW", "BATCH"), 2),
+            help="A causal language model of transformers writes NEW tokens after a prompt of PROMPT, for BATCH texts.",
         ),
         click.option(
             "--cache",

@@ -88,15 +88,25 @@ def with_options(config: Config, options: Mapping[str, Any]) -> Config:
     names = {"inputs": "inputs-from"}
     for key, value in options.items():
         try:
-            part = Config.model_validate({"name": config.name, "model": config.model, key: value})
+            part = Config.model_validate(
+                {"name": config.name, "model": config.model, **_context(config, key), key: value}
+            )
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]
             found, expected = shown_value(problem["input"]), problem["msg"].removeprefix("Input should be ")
             raise ConfigError(f"--{names.get(key, key)}: found {found}, expected {expected}") from error
         config = config.model_copy(update={key: getattr(part, key)})
+        if key == "generate":  # it makes its own inputs
+            config = config.model_copy(update={"inputs": None, "cache": None})
         if key in ("inputs", "cache"):  # a plain value now, without names of sizes
             config._written = replace(config.written, **{key: None})
     return config
+
+
+def _context(config: Config, key: str) -> dict[str, Any]:
+    """The keys of the config that an option for ``key`` must agree with."""
+    names = ("mode", "method", "part", "rewrites") if key == "generate" else ()
+    return {name: getattr(config, name) for name in names}
 
 
 def _parse_shape(text: str, known: Mapping[str, int]) -> dict[str, object]:

@@ -101,6 +101,14 @@ class CacheSection(Section):
     length: Size
 
 
+class GenerateSection(Section):
+    """A generation: ``new_tokens`` tokens after a prompt of ``prompt`` tokens, for ``batch`` texts at once."""
+
+    prompt: Size
+    new_tokens: Size
+    batch: Size = 1
+
+
 class ReportSection(Section):
     """What is written: the formats (by default those of the command), the tables, and pictures.
 
@@ -147,8 +155,9 @@ class Config(Section):
     """What to profile and how: the content of the file with defaults filled in.
 
     ``inputs`` is None if the file does not have them; the target's source may know them.  ``cache`` describes the cache
-    of a generative network, ``method`` is the method to call, and ``part`` names the module to profile if it is not the
-    whole network; ``exclude`` names modules to leave out.  ``memory`` says whether live tensors are followed too.
+    of a generative network, ``generate`` what it generates.  ``method`` is the method to call, and ``part`` names the
+    module to profile if it is not the whole network; ``exclude`` names modules to leave out.  ``memory`` says whether
+    live tensors are followed too.
     ``crosscheck`` holds the names of the counters to run, by default none; true in the file means fvcore.  ``budget``
     says what the network may cost, see :func:`profiler.config.budget.parse_budget`.
 
@@ -161,6 +170,7 @@ class Config(Section):
     model: ModelSection
     inputs: Inputs | None = None
     cache: CacheSection | None = None
+    generate: GenerateSection | None = None
     method: DottedName = "forward"
     part: DottedName | None = None
     exclude: Annotated[tuple[Pattern, ...], BeforeValidator(as_tuple), AfterValidator(unique)] = ()
@@ -201,6 +211,23 @@ class Config(Section):
             raise expected("mode: training where an optimizer is given", found=f"optimizer {self.optimizer}")
         return self
 
+    @model_validator(mode="after")
+    def _check_generate(self) -> Self:
+        if self.generate is None:
+            return self
+        usual = (
+            ("inputs", self.inputs is None, "no inputs, which it makes itself"),
+            ("cache", self.cache is None, "no cache, which it makes itself"),
+            ("mode: training", self.mode == "inference", "mode: inference"),
+            (f"method {self.method}", self.method == "forward", "method forward"),
+            (f"part {self.part}", self.part is None, "no part"),
+            ("rewrites", not self.rewrites, "no rewrites"),
+        )
+        for found, right, wanted in usual:
+            if not right:
+                raise expected(f"{wanted} where generate is given", found=found)
+        return self
+
     @property
     def path(self) -> Path | None:
         """The file it was read from, if any."""
@@ -227,5 +254,6 @@ def known_keys(location: Sequence[int | str], from_function: bool) -> list[str]:
         "equivalence": EquivalenceSection,
         "inputs": InputSpec,
         "cache": CacheSection,
+        "generate": GenerateSection,
     }
     return list(sections[str(location[0])].model_fields if len(location) > 1 else Config.model_fields)

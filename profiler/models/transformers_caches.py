@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -36,6 +36,49 @@ def continued(network: nn.Module, inputs: Inputs, length: int) -> dict[str, Any]
     encoder.  The tokens of the call are those of ``inputs`` (batch, tokens).  Raises :class:`TargetError` if the
     network has no cache, and :class:`TraceError` if it cannot run on the text.
     """
+    return _continued(network, inputs, length, _result)[0]
+
+
+def continued_on_meta(network: nn.Module, inputs: Inputs, length: int) -> tuple[dict[str, Any], Any]:
+    """The same with a cache on the meta device, whatever the device of the network; and the cache itself."""
+    call, cache = _continued(network, inputs, length, result_on_meta)
+    return call, call[cache]
+
+
+def check_generative(network: nn.Module) -> None:
+    """Raise :class:`TargetError` if the network is no causal language model of transformers that generates text."""
+    settings = getattr(network, "config", None)
+    generates = getattr(network, "can_generate", None)
+    if (
+        not (hasattr(settings, "get_text_config") and _takes(network, "use_cache") and _takes(network, "input_ids"))
+        or not (callable(generates) and generates())
+        or getattr(settings, "is_encoder_decoder", False)
+    ):
+        raise TargetError(
+            f"generate: {type(network).__name__} is no causal language model of transformers with a cache, expected "
+            "one such as transformers:LlamaForCausalLM"
+        )
+
+
+def prefill_inputs(network: nn.Module, prompt: int, batch: int, device: str = "meta") -> dict[str, Any]:
+    """The arguments of the run on a prompt, as ``generate`` of transformers gives them; the class makes its cache.
+
+    Raises :class:`TargetError` as :func:`check_generative` does.
+    """
+    check_generative(network)
+    tokens = torch.zeros(batch, prompt, dtype=torch.int64, device=device)
+    return {"input_ids": tokens, "use_cache": True, **of_last(network)}
+
+
+def of_last(network: nn.Module) -> dict[str, int]:
+    """The argument by which only the last position is turned into logits, if the class has it."""
+    return {"logits_to_keep": 1} if _takes(network, "logits_to_keep") else {}
+
+
+def _continued(
+    network: nn.Module, inputs: Inputs, length: int, run: Callable[[nn.Module, dict[str, Any]], Any]
+) -> tuple[dict[str, Any], str]:
+    """The arguments of the call, and the name of the cache among them; ``run`` makes the result for the text."""
     name = _text_name(network)
     arguments, options = call_arguments(inputs)
     options = {**dict(zip(inspect.signature(network.forward).parameters, arguments, strict=False)), **options}
@@ -45,7 +88,7 @@ def continued(network: nn.Module, inputs: Inputs, length: int) -> dict[str, Any]
     # Only an encoder gets inputs besides the text: the mask of a text alone would have the wrong length.
     encoder = {} if name == "input_ids" else {key: options[key] for key in options if key not in (name, MASKS[1])}
     text = torch.ones(tokens.shape[0], length, dtype=tokens.dtype, device="cpu")
-    result = _result(network, {**encoder, name: text, "use_cache": True})
+    result = run(network, {**encoder, name: text, "use_cache": True})
     found = next((key for key in CACHES if _has(result, key) and _takes(network, key)), None)
     if found is None:
         raise TargetError(f"cache: {type(network).__name__} returns none; expected a generative class of transformers")
@@ -53,7 +96,7 @@ def continued(network: nn.Module, inputs: Inputs, length: int) -> dict[str, Any]
         argument: (result[key],) for key, argument in ENCODED.items() if _has(result, key) and _takes(network, argument)
     }
     kept = {key: value for key, value in encoder.items() if key in MASKS}
-    return {**kept, **encoded, name: tokens, found: result[found], "use_cache": True}
+    return {**kept, **encoded, name: tokens, found: result[found], "use_cache": True}, found
 
 
 def of_one_token(specs: Any) -> Any:

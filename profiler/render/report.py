@@ -19,7 +19,7 @@ from profiler.measures import HEADLINE, measures, measures_in, ratios, ratios_in
 from profiler.profiles import Profile
 from profiler.records import ROOT, WHILE_IT_RAN, CounterRecord, show_shapes
 from profiler.schema import Table
-from profiler.tables import modules, training
+from profiler.tables import generation, modules, training
 from profiler.tables.crosscheck import summary as counters_table
 from profiler.tabulate import part_of, with_headline
 
@@ -143,6 +143,8 @@ def profile_report(
         names = tuple(name for name in names if name != "crosscheck")
     if profile.trace.whole.memory is None:
         names = tuple(name for name in names if name not in ("memory", "peak"))
+    if profile.trace.whole.generation is None:
+        names = tuple(name for name in names if name != "generation")
     return Report(
         title=profile.name,
         facts=tuple(_facts(profile)),
@@ -408,6 +410,8 @@ def _table(profile: Profile, name: str, depth: int | None, top: int | None) -> R
         shown = table
     elif name in ("memory", "peak"):
         shown = _largest(table)
+    elif name == "generation":
+        shown, notes = _shown_generation(profile, table)
     elif name == "training":
         shown, notes = _shown_training(table)
     elif name == "crosscheck":
@@ -447,6 +451,13 @@ def _shown_training(table: Table) -> tuple[Table, tuple[str, ...]]:
     ratio = next(row["backward_forward_ratio"] for row in reversed(table.records()) if row["layer"] == "total")
     note = () if is_missing(ratio) else (f"The backward pass has {ratio_text(ratio)} the MACs of the forward pass.",)
     return training.step(table), note
+
+
+def _shown_generation(profile: Profile, table: Table) -> tuple[Table, tuple[str, ...]]:
+    """All of it, without the status if everything is counted; and how its figures were found."""
+    found = profile.trace.whole.generation
+    notes = () if found is None else tuple(generation.remarks(found))
+    return table.without(["status"] if "partial" not in table["status"] else []), notes
 
 
 def _shown_modules(profile: Profile, depth: int) -> tuple[Table, tuple[str, ...]]:

@@ -25,6 +25,8 @@ def screen_report(profile: Profile, depth: int | None = None, top: int | None = 
         tables.append("uncounted")
     if profile.mode == "training":
         tables.append("training")
+    if profile.trace.whole.generation is not None:
+        tables.append("generation")
     if profile.trace.whole.memory is not None:
         tables += ["memory", "peak"]
     if profile.counters:

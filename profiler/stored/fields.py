@@ -24,6 +24,7 @@ from profiler.files import DOTTED_EXPECTED, NAME_EXPECTED, is_dotted_name, is_fo
 from profiler.opcount import Role
 from profiler.records import KINDS, Direction, Mode, Phase, Status
 from profiler.signatures import TensorSpec
+from profiler.stored.generation import GenerationFields
 from profiler.stored.memory import MemoryFields
 from profiler.stored.values import COUNT_LIMIT, SIZE_LIMIT, check_product, expected, read_spec, read_value
 
@@ -256,6 +257,7 @@ class _AnyVersion(TypedDict):
 @_strict
 class _Profile(_AnyVersion):
     memory: NotRequired[MemoryFields]
+    generation: NotRequired[GenerationFields]
     signatures: Listed[_Signature]
     calls: Listed[_Event]
 

@@ -24,6 +24,8 @@ from profiler.records import CounterRecord, Mode, Trace
 from profiler.stored.checks import contradictions
 from profiler.stored.converting import counter_of, trace_of, trace_of_version_1
 from profiler.stored.fields import ADAPTERS
+from profiler.stored.generation import problems_of as problems_of_generation
+from profiler.stored.generation import read_generation
 from profiler.stored.memory import problems_of, read_memory
 
 SCHEMA = "static-flop-profiler/profile"
@@ -77,6 +79,10 @@ def read_profile(path: Path) -> ProfileFields:
         for problem in problems_of(found["memory"], frozenset(record.name for record in trace.modules)):
             raise StoredProfileError(f"{path}: {problem}")
         trace = replace(trace, memory=read_memory(found["memory"]))
+    if "generation" in found:
+        for problem in problems_of_generation(found["generation"]):
+            raise StoredProfileError(f"{path}: {problem}")
+        trace = replace(trace, generation=read_generation(found["generation"]))
     counters = tuple(map(counter_of, found["counters"]))
     for problem in contradictions(trace, counters):
         raise StoredProfileError(f"{path}: {problem}")
