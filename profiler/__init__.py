@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         UncountedError,
     )
     from profiler.formulas import Formula, FormulaError
+    from profiler.generations import Generation
     from profiler.memory import MemoryRecord
     from profiler.models.torchvision_ops import import_torchvision
     from profiler.opcount import OpCount, Term, contraction, each
@@ -71,6 +72,7 @@ _HOMES = {
     "Event": "profiler.records",
     "Formula": "profiler.formulas",
     "FormulaError": "profiler.formulas",
+    "Generation": "profiler.generations",
     "formula": "profiler.deriving",
     "Excluded": "profiler.records",
     "MemoryRecord": "profiler.memory",
@@ -129,6 +131,7 @@ __all__ = [
     "Excluded",
     "Formula",
     "FormulaError",
+    "Generation",
     "MemoryRecord",
     "ModuleRecord",
     "NeedsDataError",

@@ -65,7 +65,7 @@ class _Step:
 
 @dataclass
 class _Steps:
-    """The steps of a network, traced when they are asked for."""
+    """The steps of a network; each is traced when it is needed first."""
 
     network: nn.Module
     batch: int

@@ -101,7 +101,7 @@ BAGS = frozenset(
 """Operators that read a row of a table for each index and join several of them to one result."""
 
 GROUPED = frozenset({"aten::_grouped_mm", "aten::_scaled_grouped_mm", "aten::_scaled_grouped_mm_v2"})
-"""Products of groups of rows, each with a matrix of its own: a row reads one of the matrices, as an expert's weights."""
+"""Products of groups of rows with a matrix each, such as the weights of experts: a row reads one of the matrices."""
 
 PICKING = frozenset({"aten::nll_loss", "aten::nll_loss_forward", "aten::nll_loss2d", "aten::nll_loss2d_forward"})
 """Losses that read the element of the input at each target."""

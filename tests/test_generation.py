@@ -244,7 +244,7 @@ def test_steps_with_a_cache_of_an_own_class_are_traced_one_by_one(monkeypatch: p
 
 
 @pytest.mark.slow
-def test_the_cache_of_latent_attention_is_counted_as_it_is() -> None:
+def test_the_cache_of_latent_attention_has_latent_vectors() -> None:
     """DeepSeek's class keeps one latent vector and one rotated key of a token in each layer, for all heads."""
     latent, rotated = 24, 8
     model = network(

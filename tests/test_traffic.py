@@ -64,6 +64,17 @@ def put(x: torch.Tensor, rows: torch.Tensor, values: torch.Tensor) -> torch.Tens
     return x.index_put_((rows,), values)
 
 
+def grouped(x: torch.Tensor, matrices: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
+    """Each group of rows times its matrix."""
+    found: torch.Tensor = torch._grouped_mm(x, matrices, offs=ends)
+    return found
+
+
+def at(*ends: int) -> torch.Tensor:
+    """The ends of the groups."""
+    return torch.tensor(ends, dtype=torch.int32)
+
+
 CASES: dict[str, tuple[Function, tuple[torch.Tensor, ...], int, int]] = {
     "add": (torch.add, (f(3, 5), f(3, 5)), 4 * (15 + 15), 4 * 15),
     "add of a row to each": (torch.add, (f(3, 5), f(5)), 4 * (15 + 5), 4 * 15),
@@ -105,6 +116,8 @@ CASES: dict[str, tuple[Function, tuple[torch.Tensor, ...], int, int]] = {
     ),
     "embedding": (lambda at, table: F.embedding(at, table), (i(2, 3), f(100, 7)), 8 * 6 + 4 * 6 * 7, 4 * 6 * 7),
     "embedding of many": (lambda at, table: F.embedding(at, table), (i(9), f(4, 7)), 8 * 9 + 4 * 4 * 7, 4 * 9 * 7),
+    "grouped product, two rows": (grouped, (f(2, 8), f(5, 8, 16), at(0, 1, 1, 2, 2)), 4 * (16 + 2 * 128 + 5), 4 * 32),
+    "grouped product, nine rows": (grouped, (f(9, 8), f(5, 8, 16), at(1, 3, 5, 8, 9)), 4 * (72 + 5 * 128 + 5), 4 * 144),
     "matmul": (torch.matmul, (f(3, 5), f(5, 7)), 4 * (15 + 35), 4 * 21),
     "product with its transpose": (lambda x: x @ x.t(), (f(3, 5),), 4 * 15, 4 * 9),
     "einsum": (lambda x, y: torch.einsum("bij,bjk->bik", x, y), (f(2, 3, 5), f(2, 5, 7)), 4 * (30 + 70), 4 * 42),
