@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,12 +11,14 @@ from torch import nn
 
 from profiler.calls import mode_of
 from profiler.config import DEFAULT_COUNTERS, Config
+from profiler.devices import find_device
+from profiler.energy import find_energy_model
 from profiler.environment import environment
-from profiler.errors import NeedsDataError, ProfilerError, TraceError, UncountedError, no_exit
+from profiler.errors import FOREIGN_ERRORS, NeedsDataError, ProfilerError, TraceError, UncountedError, no_exit
 from profiler.files import NAME_EXPECTED, folder_name, is_folder_name
 from profiler.formatting import bytes_text
 from profiler.memory import MemoryRecord
-from profiler.models.constructed_inputs import Constructor
+from profiler.models.constructed_inputs import Constructor, is_constructor
 from profiler.models.naming import called
 from profiler.models.real_copies import BYTES_LIMIT, real_size
 from profiler.models.sizes import ABSENT, given_inputs, sizes_hinted
@@ -25,8 +28,10 @@ from profiler.records import ROOT, Mode, Trace
 from profiler.subjects import Subject, advice_of_source, called_code, configured, given, network_and_inputs, part_of
 from profiler.traces import live_memory, trace, trace_for_real
 from profiler.tracing import Inputs, unaffected_by_caller
+from profiler.tracing.attempts import without_data
 from profiler.tracing.callables import CallableNetwork
 from profiler.tracing.depth import room_for_deep_networks
+from profiler.tracing.object_copies import map_inputs
 from profiler.tracing.private import without_compiler
 from profiler.tracing.scripts import script_type
 
@@ -62,7 +67,7 @@ def profile(
     ``"adamw"``) if one is named.  ``method`` is called in place of the forward; it is a dotted path from the module
     (``"encode"``).  ``part`` profiles that module alone (``"backbone.layer3"``), on the inputs of its first call in the
     whole network.  ``exclude`` leaves out modules by name (``"aux*"``) or type: see :meth:`Profile.excluding`.  With
-    ``memory`` a second run finds out which tensors are alive when: see :attr:`Profile.peak_activation_bytes`.
+    ``memory`` a second run at once finds out which tensors are alive when: see :attr:`Profile.peak_activation_bytes`.
 
     ``model`` may be anything else that can be called: a function, a method, a partial, an object; a training step, a
     loss, ``network.generate``.  Its code runs unchanged, on copies of everything that it reaches: the networks and
@@ -93,9 +98,47 @@ def profile(
         result = _profile(subject, name or folder_name(known), target, mode, optimizer, memory=memory)
     if isinstance(model, CallableNetwork):
         result = replace(result, mode=mode_of(result.trace))
+    else:
+        kept = _kept_inputs(inputs) if result.trace.whole.memory is None and not result.trace.real_run else None
+        if kept is not None:
+            result = replace(result, memory_run=_later(model, kept, result, method, part, optimizer))
     result = replace(result, method=method, part=part or "")
     result = result.excluding(*((exclude,) if isinstance(exclude, str) else exclude))
     return _checked(result, strict)
+
+
+def _kept_inputs(inputs: Any) -> tuple[Any] | None:
+    """A copy of the inputs without their data, for a later run; None if that is not possible."""
+    if is_constructor(inputs):
+        return None
+    try:
+        return (map_inputs(inputs, without_data),)
+    except (*FOREIGN_ERRORS, ProfilerError):
+        return None
+
+
+def _later(
+    model: nn.Module, kept: tuple[Any], result: Profile, method: str, part: str | None, optimizer: str | None
+) -> Callable[[], MemoryRecord]:
+    """A function that finds the live memory of a profile, as long as its network exists and does not change."""
+    network, mode, parameters = weakref.ref(model), result.mode, result.trace.whole.parameters
+
+    def run() -> MemoryRecord:
+        found = network()
+        now = {name: tuple(parameter.shape) for name, parameter in (() if found is None else found.named_parameters())}
+        same = part is not None or all(
+            now.get(record.names[0]) == record.shape for record in parameters if not record.buffer
+        )
+        if found is None or not same:
+            problem = "no longer exists" if found is None else "has changed"
+            raise ProfilerError(
+                f"{result.name}: its live memory takes a second run, and the network {problem}; "
+                "profile it with memory=True"
+            )
+        subject = _subject(found, kept[0], method, part, mode)
+        return _memory(subject, mode, optimizer, "")
+
+    return run
 
 
 def _check_of_network(option: str, given_here: object, default: object) -> None:
@@ -179,6 +222,8 @@ def crosscheck(
 
 def profile_subject(config: Config, subject: Subject, *, strict: bool = False) -> Profile:
     """The profile of ``subject``, which ``configured`` made of the config, shown as the config says."""
+    device = None if config.device is None else find_device(config.device, config.base)
+    energy = None if config.energy is None else find_energy_model(config.energy, config.base)
     with advice_of_source(config):
         what = config.name, config.model.target, config.mode, config.optimizer
         result = _profile(subject, *what, memory=config.memory)
@@ -189,10 +234,14 @@ def profile_subject(config: Config, subject: Subject, *, strict: bool = False) -
         )
     result = replace(
         result,
+        device=device,
+        energy_model=energy,
         method=config.method,
         part=config.part or "",
         cache=0 if config.cache is None else config.cache.length,
     ).excluding(*config.exclude)
+    if not (config.memory or result.trace.real_run):
+        result = replace(result, memory_run=lambda: _memory(configured(config), config.mode, config.optimizer, ""))
     return _checked(result, strict).with_convention(config.convention).with_views(*config.views)
 
 

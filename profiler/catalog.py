@@ -94,6 +94,22 @@ def counters() -> tuple[str, ...]:
 
 
 @functools.cache
+def devices() -> tuple[str, ...]:
+    """The devices that come with the profiler."""
+    return _yaml_files("devices")
+
+
+@functools.cache
+def energy_models() -> tuple[str, ...]:
+    """The models of energy that come with the profiler."""
+    return _yaml_files("energy")
+
+
+def _yaml_files(package: str) -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in PACKAGE.joinpath(package, "files").glob("*.yaml")))
+
+
+@functools.cache
 def pictures() -> tuple[str, ...]:
     """The pictures of profiles."""
     first = ("shares", "depth", "icicle", "training", "rewriting", "landscape", "published", "terminal")

@@ -24,6 +24,7 @@ DIGITS = 4
 
 SI_PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 BINARY_PREFIXES = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
+PICO_PREFIXES = ("p", "n", "µ", "m", "", "k", "M")
 PREFIXED_UNITS = ("FLOPs", "MACs")
 """The units that are usually joined with their prefix: GFLOPs, MMACs."""
 
@@ -63,6 +64,14 @@ def bytes_text(number: int | None) -> str:
     return f"{figure} {prefix}B"
 
 
+def pico_text(number: int | None, unit: str) -> str:
+    """A number of picoseconds or picojoules, with the SI prefix that fits: ``76.02 µs``, ``44.50 mJ``."""
+    if number is None or is_missing(number):
+        return UNKNOWN
+    figure, prefix = _scale(number, 1000, PICO_PREFIXES)
+    return f"{figure} {prefix}{unit}"
+
+
 def _scale(number: int, base: int, prefixes: tuple[str, ...]) -> tuple[str, str]:
     """The number in the largest unit that does not exceed it, and the prefix of the unit.
 
@@ -72,7 +81,7 @@ def _scale(number: int, base: int, prefixes: tuple[str, ...]) -> tuple[str, str]
     while power + 1 < len(prefixes) and abs(number) >= base ** (power + 1):
         power += 1
     if power == 0:
-        return str(number), ""
+        return str(number), prefixes[0]
     figure = _round(Decimal(number) / base**power)
     if abs(figure) >= base and power + 1 < len(prefixes):
         power += 1

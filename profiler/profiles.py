@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING, Any
 from profiler import catalog
 from profiler.calls import tallies
 from profiler.conventions import find_convention, headline_of
+from profiler.devices import Device, find_device
+from profiler.energy import EnergyModel, energy_of, find_energy_model
 from profiler.errors import ProfilerError, StoredProfileError, shown
 from profiler.excluding import leave_out
 from profiler.files import write_text
 from profiler.formatting import thousands
 from profiler.garbage import without_collection
 from profiler.measures import find_measure
-from profiler.memory import state_bytes
+from profiler.memory import MemoryRecord, state_bytes
 from profiler.opcount import OpCount
 from profiler.printable import visible
 from profiler.records import CounterRecord, Mode, Trace
+from profiler.roofline import PICO, bound
 from profiler.schema import Table
 from profiler.tabulate import Work, total_count
 from profiler.views import apply_views, find_view
@@ -47,8 +50,10 @@ class Profile:
     of other counters.  ``convention`` is the convention of the headline, ``views`` are those that sort its work into
     kinds.  ``method`` is the method that was called; ``part`` is the module that was profiled (empty for the whole
     network), in the first of the ``part_calls`` calls by the whole network; ``cache`` is the number of tokens in the
-    cache (0 without a cache).  A profile is a value: it does not hold the network.  The tables are pandas data frames
-    that are computed from the records on first use.
+    cache (0 without a cache).  ``device`` and ``energy_model`` are those by which times and energies are shown.  A
+    profile is a value: it does not hold the network.  ``memory_run`` finds its live memory while the network exists;
+    see :attr:`peak_activation_bytes`.  The tables are pandas data frames that are computed from the records on first
+    use.
     """
 
     name: str
@@ -63,6 +68,9 @@ class Profile:
     part: str = ""
     part_calls: int = 0
     cache: int = 0
+    device: Device | None = None
+    energy_model: EnergyModel | None = None
+    memory_run: Callable[[], MemoryRecord] | None = field(default=None, compare=False)
 
     @cached_property
     def total(self) -> OpCount:
@@ -85,39 +93,79 @@ class Profile:
         return sum(record.bytes for record in self.trace.parameters if not record.buffer)
 
     @property
-    def peak_activation_bytes(self) -> int | None:
-        """The most bytes of activations that are alive at once; None if the profile was made without ``memory``.
+    def peak_activation_bytes(self) -> int:
+        """The most bytes of activations that are alive at once.
 
         Every storage counts that is an input, a result of an operation, or the gradient of one; parameters, buffers and
         the gradients of parameters do not.  See ``docs/memory.md``.
+
+        Live memory takes a second run on the meta device.  It is made on the first use of this property, or at once
+        with ``memory=True``.  Raises :class:`~profiler.errors.ProfilerError`, which says what to do, if it was not made
+        and the network no longer exists or has changed, and for a saved profile without it.
         """
-        memory = self.trace.whole.memory
-        return None if memory is None else memory.peak_activation_bytes
+        return self._memory.peak_activation_bytes
 
     @property
-    def gradient_bytes(self) -> int | None:
-        """The bytes of the gradients of parameters after the backward pass; None without ``memory``."""
-        memory = self.trace.whole.memory
-        return None if memory is None else memory.gradient_bytes
+    def gradient_bytes(self) -> int:
+        """The bytes of the gradients of parameters after the backward pass; see :attr:`peak_activation_bytes`."""
+        return self._memory.gradient_bytes
 
     @property
-    def optimizer_bytes(self) -> int | None:
-        """The bytes that the named optimizer keeps, without its step counts; None without ``memory``."""
-        memory = self.trace.whole.memory
-        return None if memory is None else state_bytes(memory.optimizer, memory.gradient_bytes)
+    def optimizer_bytes(self) -> int:
+        """The bytes that the named optimizer keeps, without its step counts; see :attr:`peak_activation_bytes`."""
+        return state_bytes(self._memory.optimizer, self._memory.gradient_bytes)
 
     @property
-    def memory_needed(self) -> int | None:
-        """The bytes of tensors that the run needs at least; None without ``memory``.
+    def memory_needed(self) -> int:
+        """The bytes of tensors that the run needs at least; see :attr:`peak_activation_bytes`.
 
         Parameters, buffers and the optimizer's state, and the most bytes of everything else that is alive at once.  The
         workspace of kernels and the rounding of an allocator are on top.
         """
-        memory, optimizer = self.trace.whole.memory, self.optimizer_bytes
-        if memory is None or optimizer is None:
-            return None
         held = sum(record.bytes for record in self.trace.whole.parameters)
-        return held + optimizer + memory.peak_bytes
+        return held + self.optimizer_bytes + self._memory.peak_bytes
+
+    @cached_property
+    def _memory(self) -> MemoryRecord:
+        found = self.trace.whole.memory
+        if found is not None:
+            return found
+        if self.memory_run is None:
+            raise ProfilerError(
+                f"{self.name}: its live memory is not known, expected a profile that was made with it: "
+                "profile(..., memory=True), --memory, or memory: true in a config"
+            )
+        return self.memory_run()
+
+    def with_memory(self) -> Profile:
+        """The same profile with its live memory, in its tables ``memory`` and ``peak`` and in files too.
+
+        Raises :class:`~profiler.errors.ProfilerError` as :attr:`peak_activation_bytes` does.
+        """
+        trace = replace(self.trace.whole, memory=self._memory)
+        return replace(self, trace=leave_out(trace, self.exclude), memory_run=None)
+
+    @property
+    def time_at_least(self) -> float:
+        """The seconds that the network at least takes on its :attr:`device`; see :meth:`with_device`.
+
+        It is a lower bound: see ``docs/bytes.md``.  Operations without a known time are not in it; the table
+        ``roofline`` says which.  Raises :class:`~profiler.errors.ProfilerError` without a device.
+        """
+        if self.device is None:
+            raise ProfilerError('time_at_least: found no device, expected one, as in profile.with_device("h100")')
+        return float(bound(self.work.tallies, self.device).total)
+
+    @property
+    def energy(self) -> float:
+        """The estimated joules of the network by its :attr:`energy_model`; see :meth:`with_energy`.
+
+        Work without a known energy is not in it; the table ``energy`` says which.  Raises
+        :class:`~profiler.errors.ProfilerError` without a model.
+        """
+        if self.energy_model is None:
+            raise ProfilerError('energy: found no model, expected one, as in profile.with_energy("horowitz_45nm")')
+        return float(energy_of(self.work.tallies, self.energy_model).total(self.energy_model) / PICO)
 
     @cached_property
     def buffers_total(self) -> int:
@@ -184,7 +232,7 @@ class Profile:
 
     @cached_property
     def work(self) -> Work:
-        return Work(self.trace, headline_of(self.convention), self.counters)
+        return Work(self.trace, headline_of(self.convention), self.counters, self.device, self.energy_model)
 
     @cached_property
     def _tables(self) -> dict[str, Table]:
@@ -275,6 +323,22 @@ class Profile:
         """
         return replace(self, convention=find_convention(convention).name)
 
+    def with_device(self, device: str | Device) -> Profile:
+        """The same profile with the time that it at least takes on ``device``: a name, the path of a file, or itself.
+
+        Its tables ``roofline``, ``roofline_kinds`` and ``roofline_operations`` then have rows, and
+        :attr:`time_at_least` is known.  Raises :class:`~profiler.errors.ConfigError` for an unknown device.
+        """
+        return replace(self, device=find_device(device) if isinstance(device, str) else device)
+
+    def with_energy(self, model: str | EnergyModel) -> Profile:
+        """The same profile with an estimate of its energy by ``model``: a name, the path of a file, or itself.
+
+        Its table ``energy`` then has rows, and :attr:`energy` is known.  Raises
+        :class:`~profiler.errors.ConfigError` for an unknown model.
+        """
+        return replace(self, energy_model=find_energy_model(model) if isinstance(model, str) else model)
+
     def with_views(self, *views: str) -> Profile:
         """The same work sorted into kinds by more views (see ``profiler.views``); no count changes.
 
@@ -323,8 +387,9 @@ class Profile:
         return replace(self, trace=leave_out(priced, self.exclude))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the cached figures, whose keys are the ids of calls."""
-        return {name: value for name, value in self.__dict__.items() if name not in ("work", "_tables")}
+        """Without the cached figures, whose keys are the ids of calls, and without a way to run the network."""
+        kept = {name: value for name, value in self.__dict__.items() if name not in ("work", "_tables", "_memory")}
+        return {**kept, "memory_run": None}
 
     def with_counters(self, *counters: CounterRecord) -> Profile:
         """The same profile with these reports of other counters, which replace the old ones."""
@@ -339,7 +404,15 @@ class Profile:
 
     def to_json(self) -> str:
         """The profile as JSON text, one record per line."""
-        from profiler.stored import SCHEMA, SCHEMA_VERSION, write_generation, write_memory, write_trace
+        from profiler.stored import (
+            SCHEMA,
+            SCHEMA_VERSION,
+            write_device,
+            write_energy_model,
+            write_generation,
+            write_memory,
+            write_trace,
+        )
 
         generation = self.trace.whole.generation
         head = {
@@ -359,6 +432,8 @@ class Profile:
             **({} if self.trace.whole.memory is None else {"memory": write_memory(self.trace.whole.memory)}),
             **({} if generation is None else {"generation": write_generation(generation)}),
             **({"part": self.part, "part_calls": self.part_calls} if self.part else {}),
+            **({} if self.device is None else {"device": write_device(self.device)}),
+            **({} if self.energy_model is None else {"energy_model": write_energy_model(self.energy_model)}),
         }
         lists = {**write_trace(self.trace.whole), "counters": [asdict(record) for record in self.counters]}
         lines = [f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from profiler.calls import Tally, tallies
 from profiler.columns import FILES, HEADLINE, SUMMARIES, Column
@@ -19,6 +19,10 @@ from profiler.measures import Measure, Ratio, find_measure, measures, measures_i
 from profiler.opcount import ZERO, OpCount
 from profiler.records import CounterRecord, OpCall, ParameterRecord, Trace
 from profiler.schema import Table
+
+if TYPE_CHECKING:
+    from profiler.devices import Device
+    from profiler.energy import EnergyModel
 
 
 @dataclass(eq=False)
@@ -188,11 +192,16 @@ class Grouping:
 
 @dataclass(frozen=True)
 class Work:
-    """The input of tables: a trace, the convention's figure if it is an additional one, and the reports of counters."""
+    """The input of tables: a trace, the convention's figure if it is an additional one, and the reports of counters.
+
+    ``device`` and ``energy`` are those by which times and energies are shown, if any are.
+    """
 
     trace: Trace
     headline: Measure | None = None
     counters: tuple[CounterRecord, ...] = ()
+    device: Device | None = None
+    energy: EnergyModel | None = None
 
     @cached_property
     def figures(self) -> Figures:

@@ -224,3 +224,35 @@ def test_the_progress_bar(quiet: bool, stream: io.StringIO, monkeypatch: pytest.
         assert "1/2" in shown
         assert "left" in shown
         assert "first\x1b" not in shown
+
+
+def test_columns_of_memory_time_and_energy(tmp_path: Path) -> None:
+    """A column on live memory is enough for the run that finds it; times and energies need their options."""
+    columns = "peak_activation_bytes,memory_needed,time_at_least,bound_by,time_at_least_ratio,energy"
+    layer = "from torch import nn\n\n\ndef {0}():\n    return nn.Linear(8, {1})\n"
+    (tmp_path / "net.py").write_text(layer.format("small", 16) + layer.format("wide", 32))
+    targets = (f"{tmp_path}/net.py:small", f"{tmp_path}/net.py:wide")
+    shape = ("--input", "5x8", "--format", "csv", "--columns", columns)
+    first, second = rows(run(*targets, *shape, "--device", "h100", "--energy", "horowitz_45nm"))
+    assert int(first["peak_activation_bytes"]) == 4 * (5 * 8 + 5 * 16)
+    assert int(first["memory_needed"]) == 4 * (5 * 8 + 5 * 16 + (8 + 1) * 16)
+    assert first["bound_by"] == "memory"
+    assert float(second["time_at_least_ratio"]) == pytest.approx(
+        int(second["time_at_least"]) / int(first["time_at_least"])
+    )
+    moved = 4 * (5 * 8 + (8 + 1) * 16 + 5 * 16)
+    assert int(first["energy"]) == round(5 * 16 * 8 * (3.7 + 0.9) + moved * 162.5)
+    for column, option in (("energy", "--energy horowitz_45nm"), ("time_at_least", "--device h100")):
+        result = run(*targets, "--columns", column)
+        assert (result.exit_code, option in result.stderr) == (2, True)
+
+
+def test_a_device_is_enough_to_show_times(folder: Path) -> None:
+    """Without named columns, the times and energies of the options are among the first; bounds are marked."""
+    result = run("alexnet/profile.json", "small/profile.json", "--device", "a100", "--energy", "horowitz_45nm")
+    assert result.exit_code == 0, result.output
+    head = result.stdout.partition("alexnet")[0]
+    assert "time at" in head
+    assert "energy" in head
+    (line,) = [line for line in result.stdout.splitlines() if line.strip().startswith("alexnet")]
+    assert line.count("≥") == 1

@@ -31,7 +31,7 @@ def test_arithmetic_and_memory_apart() -> None:
     assert row["arithmetic"] == round(3 * 7 * (5 * 2.5 + 4 * 0.5))
     assert row["memory"] == moved * 100
     assert row["memory_sram"] == moved
-    assert row["picojoules"] == row["arithmetic"] + row["memory"]
+    assert row["energy"] == row["arithmetic"] + row["memory"]
     assert row["share"] == 1
     assert row["status"] == "complete"
 

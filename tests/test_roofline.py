@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,10 +13,13 @@ from click.testing import CliRunner
 from torch import nn
 
 import profiler
+from profiler import catalog
 from profiler.cli import cli
-from profiler.devices import FOLDER, KEYS, Device, devices, find_device, read_device
+from profiler.devices import FOLDER, KEYS, Device, find_device, read_device
 from profiler.errors import ConfigError
-from profiler.roofline import operations_table, remarks, roofline, roofline_table
+from profiler.records import Unseen
+from profiler.roofline import roofline
+from profiler.tables.roofline import remarks
 
 SLOW = Device("slow", {"float32": 1000.0}, {"float32": 100.0}, 10.0, 1e9, 1.0)
 """A device with a ridge point of 100 FLOPs per byte."""
@@ -40,7 +45,7 @@ def test_a_ladder_of_products_crosses_at_the_ridge_point(size: int) -> None:
     row = roofline(product(size), SLOW).records()[-1]
     by_arithmetic, by_memory = Fraction(flops, 1000), Fraction(moved, 10)
     assert row["bound_by"] == ("tensor" if Fraction(flops, moved) > 100 else "memory")
-    assert row["picoseconds"] == round(max(by_arithmetic, by_memory) * 10**12)
+    assert row["time_at_least"] == round(max(by_arithmetic, by_memory) * 10**12)
     assert row["intensity"] == pytest.approx(flops / moved)
     assert row["utilization"] == pytest.approx(float(by_arithmetic / max(by_arithmetic, by_memory)))
 
@@ -51,37 +56,38 @@ def test_other_arithmetic_runs_at_the_vector_peak() -> None:
     device = Device("vector", {}, {"float32": 1.0}, 1e6, 1.0, 1.0)
     row = roofline(found, device).records()[-1]
     assert row["bound_by"] == "vector"
-    assert row["picoseconds"] == found.figure("flops") * 10**12
+    assert row["time_at_least"] == found.figure("flops") * 10**12
 
 
 def test_rows_add_up_to_the_network() -> None:
-    """The times of layers and those of operations add up to that of the network, and so do the shares."""
+    """The times of layers, of kinds and of operations add up to that of the network, and so do the shares."""
     network = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
     found = profiler.profile(network, torch.empty(2, 8, device="meta"))
-    for table in (roofline_table(found.work, SLOW), operations_table(found.work, SLOW)):
-        *rows, whole = table.records()
-        assert sum(row["picoseconds"] for row in rows) == whole["picoseconds"]
+    found = found.with_device(SLOW)
+    for name in ("roofline", "roofline_kinds", "roofline_operations"):
+        *rows, whole = found.tabulated(name).records()
+        assert sum(row["time_at_least"] for row in rows) == whole["time_at_least"]
         assert sum(row["share"] for row in rows) == pytest.approx(whole["share"]) == pytest.approx(1)
 
 
 def test_a_dtype_without_a_peak_has_no_time() -> None:
     """The time is missing and the reason names the dtype; nothing is taken for zero."""
     row = roofline(product(4, torch.float16), SLOW).records()[-1]
-    assert (row["picoseconds"], row["share"], row["status"]) == (None, None, "partial")
+    assert (row["time_at_least"], row["share"], row["status"]) == (None, None, "partial")
     assert row["reason"] == "slow has no tensor peak of float16"
 
 
 def test_remarks_say_that_it_is_a_lower_bound() -> None:
     """They name the ridge point and the time by kind."""
-    lines = remarks(product(4).work, SLOW)
+    lines = remarks(product(4).with_device(SLOW).work)
     assert lines[0].startswith("At least:")
     assert lines[1:] == (
         "Ridge point of float32: 100.0 FLOPs per byte; below it, memory bounds a contraction.",
-        "Time by kind: matmul 100.0%.",
+        "Time by kind: matmul 100 %.",
     )
 
 
-@pytest.mark.parametrize("name", devices())
+@pytest.mark.parametrize("name", catalog.devices())
 def test_every_device_has_sources(name: str) -> None:
     """Each file is valid, and names an address for its figures."""
     found = find_device(name)
@@ -132,6 +138,88 @@ def test_an_unknown_device_lists_those_that_are_known() -> None:
         find_device("h10")
 
 
+@pytest.mark.parametrize("name", ["devices", "energy"])
+def test_the_files_are_among_the_configs(name: str) -> None:
+    """``configs/devices`` and ``configs/energy`` are the folders of the package, so that files are found and copied."""
+    folder = Path(__file__).parents[1] / "configs" / name
+    known = catalog.devices() if name == "devices" else catalog.energy_models()
+    assert sorted(path.stem for path in folder.glob("*.yaml")) == sorted(known)
+
+
+@pytest.mark.parametrize("name", catalog.devices())
+def test_every_figure_names_its_source(name: str) -> None:
+    """The comment of each figure has the number of a source, and each source has an address."""
+    text = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+    head, _, body = text.partition("name: ")
+    sources = set(re.findall(r"^# (\[\d\]) https://", head, re.MULTILINE))
+    figures = [line for line in body.splitlines()[1:] if re.search(r": +[\d.]", line)]
+    assert figures
+    for line in figures:
+        used = set(re.findall(r"\[\d\]", line.partition("#")[2]))
+        assert used, line
+        assert used <= sources, line
+
+
+def test_a_config_names_a_device_and_a_model(tmp_path: Path) -> None:
+    """By name or by a path from the config's folder; an unknown name is one line."""
+    (tmp_path / "mine.yaml").write_text((FOLDER / "h100.yaml").read_text().replace("name: NVIDIA", "name: Mine"))
+    (tmp_path / "net.py").write_text("from torch import nn\n\n\ndef net():\n    return nn.Linear(8, 16)\n")
+    text = "model: {target: 'net.py:net'}\ninputs: [{shape: [1, 8]}]\nenergy: horowitz_45nm\n"
+    (tmp_path / "net.yaml").write_text(text + "device: mine.yaml\n")
+    found = profiler.profile_config(profiler.load_config(tmp_path / "net.yaml"))
+    assert found.device is not None
+    assert found.device.name == "Mine H100 SXM"
+    assert found.time_at_least == pytest.approx(found.table("roofline")["time_at_least"].iloc[-1] / 1e12)
+    assert found.energy == pytest.approx(found.table("energy")["energy"].iloc[-1] / 1e12)
+    (tmp_path / "net.yaml").write_text(text + "device: h10\n")
+    with pytest.raises(ConfigError, match=r"device: found 'h10', expected a device .*did you mean 'h100'"):
+        profiler.load_config(tmp_path / "net.yaml")
+
+
+def test_time_and_energy_without_a_device_say_what_is_missing() -> None:
+    """They are errors, and not zero."""
+    found = product(4)
+    with pytest.raises(profiler.ProfilerError, match=r'with_device\("h100"\)'):
+        _ = found.time_at_least
+    with pytest.raises(profiler.ProfilerError, match=r'with_energy\("horowitz_45nm"\)'):
+        _ = found.energy
+    assert len(found.tabulated("roofline")) == len(found.tabulated("energy")) == 0
+
+
+def test_a_saved_profile_keeps_its_device_and_its_model(tmp_path: Path) -> None:
+    """All figures of both are in the file; impossible ones are refused with their place."""
+    found = product(4).with_device("h100").with_energy("horowitz_45nm")
+    found.save(tmp_path / "p.json")
+    again = profiler.load_profile(tmp_path / "p.json")
+    for name in ("roofline", "roofline_kinds", "roofline_operations", "energy"):
+        assert again.tabulated(name).records() == found.tabulated(name).records()
+    text = (tmp_path / "p.json").read_text()
+    for old, new, place in (
+        ('"memory_bandwidth": 3350', '"memory_bandwidth": -3350', "device.memory_bandwidth: found -3350"),
+        ('"sram": 1.25', '"sram": 0.0', "energy_model.sram: found 0.0"),
+        ('"link"', '"links"', "device.link"),
+    ):
+        assert old in text
+        (tmp_path / "bad.json").write_text(text.replace(old, new, 1))
+        with pytest.raises(profiler.ProfilerError, match=place):
+            profiler.load_profile(tmp_path / "bad.json")
+
+
+def test_unseen_and_excluded_work() -> None:
+    """Unseen work makes the time partial; without an excluded module the total is that of the rest."""
+    network = nn.Sequential(nn.Linear(8, 16), nn.ReLU())
+    found = profiler.profile(network, torch.empty(2, 8, device="meta")).with_device(SLOW)
+    rest = found.excluding("1").tabulated("roofline").records()
+    assert [row["layer"] for row in rest] == ["0", "without excluded"]
+    assert rest[-1]["time_at_least"] == found.tabulated("roofline").records()[0]["time_at_least"]
+    trace = dataclasses.replace(found.trace, unseen=(Unseen("0", "a kernel"),))
+    partial = dataclasses.replace(found, trace=trace).with_energy("horowitz_45nm")
+    for name in ("roofline", "energy"):
+        rows = partial.tabulated(name).records()
+        assert (rows[0]["status"], rows[-1]["status"]) == ("partial", "partial")
+        assert "unseen" in rows[0]["reason"]
+
+
 def test_the_command_writes_the_roofline(tmp_path: Path) -> None:
     """``profile --device`` shows the layers and writes layers and operations."""
     saved = tmp_path / "p.json"
@@ -140,4 +228,18 @@ def test_the_command_writes_the_roofline(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "a lower bound of the time" in result.output
     written = {path.name for path in (tmp_path / "out").rglob("*.csv")}
-    assert {"roofline.csv", "roofline_operations.csv"} <= written
+    assert {"roofline.csv", "roofline_kinds.csv", "roofline_operations.csv"} <= written
+
+
+def test_the_command_devices_lists_and_prints_files(tmp_path: Path) -> None:
+    """Without a name it lists devices and models; with one it prints the file, and a copy of it is a device."""
+    listed = CliRunner().invoke(cli, ["devices"])
+    names = [line.split()[0] for line in listed.stdout.splitlines()]
+    assert names == [*catalog.devices(), *catalog.energy_models()]
+    printed = CliRunner().invoke(cli, ["devices", "h100"])
+    path = tmp_path / "mine.yaml"
+    path.write_text(printed.stdout)
+    assert find_device(str(path)) == find_device("h100")
+    assert CliRunner().invoke(cli, ["devices", str(path)]).stdout == printed.stdout
+    assert "multiply:" in CliRunner().invoke(cli, ["devices", "horowitz_45nm"]).stdout
+    assert CliRunner().invoke(cli, ["devices", "h10"]).exit_code == 2

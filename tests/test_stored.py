@@ -80,7 +80,12 @@ def sample() -> Profile:
     trace = replace(trace, real_run="it looks at data", data_dependent=("x::y",))
     trace = replace(trace, unseen=(Unseen("", "another process worked on what it is given"),))
     profile = replace(profile, trace=trace, counters=(counted, failed), views=("depthwise_apart",), convention="fvcore")
-    return replace(profile, method="encode", part="body.0", part_calls=2, cache=16).excluding("aux")
+    return (
+        replace(profile, method="encode", part="body.0", part_calls=2, cache=16)
+        .excluding("aux")
+        .with_device("h100")
+        .with_energy("horowitz_45nm")
+    )
 
 
 def test_the_sample_has_every_field() -> None:
@@ -97,7 +102,7 @@ def test_the_sample_has_every_field() -> None:
     assert held == {field.name for field in fields(Signature)}
     held = set(profiler.stored.fields._Answer.__annotations__)
     assert held == {field.name for field in fields(Answer) if field.init}
-    known = {field.name for field in fields(Profile)} - {"trace", "ask"}
+    known = {field.name for field in fields(Profile)} - {"trace", "memory_run"}
     lists = {
         "memory",
         "schema",
@@ -331,7 +336,7 @@ def test_an_invalid_edit_is_an_error(tmp_path: Path, place: str, value: Any, mes
     assert found.startswith((place.split(".")[0], "calls")) or place == "schema"
 
 
-OPTIONAL = ("cache", "exclude", "method", "part", "part_calls", "unseen")
+OPTIONAL = ("cache", "device", "energy_model", "exclude", "method", "part", "part_calls", "unseen")
 
 
 @pytest.mark.parametrize("key", [key for key in DATA if key not in OPTIONAL])

@@ -62,6 +62,66 @@ OF_A_PROFILE: Mapping[str, tuple[Column, Callable[[Profile], object]]] = {
     )
 }
 
+OF_MEMORY: Mapping[str, tuple[Column, Callable[[Profile], int | None]]] = {
+    column.name: (column, value)
+    for column, value in (
+        (
+            Column("peak_activation_bytes", "bytes", 4, "peak activations", meaning="most bytes alive at once"),
+            lambda profile: profile.peak_activation_bytes,
+        ),
+        (
+            Column("gradient_bytes", "bytes", 34, "gradients", meaning="bytes of the gradients of parameters"),
+            lambda profile: profile.gradient_bytes,
+        ),
+        (
+            Column("optimizer_bytes", "bytes", 35, "optimizer state", meaning="bytes that the optimizer keeps"),
+            lambda profile: profile.optimizer_bytes,
+        ),
+        (
+            Column("memory_needed", "bytes", 36, "memory at least", meaning="bytes of tensors that the run needs"),
+            lambda profile: profile.memory_needed,
+        ),
+    )
+}
+"""The columns on live memory, which is followed in a run of its own."""
+
+
+def _of_energy(name: str, heading: str, what: str, priority: int) -> Column:
+    meaning = f"an estimate, in picojoules: {what}"
+    return Column(name, "count", priority, heading, bound=True, bound_by="energy_status", meaning=meaning)
+
+
+OF_MACHINE: Mapping[str, tuple[str, str, Column]] = {
+    column.name: (table, figure, column)
+    for table, figure, column in (
+        (
+            "roofline",
+            "time_at_least",
+            Column(
+                "time_at_least",
+                "count",
+                4,
+                "time at least, ps",
+                bound=True,
+                bound_by="time_status",
+                meaning="a lower bound of the time on the device, in picoseconds",
+            ),
+        ),
+        ("roofline", "bound_by", Column("bound_by", priority=39, meaning="what most of the time is spent on")),
+        (
+            "roofline",
+            "utilization",
+            Column("utilization", "share", 38, meaning="share of the time in which contractions run at their peak"),
+        ),
+        ("roofline", "status", Column("time_status", "status", 43, meaning="partial if some time is not known")),
+        ("energy", "energy", _of_energy("energy", "energy, pJ", "both together", 4)),
+        ("energy", "arithmetic", _of_energy("energy_of_arithmetic", "energy of arithmetic, pJ", "arithmetic", 40)),
+        ("energy", "memory", _of_energy("energy_of_memory", "energy of memory, pJ", "memory", 41)),
+        ("energy", "status", Column("energy_status", "status", 44, meaning="partial if some energy is not known")),
+    )
+}
+"""The columns on a device and on energy: the table with it in its last row, its name there, and the column."""
+
 OF_ANY: Mapping[str, tuple[Column, Cell]] = {
     column.name: (column, value)
     for column, value in (
@@ -93,11 +153,24 @@ def default_columns(baseline: Profile | None, convention: str) -> Columns:
     for name, priority in DEFAULT_RATIOS.items():
         column, value = _ratio(find_measure(name), baseline)
         found.append((replace(column, priority=priority), value))
+    for name in _shown_of(baseline):
+        found += [find_column(name, baseline), find_column(f"{name}_ratio", baseline)]
     found += [OF_ANY["status"], _of_profile("mode")]
     headline = headline_of(convention)
     if headline is not None:
         found += [_figure(headline), _ratio(headline, baseline)]
     return found
+
+
+def _shown_of(profile: Profile | None) -> list[str]:
+    """The figures of memory, time and energy that the profile has."""
+    if profile is None:
+        return []
+    return [
+        *(["peak_activation_bytes"] if profile.trace.whole.memory is not None else []),
+        *(["time_at_least"] if profile.device is not None else []),
+        *(["energy"] if profile.energy_model is not None else []),
+    ]
 
 
 def named_columns(names: Iterable[str], baseline: Profile | None) -> Columns:
@@ -115,6 +188,10 @@ def find_column(name: str, baseline: Profile | None = None) -> tuple[Column, Cel
         return OF_ANY[name]
     if name in OF_A_PROFILE:
         return _of_profile(name)
+    if name in OF_MEMORY:
+        return OF_MEMORY[name][0], _of_memory(name)
+    if name in OF_MACHINE:
+        return OF_MACHINE[name][2], _of_machine(name)
     figures = _figures()
     if name in figures:
         return _figure(figures[name])
@@ -122,6 +199,9 @@ def find_column(name: str, baseline: Profile | None = None) -> tuple[Column, Cel
         return _quotient(next(ratio for ratio in ratios() if ratio.name == name))
     if name.removesuffix("_ratio") in figures:
         return _ratio(figures[name.removesuffix("_ratio")], baseline)
+    whole = name.removesuffix("_ratio")
+    if whole in RATIOS_OF and name != whole:
+        return _ratio_to(RATIOS_OF[whole], whole, baseline)
     kind, measure = _kind_and_figure(name)
     if measure is not None:
         return _share(kind, measure)
@@ -135,9 +215,11 @@ def find_column(name: str, baseline: Profile | None = None) -> tuple[Column, Cel
 
 
 def column_names() -> dict[str, list[str]]:
-    """The names that :func:`find_column` knows, for a page: facts, figures, ratios of figures, and kinds of work."""
+    """The names that :func:`find_column` knows, for a page: facts, figures, their ratios, and kinds of work."""
     return {
         "facts": [*OF_ANY, *OF_A_PROFILE],
+        "memory": [*OF_MEMORY],
+        "machine": [*OF_MACHINE],
         "figures": [*_figures()],
         "ratios": [*catalog.ratios()],
         "kinds": [*KINDS],
@@ -148,7 +230,8 @@ def _every() -> list[str]:
     """Every name."""
     figures = _figures()
     shares = [f"{kind}_{figure}_share" for kind in KINDS for figure in figures]
-    return [*OF_ANY, *OF_A_PROFILE, *figures, *catalog.ratios(), *(f"{figure}_ratio" for figure in figures), *shares]
+    named = [*OF_ANY, *OF_A_PROFILE, *OF_MEMORY, *OF_MACHINE, *figures, *catalog.ratios()]
+    return [*named, *(f"{figure}_ratio" for figure in (*figures, *RATIOS_OF)), *shares]
 
 
 def _figures() -> dict[str, Measure]:
@@ -170,6 +253,48 @@ def _kind_and_figure(name: str) -> tuple[str, Measure | None]:
 def _of_profile(name: str) -> tuple[Column, Cell]:
     column, value = OF_A_PROFILE[name]
     return column, lambda network: None if network.profile is None else value(network.profile)
+
+
+RATIOS_OF: Mapping[str, Column] = {
+    **{name: column for name, (column, _) in OF_MEMORY.items()},
+    **{name: column for name, (_, _, column) in OF_MACHINE.items() if column.unit == "count"},
+}
+"""The columns beside figures of calls whose ratio to the baseline can be named."""
+
+
+def _of_memory(name: str) -> Cell:
+    """Missing if the live memory of the profile is not known."""
+
+    def value(network: Compared) -> int | None:
+        try:
+            return None if network.profile is None else OF_MEMORY[name][1](network.profile)
+        except ProfilerError:
+            return None
+
+    return value
+
+
+def _of_machine(name: str) -> Cell:
+    """Missing if the profile has no device, or no model of energy."""
+    table, figure, _ = OF_MACHINE[name]
+
+    def value(network: Compared) -> object:
+        rows = [] if network.profile is None else network.profile.tabulated(table).records()
+        return rows[-1][figure] if rows else None
+
+    return value
+
+
+def _ratio_to(column: Column, name: str, baseline: Profile | None) -> tuple[Column, Cell]:
+    """The ratio of a column that is no figure of calls to that of the baseline."""
+    value = _of_memory(name) if name in OF_MEMORY else _of_machine(name)
+    whole = None if baseline is None else value(Compared.of(baseline))
+
+    def ratio(network: Compared) -> float | None:
+        above = value(network)
+        return _divided(above, whole) if isinstance(above, int) and isinstance(whole, int) else None
+
+    return Column(f"{name}_ratio", "ratio", 50, f"{column.heading.split(',')[0]}, ratio"), ratio
 
 
 def _figure(measure: Measure) -> tuple[Column, Cell]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from profiler.analysis.compared import (
     OF_ANY,
+    OF_MACHINE,
+    OF_MEMORY,
     Cell,
     Columns,
     Compared,
@@ -50,9 +52,26 @@ class Selection:
     sort: str | None = None
     top: int | None = None
 
+    @property
+    def needs_memory(self) -> bool:
+        """Whether a column shows live memory."""
+        return any(name.removesuffix("_ratio") in OF_MEMORY for name in self._named)
+
+    @property
+    def _named(self) -> tuple[str, ...]:
+        return (*(self.columns or ()), *([self.sort] if self.sort is not None else []))
+
+    def check_machine(self, *, device: bool, energy: bool) -> None:
+        """Raise :class:`ProfilerError` for a column that needs a device or a model of energy that there is not."""
+        for name in self._named:
+            table = OF_MACHINE[of][0] if (of := name.removesuffix("_ratio")) in OF_MACHINE else ""
+            if (table == "roofline" and not device) or (table == "energy" and not energy):
+                option = "--device h100" if table == "roofline" else "--energy horowitz_45nm"
+                raise ProfilerError(f"column {name}: found no {table} of the networks, expected {option} or the like")
+
     def check(self, networks: Sequence[Compared]) -> None:
         """Raise :class:`ProfilerError` for a column or a baseline that is not known, before anything is profiled."""
-        for name in (*(self.columns or ()), *([self.sort] if self.sort is not None else [])):
+        for name in self._named:
             find_column(_column_name(name))
         if self.top is not None and self.top < 1:
             raise ProfilerError(f"top: found {self.top}, expected a positive number")
@@ -75,7 +94,9 @@ def compare(
 
     ``baseline`` names the network that ratios are to in place of the first.  ``columns`` names the columns, each a
     figure (``"macs"``), the ratio of one (``"macs_ratio"``), the share of a kind of work (``"conv_macs_share"``) or
-    ``"input"``, ``"target"``, ``"mode"``, ``"status"``, ``"trainable"``, ``"parameter_bytes"``, ``"buffers"``.
+    ``"input"``, ``"target"``, ``"mode"``, ``"status"``, ``"trainable"``, ``"parameter_bytes"``, ``"buffers"``; of
+    profiles with their live memory ``"peak_activation_bytes"``, ``"memory_needed"``, …; of those with a device
+    ``"time_at_least"``, ``"bound_by"``, ``"utilization"``; of those with a model of energy ``"energy"``, ….
     ``sort`` names the column by which rows are sorted: figures from the largest on, texts from the first letter on.
     ``top`` keeps so many rows, by default those with the largest headline.
 
@@ -150,9 +171,17 @@ def _columns(
             network.profile is None or not network.profile.complete for network in networks
         ):
             found.append(OF_ANY["status"])
+    for name in dict.fromkeys(column.bound_by for column, _ in found if column.bound_by):
+        status = find_column(name)
+        if name not in {column.name for column, _ in found} and "partial" in map(status[1], networks):
+            found.append(status)
     names = {column.name for column, _ in found}
     if "reason" not in names and any(network.profile is None for network in networks):
         found.append(OF_ANY["reason"])
+    found = [
+        (replace(column, bound_by=column.bound_by or "status") if column.bound else column, value)
+        for column, value in found
+    ]
     place = next(place for place, (column, _) in enumerate(found, 1) if column.name == "network")
     found[place:place] = [pair for pair in distinguishing(networks) if pair[0].name not in names]
     return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from profiler.budgets.model import Layer
-from profiler.config.budget import HEADLINE
+from profiler.config.budget import HEADLINE, OF_MEMORY
 from profiler.conventions import find_convention
 from profiler.errors import ConfigError, did_you_mean
 from profiler.limits import Certainty
@@ -42,6 +42,13 @@ class Part:
 
     def layers(self, name: str) -> list[Layer]:
         """The layers that have some of the figure, the costliest first."""
+        if name in OF_MEMORY:
+            rows = self.profile.with_memory().tabulated("peak").records()
+            made = {row["storage"]: 0 for row in rows}
+            for row in rows:
+                made[row["storage"]] += row["at_peak_bytes"]
+            found = [Layer(storage, "", size) for storage, size in made.items()]
+            return sorted(found, key=lambda layer: -layer.figure)
         types = {record.name: record.type for record in self.profile.trace.modules}
         groups = gathered(self.group.tallies, lambda call: call.module)
         for record in self.group.parameters:
@@ -76,14 +83,18 @@ def measure_of(profile: Profile, name: str) -> Measure:
 
 def heading(profile: Profile, name: str) -> str:
     """The name of a figure in a sentence."""
+    if name in OF_MEMORY:
+        return "peak activations in bytes" if name == "peak_activation_bytes" else "memory needed in bytes"
     return "trainable parameters" if name == TRAINABLE else measure_of(profile, name).heading
 
 
 def _of_calls(profile: Profile, name: str) -> bool:
-    return name != TRAINABLE and measure_of(profile, name).figure is not None
+    return name not in (TRAINABLE, *OF_MEMORY) and measure_of(profile, name).figure is not None
 
 
 def _figure(profile: Profile, name: str, group: Group) -> int:
+    if name in OF_MEMORY:
+        return profile.peak_activation_bytes if name == "peak_activation_bytes" else profile.memory_needed
     if name == TRAINABLE:
         return sum(record.size for record in group.parameters if record.trainable and not record.buffer)
     return profile.work.figures.sum(measure_of(profile, name), group)

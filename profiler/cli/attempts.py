@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from profiler.cli.jobs import attempts
 from profiler.cli.options import WhatToProfile
@@ -28,6 +28,19 @@ class Attempt:
     source: Source | None = None
     profile: Profile | None = None
     error: BaseException | None = None
+
+    def with_memory(self) -> Attempt:
+        """The same argument, whose profile says which tensors are alive."""
+        return self if self.source is None else replace(self, source=self.source.with_memory())
+
+    def has(self, key: Literal["device", "energy"]) -> bool:
+        """Whether its config names a device or a model of energy, or its saved profile has one."""
+        if self.source is None:
+            return False
+        if self.source.config is not None:
+            return getattr(self.source.config, key) is not None
+        saved = self.source.saved
+        return saved is not None and (saved.device if key == "device" else saved.energy_model) is not None
 
     @property
     def name(self) -> str:

@@ -17,6 +17,8 @@ from profiler.errors import did_you_mean
 
 if TYPE_CHECKING:
     from profiler.config import Config
+    from profiler.devices import Device
+    from profiler.energy import EnergyModel
     from profiler.profiles import Profile
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -133,6 +135,7 @@ jobs = click.option(
     "--jobs", type=AtLeast(min=1), default=1, metavar="N", help="Profile N networks at a time, in N processes."
 )
 no_crosscheck = click.option("--no-crosscheck", is_flag=True, help="Do not run the counters that a config names.")
+memory = click.option("--memory", is_flag=True, help="Find out which tensors are alive when, in a second run on meta.")
 strict = click.option("--strict", is_flag=True, help="Fail if an operation has no rule.")
 
 
@@ -156,14 +159,31 @@ def delivered(what: str, formats: Sequence[str] = ()) -> Decorator:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The convention and the views by which profiles are shown."""
+    """The convention, the views, the device and the model of energy by which profiles are shown."""
 
     convention: str | None
     views: tuple[str, ...]
+    device: Device | None = None
+    energy: EnergyModel | None = None
+
+    @classmethod
+    def read(cls, convention: str | None, device: str | None, energy: str | None, **views: bool) -> Seen:
+        """What the options mean.  Raises ConfigError for a device and a model that cannot be read."""
+        from profiler.devices import find_device
+        from profiler.energy import find_energy_model
+
+        return cls(
+            convention,
+            tuple(name for name, given in views.items() if given),
+            None if device is None else find_device(device),
+            None if energy is None else find_energy_model(energy),
+        )
 
     def of(self, profile: Profile) -> Profile:
-        """The profile with the convention and the views of the command line added to its own."""
+        """The profile with what the command line names in place of its own, and with the views added to its own."""
         shown = profile if self.convention is None else profile.with_convention(self.convention)
+        shown = shown if self.device is None else shown.with_device(self.device)
+        shown = shown if self.energy is None else shown.with_energy(self.energy)
         return shown.with_views(*self.views)
 
 
@@ -174,9 +194,19 @@ _VIEWS_HELP = {
 
 seen_as = _bundled(
     "seen",
-    lambda convention, **views: Seen(convention, tuple(name for name, given in views.items() if given)),
-    ("convention", *catalog.views()),
+    Seen.read,
+    ("convention", "device", "energy", *catalog.views()),
     (
+        click.option(
+            "--energy",
+            metavar="NAME",
+            help="Estimate the energy by horowitz_45nm, or by the model in a YAML file.",
+        ),
+        click.option(
+            "--device",
+            metavar="NAME",
+            help="Show the time that the network at least takes on h100, a100, …, or on the device in a YAML file.",
+        ),
         *(
             click.option(f"--{name.replace('_', '-')}", is_flag=True, help=_VIEWS_HELP.get(name))
             for name in reversed(catalog.views())
@@ -188,7 +218,7 @@ seen_as = _bundled(
         ),
     ),
 )
-"""The options for the headline and the kinds of work, as one argument ``seen``."""
+"""The options for the headline, the kinds of work, times and energies, as one argument ``seen``."""
 
 
 @dataclass(frozen=True, slots=True)

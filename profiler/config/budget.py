@@ -24,8 +24,12 @@ HEADLINE = "headline"
 Scope = Literal["network", "modules", "share"]
 
 
+OF_MEMORY = ("peak_activation_bytes", "memory_needed")
+"""The figures of live memory, which is that of a whole network."""
+
+
 def figures() -> tuple[str, ...]:
-    """The figures that can be limited."""
+    """The figures that can be limited of the modules of a network, and of the whole."""
     return (*catalog.measures(), "trainable")
 
 
@@ -53,6 +57,11 @@ class Budget:
 
     limits: tuple[FigureLimit, ...] = ()
     complete: bool | None = None
+
+    @property
+    def needs_memory(self) -> bool:
+        """Whether a limit is one of live memory."""
+        return any(limit.figure in OF_MEMORY for limit in self.limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +103,7 @@ def _is_by_name(data: object) -> bool:
 
 
 def _keys() -> tuple[str, ...]:
-    return (*figures(), "complete", "modules", "shares")
+    return (*figures(), *OF_MEMORY, "complete", "modules", "shares")
 
 
 def parse_budget(data: object, place: str, joint: str = ".") -> Budget:
@@ -113,7 +122,7 @@ def parse_budget(data: object, place: str, joint: str = ".") -> Budget:
             limits += _of_modules(value, place, joint)
         elif key == "shares":
             limits += _of_shares(value, place, joint)
-        elif key in figures():
+        elif key in (*figures(), *OF_MEMORY):
             limits.append(_limit(str(key), f"{place}{joint}{key}", str(key), value))
         elif key != "complete":
             raise _unknown(key, f"{place}{joint}{_key(key)}", known)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -54,12 +55,21 @@ def _check_picture(name: str) -> str:
     return name
 
 
+def _check_named_or_file(what: str, names: Callable[[], Sequence[str]], name: str) -> str:
+    if name not in names() and not name.endswith((".yaml", ".yml")):
+        hint = did_you_mean(name, names())
+        raise expected(f"{what} ({', '.join(names())}), or the path of a YAML file{hint}")
+    return name
+
+
 Format = Annotated[str, known("a format", catalog.formats())]
 Table = Annotated[str, known("a table", catalog.tables())]
 Picture = Annotated[str, AfterValidator(_check_picture)]
 Convention = Annotated[str, known("a convention", catalog.conventions())]
 View = Annotated[str, known("a view", catalog.views())]
 Counter = Annotated[str, known("a counter", catalog.counters())]
+Device = Annotated[str, AfterValidator(partial(_check_named_or_file, "a device", catalog.devices))]
+EnergyModel = Annotated[str, AfterValidator(partial(_check_named_or_file, "a model", catalog.energy_models))]
 FloatingDtype = Annotated[str, known("a floating dtype", FLOATING_DTYPES)]
 
 
@@ -158,6 +168,7 @@ class Config(Section):
     of a generative network, ``generate`` what it generates.  ``method`` is the method to call, and ``part`` names the
     module to profile if it is not the whole network; ``exclude`` names modules to leave out.  ``memory`` says whether
     live tensors are followed too.
+    ``device`` and ``energy`` name those by which times and energies are shown; a relative path starts from the file.
     ``crosscheck`` holds the names of the counters to run, by default none; true in the file means fvcore.  ``budget``
     says what the network may cost, see :func:`profiler.config.budget.parse_budget`.
 
@@ -177,6 +188,8 @@ class Config(Section):
     mode: Literal["inference", "training"] = "inference"
     optimizer: Optimizer | None = None
     memory: bool = False
+    device: Device | None = None
+    energy: EnergyModel | None = None
     dtype: FloatingDtype = "float32"
     convention: Convention = "exact"
     views: Annotated[tuple[View, ...], BeforeValidator(as_tuple), AfterValidator(unique)] = ()

@@ -1,4 +1,4 @@
-"""Devices and their peaks, one YAML file each: ``h100.yaml`` is the device ``h100``.
+"""Devices and their peaks, one YAML file each: ``files/h100.yaml`` is the device ``h100``.
 
 A file has the peaks of dense arithmetic in FLOP/s by dtype, for contractions (``tensor``) and for everything else
 (``vector``), and the bandwidth of memory and link in bytes per second, with the source of each in a comment.
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from profiler import catalog
 from profiler.config.yaml_files import read_yaml
 from profiler.errors import ConfigError, did_you_mean, shown
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "files"
 
 KEYS = ("name", "tensor", "vector", "memory_bandwidth", "memory", "link")
 """The keys of a file; all of them are required."""
@@ -37,18 +38,16 @@ class Device:
         return None if peak is None else peak / self.memory_bandwidth
 
 
-def devices() -> tuple[str, ...]:
-    """The names of the devices that come with the profiler."""
-    return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+def find_device(name: str, folder: Path | None = None) -> Device:
+    """The device of that name, or in the file of that path, which may be relative to ``folder``.
 
-
-def find_device(name: str) -> Device:
-    """The device of that name, or in the file of that path.  Raises :class:`~profiler.errors.ConfigError`."""
-    if name in devices():
+    Raises :class:`~profiler.errors.ConfigError`.
+    """
+    known = catalog.devices()
+    if name in known:
         return read_device(FOLDER / f"{name}.yaml")
     if name.endswith((".yaml", ".yml")):
-        return read_device(Path(name))
-    known = devices()
+        return read_device((folder or Path()) / name)
     raise ConfigError(
         f"device {shown(name)} is not known, expected one of {', '.join(known)}, or the path of a YAML file"
         f"{did_you_mean(name, known)}"

@@ -14,12 +14,12 @@ from profiler.conventions import find_convention
 from profiler.crosschecks.tables import SUMMARY_COLUMNS, reason_lines, summary_lines
 from profiler.errors import ProfilerError
 from profiler.excluding import optimizer_steps
-from profiler.formatting import bytes_text, engineering, is_missing, ratio_text, share_text, thousands
+from profiler.formatting import bytes_text, engineering, is_missing, pico_text, ratio_text, share_text, thousands
 from profiler.measures import HEADLINE, measures, measures_in, ratios, ratios_in
 from profiler.profiles import Profile
 from profiler.records import ROOT, WHILE_IT_RAN, CounterRecord, show_shapes
 from profiler.schema import Table
-from profiler.tables import generation, modules, training
+from profiler.tables import energy, generation, modules, roofline, training
 from profiler.tables.crosscheck import summary as counters_table
 from profiler.tabulate import part_of, with_headline
 
@@ -36,6 +36,9 @@ WHOLE_NETWORK = "whole network"
 WITHOUT_EXCLUDED = "without excluded"
 TOTALS = ("total", WHOLE_NETWORK, WITHOUT_EXCLUDED)
 """The names of the rows of totals."""
+
+OF_DEVICE, OF_ENERGY = ("roofline", "roofline_kinds", "roofline_operations"), ("energy",)
+"""The tables that only a profile with a device, or with a model of energy, has."""
 
 HOW_COUNTED = (
     "Multiplies and adds are counted separately, as exact integers. MACs are the multiply–accumulate pairs of "
@@ -145,6 +148,10 @@ def profile_report(
         names = tuple(name for name in names if name not in ("memory", "peak"))
     if profile.trace.whole.generation is None:
         names = tuple(name for name in names if name != "generation")
+    if profile.device is None:
+        names = tuple(name for name in names if name not in OF_DEVICE)
+    if profile.energy_model is None:
+        names = tuple(name for name in names if name not in OF_ENERGY)
     return Report(
         title=profile.name,
         facts=tuple(_facts(profile)),
@@ -273,10 +280,32 @@ def _facts(profile: Profile) -> Iterable[Fact]:
             yield _figure(measure.label or measure.heading, profile.figure(measure.name), words, bound)
     yield from _headline(profile)
     yield from _memory(profile)
+    yield from _machine(profile)
+
+
+def _machine(profile: Profile) -> Iterable[Fact]:
+    """The time that the network at least takes on its device, and its energy, if they are known."""
+    if profile.device is not None:
+        row = profile.tabulated("roofline").records()[-1]
+        aside = f"on {profile.device.name}; no real run is as fast"
+        yield _measured("time at least", row["time_at_least"], row["status"], "s", aside)
+    if profile.energy_model is not None:
+        row = profile.tabulated("energy").records()[-1]
+        aside = f"an estimate by {profile.energy_model.name}"
+        yield _measured("energy", row["energy"], row["status"], "J", aside)
+
+
+def _measured(label: str, number: int | None, status: str, unit: str, aside: str) -> Fact:
+    """A number of picoseconds or picojoules, which is a lower bound if some is not known."""
+    least = "≥" if status == "partial" and number is not None else ""
+    value = f"{least}{thousands(number)}" + ("" if number is None else f" p{unit}")
+    return Fact(label, value, least + pico_text(number, unit), aside, is_figure=True, is_bound=bool(least))
 
 
 def _memory(profile: Profile) -> Iterable[Fact]:
     """The bytes of tensors that the run needs, if they are known."""
+    if profile.trace.whole.memory is None:
+        return
     figures = (
         ("peak activations", profile.peak_activation_bytes),
         ("gradients", profile.gradient_bytes),
@@ -409,7 +438,11 @@ def _table(profile: Profile, name: str, depth: int | None, top: int | None) -> R
     elif name == "uncounted" and len(table):
         shown = table
     elif name in ("memory", "peak"):
-        shown = _largest(table)
+        shown = _largest(table, "at_peak_bytes", LARGEST_SHOWN)
+    elif name == "roofline":
+        shown, notes = _largest(table, "time_at_least", top or ROWS_SHOWN), roofline.remarks(profile.work)
+    elif name == "energy":
+        shown, notes = _largest(table, "energy", top or ROWS_SHOWN), energy.remarks(profile.work)
     elif name == "generation":
         shown, notes = _shown_generation(profile, table)
     elif name == "training":
@@ -421,11 +454,11 @@ def _table(profile: Profile, name: str, depth: int | None, top: int | None) -> R
     return ReportTable(table, shown, notes, busy_only=name == "layers", about_shown=about_shown)
 
 
-def _largest(table: Table) -> Table:
-    """The rows with the most bytes alive at the peak, and the footer."""
-    rows = range(len(table))
-    order = sorted(rows[: len(table) - table.footer], key=lambda row: -table["at_peak_bytes"][row])
-    kept = {*order[:LARGEST_SHOWN], *rows[len(table) - table.footer :]}
+def _largest(table: Table, figure: str, most: int) -> Table:
+    """The ``most`` rows with the largest figure, and the footer."""
+    rows, values = range(len(table)), table[figure]
+    order = sorted(rows[: len(table) - table.footer], key=lambda row: -(values[row] or 0))
+    kept = {*order[:most], *rows[len(table) - table.footer :]}
     return table.where([row in kept for row in rows])
 
 

@@ -25,6 +25,7 @@ from profiler.opcount import Role
 from profiler.records import KINDS, Direction, Mode, Phase, Status
 from profiler.signatures import TensorSpec
 from profiler.stored.generation import GenerationFields
+from profiler.stored.machines import DeviceFields, EnergyFields
 from profiler.stored.memory import MemoryFields
 from profiler.stored.values import COUNT_LIMIT, SIZE_LIMIT, check_product, expected, read_spec, read_value
 
@@ -258,6 +259,8 @@ class _AnyVersion(TypedDict):
 class _Profile(_AnyVersion):
     memory: NotRequired[MemoryFields]
     generation: NotRequired[GenerationFields]
+    device: NotRequired[DeviceFields]
+    energy_model: NotRequired[EnergyFields]
     signatures: Listed[_Signature]
     calls: Listed[_Event]
 

@@ -17,10 +17,13 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from typing_extensions import TypedDict
 
+from profiler.devices import Device
+from profiler.energy import EnergyModel
 from profiler.errors import ProfilerError, StoredProfileError, shown
 from profiler.excluding import leave_out
 from profiler.files import read_bytes
 from profiler.records import CounterRecord, Mode, Trace
+from profiler.stored import machines
 from profiler.stored.checks import contradictions
 from profiler.stored.converting import counter_of, trace_of, trace_of_version_1
 from profiler.stored.fields import ADAPTERS
@@ -56,6 +59,8 @@ class ProfileFields(TypedDict):
     part: str
     part_calls: int
     cache: int
+    device: Device | None
+    energy_model: EnergyModel | None
 
 
 def read_profile(path: Path) -> ProfileFields:
@@ -83,6 +88,8 @@ def read_profile(path: Path) -> ProfileFields:
         for problem in problems_of_generation(found["generation"]):
             raise StoredProfileError(f"{path}: {problem}")
         trace = replace(trace, generation=read_generation(found["generation"]))
+    for problem in machines.problems_of(found):
+        raise StoredProfileError(f"{path}: {problem}")
     counters = tuple(map(counter_of, found["counters"]))
     for problem in contradictions(trace, counters):
         raise StoredProfileError(f"{path}: {problem}")
@@ -103,6 +110,8 @@ def read_profile(path: Path) -> ProfileFields:
         "part": found.get("part", ""),
         "part_calls": found.get("part_calls", 0),
         "cache": found.get("cache", 0),
+        "device": machines.read_device(found),
+        "energy_model": machines.read_energy_model(found),
     }
 
 

@@ -104,6 +104,12 @@ def _may_be_known(tensor: torch.Tensor, new: torch.Tensor) -> bool:
     return new.is_meta and not (tensor.is_meta or is_number or tensor.numel() > LARGEST)
 
 
+def without_data(tensor: torch.Tensor) -> torch.Tensor:
+    """An input on meta, or a copy of it if the work of a network may depend on its values."""
+    new = _meta_input(tensor)
+    return tensor.detach().cpu().clone() if _may_be_known(tensor, new) else new
+
+
 def attempt_for_real(model: nn.Module, inputs: Inputs) -> Attempt:
     """Copies of a network with its real tensors and of real inputs."""
     memo: dict[int, Any] = {}

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
+import profiler
 from profiler.budgets.checking import check_profile
 from profiler.errors import ConfigError
 from profiler.profiles import Profile
@@ -251,3 +255,25 @@ def test_excluded_modules_are_in_no_figure() -> None:
     assert only(checked(profile, macs=1)).actual == CONV_MACS
     with pytest.raises(ConfigError, match="matches no module"):
         checked(profile, modules={"fc": {"macs": 1}})
+
+
+def test_live_memory_of_the_whole_network(tmp_path: Path) -> None:
+    """A limit on live memory is exact, names the tensors of the peak, and finds the memory by itself."""
+    network = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+    found = profiler.profile(network, torch.empty(5, 8, device="meta"))
+    peak = 4 * (5 * 8 + 5 * 16 + 5 * 16)
+    assert only(checked(found, peak_activation_bytes=peak)).verdict == "kept"
+    finding = only(checked(found, peak_activation_bytes=peak - 1))
+    assert (finding.actual, finding.verdict, finding.by) == (peak, "over", 1)
+    assert {(layer.name, layer.figure) for layer in finding.layers} == {
+        ("0", 4 * 5 * 16),
+        ("1", 4 * 5 * 16),
+        ("(input)", 4 * 5 * 8),
+    }
+    held = 4 * ((8 + 1) * 16 + (16 + 1) * 4)
+    assert only(checked(found, memory_needed=held + peak)).verdict == "kept"
+    with pytest.raises(ConfigError, match="modules"):
+        budget(modules={"0": {"peak_activation_bytes": 1}})
+    found.save(tmp_path / "p.json")
+    with pytest.raises(profiler.ProfilerError, match="memory: true"):
+        checked(profiler.load_profile(tmp_path / "p.json"), peak_activation_bytes=1)

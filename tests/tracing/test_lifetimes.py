@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import profiler
+from profiler.config import quick_config
 from profiler.records import Mode
 from tests.real_memory import RealStorages, peak
 
@@ -343,11 +345,58 @@ def test_optimizer_state() -> None:
     assert len(peaks) == 1
 
 
-def test_without_memory_it_is_missing() -> None:
-    """A profile without a run for memory has none: missing, not zero."""
-    found = profiler.profile(nn.ReLU(), torch.empty(3))
-    assert (found.peak_activation_bytes, found.gradient_bytes, found.memory_needed) == (None, None, None)
+def test_memory_is_found_on_first_use() -> None:
+    """While the network exists, a profile without its live memory finds it, the same as with ``memory=True``."""
+    network, inputs = convolutions(), image()
+    found = profiler.profile(network, inputs, mode="training", optimizer="adam")
+    at_once = of(network, *inputs, mode="training", optimizer="adam")
     assert len(found.tabulated("memory")) == len(found.tabulated("peak")) == 0
+    names = ("peak_activation_bytes", "gradient_bytes", "optimizer_bytes", "memory_needed")
+    assert [getattr(found.with_convention("macs"), name) for name in names] == [
+        getattr(at_once, name) for name in names
+    ]
+    assert found.with_memory().tabulated("memory").records() == at_once.tabulated("memory").records()
+
+
+def test_memory_depends_on_the_integers_of_inputs() -> None:
+    """Integers that decide what a network does are kept for the later run; floating-point data is not."""
+
+    class Repeated(nn.Module):
+        def forward(self, x: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+            return x.repeat(int(times)).exp()
+
+    network = Repeated()
+    found = profiler.profile(network, (torch.rand(4), torch.tensor(3)))
+    assert found.peak_activation_bytes == of(network, torch.rand(4), torch.tensor(3)).peak_activation_bytes
+    assert found.peak_activation_bytes == (4 + 2 * 3 * 4) * FLOAT + 8
+
+
+def test_memory_of_a_part_and_of_a_config() -> None:
+    """A part is run again on the inputs of its first call; a config builds its network again."""
+    network, inputs = convolutions(), image()
+    part = profiler.profile(network, inputs, part="1")
+    assert part.peak_activation_bytes == 2 * (2 * 8 * 8 * 8) * FLOAT
+    config = quick_config("torchvision:squeezenet1_1", ["1x3x64x64"])
+    assert (
+        profiler.profile_config(config).peak_activation_bytes
+        == profiler.profile_config(config.model_copy(update={"memory": True})).peak_activation_bytes
+    )
+
+
+def test_memory_that_cannot_be_found_is_an_error(tmp_path: Any) -> None:
+    """It is never zero: the message says what to do where the network is gone, has changed, or was never there."""
+    gone = profiler.profile(nn.ReLU(), torch.empty(3))
+    with pytest.raises(profiler.ProfilerError, match="no longer exists; profile it with memory=True"):
+        _ = gone.peak_activation_bytes
+    network = nn.Sequential(nn.Linear(3, 4))
+    changed = profiler.profile(network, torch.empty(2, 3))
+    network[0] = nn.Linear(3, 5)
+    with pytest.raises(profiler.ProfilerError, match="the network has changed"):
+        _ = changed.memory_needed
+    changed.save(tmp_path / "p.json")
+    for unknown in (profiler.load_profile(tmp_path / "p.json"), pickle.loads(pickle.dumps(changed))):
+        with pytest.raises(profiler.ProfilerError, match="memory: true"):
+            _ = unknown.peak_activation_bytes
 
 
 def test_saved_profile_has_its_memory(tmp_path: Any) -> None:

@@ -71,6 +71,10 @@ def command(
     budgets = None if budget is None else load_budgets(budget)
     found = [source.alone() for source in read_sources(sources, what)]
     wanted = [_budgets_of(source, budgets) for source in found]
+    found = [
+        source.with_memory() if any(budget.needs_memory for budget in its) else source
+        for source, its in zip(found, wanted, strict=True)
+    ]
     places = _places(found, baseline, missing=update)
     _check_work(found, wanted, baseline)
     if baseline is not None and update:

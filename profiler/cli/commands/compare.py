@@ -20,6 +20,7 @@ from profiler.cli.options import (
     WhatToProfile,
     delivered,
     jobs,
+    memory,
     seen_as,
     sources,
     strict,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     metavar="NAME,…",
     help="Columns to show: macs, flops_ratio, conv_macs_share, input, …",
 )
+@memory
 @click.option("--top", type=AtLeast(min=1), metavar="N", help="The first N rows, by default of the costliest.")
 @delivered("the comparison")
 @strict
@@ -59,6 +61,7 @@ def command(
     baseline: str | None,
     sort: str | None,
     columns: tuple[str, ...],
+    memory: bool,
     top: int | None,
     to: Delivery,
     strict: bool,
@@ -75,8 +78,14 @@ def command(
     names = tuple(name.strip() for given in columns for name in given.split(",") if name.strip())
     selection = Selection(baseline, names if columns else None, sort, top)
     read = read_all(expanded(sources), what)
+    if memory or selection.needs_memory:
+        read = [attempt.with_memory() for attempt in read]
     check_pictures(pictures, len(read))
     selection.check([_compared(attempt) for attempt in read])
+    selection.check_machine(
+        device=seen.device is not None or any(attempt.has("device") for attempt in read),
+        energy=seen.energy is not None or any(attempt.has("energy") for attempt in read),
+    )
     found = profile_each(read, seen.of, strict=strict, quiet=to.quiet, jobs=jobs)
     failed = [attempt for attempt in found if attempt.profile is None]
     if len(failed) < len(found):

@@ -9,7 +9,7 @@ if a config or --crosscheck names them.  A file for --picture is named after its
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from profiler.cli.options import (
     WhatToProfile,
     delivered,
     jobs,
+    memory,
     names,
     no_crosscheck,
     seen_as,
@@ -38,8 +39,6 @@ from profiler.cli.sources import Source, profile_all, read_sources
 from profiler.streams import complain
 
 if TYPE_CHECKING:
-    from profiler.devices import Device
-    from profiler.energy import EnergyModel
     from profiler.profiles import Profile
     from profiler.render import Report
 
@@ -52,14 +51,8 @@ if TYPE_CHECKING:
 @click.option("--depth", type=AtLeast(min=0), metavar="N", help="Show the tree of modules down to depth N.")
 @click.option("--top", type=AtLeast(min=1), metavar="N", help="Show the N costliest layers, and the others together.")
 @names("--crosscheck", catalog.counters(), "a counter", "Run these counters too: fvcore, torch, thop, …", "counters")
-@click.option("--memory", is_flag=True, help="Find out which tensors are alive when, in a second run on meta.")
+@memory
 @no_crosscheck
-@click.option(
-    "--device",
-    metavar="NAME",
-    help="Show the time that the network at least takes on h100, a100, …, or on that of a YAML file.",
-)
-@click.option("--energy", metavar="NAME", help="Estimate the energy by horowitz_45nm, or by the model in a YAML file.")
 @seen_as
 @pictures
 @what_to_profile
@@ -73,8 +66,6 @@ def command(
     counters: tuple[str, ...] | None,
     memory: bool,
     no_crosscheck: bool,
-    device: str | None,
-    energy: str | None,
     seen: Seen,
     pictures: tuple[Path, ...],
     what: WhatToProfile,
@@ -84,7 +75,6 @@ def command(
         raise click.UsageError("--depth shows modules and --top shows layers; give one of them")
     if counters is not None and no_crosscheck:
         raise click.UsageError("--crosscheck and --no-crosscheck contradict each other; give one of them")
-    more = _More.read(device, energy)
     found = read_sources(expanded(sources), what)
     check_pictures(pictures, len(found))
     to.check_number(len(found))
@@ -102,51 +92,15 @@ def command(
     profiles = [seen.of(profile) for profile in profile_all(found, strict=strict, quiet=to.quiet, jobs=jobs)]
     if to.output is not None:
         for source, profile in zip(found, profiles, strict=True):
-            _write(to.output, source, profile, to.formats, depth, top, more)
-    write_pictures(pictures, profiles, partial(_on_screen, profiles, depth, top, more))
+            _write(to.output, source, profile, to.formats, depth, top, seen)
+    write_pictures(pictures, profiles, partial(_on_screen, profiles, depth, top))
     if to.printed_format is not None:
         print_document(_as_format(profiles, to.printed_format, depth, top), to.printed_format)
     elif not to.quiet:
-        for report in _on_screen(profiles, depth, top, more):
+        for report in _on_screen(profiles, depth, top):
             show(report)
         if to.output is not None:
             complain(f"Written: {', '.join(str(to.output / profile.name) for profile in profiles)}")
-
-
-@dataclass(frozen=True, slots=True)
-class _More:
-    """What reports also show: the roofline on a device, and the energy by a model."""
-
-    device: Device | None = None
-    energy: EnergyModel | None = None
-
-    @classmethod
-    def read(cls, device: str | None, energy: str | None) -> _More:
-        """Those of these names or files.  Raises :class:`~profiler.errors.ConfigError`."""
-        from profiler.devices import find_device
-        from profiler.energy import find_energy_model
-
-        return cls(
-            None if device is None else find_device(device), None if energy is None else find_energy_model(energy)
-        )
-
-    def added_to(self, report: Report, profile: Profile) -> Report:
-        """The report with these tables."""
-        from profiler import energy, roofline
-        from profiler.render.report import ReportTable
-
-        tables = list(report.tables)
-        if self.device is not None:
-            layers = roofline.roofline_table(profile.work, self.device)
-            tables.append(ReportTable(layers, layers, roofline.remarks(profile.work, self.device)))
-            tables.append(ReportTable(roofline.operations_table(profile.work, self.device)))
-        if self.energy is not None:
-            layers = energy.energy_table(profile.work, self.energy)
-            tables.append(ReportTable(layers, layers, energy.remarks(self.energy)))
-        return replace(report, tables=tuple(tables))
-
-
-NOTHING_MORE = _More()
 
 
 def _write(
@@ -156,15 +110,15 @@ def _write(
     formats: Sequence[str] | None,
     depth: int | None,
     top: int | None,
-    more: _More = NOTHING_MORE,
+    seen: Seen,
 ) -> None:
     """Write a profile's tables: those that its config names, in ``formats`` or those of the config."""
     from profiler.files import remove_leftovers, write_files
     from profiler.render import profile_report, render_files
 
     wanted = None if source.config is None else source.config.report
-    report = profile_report(profile, None if wanted is None else wanted.tables, depth, top)
-    report = more.added_to(report, profile)
+    tables = None if wanted is None else (*wanted.tables, *_of_options(seen))
+    report = profile_report(profile, tables, depth, top)
     if wanted is not None and wanted.pictures:
         from profiler.pictures import report_pictures
 
@@ -176,13 +130,18 @@ def _write(
     write_files(output, {f"{profile.name}/{name}": content for name, content in files.items()}, stale=stale)
 
 
-def _on_screen(
-    profiles: Sequence[Profile], depth: int | None, top: int | None, more: _More = NOTHING_MORE
-) -> list[Report]:
+def _of_options(seen: Seen) -> tuple[str, ...]:
+    """The tables that options ask for, whatever a config names."""
+    from profiler.render.report import OF_DEVICE, OF_ENERGY
+
+    return (*(OF_DEVICE if seen.device is not None else ()), *(OF_ENERGY if seen.energy is not None else ()))
+
+
+def _on_screen(profiles: Sequence[Profile], depth: int | None, top: int | None) -> list[Report]:
     """What the terminal shows of each."""
     from profiler.render.screen import screen_report
 
-    return [more.added_to(screen_report(profile, depth, top), profile) for profile in profiles]
+    return [screen_report(profile, depth, top) for profile in profiles]
 
 
 def _as_format(profiles: Sequence[Profile], name: str, depth: int | None, top: int | None) -> str | bytes:
