@@ -211,7 +211,7 @@ def find_column(name: str, baseline: Profile | None = None) -> tuple[Column, Cel
             ", expected a figure (macs), its ratio to the baseline (macs_ratio), the share of a kind of work "
             "(conv_macs_share), or a fact (input, mode, status); docs/compare.md lists them"
         )
-    raise ProfilerError(f"column {shown(name)!r} is not known{hint}")
+    raise ProfilerError(f"column {shown(name)} is not known{hint}")
 
 
 def column_names() -> dict[str, list[str]]:
