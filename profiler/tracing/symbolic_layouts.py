@@ -2,7 +2,7 @@
 
 That code makes thousands of comparisons of sizes to normalize a batch of images, or to add two tensors of one shape.
 Here the result is made at once for the plain case: floating-point tensors with elements in order, whose shapes are the
-same expressions of symbols.  Nothing is asked of a size, so no condition is added.  Anything else is left to torch.
+same expressions of symbols.  No size is compared, so no condition is added.  Anything else is left to torch.
 """
 
 from __future__ import annotations
