@@ -104,6 +104,7 @@ def test_the_sample_has_every_field() -> None:
     assert held == {field.name for field in fields(Answer) if field.init}
     known = {field.name for field in fields(Profile)} - {"trace", "memory_run"}
     lists = {
+        "generation",
         "memory",
         "schema",
         "version",
