@@ -18,6 +18,7 @@ from profiler.errors import ProfilerError, StoredProfileError, shown
 from profiler.excluding import leave_out
 from profiler.files import write_text
 from profiler.formatting import thousands
+from profiler.frames import shown_frame
 from profiler.garbage import without_collection
 from profiler.measures import find_measure
 from profiler.memory import MemoryRecord, state_bytes
@@ -303,8 +304,19 @@ class Profile:
 
     @property
     def crosscheck(self) -> pd.DataFrame:
-        """Layer by layer, the reports of other counters, our MACs, and why they differ."""
-        return self.table("crosscheck")
+        """Layer by layer, the reports of other counters, our MACs, and why they differ.
+
+        A notebook shows it as the report of ``profiler crosscheck``, if other counters were run.
+        """
+
+        def shown() -> str:
+            from profiler.render.notebook import report_html  # imported when a notebook shows it
+            from profiler.render.report import crosscheck_report
+
+            return report_html(crosscheck_report(self))
+
+        table = self.table("crosscheck")
+        return shown_frame(table, shown) if self.counters else table
 
     def plot(self, name: str, *, ax: Axes | None = None, figure: str | None = None) -> Figure:
         """The picture of that name as a matplotlib figure: ``"shares"``, ``"depth"``, ``"icicle"``, ``"training"``.

@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parents[1] / "profiler"
 LAYERS = (
     ("catalog", "columns", "errors", "garbage", "opcount", "printable"),
     ("schema", "signatures", "symbolic", "limits", "memory", "generations"),
-    ("records", "files", "streams"),
+    ("records", "files", "frames", "streams"),
     ("events", "calls"),
     ("config", "rules", "formatting", "excluding"),
     ("traffic", "devices"),

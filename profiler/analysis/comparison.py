@@ -24,6 +24,7 @@ from profiler.analysis.compared import (
 from profiler.columns import Column
 from profiler.errors import ProfilerError, did_you_mean, shown
 from profiler.formatting import is_missing
+from profiler.frames import shown_frame
 from profiler.measures import find_measure
 from profiler.profiles import Profile
 from profiler.schema import Table
@@ -92,6 +93,8 @@ def compare(
 ) -> pd.DataFrame:
     """One row for each network: exact counts, shares as fractions of one, ratios to the first network.
 
+    A notebook shows the data frame as a report, with a picture of the networks; see ``docs/compare.md``.
+
     ``baseline`` names the network that ratios are to in place of the first.  ``columns`` names the columns, each a
     figure (``"macs"``), the ratio of one (``"macs_ratio"``), the share of a kind of work (``"conv_macs_share"``) or
     ``"input"``, ``"target"``, ``"mode"``, ``"status"``, ``"trainable"``, ``"parameter_bytes"``, ``"buffers"``; of
@@ -107,7 +110,16 @@ def compare(
     :class:`ProfilerError` if there are no profiles, and for a column or a baseline that is not known.
     """
     selection = Selection(baseline, None if columns is None else tuple(columns), sort, top)
-    return comparison_table(profiles, selection).frame
+    table = comparison_table(profiles, selection)
+    given = tuple(profiles)
+
+    def shown() -> str:
+        from profiler.render.notebook import report_html
+        from profiler.render.report import comparison_report
+
+        return report_html(comparison_report(given, selection))
+
+    return shown_frame(table.frame, shown)
 
 
 def comparison_table(networks: Sequence[Profile | Compared], selection: Selection = EVERYTHING) -> Table:

@@ -31,7 +31,7 @@ from profiler.pictures._drawing import (
     styled,
     words_of,
 )
-from profiler.pictures.landscape import tick_text, ticks
+from profiler.render.scatter import tick_text, ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from math import floor, log10
 from typing import TYPE_CHECKING, Any
 
-from profiler.formatting import SI_PREFIXES, engineering
+from profiler.formatting import engineering
 from profiler.measures import Measure, find_measure
 from profiler.pictures import Picture, Profiles
 from profiler.pictures._drawing import (
@@ -26,9 +25,10 @@ from profiler.pictures._drawing import (
     shortened,
     width_of,
 )
-from profiler.pictures._placing import Box, needs_line, place_labels
 from profiler.pictures._subjects import least
 from profiler.profiles import Profile
+from profiler.render.placing import Box, needs_line, place_labels
+from profiler.render.scatter import front, limits, stairs, tick_text, ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,21 +45,6 @@ MANY = 14
 def shown(profiles: Profiles, measure: Measure) -> list[Profile]:
     """The networks with some of both figures; zero has no place on a logarithmic axis."""
     return [profile for profile in profiles if profile.parameters_total and profile.figure(measure.name)]
-
-
-def front(points: Sequence[tuple[int, int]]) -> list[int]:
-    """The places of the points that no other point beats: smaller in one figure, and not larger in the other.
-
-    They are in the order of the first figure.
-    """
-    found: list[int] = []
-    lowest: int | None = None
-    for place in sorted(range(len(points)), key=lambda place: (points[place], place)):
-        x, y = points[place]
-        if lowest is None or y < lowest or (x, y) == points[found[-1]]:
-            found.append(place)
-            lowest = y
-    return found
 
 
 def _points(networks: Sequence[Profile], measure: Measure) -> list[tuple[int, int]]:
@@ -107,25 +92,6 @@ def sheet(profiles: Profiles, measure: Measure) -> Sheet:
     )
 
 
-def ticks(low: float, high: float) -> list[float]:
-    """Round numbers between two positive numbers: powers of ten, and 2 and 5 times them if there are few."""
-    powers = range(floor(log10(low)), floor(log10(high)) + 1)
-    for factors in ((1,), (1, 3), (1, 2, 5), tuple(range(1, 10))):
-        found = [factor * 10.0**power for power in powers for factor in factors]
-        found = [tick for tick in found if low <= tick <= high]
-        if len(found) >= 3:
-            return found
-    step = 10.0 ** floor(log10((high - low) / 2))
-    found = [step * place for place in range(floor(low / step) + 1, floor(high / step) + 1)]
-    return found[:: max(1, len(found) // 4)]
-
-
-def tick_text(number: float) -> str:
-    """``50 M``."""
-    power = min(len(SI_PREFIXES) - 1, floor(log10(number) / 3 + 1e-9)) if number >= 1 else 0
-    return f"{number / 1000**power:g} {SI_PREFIXES[power]}".strip()
-
-
 def draw(profiles: Profiles, measure: Measure, ax: Axes) -> None:
     """A point for each network on logarithmic axes, and a line through the front."""
     networks = shown(profiles, measure)
@@ -136,7 +102,7 @@ def draw(profiles: Profiles, measure: Measure, ax: Axes) -> None:
     points = _points(networks, measure)
     _axes(ax, points, measure)
     best = front(points)
-    line = _stairs([points[place] for place in best], ax.get_xlim()[1], ax.get_ylim()[1])
+    line = stairs([points[place] for place in best], ax.get_xlim()[1], ax.get_ylim()[1])
     ax.plot(*zip(*line, strict=True), color=BLUE, linewidth=0.7, zorder=1.5, gid="front")
     marks = [(fill, partial) for fill in (OFF_FRONT, ON_FRONT) for partial in (False, True)]
     for fill, partial in marks:
@@ -159,26 +125,17 @@ def draw(profiles: Profiles, measure: Measure, ax: Axes) -> None:
     _labels(ax, networks, points, best, line)
 
 
-def _stairs(corners: Sequence[tuple[float, float]], right: float, top: float) -> list[tuple[float, float]]:
-    """The line that separates what a point of the front is as small as from the rest, up to the edges of the axes."""
-    line = [(corners[0][0], top)]
-    for x, y in corners:
-        line += [(x, line[-1][1]), (x, y)]
-    return [*line, (right, line[-1][1])]
-
-
 def _axes(ax: Axes, points: Sequence[tuple[int, int]], measure: Measure) -> None:
     bare(ax, keep=("left", "bottom"))
     ax.set_xscale("log")
     ax.set_yscale("log")
-    for numbers, axis, limits in (
+    for numbers, axis, set_limits in (
         ([x for x, _ in points], ax.xaxis, ax.set_xlim),
         ([y for _, y in points], ax.yaxis, ax.set_ylim),
     ):
-        low, high = min(numbers), max(numbers)
-        room = max(1.25, (high / low) ** 0.09)
-        limits(low / room, high * room)
-        found = ticks(low / room, high * room)
+        ends = limits(numbers)
+        set_limits(*ends)
+        found = ticks(*ends)
         axis.set_ticks(found, [tick_text(tick) for tick in found])
         axis.set_ticks([], minor=True)
         axis.grid(visible=True, color=FAINT)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from profiler.columns import SUMMARIES
 from profiler.formatting import format_table, headline, is_missing, is_numeric_column
+from profiler.measures import find_measure
 from profiler.printable import visible
 from profiler.records import ROOT
 from profiler.schema import Table
@@ -24,6 +25,7 @@ from profiler.schema import Table
 if TYPE_CHECKING:
     from profiler.profiles import Profile
     from profiler.render.report import Report
+    from profiler.render.scatter import Landscape
 
 MOST_ROWS = 60
 """The maximum number of rows of a table; the costliest are shown."""
@@ -53,7 +55,7 @@ def profile_html(profile: Profile) -> str:
         *(f"<p><b>{escape(text)}</b></p>" for text in warnings),
         *(f"<p>{escape(text)}</p>" for text in findings),
         table_html(shares.without(["adds", "adds_share"])),
-        folded("Layers", table_html(_costliest(profile.tabulated("layers")), interactive=True), profile, "layers"),
+        folded("Layers", _layers(profile), profile, "layers"),
         folded("Modules", icicle(profile.tabulated("modules")), profile, "modules"),
         *_counters(profile),
     ]
@@ -78,10 +80,33 @@ def report_html(report: Report) -> str:
     shown = [note for note in report.notes if note.kind != "method"]
     blocks = [f"<p><b>{escape(report.title)}</b></p>"]
     blocks += [f"<p>{'<b>' if note.kind == 'warning' else ''}{escape(note.text)}</p>" for note in shown]
+    if report.landscape is not None:
+        blocks.append(landscape_html(report.landscape))
     for table in report.tables:
         if table.shown is not None and len(table.shown):
-            blocks.append(table_html(table.shown, interactive=len(table.shown) > 10))
+            sortable = report.landscape is not None or len(table.shown) > 10
+            blocks.append(table_html(table.shown, interactive=sortable))
     return "\n".join(blocks)
+
+
+def landscape_html(landscape: Landscape) -> str:
+    """Networks by their parameters and their work: a drawing, in whose place plotly's is shown if it is installed."""
+    from profiler.render.scatter import drawing, front
+
+    plain = drawing(landscape)
+    if find_spec("plotly") is None:
+        return plain
+    best = set(front(landscape.points))
+    data = {
+        "names": [escape(network.name) for network in landscape.networks],
+        "x": [network.work for network in landscape.networks],
+        "y": [network.parameters for network in landscape.networks],
+        "best": [place in best for place in range(len(landscape.networks))],
+        "bound": [network.bound for network in landscape.networks],
+        "figure": escape(landscape.figure),
+    }
+    script, name = _plotly_script(SCATTER_SCRIPT, data)
+    return f'<div id="{name}" hidden="hidden"></div>\n<div>{plain}</div>{script}'
 
 
 def escape(text: str) -> str:
@@ -94,6 +119,14 @@ def folded(title: str, content: str, profile: Profile, table: str) -> str:
     return (
         f"<details><summary>{title} (<code>profile.{table}</code>)</summary>\n{content}\n</details>" if content else ""
     )
+
+
+def _layers(profile: Profile) -> str:
+    """The costliest layers as a table, with a sentence if there are more."""
+    table = profile.tabulated("layers")
+    shown = _costliest(table)
+    part = f"<p>The {len(shown)} costliest of {len(table):,} layers.</p>\n" if len(shown) < len(table) else ""
+    return part + table_html(shown, interactive=True)
 
 
 def _costliest(table: Table) -> Table:
@@ -191,7 +224,7 @@ def _table_script(content: str) -> tuple[str, str]:
     return name, TABLE_SCRIPT % values
 
 
-ICICLE_SCRIPT = """
+PLOTLY_SCRIPT = """
 <script type="module">
 try {
   const data = %(data)s;
@@ -199,6 +232,10 @@ try {
     const script = Object.assign(document.createElement("script"), {src: %(source)s, onload: loaded, onerror: failed});
     document.head.append(script);
   });
+%(body)s} catch (error) { console.info("The picture of plotly is not drawn: " + error); }
+</script>"""
+
+ICICLE_SCRIPT = """\
   const figures = Object.keys(data.values);
   const button = figure => ({method: "restyle", label: figure, args: [{values: [data.values[figure]]}]});
   for (const place of document.querySelectorAll("#%(name)s")) {
@@ -213,23 +250,50 @@ try {
                      active: figures.length - 1, buttons: figures.map(button)}],
     }, {responsive: true, displaylogo: false});
   }
-} catch (error) { console.info("The tree of modules is not drawn: " + error); }
-</script>"""
+"""
+
+SCATTER_SCRIPT = """\
+  const gray = "#6b7480", blue = "#1f6fbf";
+  for (const place of document.querySelectorAll("#%(name)s")) {
+    place.hidden = false;
+    await window.Plotly.newPlot(place, [{
+      type: "scatter", mode: "markers+text", x: data.x, y: data.y, text: data.names,
+      textposition: "top center", cliponaxis: false,
+      marker: {
+        size: 9, symbol: data.bound.map(bound => bound ? "triangle-right" : "circle"),
+        color: data.best.map(best => best ? blue : "rgba(255,255,255,0.9)"),
+        line: {width: 1.5, color: data.best.map(best => best ? blue : gray)},
+      },
+      hovertemplate: "%%{text}<br>%%{x:,} " + data.figure + "<br>%%{y:,} parameters<extra></extra>",
+    }], {
+      height: 420, margin: {t: 40, l: 70, r: 40, b: 50}, hovermode: "closest", showlegend: false,
+      xaxis: {type: "log", title: {text: data.figure}}, yaxis: {type: "log", title: {text: "parameters"}},
+    }, {responsive: true, displaylogo: false});
+    place.nextElementSibling.hidden = true;
+  }
+"""
+
+
+def _plotly_script(body: str, data: dict[str, Any]) -> tuple[str, str]:
+    """The script that draws ``data`` with plotly, and the identifier of the element that it draws in."""
+    from plotly.offline import get_plotlyjs_version  # type: ignore[import-untyped, unused-ignore]
+
+    text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    name = _identifier(text)
+    source = json.dumps(f"https://cdn.plot.ly/plotly-{get_plotlyjs_version()}.min.js")
+    return PLOTLY_SCRIPT % {"data": text, "source": source, "body": body % {"name": name}}, name
 
 
 def icicle(modules: Table) -> str:
     """The tree of modules as a table of the largest ones, and as an icicle if plotly is installed."""
     rows = [row for row in modules.records() if row["module"] != "(excluded)"]
     plain = table_html(_shallow(modules))
+    deepest, shown = max(modules["depth"], default=0), max(_shallow(modules)["depth"], default=0)
+    if shown < deepest:
+        plain = f"<p>The {shown} upper of {deepest} levels.</p>\n{plain}"
     if find_spec("plotly") is None or len(rows) < 2:
         return plain
-    from plotly.offline import get_plotlyjs_version  # type: ignore[import-untyped, unused-ignore]
-
-    data = _tree(rows)
-    text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
-    name = _identifier(text)
-    source = json.dumps(f"https://cdn.plot.ly/plotly-{get_plotlyjs_version()}.min.js")
-    script = ICICLE_SCRIPT % {"data": text, "source": source, "name": name}
+    script, name = _plotly_script(ICICLE_SCRIPT, _tree(rows))
     return f'<div id="{name}" hidden="hidden"></div>{script}\n{plain}'
 
 
@@ -253,7 +317,7 @@ def _tree(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "ids": [escape(name) for name in names],
         "labels": [escape(name.rpartition(".")[2]) for name in names],
         "parents": ["" if name == ROOT else escape(name.rpartition(".")[0] or ROOT) for name in names],
-        "values": {figure: [row[f"{figure}_total"] or 0 for row in rows] for figure in ICICLE},
+        "values": {find_measure(figure).heading: [row[f"{figure}_total"] or 0 for row in rows] for figure in ICICLE},
     }
 
 

@@ -15,9 +15,10 @@ from profiler.crosschecks.tables import SUMMARY_COLUMNS, reason_lines, summary_l
 from profiler.errors import ProfilerError
 from profiler.excluding import optimizer_steps
 from profiler.formatting import bytes_text, engineering, is_missing, pico_text, ratio_text, share_text, thousands
-from profiler.measures import HEADLINE, measures, measures_in, ratios, ratios_in
+from profiler.measures import HEADLINE, find_measure, measures, measures_in, ratios, ratios_in
 from profiler.profiles import Profile
 from profiler.records import ROOT, WHILE_IT_RAN, CounterRecord, show_shapes
+from profiler.render.scatter import Landscape, Place
 from profiler.schema import Table
 from profiler.tables import energy, generation, modules, roofline, training
 from profiler.tables.crosscheck import summary as counters_table
@@ -115,7 +116,10 @@ class ReportPicture:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
-    """The content for a renderer; ``profile`` is missing if the report is about several profiles."""
+    """The content for a renderer; ``profile`` is missing if the report is about several profiles.
+
+    ``landscape`` is what a page draws of several networks.
+    """
 
     title: str
     facts: tuple[Fact, ...]
@@ -124,6 +128,7 @@ class Report:
     profile: Profile | None = None
     bars: tuple[Bar, ...] = ()
     pictures: tuple[ReportPicture, ...] = ()
+    landscape: Landscape | None = None
 
 
 def profile_report(
@@ -224,7 +229,19 @@ def comparison_report(networks: Sequence[Profile | Compared], selection: Selecti
     notes += _how_selected(every, selection, table)
     notes.append(Note(HOW_COUNTED, "method"))
     shown = ReportTable(table, table.without(hidden))
-    return Report(f"Comparison of {_plural(len(every), 'network')}", (), tuple(notes), (shown,))
+    title = f"Comparison of {_plural(len(every), 'network')}"
+    return Report(title, (), tuple(notes), (shown,), landscape=_landscape(profiles))
+
+
+def _landscape(profiles: Sequence[Profile]) -> Landscape | None:
+    """Parameters against MACs of the networks that have some of both, if there are two of them."""
+    figure = find_measure("macs")
+    places = [
+        Place(profile.name, profile.parameters_total, profile.figure(figure.name), not profile.complete)
+        for profile in profiles
+        if profile.parameters_total and profile.figure(figure.name)
+    ]
+    return Landscape(figure.heading, tuple(places)) if len(places) > 1 else None
 
 
 def _cautions(networks: Sequence[Compared]) -> Iterable[Note]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from itertools import permutations
 from typing import Any
 
 import pytest
 
 from profiler.columns import Column
+from profiler.formatting import engineering
 from profiler.opcount import OpCount, Term
 from profiler.profiles import Profile
 from profiler.render import Report, ReportTable, comparison_report, profile_report
@@ -339,6 +341,35 @@ def test_a_folder_on_one_page(show: Show) -> None:
     assert browser.run(TOO_WIDE) == 0
 
 
+def test_a_comparison_is_drawn(show: Show) -> None:
+    """Each network with parameters and MACs is a point with its figures, in the order of both, and a link."""
+    profiles = [nets.alexnet(), doubtful(), nets.small(), nets.nothing()]
+    browser = show(collection_page(comparison_report(profiles), [profile_report(profile) for profile in profiles]))
+    drawn = browser.run(
+        "return [...document.querySelectorAll('.scatter :is(circle, polygon)')].map(point => {"
+        " const box = point.getBBox();"
+        " return [point.textContent, box.x + box.width / 2, box.y + box.height / 2]; })"
+    )
+    shown = [profile for profile in profiles if profile.total.macs and profile.parameters_total]
+    assert len(shown) >= 2
+    expected = {
+        profile.name: (
+            f"{'' if profile.complete else '≥'}{engineering(profile.total.macs, 'MACs')}, "
+            f"{engineering(profile.parameters_total, 'parameters')}"
+        )
+        for profile in shown
+    }
+    assert dict(text.split(": ") for text, _, _ in drawn) == expected
+    at = {text.split(": ")[0]: (x, -y) for text, x, y in drawn}
+    for one, other in permutations(shown, 2):
+        if one.total.macs < other.total.macs:
+            assert at[one.name][0] < at[other.name][0]
+        if one.parameters_total < other.parameters_total:
+            assert at[one.name][1] < at[other.name][1]
+    browser.run("document.querySelector('.scatter a[href=\"#r2\"]').dispatchEvent(new MouseEvent('click'))")
+    assert browser.run("return location.hash") == "#r2"
+
+
 def test_paper_has_all_rows(show: Show) -> None:
     """Before printing, a long table shows all its rows; after it, pages again."""
     profile = nets.many(160)  # each layer has two parameters
@@ -379,7 +410,9 @@ def test_axe_finds_no_serious_fault(show: Show, dark: bool) -> None:
     script = axe_core.AXE_FILE_PATH.read_text(encoding="utf-8")
     texts = [page(whole(doubtful()))]
     if not dark:
-        texts.append(collection_page(comparison_report([nets.small(), nets.nothing()]), [whole(nets.small())]))
+        texts.append(
+            collection_page(comparison_report([nets.small(), doubtful(), nets.nothing()]), [whole(nets.small())])
+        )
     for text in texts:
         browser = show(text, dark=dark)
         browser.start_everything()

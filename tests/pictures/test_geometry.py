@@ -11,9 +11,10 @@ import pytest
 import profiler
 from profiler.measures import find_measure
 from profiler.opcount import contraction
-from profiler.pictures import depth, icicle, landscape, rewriting, shares
-from profiler.pictures._placing import Box, needs_line, place_labels
+from profiler.pictures import depth, icicle, rewriting, shares
 from profiler.profiles import Profile
+from profiler.render import scatter
+from profiler.render.placing import Box, needs_line, place_labels
 from tests import sample_profiles as nets
 
 MACS, PARAMETERS, MULTIPLIES = (find_measure(name) for name in ("macs", "parameters", "multiplies"))
@@ -141,7 +142,7 @@ def test_points_of_a_landscape_are_the_figures() -> None:
 )
 def test_the_front_has_what_nothing_beats(points: list[tuple[int, int]], places: list[int]) -> None:
     """A point is beaten by one that is as small in both figures and smaller in one."""
-    assert landscape.front(points) == places
+    assert scatter.front(points) == places
 
 
 def overlapping(boxes: list[Any]) -> list[tuple[Any, Any]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
 import profiler
@@ -16,6 +19,7 @@ from profiler.render import notebook
 from profiler.render.notebook import MOST_ROWS, profile_html, table_html
 from tests import sample_profiles
 from tests.analysis.explaining.test_finding import HOSTILE, hostile
+from tests.render import samples
 
 CHROMIUM = Path("/usr/bin/chromium")
 
@@ -183,3 +187,44 @@ def test_tables_can_be_searched_in_a_browser(tmp_path: Path) -> None:
             assert profile.trace.calls[0].module.partition("\n")[0] in text
     finally:
         driver.quit()
+
+
+def in_notebook(frame: Any) -> str:
+    """What a notebook shows of a data frame."""
+    text: str = frame._repr_html_()
+    return text
+
+
+def test_a_comparison_is_shown() -> None:
+    """The networks are drawn, also without scripts, and their table is below; the frame is as any other otherwise."""
+    networks = [sample_profiles.alexnet(), sample_profiles.small()]
+    compared = profiler.compare(networks)
+    assert isinstance(compared, pd.DataFrame)
+    shown = in_notebook(compared)
+    for expected in ("Comparison of 2 networks", "<svg", "61,100,840", "<code>small</code>"):
+        assert expected in re.sub(r"<script.*?</script>", "", shown, flags=re.DOTALL)
+    assert {"plotly", "itables"} <= set(re.findall("plotly|itables", shown)) or "<script" in shown
+
+
+def test_what_is_derived_from_a_comparison_is_a_plain_frame() -> None:
+    """So is a copy and a pickle; a comparison that was changed shows what it now is."""
+    compared = profiler.compare([sample_profiles.alexnet(), sample_profiles.small()])
+    plain = (compared.copy(), compared[["network", "macs"]], compared.head(1), pickle.loads(pickle.dumps(compared)))
+    assert {type(frame) for frame in plain} == {pd.DataFrame}
+    pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(compared)), plain[0])
+    compared["macs"] = 0
+    assert "<svg" not in in_notebook(compared)
+    assert "61100840" in in_notebook(compared)
+
+
+def test_the_frame_of_a_crosscheck_shows_itself() -> None:
+    """Each counter's total and the layers that differ; without counters it is a plain frame."""
+    assert "equal" in in_notebook(samples.checked(sample_profiles.alexnet()).crosscheck)
+    assert type(sample_profiles.alexnet().crosscheck) is pd.DataFrame
+
+
+def test_a_long_table_says_what_it_leaves_out() -> None:
+    """The costliest of many layers are shown, and their number."""
+    many = sample_profiles.many(500)
+    assert f"The {MOST_ROWS} costliest of {len(many.layers):,} layers." in profile_html(many)
+    assert "costliest of" not in profile_html(sample_profiles.alexnet())

@@ -18,6 +18,7 @@ from profiler.render.page.cells import EXACT_IN_JSON, Cell, CellColumn, cell_col
 from profiler.render.page.details import module_details
 from profiler.render.page.tree import module_tree
 from profiler.render.report import Bar, Fact, Note, Report, ReportTable
+from profiler.render.scatter import drawing
 from profiler.schema import Table
 
 INTEGER = re.compile(r"[0-9]{1,3}(,[0-9]{3})*")
@@ -112,6 +113,15 @@ class PageBar:
 
 
 @dataclass(frozen=True, slots=True)
+class PageDrawing:
+    """A drawing: its title, the SVG element, and what it shows in words."""
+
+    title: str
+    drawing: Markup
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """The part of a page about one report; ``left_out`` names the tables that are only in the page of ``link``."""
 
@@ -124,6 +134,7 @@ class Section:
     tables: tuple[PageTable, ...]
     tree: Markup | None = None
     details: Markup | None = None
+    landscape: PageDrawing | None = None
     left_out: tuple[str, ...] = ()
     link: str = ""
 
@@ -155,8 +166,17 @@ def section(
         bars=tuple(map(_bar, report.bars)),
         tables=tuple(tables),
         tree=script_data(trees[0]) if trees else None,
+        landscape=_landscape(report, links or {}),
         details=script_data(details) if details is not None and any(table.opens for table in tables) else None,
     )
+
+
+def _landscape(report: Report, links: Mapping[str, str]) -> PageDrawing | None:
+    """The drawing of a comparison; its texts are escaped where it is made."""
+    found = report.landscape
+    if found is None:
+        return None
+    return PageDrawing(found.title, Markup(drawing(found, links)), found.words)
 
 
 def without_tables(full: Section, kept: int, link: str) -> Section:

@@ -46,6 +46,7 @@ def place_labels(
     area: Box,
     order: Sequence[int],
     obstacles: Sequence[Box] = (),
+    point: float = POINT,
 ) -> list[Box | None]:
     """The boxes of the labels, of these widths and heights, in ``area``; None for those that have no place.
 
@@ -53,7 +54,7 @@ def place_labels(
     obstacle, another label, or the line from another label to its point; no such line goes through a label.  The result
     depends on the arguments alone.
     """
-    blocked = _Taken([Box(x - POINT, y - POINT, x + POINT, y + POINT) for x, y in points])
+    blocked = _Taken([Box(x - point, y - point, x + point, y + point) for x, y in points])
     blocked.add(obstacles)
     labels = _Taken([])
     found: list[Box | None] = [None] * len(points)
