@@ -81,13 +81,13 @@ def _without_inner_floor(inside: Expression, by: int) -> tuple[Expression, int]:
     if len(floors) != 1 or any(term.has(sympy.floor) for term in terms if term is not floors[0]):
         return inside, by
     argument = floors[0].args[0]
-    scale = _denominator(argument)
+    scale = denominator_of(argument)
     numerator = sympy.expand(argument * scale)
     others = inside - floors[0]
     return _without_inner_floor(sympy.expand(numerator + others * scale), by * scale)
 
 
-def _denominator(expression: Expression) -> int:
+def denominator_of(expression: Expression) -> int:
     """The least common denominator of the coefficients of an expanded expression."""
     return lcm(*(int(sympy.Rational(term.as_coeff_Mul()[0]).q) for term in sympy.Add.make_args(expression)))
 
@@ -95,14 +95,14 @@ def _denominator(expression: Expression) -> int:
 def fraction_in(floor: Expression) -> tuple[Expression, int]:
     """The numerator and the denominator of a floor."""
     argument = floor.args[0]
-    scale = _denominator(sympy.expand(argument))
+    scale = denominator_of(sympy.expand(argument))
     return sympy.expand(argument * scale), scale
 
 
 def scaled(expression: Expression) -> Expression:
     """An expression whose coefficients may be fractions, multiplied by their least common denominator."""
     expanded = sympy.expand(expression)
-    return sympy.expand(expanded * _denominator(expanded))
+    return sympy.expand(expanded * denominator_of(expanded))
 
 
 def remainder_of(a: Expression, b: Expression) -> Expression:

@@ -7,7 +7,14 @@ from typing import Any
 
 import sympy
 
-from profiler.symbolic.expressions import CommonDivisor, Expression, fraction_in, in_floors, within_log2
+from profiler.symbolic.expressions import (
+    CommonDivisor,
+    Expression,
+    denominator_of,
+    fraction_in,
+    in_floors,
+    within_log2,
+)
 
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -54,6 +61,11 @@ class Style:
     def ratio(self, numerator: str, denominator: str) -> str:
         return f"{numerator}/{denominator}"
 
+    def fraction(self, coefficient: Any, factors: Sequence[str]) -> str:
+        """A product with a fraction as its coefficient: ``3·s·h²/64``."""
+        numerator = [] if coefficient.p == 1 else [str(coefficient.p)]
+        return self.ratio(self.product([*numerator, *factors]), str(coefficient.q))
+
     def group(self, inside: str) -> str:
         return f"({inside})"
 
@@ -89,6 +101,9 @@ class Latex(Style):
     def ratio(self, numerator: str, denominator: str) -> str:
         return rf"\frac{{{numerator}}}{{{denominator}}}"
 
+    def fraction(self, coefficient: Any, factors: Sequence[str]) -> str:
+        return self.product([self.ratio(str(coefficient.p), str(coefficient.q)), *factors])
+
     def group(self, inside: str) -> str:
         return rf"\left({inside}\right)"
 
@@ -115,9 +130,6 @@ class Python(Style):
     def floor(self, numerator: str, denominator: str) -> str:
         return f"({numerator} // {denominator})"
 
-    def ratio(self, numerator: str, denominator: str) -> str:
-        return f"{numerator} // {denominator}"
-
     def function(self, name: str, arguments: Sequence[str]) -> str:
         return super().function(f"math.{name}" if name == "gcd" else name, arguments)
 
@@ -136,8 +148,11 @@ def latex(expression: Expression, names: Sequence[str] = ()) -> str:
 
 
 def python(expression: Expression, names: Sequence[str] = ()) -> str:
-    """``23232 * B * ((H - 3) // 4)``, exact for whole numbers."""
-    return _written(expression, Python(names))
+    """``23232 * B * ((H - 3) // 4)``, exact for whole numbers where the value is a whole number."""
+    by = denominator_of(sympy.expand(expression))
+    if by == 1:
+        return _written(expression, Python(names))
+    return f"({_written(simplified(expression * by), Python(names))}) // {by}"
 
 
 def machine(expression: Expression) -> str:
@@ -244,8 +259,9 @@ def _product(expression: Expression, style: Style) -> str:
     coefficient, rest = expression.as_coeff_Mul()
     negative = coefficient < 0
     coefficient = abs(coefficient)
-    pieces = [] if coefficient == 1 else [_written(coefficient, style)]
+    pieces = [_written(coefficient, style)] if coefficient.is_Integer and coefficient != 1 else []
     for factor in sorted(sympy.Mul.make_args(rest), key=lambda part: (part.is_Add, style.place(part.as_base_exp()[0]))):
         piece = _written(factor, style)
         pieces.append(style.group(piece) if factor.is_Add else piece)
-    return (style.minus if negative else "") + style.product(pieces)
+    written = style.product(pieces) if coefficient.is_Integer else style.fraction(coefficient, pieces)
+    return (style.minus if negative else "") + written
