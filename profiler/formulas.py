@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +72,8 @@ class Formula:
     ``total``, ``kinds`` and ``layers`` have an expression for each figure.  ``domain`` says for which sizes they hold.
     ``fixed`` are sizes that the network fixes.  ``fitted`` names the sizes whose part of the formula was found by
     interpolation between the profiles at ``points``; for all others the formula follows from the shapes that torch
-    computes.  ``checked`` are points where the formula was compared with a profile, in all figures of all layers.
+    computes.  ``remainders`` has a number for a fitted size whose part is a polynomial for each remainder by this
+    number.  ``checked`` are points where the formula was compared with a profile, in all figures of all layers.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Formula:
     fitted: tuple[str, ...] = ()
     points: tuple[Mapping[str, int], ...] = ()
     checked: tuple[Mapping[str, int], ...] = ()
+    remainders: Mapping[str, int] = field(default_factory=dict)
     status: str = "complete"
 
     @cached_property
@@ -188,6 +190,7 @@ class Formula:
             "words": self.domain.words(),
             "fixed": [{"name": item.name, "value": item.value, "reason": item.reason} for item in self.fixed],
             "fitted": list(self.fitted),
+            "remainders": dict(self.remainders),
             "points": [dict(point) for point in self.points],
             "checked": [dict(point) for point in self.checked],
             "total": figures(self.total),

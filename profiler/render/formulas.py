@@ -53,7 +53,9 @@ def _facts(formula: Formula) -> Iterator[tuple[str, str]]:
         yield f"{item.name} is {item.value}", item.reason
     if formula.fitted:
         names = ", ".join(formula.fitted)
-        yield "fitted", f"in {names}: interpolated exactly between {len(formula.points)} profiles"
+        each = " and ".join(f"{name} by {number}" for name, number in formula.remainders.items())
+        by = f", a polynomial for each remainder of {each}" if each else ""
+        yield "fitted", f"in {names}: interpolated exactly between {len(formula.points)} profiles{by}"
     yield "checked", f"equal to the profile, in every figure of every row, at {len(formula.checked)} points"
     if formula.status != "complete":
         yield "status", "partial: work without a rule is not in the formulas, which are lower bounds"

@@ -75,6 +75,9 @@ class Style:
     def function(self, name: str, arguments: Sequence[str]) -> str:
         return f"{name}({', '.join(arguments)})"
 
+    def remainder(self, size: str, by: str) -> str:
+        return f"{size} mod {by}"
+
     def ceil_log2(self, inside: str) -> str:
         return f"⌈log₂({inside})⌉"
 
@@ -113,6 +116,9 @@ class Latex(Style):
     def function(self, name: str, arguments: Sequence[str]) -> str:
         return rf"\{name}\left({', '.join(arguments)}\right)"
 
+    def remainder(self, size: str, by: str) -> str:
+        return rf"{size} \bmod {by}"
+
     def ceil_log2(self, inside: str) -> str:
         return rf"\left\lceil \log_2\left({inside}\right) \right\rceil"
 
@@ -132,6 +138,9 @@ class Python(Style):
 
     def function(self, name: str, arguments: Sequence[str]) -> str:
         return super().function(f"math.{name}" if name == "gcd" else name, arguments)
+
+    def remainder(self, size: str, by: str) -> str:
+        return f"{size} % {by}"
 
     def ceil_log2(self, inside: str) -> str:
         return f"({inside} - 1).bit_length()"
@@ -228,6 +237,8 @@ def _written(expression: Any, style: Style) -> str:
         numerator, by = fraction_in(expression)
         simple = numerator.is_Symbol
         return style.floor(style.numerator(_written(numerator, style), simple=simple), str(by))
+    if isinstance(expression, sympy.Mod):
+        return style.remainder(*(_written(part, style) for part in expression.args))
     if isinstance(expression, sympy.ceiling) and expression.has(sympy.log):
         return style.ceil_log2(_written(within_log2(expression), style))
     if isinstance(expression, (sympy.Max, sympy.Min, CommonDivisor)):
