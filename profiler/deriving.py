@@ -90,7 +90,7 @@ def derive(family: Family) -> Formula:
 
     The names that only change the inputs are symbols of a run.  The part of other names, and of those with which the
     network does not run, is interpolated (see :mod:`profiler.fitting`).  Raises :class:`FormulaError` if neither gives
-    a formula that equals the profiles it is compared with.
+    a formula that equals the profiles it is compared with, and the errors of a profile at the values of the tables.
     """
     from profiler.fitting import fit
 
@@ -99,7 +99,8 @@ def derive(family: Family) -> Formula:
         try:
             return _derive(family)
         except NotSymbolicError as error:
-            return fit(family, inputs, because=str(error))
+            family.profile(family.values)  # its error, if it cannot run at all, says more than that of a fit
+            return replace(fit(family, inputs), because=str(error))
     return fit(family, family.structural)
 
 

@@ -88,10 +88,10 @@ class _Samples:
         return Derived(counts, values, domain, ())
 
 
-def fit(family: Family, names: Sequence[str], because: str = "") -> Formula:
+def fit(family: Family, names: Sequence[str]) -> Formula:
     """The formula of a family in ``names`` by interpolation; other names are symbols of runs.
 
-    ``because`` says why the names cannot be symbols.  Raises :class:`FormulaError` if no polynomial of low degree fits.
+    Raises :class:`FormulaError` if no polynomial of low degree fits.
     """
     try:
         return _fit(_Samples(family, tuple(names), symbolic=True))

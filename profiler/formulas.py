@@ -73,7 +73,7 @@ class Formula:
     ``fixed`` are sizes that the network fixes.  ``fitted`` names the sizes whose part of the formula was found by
     interpolation between the profiles at ``points``; for all others the formula follows from the shapes that torch
     computes.  ``remainders`` has a number for a fitted size whose part is a polynomial for each remainder by this
-    number.  ``checked`` are points where the formula was compared with a profile, in all figures of all layers.
+    number.  ``because`` says why sizes of inputs were fitted.  ``checked`` are points where the formula was compared with a profile, in all figures of all layers.
     """
 
     name: str
@@ -89,6 +89,7 @@ class Formula:
     points: tuple[Mapping[str, int], ...] = ()
     checked: tuple[Mapping[str, int], ...] = ()
     remainders: Mapping[str, int] = field(default_factory=dict)
+    because: str = ""
     status: str = "complete"
 
     @cached_property
@@ -191,6 +192,7 @@ class Formula:
             "fixed": [{"name": item.name, "value": item.value, "reason": item.reason} for item in self.fixed],
             "fitted": list(self.fitted),
             "remainders": dict(self.remainders),
+            "because": self.because,
             "points": [dict(point) for point in self.points],
             "checked": [dict(point) for point in self.checked],
             "total": figures(self.total),

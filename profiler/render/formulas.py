@@ -56,6 +56,8 @@ def _facts(formula: Formula) -> Iterator[tuple[str, str]]:
         each = " and ".join(f"{name} by {number}" for name, number in formula.remainders.items())
         by = f", a polynomial for each remainder of {each}" if each else ""
         yield "fitted", f"in {names}: interpolated exactly between {len(formula.points)} profiles{by}"
+        if formula.because:
+            yield "fitted because", formula.because
     yield "checked", f"equal to the profile, in every figure of every row, at {len(formula.checked)} points"
     if formula.status != "complete":
         yield "status", "partial: work without a rule is not in the formulas, which are lower bounds"

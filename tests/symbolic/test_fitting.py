@@ -111,6 +111,7 @@ def test_every_remainder_by_the_total_stride() -> None:
         assert_equal(found, profiled(model, (2, 3, "H", "W"), point), point)
     assert json.loads(found.to_json())["remainders"] == {"H": 3, "W": 3}
     lines = " ".join(shown(found).split())
+    assert "fitted because: Numbers: it does not run with symbols for sizes: module " in lines
     assert "interpolated exactly between 36 profiles, a polynomial for each remainder of H by 3 and W by 3" in lines
 
 
