@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import signal
 import socket
@@ -259,7 +260,7 @@ def test_an_unreachable_cluster_is_one_line(tmp_path: Path, monkeypatch: pytest.
     assert result.stderr.splitlines()[-1].startswith(f"profiler: --cluster {address}: cannot be reached within 1 s")
 
 
-CLUSTER = """
+DASK = """
 import sys
 from distributed import LocalCluster
 if __name__ == "__main__":
@@ -271,11 +272,21 @@ if __name__ == "__main__":
 """
 
 
+RAY = """
+import sys
+import ray
+if __name__ == "__main__":
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=100 * 2**20)
+    print(ray.get_runtime_context().gcs_address, flush=True)
+    sys.stdin.readline()
+"""
+
+
 @contextlib.contextmanager
-def local_cluster(folder: Path) -> Iterator[str]:
-    """The address of a Dask cluster with two processes on this machine, which are ended with it."""
+def local_cluster(folder: Path, code: str) -> Iterator[str]:
+    """The address of a Dask or Ray cluster with two processes on this machine, which are ended with it."""
     file = folder / "cluster.py"
-    file.write_text(CLUSTER)
+    file.write_text(code)
     running = subprocess.Popen(
         [sys.executable, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
@@ -290,19 +301,25 @@ def local_cluster(folder: Path) -> Iterator[str]:
 
 
 @pytest.mark.exhaustive
-def test_a_dask_cluster_gives_the_same_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "package", "code"), [("dask", "distributed", DASK), ("ray", "ray", RAY)])
+def test_a_cluster_gives_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, package: str, code: str
+) -> None:
     """Its workers have another current folder; one that dies is the error of its point."""
-    pytest.importorskip("distributed")
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # otherwise it writes a token to the home folder
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     path = written(tmp_path, "dying")
     axes = ["--vary", "w=1:12"]
-    with local_cluster(tmp_path) as address:
-        done = finished(path, *axes, "-o", tmp_path / "dask", "-q", "--cluster", f"dask:{address}")
+    with local_cluster(tmp_path, code) as address:
+        done = finished(path, *axes, "-o", tmp_path / kind, "-q", "--cluster", f"{kind}:{address}")
     assert done.returncode == 1, done.stderr
-    assert done.stderr.splitlines() == ["profiler: 1 of 12 points failed; the column error has the reasons"]
-    rows = rows_of(tmp_path / "dask")
+    assert done.stderr.splitlines()[-1] == "profiler: 1 of 12 points failed; the column error has the reasons"
+    rows = rows_of(tmp_path / kind)
     assert [row["status"] for row in rows] == ["complete"] * 6 + [FAILED] + ["complete"] * 5
     assert {row["error"] for row in rows} == {"", DIED}
     local = finished(path, *axes, "-o", tmp_path / "local", "-q", "--jobs", 2)
     assert local.returncode == 1, local.stderr
     for name in FILES:
-        assert (tmp_path / "dask" / name).read_bytes() == (tmp_path / "local" / name).read_bytes()
+        assert (tmp_path / kind / name).read_bytes() == (tmp_path / "local" / name).read_bytes()
