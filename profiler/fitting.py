@@ -1,8 +1,9 @@
 """Formulas in sizes that cannot be symbols of a run, by exact interpolation between profiles.
 
 For each choice of these sizes, the formula in all other sizes is derived; where that is not possible, it is the profile
-itself.  Its coefficients are then interpolated: they are polynomials along equally spaced points, one for each remainder
-of a size by their distance.  A fit is accepted only if it equals profiles at further points of every remainder.
+itself.  Its coefficients are then interpolated: they are polynomials along equally spaced points, one polynomial for
+each remainder of a size by their distance.  A fit is accepted only if it equals profiles at further points of every
+remainder.
 """
 
 from __future__ import annotations
@@ -185,7 +186,9 @@ def _holds_farther(samples: _Samples, base: Point, place: int, axis: Axis) -> bo
     Near each other, sizes may have one polynomial although the step of the network is a larger one.
     """
     total = ("total", "")
-    made = {(size,): {total: samples.at(_moved(base, place, size)).counts[total]} for size in axis.points}
+    made: dict[Point, Counts] = {
+        (size,): {total: samples.at(_moved(base, place, size)).counts[total]} for size in axis.points
+    }
     counts = _interpolated((axis,), made)
     for ahead in FARTHER[: FARTHER_OF_MODELS if samples.family.structural else None]:
         values = samples.values(_moved(base, place, max(axis.points) + ahead * axis.step))
@@ -377,7 +380,8 @@ def _checked_beyond(
     family = samples.family
     for ahead in range(first, first + 3):
         point = tuple(
-            line[-1] + axis.step * (ahead + place % 2) for place, (axis, line) in enumerate(zip(axes, lines, strict=True))
+            line[-1] + axis.step * (ahead + place % 2)
+            for place, (axis, line) in enumerate(zip(axes, lines, strict=True))
         )
         values = samples.values(point)
         if domain.violated(values):
@@ -394,9 +398,7 @@ def _checked_beyond(
     )
 
 
-def _from_one(
-    samples: _Samples, axes: Sequence[Axis], counts: Counts, domain: Domain
-) -> tuple[Domain, list[Values]]:
+def _from_one(samples: _Samples, axes: Sequence[Axis], counts: Counts, domain: Domain) -> tuple[Domain, list[Values]]:
     """The domain with names that may be 1 too: the formula equals profiles there, at two choices of all others."""
     checked: list[Values] = []
     for name, least in domain.least.items():

@@ -72,8 +72,9 @@ class Formula:
     ``total``, ``kinds`` and ``layers`` have an expression for each figure.  ``domain`` says for which sizes they hold.
     ``fixed`` are sizes that the network fixes.  ``fitted`` names the sizes whose part of the formula was found by
     interpolation between the profiles at ``points``; for all others the formula follows from the shapes that torch
-    computes.  ``remainders`` has a number for a fitted size whose part is a polynomial for each remainder by this
-    number.  ``because`` says why sizes of inputs were fitted.  ``checked`` are points where the formula was compared with a profile, in all figures of all layers.
+    computes.  ``because`` says why sizes of inputs were fitted, and ``remainders`` has a number for a fitted size whose
+    part is a polynomial for each remainder by this number.  ``checked`` are points where the formula was compared with
+    a profile, in all figures of all layers.
     """
 
     name: str
@@ -88,9 +89,9 @@ class Formula:
     fitted: tuple[str, ...] = ()
     points: tuple[Mapping[str, int], ...] = ()
     checked: tuple[Mapping[str, int], ...] = ()
+    status: str = "complete"
     remainders: Mapping[str, int] = field(default_factory=dict)
     because: str = ""
-    status: str = "complete"
 
     @cached_property
     def by_layer(self) -> Mapping[str, Figures]:

@@ -1,7 +1,7 @@
 """Exact interpolation: the quasi-polynomial through values at equally spaced points of several names.
 
-A quasi-polynomial in n with the step m is a polynomial for each remainder of n by m.  Costs of networks with strides are
-of this kind: ⌊(n − 3)/4⌋² is one polynomial where n is a multiple of 4, and another one where it is not.
+A quasi-polynomial in n with the step m is a polynomial for each remainder of n by m.  The cost of a network with
+strides is of this kind: ⌊(n − 3)/4⌋² is one polynomial where n is a multiple of 4, and another one where it is not.
 """
 
 from __future__ import annotations

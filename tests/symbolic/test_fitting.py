@@ -64,7 +64,9 @@ def test_floors_are_found_again(function: Callable[..., int], axes: tuple[Axis, 
 
 
 @given(
-    st.lists(st.tuples(st.integers(-4, 4), st.integers(0, 5), st.sampled_from((1, 2, 3, 6)), st.integers(1, 2)), max_size=3),
+    st.lists(
+        st.tuples(st.integers(-4, 4), st.integers(0, 5), st.sampled_from((1, 2, 3, 6)), st.integers(1, 2)), max_size=3
+    ),
     st.integers(1, 9),
 )
 @settings(max_examples=6, deadline=None)
@@ -144,7 +146,9 @@ def test_remainders_that_the_network_refuses() -> None:
 def test_too_many_profiles_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message has the number, the limit, and what to do."""
     monkeypatch.setattr(fitting, "MOST_SAMPLES", 40)
-    with pytest.raises(FormulaError, match="needs 80 profiles, for each remainder of H by 4 and W by 4, above the limit of 40"):
+    with pytest.raises(
+        FormulaError, match="needs 80 profiles, for each remainder of H by 4 and W by 4, above the limit of 40"
+    ):
         formula(Numbers(strided()), (1, 3, "H", "W"), sizes={"H": 33, "W": 40})
     monkeypatch.setattr(fitting, "MOST_SAMPLES", 6)
     with pytest.raises(FormulaError, match="a polynomial for each remainder by 4, for which more than 6 profiles"):
