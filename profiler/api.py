@@ -236,6 +236,7 @@ def profile_subject(config: Config, subject: Subject, *, strict: bool = False) -
         result,
         device=device,
         energy_model=energy,
+        throughput=config.throughput,
         method=config.method,
         part=config.part or "",
         cache=0 if config.cache is None else config.cache.length,

@@ -18,6 +18,7 @@ Unit = Literal[
     "bytes",
     "share",
     "ratio",
+    "rate",
     "difference",
     "change",
     "flag",
@@ -25,6 +26,7 @@ Unit = Literal[
 """The unit of the values of a column; it decides how they are written.
 
 A ``name`` identifies something in the network.  A ``depth`` is the depth of the first column's module below the root.
+A ``rate`` is a number that need not be an integer, such as one per second.
 A ``mark`` is ``same``, ``changed``, ``removed``, ``added`` or empty; a ``change`` is a difference as a fraction of the
 figure before.
 """
@@ -32,7 +34,7 @@ figure before.
 TYPES: Mapping[Unit, type] = {
     **dict.fromkeys(("name", "text", "status", "mark", "shape", "formula"), str),
     **dict.fromkeys(("depth", "count", "bytes", "difference"), int),
-    **dict.fromkeys(("share", "ratio", "change"), float),
+    **dict.fromkeys(("share", "ratio", "rate", "change"), float),
     "flag": bool,
 }
 """The type of the values of a column of that unit, if they are not missing."""

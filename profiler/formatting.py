@@ -126,6 +126,18 @@ def ratio_text(ratio: float | None) -> str:
     return f"{ratio:,.2f}×" if ratio < 100 else f"{ratio:,.0f}×"
 
 
+def rate_text(rate: float | None) -> str:
+    """A number with four significant digits, or all digits in front of the point: ``0.02345``, ``1,234``.
+
+    Numbers from 10¹⁵ on are written with an exponent.
+    """
+    if rate is None or is_missing(rate):
+        return UNKNOWN
+    if abs(rate) >= 1e15:
+        return f"{rate:.4g}"
+    return f"{rate:,.0f}" if abs(rate) >= 1000 else f"{rate:.4g}"
+
+
 def signed(number: int | None) -> str:
     """A difference: ``+9,216``, ``-12``, ``0``."""
     if number is None or is_missing(number):
@@ -166,6 +178,7 @@ def headline(profile: Profile) -> str:
 FORMATS_BY_UNIT: dict[str, Callable[[Any], str]] = {
     "share": share_text,
     "ratio": ratio_text,
+    "rate": rate_text,
     "difference": signed,
     "change": change_text,
 }

@@ -28,6 +28,7 @@ from profiler.records import CounterRecord, Mode, Trace
 from profiler.roofline import PICO, bound
 from profiler.schema import Table
 from profiler.tabulate import Work, total_count
+from profiler.throughput import Throughput
 from profiler.views import apply_views, find_view
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ class Profile:
     of other counters.  ``convention`` is the convention of the headline, ``views`` are those that sort its work into
     kinds.  ``method`` is the method that was called; ``part`` is the module that was profiled (empty for the whole
     network), in the first of the ``part_calls`` calls by the whole network; ``cache`` is the number of tokens in the
-    cache (0 without a cache).  ``device`` and ``energy_model`` are those by which times and energies are shown.  A
+    cache (0 without a cache).  ``device`` and ``energy_model`` are those by which times and energies are shown, and
+    ``throughput`` is the speed of a run of training.  A
     profile is a value: it does not hold the network.  ``memory_run`` finds its live memory while the network exists;
     see :attr:`peak_activation_bytes`.  The tables are pandas data frames that are computed from the records on first
     use.
@@ -70,6 +72,7 @@ class Profile:
     part_calls: int = 0
     cache: int = 0
     device: Device | None = None
+    throughput: Throughput | None = None
     energy_model: EnergyModel | None = None
     memory_run: Callable[[], MemoryRecord] | None = field(default=None, compare=False)
 
@@ -233,7 +236,8 @@ class Profile:
 
     @cached_property
     def work(self) -> Work:
-        return Work(self.trace, headline_of(self.convention), self.counters, self.device, self.energy_model)
+        headline = headline_of(self.convention)
+        return Work(self.trace, headline, self.counters, self.device, self.energy_model, self.throughput)
 
     @cached_property
     def _tables(self) -> dict[str, Table]:
@@ -351,6 +355,34 @@ class Profile:
         """
         return replace(self, energy_model=find_energy_model(model) if isinstance(model, str) else model)
 
+    def with_throughput(
+        self,
+        *,
+        tokens_per_second: float | None = None,
+        step_time: float | None = None,
+        devices: int = 1,
+        tokens_per_step: int | None = None,
+        token_budget: float | None = None,
+    ) -> Profile:
+        """The same profile of a training step with the measured speed of the run that it belongs to.
+
+        The speed is given in tokens per second of all ``devices`` together, or as the seconds of a step; a step has
+        ``tokens_per_step`` tokens, by default those of the profiled one.  ``token_budget`` is the number of tokens of
+        the whole run.  With a device, the tables ``utilization`` (MFU and HFU) and ``training_run`` then have rows.
+        Raises :class:`~profiler.errors.ProfilerError` if the mode is not training, and for numbers that contradict
+        each other.
+        """
+        found = Throughput.read(
+            tokens_per_second=tokens_per_second,
+            step_time=step_time,
+            devices=devices,
+            tokens_per_step=tokens_per_step,
+            token_budget=token_budget,
+        )
+        if self.mode != "training":
+            raise ProfilerError(f"throughput: {self.name} is profiled in mode {self.mode}, expected mode training")
+        return replace(self, throughput=found)
+
     def with_views(self, *views: str) -> Profile:
         """The same work sorted into kinds by more views (see ``profiler.views``); no count changes.
 
@@ -445,6 +477,7 @@ class Profile:
             **({} if generation is None else {"generation": write_generation(generation)}),
             **({"part": self.part, "part_calls": self.part_calls} if self.part else {}),
             **({} if self.device is None else {"device": write_device(self.device)}),
+            **({} if self.throughput is None else {"throughput": self.throughput.written()}),
             **({} if self.energy_model is None else {"energy_model": write_energy_model(self.energy_model)}),
         }
         lists = {**write_trace(self.trace.whole), "counters": [asdict(record) for record in self.counters]}

@@ -23,6 +23,7 @@ from profiler.schema import Table
 if TYPE_CHECKING:
     from profiler.devices import Device
     from profiler.energy import EnergyModel
+    from profiler.throughput import Throughput
 
 
 @dataclass(eq=False)
@@ -194,7 +195,8 @@ class Grouping:
 class Work:
     """The input of tables: a trace, the convention's figure if it is an additional one, and the reports of counters.
 
-    ``device`` and ``energy`` are those by which times and energies are shown, if any are.
+    ``device`` and ``energy`` are those by which times and energies are shown, if any are,
+    and ``throughput`` is the speed of the run of training that the trace is a step of.
     """
 
     trace: Trace
@@ -202,6 +204,7 @@ class Work:
     counters: tuple[CounterRecord, ...] = ()
     device: Device | None = None
     energy: EnergyModel | None = None
+    throughput: Throughput | None = None
 
     @cached_property
     def figures(self) -> Figures:

@@ -18,13 +18,13 @@ PACKAGE = Path(__file__).parents[1] / "profiler"
 
 LAYERS = (
     ("catalog", "columns", "errors", "garbage", "opcount", "printable"),
-    ("schema", "signatures", "symbolic", "limits", "memory", "generations"),
+    ("schema", "signatures", "symbolic", "limits", "memory", "generations", "throughput"),
     ("records", "files", "frames", "streams"),
     ("events", "calls"),
     ("config", "rules", "formatting", "excluding"),
     ("traffic", "devices"),
     ("roofline",),
-    ("energy",),
+    ("energy", "serving"),
     ("measures", "pricing"),
     ("ratios",),
     ("models", "tracing"),

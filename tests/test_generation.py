@@ -19,13 +19,14 @@ import profiler
 from profiler import generating
 from profiler.cli import cli
 from profiler.config import load_config
+from profiler.devices import Device
 from profiler.errors import ConfigError, ProfilerError, StoredProfileError, TargetError
 from profiler.generating import MOST_TRACED, Key, _joined, _spans, _Step, _Steps
 from profiler.generations import FIGURES, Generation, Series, Span, StepOperation, figure
 from profiler.models.building import build_model, build_real_model
 from profiler.profiles import Profile, load_profile
 from profiler.render.report import profile_report
-from profiler.tables.generation import WHOLE, remarks
+from profiler.tables.generation import WHOLE, how_found, remarks
 
 LAYERS, HIDDEN, INNER, HEADS, SHARED, WORDS = 2, 64, 128, 4, 2, 100
 SIZE = HIDDEN // HEADS
@@ -228,7 +229,7 @@ def test_a_sliding_window_fills_up() -> None:
         assert [figure(record.step(length), name) for length in lengths] == [step.figure(name) for step in steps]
     assert len({step.total.macs for step in steps[3:]}) == 1
     assert 1 < len(record.spans) <= 4
-    assert f"linear in {len(record.spans)} spans" in " ".join(remarks(record))
+    assert f"linear in {len(record.spans)} spans" in " ".join(how_found(record))
 
 
 @pytest.mark.slow
@@ -237,7 +238,7 @@ def test_steps_with_a_cache_of_an_own_class_are_traced_one_by_one(monkeypatch: p
     monkeypatch.setattr(generating, "CACHES", "elsewhere")
     found = profiler.generation(network("LlamaForCausalLM"), prompt=PROMPT, new_tokens=NEW, batch=BATCH)
     assert found.tabulated("generation").records() == llama().tabulated("generation").records()
-    assert "Each decode step was traced by itself." in list(remarks(generation_of(found)))
+    assert "Each decode step was traced by itself." in list(how_found(generation_of(found)))
     monkeypatch.setattr(generating, "MOST_STEPS", 4)
     with pytest.raises(ProfilerError, match="expected at most 4 new tokens, or a single step"):
         profiler.generation(network("LlamaForCausalLM"), prompt=PROMPT, new_tokens=NEW)
@@ -276,8 +277,29 @@ def test_a_token_uses_the_experts_that_are_chosen() -> None:
     record, expert = generation_of(found), 3 * HIDDEN * INNER
     assert record.parameters == sum(parameter.numel() for parameter in model.parameters())
     assert record.active_parameters == record.parameters - LAYERS * (8 - 2) * expert
-    assert any(f"One token uses {record.active_parameters:,} of" in line for line in remarks(record))
+    assert any(f"One token uses {record.active_parameters:,} of" in line for line in how_found(record))
     assert generation_of(llama()).active_parameters == generation_of(llama()).parameters
+
+
+@pytest.mark.slow
+def test_times_are_those_of_the_rooflines_of_single_steps() -> None:
+    """The time of all steps is the sum of their least times, and tokens per second follow from it."""
+    device = Device("slow", {"float32": 3e6}, {"float32": 1e5}, 1e5, 1e6, 1.0)
+    found = llama().with_device(device)
+    prefill = llama().with_device(device).tabulated("roofline").records()[-1]["time_at_least"]
+    steps = [
+        step_by_itself(network("LlamaForCausalLM"), PROMPT + n, BATCH).with_device(device).time_at_least
+        for n in range(NEW - 1)
+    ]
+    assert row(found, "prefill")["time_at_least"] == prefill
+    assert row(found, "last decode step")["time_at_least"] == pytest.approx(steps[-1] * 1e12)
+    assert row(found, "all decode steps")["time_at_least"] == pytest.approx(sum(steps) * 1e12)
+    whole = row(found, WHOLE)
+    assert whole["tokens_per_second"] == pytest.approx(BATCH * NEW / (sum(steps) + prefill / 1e12))
+    assert (whole["bound_by"], whole["timed"], whole["reason"]) == ("memory", "complete", "")
+    assert not any("does not fit" in line for line in remarks(found.work))
+    small = replace(device, memory=1e5)
+    assert any("It does not fit: parameters of 339.2 KiB" in line for line in remarks(found.with_device(small).work))
 
 
 @pytest.mark.slow
@@ -356,7 +378,7 @@ def test_reports_have_the_table_and_say_how_it_was_made() -> None:
     assert table.shown is not None
     assert any("Steps were traced at 5, 6, 7, 9 tokens; those at 7, 9 were held out" in note for note in table.notes)
     long = profiler.generation(network("LlamaForCausalLM"), prompt=3000, new_tokens=1000)
-    lines = " ".join(remarks(generation_of(long)))
+    lines = " ".join(how_found(generation_of(long)))
     assert "linear in the length of the cache" in lines
     assert "were held out and agree exactly" in lines
     assert "2,048 positions" in lines
@@ -452,5 +474,5 @@ def test_an_operation_without_a_rule_makes_rows_partial() -> None:
     assert [row["status"] for row in rows] == ["complete", *["partial"] * 4]
     assert [row["bytes_read"] for row in rows] == [4 * 3, None, None, None, None]
     assert rows[-1]["flops"] == 4 * 3 + 2 * (2 + 4) * 3
-    assert "Without a rule: mylib::odd; the figures are lower bounds." in remarks(record)
-    assert "How many of the 7 parameters one token uses is not known: no rule." in remarks(record)
+    assert "Without a rule: mylib::odd; the figures are lower bounds." in how_found(record)
+    assert "How many of the 7 parameters one token uses is not known: no rule." in how_found(record)

@@ -165,18 +165,21 @@ class Seen:
     views: tuple[str, ...]
     device: Device | None = None
     energy: EnergyModel | None = None
+    throughput: tuple[tuple[str, Any], ...] = ()
 
     @classmethod
-    def read(cls, convention: str | None, device: str | None, energy: str | None, **views: bool) -> Seen:
+    def read(cls, convention: str | None, device: str | None, energy: str | None, **others: Any) -> Seen:
         """What the options mean.  Raises ConfigError for a device and a model that cannot be read."""
         from profiler.devices import find_device
         from profiler.energy import find_energy_model
 
+        speed = {name: others.pop(name) for name in SPEED}
         return cls(
             convention,
-            tuple(name for name, given in views.items() if given),
+            tuple(name for name, given in others.items() if given),
             None if device is None else find_device(device),
             None if energy is None else find_energy_model(energy),
+            tuple((name, value) for name, value in speed.items() if value is not None),
         )
 
     def of(self, profile: Profile) -> Profile:
@@ -184,7 +187,32 @@ class Seen:
         shown = profile if self.convention is None else profile.with_convention(self.convention)
         shown = shown if self.device is None else shown.with_device(self.device)
         shown = shown if self.energy is None else shown.with_energy(self.energy)
+        shown = shown if not self.throughput else _with_speed(shown, dict(self.throughput))
         return shown.with_views(*self.views)
+
+
+SPEED = {
+    "tokens_per_second": "The measured speed of a run of training, of all devices together: 238.3k.",
+    "step_time": "The measured seconds of a step of training, in place of --tokens-per-second.",
+    "tokens_per_step": "The tokens of that step, if they are not those of the profiled one.",
+    "devices": "The number of devices of the run.",
+    "token_budget": "The tokens of the whole run, such as 15.6T: shows days and device-hours.",
+}
+"""The options for the speed of a run of training, with their help."""
+
+
+def _with_speed(profile: Profile, given: dict[str, Any]) -> Profile:
+    """The profile with the options for its speed in place of those of its config.  Raises ProfilerError."""
+    from profiler.errors import ProfilerError
+
+    before = {} if profile.throughput is None else profile.throughput.written()
+    if "step_time" in given or "tokens_per_second" in given:
+        before = {key: value for key, value in before.items() if key not in ("step_time", "tokens_per_second")}
+    if profile.device is None:
+        raise ProfilerError(
+            f"{profile.name}: the speed of a run needs the device that it ran on, expected --device NAME"
+        )
+    return profile.with_throughput(**{**before, **given})
 
 
 _VIEWS_HELP = {
@@ -195,8 +223,12 @@ _VIEWS_HELP = {
 seen_as = _bundled(
     "seen",
     Seen.read,
-    ("convention", "device", "energy", *catalog.views()),
+    ("convention", "device", "energy", *SPEED, *catalog.views()),
     (
+        *(
+            click.option(f"--{name.replace('_', '-')}", metavar="NUMBER", help=words)
+            for name, words in reversed(SPEED.items())
+        ),
         click.option(
             "--energy",
             metavar="NAME",

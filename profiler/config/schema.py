@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
+from pydantic_core import PydanticCustomError
 
 from profiler import catalog
 from profiler.config.budget import check_section
@@ -16,8 +17,9 @@ from profiler.config.errors import expected, known
 from profiler.config.inputs import FLOATING_DTYPES, Inputs, InputsFrom, InputSpec, Kwarg, PlainSize, Size
 from profiler.config.section import Section, as_tuple, at_least_one, unique
 from profiler.config.sizes import NOTHING_WRITTEN, Written, is_size_name
-from profiler.errors import did_you_mean
+from profiler.errors import ProfilerError, did_you_mean
 from profiler.files import DOTTED_EXPECTED, NAME_EXPECTED, is_dotted_name, is_folder_name
+from profiler.throughput import KEYS, Throughput
 
 DEFAULT_COUNTERS = ("fvcore",)
 """The counters that ``crosscheck: true`` runs."""
@@ -135,6 +137,17 @@ class ReportSection(Section):
     pictures: Annotated[tuple[Picture, ...], BeforeValidator(as_tuple), AfterValidator(unique)] = ()
 
 
+def _check_throughput(value: object) -> object:
+    if value is None or isinstance(value, Throughput):
+        return value
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise expected(f"a mapping with some of the keys {', '.join(KEYS)}")
+    try:
+        return Throughput.read(**value)
+    except ProfilerError as error:
+        raise PydanticCustomError("budget", "{text}", {"text": str(error)}) from error
+
+
 def _check_rewrite(step: object) -> object:
     if isinstance(step, str) or (isinstance(step, dict) and len(step) == 1 and isinstance(next(iter(step)), str)):
         return step
@@ -190,6 +203,7 @@ class Config(Section):
     memory: bool = False
     device: Device | None = None
     energy: EnergyModel | None = None
+    throughput: Annotated[Any, BeforeValidator(_check_throughput)] = None
     dtype: FloatingDtype = "float32"
     convention: Convention = "exact"
     views: Annotated[tuple[View, ...], BeforeValidator(as_tuple), AfterValidator(unique)] = ()
@@ -239,6 +253,12 @@ class Config(Section):
         for found, right, wanted in usual:
             if not right:
                 raise expected(f"{wanted} where generate is given", found=found)
+        return self
+
+    @model_validator(mode="after")
+    def _check_speed(self) -> Self:
+        if self.throughput is not None and self.mode != "training":
+            raise expected("mode: training where throughput is given", found=f"mode {self.mode}")
         return self
 
     @property

@@ -20,7 +20,7 @@ from profiler.profiles import Profile
 from profiler.records import ROOT, WHILE_IT_RAN, CounterRecord, show_shapes
 from profiler.render.scatter import Landscape, Place
 from profiler.schema import Table
-from profiler.tables import energy, generation, modules, roofline, training
+from profiler.tables import energy, generation, modules, roofline, training, utilization
 from profiler.tables.crosscheck import summary as counters_table
 from profiler.tabulate import part_of, with_headline
 
@@ -40,6 +40,9 @@ TOTALS = ("total", WHOLE_NETWORK, WITHOUT_EXCLUDED)
 
 OF_DEVICE, OF_ENERGY = ("roofline", "roofline_kinds", "roofline_operations"), ("energy",)
 """The tables that only a profile with a device, or with a model of energy, has."""
+
+OF_RUN = ("utilization", "training_run")
+"""The tables that only a profile with a device and a throughput has."""
 
 HOW_COUNTED = (
     "Multiplies and adds are counted separately, as exact integers. MACs are the multiply–accumulate pairs of "
@@ -155,6 +158,8 @@ def profile_report(
         names = tuple(name for name in names if name != "generation")
     if profile.device is None:
         names = tuple(name for name in names if name not in OF_DEVICE)
+    if profile.device is None or profile.throughput is None:
+        names = tuple(name for name in names if name not in OF_RUN)
     if profile.energy_model is None:
         names = tuple(name for name in names if name not in OF_ENERGY)
     return Report(
@@ -462,6 +467,10 @@ def _table(profile: Profile, name: str, depth: int | None, top: int | None) -> R
         shown, notes = _largest(table, "energy", top or ROWS_SHOWN), energy.remarks(profile.work)
     elif name == "generation":
         shown, notes = _shown_generation(profile, table)
+    elif name == "utilization":
+        shown, notes = utilization.shown(table), tuple(utilization.remarks(profile.work))
+    elif name == "training_run":
+        shown = table.without([column.name for column in table.columns if all(map(is_missing, table[column.name]))])
     elif name == "training":
         shown, notes = _shown_training(table)
     elif name == "crosscheck":
@@ -505,9 +514,7 @@ def _shown_training(table: Table) -> tuple[Table, tuple[str, ...]]:
 
 def _shown_generation(profile: Profile, table: Table) -> tuple[Table, tuple[str, ...]]:
     """All of it, without the status if everything is counted; and how its figures were found."""
-    found = profile.trace.whole.generation
-    notes = () if found is None else tuple(generation.remarks(found))
-    return table.without(["status"] if "partial" not in table["status"] else []), notes
+    return generation.shown(table), tuple(generation.remarks(profile.work))
 
 
 def _shown_modules(profile: Profile, depth: int) -> tuple[Table, tuple[str, ...]]:

@@ -29,6 +29,8 @@ def screen_report(profile: Profile, depth: int | None = None, top: int | None = 
         tables.append("generation")
     if profile.trace.whole.memory is not None:
         tables += ["memory", "peak"]
+    if profile.device is not None and profile.throughput is not None:
+        tables += ["utilization", "training_run"]
     if profile.device is not None:
         tables.append("roofline")
     if profile.energy_model is not None:

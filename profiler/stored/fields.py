@@ -259,6 +259,7 @@ class _AnyVersion(TypedDict):
 class _Profile(_AnyVersion):
     memory: NotRequired[MemoryFields]
     generation: NotRequired[GenerationFields]
+    throughput: NotRequired[dict[str, int | str]]
     device: NotRequired[DeviceFields]
     energy_model: NotRequired[EnergyFields]
     signatures: Listed[_Signature]

@@ -30,6 +30,7 @@ from profiler.stored.fields import ADAPTERS
 from profiler.stored.generation import problems_of as problems_of_generation
 from profiler.stored.generation import read_generation
 from profiler.stored.memory import problems_of, read_memory
+from profiler.throughput import Throughput
 
 SCHEMA = "static-flop-profiler/profile"
 
@@ -61,6 +62,7 @@ class ProfileFields(TypedDict):
     cache: int
     device: Device | None
     energy_model: EnergyModel | None
+    throughput: Throughput | None
 
 
 def read_profile(path: Path) -> ProfileFields:
@@ -88,6 +90,10 @@ def read_profile(path: Path) -> ProfileFields:
         for problem in problems_of_generation(found["generation"]):
             raise StoredProfileError(f"{path}: {problem}")
         trace = replace(trace, generation=read_generation(found["generation"]))
+    try:
+        throughput = Throughput.of_written(found["throughput"]) if "throughput" in found else None
+    except ProfilerError as error:
+        raise StoredProfileError(f"{path}: {error}") from error
     for problem in machines.problems_of(found):
         raise StoredProfileError(f"{path}: {problem}")
     counters = tuple(map(counter_of, found["counters"]))
@@ -112,6 +118,7 @@ def read_profile(path: Path) -> ProfileFields:
         "cache": found.get("cache", 0),
         "device": machines.read_device(found),
         "energy_model": machines.read_energy_model(found),
+        "throughput": throughput,
     }
 
 

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from profiler.columns import FIRST, HEADLINE, Column
-from profiler.formatting import share_text, thousands
+from profiler.devices import Device
+from profiler.formatting import bytes_text, share_text, thousands
 from profiler.generations import Generation, Piece, figure, uncounted
+from profiler.roofline import picoseconds
 from profiler.schema import Table
+from profiler.serving import least_time
 from profiler.tabulate import Work
 
 COLUMNS = (
@@ -27,6 +30,15 @@ COLUMNS = (
     Column("active_parameters", "count", 81, meaning="parameters that one token uses"),
     Column("status", "status", 3, meaning="partial if some work is not counted"),
 )
+
+ON_A_DEVICE = (
+    Column("time_at_least", "count", 2, "time at least, ps", bound=True, bound_by="timed", meaning="in picoseconds"),
+    Column("tokens_per_second", "rate", 1, "tokens/s at most", meaning="tokens ÷ time at least"),
+    Column("bound_by", priority=8, heading="bound by", meaning="what most of the time is spent on"),
+    Column("timed", "status", 9, meaning="partial if some operation has no known time"),
+    Column("reason", "text", 20, width=30, meaning="why some time is not known"),
+)
+"""The columns that only a profile with a device has."""
 
 SUBJECT = "Generation: what the new tokens cost"
 
@@ -94,13 +106,55 @@ def table(work: Work) -> Table:
 
     It is about the whole network, whatever is excluded.
     """
-    generation = work.trace.whole.generation
+    generation, device = work.trace.whole.generation, work.device
+    columns = COLUMNS if device is None else (*COLUMNS, *ON_A_DEVICE)
     if generation is None:
-        return Table.of("generation", SUBJECT, COLUMNS, ())
-    return Table.of("generation", SUBJECT, COLUMNS, [row_of(generation, runs) for runs in runs_of(generation)], 1)
+        return Table.of("generation", SUBJECT, columns, ())
+    rows = [
+        (*row_of(generation, runs), *(() if device is None else _on_device(runs, device)))
+        for runs in runs_of(generation)
+    ]
+    subject = SUBJECT if device is None else f"{SUBJECT}, on {device.name}"
+    return Table.of("generation", subject, columns, rows, 1)
 
 
-def remarks(generation: Generation) -> Iterator[str]:
+def _on_device(runs: Runs, device: Device) -> tuple[object, ...]:
+    """The values of :data:`ON_A_DEVICE`."""
+    time = least_time(runs.pieces, device)
+    total, known = time.total, not time.reasons
+    return (
+        picoseconds(total) if total or known else None,
+        float(runs.tokens / total) if total and known else None,
+        time.bound_by,
+        "complete" if known else "partial",
+        "; ".join(time.reasons),
+    )
+
+
+def shown(table: Table) -> Table:
+    """The table without statuses if all is known."""
+    idle = [column.name for column in table.columns if column.unit == "status" and "partial" not in table[column.name]]
+    return table.without([*idle, *(["reason"] if "timed" in idle else [])])
+
+
+def remarks(work: Work) -> Iterator[str]:
+    """How the figures were found, how many parameters one token uses, and what the times mean."""
+    generation, device = work.trace.whole.generation, work.device
+    if generation is None:
+        return
+    yield from how_found(generation)
+    if device is None:
+        return
+    yield f"Times are those of one {device.name} at its peaks, each operation alone; no real run is as fast."
+    parameters = sum(record.bytes for record in work.trace.whole.parameters if not record.buffer)
+    if parameters + generation.cache_bytes > device.memory:
+        yield (
+            f"It does not fit: parameters of {bytes_text(parameters)} and a cache of "
+            f"{bytes_text(generation.cache_bytes)} take more than the {bytes_text(int(device.memory))} of one device."
+        )
+
+
+def how_found(generation: Generation) -> Iterator[str]:
     """How the figures were found, and how many parameters one token uses."""
     steps = generation.steps
     yield (

@@ -10,14 +10,14 @@ from profiler.throughput import DAY
 
 COLUMNS = (
     Column("device", "name", FIRST),
-    Column("devices", "count", 2),
+    Column("devices", "count", 5),
     Column("tokens_per_second", "rate", HEADLINE, "tokens/s", meaning="of all devices together"),
-    Column("tokens_per_second_per_device", "rate", 3, "tokens/s per device"),
-    Column("seconds_per_step", "rate", 4, meaning="of a step of tokens_per_step tokens"),
-    Column("tokens_per_step", "count", 5),
-    Column("token_budget", "count", 6, meaning="tokens of the whole run"),
-    Column("days", "rate", 7, meaning="for the budget, without interruptions"),
-    Column("device_hours", "rate", 8, meaning="for the budget, of all devices together"),
+    Column("tokens_per_second_per_device", "rate", 6, "tokens/s per device"),
+    Column("seconds_per_step", "rate", 7, meaning="of a step of tokens_per_step tokens"),
+    Column("tokens_per_step", "count", 8),
+    Column("token_budget", "count", 4, meaning="tokens of the whole run"),
+    Column("days", "rate", 2, meaning="for the budget, without interruptions"),
+    Column("device_hours", "rate", 3, meaning="for the budget, of all devices together"),
 )
 
 SUBJECT = "Run of training"

@@ -114,6 +114,11 @@ def tokens_of(trace: Trace) -> int:
     return first[0] * first[1] if len(first) in (2, 3) else first[0]
 
 
+def shown(table: Table) -> Table:
+    """The table without statuses if all is known."""
+    return table.without([] if "partial" in table["status"] else ["status", "reason"])
+
+
 def remarks(work: Work) -> Iterator[str]:
     """What the figures count, and whose peak it is."""
     device, throughput, trace = work.device, work.throughput, work.trace.whole

@@ -42,7 +42,9 @@ class PaLM(nn.Module):
     Rotations are no contractions, and are left out.
     """
 
-    def __init__(self, layers: int = 118, width: int = 18432, heads: int = 48, head: int = 256, words: int = 256000) -> None:
+    def __init__(
+        self, layers: int = 118, width: int = 18432, heads: int = 48, head: int = 256, words: int = 256000
+    ) -> None:
         super().__init__()
         self.tokens = nn.Embedding(words, width)
         self.blocks = nn.ModuleList(Block(width, heads, head, 4 * width) for _ in range(layers))

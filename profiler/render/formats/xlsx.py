@@ -209,6 +209,7 @@ NUMBER_FORMATS: dict[str, Callable[[float], str]] = {
     "difference": _difference,
     "share": _share,
     "ratio": _ratio,
+    "rate": lambda value: "General",
     "change": _change,
 }
 """How numbers of a unit look; others are integers."""
