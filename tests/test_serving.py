@@ -229,7 +229,7 @@ def test_a_number_may_have_a_prefix(text: Any, number: Any) -> None:
         ({"tokens_per_second": 4, "step_time": 3}, "throughput: found both, expected either"),
         ({"tokens_per_second": 0}, "throughput.tokens_per_second: found 0, expected a positive number"),
         ({"step_time": -1}, "throughput.step_time: found -1"),
-        ({"step_time": True}, "throughput.step_time: found True"),
+        ({"step_time": True}, "throughput.step_time: found true"),
         ({"step_time": float("nan")}, "throughput.step_time: found nan"),
         ({"step_time": "1e999"}, "throughput.step_time: found '1e999'"),
         ({"step_time": "4 parsecs"}, "throughput.step_time: found '4 parsecs'"),
