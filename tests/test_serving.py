@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -32,7 +33,7 @@ DEVICE = Device("slow", {"float32": 1000.0}, {"float32": 100.0}, 10.0, 1e9, 1.0)
 # The time of steps
 
 
-def operation(lines: dict[str, tuple[int, ...]], times: int = 1, **more: Any) -> StepOperation:
+def operation(lines: Mapping[str, tuple[int, ...]], times: int = 1, **more: Any) -> StepOperation:
     """An operation of each step with these figures; the others are 0."""
     figures = tuple(Series(lines.get(name, (0,))) for name in FIGURES)
     return StepOperation("aten::mm", "matmul", "float32", "counted", times, figures, **more)
