@@ -24,17 +24,21 @@ FOLDER = Path(__file__).parent / "shapes"
 B, s, h, L, V, f, d = (symbol(name) for name in ("B", "s", "h", "L", "V", "f", "d"))
 SYMBOLS = {name.name: name for name in (B, s, h, L, V, f, d)}
 
-PALM = "[PaLM, appendix B](https://arxiv.org/abs/2204.02311)"
-NARAYANAN = "[Narayanan et al., section 5.1 and appendix](https://arxiv.org/abs/2104.04473)"
-KAPLAN = "[Kaplan et al., table 1](https://arxiv.org/abs/2001.08361)"
-NANOGPT = "[nanoGPT](https://github.com/karpathy/nanoGPT/blob/master/model.py), `estimate_mfu`"
+NARAYANAN = "[Narayanan et al.](https://arxiv.org/abs/2104.04473), "
+NANOGPT_CODE = "https://github.com/karpathy/nanoGPT/blob/3adf61e154c3fe3fca428ad6bc3818b27a3b8291/model.py#L289"
+NANOGPT = f"[nanoGPT]({NANOGPT_CODE}), `estimate_mfu`"
+PALM = f"[PaLM, appendix B](https://arxiv.org/abs/2204.02311), as [nanoGPT]({NANOGPT_CODE}) quotes it"
+KAPLAN = (
+    "[Kaplan et al., table 1](https://arxiv.org/abs/2001.08361), as quoted in [a question about it]("
+    "https://discuss.huggingface.co/t/understanding-flops-per-token-estimates-from-openais-scaling-laws/23133)"
+)
 MEGATRON = (
-    "[Megatron-LM](https://github.com/NVIDIA/Megatron-LM/blob/main/megatron/training/training.py), "
-    "`num_floating_point_operations`"
+    "[Megatron-LM](https://github.com/NVIDIA/Megatron-LM/blob/d98e8a64ddf34856e74b24714e3bedb2f5a39553/"
+    "megatron/training/training.py#L802), `num_floating_point_operations`"
 )
 TORCHTITAN = (
-    "[torchtitan](https://github.com/pytorch/torchtitan/blob/main/torchtitan/models/utils.py), "
-    "6 × active parameters + `quadratic_attention_flops_per_token`"
+    "[torchtitan](https://github.com/pytorch/torchtitan/blob/b5bcd76c66d0acb1a08b176d9639425bc55e0b2a/"
+    "torchtitan/models/utils.py#L412), `get_dense_model_nparams_and_flops`"
 )
 
 
@@ -43,7 +47,8 @@ class Shape:
     """A network with the formulas that were derived for it.
 
     ``attended`` is the width of all heads together, ``heads`` their number if it is fixed, ``positions`` the number of
-    rows in a table of positions, and ``gated`` says that the feed-forward part has three matrices.
+    rows in a table of positions, ``gated`` says that the feed-forward part has three matrices, and ``tied`` that the
+    matrix of the logits is the table of the words.
     """
 
     name: str
@@ -52,6 +57,7 @@ class Shape:
     heads: int | None
     positions: int
     gated: bool
+    tied: bool
 
     @property
     def config(self) -> Path:
@@ -116,8 +122,8 @@ class Shape:
         return self.per_token("macs", "attention")
 
 
-GPT2 = Shape("gpt2", "GPT-2 (small)", h, None, positions=1024, gated=False)
-LLAMA = Shape("llama3_8b", "Llama 3 8B", 32 * d, 32, positions=0, gated=True)
+GPT2 = Shape("gpt2", "GPT-2 (small)", h, None, positions=1024, gated=False, tied=True)
+LLAMA = Shape("llama3_8b", "Llama 3 8B", 32 * d, 32, positions=0, gated=True, tied=False)
 SHAPES = (GPT2, LLAMA)
 
 
@@ -166,6 +172,11 @@ def megatron(shape: Shape) -> Expression:
     query, key = queries(shape)
     projections = h * (query + 2 * key) + query * h
     return 6 * (L * (number * h * inner + projections + query * s) + h * V)
+
+
+def untied(shape: Shape) -> Expression:
+    """The tables of embeddings of a network without a tied one."""
+    return sympy.Integer(0) if shape.tied else shape.tables
 
 
 def narayanan(forward: int, backward_logits: int) -> Callable[[Shape], Expression]:
@@ -223,7 +234,7 @@ CLAIMS = (
     ),
     Claim(
         "Narayanan, forward",
-        NARAYANAN,
+        NARAYANAN + "from the operations of a layer and of the logits in the appendix",
         False,
         "24·L·h²·(1 + s/(6·h) + V/(12·L·h))",
         narayanan(24, 12),
@@ -234,7 +245,7 @@ CLAIMS = (
     ),
     Claim(
         "Narayanan, with recomputation",
-        NARAYANAN,
+        NARAYANAN + "equation 3 and appendix",
         True,
         "96·L·h²·(1 + s/(6·h) + V/(16·L·h))",
         narayanan(96, 16),
@@ -246,7 +257,7 @@ CLAIMS = (
     ),
     Claim(
         "Narayanan, without recomputation",
-        NARAYANAN,
+        NARAYANAN + "the same without the second forward pass",
         True,
         "72·L·h²·(1 + s/(6·h) + V/(12·L·h))",
         narayanan(72, 12),
@@ -292,8 +303,12 @@ CLAIMS = (
         "torchtitan",
         TORCHTITAN,
         True,
-        "6·N + 6·L·H·(Q + Q)·s, where N is all parameters but tables that are only looked up",
-        lambda shape: 6 * (shape.figure("parameters") - shape.tables) + 12 * L * shape.attended * s,
-        lambda shape: {BIASES: 6 * shape.biases, NORMS: 6 * shape.norms},
+        "6·N + 6·L·H·(Q + Q)·s, where N is all parameters, without the tables of embeddings if the logits are not tied",
+        lambda shape: 6 * (shape.figure("parameters") - untied(shape)) + 12 * L * shape.attended * s,
+        lambda shape: {
+            LOOKUPS: 6 * (shape.tables - untied(shape)),
+            BIASES: 6 * shape.biases,
+            NORMS: 6 * shape.norms,
+        },
     ),
 )
