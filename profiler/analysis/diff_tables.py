@@ -143,7 +143,6 @@ def _table(found: Diff, lines: Sequence[Line], footer: int) -> Table:
             Column("changes", priority=4, heading="what", width=WHAT_WIDTH),
             lambda line: ", ".join(line.row.changes) if line.row else "",
         ),
-        (Column("details", priority=20, width=DETAILS_WIDTH), lambda line: line.details),
     ]
     schema = [column for column, _ in own]
     values = [[value(line) for line in lines] for _, value in own]
@@ -153,6 +152,8 @@ def _table(found: Diff, lines: Sequence[Line], footer: int) -> Table:
         grown = [None if was is None or now is None else now - was for was, now in zip(before, after, strict=True)]
         schema += _figure_columns(measure, is_main=measure.name == main)
         values += [list(before), list(after), grown]
+    schema.append(Column("details", priority=20, width=DETAILS_WIDTH))  # it is long, so figures are in front of it
+    values.append([line.details for line in lines])
     for side in SIDES:
         schema.append(Column(f"status_{side}", "status", SUMMARIES - 1, f"status, {side}"))
         values.append([line.completeness(side) for line in lines])

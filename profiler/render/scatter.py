@@ -73,8 +73,8 @@ class Landscape:
         best = [visible(self.networks[place].name) for place in front(self.points)]
         some = ", ".join(best[:8]) + (f" and {len(best) - 8} more" if len(best) > 8 else "")
         return (
-            f"{thousands(len(self.networks))} networks on logarithmic axes. No other network has as few parameters and "
-            f"as few {self.figure} as those of the Pareto front (filled): {some}."
+            f"{thousands(len(self.networks))} networks on logarithmic axes. Filled points are the Pareto front: no "
+            f"other network has at most as many parameters and at most as many {self.figure}. These are {some}."
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -98,24 +99,32 @@ class Browser:
         ]
 
 
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Chromium, started once."""
-    webdriver = pytest.importorskip("selenium.webdriver")
-    if not (shutil.which(BROWSER) and shutil.which(DRIVER)):
-        pytest.skip(f"{BROWSER} and {DRIVER} are needed: apt-get install chromium chromium-driver")
+@contextmanager
+def started(folder: Path) -> Iterator[Browser]:
+    """Chromium, which opens pages that are written to ``folder``."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
     options = webdriver.ChromeOptions()
     options.binary_location = BROWSER
     for flag in FLAGS:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    from selenium.webdriver.chrome.service import Service
-
     driver = webdriver.Chrome(options=options, service=Service(DRIVER))
     try:
-        yield Browser(driver, tmp_path_factory.mktemp("pages"))
+        yield Browser(driver, folder)
     finally:
         driver.quit()
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Chromium, started once."""
+    pytest.importorskip("selenium.webdriver")
+    if not (shutil.which(BROWSER) and shutil.which(DRIVER)):
+        pytest.skip(f"{BROWSER} and {DRIVER} are needed: apt-get install chromium chromium-driver")
+    with started(tmp_path_factory.mktemp("pages")) as found:
+        yield found
 
 
 @pytest.fixture

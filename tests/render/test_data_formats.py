@@ -195,6 +195,27 @@ def sheet(name: str) -> Any:
     return workbook(EVERY["hostile"])[name]
 
 
+def test_the_workbook_equals_its_golden_file(golden: Callable[[str, str], None]) -> None:
+    """The golden file has every cell of every sheet, with its type and its number format."""
+    lines = []
+    for sheet in workbook(REPORTS["partial"]).worksheets:
+        lines.append(f"# {sheet.title}")
+        for row in sheet.iter_rows():
+            cells = [f"{cell.value!r} [{cell.number_format}]" for cell in row if cell.value is not None]
+            lines.append("; ".join(cells))
+    golden("render/partial/report.xlsx.txt", "\n".join(lines) + "\n")
+
+
+def test_parquet_equals_its_golden_file(golden: Callable[[str, str], None]) -> None:
+    """The golden file has the type and the values of every column of every table."""
+    lines = []
+    for name, content in written(REPORTS["partial"], "parquet").items():
+        table = pq.read_table(io.BytesIO(content))
+        lines.append(f"# {name}")
+        lines += [f"{field.name}: {field.type}: {table[field.name].to_pylist()}" for field in table.schema]
+    golden("render/partial/parquet.txt", "\n".join(lines) + "\n")
+
+
 def test_xlsx_has_no_formula_and_no_error() -> None:
     """Every cell is a number, a truth value or a text, and a text stays one if it is edited."""
     for name in ("about", "hostile"):

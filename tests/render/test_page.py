@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from profiler.render.page.pages import frame, page, pages_in_one
 from profiler.render.page.tree import module_tree
 from profiler.schema import Table
 from tests import sample_profiles as nets
+from tests.browser.screenshots import SHOTS
 from tests.render import hostile
 from tests.render.samples import REPORTS, checked, doubtful
 
@@ -452,3 +454,13 @@ def test_a_module_that_is_named_0_does_not_look_like_a_zero(unit: str, look: str
     """Only figures are paler if they are 0."""
     assert looks(Cell("0", 0), unit) == look
     assert looks(Cell("", MISSING), unit) == "missing"
+
+
+def test_the_screenshots_are_on_the_page_and_small() -> None:
+    """Desktop, dark, phone, paper and a comparison; each has a text that says what it shows."""
+    docs = Path(__file__).parents[2] / "docs"
+    text = (docs / "html-report.md").read_text(encoding="utf-8")
+    for shot in SHOTS:
+        assert re.search(rf"!\[[^\]]{{10,}}\]\({re.escape(shot.file)}\)", text)
+        assert (docs / shot.file).stat().st_size < 60_000
+    assert {path.name for path in docs.glob("*.png")} == {shot.file for shot in SHOTS}
