@@ -315,7 +315,7 @@ def _tree(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     names = [row["module"] for row in rows]
     return {
         "ids": [escape(name) for name in names],
-        "labels": [escape(name.rpartition(".")[2]) for name in names],
+        "labels": [escape(f"{row['module'].rpartition('.')[2]} {row['type']}".strip()) for row in rows],
         "parents": ["" if name == ROOT else escape(name.rpartition(".")[0] or ROOT) for name in names],
         "values": {find_measure(figure).heading: [row[f"{figure}_total"] or 0 for row in rows] for figure in ICICLE},
     }
