@@ -47,16 +47,17 @@ def place_labels(
     order: Sequence[int],
     obstacles: Sequence[Box] = (),
     point: float = POINT,
+    written: Sequence[Box] = (),
 ) -> list[Box | None]:
     """The boxes of the labels, of these widths and heights, in ``area``; None for those that have no place.
 
     Labels are placed one after the other in ``order``; the nearest free place is taken.  No label covers a point, an
-    obstacle, another label, or the line from another label to its point; no such line goes through a label.  The result
-    depends on the arguments alone.
+    obstacle, another label, or the line from another label to its point; no such line goes through a label.  Those that
+    are ``written`` already count as labels.  The result depends on the arguments alone.
     """
     blocked = _Taken([Box(x - point, y - point, x + point, y + point) for x, y in points])
     blocked.add(obstacles)
-    labels = _Taken([])
+    labels = _Taken(written)
     found: list[Box | None] = [None] * len(points)
     for place in order:
         for box in _candidates(points[place], sizes[place]):
