@@ -23,7 +23,8 @@ HEADINGS = {"macs": "MACs", "flops": "FLOPs"}
 UNBROKEN = "\0"
 """Stands for a space at which a line may not end."""
 
-FLOOR = re.compile(r"⌊[^⌋]*⌋")
+UNBREAKABLE = re.compile(r"⌊[^⌋]*⌋|, |(?<=[+−]) ")
+"""Floors, the commas of functions, and what follows a sign: lines are broken before signs."""
 
 Rows = Iterator[tuple[str, str, str, Figures]]
 
@@ -46,7 +47,7 @@ def _shown(figures: Figures) -> Iterator[tuple[str, Expression]]:
 
 def _facts(formula: Formula) -> Iterator[tuple[str, str]]:
     yield "target", formula.target
-    yield "sizes of the tables", ", ".join(f"{name} = {value}" for name, value in formula.sizes.items())
+    yield "sizes given", ", ".join(f"{name} = {value}" for name, value in formula.sizes.items())
     yield "mode", formula.mode
     yield "holds for", "; ".join(formula.domain.words())
     for item in formula.fixed:
@@ -54,13 +55,25 @@ def _facts(formula: Formula) -> Iterator[tuple[str, str]]:
     if formula.fitted:
         names = ", ".join(formula.fitted)
         each = " and ".join(f"{name} by {number}" for name, number in formula.remainders.items())
-        by = f", a polynomial for each remainder of {each}" if each else ""
-        yield "fitted", f"in {names}: interpolated exactly between {len(formula.points)} profiles{by}"
+        by = f"; a polynomial for each remainder of {each}" if each else ""
+        at = "; ".join(f"{name} = {_listed({point[name] for point in formula.points})}" for name in formula.fitted)
+        yield "fitted", f"in {names}: interpolated exactly between {len(formula.points)} profiles, at {at}{by}"
         if formula.because:
             yield "fitted because", formula.because
     yield "checked", f"equal to the profile, in every figure of every row, at {len(formula.checked)} points"
     if formula.status != "complete":
         yield "status", "partial: work without a rule is not in the formulas, which are lower bounds"
+
+
+MOST_LISTED = 8
+
+
+def _listed(sizes: set[int]) -> str:
+    """The sizes, or the first and the last of many: ``64, 128, 192``."""
+    found = sorted(sizes)
+    if len(found) <= MOST_LISTED:
+        return ", ".join(map(str, found))
+    return f"{found[0]}, {found[1]}, …, {found[-1]}"
 
 
 def text(formula: Formula, width: int = 80) -> str:
@@ -87,8 +100,8 @@ def text(formula: Formula, width: int = 80) -> str:
 
 
 def _hanging(head: str, body: str, width: int, indent: int) -> list[str]:
-    """``head`` and ``body`` in lines of at most ``width``; formulas are broken at spaces, names never."""
-    whole = FLOOR.sub(lambda floor: floor[0].replace(" ", UNBROKEN), " ".join(body.split()))
+    """``head`` and ``body`` in lines of at most ``width``; formulas are broken before signs, names never."""
+    whole = UNBREAKABLE.sub(lambda part: part[0].replace(" ", UNBROKEN), " ".join(body.split()))
     lines = textwrap.wrap(
         head + whole,
         max(width, 20),

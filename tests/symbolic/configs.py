@@ -21,6 +21,7 @@ NAMES = (
     "llama_decode",
     "mixtral",
     "gpt2",
+    "gpt2_decode",
 )
 """The configs whose formulas are in the docs."""
 

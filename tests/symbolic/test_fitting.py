@@ -114,7 +114,9 @@ def test_every_remainder_by_the_total_stride() -> None:
     assert json.loads(found.to_json())["remainders"] == {"H": 3, "W": 3}
     lines = " ".join(shown(found).split())
     assert "fitted because: Numbers: it does not run with symbols for sizes: module " in lines
-    assert "interpolated exactly between 36 profiles, a polynomial for each remainder of H by 3 and W by 3" in lines
+    assert (
+        "36 profiles, at H = 3, 4, 5, 6, 7, 8; W = 4, 5, 6, 7, 8, 9; a polynomial for each remainder of H by 3" in lines
+    )
 
 
 @pytest.mark.slow

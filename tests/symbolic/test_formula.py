@@ -20,6 +20,7 @@ from profiler.deriving import counts_of, formula
 from profiler.formulas import FIGURES, Formula, FormulaError
 from profiler.profiles import Profile
 from profiler.records import Mode
+from profiler.render.formulas import _hanging
 
 
 class Convolutional(nn.Module):
@@ -238,6 +239,9 @@ def test_names_that_reach_into_the_model(config_path: Path) -> None:
     assert found.text("parameters") == "8·h²·L + 5·h·L"
     assert "h is a multiple of 4" in found.domain.words()
     assert len(found.points) == 3 * 2
+    assert "fitted: in h, L: interpolated exactly between 6 profiles, at h = 4, 8, 12; L = 1, 2" in " ".join(
+        str(found).split()
+    )
     point = {"B": 3, "s": 4, "h": 20, "L": 5}
     assert found.at(**point)["flops"] == profiler.profile_config(with_sizes(config, point)).total.flops
     with pytest.raises(FormulaError, match="needs h is a multiple of 4"):
@@ -292,3 +296,13 @@ def test_a_source_without_names(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["formula", str(path)], prog_name="profiler")
     assert result.exit_code != 0
     assert "no size has a name" in result.stderr
+
+
+def test_lines_are_broken_before_signs() -> None:
+    """Neither a floor nor what is within a function is divided, and lines begin with the sign of a term."""
+    body = "B·(2·⌊(H − 3)/4⌋·gcd(⌊(W − 31)/32⌋, 6) + 2138112·⌊(H − 15)/16⌋ − 1536·gcd(⌊(H − 31)/32⌋, 6) + 7)"
+    assert _hanging("  MACs = ", body, 60, 6) == [
+        "  MACs = B·(2·⌊(H − 3)/4⌋·gcd(⌊(W − 31)/32⌋, 6)",
+        "      + 2138112·⌊(H − 15)/16⌋ − 1536·gcd(⌊(H − 31)/32⌋, 6)",
+        "      + 7)",
+    ]
