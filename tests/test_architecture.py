@@ -6,7 +6,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -105,20 +105,24 @@ def part_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+def statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """Every statement of a body and of the bodies within it, without what is for type checking alone."""
+    for node in body:
+        yield node
+        if isinstance(node, ast.Try):
+            yield from statements([inner for handler in node.handlers for inner in handler.body])
+        elif isinstance(node, ast.Match):
+            yield from statements([inner for case in node.cases for inner in case.body])
+        typing_only = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for field in ("orelse", "finalbody") if typing_only else ("body", "orelse", "finalbody"):
+            yield from statements(getattr(node, field, []))
+
+
 @cache
 def imported_parts(path: Path) -> frozenset[str]:
     """The parts of the package that a file imports when it runs, without those for type checking alone."""
     found = set[str]()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    typing_only = {
-        node
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING"
-        for node in ast.walk(block)
-    }
-    for node in ast.walk(tree):
-        if node in typing_only:
-            continue
+    for node in statements(ast.parse(path.read_text(encoding="utf-8")).body):
         names = []
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module] if node.module != "profiler" else [f"profiler.{alias.name}" for alias in node.names]
