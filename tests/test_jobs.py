@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +15,7 @@ import profiler
 from profiler.cli import jobs
 from profiler.cli.jobs import in_processes
 from profiler.errors import TargetError, TraceError
+from tests import forking
 from tests.test_cli import run
 
 pytestmark = pytest.mark.slow
@@ -59,7 +57,7 @@ class Prints(nn.Linear):
 class Waits(nn.Module):
     def forward(self, x):
         open(f"waits.{os.getpid()}", "w").close()
-        time.sleep(120)
+        time.sleep(1200)
         return x
 
 
@@ -83,18 +81,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(folder: Path, *arguments: str, before: Callable[[], object] | None = None) -> subprocess.Popen[str]:
+def start(folder: Path, *arguments: str) -> forking.Forked:
     """A command line in ``folder``, in a process group of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "profiler", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=before,
-    )
+    return forking.Forked([*forking.PROFILER, *arguments], cwd=folder, session=True)
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -270,7 +259,7 @@ def test_attempts_have_errors_in_place_of_results() -> None:
 def test_what_networks_print_is_not_in_the_document(folder: Path) -> None:
     """It goes to standard error from other processes too, and those end with the command."""
     process = start(folder, "profile", "prints.yaml", SMALL[0], "--format", "csv", "--jobs", "2")
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate()
     assert process.returncode == 0
     assert out == run("profile", str(folder / "prints.yaml"), SMALL[0], "--format", "csv").out
     printed = [line.split()[-1] for line in err.splitlines() if line.startswith("hello from")]
@@ -292,17 +281,13 @@ def is_running(pid: int) -> bool:
 )
 def test_a_signal_ends_all_processes(folder: Path, number: signal.Signals, whole_group: bool) -> None:
     """Ctrl-C reaches all processes of a terminal, ``kill`` one: both end all, with one line and the usual exit code."""
-    process = start(
-        folder,
-        *("compare", "waits.yaml", "waits_too.yaml", "--jobs", "2"),
-        before=lambda: signal.signal(number, signal.SIG_DFL),
-    )
+    process = start(folder, "compare", "waits.yaml", "waits_too.yaml", "--jobs", "2")
     while len(waiting := [int(path.suffix[1:]) for path in folder.glob("waits.*") if path.suffix != ".yaml"]) < 2:
         assert process.poll() is None, "the process ended too early"
         time.sleep(0.05)
     assert all(map(is_running, waiting))
     (os.killpg if whole_group else os.kill)(process.pid, number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate()
     assert process.returncode == 128 + number
     assert not any(map(is_running, waiting))
     assert len(err.splitlines()) == 1, err

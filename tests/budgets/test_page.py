@@ -16,7 +16,7 @@ import yaml
 
 from profiler import catalog
 from profiler.cli.commands import check
-from tests import budgets_page
+from tests import budgets_page, forking
 
 ROOT = Path(__file__).parents[2]
 PAGE = budgets_page.PAGE.read_text(encoding="utf-8")
@@ -54,12 +54,11 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     programs, folder = top / "programs", top / "repository"
     programs.mkdir()
     folder.mkdir()
-    profiler = f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m profiler "$@"\n'
     stand_in = '#!/bin/sh\necho "$@" >> "$GH_LOG"\nwhile [ $# -gt 0 ]; do\n'
     stand_in += '  [ "$1" = --body-file ] && cat "$2" >> "$GH_LOG"\n  shift\ndone\n'
-    for name, text in {"profiler": profiler, "gh": stand_in}.items():
-        (programs / name).write_text(text)
-        (programs / name).chmod(0o755)
+    (programs / "gh").write_text(stand_in)
+    (programs / "gh").chmod(0o755)
+    forking.program(programs / "profiler", "-m", "profiler")
     (folder / "net.py").write_text(FILES["net.py"])
     (folder / "small.yaml").write_text(SMALL.format(width=8))
     (folder / ".pre-commit-config.yaml").write_text(FILES[".pre-commit-config.yaml"])

@@ -22,6 +22,7 @@ from profiler.cli import cli
 from profiler.sweeps.measuring import FAILED, Result, Task
 from profiler.sweeps.running import group_size
 from profiler.sweeps.workers import DIED, Feed, results_of
+from tests import forking
 from tests.sweeps.networks import multiplies_of_mlp, write_networks, write_search
 from tests.sweeps.test_sweeping import rows_of
 
@@ -40,12 +41,12 @@ def written(folder: Path, network: str = "mlp") -> Path:
 
 def command(*arguments: object) -> list[str]:
     """The command line of ``profiler sweep`` in another process."""
-    return [sys.executable, "-m", "profiler", "sweep", *map(str, arguments)]
+    return [*forking.PROFILER, "sweep", *map(str, arguments)]
 
 
 def finished(*arguments: object) -> subprocess.CompletedProcess[str]:
     """The command, when it has ended."""
-    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=300)
+    return forking.run(command(*arguments))
 
 
 @pytest.mark.slow
@@ -81,21 +82,14 @@ def rows_there(folder: Path) -> int:
         return int(file.execute("SELECT count(*) FROM points").fetchone()[0])
 
 
-def begun(*arguments: object) -> subprocess.Popen[str]:
+def begun(*arguments: object) -> forking.Forked:
     """The command, which is running; its processes are a group of their own, and Ctrl-C ends them as on a terminal."""
-    return subprocess.Popen(
-        command(*arguments),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+    return forking.Forked(command(*arguments), session=True)
 
 
-def wait_for_results(folder: Path, running: subprocess.Popen[str]) -> None:
+def wait_for_results(folder: Path, running: forking.Forked) -> None:
     """Wait until the file of a sweep has grown: its first results are committed."""
-    path, end = folder / "sweep.sqlite", time.monotonic() + 120
+    path, end = folder / "sweep.sqlite", time.monotonic() + 600
     before = path.stat().st_size if path.exists() else 0
     while time.monotonic() < end and running.poll() is None:
         if path.exists() and path.stat().st_size > max(before, 20_000):
@@ -139,7 +133,7 @@ def test_two_commands_on_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         f"profiler: {path}: another sweep is writing to this file; wait until it ends, or give another --output\n"
     )
     running.send_signal(signal.SIGTERM)
-    _, errors = running.communicate(timeout=60)
+    _, errors = running.communicate()
     assert running.returncode == 128 + signal.SIGTERM, errors
     lines = errors.splitlines()
     there = rows_there(tmp_path / "out")
@@ -155,13 +149,13 @@ def test_an_interrupt_of_workers_ends_them(tmp_path: Path) -> None:
     running = begun(path, "--vary", "w=1:100000", "-o", tmp_path / "out", "--jobs", 2)
     wait_for_results(tmp_path / "out", running)
     os.killpg(running.pid, signal.SIGINT)
-    _, errors = running.communicate(timeout=60)
+    _, errors = running.communicate()
     assert running.returncode == 128 + signal.SIGINT, errors
     assert errors.splitlines()[-1] == "profiler: interrupted"
     assert "Traceback" not in errors
     there = rows_there(tmp_path / "out")
     assert f"profiler: {there:,} of 100,000 points are in" in errors
-    end = time.monotonic() + 60
+    end = time.monotonic() + 600
     while time.monotonic() < end:
         try:
             os.killpg(running.pid, 0)
@@ -296,7 +290,7 @@ def local_cluster(folder: Path, code: str) -> Iterator[str]:
         yield running.stdout.readline().strip()
     finally:
         running.stdin.close()
-        running.wait(60)
+        running.wait(600)
         running.stdout.close()
 
 
