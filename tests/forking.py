@@ -1,7 +1,7 @@
 """Command lines of Python in processes that need not import torch: a server has, and forks itself for each.
 
-Importing torch takes several seconds, most commands a tenth of one.  Apart from that these are processes like others, with
-their own streams, signals and exit codes.  The start of ``python -m profiler`` itself is tested in tests/test_cli.py.
+Importing torch takes several seconds, most commands a tenth of one.  Apart from that these are processes like others,
+with their own streams, signals and exit codes.  The start of ``python -m profiler`` itself is tested in tests/test_cli.py.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def program(place: Path, *arguments: str) -> None:
 class Forked:
     """A process that runs a command line of ``sys.executable``; what it prints is kept, unless ``stdout`` is given.
 
-    With ``session`` it is the first of a process group of its own.  ``closed`` are the descriptors that it does not have.
+    With ``session`` it is the first of a process group of its own.  It does not have the descriptors in ``closed``.
     """
 
     def __init__(

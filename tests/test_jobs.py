@@ -16,6 +16,7 @@ from profiler.cli import jobs
 from profiler.cli.jobs import in_processes
 from profiler.errors import TargetError, TraceError
 from tests import forking
+from tests.jobs_work import dies, foreign, process_of, raise_it, square
 from tests.test_cli import run
 
 pytestmark = pytest.mark.slow
@@ -95,19 +96,6 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
-def square(number: int) -> int:
-    """Work for the tests: it takes longer for small numbers, and fails for some."""
-    time.sleep(0.02 * (5 - number) if number < 5 else 0)
-    if number in (3, 7):
-        raise TargetError(f"no square of {number}")
-    return number * number
-
-
-def process_of(number: int) -> int:
-    """The id of the process that does the work."""
-    return os.getpid()
-
-
 def test_results_come_in_the_order_of_the_items() -> None:
     """Also when a later item is done first; the work is done in other processes."""
     assert list(in_processes(square, [1, 2, 4, 5, 6], 2)) == [1, 2 * 2, 4 * 4, 5 * 5, 6 * 6]
@@ -136,15 +124,6 @@ def test_the_traceback_of_the_other_process_is_kept() -> None:
     assert "in square" in str(caught.value.__cause__)
 
 
-def foreign(number: int) -> int:
-    """Raises an error of a class that only exists here."""
-
-    class Foreign(ValueError if number else BaseException):  # type: ignore[misc]
-        pass
-
-    raise Foreign("broken")
-
-
 @pytest.mark.parametrize("number", [0, 1])
 def test_an_error_of_an_unknown_class_keeps_its_name(number: int) -> None:
     """It is an exception of the same name and message, and an ordinary one if it was one."""
@@ -152,11 +131,6 @@ def test_an_error_of_an_unknown_class_keeps_its_name(number: int) -> None:
         list(in_processes(foreign, [number, number], 2))
     assert type(caught.value).__name__ == "Foreign"
     assert isinstance(caught.value, Exception) == bool(number)
-
-
-def dies(number: int) -> int:
-    """Ends its process."""
-    os._exit(number)
 
 
 def test_a_process_that_ends_is_an_error() -> None:
@@ -201,14 +175,14 @@ def test_report_is_the_same(folder: Path) -> None:
     assert (checked.code, checked.err) == (0, "")
 
 
-@pytest.mark.parametrize("name", ["fails", "leaves"])
+@pytest.mark.parametrize("name", ["fails", pytest.param("leaves", marks=pytest.mark.exhaustive)])
 def test_a_network_that_fails_among_good_ones(folder: Path, name: str) -> None:
     """The exit code and the message are those of one process, and nothing is written."""
     arguments = ("profile", SMALL[0], str(folder / f"{name}.yaml"), SMALL[1], "--output", str(folder / "out"))
     one = run(*arguments)
     assert one.code == 2
     assert len(one.err.splitlines()) == 1
-    assert run(*arguments, "--jobs", "3") == one
+    assert run(*arguments, "--jobs", "2") == one
     assert not (folder / "out").exists()
 
 
@@ -305,8 +279,3 @@ def test_an_error_has_the_class_of_one_process() -> None:
     for error in (TargetError, TraceError):
         with pytest.raises(error):
             list(in_processes(raise_it, [error, error], 2))
-
-
-def raise_it(error: type[Exception]) -> None:
-    """Raise an error of this class."""
-    raise error("broken")
