@@ -22,7 +22,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-IMPORTED = ("torch", "pandas", "profiler.api", "profiler.cli.commands.profile", "profiler.tracing", "profiler.render")
+LIBRARIES = ("torch", "torch._dynamo", "pandas", "pydantic", "click", "rich.console", "yaml", "jinja2")
+PARTS = ("profiler.api", "profiler.cli.commands.profile", "profiler.tracing", "profiler.render", "profiler.tables")
 """What nearly every command needs; importing it takes more time than most commands."""
 
 LONGEST = 1 << 20
@@ -137,7 +138,7 @@ def serve(place: str) -> tuple[Request, list[int]]:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(place)
     listener.listen()
-    print("ready", flush=True)
+    os.write(1, b"ready\n")
     watching = 0
     while True:
         ready, _, _ = select.select([listener, 0], [], [])
@@ -157,9 +158,17 @@ def serve(place: str) -> tuple[Request, list[int]]:
             os.close(descriptor)
 
 
-if __name__ == "__main__":
+def main(place: str) -> None:
+    """Serve at ``place`` with the libraries imported, and in another process beside it with parts of the package."""
     atexit.register(leave)  # what is registered first is called last
-    for module in IMPORTED:
+    for module in LIBRARIES:
+        importlib.import_module(module)
+    with_parts = os.fork() == 0
+    for module in PARTS if with_parts else ():
         importlib.import_module(module)
     gc.freeze()
-    begin(*serve(sys.argv[1]))
+    begin(*serve(f"{place}.parts" if with_parts else place))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,7 +1,7 @@
 """Command lines of Python in processes that need not import torch: a server has, and forks itself for each.
 
 Importing torch takes several seconds, most commands a tenth of one.  Apart from that these are processes like others,
-with their own streams, signals and exit codes.  The start of ``python -m profiler`` itself is tested in tests/test_cli.py.
+with their own streams, signals and exit codes.  tests/test_cli.py tests how ``python -m profiler`` itself starts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 
@@ -63,13 +66,15 @@ def server() -> str:
 
     atexit.register(end)
     assert running.stdout is not None
-    assert running.stdout.readline() == b"ready\n"
+    assert [running.stdout.readline() for _ in range(2)] == [b"ready\n"] * 2
     return place
 
 
 def program(place: Path, *arguments: str) -> None:
     """Write a program for shells: it runs ``python`` with these arguments and its own, in a process of the server."""
-    place.write_text(CLIENT.format(python=sys.executable, arguments=arguments, place=server()), encoding="utf-8")
+    place.write_text(
+        CLIENT.format(python=sys.executable, arguments=arguments, place=f"{server()}.parts"), encoding="utf-8"
+    )
     place.chmod(0o755)
 
 
@@ -77,6 +82,7 @@ class Forked:
     """A process that runs a command line of ``sys.executable``; what it prints is kept, unless ``stdout`` is given.
 
     With ``session`` it is the first of a process group of its own.  It does not have the descriptors in ``closed``.
+    With ``fresh`` it has imported libraries, but nothing of the profiler.
     """
 
     def __init__(
@@ -88,6 +94,7 @@ class Forked:
         stdout: IO[bytes] | None = None,
         session: bool = False,
         closed: Sequence[int] = (),
+        fresh: bool = False,
     ) -> None:
         assert command[0] == sys.executable
         self.args = list(command)
@@ -105,7 +112,7 @@ class Forked:
         }
         sent = array.array("i", [descriptor for place, descriptor in enumerate(given) if place not in closed])
         self._server = socket.socket(socket.AF_UNIX)
-        self._server.connect(server())
+        self._server.connect(server() if fresh else f"{server()}.parts")
         self._server.sendmsg([json.dumps(request).encode() + b"\n"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, sent)])
         for descriptor in given:
             os.close(descriptor)
@@ -153,14 +160,19 @@ class Forked:
         self.wait(timeout)
         for reader in self._readers:
             reader.join(max(0.1, end - time.monotonic()))
-        return self.stdout.getvalue().decode(), self.stderr.getvalue().decode()
+        return self.stdout.getvalue().decode(errors="replace"), self.stderr.getvalue().decode(errors="replace")
 
 
 def run(
-    command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = 600
+    command: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    fresh: bool = False,
+    timeout: float = 600,
 ) -> subprocess.CompletedProcess[str]:
     """The command line, when its process has ended."""
-    process = Forked(command, cwd=cwd, env=env)
+    process = Forked(command, cwd=cwd, env=env, fresh=fresh)
     try:
         out, err = process.communicate(timeout)
     except subprocess.TimeoutExpired:
@@ -168,3 +180,13 @@ def run(
         process.communicate()
         raise
     return subprocess.CompletedProcess(process.args, process.wait(), out, err)
+
+
+def fork_counters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on, counters that need a process of their own get one from the server."""
+
+    def run_counter(command: Sequence[str], *, timeout: float, **_: object) -> subprocess.CompletedProcess[str]:
+        return run(command, timeout=timeout)
+
+    stand_in = SimpleNamespace(run=run_counter, TimeoutExpired=subprocess.TimeoutExpired)
+    monkeypatch.setattr("profiler.crosschecks.process.subprocess", stand_in)

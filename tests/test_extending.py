@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import forking
+
 MEASURE = """
 from profiler.measures import Measure
 
@@ -187,7 +189,7 @@ def run(folder: Path, package: str, use: str) -> subprocess.CompletedProcess[str
     """Run ``use`` with ``folder`` as a part of ``package``."""
     code = f"import {package}\nfolder = {str(folder)!r}\n{package}.__path__.append(folder)\n{use}"
     root = Path(__file__).parents[1]
-    return subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=root)
+    return forking.run([sys.executable, "-c", code], cwd=root, fresh=True)
 
 
 @pytest.mark.slow

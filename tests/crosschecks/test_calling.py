@@ -17,6 +17,7 @@ from profiler.crosschecks.counter import find_counter
 from profiler.crosschecks.process import FromObject, count_in_process
 from profiler.errors import ProfilerError, TraceError
 from profiler.profiles import Profile
+from tests import forking
 
 
 class Cache:
@@ -119,9 +120,14 @@ def test_counters_in_this_process(
     ],
 )
 def test_counters_in_a_separate_process(
-    counter: str, network: type[nn.Module], inputs: Callable[[], Any], layers: int
+    counter: str,
+    network: type[nn.Module],
+    inputs: Callable[[], Any],
+    layers: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each counts something, or is skipped with the reason; none crashes, and the inputs are unchanged."""
+    forking.fork_counters(monkeypatch)
     given = inputs()
     functions = (F.relu, F.linear, torch.matmul, torch.Tensor.matmul)
     record = count_in_process(counter, FromObject(network().eval(), given))

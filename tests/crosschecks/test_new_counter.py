@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import forking
+
 COUNTER = '''
 """Counts each convolution exactly, and a linear layer as the elements of its result."""
 
@@ -71,7 +73,7 @@ def Net():
 def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """``profiler WORDS`` in ``folder``, with the counters there beside those of the package."""
     start = [sys.executable, "-W", "ignore", "-c", START, str(folder / "counters")]
-    return subprocess.run([*start, *words], cwd=folder, capture_output=True, text=True, check=False)
+    return forking.run([*start, *words], cwd=folder, fresh=True)
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from profiler import catalog
 from profiler.crosschecks.calling import installed_version
 from profiler.crosschecks.counter import find_counter
 from profiler.crosschecks.process import FromFunction, FromObject, count_in_process
+from tests import forking
 
 pytestmark = pytest.mark.slow  # each test starts processes
 
@@ -33,8 +33,10 @@ def ending(how: str) -> FromFunction:
         ("raise", "ValueError: not today"),
     ],
 )
-def test_a_crash_is_a_record(how: str, message: str) -> None:
+def test_a_crash_is_a_record(how: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A network exits, is killed, or raises."""
+    if how != "raise":  # this one is run as a user's
+        forking.fork_counters(monkeypatch)
     record = count_in_process("thop", ending(how))
     assert (record.status, record.message) == ("failed", message)
     assert record.version == installed_version("thop")
@@ -111,8 +113,7 @@ def test_modules_in_the_current_folder_are_not_run(tmp_path: Path) -> None:
     for name in ("json", "pickle", "statistics", "yaml", "torch", "thop", "profiler"):
         (tmp_path / f"{name}.py").write_text(f"open('{name}.txt', 'w').close()\nraise SystemExit(9)\n")
     words = ("crosscheck", "net.yaml", "--against", "thop", "--format", "csv")
-    command = [sys.executable, "-P", "-W", "ignore", "-c", COMMAND, *words]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    ended = forking.run([sys.executable, "-P", "-W", "ignore", "-c", COMMAND, *words], cwd=tmp_path)
     assert list(tmp_path.glob("*.txt")) == []
     assert ended.returncode == 0, ended.stderr
     assert f"0,Linear,thop,{2 * 3 * 4},{2 * 3 * 4}," in ended.stdout
@@ -128,6 +129,5 @@ def test_modules_beside_the_caller_can_be_imported(tmp_path: Path) -> None:
         "assert profiler.unexplained(checked.crosscheck).empty\n"
         "assert 'thop' not in sys.modules\n"
     )
-    command = [sys.executable, "-W", "ignore", str(tmp_path / "script.py")]
-    ended = subprocess.run(command, cwd=tmp_path.parent, capture_output=True, text=True, check=False)
+    ended = forking.run([sys.executable, "-W", "ignore", str(tmp_path / "script.py")], cwd=tmp_path.parent)
     assert (ended.returncode, ended.stderr) == (0, "")

@@ -4,7 +4,6 @@ import dataclasses
 import importlib
 import json
 import socket
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from profiler.models.building import build_model, build_real_model
 from profiler.models.inputs import build_inputs, default_inputs
 from profiler.models.targets import list_targets
 from profiler.models.torchvision_ops import import_torchvision
+from tests import forking
 
 pytestmark = pytest.mark.slow  # networks of other libraries are built
 
@@ -28,10 +28,12 @@ SMALL_GPT2 = {"n_layer": 2, "n_head": 2, "n_embd": 8, "n_positions": 16, "vocab_
 
 @pytest.fixture(autouse=True)
 def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail if a test here opens a connection."""
+    """Fail if a test here opens a connection to another machine."""
+    connect = socket.socket.connect
 
-    def refuse(*_: Any) -> None:
-        raise AssertionError("a connection was opened")
+    def refuse(self: socket.socket, address: Any) -> None:
+        assert self.family == socket.AF_UNIX, "a connection was opened"
+        connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
@@ -397,7 +399,8 @@ for package in ("timm", "transformers"):
 sources = {{entry.target.partition(":")[0] for entry in list_targets()}}
 assert sources == {{"profiler.models.zoo", "torchvision"}}, sources
 """
-    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=ROOT)
+    ended = forking.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, fresh=True)
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_listing_imports_no_model() -> None:
@@ -409,7 +412,8 @@ from profiler.models.torchvision_ops import import_torchvision
 assert len(list_targets("transformers")) > 1000
 assert not [name for name in sys.modules if ".modeling_" in name and name.startswith("transformers.models")]
 """
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    ended = forking.run([sys.executable, "-c", code], cwd=ROOT, fresh=True)
+    assert ended.returncode == 0, ended.stderr
 
 
 TRANSFORMERS = """

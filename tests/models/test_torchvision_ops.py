@@ -10,23 +10,28 @@ import pytest
 import torch
 
 from profiler.models.torchvision_ops import import_torchvision
+from tests import forking
 
 pytestmark = pytest.mark.slow  # most tests import torchvision in a separate process
 
 ROOT = Path(__file__).parents[2]
 
 
-def run(code: str) -> str:
-    """The output of ``code`` in a fresh interpreter that turns warnings into errors."""
+def run(code: str, *, forked: bool = True) -> str:
+    """The output of ``code`` in a process that turns warnings into errors and has not imported torchvision."""
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(code)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    if forked:
+        done = forking.run(command, cwd=ROOT, fresh=True)
+    else:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def test_torchvision_imports_with_this_torch() -> None:
     """It imports after a failed attempt in the caller's script too, and every later import gets the same module."""
-    run("""
+    run(
+        """
         import profiler
         try:
             import torchvision
@@ -45,7 +50,9 @@ def test_torchvision_imports_with_this_torch() -> None:
         assert torchvision.__version__
         import importlib.util
         assert importlib.util.find_spec("torchvision").name == "torchvision"
-    """)
+    """,
+        forked=False,
+    )
 
 
 def test_operators_of_torchvision_have_shapes_on_meta() -> None:
