@@ -141,7 +141,7 @@ def serve(place: str) -> tuple[Request, list[int]]:
     os.write(1, b"ready\n")
     watching = 0
     while True:
-        ready, _, _ = select.select([listener, 0], [], [])
+        ready, _, _ = select.select([listener.fileno(), 0], [], [])
         while watching and os.waitpid(-1, os.WNOHANG)[0]:
             watching -= 1
         if 0 in ready:

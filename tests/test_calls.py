@@ -80,6 +80,7 @@ def test_calls_are_a_sequence() -> None:
         calls[len(every)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["inference", "training"])
 def test_each_figure_is_the_sum_over_all_calls(mode: str) -> None:
     """Multiplied by their numbers, the distinct calls give what the calls give one by one."""
@@ -112,6 +113,7 @@ def test_a_tally_stands_for_calls_of_one_kind_in_one_place() -> None:
         assert like_it[0] == call
 
 
+@pytest.mark.slow
 def test_distinct_calls_do_not_grow_with_repetition() -> None:
     """The calls of 40 rounds are those of 4 rounds, ten times as often, and so are the figures of each layer."""
     few, many = loop(4), loop(40)
@@ -122,6 +124,7 @@ def test_distinct_calls_do_not_grow_with_repetition() -> None:
     assert many.layers["flops"].tolist() == [10 * flops for flops in few.layers["flops"]]
 
 
+@pytest.mark.slow
 def test_only_distinct_calls_are_made_for_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Objects for the other calls are made if somebody reads the calls."""
     made: list[int] = []
@@ -163,6 +166,7 @@ def call_in(module: str) -> OpCall:
     return OpCall.of("aten::x", "linear", "counted", module, 1, "forward", spec, spec, (contraction((2,), (3,)),))
 
 
+@pytest.mark.slow
 def test_totals_of_modules_that_are_thousands_deep() -> None:
     """Each has its own work and that of everything below it."""
     names = [".".join(["m"] * depth) for depth in range(2001)]

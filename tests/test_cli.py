@@ -314,9 +314,13 @@ BAD: dict[str, tuple[Sequence[str], str]] = {
     "no profile": (["bad.json"], "bad.json: expected a saved profile"),
     "one name twice": (["tiny.yaml", "tiny.yaml"], "name: 'tiny' is also the name of"),
 }
+LISTS_ALL_TARGETS = ("not a source",)
+"""The message proposes one of the targets of every source, which takes seconds."""
 
 
-@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[pytest.mark.slow] if case in LISTS_ALL_TARGETS else []) for case in BAD]
+)
 def test_bad_input_is_an_error_of_one_line(case: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The exit code is 2, the line is on the error stream, there is no traceback, and nothing is written."""
     files = {

@@ -123,6 +123,7 @@ def test_several_networks_are_one_page(saved: str, tmp_path: Path) -> None:
     assert titles == ["Comparison of 2 networks", "partial", "small"]
 
 
+@pytest.mark.slow
 def test_a_folder_of_reports_has_a_page(saved: str, tmp_path: Path) -> None:
     """With html among the formats, index.html has all networks, and each has a page of its own."""
     nets.small().save(tmp_path / "small.json")

@@ -108,7 +108,7 @@ def test_one_job_or_one_item_needs_no_process(items: list[int], jobs: int) -> No
     assert set(in_processes(process_of, items, jobs)) <= {os.getpid()}
 
 
-@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("count", [1, 2])
 def test_the_first_item_that_fails_decides(count: int) -> None:
     """Results before it are there, and the error is its own, although a later item fails earlier."""
     results = in_processes(square, [1, 3, 7, 2], count)
@@ -251,7 +251,8 @@ def is_running(pid: int) -> bool:
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
 @pytest.mark.parametrize(
-    ("number", "whole_group"), [(signal.SIGINT, True), (signal.SIGINT, False), (signal.SIGTERM, False)]
+    ("number", "whole_group"),
+    [(signal.SIGINT, True), pytest.param(signal.SIGINT, False, marks=pytest.mark.exhaustive), (signal.SIGTERM, False)],
 )
 def test_a_signal_ends_all_processes(folder: Path, number: signal.Signals, whole_group: bool) -> None:
     """Ctrl-C reaches all processes of a terminal, ``kill`` one: both end all, with one line and the usual exit code."""

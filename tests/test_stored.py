@@ -400,6 +400,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytes
     assert "larger than 1,000 bytes" in message_of(tmp_path, TEXT)
 
 
+@pytest.mark.slow
 def test_a_million_mistakes_take_no_longer_than_one(tmp_path: Path) -> None:
     """Only the first mistake of a list is reported."""
     text = edited("signatures.0.answer.terms.0.how_many", [-1] * 10**6)

@@ -26,6 +26,7 @@ def sums(table: Table, name: str, *, last: int) -> int:
     return sum(value or 0 for value in values[: len(values) - last])
 
 
+@pytest.mark.slow
 @given(profiles(), profiles())
 def test_both_tables_add_up_to_both_totals(one: Profile, other: Profile) -> None:
     """Whether rows are folded or not, nothing is lost and nothing is counted twice."""

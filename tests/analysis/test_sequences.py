@@ -33,6 +33,7 @@ def test_it_is_common_and_the_longest(kept: int) -> None:
         assert len(found) == length(first, second)
 
 
+@pytest.mark.slow
 def test_long_sequences_take_seconds() -> None:
     """20,000 items of a few types against as many in another order."""
     draw = Random(0)

@@ -187,6 +187,7 @@ def test_long_tables_are_data_that_reads_back(report: Report) -> None:
                     assert {float(text) for text in column.get("values", ())} == floats
 
 
+@pytest.mark.slow
 def test_a_page_has_every_fact_and_note() -> None:
     """Warnings are first."""
     report = REPORTS["partial"]
@@ -376,6 +377,7 @@ def test_the_tree_has_the_totals_of_the_modules() -> None:
     assert module_tree(nets.nothing(), nets.nothing().tabulated("modules")) is None
 
 
+@pytest.mark.slow
 def test_many_reports_on_one_page() -> None:
     """The comparison is first, and the names in it lead to the networks; ids do not repeat."""
     profiles = [nets.partial(), nets.small()]

@@ -60,6 +60,7 @@ def test_long_names_are_shortened_in_the_middle(width: int) -> None:
     assert re.search(r" linear +20,480 .*32,768 ", line)
 
 
+@pytest.mark.slow
 def test_no_percent_sign_begins_a_line_and_no_remark_is_cut() -> None:
     """A remark on a figure breaks behind the dash of a word that is wider than its column."""
     net = nets.Network("two kinds", (1, 3, 227, 227)).conv("first", 64, 11, (55, 55)).linear("second", 1000)

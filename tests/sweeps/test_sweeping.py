@@ -158,6 +158,7 @@ def test_candidates_are_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         profiler.sweep(search, {"B": [1]})
 
 
+@pytest.mark.slow
 def test_a_file_that_changes_is_noticed(tmp_path: Path) -> None:
     """Results of the network that the file held before do not mix with those of the new one."""
     write_networks(tmp_path)
@@ -178,6 +179,7 @@ def test_a_file_that_changes_is_noticed(tmp_path: Path) -> None:
     assert "has results of another sweep: the content of the sources differs" in changed.stderr
 
 
+@pytest.mark.slow
 def test_a_long_sweep_is_written_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file equals the one that is written at once."""
     from profiler.cli.commands import sweep as command

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import sympy
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,6 +46,7 @@ def test_conditions_that_cannot_be_solved_stay() -> None:
     assert domain.conditions[0].reason == "module pool: aten::mean"
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(

@@ -100,6 +100,7 @@ def test_what_terms_share_is_in_front() -> None:
     assert text(simplified(B * H + B * W + B)) == "B·(H + W + 1)"
 
 
+@pytest.mark.slow
 @given(NUMBERS, DIVISORS, NUMBERS, SIZES, SIZES)
 def test_python_and_sympy_read_what_is_written(a: int, b: int, c: int, n: int, m: int) -> None:
     """The texts for programs have the value of the expression."""
@@ -116,6 +117,7 @@ def test_latex() -> None:
     assert latex(3 * floor_of(H - 3, 4)) == r"3 \cdot \left\lfloor \frac{H - 3}{4} \right\rfloor"
 
 
+@pytest.mark.slow
 @given(NUMBERS, DIVISORS, NUMBERS, DIVISORS, NUMBERS)
 def test_answers_about_all_sizes(a: int, b: int, c: int, d: int, e: int) -> None:
     """An answer about all sizes is right for every size that is tried."""

@@ -238,6 +238,7 @@ def test_peak_of_networks_of_libraries(name: str, mode: Mode) -> None:
     check(LIBRARIES[name], mode)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
 def test_recurrent_layers_differ_in_training_alone(kind: Any) -> None:
     """On the CPU torch multiplies the inputs of all steps at once, or calls oneDNN, which it does not do on meta."""
@@ -305,6 +306,7 @@ def test_views_are_no_memory() -> None:
     assert of(nn.Flatten(), torch.empty(5, 8, 2, device="meta")).peak_activation_bytes == 5 * 8 * 2 * FLOAT
 
 
+@pytest.mark.slow
 def test_checkpointing_lowers_the_peak() -> None:
     """Checkpointing saves less, and has a lower peak; recomputation does not change what is alive in inference."""
     x = torch.empty(4, 8, device="meta")
@@ -399,6 +401,7 @@ def test_memory_that_cannot_be_found_is_an_error(tmp_path: Any) -> None:
             _ = unknown.peak_activation_bytes
 
 
+@pytest.mark.slow
 def test_saved_profile_has_its_memory(tmp_path: Any) -> None:
     """A saved profile has the same memory; a value that is impossible is refused with its place."""
     found = of(convolutions(), *image(), mode="training", optimizer="adam")

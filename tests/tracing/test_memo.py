@@ -292,6 +292,7 @@ BATCH_NORM = torch.ops.aten.batch_norm.default
 UNARY = (torch.ops.aten.relu.default, torch.ops.aten.gelu.default, torch.ops.aten.leaky_relu.default)
 
 
+@pytest.mark.slow
 @given(data=st.data())
 def test_pointwise_operators_are_answered_for_other_sizes(data: st.DataObject) -> None:
     """Calls with sizes in the same relations have the results of their kernels, though only one of them has run."""
@@ -304,6 +305,7 @@ def test_pointwise_operators_are_answered_for_other_sizes(data: st.DataObject) -
             run(ADD, on_meta(*shape), on_meta(*shape, dtype=torch.float64))
 
 
+@pytest.mark.slow
 @given(shapes=st.lists(contiguous_shapes(4), min_size=2, max_size=4), training=st.booleans())
 def test_batch_norms_are_answered_for_other_sizes(shapes: list[tuple[int, ...]], training: bool) -> None:
     """Whole and with its statistics, in eval and in train mode."""
@@ -392,6 +394,7 @@ def test_most_operations_of_a_network_are_answered() -> None:
         assert same_with_and_without(model, (torch.zeros(1, 4, 8),), mode) > least  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_another_thread_is_answered_too() -> None:
     """Two threads that trace different networks at once record what one does."""
     layers = [nn.Linear(8, 8), nn.ReLU(), nn.LayerNorm(8)]

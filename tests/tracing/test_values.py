@@ -198,6 +198,7 @@ def test_values_are_those_of_the_time_at_which_the_operation_ran() -> None:
         trace(Branches(lambda x: (x.new_zeros(4).add_(1).add_(x[0]) + 1).sum() > 0), SQUARE)
 
 
+@pytest.mark.slow
 def test_a_large_tensor_of_equal_elements_is_not_made() -> None:
     """Its values are not known, and neither are those of what is computed from it."""
 
