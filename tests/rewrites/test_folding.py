@@ -419,6 +419,10 @@ COUNTS = {
 }
 
 
+LONG = ("resnet50", "mobilenet_v2", "efficientnet_b0")
+"""ResNet-18 and the other networks have the same kinds of batch norms."""
+
+
 @pytest.fixture
 def _one_thread() -> Iterator[None]:
     """Use one thread: several would share each of a thousand small groups and mostly wait on a busy machine."""
@@ -430,7 +434,9 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("_one_thread")
-@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.exhaustive] if name in LONG else []) for name in COUNTS]
+)
 def test_known_networks(name: str) -> None:
     """The number of batch norms that fold in torchvision's networks, which compute the same afterwards."""
     folded, left, reason = COUNTS[name]

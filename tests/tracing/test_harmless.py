@@ -121,13 +121,17 @@ class StopsFunctions(TorchFunctionMode):
 EXHAUSTIVE = pytest.mark.exhaustive
 
 
-def stopped_everywhere(stops: Any, error: type[BaseException], model: nn.Module, mode: Any) -> int:
-    """Profile with an error at the first operation, the second, … until none is left; return how many there were."""
+STEP = pytest.mark.parametrize("step", [3, pytest.param(1, marks=EXHAUSTIVE)])
+"""The distance of the operations at which a run is stopped: each in turn only if everything is tested."""
+
+
+def stopped_everywhere(stops: Any, error: type[BaseException], model: nn.Module, mode: Any, step: int) -> int:
+    """Profile with an error at each ``step``-th operation until none is left; return about how many there were."""
     inputs = (torch.ones(3, 4), Cache())
     before = snapshot(model, inputs)
-    number = 0
+    number = 1 - step
     while True:
-        number += 1
+        number += step
         stop = stops(number, error("stop"))
         try:
             with stop:
@@ -139,14 +143,18 @@ def stopped_everywhere(stops: Any, error: type[BaseException], model: nn.Module,
             return number - 1
 
 
+@STEP
 @pytest.mark.parametrize("stops", [Stops, pytest.param(StopsFunctions, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, *(pytest.param(kind, marks=pytest.mark.slow) for kind in ERRORS)])
 @pytest.mark.parametrize("mode", ["inference", pytest.param("training", marks=pytest.mark.slow)])
-def test_an_error_at_every_operation_leaves_no_trace(stops: Any, error: type[BaseException], mode: Any) -> None:
+def test_an_error_at_every_operation_leaves_no_trace(
+    stops: Any, error: type[BaseException], mode: Any, step: int
+) -> None:
     """After an error, one that leads to a real run, or Ctrl-C, the state, inputs, hooks and settings are restored."""
-    assert stopped_everywhere(stops, error, Step(), mode) > 10
+    assert stopped_everywhere(stops, error, Step(), mode, step) > 10
 
 
+@STEP
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("stops", "model"),
@@ -157,9 +165,9 @@ def test_an_error_at_every_operation_leaves_no_trace(stops: Any, error: type[Bas
         pytest.param(Stops, Lazy, id="operations of a lazy run", marks=EXHAUSTIVE),
     ],
 )
-def test_an_error_in_real_and_lazy_runs_leaves_no_trace(stops: Any, model: Any) -> None:
+def test_an_error_in_real_and_lazy_runs_leaves_no_trace(stops: Any, model: Any, step: int) -> None:
     """The real run and the run that gives lazy parameters their shapes make their own copies too."""
-    assert stopped_everywhere(stops, RuntimeError, model(), "inference") > 10
+    assert stopped_everywhere(stops, RuntimeError, model(), "inference", step) > 10
 
 
 @pytest.mark.parametrize("counter", ["fvcore", "torch", "torch-cpu"])
