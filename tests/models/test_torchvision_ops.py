@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(code: str, *, forked: bool = True) -> str:
-    """The output of ``code`` in a process that turns warnings into errors and has not imported torchvision."""
+    """The output of ``code`` in a process that turns warnings into errors; torchvision is not imported before."""
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(code)]
     if forked:
         done = forking.run(command, cwd=ROOT, fresh=True)
