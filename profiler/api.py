@@ -16,7 +16,7 @@ from profiler.energy import find_energy_model
 from profiler.environment import environment
 from profiler.errors import FOREIGN_ERRORS, NeedsDataError, ProfilerError, TraceError, UncountedError, no_exit
 from profiler.files import NAME_EXPECTED, folder_name, is_folder_name
-from profiler.formatting import bytes_text
+from profiler.formatting import bytes_text, plural
 from profiler.memory import MemoryRecord
 from profiler.models.constructed_inputs import Constructor, is_constructor
 from profiler.models.naming import called
@@ -339,8 +339,9 @@ def check_complete(result: Profile) -> None:
     reasons = [f"{item.module or ROOT}: {item.reason}" for item in result.trace.unseen]
     if len(table):
         ops = "; ".join(
-            f"{op} ({calls} calls in {modules})"
+            f"{op} ({plural(calls, 'call')} in {modules})"
             for op, calls, modules in zip(table["op"], table["calls"], table["modules"], strict=True)
         )
-        reasons.insert(0, f"{len(table)} operations have no rule: {ops}")
+        have = "has" if len(table) == 1 else "have"
+        reasons.insert(0, f"{plural(len(table), 'operation')} {have} no rule: {ops}")
     raise UncountedError(f"{result.name}: strict mode: {'; '.join(reasons)}")

@@ -40,6 +40,11 @@ def listed(names: Sequence[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
+def plural(number: int, noun: str) -> str:
+    """``1 call``, ``2,000 calls``."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 def thousands(number: int | None) -> str:
     """``655,566,528``."""
     return UNKNOWN if is_missing(number) else f"{number:,}"

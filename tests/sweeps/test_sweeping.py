@@ -234,3 +234,32 @@ def test_bad_input_is_one_line(tmp_path: Path, arguments: list[str], message: st
     assert result.exit_code == 2, result.stderr
     assert result.stderr.startswith(f"profiler: {message}")
     assert result.stderr.count("\n") == 1
+
+
+ODD = """
+import torch
+from torch import nn
+
+@torch.library.custom_op("sweeping::odd", mutates_args=())
+def odd(a: torch.Tensor) -> torch.Tensor:
+    return a * 2
+
+@odd.register_fake
+def _(a):
+    return torch.empty_like(a)
+
+class Odd(nn.Module):
+    def forward(self, x):
+        return odd(x)
+"""
+
+
+def test_strict_sweeps_fail_if_a_point_is_partial(tmp_path: Path) -> None:
+    """The table is written in any case; the exit code is then 1."""
+    (tmp_path / "odd.py").write_text(ODD)
+    arguments = (f"{tmp_path / 'odd.py'}:Odd", "--input", "Bx8", "--vary", "B=1,2", "--quiet", "--format", "csv")
+    assert run(*arguments, "--output", tmp_path / "out").exit_code == 0
+    strict = run(*arguments, "--output", tmp_path / "strict", "--strict")
+    assert strict.exit_code == 1
+    assert "strict mode: 2 of 2 points are partial" in strict.stderr
+    assert [row["status"] for row in rows_of(tmp_path / "strict")] == ["partial", "partial"]
