@@ -190,7 +190,7 @@ def test_the_cache_has_the_keys_and_values_of_every_token() -> None:
     assert [found["cache_bytes"] for found in rows] == [
         of_a_token * length for length in (PROMPT, PROMPT + 1, *[PROMPT + NEW - 1] * 3)
     ]
-    assert [found["cached"] for found in rows] == [0, PROMPT, PROMPT + NEW - 2, None, None]
+    assert [found["cached"] for found in rows] == [0, PROMPT, PROMPT + NEW - 2, PROMPT, 0]
     assert [found["tokens"] for found in rows] == [BATCH * PROMPT, BATCH, BATCH, BATCH * (NEW - 1), BATCH * NEW]
     assert [found["writes"] for found in rows] == ["token 1", "token 2", "token 6", "tokens 2 to 6", "tokens 1 to 6"]
 
@@ -398,12 +398,27 @@ def test_a_config_generates(tmp_path: Path) -> None:
     )
     assert result.exit_code == 0, result.output
     written = (tmp_path / "out" / "small" / "generation.csv").read_text().splitlines()
-    assert written[-1].startswith(f"{WHOLE},tokens 1 to 6,,{BATCH * NEW},{row(llama(), WHOLE)['macs']},")
+    assert written[-1].startswith(f"{WHOLE},tokens 1 to 6,0,{BATCH * NEW},{row(llama(), WHOLE)['macs']},")
     assert "all decode steps" in result.output
     path.write_text(json.dumps({"model": model, "cache": {"length": 3}}))
     given = ["--generate", f"{PROMPT},{NEW},{BATCH}"]
     again = CliRunner().invoke(cli, ["profile", str(path), *given, "--format", "json"])
     assert json.loads(again.stdout)["generation"] == json.loads(llama().to_json())["generation"]
+
+
+@pytest.mark.slow
+def test_generations_are_compared() -> None:
+    """Columns on request; those on a device are missing without one."""
+    names = ("active_parameters", "generation_flops", "cache_bytes", "generation_time", "tokens_per_second", "mfu")
+    found = profiler.compare([llama(), llama().with_device("h100")], columns=names)
+    whole = row(llama(), WHOLE)
+    assert list(found["generation_flops"]) == [whole["flops"]] * 2
+    assert list(found["cache_bytes"]) == [whole["cache_bytes"]] * 2
+    assert list(found["active_parameters"]) == [whole["active_parameters"]] * 2
+    first, second = found["tokens_per_second"]
+    assert first is None or first != first
+    assert second == row(llama().with_device("h100"), WHOLE)["tokens_per_second"]
+    assert not any(value == value and value is not None for value in found["mfu"])
 
 
 # Errors

@@ -291,6 +291,15 @@ def test_the_command_shows_the_run(tmp_path: Path) -> None:
         assert (refused.exit_code, message in refused.output) == (2, True), refused.output
 
 
+def test_runs_of_training_are_compared() -> None:
+    """MFU, HFU, days and device-hours are columns on request."""
+    found = profiler.compare([measured(token_budget="1G")], columns=("mfu", "hfu", "days", "device_hours"))
+    rows = measured().tabulated("utilization").records()
+    assert (found["mfu"][0], found["hfu"][0]) == (rows[0]["utilization"], rows[1]["utilization"])
+    assert found["days"][0] == pytest.approx(10**9 / 40 / 86400)
+    assert found["device_hours"][0] == pytest.approx(10**9 / 40 / 3600 * 2)
+
+
 def test_a_config_has_a_throughput_and_options_replace_it(tmp_path: Path) -> None:
     """The key of the config, and the speed of the command line in place of its speed."""
     net = tmp_path / "net.py"

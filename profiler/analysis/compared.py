@@ -51,6 +51,17 @@ DEFAULT_RATIOS = {"parameters": 22, "macs": 4, "flops": 21}
 PRIORITIES = {"macs": 3, "parameters": 2, "multiplies": 23, "adds": 24}
 """The priorities of figures that differ from those in other tables."""
 
+
+def _cell(table: str, place: int, name: str) -> Callable[[Profile], object]:
+    """The value of that column in one row of a table of the profile; missing if it does not have them."""
+
+    def value(profile: Profile) -> object:
+        rows = profile.tabulated(table).records()
+        return rows[place].get(name) if rows else None
+
+    return value
+
+
 OF_A_PROFILE: Mapping[str, tuple[Column, Callable[[Profile], object]]] = {
     column.name: (column, value)
     for column, value in (
@@ -59,6 +70,42 @@ OF_A_PROFILE: Mapping[str, tuple[Column, Callable[[Profile], object]]] = {
         (Column("trainable", "count", 29, "trainable parameters"), lambda profile: profile.trainable_total),
         (Column("parameter_bytes", "bytes", 30, "size of parameters"), lambda profile: profile.parameter_bytes),
         (Column("buffers", "count", 31, meaning="elements of buffers"), lambda profile: profile.buffers_total),
+        (
+            Column("active_parameters", "count", 52, meaning="parameters that one token uses, with generate"),
+            _cell("generation", -1, "active_parameters"),
+        ),
+        (
+            Column("generation_flops", "count", 53, "FLOPs of the generation", meaning="of prefill and all steps"),
+            _cell("generation", -1, "flops"),
+        ),
+        (
+            Column("cache_bytes", "bytes", 54, heading="cache", meaning="bytes of the cache after the generation"),
+            _cell("generation", -1, "cache_bytes"),
+        ),
+        (
+            Column("generation_time", "count", 55, "time of the generation, ps", meaning="at least, on the device"),
+            _cell("generation", -1, "time_at_least"),
+        ),
+        (
+            Column("tokens_per_second", "rate", 56, "tokens/s at most", meaning="of the generation, on the device"),
+            _cell("generation", -1, "tokens_per_second"),
+        ),
+        (
+            Column("mfu", "share", 57, "MFU", meaning="of contractions, without what is recomputed"),
+            _cell("utilization", 0, "utilization"),
+        ),
+        (
+            Column("hfu", "share", 58, "HFU", meaning="of contractions, with what is recomputed"),
+            _cell("utilization", 1, "utilization"),
+        ),
+        (
+            Column("days", "rate", 59, meaning="of training, for the budget of tokens"),
+            _cell("training_run", 0, "days"),
+        ),
+        (
+            Column("device_hours", "rate", 60, meaning="of training, for the budget of tokens"),
+            _cell("training_run", 0, "device_hours"),
+        ),
     )
 }
 

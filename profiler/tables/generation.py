@@ -17,7 +17,7 @@ from profiler.tabulate import Work
 COLUMNS = (
     Column("run", "name", FIRST, meaning="which runs of the network the row is about"),
     Column("writes", priority=4, meaning="the new tokens of each text that these runs give"),
-    Column("cached", "count", 12, "tokens in the cache", meaning="of each text, when the run begins"),
+    Column("cached", "count", 12, "tokens in the cache", meaning="of each text, when the first of these runs begins"),
     Column("tokens", "count", 13, meaning="of all texts: those of the prompt that prefill reads, or new ones"),
     Column("macs", "count", 11, "MACs", bound=True, meaning="multiply–accumulate pairs of contractions"),
     Column("flops", "count", HEADLINE, "FLOPs", bound=True, meaning="multiplies, adds, divides, transcendentals"),
@@ -47,7 +47,7 @@ WHOLE = "whole generation"
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """The runs of one row: their name, the tokens that they give, and the number of tokens in the cache before.
+    """The runs of one row: their name, the tokens that they give, and the tokens in the cache before the first run.
 
     ``tokens`` is their number in all texts together, and ``ends`` the number of tokens in the cache of a text when they
     have ended.
@@ -55,7 +55,7 @@ class Runs:
 
     name: str
     writes: str
-    cached: int | None
+    cached: int
     tokens: int
     ends: int
     pieces: tuple[Piece, ...]
@@ -71,10 +71,10 @@ def runs_of(generation: Generation) -> Iterator[Runs]:
         last = generation.step(end - 1)
         yield Runs("last decode step", f"token {thousands(steps + 1)}", end - 1, batch, end, last)
         every = f"tokens 2 to {thousands(steps + 1)}" if steps > 1 else "token 2"
-        yield Runs("all decode steps", every, None, steps * batch, end, generation.all_steps)
+        yield Runs("all decode steps", every, prompt, steps * batch, end, generation.all_steps)
     every = f"tokens 1 to {thousands(steps + 1)}" if steps else "token 1"
     pieces = (*generation.whole_prefill, *generation.all_steps)
-    yield Runs(WHOLE, every, None, generation.new_tokens * batch, end, pieces)
+    yield Runs(WHOLE, every, 0, generation.new_tokens * batch, end, pieces)
 
 
 def row_of(generation: Generation, runs: Runs) -> tuple[object, ...]:
