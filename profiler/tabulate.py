@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 from profiler.calls import Tally, tallies
@@ -17,8 +18,9 @@ from profiler.events import MemoryUse
 from profiler.measures import HEADLINE as FLOPS
 from profiler.measures import Measure, Ratio, find_measure, measures, measures_in, ratios_in
 from profiler.opcount import ZERO, OpCount
-from profiler.records import CounterRecord, OpCall, ParameterRecord, Trace
+from profiler.records import Answer, CounterRecord, OpCall, ParameterRecord, Trace
 from profiler.schema import Table
+from profiler.signatures import Signature
 
 if TYPE_CHECKING:
     from profiler.devices import Device
@@ -58,6 +60,25 @@ UNKNOWN_MEMORY, UNCOUNTED, COUNTED = -3, -2, -1
 """The places of the last three in a row."""
 
 
+MOST_ROWS = 2**14
+"""The maximum number of calls whose figures are kept for later profiles."""
+
+
+_Known = dict[tuple[int, int, str, str, MemoryUse], tuple[Row, Signature, Answer]]
+
+_known: dict[tuple[int, ...], tuple[tuple[Measure, ...], _Known]] = {}
+"""By the ids of measures, the figures of calls that are known: profiles in one process share signatures and answers."""
+
+
+def _rows_of(shown: tuple[Measure, ...]) -> _Known:
+    key = tuple(map(id, shown))
+    if key not in _known:
+        if len(_known) >= 16:
+            _known.clear()
+        _known[key] = shown, {}
+    return _known[key][1]
+
+
 class Figures:
     """All figures of calls and groups: each is computed once, even if several tables show it.
 
@@ -69,7 +90,7 @@ class Figures:
         self._places = {measure.name: place for place, measure in enumerate(self.measures)}
         self._held = [(place, measure.held) for place, measure in enumerate(self.measures) if measure.held is not None]
         self._width = len(self.measures) + 3
-        self._of_calls: dict[tuple[int, int, str, str, MemoryUse], tuple[Row, Tally]] = {}
+        self._of_calls = _rows_of(self.measures)
         self._of_tallies: dict[Tally, Row] = {}
         self._of_groups: dict[Group, Row] = {}
         self._others: dict[str, Figures] = {}
@@ -137,7 +158,7 @@ class Figures:
         rows += [self._of_groups[part] for part in group.parts]
         if len(rows) == 1 and not (group.parameters or group.unseen):
             return rows[0]
-        total = list(rows[0] if len(rows) == 1 else map(sum, zip(*rows, strict=True))) if rows else [0] * self._width
+        total = list(_added(rows)) if rows else [0] * self._width
         if group.parameters:
             for place, held in self._held:
                 total[place] += sum(map(held, group.parameters))
@@ -163,8 +184,17 @@ class Figures:
             1 if call.answer.status == "uncounted" else 0,
             1 if call.answer.terms and call.answer.count else 0,
         )
-        self._of_calls[facts] = row, tally  # alive, so that its ids are not reused
+        if len(self._of_calls) >= MOST_ROWS:
+            self._of_calls.clear()
+        self._of_calls[facts] = row, call.signature, call.answer  # alive, so that their ids are not reused
         return row
+
+
+def _added(rows: list[Row]) -> Iterable[int]:
+    """The sums of the figures in each place."""
+    if len(rows) > 2:
+        return map(sum, zip(*rows, strict=True))
+    return rows[0] if len(rows) == 1 else map(add, *rows)
 
 
 def _is_unknown(row: Row, group: Group) -> bool:

@@ -99,6 +99,7 @@ class Memo:
         self.largest = largest
         self.used = True
         self.answers: dict[Any, Answer] = {}
+        self.layers: dict[Any, Any] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -113,15 +114,28 @@ class Memo:
         with self._lock:
             if not self.used:
                 return
-            if len(self.answers) >= self.largest:
-                for oldest in list(self.answers)[: max(self.largest // 4, 1)]:
-                    del self.answers[oldest]
+            _forget_oldest(self.answers, self.largest)
             self.answers[key] = answer
+
+    def learn_layer(self, key: Any, answer: Any) -> None:
+        """Remember what a call of a layer with this key does (see :mod:`~profiler.tracing.layer_calls`)."""
+        with self._lock:
+            if self.used:
+                _forget_oldest(self.layers, self.largest)
+                self.layers[key] = answer
 
     def clear(self) -> None:
         """Forget all answers."""
         with self._lock:
             self.answers.clear()
+            self.layers.clear()
+
+
+def _forget_oldest(answers: dict[Any, Any], largest: int) -> None:
+    """Remove a quarter of the answers, the oldest ones, if there are ``largest`` of them."""
+    if len(answers) >= largest:
+        for oldest in list(answers)[: max(largest // 4, 1)]:
+            del answers[oldest]
 
 
 MEMO = Memo()
@@ -173,11 +187,11 @@ def key_of(func: Any, args: Any, kwargs: Any, tensors: list[torch.Tensor]) -> An
     if settings is None or (func is INDEX and has_mask(args[1])):
         return None
     parts: list[Any] = [func, settings]
-    if not _add(args, parts, tensors):
+    if not add_to_key(args, parts, tensors):
         return None
     if kwargs:
         parts.append(tuple(kwargs))
-        if not _add(kwargs.values(), parts, tensors):
+        if not add_to_key(kwargs.values(), parts, tensors):
             return None
     return tuple(parts)
 
@@ -187,7 +201,7 @@ def has_mask(indices: Iterable[Any]) -> bool:
     return any(index is not None and index.dtype in _MASKS for index in indices)
 
 
-def _add(values: Iterable[Any], parts: list[Any], tensors: list[torch.Tensor]) -> bool:
+def add_to_key(values: Iterable[Any], parts: list[Any], tensors: list[torch.Tensor]) -> bool:
     """Append all of some arguments that a result may depend on; false if that is not known."""
     for value in values:
         kind = value.__class__
@@ -201,7 +215,7 @@ def _add(values: Iterable[Any], parts: list[Any], tensors: list[torch.Tensor]) -
             parts += (kind, value)
         elif kind in _LISTS:
             parts += (list, len(value))
-            if not _add(value, parts, tensors):
+            if not add_to_key(value, parts, tensors):
                 return False
         elif kind is torch.device and value == META:
             parts.append(value)
@@ -312,7 +326,7 @@ def _answer(args: Any, kwargs: Any, result: Any) -> Answer:
         place = next((place for place, argument in enumerate(args) if argument is value), None)
         if value is None or place is not None:
             found.append(place if value is not None else None)
-        elif _is_new(value, memories):
+        elif is_new(value, memories):
             memories.add(id(value.untyped_storage()))
             found.append((tuple(value.shape), value.stride(), value.dtype))
         else:
@@ -320,7 +334,7 @@ def _answer(args: Any, kwargs: Any, result: Any) -> Answer:
     return Answer(tuple(found), together)
 
 
-def _is_new(value: Any, memories: set[int]) -> bool:
+def is_new(value: Any, memories: set[int]) -> bool:
     """Whether a result is a plain tensor that fills memory of its own, as ``empty_strided`` makes it."""
     if type(value) is not torch.Tensor or not value.is_meta or value.layout is not torch.strided:
         return False

@@ -107,6 +107,10 @@ class Origins:
             memory.kept = physical(tensor).untyped_storage()  # no operation has made it; its id is not reused either
         return memory
 
+    def new_number(self) -> int:
+        """The number of a storage that does not have one."""
+        return next(self._next_number)
+
     def numbers_of(self, tensors: Iterable[torch.Tensor]) -> Numbers:
         """The numbers of the storages of ``tensors``, each once."""
         return self.numbers([self.memory(tensor) for tensor in tensors])

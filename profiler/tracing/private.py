@@ -79,6 +79,14 @@ except ImportError as error:
         "install a torch release that this profiler was tested with (see constraints.txt)"
     ) from error
 
+try:
+    from torch._C import _DisableTorchDispatch as _WithoutDispatch
+except ImportError as error:
+    raise ImportError(
+        "this torch has no torch._C._DisableTorchDispatch, with which results are made unseen by dispatch modes: "
+        "install a torch release that this profiler was tested with (see constraints.txt)"
+    ) from error
+
 if not (hasattr(nn.Module, "_compiled_call_impl") and hasattr(nn.Module, "_call_impl")):
     raise ImportError(
         "this torch calls modules in a way that this profiler does not know, so their calls cannot be watched: "
@@ -244,10 +252,28 @@ without_functions: Callable[[], AbstractContextManager[Any]] = _WithoutFunctions
 """Within it, function modes and tensor subclasses do not see functions of torch."""
 
 
+without_dispatch = _WithoutDispatch
+"""Within it, dispatch modes do not see operators."""
+
+
 def call_with_hooks(module: nn.Module) -> Callable[..., Any]:
     """What a call of a module does unless it is watched or compiled: its hooks and its forward."""
     call: Callable[..., Any] = module._call_impl
     return call
+
+
+_GLOBAL_HOOKS = tuple(
+    hooks
+    for name in ("forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_hooks")
+    if (hooks := getattr(nn.modules.module, f"_global_{name}", None)) is not None
+)
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Whether a call of the module runs hooks, its own or those of all modules."""
+    held = module.__dict__
+    own = held["_forward_hooks"] or held["_forward_pre_hooks"] or held["_backward_hooks"] or held["_backward_pre_hooks"]
+    return bool(own) or any(_GLOBAL_HOOKS)
 
 
 def watch_calls(module: nn.Module, call: Callable[..., Any]) -> None:
@@ -255,12 +281,17 @@ def watch_calls(module: nn.Module, call: Callable[..., Any]) -> None:
     module.__dict__["_compiled_call_impl"] = call
 
 
-def settings_of_kernels() -> tuple[Any, ...] | None:
+def number_of_function_modes() -> int:
+    """How many function modes are active in this thread."""
+    return _number_of_function_modes()
+
+
+def settings_of_kernels(modes: int = 0) -> tuple[Any, ...] | None:
     """The global settings that the results of kernels may depend on; None where that is not all.
 
-    Autocast has many more settings, and another dispatch mode that is active has to see the operation.
+    Autocast has many more settings, and a dispatch mode that is active besides ``modes`` has to see the operation.
     """
-    if _is_any_autocast_enabled() or _len_torch_dispatch_stack():
+    if _is_any_autocast_enabled() or _len_torch_dispatch_stack() != modes:
         return None
     return (
         _grad_enabled(),

@@ -21,6 +21,7 @@ from profiler.tracing.copying import to_meta
 from profiler.tracing.describing import Described, Describer, Operators, Signatures, samples_of, shared_signatures
 from profiler.tracing.failures import FunctionFailure, OpFailure
 from profiler.tracing.gradients import Autograd
+from profiler.tracing.layer_calls import LayerCalls
 from profiler.tracing.meta_results import META_RESULTS
 from profiler.tracing.noted import Noted
 from profiler.tracing.origins import Numbers, Origins, roots_of, storage_of
@@ -151,6 +152,7 @@ class OpRecorder(DispatchMode):
         self.claims_nodes = False
         self.muted = False
         self.kind_within: str | None = None
+        self.not_plain = 0
         self._operators = operators
         self._shared = shared_signatures()
         self._signatures = Signatures(self._shared.known)
@@ -169,6 +171,10 @@ class OpRecorder(DispatchMode):
         if self.symbolic is not None:
             self.symbolic.module = lambda: scope.current[0]
         self._describer = Describer(origins.is_parameter, self._padded.around, self._values.of)
+
+    def layer_calls(self) -> LayerCalls:
+        """What answers the calls of layers in a run that keeps no gradients."""
+        return LayerCalls(self, self._scope, self._origins, self._values, self._padded, self._shared)
 
     def in_other_thread(self, kind_within: str | None) -> OpRecorder:
         """A recorder for another thread: with its own calls, and the same tensors and modules."""
@@ -236,6 +242,7 @@ class OpRecorder(DispatchMode):
 
     def _handle_any(self, func: Any, known: _Known, args: Any, kwargs: Any, key: Any) -> Any:
         """The same for any operation; ``key`` is its key in the memo, if it has one."""
+        self.not_plain += 1
         inputs: list[torch.Tensor] = []
         collect((args, kwargs), inputs)
         devices = {tensor.is_meta for tensor in inputs}

@@ -230,6 +230,8 @@ def _run_inference(
     steps = nullcontext() if phases is None else phases.followed()
     explained = _explained(network, scope, recorder, threads)
     with gradients(), explained, threads.followed(), steps, autograd, watcher, recorder:
+        if phases is None and lifetimes is None:
+            scope.layers = recorder.layer_calls()
         network(*attempt.arguments, **attempt.options)
     return Recorded(scope, recorder, threads.calls)
 

@@ -16,6 +16,7 @@ from torch import nn
 from profiler.errors import FOREIGN_ERRORS
 from profiler.garbage import without_collection
 from profiler.records import ModuleRecord
+from profiler.tracing.layer_calls import NOT_ANSWERED, Layer, LayerCalls, layer_of
 from profiler.tracing.objects import OfTheProfiler
 from profiler.tracing.packed import holder_types, holds_for_layer
 from profiler.tracing.private import call_with_hooks, node_that_runs, watch_calls
@@ -41,7 +42,7 @@ class Running:
 
 
 @dataclass(slots=True)
-class _Seen:
+class Seen:
     """What was seen of a module under one of its names."""
 
     name: str
@@ -70,7 +71,9 @@ class WatchedCall(OfTheProfiler):
         self._scope = scope
         self._module = module
         self._call = call_with_hooks(module)
-        self._only: _Seen | None = None
+        self._only: Seen | None = None
+        self._layer: Layer | None = None
+        self._may_be_layer = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         scope, module = self._scope, self._module
@@ -79,6 +82,9 @@ class WatchedCall(OfTheProfiler):
             seen = scope.seen_now(module)
             if scope.has_one_name(module):
                 self._only = seen
+        layers = scope.layers
+        if layers is not None and self._may_be_layer:
+            return self._call_layer(layers, seen, args, kwargs)
         scope.start(seen, args, kwargs)
         output = None
         try:
@@ -90,11 +96,41 @@ class WatchedCall(OfTheProfiler):
         finally:
             scope.leave(module, output)
 
+    def _call_layer(self, layers: LayerCalls, seen: Seen, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The same for a module that may be a layer whose calls are answered."""
+        if self._layer is None:
+            self._layer = layer_of(self._module)
+            self._may_be_layer = self._layer is not None
+        key = None
+        if self._layer is not None:
+            output, key = layers.answer(seen, self._layer, args, kwargs)
+            if output is not NOT_ANSWERED:
+                return output
+        scope = self._scope
+        before = layers.before()
+        scope.start(seen, args, kwargs)
+        output = None
+        try:
+            output = self._call(*args, **kwargs)
+            if key is not None:
+                layers.learn(seen, key, before, shapes_in(given(args, kwargs)), output)
+            return output
+        except FOREIGN_ERRORS as error:
+            scope.note_failure(error)
+            raise
+        finally:
+            scope.leave(self._module, output)
+
     def __deepcopy__(self, memo: Any) -> None:
         return None
 
     def __reduce__(self) -> Any:
         return _nothing, ()
+
+
+def given(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What a module was called with: a single positional argument, or both kinds of arguments."""
+    return (args, kwargs) if kwargs or len(args) != 1 else args[0]
 
 
 def _nothing() -> None:
@@ -162,11 +198,14 @@ def _itself(value: Any) -> Any:
 class ModuleScope(OfTheProfiler):
     """Watches every module of ``model``, which must be the tracer's own copy: it stays watched.
 
-    A module that several parents hold has the name below the parent that called it.
+    With ``layers`` calls of layers of torch may be answered without running them.  A module that several parents hold
+    has the name below the parent that called it.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
+        self.layers: LayerCalls | None = None
+        self.pushed = 0
         self.on_result: Callable[[str, list[torch.Tensor]], None] | None = None
         self.in_thread: Callable[[], AbstractContextManager[None] | None] | None = None
         self._stacks: dict[int, list[Running]] = {}
@@ -174,7 +213,7 @@ class ModuleScope(OfTheProfiler):
         self._first_thread = get_ident()
         self.failure: Failure | None = None
         self._failed_with: BaseException | None = None
-        self._seen: dict[str, _Seen] = {}
+        self._seen: dict[str, Seen] = {}
         self._names: dict[int, dict[str, str]] = {}
         self._modules: dict[str, nn.Module] = {}
         self.script_constants: list[torch.Tensor] = []
@@ -287,29 +326,30 @@ class ModuleScope(OfTheProfiler):
         """Whether only one module holds it."""
         return len(self._names[id(module)]) == 1
 
-    def seen_now(self, module: nn.Module) -> _Seen:
+    def seen_now(self, module: nn.Module) -> Seen:
         """What was seen of a module of the network, under the name that it has below the running one."""
         names = self._names[id(module)]
         name = names.get(self.stack[-1].name) if len(names) > 1 and self.stack else None
         return self._seen_as(next(iter(names.values())) if name is None else name)
 
-    def _seen_as(self, name: str) -> _Seen:
+    def _seen_as(self, name: str) -> Seen:
         seen = self._seen.get(name)
         if seen is None:
-            seen = self._seen[name] = _Seen(name, self._modules[name])
+            seen = self._seen[name] = Seen(name, self._modules[name])
         return seen
 
-    def start(self, seen: _Seen, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def start(self, seen: Seen, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """A module of the network begins to run."""
-        self._push(seen, shapes_in((args, kwargs) if kwargs or len(args) != 1 else args[0]))
+        self._push(seen, shapes_in(given(args, kwargs)))
 
     def enter(self, module: nn.Module, inputs: Any) -> None:
         """A module begins to run; work of one that is not the network's belongs to the one that runs already."""
         if self.knows(module):
             self._push(self.seen_now(module), shapes_in(inputs))
 
-    def _push(self, seen: _Seen, shapes: Shapes) -> None:
+    def _push(self, seen: Seen, shapes: Shapes) -> None:
         seen.calls += 1
+        self.pushed += 1
         seen.inputs.setdefault(shapes)
         self.stack.append(Running(seen.name, seen.calls, seen.module, shapes, node_that_runs()))
 
