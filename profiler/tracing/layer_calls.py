@@ -92,7 +92,7 @@ class Layer:
 def layer_of(module: nn.Module) -> Layer | None:
     """The layer that a watched ``module`` is; None if its calls are not answered."""
     kind = type(module)
-    known = _names_read(kind)
+    known = _names_read(kind)  # type: ignore[arg-type]
     held = module.__dict__
     forward = held.get("forward")
     original = getattr(forward, "__wrapped__", None)

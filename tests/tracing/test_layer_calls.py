@@ -201,7 +201,7 @@ def hooked() -> nn.Module:
 
 def with_own_method() -> nn.Module:
     layer = nn.Linear(6, 6)
-    layer.forward = lambda x: F.linear(x, layer.weight) * 2  # type: ignore[method-assign]
+    layer.forward = lambda x: F.linear(x, layer.weight) * 2  # type: ignore[method-assign, assignment]
     return layer
 
 
@@ -278,7 +278,7 @@ class Seeing(TorchFunctionMode):
         return result * 2 if func is F.conv2d else result
 
 
-class SeeingOperators(TorchDispatchMode):
+class SeeingOperators(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """The same for operators."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -363,9 +363,9 @@ class Padded(Both):
 
 
 class Constant(Both):
-    """Its layer has numbers that do not depend on the input."""
+    """Its layer has random numbers, so that its result depends on parameters alone."""
 
-    special = staticmethod(torch.ones_like)
+    special = staticmethod(lambda x: torch.rand(x.shape))
 
 
 class OfValues(Both):
