@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -165,10 +164,9 @@ class Formula:
 
     def function(self, figure: str = "macs") -> Callable[..., int]:
         """A figure of the whole network as a plain function of the sizes; it checks nothing."""
-        scope: dict[str, Any] = {"math": math}
-        exec(self.python(figure), scope)
-        made: Callable[..., int] = scope[figure]
-        return made
+        from profiler.symbolic.writing import function_of
+
+        return function_of(self._of_total(figure), tuple(self.sizes))
 
     def _of_total(self, figure: str) -> Expression:
         if figure not in FIGURES:

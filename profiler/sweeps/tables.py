@@ -110,12 +110,12 @@ def _of_kind(figures: dict[str, Any] | None, kind: str, column: Column, name: st
 
 
 def units_of(rows: Iterable[Row], names: Sequence[str]) -> dict[str, str]:
-    """The units of what varies: whole numbers are counts; values of other types are text."""
+    """The units of what varies: whole numbers are sizes; values of other types are text."""
     whole = dict.fromkeys(names, True)
     for row in rows:
         for name, value in zip(names, json.loads(row.values), strict=True):
             whole[name] = whole[name] and type(value) is int
-    return {name: "count" if whole[name] else "text" for name in names}
+    return {name: "size" if whole[name] else "text" for name in names}
 
 
 def tables_of(store: Store, layout: Layout, most: int) -> Iterator[Table]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sympy
@@ -162,6 +163,14 @@ def python(expression: Expression, names: Sequence[str] = ()) -> str:
     if by == 1:
         return _written(expression, Python(names))
     return f"({_written(simplified(expression * by), Python(names))}) // {by}"
+
+
+def function_of(expression: Expression, names: Sequence[str]) -> Callable[..., int]:
+    """An expression as a plain function of the sizes ``names``; it checks nothing."""
+    scope: dict[str, Any] = {"math": math}
+    exec(f"def value({', '.join(names)}):\n    return {python(simplified(expression), names)}\n", scope)
+    made: Callable[..., int] = scope["value"]
+    return made
 
 
 def machine(expression: Expression) -> str:

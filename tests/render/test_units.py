@@ -40,6 +40,12 @@ def test_short_columns_have_no_unit(values: tuple[object, ...]) -> None:
     assert scale_of(values, "count") is None
 
 
+def test_sizes_are_written_as_they_are() -> None:
+    """A batch of 1,024 is not 1.02 k."""
+    assert scale_of((128, 8192), "size") is None
+    assert scale_of((128, 8192), "count") is not None
+
+
 def test_lower_bounds_stay_lower_bounds() -> None:
     """A bound that would be rounded to 0 is at least 0, not less than something."""
     scale = scale_of((10**9, 10**7), "count")

@@ -161,6 +161,8 @@ def test_a_closed_form_answers_for_sizes_of_inputs(tmp_path: Path) -> None:
     ask, checked = asking.about(line)
     assert checked > CHECKED
     assert ask(21) == {"conv": 3 * 9 * 21 * 21, "linear": 3 * 16 * 7}
+    far = located(Crossing(line, "conv", "linear", 1, 20_000), ask, checked)
+    assert (far.first, far.certain) == (next(size for size in range(99) if 9 * size**2 > 16 * 7), True)
     for other in (replace(line, names=("kwargs.out",)), Line("named", ("n",), (("B", 3), ("H", 8)), ())):
         assert asking.formula(other) is None
         ask, checked = asking.about(other)
