@@ -56,7 +56,7 @@ class Browser:
         """Wait until the script is true."""
         from selenium.webdriver.support.ui import WebDriverWait
 
-        WebDriverWait(self.driver, 20, 0.05).until(lambda driver: driver.execute_script(script, *arguments))
+        WebDriverWait(self.driver, 120, 0.05).until(lambda driver: driver.execute_script(script, *arguments))
 
     def start_everything(self) -> None:
         """Start all tables and pictures of the shown view, as if the reader had seen them."""

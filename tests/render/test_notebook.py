@@ -179,7 +179,7 @@ def test_tables_can_be_searched_in_a_browser(tmp_path: Path) -> None:
             path.write_text(page_of(profile), encoding="utf-8")
             driver.get(path.as_uri())
             driver.execute_script("document.querySelectorAll('details').forEach(part => part.open = true)")
-            WebDriverWait(driver, 20).until(
+            WebDriverWait(driver, 120).until(
                 lambda page: page.execute_script("return !!document.querySelector('.dataTable')")
             )
             assert driver.execute_script("return document.querySelectorAll('input[type=search]').length") >= 1
