@@ -97,7 +97,9 @@ def run(arguments: list[str], path: list[str]) -> None:
 
 def begin(request: Request, descriptors: list[int]) -> None:
     """Become the process of a request, up to its first line."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background may inherit that it is ignored
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     if request["session"]:
         os.setsid()
     os.chdir(request["folder"])

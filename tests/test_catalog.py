@@ -136,7 +136,11 @@ def written_out(source: str) -> list[tuple[str, int]]:
     """
     found = []
     tree = ast.parse(source)
-    exports = [node.value for node in ast.walk(tree) if isinstance(node, ast.Assign) and "__all__" in ast.dump(node)]
+    exports = [
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and any(getattr(name, "id", "") == "__all__" for name in node.targets)
+    ]
     for node in ast.walk(tree):
         if isinstance(node, (ast.Tuple, ast.List, ast.Set)) and node not in exports:
             words = {part.value for part in node.elts if isinstance(part, ast.Constant)}
