@@ -46,7 +46,7 @@ def main() -> int:
     for name in NETWORKS:
         for mode in MODES:
             network, images = getattr(models, name)(), torch.rand(BATCH, 3, 224, 224)
-            predicted = profiler.profile(network, images, mode=mode, memory=True).memory_needed or 0
+            predicted = profiler.profile(network, images, mode=mode, memory=True).memory_needed
             found = allocated(network, images, mode)
             print(f"{name},{mode},{predicted},{found},{found / predicted:.4f}")
             del network

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from profiler.calls import Tally
 from profiler.devices import Device
 from profiler.signatures import Signature
-from profiler.traffic import bits_of, traffic_of
+from profiler.traffic import bits_of, packed_weights, traffic_of
 
 if TYPE_CHECKING:
     from profiler.profiles import Profile
@@ -54,8 +54,12 @@ class Bound:
 
 
 def dtype_of(signature: Signature) -> str:
-    """The dtype of the arithmetic of an operation: the smallest one of its operands that are not indices or masks."""
+    """The dtype of the arithmetic of an operation: the smallest one of its operands that are not indices or masks.
+
+    The weights in packed objects of quantized layers are operands too.
+    """
     found = [spec.dtype for spec in signature.inputs if spec.is_arithmetic]
+    found += [spec.dtype for spec in packed_weights(signature)]
     found = found or [spec.dtype for spec in signature.outputs if spec.is_arithmetic]
     smallest = min(found, key=bits_of, default="int8")
     return OF_QUANTIZED.get(smallest, smallest)

@@ -190,7 +190,7 @@ def _computed(signature: Signature, touched: Shape, places: Shape, made: int, st
         number = _bytes_read(signature, operand, written)
         read += number
         parameters += number if operand.spec.parameter else 0
-    for packed in _packed(signature):
+    for packed in packed_weights(signature):
         read += bytes_of(packed)
         parameters += bytes_of(packed)
     if op in NORMALIZING and signature.argument("training", False):
@@ -296,7 +296,7 @@ def _broadcast(shapes: Sequence[Shape]) -> Shape:
     return tuple(max(sizes) if 0 not in sizes else 0 for sizes in zip(*wide, strict=True))
 
 
-def _packed(signature: Signature) -> Iterator[TensorSpec]:
+def packed_weights(signature: Signature) -> Iterator[TensorSpec]:
     """The weights in packed objects among the arguments."""
     for _, value in signature.arguments:
         for item in value if isinstance(value, tuple) else (value,):

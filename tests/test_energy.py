@@ -84,3 +84,23 @@ def test_the_command_shows_the_estimate(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "an estimate by Horowitz 2014" in result.output
     assert [path.name for path in (tmp_path / "out").rglob("energy.csv")] == ["energy.csv"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_quantization_saves_energy() -> None:
+    """A dynamically quantized layer has the arithmetic of int8, and reads weights of one byte."""
+    weight = torch.quantize_per_tensor(torch.zeros(7, 5), 0.1, 0, torch.qint8)
+    packed = torch.ops.quantized.linear_prepack(weight, None)
+
+    class Quantized(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            result: torch.Tensor = torch.ops.quantized.linear_dynamic(x, packed, False)
+            return result
+
+    found = [layer(), profiler.profile(Quantized(), torch.zeros(3, 5), name="int8")]
+    single, small = (energy(each, "horowitz_45nm").records()[-1] for each in found)
+    assert single["arithmetic"] == round(3 * 7 * (5 * 3.7 + 4 * 0.9))
+    assert small["arithmetic"] == round(3 * 7 * (5 * 0.2 + 4 * 0.03))
+    assert small["memory"] == round((4 * (3 * 5 + 3 * 7) + 7 * 5) * 162.5)
+    table = profiler.compare([each.with_energy("horowitz_45nm") for each in found], columns=["energy_ratio"])
+    assert table["energy_ratio"].tolist() == [1.0, small["energy"] / single["energy"]]

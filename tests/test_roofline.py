@@ -151,7 +151,7 @@ def test_every_figure_names_its_source(name: str) -> None:
     """The comment of each figure has the number of a source, and each source has an address."""
     text = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
     head, _, body = text.partition("name: ")
-    sources = set(re.findall(r"^# (\[\d\]) https://", head, re.MULTILINE))
+    sources = set(re.findall(r"^# (\[\d\]) .*https://", head, re.MULTILINE))
     figures = [line for line in body.splitlines()[1:] if re.search(r": +[\d.]", line)]
     assert figures
     for line in figures:

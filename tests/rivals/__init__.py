@@ -1,0 +1,1 @@
+"""Other counters of memory and bytes on the same networks."""
