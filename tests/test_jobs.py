@@ -212,7 +212,7 @@ def test_debug_shows_the_traceback_of_the_other_process(folder: Path) -> None:
 
 
 def test_a_network_that_ends_its_process(folder: Path) -> None:
-    """A comparison goes on without it, in new processes; a command that needs all of them ends with one line."""
+    """A comparison goes on without it, in new processes."""
     sources = (str(folder / "dies.yaml"), str(folder / "prints.yaml"), str(folder / "leaves.yaml"))
     failed = run("compare", *sources, "--jobs", "2", "--format", "csv")
     assert failed.code == 1
@@ -223,7 +223,13 @@ def test_a_network_that_ends_its_process(folder: Path) -> None:
         "leaves.yaml: Exit was raised: gone",
         "profiler: 2 of 3 networks failed",
     ]
-    whole = run("profile", *sources[:2], "--jobs", "2")
+
+
+@pytest.mark.exhaustive
+def test_a_network_that_ends_its_process_ends_a_whole_command(folder: Path) -> None:
+    """A command that needs all networks ends with one line."""
+    sources = (str(folder / "dies.yaml"), str(folder / "prints.yaml"))
+    whole = run("profile", *sources, "--jobs", "2")
     assert (whole.code, whole.out) == (2, "")
     assert whole.err.splitlines()[-1].startswith("profiler: --jobs 2: a process ended before its network was profiled")
 

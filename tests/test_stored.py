@@ -485,7 +485,7 @@ def fuzz(folder: Path, text: bytes, command: tuple[str, ...]) -> None:
     assert use(folder, text, command) in ((0, 1, 2) if command[0] == "crosscheck" else (0, 2))
 
 
-QUICK = settings(max_examples=50, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=20, suppress_health_check=list(HealthCheck))
 LONG = settings(max_examples=10_000, suppress_health_check=list(HealthCheck))
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from decimal import Decimal
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -221,11 +222,17 @@ def test_files_hold_text_and_no_date(suffix: str) -> None:
         assert b"/Type3" not in content
 
 
+@cache
+def huge() -> Profile:
+    """A network of 5,000 layers."""
+    return nets.many(5000)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stem", OF_ONE)
 def test_huge_networks_stay_legible(stem: str) -> None:
     """5,000 layers are drawn as some hundreds of shapes, and no text is added for each."""
-    figure: Any = nets.many(5000).plot(stem)
+    figure: Any = huge().plot(stem)
     (ax,) = figure.axes
     assert len(ax.patches) < 500
     assert len(ax.texts) < 150

@@ -153,8 +153,11 @@ def test_refusals_name_the_reason() -> None:
         reparameterize(nn.Sequential(Broken()).eval())
 
 
+LONG = [pytest.param(name, marks=pytest.mark.exhaustive) for name in ("mobileone_s0", "fastvit_t8", "repvit_m1")]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["repvgg_a0", "mobileone_s0", "fastvit_t8", "levit_128s", "repvit_m1"])
+@pytest.mark.parametrize("name", ["repvgg_a0", "levit_128s", *LONG])
 def test_networks_of_timm(name: str) -> None:
     """They compute the same with merged branches, with less work."""
     torch.manual_seed(0)

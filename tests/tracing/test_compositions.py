@@ -253,10 +253,12 @@ def test_compositions_cost_as_much_as_in_a_plain_run() -> None:
     compare_random(6)
 
 
-@pytest.mark.slow
-def test_many_compositions_cost_as_much_as_in_a_plain_run() -> None:
+@pytest.mark.parametrize(
+    "examples", [pytest.param(20, marks=pytest.mark.slow), pytest.param(60, marks=pytest.mark.exhaustive)]
+)
+def test_many_compositions_cost_as_much_as_in_a_plain_run(examples: int) -> None:
     """More random networks agree with the plain run."""
-    compare_random(60)
+    compare_random(examples)
 
 
 @pytest.mark.parametrize("layer", LAYERS)

@@ -231,7 +231,7 @@ def test_peak_of_own_networks(name: str, mode: Mode) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ["training", pytest.param("inference", marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("name", LIBRARIES)
 def test_peak_of_networks_of_libraries(name: str, mode: Mode) -> None:
     """The same for torchvision, timm and transformers."""
