@@ -27,7 +27,7 @@ Unit = Literal[
 """The unit of the values of a column; it decides how they are written.
 
 A ``name`` identifies something in the network.  A ``depth`` is the depth of the first column's module below the root.
-A ``size`` is an integer that was given, such as that of a batch; it is written as it is.
+A ``size`` is an integer that was given, such as that of a batch; it is written without a prefix.
 A ``rate`` is a number that need not be an integer, such as one per second.
 A ``mark`` is ``same``, ``changed``, ``removed``, ``added`` or empty; a ``change`` is a difference as a fraction of the
 figure before.

@@ -152,7 +152,7 @@ recomputation is three times as much. So both fractions of V are right, each wit
 12 with 24 and 72.
 
 The code was read at the commits that the links name. Equation 3 and the appendix of Narayanan et al. were read in a
-copy of the paper's text. The papers of Kaplan et al. and on PaLM were not read for this page. What is said of them is
+copy of the paper's text. The papers of Kaplan et al. and on PaLM were not read for this page. What it has of them is
 what others quote: nanoGPT says in a comment that its formula is that of PaLM's appendix B; the linked question quotes
 2·N and that the logits are not in it; and code of several public repositories has 2·L·s·h for attention from the same
 table. Frameworks change their formulas from time to time: torchtitan now leaves no table out if the logits are tied to
