@@ -67,8 +67,6 @@ SUBJECTS = {
     "10,000 candidates, 2 processes": Search(10_000, 2),
     "10,000 candidates, Dask with 2 workers": Search(10_000, dask=True),
     "1,000 candidates, 1 process": Search(1_000),
-    "1,000 candidates, 2 processes": Search(1_000, 2),
-    "1,000 candidates, Dask with 2 workers": Search(1_000, dask=True),
 }
 
 
