@@ -168,12 +168,12 @@ class Seen:
     throughput: tuple[tuple[str, Any], ...] = ()
 
     @classmethod
-    def read(cls, convention: str | None, device: str | None, energy: str | None, **others: Any) -> Seen:
+    def read(cls, convention: str | None, device: str | None = None, energy: str | None = None, **others: Any) -> Seen:
         """What the options mean.  Raises ConfigError for a device and a model that cannot be read."""
         from profiler.devices import find_device
         from profiler.energy import find_energy_model
 
-        speed = {name: others.pop(name) for name in SPEED}
+        speed = {name: others.pop(name, None) for name in SPEED}
         return cls(
             convention,
             tuple(name for name, given in others.items() if given),
@@ -220,37 +220,42 @@ _VIEWS_HELP = {
     "depthwise_apart": "Give convolutions that do not mix channels a kind of their own.",
 }
 
-seen_as = _bundled(
-    "seen",
-    Seen.read,
-    ("convention", "device", "energy", *SPEED, *catalog.views()),
-    (
-        *(
-            click.option(f"--{name.replace('_', '-')}", metavar="NUMBER", help=words)
-            for name, words in reversed(SPEED.items())
-        ),
-        click.option(
-            "--energy",
-            metavar="NAME",
-            help="Estimate the energy by horowitz_45nm, or by the model in a YAML file.",
-        ),
-        click.option(
-            "--device",
-            metavar="NAME",
-            help="Show the time that the network at least takes on h100, a100, …, or on the device in a YAML file.",
-        ),
-        *(
-            click.option(f"--{name.replace('_', '-')}", is_flag=True, help=_VIEWS_HELP.get(name))
-            for name in reversed(catalog.views())
-        ),
-        click.option(
-            "--convention",
-            type=OneOf(catalog.conventions()),
-            help="The convention of the headline; by default that of the config, or exact.",
-        ),
+_KINDS = (
+    *(
+        click.option(f"--{name.replace('_', '-')}", is_flag=True, help=_VIEWS_HELP.get(name))
+        for name in reversed(catalog.views())
+    ),
+    click.option(
+        "--convention",
+        type=OneOf(catalog.conventions()),
+        help="The convention of the headline; by default that of the config, or exact.",
     ),
 )
-"""The options for the headline, the kinds of work, times and energies, as one argument ``seen``."""
+
+_MACHINE = (
+    *(
+        click.option(f"--{name.replace('_', '-')}", metavar="NUMBER", help=words)
+        for name, words in reversed(SPEED.items())
+    ),
+    click.option(
+        "--energy",
+        metavar="NAME",
+        help="Estimate the energy by horowitz_45nm, or by the model in a YAML file.",
+    ),
+    click.option(
+        "--device",
+        metavar="NAME",
+        help="Show the time that the network at least takes on h100, a100, …, or on the device in a YAML file.",
+    ),
+)
+
+seen_as = _bundled("seen", Seen.read, ("convention", *catalog.views()), _KINDS)
+"""The options for the headline and the kinds of work, as one argument ``seen``."""
+
+seen_on = _bundled(
+    "seen", Seen.read, ("convention", "device", "energy", *SPEED, *catalog.views()), (*_MACHINE, *_KINDS)
+)
+"""The same with those for times, energies and runs of training."""
 
 
 @dataclass(frozen=True, slots=True)

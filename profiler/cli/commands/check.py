@@ -18,7 +18,7 @@ import click
 from profiler import catalog
 from profiler.cli.delivery import Delivery, check_folder, check_names, main_file, print_document, show
 from profiler.cli.ending import Command, fail
-from profiler.cli.options import Seen, WhatToProfile, delivered, jobs, seen_as, sources, what_to_profile
+from profiler.cli.options import Seen, WhatToProfile, delivered, jobs, seen_on, sources, what_to_profile
 from profiler.cli.sources import Source, profile_all, read_sources
 from profiler.errors import ConfigError, ProfilerError
 from profiler.printable import visible
@@ -47,7 +47,7 @@ WRITTEN = tuple(dict.fromkeys((*catalog.USUAL_FORMATS, *catalog.check_formats())
 @click.option("--accept-partial", is_flag=True, help="Let lower bounds pass where something is not counted.")
 @delivered("the results", FORMATS)
 @jobs
-@seen_as
+@seen_on
 @what_to_profile
 def command(
     sources: tuple[str, ...],

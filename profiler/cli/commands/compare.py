@@ -21,7 +21,7 @@ from profiler.cli.options import (
     delivered,
     jobs,
     memory,
-    seen_as,
+    seen_on,
     sources,
     strict,
     what_to_profile,
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 @delivered("the comparison")
 @strict
 @jobs
-@seen_as
+@seen_on
 @pictures
 @what_to_profile
 @click.pass_context

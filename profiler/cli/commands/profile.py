@@ -29,7 +29,7 @@ from profiler.cli.options import (
     memory,
     names,
     no_crosscheck,
-    seen_as,
+    seen_on,
     sources,
     strict,
     what_to_profile,
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 @names("--crosscheck", catalog.counters(), "a counter", "Run these counters too: fvcore, torch, thop, …", "counters")
 @memory
 @no_crosscheck
-@seen_as
+@seen_on
 @pictures
 @what_to_profile
 def command(

@@ -26,7 +26,7 @@ from profiler.cli.options import (
     names,
     no_crosscheck,
     quiet,
-    seen_as,
+    seen_on,
     sources,
     strict,
     what_to_profile,
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 @strict
 @jobs
 @no_crosscheck
-@seen_as
+@seen_on
 @what_to_profile
 def command(
     sources: tuple[str, ...],

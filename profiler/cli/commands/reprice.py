@@ -12,7 +12,7 @@ import click
 
 from profiler.cli.delivery import Delivery, check_names
 from profiler.cli.ending import Command
-from profiler.cli.options import Seen, delivered, seen_as
+from profiler.cli.options import Seen, delivered, seen_on
 from profiler.streams import complain
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.command(cls=Command, help=__doc__)
 @click.argument("saved", nargs=-1, required=True, metavar="PROFILE.json…", type=click.Path(path_type=Path))
 @delivered("the profiles")
-@seen_as
+@seen_on
 def command(saved: tuple[Path, ...], to: Delivery, seen: Seen) -> None:
     from profiler.profiles import load_profile
     from profiler.render import profile_report
