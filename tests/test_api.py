@@ -159,7 +159,7 @@ def test_unknown_operations_make_a_profile_partial(odd: nn.Module) -> None:
 
 def test_strict_mode_refuses_unknown_operations(odd: nn.Module) -> None:
     """The error names the operation, its calls and its modules."""
-    with pytest.raises(UncountedError, match=r"profiler_tests::odd \(1 calls in 1\)"):
+    with pytest.raises(UncountedError, match=r"profiler_tests::odd \(1 call in 1\)"):
         profiler.profile(odd, torch.zeros(2, 3), strict=True)
 
 
