@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from profiler.errors import FOREIGN_ERRORS, TargetError, shown
-from profiler.models.placements import PLACEMENTS, QUICK, Placement, WithoutRandomFills, meta_copy
+from profiler.models.placements import PLACEMENTS, Placement, WithoutRandomFills, meta_copy
 from profiler.models.refusals import next_step, refusal
 from profiler.models.targets import find_builder
 from profiler.models.torchvision_ops import with_operators
@@ -40,7 +40,7 @@ def build_model(
     fails too, wholly on the CPU; the network is then moved to meta.  The sources download nothing, and the random
     state is not changed.  Raises TargetError.
     """
-    network = _build(target, kwargs or {}, base, PLACEMENTS, QUICK)
+    network = _build(target, kwargs or {}, base, PLACEMENTS)
     return _cast(move_to_meta(network), dtype)
 
 
@@ -92,14 +92,7 @@ def move_to_meta(network: nn.Module) -> nn.Module:
     return network
 
 
-def _build(
-    target: str,
-    kwargs: Mapping[str, Any],
-    base: Path | None,
-    placements: tuple[Placement, ...],
-    quick: tuple[Placement, ...] = (),
-) -> nn.Module:
-    """The network, built in the first of the ``quick`` placements that works, or else of the other ones."""
+def _build(target: str, kwargs: Mapping[str, Any], base: Path | None, placements: tuple[Placement, ...]) -> nn.Module:
     found = find_builder(target, base)
     builder = found.build
     if isinstance(builder, nn.Module):
@@ -109,7 +102,7 @@ def _build(
     try:
         _check_signature(builder, kwargs)
         with _random_state_kept():
-            network = with_operators(lambda: _quickly_or_first(builder, kwargs, placements, quick))
+            network = with_operators(lambda: _first_that_works(builder, kwargs, placements))
     except FOREIGN_ERRORS as error:
         raise TargetError(f"target {target}: {refusal(error, kwargs)}{next_step(found, kwargs)}") from error
     if not isinstance(network, nn.Module):
@@ -124,19 +117,6 @@ def _check_signature(builder: Callable[..., Any], kwargs: Mapping[str, Any]) -> 
     except ValueError:  # some callables written in C have no signature
         return
     signature.bind(**kwargs)
-
-
-def _quickly_or_first(
-    builder: Callable[..., Any],
-    kwargs: Mapping[str, Any],
-    placements: tuple[Placement, ...],
-    quick: tuple[Placement, ...],
-) -> Any:
-    """The same in the first of the ``quick`` placements that does not fail; if all do, the other ones tell why."""
-    for placement in quick:
-        with contextlib.suppress(*FOREIGN_ERRORS), placement():
-            return builder(**copy.deepcopy(dict(kwargs)))
-    return _first_that_works(builder, kwargs, placements)
 
 
 def _first_that_works(builder: Callable[..., Any], kwargs: Mapping[str, Any], placements: tuple[Placement, ...]) -> Any:

@@ -18,10 +18,6 @@ from profiler.tracing.private import DefaultDevice, DispatchMode
 Placement = Callable[[], AbstractContextManager[Any]]
 
 
-def _on_meta() -> AbstractContextManager[Any]:
-    return torch.device("meta")
-
-
 @contextlib.contextmanager
 def _parameters_on_meta() -> Iterator[None]:
     """Within it, each parameter that this thread registers with a module is moved to meta before it is initialized."""
@@ -62,7 +58,7 @@ class _WithoutFills(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-class _OnMetaWithoutFills(DefaultDevice):
+class OnMeta(DefaultDevice):
     """Creates new tensors on meta and leaves out filling them, in one mode."""
 
     def __init__(self) -> None:
@@ -177,6 +173,5 @@ class WithoutRandomFills(DispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-PLACEMENTS: tuple[Placement, ...] = (_on_meta, _parameters_on_meta, WithoutRandomFills)
-QUICK: tuple[Placement, ...] = (_OnMetaWithoutFills, _parameters_on_meta_without_fills)
-"""The first two of ``PLACEMENTS`` in a quicker way, which does not record why a builder fails."""
+PLACEMENTS: tuple[Placement, ...] = (OnMeta, _parameters_on_meta_without_fills, WithoutRandomFills)
+"""Where a network on meta is built: in the first of these that works."""

@@ -164,9 +164,9 @@ class Origins:
             storage = storage_of(tensor)
             memory = self._entry(storage)
             made.append(memory)
-            if not memory.known:
-                self.know(tensor, storage)
             is_read = memory in memories
+            if not memory.known or (memory.kept is None and not is_read):  # it may be that of a freed storage
+                self.know(tensor, storage)
             if is_read and not from_activation:
                 continue
             memory.is_activation, memory.is_parameter = from_activation, from_parameter
@@ -193,7 +193,8 @@ class Origins:
         memory.kept = inner.untyped_storage() if has_storage else None
 
     def replace(self, tensor: torch.Tensor, replacement: torch.Tensor) -> None:
-        """Record that ``replacement`` replaces ``tensor``."""
+        """Record that ``replacement``, which has new memory, replaces ``tensor``."""
+        self.memories.pop(storage_of(replacement), None)
         self.follow("", [tensor], [replacement])
         roots = self.memory(tensor).roots
         if roots:
