@@ -46,8 +46,11 @@ def test_every_format_renders_every_report(name: str, format: str) -> None:
     assert files == find_format(format)(REPORTS[name])
 
 
-OF_OTHERS = ("training", "memory", "peak")
-"""Tables that only profiles of training, and those with memory, have."""
+OF_OTHERS = (
+    *("training", "memory", "peak", "energy", "generation", "training_run", "utilization"),
+    *("roofline", "roofline_kinds", "roofline_operations"),
+)
+"""Tables that only profiles of training have, or with memory, a device, a model of energy, or the like."""
 
 
 @pytest.mark.slow

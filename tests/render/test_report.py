@@ -36,10 +36,17 @@ def test_no_comparison_without_both_kinds() -> None:
     assert texts(profile_report(nets.many(2)), "finding") == []
 
 
+OF_OTHERS = (
+    *("training", "memory", "peak", "energy", "generation", "training_run", "utilization"),
+    *("roofline", "roofline_kinds", "roofline_operations"),
+)
+"""Tables that only profiles of training have, or with memory, a device, a model of energy, or the like."""
+
+
 @pytest.mark.slow
 def test_the_tables_are_the_selected_ones() -> None:
     """By default the report has all tables that are not empty, else the named ones; the shares are first."""
-    inference = [name for name in catalog.tables() if name not in ("training", "memory", "peak")]
+    inference = [name for name in catalog.tables() if name not in OF_OTHERS]
     every = [name for name in inference if name != "crosscheck"]
     assert [table.name for table in profile_report(nets.small()).tables] == every
     assert [table.name for table in profile_report(checked(nets.small())).tables] == inference

@@ -112,9 +112,10 @@ class StopsFunctions(TorchFunctionMode):
         self.left, self.error = number, error
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.left -= func is not torch._C._set_grad_enabled
-        if self.left == 0:
-            raise self.error
+        if func is not torch._C._set_grad_enabled:
+            self.left -= 1
+            if self.left == 0:
+                raise self.error
         return func(*args, **(kwargs or {}))
 
 
