@@ -121,15 +121,11 @@ def _later(
     model: nn.Module, kept: tuple[Any], result: Profile, method: str, part: str | None, optimizer: str | None
 ) -> Callable[[], MemoryRecord]:
     """A function that finds the live memory of a profile, as long as its network exists and does not change."""
-    network, mode, parameters = weakref.ref(model), result.mode, result.trace.whole.parameters
+    network, mode, before = weakref.ref(model), result.mode, _make_of(model)
 
     def run() -> MemoryRecord:
         found = network()
-        now = {name: tuple(parameter.shape) for name, parameter in (() if found is None else found.named_parameters())}
-        same = part is not None or all(
-            now.get(record.names[0]) == record.shape for record in parameters if not record.buffer
-        )
-        if found is None or not same:
+        if found is None or _make_of(found) != before:
             problem = "no longer exists" if found is None else "has changed"
             raise ProfilerError(
                 f"{result.name}: its live memory takes a second run, and the network {problem}; "
@@ -139,6 +135,15 @@ def _later(
         return _memory(subject, mode, optimizer, "")
 
     return run
+
+
+def _make_of(model: nn.Module) -> tuple[dict[str, type], dict[str, tuple[int, ...] | None]]:
+    """The classes of a network's modules and the shapes of its parameters, by their names; None for a lazy one."""
+    modules: dict[str, type] = {name: type(module) for name, module in model.named_modules()}
+    return modules, {
+        name: None if nn.parameter.is_lazy(parameter) else tuple(parameter.shape)
+        for name, parameter in model.named_parameters()
+    }
 
 
 def _check_of_network(option: str, given_here: object, default: object) -> None:

@@ -53,10 +53,9 @@ class Profile:
     kinds.  ``method`` is the method that was called; ``part`` is the module that was profiled (empty for the whole
     network), in the first of the ``part_calls`` calls by the whole network; ``cache`` is the number of tokens in the
     cache (0 without a cache).  ``device`` and ``energy_model`` are those by which times and energies are shown, and
-    ``throughput`` is the speed of a run of training.  A
-    profile is a value: it does not hold the network.  ``memory_run`` finds its live memory while the network exists;
-    see :attr:`peak_activation_bytes`.  The tables are pandas data frames that are computed from the records on first
-    use.
+    ``throughput`` is the speed of a run of training.  A profile is a value: it does not hold the network.
+    ``memory_run`` finds its live memory while the network exists; see :attr:`peak_activation_bytes`.  The tables are
+    pandas data frames that are computed from the records on first use.
     """
 
     name: str

@@ -30,16 +30,10 @@ OF_QUANTIZED = {"qint8": "int8", "quint8": "int8", "uint8": "int8"}
 
 
 @dataclass(slots=True)
-class Bound:
-    """The least time of some operations in seconds, by what bounds each, and why the time of others is not known.
-
-    ``contracting`` is the time that their contractions take at the peak.
-    """
+class LeastTime:
+    """The least time of some operations in seconds, by what bounds each, and why the time of others is not known."""
 
     seconds: dict[str, Fraction] = field(default_factory=lambda: dict.fromkeys(BOUNDS, Fraction(0)))
-    contracting: Fraction = Fraction(0)
-    flops: int = 0
-    bytes: int = 0
     reasons: dict[str, None] = field(default_factory=dict)
 
     @property
@@ -51,6 +45,15 @@ class Bound:
     def bound_by(self) -> str:
         """What most of the time is spent on."""
         return max(BOUNDS, key=self.seconds.__getitem__) if self.total else ""
+
+
+@dataclass(slots=True)
+class Bound(LeastTime):
+    """The same with their figures; ``contracting`` is the time that their contractions take at the peak."""
+
+    contracting: Fraction = Fraction(0)
+    flops: int = 0
+    bytes: int = 0
 
 
 def dtype_of(signature: Signature) -> str:

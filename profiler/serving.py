@@ -3,39 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 
 from profiler.devices import Device
 from profiler.errors import ProfilerError
 from profiler.generations import FIGURES, Piece, Series, StepOperation
-from profiler.roofline import BOUNDS
+from profiler.roofline import BOUNDS, LeastTime
 
 Line = tuple[Fraction, Fraction]
 """A number that is linear in n: its value at 0, and its slope."""
 
 
-@dataclass(slots=True)
-class Time:
-    """The least time of some runs in seconds, by what bounds each operation, and why that of others is not known."""
-
-    seconds: dict[str, Fraction] = field(default_factory=lambda: dict.fromkeys(BOUNDS, Fraction(0)))
-    reasons: dict[str, None] = field(default_factory=dict)
-
-    @property
-    def total(self) -> Fraction:
-        """The time of all runs, one after the other."""
-        return sum(self.seconds.values(), Fraction(0))
-
-    @property
-    def bound_by(self) -> str:
-        """What most of the time is spent on."""
-        return max(BOUNDS, key=self.seconds.__getitem__) if self.total else ""
-
-
-def least_time(pieces: Sequence[Piece], device: Device) -> Time:
+def least_time(pieces: Sequence[Piece], device: Device) -> LeastTime:
     """The time that these runs at least take on the device: the sum over all operations of all runs."""
-    found = Time()
+    found = LeastTime()
     for piece in pieces:
         for operation in piece.span.operations:
             lines = _lines(operation, device)

@@ -102,7 +102,7 @@ class Ratio:
         """The column for it."""
         return Column(
             f"{self.name}_{ending}" if ending else self.name,
-            "ratio",
+            "rate",
             self.priority,
             f"{self.heading}, {ending}" if ending else self.heading,
             meaning=self.meaning,

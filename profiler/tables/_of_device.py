@@ -16,7 +16,7 @@ KIND = Column("kind", priority=3, meaning="kind of the costliest work that it do
 FIGURES = (
     Column("flops", "count", 9, "FLOPs", bound=True),
     Column("bytes", "bytes", 8, "bytes moved", meaning="bytes read and written at least"),
-    Column("intensity", "ratio", 7, meaning="FLOPs per byte"),
+    Column("intensity", "rate", 7, meaning="FLOPs per byte"),
     Column(
         "time_at_least", "count", HEADLINE, "time at least, ps", bound=True, meaning="a lower bound, in picoseconds"
     ),

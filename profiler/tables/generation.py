@@ -25,7 +25,7 @@ COLUMNS = (
     Column("bytes_written", "bytes", 7, meaning="bytes that they write at least"),
     Column("parameter_bytes", "bytes", 14, meaning="the part of the bytes read that is parameters"),
     Column("cache_bytes", "bytes", 2, heading="cache", meaning="bytes of the cache when the runs have ended"),
-    Column("intensity", "ratio", 5, meaning="FLOPs per byte read and written"),
+    Column("intensity", "rate", 5, meaning="FLOPs per byte read and written"),
     Column("parameters", "count", 80, meaning="all parameters of the network"),
     Column("active_parameters", "count", 81, meaning="parameters that one token uses"),
     Column("status", "status", 3, meaning="partial if some work is not counted"),

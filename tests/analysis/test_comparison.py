@@ -60,6 +60,16 @@ def test_ratios_are_to_the_first() -> None:
     assert table["parameters_ratio"].tolist() == [1.0, 61_100_840 / (112 + 1_450)]
 
 
+def test_only_ratios_to_a_network_name_it() -> None:
+    """The arithmetic intensity is no ratio of networks: it has no baseline, and no sign of a factor."""
+    small = [sample_profiles.small(), sample_profiles.small()]
+    for columns, named in ((("intensity",), False), (("intensity", "macs_ratio"), True)):
+        text = render_files(comparison_report(small, Selection(columns=columns)), ["summary"])["summary.md"]
+        assert isinstance(text, str)
+        assert ("Ratios are to" in text) == named
+        assert ("×" in text.split("##")[1]) == named
+
+
 def test_a_ratio_to_zero_is_missing() -> None:
     """A share of zero is missing too, and not 0 or infinite."""
     table = compare([sample_profiles.nothing(), sample_profiles.small()])

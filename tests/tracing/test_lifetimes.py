@@ -360,6 +360,35 @@ def test_memory_is_found_on_first_use() -> None:
     assert found.with_memory().tabulated("memory").records() == at_once.tabulated("memory").records()
 
 
+def _scripted() -> nn.Module:
+    scripted: nn.Module = torch.jit.script(nn.Sequential(nn.Linear(6, 6), nn.ReLU()).eval())
+    return scripted
+
+
+def _tied() -> nn.Module:
+    network = nn.Sequential(nn.Linear(6, 6, bias=False), nn.Linear(6, 6, bias=False))
+    network[1].weight = network[0].weight
+    return network
+
+
+KINDS: dict[str, Callable[[], nn.Module]] = {
+    "lazy": lambda: nn.Sequential(nn.LazyLinear(6), nn.ReLU()),
+    "scripted": _scripted,
+    "frozen": lambda: torch.jit.freeze(_scripted()),
+    "compiled": lambda: torch.compile(nn.Sequential(nn.Linear(6, 6), nn.ReLU())),  # type: ignore[dict-item, return-value]
+    "tied": _tied,
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning", "ignore:Lazy modules are a new feature")
+def test_memory_is_found_on_first_use_of_any_network(name: str) -> None:
+    """A network that nobody has changed is not taken for a changed one, whatever it is made of."""
+    network = KINDS[name]()
+    found = profiler.profile(network, torch.empty(2, 6))
+    assert found.peak_activation_bytes == of(network, torch.empty(2, 6)).peak_activation_bytes == 3 * 2 * 6 * FLOAT
+
+
 def test_memory_depends_on_the_integers_of_inputs() -> None:
     """Integers that decide what a network does are kept for the later run; floating-point data is not."""
 
@@ -392,9 +421,10 @@ def test_memory_that_cannot_be_found_is_an_error(tmp_path: Any) -> None:
         _ = gone.peak_activation_bytes
     network = nn.Sequential(nn.Linear(3, 4))
     changed = profiler.profile(network, torch.empty(2, 3))
-    network[0] = nn.Linear(3, 5)
-    with pytest.raises(profiler.ProfilerError, match="the network has changed"):
-        _ = changed.memory_needed
+    for other in (nn.Linear(3, 5), nn.Sequential(nn.Linear(3, 4))):
+        network[0] = other
+        with pytest.raises(profiler.ProfilerError, match="the network has changed"):
+            _ = changed.memory_needed
     changed.save(tmp_path / "p.json")
     for unknown in (profiler.load_profile(tmp_path / "p.json"), pickle.loads(pickle.dumps(changed))):
         with pytest.raises(profiler.ProfilerError, match="memory: true"):
