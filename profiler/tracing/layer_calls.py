@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
-from types import MethodType
+from operator import is_
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -47,8 +48,28 @@ INNER = frozenset({nn.modules.linear.NonDynamicallyQuantizableLinear})
 NOT_ANSWERED = object()
 """Stands for the result of a call that has to run."""
 
-_functions = {name: value for name, value in vars(F).items() if callable(value)}
-"""The functions that layers call, as they were when the profiler was imported."""
+OF_EVERY_MODULE = frozenset({*vars(nn.Module()), "forward", "_compiled_call_impl"}) - {"training"}
+"""Attributes without a part in what a layer computes, or that are looked at apart: parameters, buffers, hooks."""
+
+
+def _functions_of(space: ModuleType, kinds: tuple[type, ...]) -> tuple[dict[str, Any], list[str], list[Any]]:
+    """A namespace of torch, with the names of torch's functions of these kinds in it and the functions themselves."""
+    found = {name: value for name, value in vars(space).items() if isinstance(value, kinds) and _is_of_torch(value)}
+    return vars(space), list(found), list(found.values())
+
+
+def _is_of_torch(function: Any) -> bool:
+    return not isinstance(function, FunctionType) or function.__globals__["__name__"].partition(".")[0] == "torch"
+
+
+_functions = (_functions_of(F, (FunctionType, BuiltinFunctionType)), _functions_of(torch, (BuiltinFunctionType,)))
+"""The functions that layers call, as they were when the profiler was imported.
+
+Those of ``torch`` that are written in Python are not among them: torch itself replaces some, such as ``manual_seed``.
+"""
+
+_were_replaced = not all(map(_is_of_torch, vars(F).values()))
+"""Whether someone had replaced functions of ``torch.nn.functional`` before the profiler was imported."""
 
 Shapes = tuple[tuple[int, ...], ...]
 
@@ -57,25 +78,24 @@ Before = tuple[int, int, int, int]
 
 
 @cache
-def _names_read(kind: type[nn.Module]) -> tuple[Any, frozenset[str]] | None:
-    """The forward of a layer's class, and all names in the code of its methods that it may run; None for others."""
-    if not kind.__module__.startswith(LAYERS) or kind.__call__ is not nn.Module.__call__:
-        return None
-    names: set[str] = set()
-    todo = ["forward"]
-    while todo:
-        name = todo.pop()
-        method = getattr(kind, name, None) if name == "forward" or name not in vars(nn.Module) else None
-        code = getattr(method, "__code__", None)
-        if code is not None:
-            todo += set(code.co_names) - names
-            names |= set(code.co_names)
-    return kind.forward, frozenset(names)
+def _definition(kind: type[nn.Module]) -> tuple[tuple[type, dict[str, Any]], ...] | None:
+    """The class of a layer and its bases, with what they defined when the class was first met; None for other classes.
+
+    The bases of a layer are classes of torch, and all their functions are defined where they are.
+    """
+    found = []
+    for base in kind.__mro__[:-1]:
+        functions = [value for value in vars(base).values() if isinstance(value, FunctionType)]
+        own = all(function.__globals__.get("__name__") == base.__module__ for function in functions)
+        if not (base.__module__.startswith(LAYERS) and own):
+            return None
+        found.append((base, dict(vars(base))))
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A layer whose calls may be answered: its ``attributes`` that its forward may read, besides its tensors."""
+    """A layer whose calls may be answered, with the names of its own ``attributes``."""
 
     module: nn.Module
     attributes: tuple[str, ...]
@@ -87,20 +107,6 @@ class Layer:
         """Whether it got another forward, other attributes or hooks since."""
         held = self.module.__dict__
         return len(held) != self.number_of_attributes or held["forward"] is not self.forward or has_hooks(self.module)
-
-
-def layer_of(module: nn.Module) -> Layer | None:
-    """The layer that a watched ``module`` is; None if its calls are not answered."""
-    kind = type(module)
-    known = _names_read(kind)  # type: ignore[arg-type]
-    held = module.__dict__
-    forward = held.get("forward")
-    original = getattr(forward, "__wrapped__", None)
-    if known is None or type(original) is not MethodType or original.__func__ is not known[0]:
-        return None
-    if not all(type(part) in INNER for part in held["_modules"].values()):
-        return None
-    return Layer(module, tuple([name for name in held if name in known[1]]), len(held), forward)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +186,30 @@ class LayerCalls:
         self._padded = padded
         self._shared = shared
         self._function_modes = number_of_function_modes()
-        self._intact = _functions.items() <= vars(F).items()  # a warning adds a name, which changes nothing
+        self._intact = not _were_replaced and all(
+            all(map(is_, map(space.get, names), values)) for space, names, values in _functions
+        )
+        self._classes: dict[type, bool] = {}
+
+    def layer_of(self, module: nn.Module) -> Layer | None:
+        """The layer that a watched ``module`` is; None if its calls are not answered."""
+        held = module.__dict__
+        forward = held.get("forward")
+        original = getattr(forward, "__wrapped__", None)
+        if not self._is_layer(type(module)) or not all(type(part) in INNER for part in held["_modules"].values()):
+            return None
+        if type(original) is not MethodType or original.__func__ is not type(module).forward:
+            return None
+        return Layer(module, tuple([name for name in held if name not in OF_EVERY_MODULE]), len(held), forward)
+
+    def _is_layer(self, kind: type) -> bool:
+        """Whether it is the class of a layer of torch, as it was when it was first met."""
+        known = self._classes.get(kind)
+        if known is None:
+            definition = _definition(kind)
+            known = definition is not None and all(vars(base) == values for base, values in definition)
+            self._classes[kind] = known
+        return known
 
     def answer(self, seen: Seen, layer: Layer, args: Any, kwargs: Any) -> tuple[Any, Key | None]:
         """The result of a call of ``layer`` if it is known; else ``NOT_ANSWERED``, with a key to learn it by."""
@@ -219,15 +248,20 @@ class LayerCalls:
         if settings is None:
             return None
         attributes = layer.module.__dict__
+        parameters, buffers = attributes["_parameters"], attributes["_buffers"]
         parts: list[Any] = [type(layer.module), settings, self._shared, tuple(kwargs)]
+        parts += (layer.attributes, tuple(parameters), tuple(buffers))
         tensors: list[torch.Tensor] = []
         given = args if not kwargs else (*args, *kwargs.values())
         if not memo.add_to_key(given, parts, tensors):
             return None
         number = len(tensors)
-        held = chain(attributes["_parameters"].values(), attributes["_buffers"].values())
+        held = chain(parameters.values(), buffers.values())
         inner = attributes["_modules"]
         if inner:
+            if not all(type(part) in INNER for part in inner.values()):
+                return None
+            parts.append(tuple(inner))
             held = chain(held, *[part._parameters.values() for part in inner.values()])
         if not memo.add_to_key([attributes[name] for name in layer.attributes], parts, tensors):
             return None
@@ -235,7 +269,7 @@ class LayerCalls:
             return None
         memories: list[Memory] = []
         entries, values, padded = self._origins.memories, self._values.ids, self._padded.storages
-        parameters = 0
+        known = 0  # two bits for each tensor of the layer: whether its memory is a parameter, and whether it has values
         for place, tensor in enumerate(tensors):
             storage = id(tensor.untyped_storage())
             memory = entries.get(storage)
@@ -245,7 +279,7 @@ class LayerCalls:
                 if memory.is_parameter or not memory.is_activation or memory.roots or id(tensor) in values:
                     return None
             else:
-                parameters = 4 * parameters + 2 * memory.is_parameter + (id(tensor) in values)
+                known = 4 * known + 2 * memory.is_parameter + (id(tensor) in values)
                 if memory.is_activation or len(memory.roots) > 1:
                     return None
             if memory in memories:
@@ -253,7 +287,7 @@ class LayerCalls:
                     return None
                 parts.append((place, memories.index(memory)))
             memories.append(memory)
-        parts.append(parameters)
+        parts.append(known)
         return Key(tuple(parts), tensors, memories)
 
     def _again(self, answer: _Answer, seen: Seen, key: Key) -> Any:

@@ -16,7 +16,7 @@ from torch import nn
 from profiler.errors import FOREIGN_ERRORS
 from profiler.garbage import without_collection
 from profiler.records import ModuleRecord
-from profiler.tracing.layer_calls import NOT_ANSWERED, Layer, LayerCalls, layer_of
+from profiler.tracing.layer_calls import NOT_ANSWERED, Layer, LayerCalls
 from profiler.tracing.objects import OfTheProfiler
 from profiler.tracing.packed import holder_types, holds_for_layer
 from profiler.tracing.private import call_with_hooks, node_that_runs, watch_calls
@@ -99,7 +99,7 @@ class WatchedCall(OfTheProfiler):
     def _call_layer(self, layers: LayerCalls, seen: Seen, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The same for a module that may be a layer whose calls are answered."""
         if self._layer is None:
-            self._layer = layer_of(self._module)
+            self._layer = layers.layer_of(self._module)
             self._may_be_layer = self._layer is not None
         key = None
         if self._layer is not None:

@@ -263,6 +263,13 @@ def test_a_layer_that_its_network_changes(what: str, monkeypatch: pytest.MonkeyP
     same_with_and_without(Changing(nn.Conv2d(4, 3, 1, bias=what != "weight")), image())
 
 
+@pytest.mark.parametrize("make", [nn.Dropout, lambda: nn.BatchNorm2d(4)], ids=["dropout", "batch norm"])
+def test_a_layer_whose_mode_its_network_changes(make: Callable[[], nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
+    """In train mode a layer computes something else."""
+    monkeypatch.setattr(Changing, "change", staticmethod(lambda layer: layer.train(not layer.training)), raising=False)
+    same_with_and_without(Changing(make()), image())
+
+
 class Seeing(TorchFunctionMode):
     """Multiplies the result of every convolution by 2."""
 
@@ -428,24 +435,51 @@ def test_tied_weights() -> None:
     same_with_and_without(Watching(first, second), image())
 
 
-def test_functions_that_were_replaced_run(monkeypatch: pytest.MonkeyPatch, answered: list[str]) -> None:
-    """A network whose layers call a function that someone has replaced runs that one."""
-    network = Watching(nn.ReLU(), nn.ReLU())
+REPLACED: dict[str, tuple[Any, str]] = {
+    "function of functional": (F, "conv2d"),
+    "function of torch": (torch, "conv2d"),
+    "forward": (nn.Conv2d, "forward"),
+    "another method": (nn.Conv2d, "_conv_forward"),
+    "method of a base": (nn.Module, "__getattr__"),
+}
+
+
+@pytest.mark.parametrize("name", REPLACED)
+def test_code_that_was_replaced_runs(name: str, monkeypatch: pytest.MonkeyPatch, answered: list[str]) -> None:
+    """Nothing is answered of a layer whose code someone has replaced, in torch or in its class."""
+    network = Watching(nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1))
     same_with_and_without(network, image())
+    assert answered
     answered.clear()
-    original = F.relu
-    monkeypatch.setattr(F, "relu", lambda x, inplace=False: original(x) + 1)
+    space, attribute = REPLACED[name]
+    original, calls = getattr(space, attribute), list[None]()
+
+    def replaced(*args: Any, **kwargs: Any) -> Any:
+        calls.append(None)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(space, attribute, replaced)
+    if name == "function of torch":  # that of functional is the same object
+        monkeypatch.setattr(F, attribute, replaced)
+        monkeypatch.setattr(layer_calls, "_functions", layer_calls._functions[1:])
     same_with_and_without(network, image())
     assert answered == []
+    assert len(calls) >= 4 * 2  # by both layers in each of four runs
 
 
-def test_a_class_whose_forward_was_replaced_runs_it(monkeypatch: pytest.MonkeyPatch, answered: list[str]) -> None:
-    """A class of torch whose forward someone has replaced is not answered."""
-    network = Watching(nn.ReLU(), nn.ReLU())
-    same_with_and_without(network, image())
-    answered.clear()
-    monkeypatch.setattr(nn.ReLU, "forward", lambda self, x: x * 3)
-    same_with_and_without(network, image())
+def test_attributes_are_known_by_their_names(answered: list[str]) -> None:
+    """Two layers whose attributes have the same values in another order differ."""
+    plain = nn.Conv2d(4, 4, 3, padding=2, dilation=1)
+    other = nn.Conv2d(4, 4, 3, padding=1, dilation=2)
+    for layer, order in ((plain, ("padding", "dilation")), (other, ("dilation", "padding"))):
+        for name in order:
+            layer.__dict__[name] = layer.__dict__.pop(name)
+        del layer._reversed_padding_repeated_twice  # it differs too, and is only read with other padding modes
+    assert [*vars(plain).values()][-2:] == [*vars(other).values()][-2:]
+    with memo.without_memo():
+        expected = [recorded(Watching(layer), (image(2, 4, 9, 9),)) for layer in (plain, other)]
+    assert expected[0] != expected[1]
+    assert [recorded(Watching(layer), (image(2, 4, 9, 9),)) for layer in (plain, other)] == expected
     assert answered == []
 
 
