@@ -27,17 +27,8 @@ from profiler.models.building import build_model, build_real_model
 from profiler.profiles import Profile, load_profile
 from profiler.render.report import profile_report
 from profiler.tables.generation import WHOLE, how_found, remarks
+from tests.small_llama import HEADS, HIDDEN, INNER, LAYERS, LLAMA, SHARED, SIZE, WORDS
 
-LAYERS, HIDDEN, INNER, HEADS, SHARED, WORDS = 2, 64, 128, 4, 2, 100
-SIZE = HIDDEN // HEADS
-LLAMA = {
-    "num_hidden_layers": LAYERS,
-    "hidden_size": HIDDEN,
-    "intermediate_size": INNER,
-    "num_attention_heads": HEADS,
-    "num_key_value_heads": SHARED,
-    "vocab_size": WORDS,
-}
 PROMPT, NEW, BATCH = 5, 6, 3
 
 OF_A_TOKEN = LAYERS * (2 * HIDDEN * HIDDEN + 2 * HIDDEN * SHARED * SIZE + 3 * HIDDEN * INNER)

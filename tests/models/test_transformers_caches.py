@@ -16,21 +16,11 @@ from profiler.models.building import build_model, build_real_model
 from profiler.models.transformers_caches import continued
 from profiler.profiles import Profile
 from profiler.render.report import profile_report
+from tests.small_llama import HEADS, HIDDEN, INNER, LAYERS, LLAMA, SHARED, SIZE, WORDS
 
 pytestmark = pytest.mark.slow  # transformers takes seconds to import
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-
-LAYERS, HIDDEN, INNER, HEADS, SHARED, WORDS = 2, 64, 128, 4, 2, 100
-SIZE = HIDDEN // HEADS
-LLAMA = {
-    "num_hidden_layers": LAYERS,
-    "hidden_size": HIDDEN,
-    "intermediate_size": INNER,
-    "num_attention_heads": HEADS,
-    "num_key_value_heads": SHARED,
-    "vocab_size": WORDS,
-}
 
 OF_A_TOKEN = LAYERS * (2 * HIDDEN * HIDDEN + 2 * HIDDEN * SHARED * SIZE + 3 * HIDDEN * INNER) + HIDDEN * WORDS
 """The products with weights for one token: queries and output, keys and values, the feed-forward, the head."""
