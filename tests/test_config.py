@@ -361,7 +361,7 @@ def test_an_unreadable_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def refuse(_: Path, limit: int) -> bytes:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("profiler.config.yaml_files.read_bytes", refuse)
+    monkeypatch.setattr("profiler.yaml_files.read_bytes", refuse)
     with pytest.raises(ConfigError, match=r"net\.yaml: cannot be read \(Permission denied\), expected a config file"):
         load_config(tmp_path / "net.yaml")
 

@@ -170,15 +170,12 @@ class Seen:
     @classmethod
     def read(cls, convention: str | None, device: str | None = None, energy: str | None = None, **others: Any) -> Seen:
         """What the options mean.  Raises ConfigError for a device and a model that cannot be read."""
-        from profiler.devices import find_device
-        from profiler.energy import find_energy_model
-
         speed = {name: others.pop(name, None) for name in SPEED}
         return cls(
             convention,
             tuple(name for name, given in others.items() if given),
-            None if device is None else find_device(device),
-            None if energy is None else find_energy_model(energy),
+            None if device is None else _device(device),
+            None if energy is None else _energy_model(energy),
             tuple((name, value) for name, value in speed.items() if value is not None),
         )
 
@@ -189,6 +186,18 @@ class Seen:
         shown = shown if self.energy is None else shown.with_energy(self.energy)
         shown = shown if not self.throughput else _with_speed(shown, dict(self.throughput))
         return shown.with_views(*self.views)
+
+
+def _device(name: str) -> Device:
+    from profiler.devices import find_device
+
+    return find_device(name)
+
+
+def _energy_model(name: str) -> EnergyModel:
+    from profiler.energy import find_energy_model
+
+    return find_energy_model(name)
 
 
 SPEED = {

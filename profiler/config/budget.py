@@ -12,10 +12,10 @@ from typing import Any, Literal
 from pydantic_core import PydanticCustomError
 
 from profiler import catalog
-from profiler.config.yaml_files import read_yaml
 from profiler.errors import ConfigError, did_you_mean, shown
 from profiler.limits import Limit, parse_limit
 from profiler.records import KINDS
+from profiler.yaml_files import read_yaml
 
 HEADLINE = "headline"
 """The figure of a share for which none is named: the headline by the network's convention."""

@@ -15,9 +15,9 @@ from profiler.config.errors import explain, shown_value
 from profiler.config.inputs import DTYPES
 from profiler.config.schema import Config, known_keys
 from profiler.config.sizes import is_size_name, unknown_size
-from profiler.config.yaml_files import read_yaml
 from profiler.errors import ConfigError, did_you_mean
 from profiler.files import folder_name
+from profiler.yaml_files import read_yaml
 
 
 def load_config(path: str | PathLike[str], sizes: Mapping[str, int] | None = None) -> Config:

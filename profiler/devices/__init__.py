@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from profiler import catalog
-from profiler.config.yaml_files import read_yaml
 from profiler.errors import ConfigError, did_you_mean, shown
 
 FOLDER = Path(__file__).parent / "files"
@@ -56,6 +55,8 @@ def find_device(name: str, folder: Path | None = None) -> Device:
 
 def read_device(path: Path) -> Device:
     """The device in a file.  Raises :class:`~profiler.errors.ConfigError`, which names the key."""
+    from profiler.yaml_files import read_yaml
+
     found = dictionary_in(path, read_yaml(path), KEYS)
     wanted = "FLOP/s by dtype, such as float32: 19.5e12"
     return Device(

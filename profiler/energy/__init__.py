@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from profiler import catalog
 from profiler.calls import Tally
-from profiler.config.yaml_files import read_yaml
 from profiler.devices import dictionary_in, positive_in, positives_in, text_in
 from profiler.errors import ConfigError, did_you_mean, shown
 from profiler.roofline import dtype_of
@@ -59,6 +58,8 @@ def find_energy_model(name: str, folder: Path | None = None) -> EnergyModel:
 
 def read_energy_model(path: Path) -> EnergyModel:
     """The model in a file.  Raises :class:`~profiler.errors.ConfigError`, which names the key."""
+    from profiler.yaml_files import read_yaml
+
     found = dictionary_in(path, read_yaml(path), KEYS)
     return EnergyModel(
         text_in(path, "name", found["name"]),

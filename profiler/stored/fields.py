@@ -1,33 +1,38 @@
-"""The types of a saved profile, for pydantic.
-
-Python's own types are not enough: True is an int, and so is -1.
-"""
+"""What a saved profile may hold, for each version of the file."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NotRequired, TypeVar
+from functools import cache
+from typing import Literal, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    ConfigDict,
-    FailFast,
-    Field,
-    TypeAdapter,
-    with_config,
-)
-from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
+from pydantic_core import CoreSchema, SchemaValidator, core_schema
 
 from profiler import catalog
-from profiler.errors import did_you_mean
 from profiler.files import DOTTED_EXPECTED, NAME_EXPECTED, is_dotted_name, is_folder_name
 from profiler.opcount import Role
 from profiler.records import KINDS, Direction, Mode, Phase, Status
-from profiler.signatures import TensorSpec
-from profiler.stored.generation import GenerationFields
-from profiler.stored.machines import DeviceFields, EnergyFields
-from profiler.stored.memory import MemoryFields
-from profiler.stored.values import COUNT_LIMIT, SIZE_LIMIT, check_product, expected, read_spec, read_value
+from profiler.stored.generation import GENERATION
+from profiler.stored.machines import DEVICE, ENERGY_MODEL
+from profiler.stored.memory import MEMORY
+from profiler.stored.schemas import (
+    BOOL,
+    COUNT,
+    INTEGER,
+    ORDINAL,
+    SIGNED_COUNT,
+    SIZE,
+    TEXT,
+    Keys,
+    checked,
+    integer,
+    list_of,
+    literal,
+    mapping,
+    one_of,
+    optional,
+    read_by,
+)
+from profiler.stored.values import SIZE_LIMIT, check_product, expected, read_spec, read_value
 
 T = TypeVar("T")
 
@@ -36,20 +41,6 @@ def _check_dotted(name: str) -> str:
     if not is_dotted_name(name):
         raise expected(DOTTED_EXPECTED)
     return name
-
-
-DottedName = Annotated[str, AfterValidator(_check_dotted)]
-
-
-def _one_of(what: str, names: tuple[str, ...]) -> AfterValidator:
-    known = frozenset(names)
-
-    def check(name: str) -> str:
-        if name not in known:
-            raise expected(f"{what} ({', '.join(names)}){did_you_mean(name, names)}")
-        return name
-
-    return AfterValidator(check)
 
 
 def _folder_name(name: str) -> str:
@@ -76,202 +67,180 @@ def _unique(values: list[T]) -> list[T]:
     return values
 
 
-Listed = Annotated[list[T], FailFast()]
-"""A list of which only the first error is reported: a hostile file could have millions."""
-
-Size = Annotated[int, Field(ge=0, le=SIZE_LIMIT)]
-Count = Annotated[int, Field(ge=0, le=COUNT_LIMIT)]
-Part = Annotated[int, Field(ge=-COUNT_LIMIT, le=COUNT_LIMIT)]
-"""What one term adds to a count; a term may be negative to correct an earlier one."""
-
-Touched = Annotated[int, Field(ge=-1, le=SIZE_LIMIT)]
-"""A number of elements of an operand, or −1 for all of them."""
-
-Ordinal = Annotated[int, Field(ge=1, le=SIZE_LIMIT)]
-Word = Annotated[str, AfterValidator(_check_word)]
-"""The name of an operation, a type or a dtype."""
-
-Kind = Annotated[str, _one_of("a kind", KINDS)]
-
-
-def _check_product(sizes: list[int]) -> list[int]:
+def _check_sizes(sizes: list[int]) -> list[int]:
     check_product(sizes)
     return sizes
 
 
-Sizes = Annotated[Listed[Size], AfterValidator(_check_product)]
+_WORD = checked(TEXT, _check_word)
+"""The name of an operation, a type or a dtype."""
 
-Spec = Annotated[TensorSpec, BeforeValidator(read_spec)]
-Value = Annotated[Any, BeforeValidator(read_value)]
-_strict = with_config(ConfigDict(extra="forbid", strict=True))
+_DOTTED = checked(TEXT, _check_dotted)
+_KIND = one_of("a kind", KINDS)
+_SIZES = checked(list_of(SIZE), _check_sizes)
+_SPEC = read_by(read_spec)
+_VALUE = read_by(read_value)
 
+_TOUCHED = core_schema.nullable_schema(core_schema.list_schema(integer(-1, SIZE_LIMIT)))
+"""The number of elements of each operand that are read, or −1 for all of them."""
 
-@_strict
-class _OpCount(TypedDict, total=False):
-    multiplies: Part
-    adds: Part
-    divides: Part
-    comparisons: Part
-    transcendentals: Part
-    macs: Count
+_OP_COUNT = mapping(
+    {
+        # A term may be negative to correct an earlier one.
+        **dict.fromkeys(("multiplies", "adds", "divides", "comparisons", "transcendentals"), optional(SIGNED_COUNT)),
+        "macs": optional(COUNT),
+    }
+)
 
+_TERM_KEYS: Keys = {
+    "what": TEXT,
+    "how_many": _SIZES,
+    "one": _OP_COUNT,
+    "contracted": optional(_SIZES),
+    "role": optional(literal(Role)),
+}
 
-@_strict
-class _Term(TypedDict):
-    what: str
-    how_many: Sizes
-    one: _OpCount
-    contracted: NotRequired[Sizes]
-    role: NotRequired[Role]
+_ANSWER = mapping(
+    {
+        "kind": _KIND,
+        "status": literal(Status),
+        "terms": list_of(mapping(_TERM_KEYS)),
+        "reason": optional(TEXT),
+        "data_dependent": optional(BOOL),
+        "figures": optional(core_schema.dict_schema(TEXT, COUNT)),
+        "direction": optional(literal(Direction)),
+    }
+)
 
+_SIGNATURE = mapping(
+    {
+        "op": _WORD,
+        "arguments": core_schema.dict_schema(TEXT, _VALUE),
+        "positional": SIZE,
+        "result": _VALUE,
+        "overload": optional(TEXT),
+        "samples": optional(_SIZES),
+        "whole": optional(BOOL),
+        "answer": _ANSWER,
+    }
+)
 
-@_strict
-class _TermOfVersion1(_Term):
-    on_padding: NotRequired[Count]
-    masked: NotRequired[Count]
+_EVENT = mapping(
+    {
+        "signature": SIZE,
+        "kind": optional(_KIND),
+        "module": TEXT,
+        "module_call": ORDINAL,
+        "phase": literal(Phase),
+        "within": optional(_KIND),
+        "source": optional(SIZE),
+        "part_of": optional(SIZE),
+        "parameters": optional(list_of(TEXT)),
+        "blanks": optional(list_of(SIZE)),
+        "reads": optional(list_of(SIZE)),
+        "writes": optional(list_of(SIZE)),
+        "makes": optional(list_of(SIZE)),
+        "touched": optional(_TOUCHED),
+    }
+)
 
+_MODULE = mapping(
+    {
+        "name": TEXT,
+        "type": _WORD,
+        "calls": SIZE,
+        "first_name": optional(TEXT),
+        "input_shapes": optional(list_of(list_of(_SIZES))),
+        "output_shapes": optional(list_of(list_of(_SIZES))),
+    }
+)
 
-@_strict
-class _Answer(TypedDict):
-    kind: Kind
-    status: Status
-    terms: Listed[_Term]
-    reason: NotRequired[str]
-    data_dependent: NotRequired[bool]
-    figures: NotRequired[dict[str, Count]]
-    direction: NotRequired[Direction]
+_PARAMETER = mapping(
+    {
+        "names": checked(list_of(TEXT), _not_empty),
+        "module": TEXT,
+        "shape": _SIZES,
+        "dtype": _WORD,
+        "itemsize": SIZE,
+        "trainable": BOOL,
+        "buffer": optional(BOOL),
+        "use": optional(_KIND),
+    }
+)
 
+_COUNTER_FIGURE = mapping({"module": TEXT, "op": TEXT, "figure": COUNT})
 
-@_strict
-class _Signature(TypedDict):
-    op: Word
-    arguments: dict[str, Value]
-    positional: Size
-    result: Value
-    overload: NotRequired[str]
-    samples: NotRequired[Sizes]
-    whole: NotRequired[bool]
-    answer: _Answer
+_COUNTER = mapping(
+    {
+        "counter": one_of("a counter", catalog.counters()),
+        "version": TEXT,
+        "status": literal(Literal["ok", "skipped", "failed"]),
+        "message": optional(TEXT),
+        "figures": optional(list_of(_COUNTER_FIGURE)),
+        "unsupported": optional(list_of(_COUNTER_FIGURE)),
+        "uncalled": optional(list_of(TEXT)),
+        "seen": optional(list_of(_COUNTER_FIGURE)),
+        "factor": optional(ORDINAL),
+    }
+)
 
+_OF_ANY_VERSION: Keys = {
+    "schema": TEXT,
+    "version": INTEGER,
+    "name": checked(TEXT, _folder_name),
+    "target": TEXT,
+    "mode": literal(Mode),
+    "environment": core_schema.dict_schema(TEXT, TEXT),
+    "real_run": TEXT,
+    "convention": one_of("a convention", catalog.conventions()),
+    "views": checked(list_of(one_of("a view", catalog.views())), _unique),
+    "exclude": optional(checked(list_of(TEXT), _unique)),
+    "unseen": optional(list_of(mapping({"module": TEXT, "reason": TEXT}))),
+    "method": optional(_DOTTED),
+    "part": optional(_DOTTED),
+    "part_calls": optional(ORDINAL),
+    "cache": optional(ORDINAL),
+    "modules": checked(list_of(_MODULE), _not_empty),
+    "parameters": list_of(_PARAMETER),
+    "counters": list_of(_COUNTER),
+}
 
-@_strict
-class _Event(TypedDict):
-    signature: Size
-    kind: NotRequired[Kind]
-    module: str
-    module_call: Ordinal
-    phase: Phase
-    within: NotRequired[Kind]
-    source: NotRequired[Size]
-    part_of: NotRequired[Size]
-    parameters: NotRequired[Listed[str]]
-    blanks: NotRequired[Listed[Size]]
-    reads: NotRequired[Listed[Size]]
-    writes: NotRequired[Listed[Size]]
-    makes: NotRequired[Listed[Size]]
-    touched: NotRequired[list[Touched] | None]
-
-
-@_strict
-class _CallOfVersion1(TypedDict):
-    op: Word
-    kind: Kind
-    status: Status
-    module: str
-    module_call: Ordinal
-    phase: Phase
-    inputs: Listed[Spec]
-    outputs: Listed[Spec]
-    terms: Listed[_TermOfVersion1]
-    overload: NotRequired[str]
-
-
-@_strict
-class _Module(TypedDict):
-    name: str
-    type: Word
-    calls: Size
-    first_name: NotRequired[str]
-    input_shapes: NotRequired[Listed[Listed[Sizes]]]
-    output_shapes: NotRequired[Listed[Listed[Sizes]]]
-
-
-@_strict
-class _Parameter(TypedDict):
-    names: Annotated[Listed[str], AfterValidator(_not_empty)]
-    module: str
-    shape: Sizes
-    dtype: Word
-    itemsize: Size
-    trainable: bool
-    buffer: NotRequired[bool]
-    use: NotRequired[Kind]
-
-
-@_strict
-class _CounterFigure(TypedDict):
-    module: str
-    op: str
-    figure: Count
-
-
-@_strict
-class _Counter(TypedDict):
-    counter: Annotated[str, _one_of("a counter", catalog.counters())]
-    version: str
-    status: Literal["ok", "skipped", "failed"]
-    message: NotRequired[str]
-    figures: NotRequired[Listed[_CounterFigure]]
-    unsupported: NotRequired[Listed[_CounterFigure]]
-    uncalled: NotRequired[Listed[str]]
-    seen: NotRequired[Listed[_CounterFigure]]
-    factor: NotRequired[Ordinal]
-
-
-@_strict
-class _Unseen(TypedDict):
-    module: str
-    reason: str
-
-
-class _AnyVersion(TypedDict):
-    schema: str
-    version: int
-    name: Annotated[str, AfterValidator(_folder_name)]
-    target: str
-    mode: Mode
-    environment: dict[str, str]
-    real_run: str
-    convention: Annotated[str, _one_of("a convention", catalog.conventions())]
-    views: Annotated[Listed[Annotated[str, _one_of("a view", catalog.views())]], AfterValidator(_unique)]
-    exclude: NotRequired[Annotated[Listed[str], AfterValidator(_unique)]]
-    unseen: NotRequired[Listed[_Unseen]]
-    method: NotRequired[DottedName]
-    part: NotRequired[DottedName]
-    part_calls: NotRequired[Ordinal]
-    cache: NotRequired[Ordinal]
-    modules: Annotated[Listed[_Module], AfterValidator(_not_empty)]
-    parameters: Listed[_Parameter]
-    counters: Listed[_Counter]
+_OF_THIS_VERSION: Keys = {
+    **_OF_ANY_VERSION,
+    "memory": optional(MEMORY),
+    "generation": optional(GENERATION),
+    "throughput": optional(core_schema.dict_schema(TEXT, core_schema.union_schema([INTEGER, TEXT]))),
+    "device": optional(DEVICE),
+    "energy_model": optional(ENERGY_MODEL),
+    "signatures": list_of(_SIGNATURE),
+    "calls": list_of(_EVENT),
+}
 
 
-@_strict
-class _Profile(_AnyVersion):
-    memory: NotRequired[MemoryFields]
-    generation: NotRequired[GenerationFields]
-    throughput: NotRequired[dict[str, int | str]]
-    device: NotRequired[DeviceFields]
-    energy_model: NotRequired[EnergyFields]
-    signatures: Listed[_Signature]
-    calls: Listed[_Event]
+def _of_version_1() -> CoreSchema:
+    term = mapping({**_TERM_KEYS, "on_padding": optional(COUNT), "masked": optional(COUNT)})
+    call = mapping(
+        {
+            "op": _WORD,
+            "kind": _KIND,
+            "status": literal(Status),
+            "module": TEXT,
+            "module_call": ORDINAL,
+            "phase": literal(Phase),
+            "inputs": list_of(_SPEC),
+            "outputs": list_of(_SPEC),
+            "terms": list_of(term),
+            "overload": optional(TEXT),
+        }
+    )
+    return mapping({**_OF_ANY_VERSION, "calls": list_of(call)})
 
 
-@_strict
-class _ProfileOfVersion1(_AnyVersion):
-    calls: Listed[_CallOfVersion1]
+VERSIONS = (1, 2, 3)
+"""The versions of the file that can be read."""
 
 
-_THIS: TypeAdapter[Any] = TypeAdapter(_Profile)
-
-ADAPTERS: dict[int, TypeAdapter[Any]] = {1: TypeAdapter(_ProfileOfVersion1), 2: _THIS, 3: _THIS}
-"""What each version of the file holds."""
+@cache
+def validator(version: int) -> SchemaValidator:
+    """What checks the content of a file of that version."""
+    return SchemaValidator(_of_version_1() if version == 1 else mapping(_OF_THIS_VERSION))

@@ -4,60 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import Annotated, Any, NotRequired, TypeVar
-
-from annotated_types import Len
-from pydantic import ConfigDict, FailFast, Field, with_config
-from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
+from typing import Any
 
 from profiler.generations import FIGURES, Generation, Known, Series, Span, StepOperation
-from profiler.stored.values import COUNT_LIMIT, SIZE_LIMIT
+from profiler.stored.schemas import BOOL, ORDINAL, SIGNED_COUNT, SIZE, TEXT, list_of, literal, mapping, optional
 
-T = TypeVar("T")
-Listed = Annotated[list[T], FailFast()]
-_Difference = Annotated[int, Field(ge=-COUNT_LIMIT, le=COUNT_LIMIT)]
-_Series = Annotated[Listed[_Difference], Len(1, 3)]
-_Count = Annotated[int, Field(ge=0, le=SIZE_LIMIT)]
-_Ordinal = Annotated[int, Field(ge=1, le=SIZE_LIMIT)]
-_strict = with_config(ConfigDict(extra="forbid", strict=True))
+_SERIES = list_of(SIGNED_COUNT, 1, 3)
 
+_OPERATION = mapping(
+    {
+        "op": TEXT,
+        "kind": TEXT,
+        "dtype": TEXT,
+        "status": literal(Known),
+        "times": ORDINAL,
+        "figures": list_of(_SERIES, len(FIGURES), len(FIGURES)),
+        "moves": optional(BOOL),
+    }
+)
 
-@_strict
-class _Operation(TypedDict):
-    op: str
-    kind: str
-    dtype: str
-    status: Known
-    times: _Ordinal
-    figures: Annotated[Listed[_Series], Len(len(FIGURES), len(FIGURES))]
-    moves: NotRequired[bool]
+_SPAN = mapping({"first": SIZE, "last": SIZE, "cache_bytes": _SERIES, "operations": list_of(_OPERATION)})
 
-
-@_strict
-class _Span(TypedDict):
-    first: _Count
-    last: _Count
-    cache_bytes: _Series
-    operations: Listed[_Operation]
-
-
-@_strict
-class GenerationFields(TypedDict):
-    """A generation, in a file."""
-
-    prompt: _Ordinal
-    new_tokens: _Ordinal
-    batch: _Ordinal
-    prefill: _Span
-    spans: Listed[_Span]
-    cache_bytes: _Count
-    parameters: _Count
-    active_parameters: NotRequired[_Count]
-    reason: NotRequired[str]
-    traced: Listed[_Ordinal]
-    held_out: Listed[_Ordinal]
-    unseen: NotRequired[bool]
-    positions: NotRequired[_Count]
+GENERATION = mapping(
+    {
+        "prompt": ORDINAL,
+        "new_tokens": ORDINAL,
+        "batch": ORDINAL,
+        "prefill": _SPAN,
+        "spans": list_of(_SPAN),
+        "cache_bytes": SIZE,
+        "parameters": SIZE,
+        "active_parameters": optional(SIZE),
+        "reason": optional(TEXT),
+        "traced": list_of(ORDINAL),
+        "held_out": list_of(ORDINAL),
+        "unseen": optional(BOOL),
+        "positions": optional(SIZE),
+    }
+)
+"""A generation, in a file."""
 
 
 def write_generation(record: Generation) -> dict[str, Any]:

@@ -7,38 +7,34 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
-from pydantic import ConfigDict, with_config
-from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
-
 from profiler.devices import Device
 from profiler.energy import EnergyModel
 from profiler.errors import shown
+from profiler.stored.schemas import FLOAT, NUMBERS_BY_NAME, TEXT, mapping
 
-_strict = with_config(ConfigDict(extra="forbid", strict=True))
+DEVICE = mapping(
+    {
+        "name": TEXT,
+        "tensor": NUMBERS_BY_NAME,
+        "vector": NUMBERS_BY_NAME,
+        "memory_bandwidth": FLOAT,
+        "memory": FLOAT,
+        "link": FLOAT,
+    }
+)
+"""A device, in a file."""
 
-
-@_strict
-class DeviceFields(TypedDict):
-    """A device, in a file."""
-
-    name: str
-    tensor: dict[str, float]
-    vector: dict[str, float]
-    memory_bandwidth: float
-    memory: float
-    link: float
-
-
-@_strict
-class EnergyFields(TypedDict):
-    """A model of energy, in a file."""
-
-    name: str
-    source: str
-    multiply: dict[str, float]
-    add: dict[str, float]
-    sram: float
-    dram: float
+ENERGY_MODEL = mapping(
+    {
+        "name": TEXT,
+        "source": TEXT,
+        "multiply": NUMBERS_BY_NAME,
+        "add": NUMBERS_BY_NAME,
+        "sram": FLOAT,
+        "dram": FLOAT,
+    }
+)
+"""A model of energy, in a file."""
 
 
 def write_device(device: Device) -> dict[str, Any]:

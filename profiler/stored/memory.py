@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, NotRequired, TypeVar
+from typing import Any
 
-from annotated_types import Len
-from pydantic import ConfigDict, FailFast, with_config
-from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
+from pydantic_core import core_schema
 
 from profiler.errors import shown
 from profiler.memory import STATES, MemoryRecord, Role, Saved, Storage
+from profiler.stored.schemas import INTEGER, TEXT, list_of, mapping, optional
 
 ROLES: tuple[Role, ...] = ("input", "result", "seed", "gradient", "optimizer")
 """In a file a role is its number."""
@@ -26,33 +25,22 @@ LARGEST = 2**62
 NEVER = -1
 """In place of the operation before which a storage was freed, for one that was alive at the end."""
 
-T = TypeVar("T")
-Listed = Annotated[list[T], FailFast()]
-_Phase = Annotated[list[str | int], Len(2, 2)]
-_Place = Annotated[list[str], Len(3, 3)]
-_Storage = Annotated[list[int], Len(5, 5)]
-_strict = with_config(ConfigDict(extra="forbid", strict=True))
+_PHASE = core_schema.list_schema(core_schema.union_schema([TEXT, INTEGER]), min_length=2, max_length=2)
+_PLACE = core_schema.list_schema(TEXT, min_length=3, max_length=3)
+_STORAGE = core_schema.list_schema(INTEGER, min_length=5, max_length=5)
+_SAVED = mapping({"module": TEXT, "storages": list_of(INTEGER), "parameter_bytes": optional(INTEGER)})
 
-
-@_strict
-class SavedFields(TypedDict):
-    """What one module saves, in a file."""
-
-    module: str
-    storages: Listed[int]
-    parameter_bytes: NotRequired[int]
-
-
-@_strict
-class MemoryFields(TypedDict):
-    """The storages of a run, in a file."""
-
-    operations: int
-    phases: Listed[_Phase]
-    places: Listed[_Place]
-    storages: Listed[_Storage]
-    saved: NotRequired[Listed[SavedFields]]
-    optimizer: NotRequired[str]
+MEMORY = mapping(
+    {
+        "operations": INTEGER,
+        "phases": list_of(_PHASE),
+        "places": list_of(_PLACE),
+        "storages": list_of(_STORAGE),
+        "saved": optional(list_of(_SAVED)),
+        "optimizer": optional(TEXT),
+    }
+)
+"""The storages of a run, in a file."""
 
 
 def write_memory(record: MemoryRecord) -> dict[str, Any]:

@@ -11,11 +11,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
-from typing_extensions import TypedDict
+from pydantic_core import ErrorDetails, ValidationError
 
 from profiler.devices import Device
 from profiler.energy import EnergyModel
@@ -26,7 +24,7 @@ from profiler.records import CounterRecord, Mode, Trace
 from profiler.stored import machines
 from profiler.stored.checks import contradictions
 from profiler.stored.converting import counter_of, trace_of, trace_of_version_1
-from profiler.stored.fields import ADAPTERS
+from profiler.stored.fields import VERSIONS, validator
 from profiler.stored.generation import problems_of as problems_of_generation
 from profiler.stored.generation import read_generation
 from profiler.stored.memory import problems_of, read_memory
@@ -72,7 +70,7 @@ def read_profile(path: Path) -> ProfileFields:
     """
     data = _parse(path)
     try:
-        found = ADAPTERS[data["version"]].validate_python(data)
+        found = validator(data["version"]).validate_python(data)
     except ValidationError as error:
         raise StoredProfileError(f"{path}: {_explain(error.errors(include_url=False), data)}") from error
     try:
@@ -140,8 +138,8 @@ def _parse(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise StoredProfileError(f"{path}: expected a saved profile with schema: {SCHEMA!r}")
     version = data.get("version")
-    if type(version) is not int or version not in ADAPTERS:
-        known = " or ".join(map(str, ADAPTERS))
+    if type(version) is not int or version not in VERSIONS:
+        known = " or ".join(map(str, VERSIONS))
         raise StoredProfileError(
             f"{path}: version: found {shown(version)}, expected {known}; profile the network again"
         )

@@ -9,8 +9,8 @@ from typing import Any
 
 from profiler.config import OPTIMIZERS, Config, with_options, with_sizes
 from profiler.config.sizes import is_size_name
-from profiler.config.yaml_files import yaml_value
 from profiler.errors import ConfigError, did_you_mean, shown
+from profiler.yaml_files import yaml_value
 
 SETTINGS = ("dtype", "mode", "optimizer", "cache", "method", "part")
 """The keys of a config that can vary, besides its sizes and kwargs; ``cache`` is the number of tokens in the cache."""
