@@ -22,7 +22,7 @@ from profiler.signatures import (
 from profiler.tracing import symbols
 from profiler.tracing.packed import UNPACK
 from profiler.tracing.private import nested_shapes, script_object_type, stored_positions, transforming, without_modes
-from profiler.tracing.tensors import SPARSE, dtype_name, shape_of, stored_in
+from profiler.tracing.tensors import PLAIN, SPARSE, dtype_name, shape_of, stored_in
 from profiler.tracing.transforms import batch_sizes, levels_of
 
 ZeroSizes = tuple[tuple[int, int], ...]
@@ -73,12 +73,13 @@ class Described:
 class Signatures:
     """The signatures of a run without duplicates; threads share them.
 
-    Those in ``known`` may be shared with other runs.  Those with values of tensors, which may be large, are the run's
-    ``own``.
+    Those in ``known`` may be shared with other runs, and so may the ``specs`` of plain tensors.  Those with values of
+    tensors, which may be large, are the run's ``own``.
     """
 
     known: dict[Any, Signature] = field(default_factory=dict)
     own: dict[Any, Signature] = field(default_factory=dict)
+    specs: dict[Any, TensorSpec] = field(default_factory=dict)
 
     def of(self, op: str, overload: str, described: Described, result: Value, samples: Shape) -> Signature:
         """The signature of a call with these arguments and this result."""
@@ -117,7 +118,7 @@ class Describer:
     """Converts arguments and results to values, and tensors to specs.
 
     ``is_parameter`` says whether a tensor is computed from parameters alone, ``zeros_around`` returns the padding
-    around it, and ``values_of`` a tensor with its values, if they are known.
+    around it, and ``values_of`` a tensor with its values, if they are known.  ``specs`` may be shared with other runs.
     """
 
     def __init__(
@@ -125,11 +126,47 @@ class Describer:
         is_parameter: Callable[[torch.Tensor], bool],
         zeros_around: Callable[[torch.Tensor], ZeroSizes],
         values_of: Callable[[torch.Tensor], torch.Tensor | None],
+        specs: dict[Any, TensorSpec] | None = None,
     ) -> None:
         self._is_parameter = is_parameter
         self._zeros_around = zeros_around
         self._values_of = values_of
-        self._specs: dict[Any, TensorSpec] = {}
+        self._specs: dict[Any, TensorSpec] = {} if specs is None else specs
+
+    def plain_arguments(self, names: Sequence[str], args: Any, kwargs: Any) -> Described:
+        """The same as :meth:`arguments` for dense tensors without zeros around them, none of whose values is kept.
+
+        They are of torch's own classes, and no transform runs.
+        """
+        types: list[type] = []
+        named = [
+            (names[place] if place < len(names) else str(place), self.plain(value, types))
+            for place, value in enumerate(args)
+        ]
+        named += [(name, self.plain(value, types)) for name, value in kwargs.items() if name != "out"]
+        return Described(tuple(named), len(args), types)
+
+    def plain(self, leaf: Any, types: list[type]) -> Value:
+        """One of such arguments, or a result of them; the types of numbers are appended to ``types``."""
+        kind = leaf.__class__
+        if kind in PLAIN and leaf.layout is torch.strided and not leaf.is_nested:
+            return self._known_spec(tuple(leaf.shape), leaf.dtype, self._is_parameter(leaf))
+        if leaf is None or kind is str:
+            return leaf
+        if kind is int or kind is bool or kind is float:
+            types.append(kind)
+            return leaf
+        if isinstance(leaf, (list, tuple)):
+            return tuple([self.plain(item, types) for item in leaf])
+        return self.result(leaf, types, keep=False)
+
+    def _known_spec(self, shape: Shape, dtype: torch.dtype, parameter: bool) -> TensorSpec:
+        """The spec of a dense tensor, of which only that is known."""
+        key = shape, dtype, parameter
+        spec = self._specs.get(key)
+        if spec is None:
+            spec = self._specs[key] = TensorSpec(shape, dtype_name(dtype), parameter)
+        return spec
 
     def arguments(self, names: Sequence[str], args: Any, kwargs: Any, read: frozenset[int | str]) -> Described:
         """The arguments of a call; ``names`` are those of the positional ones, ``read`` those whose values are kept."""
@@ -194,19 +231,18 @@ class Describer:
 
     def spec(self, tensor: torch.Tensor, *, keep: bool = False, operand: bool = True) -> TensorSpec:
         """The spec of a tensor, with its values if they are kept, and the zeros around it if it is an operand."""
-        facts = (shape_of(tensor), dtype_name(tensor.dtype), self._is_parameter(tensor))
+        shape, parameter = shape_of(tensor), self._is_parameter(tensor)
         stored = stored_in(tensor)
         zeros = self._zeros_around(tensor) if operand and symbols.ACTIVE.run is None else ()
         samples = batch_sizes(tensor) if transforming() else ()
         if not (keep or zeros or samples or stored is not None or tensor.is_nested):
-            spec = self._specs.get(facts)
-            if spec is None:
-                spec = self._specs[facts] = TensorSpec(*facts)
-            return spec
+            return self._known_spec(shape, tensor.dtype, parameter)
         layout = str(tensor.layout).removeprefix("torch.") if tensor.layout in SPARSE else "strided"
         real = self._values_of(tensor) if keep or stored is not None else None
         return DetailedSpec(
-            *facts,
+            shape,
+            dtype_name(tensor.dtype),
+            parameter,
             stored,
             layout,
             zeros=zeros,

@@ -19,7 +19,8 @@ from torch import empty_strided, nn
 
 from profiler.signatures import Signature
 from profiler.tracing import memo, symbols
-from profiler.tracing.memo import META, PLAIN, Layout
+from profiler.tracing.made_results import Layout
+from profiler.tracing.memo import META, PLAIN
 from profiler.tracing.noted import Noted
 from profiler.tracing.origins import Memory, Numbers, Origins
 from profiler.tracing.private import (

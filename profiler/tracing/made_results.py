@@ -1,4 +1,4 @@
-"""The name and the arguments of an operator → its result on the meta device, made without torch's own kernel for it."""
+"""The name and the arguments of an operator → the layouts of its results on meta, without torch's own kernel for it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ import torch
 from profiler.tracing.layouts import LAYOUTS, contiguous
 from profiler.tracing.layouts_of_training import OF_TRAINING
 
-META = torch.device("meta")
-
 KNOWN = {**LAYOUTS, **OF_TRAINING}
 """By the name of an operator, the layouts of its results for the plain case."""
 
+Layout = tuple[tuple[int, ...], tuple[int, ...], torch.dtype]
+"""Shape, strides and dtype of a new tensor."""
 
-def result_of(name: str, args: Any, kwargs: Any) -> Any:
-    """The result of the operator ``name`` on meta tensors, as torch makes it; None if torch has to say.
+Results = tuple[Layout | int | None, ...]
+"""The results of an operation: layouts of new tensors, places of arguments that it returns, and None."""
 
-    The operator must arrive below autograd.  ``args`` and ``kwargs`` are those that the dispatcher passes.
+
+def results_of(name: str, args: Any, kwargs: Any) -> tuple[Results, type | None] | None:
+    """The results of the operator ``name`` on meta tensors, as torch makes them; None if torch has to say.
+
+    The second value is the type of what holds them, and None for a single result.  The operator must arrive below
+    autograd.  ``args`` and ``kwargs`` are those that the dispatcher passes.
     """
     layout = KNOWN.get(name)
     if layout is None or torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
@@ -27,12 +32,15 @@ def result_of(name: str, args: Any, kwargs: Any) -> Any:
         found = layout(*args, **kwargs)
     except TypeError:  # an argument that is not one of the plain case
         return None
-    if found is None or isinstance(found, torch.Tensor):
-        return found
+    if found is None:
+        return None
     if isinstance(found, list):
-        return tuple([None if each is None else _made(*each) for each in found])
-    return _made(*found)
+        return tuple([None if each is None else _layout(*each) for each in found]), tuple
+    if isinstance(found, torch.Tensor):
+        place = next((place for place, argument in enumerate(args) if argument is found), None)
+        return None if place is None else ((place,), None)
+    return (_layout(*found),), None
 
 
-def _made(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    return torch.empty_strided(shape, contiguous(shape), dtype=dtype, device=META)
+def _layout(shape: tuple[int, ...], dtype: torch.dtype) -> Layout:
+    return shape, contiguous(shape), dtype

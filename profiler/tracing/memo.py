@@ -16,8 +16,8 @@ import torch
 from torch import empty_strided, nn
 
 from profiler.tracing.layouts import contiguous
-from profiler.tracing.made_results import result_of
-from profiler.tracing.private import is_mutable, is_zero, settings_of_kernels
+from profiler.tracing.made_results import Layout, Results, results_of
+from profiler.tracing.private import can_be_decomposed, is_mutable, is_zero, settings_of_kernels
 from profiler.tracing.tensors import collect
 
 META = torch.device("meta")
@@ -53,8 +53,8 @@ COMPARING = frozenset(
 _compares: dict[Any, bool] = {}
 """For operators that were met, whether they are pointwise or among ``COMPARING``."""
 
-Layout = tuple[tuple[int, ...], tuple[int, ...], torch.dtype]
-"""Shape, strides and dtype of a new tensor."""
+_views: dict[Any, bool] = {}
+"""For operators that were met, whether their results are always views."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +67,7 @@ class Answer:
     about such calls.  ``is_new`` says that the result is one new tensor.
     """
 
-    results: tuple[Layout | int | None, ...] | None = None
+    results: Results | None = None
     together: type | None = None
     described: dict[Any, Any] = field(default_factory=dict)
     is_new: bool = field(init=False)
@@ -247,16 +247,30 @@ def _first(func: Any, args: Any, kwargs: Any, key: Any) -> tuple[Any, Answer]:
         answer = _of_sizes(general, pattern[1])
         MEMO.learn(key, answer)
         return answer.make(args), answer
-    made = result_of(func._schema.name, args, kwargs) if MEMO.used else None
-    result = func(*args, **kwargs) if made is None else made
-    answer = Answer()
-    if not is_mutable(func) or key_of(func, args, kwargs, []) == key:  # no argument has a new shape
-        answer = _answer(args, kwargs, result)
+    known = results_of(func._schema.name, args, kwargs) if MEMO.used else None
+    if known is not None:
+        answer = Answer(*known)
+        result = answer.make(args)
+    else:
+        result = func(*args, **kwargs)
+        answer = Answer()
+        if not _is_view(func) and (not is_mutable(func) or key_of(func, args, kwargs, []) == key):
+            answer = _answer(args, kwargs, result)  # no argument has a new shape
     MEMO.learn(key, answer)
     general = None if pattern is None else _in_general(answer, pattern[1])
     if pattern is not None and general is not None:
         MEMO.learn(pattern[0], general)
     return result, answer
+
+
+def _is_view(func: Any) -> bool:
+    """Whether the results of the operator are always views of an argument, which nothing is remembered of."""
+    known = _views.get(func)
+    if known is None:
+        aliases = [returned.alias_info for returned in func._schema.returns]
+        views = bool(aliases) and all(alias is not None and not alias.is_write for alias in aliases)
+        known = _views[func] = views and not can_be_decomposed(func)  # a composite one may return a copy
+    return known
 
 
 def pattern_of(func: Any, args: Any, kwargs: Any, settings: Any) -> tuple[Any, list[int]] | None:

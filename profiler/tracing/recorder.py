@@ -170,7 +170,7 @@ class OpRecorder(DispatchMode):
         self.symbolic = symbols.ACTIVE.run
         if self.symbolic is not None:
             self.symbolic.module = lambda: scope.current[0]
-        self._describer = Describer(origins.is_parameter, self._padded.around, self._values.of)
+        self._describer = Describer(origins.is_parameter, self._padded.around, self._values.of, self._shared.specs)
 
     def layer_calls(self) -> LayerCalls:
         """What answers the calls of layers in a run that keeps no gradients."""
@@ -338,7 +338,7 @@ class OpRecorder(DispatchMode):
         if not self.muted:
             facts = self._shared, parameters, of_activation
             signature = answer.described.get(facts)
-            described = self._describer.arguments(known.names, args, kwargs, known.read) if signature is None else None
+            described = self._describer.plain_arguments(known.names, args, kwargs) if signature is None else None
         reads = roots_of(memories)
         if answer.is_new:
             outputs = [result]
@@ -357,14 +357,14 @@ class OpRecorder(DispatchMode):
             return result, key
         if signature is None:
             assert described is not None
-            signature = answer.described[facts] = self._signature(known, described, result, inputs, outputs)
+            value = self._describer.plain(result, described.types)
+            signature = self._signatures.of(known.name, known.overload, described, value, ())
+            answer.described[facts] = signature
         numbers, new = origins.numbers(memories), origins.new_numbers(made, memories)
-        if len(numbers) == len(inputs):
-            together = answer.described.get("touched")
-            if together is None:
-                together = answer.described["touched"] = touched(inputs, share=False)
-        else:
-            together = touched(inputs, share=True)
+        sharing = None if len(numbers) == len(inputs) else tuple([memories.index(memory) for memory in memories])
+        together = answer.described.get(sharing)
+        if together is None:
+            together = answer.described[sharing] = touched(inputs, share=sharing is not None)
         self._note_event(signature, reads, (), numbers, writes, new, together)
         return result, key
 

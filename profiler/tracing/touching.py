@@ -32,14 +32,11 @@ def touched(tensors: Sequence[torch.Tensor], *, share: bool) -> tuple[int, ...]:
     """
     if symbols.ACTIVE.run is not None:
         return ()
-    regions = [_region(tensor) for tensor in tensors]
-    found = [
-        ALL if region is None or region.elements == tensor.numel() else region.elements
-        for tensor, region in zip(tensors, regions, strict=True)
-    ]
+    found = list(map(_of_its_own, tensors))
     if share:
         before: dict[int, list[_Region]] = {}
-        for place, (tensor, region) in enumerate(zip(tensors, regions, strict=True)):
+        for place, tensor in enumerate(tensors):
+            region = _region(tensor)
             if region is not None and region.elements:
                 others = before.setdefault(id(tensor.untyped_storage()), [])
                 added = _added(region, others)
@@ -48,6 +45,30 @@ def touched(tensors: Sequence[torch.Tensor], *, share: bool) -> tuple[int, ...]:
                 if added:
                     others.append(region)
     return tuple(found) if any(number != ALL for number in found) else ()
+
+
+def _of_its_own(tensor: torch.Tensor) -> int:
+    """The number of elements of memory of a tensor; ``ALL`` if each of its elements has its own place, or none has."""
+    try:
+        if tensor.layout is not torch.strided or tensor.is_nested or tensor.is_contiguous():
+            return ALL
+        tensor.untyped_storage()
+        elements = _elements(tensor.shape, tensor.stride())
+        return ALL if elements == tensor.numel() else elements
+    except (RuntimeError, NotImplementedError):
+        return ALL
+
+
+def _elements(shape: Sequence[int], strides: Sequence[int]) -> int:
+    """The number of elements of memory of a strided tensor: no more than it has, and than it can reach."""
+    if 0 in shape:
+        return 0
+    many = reach = 1
+    for size, step in zip(shape, strides, strict=True):
+        if size > 1 and step:
+            many *= size
+            reach += (size - 1) * step
+    return min(many, reach)
 
 
 def _region(tensor: torch.Tensor) -> _Region | None:
@@ -63,11 +84,8 @@ def _region(tensor: torch.Tensor) -> _Region | None:
         return _Region(0, 0, (), 0, True)
     dims = tuple(sorted((step, size) for size, step in zip(shape, strides, strict=True) if size > 1 and step))
     reach = 1 + sum((size - 1) * step for step, size in dims)
-    many = 1
-    for _, size in dims:
-        many *= size
     width = tensor.element_size()
-    elements = min(many, reach)
+    elements = _elements(shape, strides)
     start = first * width
     in_bytes = tuple((step * width, size) for step, size in dims)
     return _Region(start, start + reach * width, in_bytes, elements, elements == reach)

@@ -415,6 +415,22 @@ def test_another_thread_is_answered_too() -> None:
     assert found == {number: [expected[number]] * 5 for number in found}
 
 
+class OfPairs(nn.Module):
+    """Calls with the same metadata, whose operands share memory in other ways."""
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> list[torch.Tensor]:
+        return [x * y, x * x, torch.cat([x, y, x]), torch.cat([x, x, y]), x * x[:], x.t() * y.t(), x.t() * x.t()]
+
+
+def test_operands_that_share_memory_are_counted_once() -> None:
+    """Each call is told what memory its own operands add, not those of an earlier call with the same metadata."""
+    network = OfPairs()
+    for _ in range(2):
+        events = recorded(network, (on_meta(2, 3), on_meta(2, 3)), "inference").events
+        several = [event.touched for event in events if len(event.reads) and event.makes]
+        assert several == [(), (-1, 0), (-1, -1, 0), (-1, 0, -1), (-1, 0), (), (-1, 0)]
+
+
 class Changes(nn.Module):
     """Runs the same calls under different settings, and on memory that it shares."""
 
