@@ -1,12 +1,16 @@
-"""Settings of Python that a trace changes are restored."""
+"""Settings of Python that a trace changes are restored, and a trace leaves no garbage."""
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
+import torch
+from torch import nn
 
+import profiler
 from profiler.garbage import RARELY, rare_collection
 
 
@@ -42,3 +46,37 @@ def test_a_number_that_is_set_within_a_run_stays() -> None:
     with rare_collection():
         gc.set_threshold(5000, 10, 10)
     assert gc.get_threshold()[0] == 5000
+
+
+class Network(nn.Module):
+    """Layers, a module within another, a forward that is an attribute, and attributes of every kind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True))
+        self.attention = nn.MultiheadAttention(4, 2)
+        self.held = {"sizes": [1, 2], "again": (self.body, {3}), "scale": torch.ones(2)}
+        self.body[2].forward = torch.relu
+
+    def halved(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, :, ::2] / 2
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = self.halved(self.body(nn.functional.pad(x, (1, 1)))).flatten(2).permute(2, 0, 1)
+        mask = torch.ones(len(rows), len(rows), dtype=torch.bool).tril()
+        out: torch.Tensor = self.attention(rows, rows, rows, attn_mask=~mask)[0]
+        return out.sum()
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_a_profile_leaves_no_garbage(mode: Literal["inference", "training"]) -> None:
+    """All that a run made is freed when it ends, and not only when Python searches for garbage."""
+    network, x = Network(), torch.zeros(1, 3, 8, 8)
+    profiler.profile(network, x, mode=mode)  # what is made once for the process
+    gc.collect()
+    gc.disable()
+    try:
+        profiler.profile(network, x, mode=mode)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

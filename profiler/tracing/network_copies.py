@@ -51,16 +51,7 @@ class NetworkCopy:
     def __init__(self, memo: dict[int, Any], tensor: Callable[[torch.Tensor], torch.Tensor] | None = None) -> None:
         self._memo = memo
         self._plain: dict[type, bool] = {}
-        self._ways: dict[type, Callable[[Any], Any]] = {
-            dict: self._dict,
-            list: self._list,
-            tuple: self._tuple,
-            set: self._set,
-            OrderedDict: self._ordered,
-            types.MethodType: self._method,
-        }
-        if tensor is not None:
-            self._ways[torch.Tensor] = self._remembered(tensor)
+        self._tensor = tensor
 
     def copied(self, value: Any) -> Any:
         """The copy of an object."""
@@ -70,9 +61,9 @@ class NetworkCopy:
         known = self._memo.get(id(value), _MISSING)
         if known is not _MISSING:
             return known
-        way = self._ways.get(kind)
+        way = _WAYS.get(kind)
         if way is not None:
-            return way(value)
+            return way(self, value)
         if isinstance(value, nn.Module):
             return self._module(value)
         return copy.deepcopy(value, self._memo)
@@ -121,12 +112,12 @@ class NetworkCopy:
                 new[name] = self._module(item) if isinstance(item, nn.Module) else self.copied(item)
         return new
 
-    def _remembered(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
-        def changed(tensor: torch.Tensor) -> torch.Tensor:
-            new = self._memo[id(tensor)] = change(tensor)
-            return new
-
-        return changed
+    def _plain_tensor(self, value: torch.Tensor) -> torch.Tensor:
+        if self._tensor is None:
+            copied: torch.Tensor = copy.deepcopy(value, self._memo)
+            return copied
+        new = self._memo[id(value)] = self._tensor(value)
+        return new
 
     def _dict(self, value: dict[Any, Any]) -> dict[Any, Any]:
         new: dict[Any, Any] = {}
@@ -168,6 +159,18 @@ class NetworkCopy:
     def _method(self, value: types.MethodType) -> types.MethodType:
         new = self._memo[id(value)] = types.MethodType(value.__func__, self.copied(value.__self__))
         return new
+
+
+_WAYS: dict[type, Callable[[NetworkCopy, Any], Any]] = {
+    dict: NetworkCopy._dict,
+    list: NetworkCopy._list,
+    tuple: NetworkCopy._tuple,
+    set: NetworkCopy._set,
+    OrderedDict: NetworkCopy._ordered,
+    types.MethodType: NetworkCopy._method,
+    torch.Tensor: NetworkCopy._plain_tensor,
+}
+"""How values of each type are copied.  If an object held its own methods, only the search for garbage would end it."""
 
 
 def _is_plain(kind: type[nn.Module]) -> bool:

@@ -181,6 +181,7 @@ __all__ = [
     "submodule_called",
     "takes_script_objects",
     "transforming",
+    "unwatch_calls",
     "unwrapped",
     "watch_calls",
     "without_compiler",
@@ -279,6 +280,12 @@ def has_hooks(module: nn.Module) -> bool:
 def watch_calls(module: nn.Module, call: Callable[..., Any]) -> None:
     """Make each call of a module a call of ``call``, as it is for compiled modules."""
     module.__dict__["_compiled_call_impl"] = call
+
+
+def unwatch_calls(module: nn.Module, kind: type) -> None:
+    """Undo :func:`watch_calls` if the module is still watched by something of that type."""
+    if isinstance(module.__dict__.get("_compiled_call_impl"), kind):
+        del module.__dict__["_compiled_call_impl"]
 
 
 def number_of_function_modes() -> int:

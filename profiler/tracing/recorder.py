@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -166,7 +167,7 @@ class OpRecorder(DispatchMode):
         self._named: dict[str, _Known] = {}
         self._values = KnownValues()
         self._zeros = ZeroTensors()
-        self._padded = PaddedTensors(self._is_zero)
+        self._padded = PaddedTensors(partial(_is_zero, origins, self._values))
         self.symbolic = symbols.ACTIVE.run
         if self.symbolic is not None:
             self.symbolic.module = lambda: scope.current[0]
@@ -675,16 +676,6 @@ class OpRecorder(DispatchMode):
             moves = known.keeps_zeros if len(inputs) > 1 else known.keeps_zeros_alone
             self._padded.follow(known.name, args, kwargs, inputs, outputs, moves=moves)
 
-    def _is_zero(self, tensor: torch.Tensor) -> bool | None:
-        """Whether a tensor is all zeros, independent of the data; None for a constant with unknown values."""
-        if not (tensor.is_floating_point() or tensor.is_complex()):
-            return False
-        of_data = self._origins.is_activation(tensor)
-        values = None if of_data and not tensor.is_meta else self._values.of(tensor)
-        if values is not None:
-            return is_all_zero(values)
-        return False if of_data or self._origins.is_parameter(tensor) else None
-
     def _phase(self) -> Phase:
         """The phase of the running operation."""
         if self._phases is not None:
@@ -710,6 +701,17 @@ class OpRecorder(DispatchMode):
             return phase, self._scope.current, None
         source = self._graph.current()
         return phase, source.place, source.event
+
+
+def _is_zero(origins: Origins, known: KnownValues, tensor: torch.Tensor) -> bool | None:
+    """Whether a tensor is all zeros, independent of the data; None for a constant with unknown values."""
+    if not (tensor.is_floating_point() or tensor.is_complex()):
+        return False
+    of_data = origins.is_activation(tensor)
+    values = None if of_data and not tensor.is_meta else known.of(tensor)
+    if values is not None:
+        return is_all_zero(values)
+    return False if of_data or origins.is_parameter(tensor) else None
 
 
 def _would_change(tensor: torch.Tensor, what: str) -> TraceError:

@@ -194,6 +194,7 @@ def _record_run(make: Callable[[], Attempt], run: Run, lifetimes: Lifetimes | No
     named = named_modules(network, repeated=True)  # the run may have changed them
     with without_collection():
         modules, parameters = recorded.scope.records(named), parameter_records(named)
+        recorded.scope.let_go()
     return recording_of(recorded.calls, modules, parameters, recorded.recorder.unseen.notes)
 
 

@@ -19,7 +19,7 @@ from profiler.records import ModuleRecord
 from profiler.tracing.layer_calls import NOT_ANSWERED, Layer, LayerCalls
 from profiler.tracing.objects import OfTheProfiler
 from profiler.tracing.packed import holder_types, holds_for_layer
-from profiler.tracing.private import call_with_hooks, node_that_runs, watch_calls
+from profiler.tracing.private import call_with_hooks, node_that_runs, unwatch_calls, watch_calls
 from profiler.tracing.scripts import constants_of, roots_among, script_type
 from profiler.tracing.tensors import nested_tensors, shapes_in, shapes_of
 from profiler.tracing.walking import Named, named_modules
@@ -147,6 +147,7 @@ class WatchedForward:
         self._scope = scope
         self._module = module
         self._original = self.__wrapped__ = original
+        self._was_set = "forward" in module.__dict__
         self.__module__, self.__doc__ = original.__module__, original.__doc__
 
     def __getattr__(self, name: str) -> Any:
@@ -177,6 +178,13 @@ class WatchedForward:
         finally:
             if called_directly:
                 scope.leave(module, output)
+
+    def let_go(self) -> None:
+        """Give the module the forward that it had: that of its class, or the one that was set on it."""
+        if self._was_set:
+            self._module.__dict__["forward"] = self._original
+        else:
+            del self._module.__dict__["forward"]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return copy.deepcopy(self._original, memo)
@@ -288,6 +296,18 @@ class ModuleScope(OfTheProfiler):
     def _attach(self, module: nn.Module) -> None:
         watch_calls(module, WatchedCall(self, module))
         module.__dict__["forward"] = WatchedForward(self, module, module.forward)
+
+    def let_go(self) -> None:
+        """Watch no module any more, and hold nothing that holds this scope.
+
+        Otherwise all objects of a run would exist until Python searches for garbage, which takes long.
+        """
+        for module in {id(module): module for module in self._modules.values()}.values():
+            unwatch_calls(module, WatchedCall)
+            forward = module.__dict__.get("forward")
+            if isinstance(forward, WatchedForward):
+                forward.let_go()
+        self.layers = self.on_result = self.in_thread = None
 
     def _attach_script(self, script: nn.Module) -> None:
         """A script module calls no hooks; markers in its graph report the calls of its submodules."""

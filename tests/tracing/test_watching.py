@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+from types import MethodType
 from typing import Any
 
 import pytest
@@ -185,3 +186,35 @@ def test_a_shared_module_has_its_name_below_the_one_that_calls_it() -> None:
     expected = {"": 1, "first": 1, "first.0": 1, "second": 1, "second.0": 2, "second.1": 0, "own": 1}
     assert calls(found) == expected
     assert {module.first_name for module in found.modules if module.type == "ReLU"} == {"first.0"}
+
+
+def halved(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """Stands for the forward of one module."""
+    return x / 2
+
+
+class Keeping(nn.Module):
+    """Keeps itself, and layers whose forward is an attribute, outside of the network."""
+
+    def __init__(self, kept: list[nn.Module]) -> None:
+        super().__init__()
+        self.layer, self.bound, self.usual = (nn.Linear(3, 3) for _ in range(3))
+        vars(self.layer)["forward"] = torch.relu
+        vars(self.bound)["forward"] = MethodType(halved, self.bound)
+        self.keep = kept.extend
+
+    def forward(self, x: torch.Tensor) -> Any:
+        self.keep([self, self.layer, self.bound, self.usual])
+        return self.usual(self.bound(self.layer(x)))
+
+
+def test_a_copy_that_the_network_keeps_is_no_longer_watched() -> None:
+    """After the run its modules are called as others are, with the forward that they had."""
+    kept: list[nn.Module] = []
+    found = trace(Keeping(kept), (torch.zeros(4, 3),))
+    network, layer, bound, usual = kept
+    assert vars(layer)["forward"] is torch.relu
+    assert vars(bound)["forward"] == MethodType(halved, bound)
+    assert "forward" not in {**vars(network), **vars(usual)}
+    assert network(torch.zeros(2, 3, device="meta")).shape == (2, 3)
+    assert calls(found) == {"": 1, "layer": 1, "bound": 1, "usual": 1}
