@@ -9,7 +9,7 @@ import contextlib
 import copy
 import inspect
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from profiler.models.targets import find_builder
 from profiler.models.torchvision_ops import with_operators
 from profiler.tracing.causal_bias import is_causal_bias
 from profiler.tracing.failures import FunctionFailures
+from profiler.tracing.walking import modules_of, tensors_of
 
 PLAIN = frozenset({bool, int, float, str, type(None)})
 """Types of values without tensors."""
@@ -81,15 +82,24 @@ def move_to_meta(network: nn.Module) -> nn.Module:
             return tuple(map(replaced, value))
         if isinstance(value, (list, dict)) and id(value) not in seen:
             seen.add(id(value))
-            for key, item in enumerate(value) if isinstance(value, list) else value.items():
-                kind = type(item)
-                if kind not in PLAIN and (kind not in HOLDERS or item):  # most attributes of a module are neither
-                    value[key] = replaced(item)
+            for key, item in _that_may_hold(enumerate(value) if isinstance(value, list) else value.items()):
+                value[key] = replaced(item)
         return value
 
-    for module in network.modules():
+    for module in modules_of(network):
         replaced(vars(module))
     return network
+
+
+def _that_may_hold(items: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    """The items that may have tensors; most attributes of a module are plain or empty, or hold sizes or modules."""
+    return [
+        (key, item)
+        for key, item in items
+        if (kind := type(item)) not in PLAIN
+        and (kind not in HOLDERS or len(item))
+        and not (kind is tuple and PLAIN.issuperset(map(type, item)))
+    ]
 
 
 def _build(target: str, kwargs: Mapping[str, Any], base: Path | None, placements: tuple[Placement, ...]) -> nn.Module:
@@ -148,10 +158,7 @@ def _random_state_kept() -> Iterator[None]:
 def _cast(network: nn.Module, dtype: str) -> nn.Module:
     """Convert the floating-point tensors of the network to ``dtype``, in place; complex tensors stay complex."""
     floating: torch.dtype = getattr(torch, dtype)
-    held = [
-        tensor for module in network.modules() for tensor in (*module._parameters.values(), *module._buffers.values())
-    ]
-    if all(tensor is None or tensor.dtype is floating or not tensor.is_floating_point() for tensor in held):
+    if all(tensor.dtype is floating or not tensor.is_floating_point() for tensor in tensors_of(modules_of(network))):
         return network
     network._apply(lambda tensor: tensor.to(floating) if tensor.is_floating_point() else tensor)  # type: ignore[no-untyped-call]
     return network

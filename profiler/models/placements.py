@@ -13,6 +13,8 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
+from profiler.garbage import rare_collection
+from profiler.models.repeated_layers import layers_repeated
 from profiler.tracing.private import DefaultDevice, DispatchMode
 
 Placement = Callable[[], AbstractContextManager[Any]]
@@ -71,8 +73,14 @@ class OnMeta(DefaultDevice):
 
 
 @contextlib.contextmanager
+def _all_on_meta() -> Iterator[None]:
+    with rare_collection(), OnMeta(), layers_repeated():
+        yield
+
+
+@contextlib.contextmanager
 def _parameters_on_meta_without_fills() -> Iterator[None]:
-    with _parameters_on_meta(), _WithoutFills():
+    with rare_collection(), _parameters_on_meta(), _WithoutFills(), layers_repeated(hooks=1):
         yield
 
 
@@ -173,5 +181,5 @@ class WithoutRandomFills(DispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-PLACEMENTS: tuple[Placement, ...] = (OnMeta, _parameters_on_meta_without_fills, WithoutRandomFills)
+PLACEMENTS: tuple[Placement, ...] = (_all_on_meta, _parameters_on_meta_without_fills, WithoutRandomFills)
 """Where a network on meta is built: in the first of these that works."""

@@ -64,10 +64,20 @@ except ImportError as error:
     ) from error
 
 try:
+    from torch._C import _get_function_stack_at as _function_mode_at
     from torch._C import _len_torch_function_stack as _number_of_function_modes
 except ImportError as error:
     raise ImportError(
         "this torch does not say whether function modes are active, by which a default device is set: "
+        "install a torch release that this profiler was tested with (see constraints.txt)"
+    ) from error
+
+try:
+    from torch.nn.modules.module import _global_buffer_registration_hooks as _hooks_on_buffers
+    from torch.nn.modules.module import _global_parameter_registration_hooks as _hooks_on_parameters
+except ImportError as error:
+    raise ImportError(
+        "this torch does not say whether hooks see the tensors that modules get, without which layers are not copied: "
         "install a torch release that this profiler was tested with (see constraints.txt)"
     ) from error
 
@@ -144,10 +154,12 @@ __all__ = [
     "call_with_hooks",
     "can_be_decomposed",
     "compiled_further",
+    "dispatch_modes",
     "divisions",
     "flex_attention_results",
     "flex_attention_traceable",
     "forward_derivatives",
+    "function_modes",
     "function_modes_are_active",
     "gradients_needed",
     "graph_constants",
@@ -169,6 +181,7 @@ __all__ = [
     "operator_name",
     "operators",
     "overload_name",
+    "registration_hooks",
     "running_node",
     "script_object_type",
     "script_tensors",
@@ -291,6 +304,21 @@ def unwatch_calls(module: nn.Module, kind: type) -> None:
 def number_of_function_modes() -> int:
     """How many function modes are active in this thread."""
     return _number_of_function_modes()
+
+
+def function_modes() -> tuple[Any, ...]:
+    """The function modes that are active in this thread."""
+    return tuple([_function_mode_at(place) for place in range(_number_of_function_modes())])
+
+
+def dispatch_modes() -> int:
+    """How many dispatch modes are active in this thread."""
+    return _len_torch_dispatch_stack()
+
+
+def registration_hooks() -> tuple[int, ...]:
+    """The numbers of the hooks that are called when any module gets a parameter or a buffer."""
+    return (*_hooks_on_parameters, *_hooks_on_buffers)
 
 
 def settings_of_kernels(modes: int = 0) -> tuple[Any, ...] | None:

@@ -1,0 +1,268 @@
+"""Layers that a builder asks for again: what is copied is what the constructor would have made."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.modules.module import (
+    register_module_buffer_registration_hook,
+    register_module_parameter_registration_hook,
+)
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from profiler.models.placements import PLACEMENTS, Placement
+from profiler.models.repeated_layers import KINDS, layers_repeated
+
+ARGUMENTS: dict[type[nn.Module], tuple[Any, ...]] = {
+    nn.Linear: (3, 4),
+    nn.Embedding: (5, 4),
+    nn.LayerNorm: ((3, 4),),
+    nn.GroupNorm: (2, 4),
+    nn.InstanceNorm1d: (4, 1e-5, 0.1, True, True),
+    nn.InstanceNorm2d: (4, 1e-5, 0.1, True, True),
+    nn.InstanceNorm3d: (4, 1e-5, 0.1, True, True),
+    nn.BatchNorm1d: (4,),
+    nn.BatchNorm2d: (4,),
+    nn.BatchNorm3d: (4,),
+}
+
+
+def layer(kind: type[nn.Module]) -> nn.Module:
+    """A small layer of a class."""
+    return kind(*ARGUMENTS.get(kind, (4, 6, 3)))
+
+
+def described(module: nn.Module) -> list[Any]:
+    """All attributes of a module in their order, its tensors by everything but their numbers."""
+    return [(name, type(value), _described(value)) for name, value in vars(module).items()]
+
+
+def _described(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        whole = value.untyped_storage().nbytes(), value.storage_offset(), value.stride(), dict(vars(value))
+        return type(value), value.shape, value.dtype, value.device, value.requires_grad, value.is_leaf, whole
+    if isinstance(value, (dict, OrderedDict)):
+        return {key: _described(item) for key, item in value.items()}
+    return repr(value)
+
+
+@pytest.fixture
+def constructed(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
+    """The convolutions whose constructor has run."""
+    ran: list[nn.Module] = []
+    before = nn.Conv2d.__init__
+
+    def init(self: nn.Conv2d, *args: Any, **kwargs: Any) -> None:
+        ran.append(self)
+        before(self, *args, **kwargs)
+
+    monkeypatch.setattr(nn.Conv2d, "__init__", init)
+    return ran
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("place", PLACEMENTS[:2], ids=["all", "parameters"])
+def test_a_layer_that_is_built_again_is_as_the_first_one(place: Placement, kind: type[nn.Module]) -> None:
+    """Its attributes are those of the first one, in the same order; no tensor and no container is shared."""
+    with place():
+        first = layer(kind)
+        expected = described(first)
+        again = layer(kind)
+    assert described(again) == expected
+    held = [[*vars(it).values(), *it.parameters(), *it.buffers()] for it in (first, again)]
+    mutable = [{id(value) for value in each if isinstance(value, (dict, list, set, torch.Tensor))} for each in held]
+    assert mutable[0].isdisjoint(mutable[1])
+    stored = [id(tensor.untyped_storage()) for it in (first, again) for tensor in (*it.parameters(), *it.buffers())]
+    assert len(set(stored)) == len(stored)
+
+
+@pytest.mark.parametrize("place", PLACEMENTS[:2], ids=["all", "parameters"])
+def test_the_constructor_runs_once(place: Placement, constructed: list[nn.Module]) -> None:
+    """Of three equal layers the constructor runs for the first one; another one is built as any."""
+    with place():
+        for width in (6, 6, 8, 6):
+            nn.Conv2d(4, width, 3)
+    assert len(constructed) == 2
+
+
+def test_changes_of_the_first_layer_are_not_copied() -> None:
+    """What a builder changes of a layer is not in the next one."""
+    with PLACEMENTS[0]():
+        first = nn.Conv2d(4, 6, 3, padding="same")
+        expected = described(first)
+        first.stride = (2, 2)
+        first._reversed_padding_repeated_twice[0] = 7
+        first.weight.requires_grad_(False)
+        first.weight.origin = "elsewhere"  # type: ignore[attr-defined]
+        first.weight = nn.Parameter(torch.empty(1))
+        first.register_buffer("more", torch.empty(2))
+        first.register_forward_hook(lambda *_: None)
+        assert described(nn.Conv2d(4, 6, 3, padding="same")) == expected
+
+
+def test_arguments_that_are_equal_but_of_other_types() -> None:
+    """1 and True are equal, and the layers that have them differ."""
+    with PLACEMENTS[0]():
+        nn.BatchNorm2d(4, 1, 0.5)
+        assert type(nn.BatchNorm2d(4, True, 0.5).eps) is bool
+        nn.LayerNorm((3, 4), 0.0)
+        assert str(nn.LayerNorm((3, 4), -0.0).eps) == "-0.0"
+
+
+@contextmanager
+def hook_on_parameters() -> Iterator[None]:
+    """Every parameter that a module gets is frozen."""
+    handle = register_module_parameter_registration_hook(lambda _m, _n, parameter: parameter.requires_grad_(False))
+    with handle:
+        yield
+
+
+@contextmanager
+def hook_on_buffers() -> Iterator[None]:
+    """A hook on buffers."""
+    with register_module_buffer_registration_hook(lambda *_: None):
+        yield
+
+
+@contextmanager
+def default_dtype() -> Iterator[None]:
+    """New tensors have double precision."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@contextmanager
+def other_initialization() -> Iterator[None]:
+    """Somebody replaces a method that the constructor calls."""
+    before = nn.Conv2d.reset_parameters
+    nn.Conv2d.reset_parameters = lambda self: setattr(self, "reset", True)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        nn.Conv2d.reset_parameters = before  # type: ignore[method-assign]
+
+
+class SeesOperators(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """A mode of somebody else, which has to see the operators of every constructor."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return func(*args, **(kwargs or {}))
+
+
+SURROUNDINGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "device": lambda: torch.device("cpu"),
+    "dispatch mode": SeesOperators,
+    "inference mode": torch.inference_mode,
+    "hook on parameters": hook_on_parameters,
+    "hook on buffers": hook_on_buffers,
+    "default dtype": default_dtype,
+    "replaced method": other_initialization,
+}
+
+
+@pytest.mark.parametrize("name", SURROUNDINGS)
+def test_a_layer_in_other_surroundings_is_built(name: str, constructed: list[nn.Module]) -> None:
+    """What changes the result of a constructor, or sees it, has its effect: the constructor runs."""
+    around = SURROUNDINGS[name]
+    with torch.device("meta"), around():
+        expected = described(nn.Conv2d(4, 6, 3))
+    constructed.clear()
+    with PLACEMENTS[0]():
+        nn.Conv2d(4, 6, 3)
+        with around():
+            found = nn.Conv2d(4, 6, 3)
+    assert described(found) == expected
+    assert constructed == [constructed[0], found]
+
+
+@pytest.mark.parametrize("name", ["hook on parameters", "hook on buffers"])
+def test_a_hook_that_was_there_before_sees_every_layer(name: str, constructed: list[nn.Module]) -> None:
+    """With hooks of others on the registration of tensors, nothing is copied from the start."""
+    with SURROUNDINGS[name](), PLACEMENTS[0]():
+        nn.Conv2d(4, 6, 3)
+        nn.Conv2d(4, 6, 3)
+    assert len(constructed) == 2
+
+
+def test_a_subclass_is_built(constructed: list[nn.Module]) -> None:
+    """A subclass may do anything in its constructor, and in the methods that this one calls."""
+
+    class Own(nn.Conv2d):
+        pass
+
+    with PLACEMENTS[0]():
+        Own(4, 6, 3)
+        Own(4, 6, 3)
+    assert len(constructed) == 2
+
+
+@pytest.mark.parametrize("change", ["attribute", "view", "tied", "object"])
+def test_a_layer_that_cannot_be_copied_is_built(change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A constructor that gives tensors attributes or shares their memory, or makes any other object, runs each time."""
+    changes: dict[str, Callable[[Any], Any]] = {
+        "attribute": lambda self: setattr(self.weight, "origin", "here"),
+        "view": lambda self: setattr(self, "weight", nn.Parameter(torch.empty(9, 4, 3, 3)[:6])),
+        "tied": lambda self: self.register_buffer("same", self.weight.detach()),
+        "object": lambda self: setattr(self, "lock", threading.Lock()),
+    }
+    resets: list[Any] = []
+
+    def reset(self: Any) -> None:
+        resets.append(self)
+        changes[change](self)
+
+    monkeypatch.setattr(nn.Conv2d, "reset_parameters", reset)
+    with PLACEMENTS[0]():
+        nn.Conv2d(4, 6, 3)
+        nn.Conv2d(4, 6, 3)
+    assert len(resets) == 2
+
+
+def test_another_thread_is_not_affected(constructed: list[nn.Module]) -> None:
+    """While one thread builds, the constructor runs for each layer of another one."""
+    with layers_repeated():
+        nn.Conv2d(4, 6, 3, device="meta")
+        thread = threading.Thread(target=lambda: nn.Conv2d(4, 6, 3, device="meta"))
+        thread.start()
+        thread.join()
+        assert len(constructed) == 2
+        nn.Conv2d(4, 6, 3, device="meta")
+        assert len(constructed) == 2
+
+
+def test_the_constructors_are_those_of_torch_afterwards() -> None:
+    """Also after an error, and after one of two builders that run at the same time has ended."""
+    before = [(kind, kind.__init__, "__init__" in vars(kind)) for kind in KINDS]
+    with pytest.raises(ValueError, match="divisible"), PLACEMENTS[0](), layers_repeated():
+        nn.GroupNorm(3, 4)
+    assert [(kind, kind.__init__, "__init__" in vars(kind)) for kind in KINDS] == before
+
+
+def test_a_constructor_that_a_builder_replaces_stays_replaced() -> None:
+    """A builder may replace a constructor for good, and every layer is then built by the new one."""
+    original, built = nn.Embedding.__init__, []
+
+    def init(self: nn.Embedding, *args: Any) -> None:
+        built.append(self)
+        original(self, *args)
+
+    try:
+        with PLACEMENTS[0]():
+            nn.Embedding(5, 4)
+            nn.Embedding.__init__ = init  # type: ignore[method-assign, assignment]
+            nn.Embedding(5, 4)
+            nn.Embedding(5, 4)
+        assert nn.Embedding.__init__ is init
+    finally:
+        nn.Embedding.__init__ = original  # type: ignore[method-assign]
+    assert len(built) == 2
