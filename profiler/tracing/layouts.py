@@ -9,28 +9,19 @@ Anything else is left to torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from operator import ge
+from operator import ge, gt
 from typing import Any
 
 import torch
 
-Shape = tuple[int, ...]
+from profiler.tracing.strides import Shape, Strides, contiguous, expanded, of_elements
 
-Result = tuple[Shape, torch.dtype]
-"""The shape and dtype of a new tensor, whose elements are in order."""
+Result = tuple[Shape, torch.dtype] | tuple[Shape, torch.dtype, Strides]
+"""The shape and dtype of a new tensor, whose elements are in order if no strides are given."""
 
 Sizes = int | Sequence[int]
 
 FLOATS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16})
-
-
-def contiguous(shape: Sequence[int]) -> Shape:
-    """The strides of a new tensor of that shape, whose elements are in order."""
-    strides, step = [], 1
-    for size in reversed(shape):
-        strides.append(step)
-        step *= max(size, 1)
-    return tuple(reversed(strides))
 
 
 def are_plain(*tensors: Any) -> bool:
@@ -48,6 +39,39 @@ def are_plain(*tensors: Any) -> bool:
 
 
 PLAIN = frozenset({torch.Tensor, torch.nn.Parameter})
+
+
+def are_strided(*tensors: Any) -> bool:
+    """Whether all of them are floating-point tensors on meta of one dtype, with any strides."""
+    dtype = tensors[0].dtype if type(tensors[0]) in PLAIN else None
+    return dtype in FLOATS and all(
+        type(tensor) in PLAIN
+        and tensor.dtype is dtype
+        and tensor.is_meta
+        and tensor.layout is torch.strided
+        and not tensor.is_neg()
+        and 0 not in tensor.shape
+        for tensor in tensors
+    )
+
+
+def pointwise(*tensors: Any) -> Result | None:
+    """The layout of a function of the elements of tensors at the same place, each expanded to the shape of the result.
+
+    This holds for the operators whose meta kernel is torch's Python code: those of ``_of_two``, and ``div``.
+    """
+    if not are_strided(*tensors):
+        return None
+    shape = tuple(tensors[0].shape)
+    if any(tensor.shape != shape for tensor in tensors):
+        dims = max(tensor.dim() for tensor in tensors)
+        padded = [(1,) * (dims - tensor.dim()) + tuple(tensor.shape) for tensor in tensors]
+        shape = tuple(map(max, *padded))
+    operands = [expanded(tuple(tensor.shape), tensor.stride(), shape) for tensor in tensors]
+    known = [strides for strides in operands if strides is not None]
+    if len(known) < len(operands):
+        return None  # their sizes differ
+    return shape, tensors[0].dtype, of_elements(shape, *known)
 
 
 def given(*tensors: Any) -> list[Any]:
@@ -170,12 +194,19 @@ def _batch_norm(
     return (tuple(input.shape), input.dtype) if fits else None
 
 
+def is_made_contiguous(tensor: Any) -> bool:
+    """Whether ``contiguous`` returns a tensor with the strides of a new one: the same if it has them, or a copy."""
+    return bool(tensor.stride() == contiguous(tensor.shape) or not tensor.is_contiguous())
+
+
 def _layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, *others: Any) -> Result | None:
     shape = tuple(normalized_shape)
     held = given(weight, bias)
-    if not shape or not are_plain(input, *held) or tuple(input.shape[-len(shape) :]) != shape:
+    if not shape or not are_strided(input, *held) or tuple(input.shape[-len(shape) :]) != shape:
         return None
-    return (tuple(input.shape), input.dtype) if all(tuple(tensor.shape) == shape for tensor in held) else None
+    if not is_made_contiguous(input) or any(tuple(tensor.shape) != shape for tensor in held):
+        return None
+    return tuple(input.shape), input.dtype
 
 
 def _group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, *others: Any) -> Result | None:
@@ -196,11 +227,7 @@ def _of_two(self: Any, other: Any, *, alpha: Any = 1) -> Result | None:
     """A function of each element of one tensor and that of another at the same place, or a number."""
     if type(alpha) not in (int, float):
         return None
-    if type(other) in (int, float):
-        return (tuple(self.shape), self.dtype) if are_plain(self) else None
-    if not are_in_order(self, other) or other.shape != self.shape or not self.dim():
-        return None
-    return tuple(self.shape), self.dtype
+    return pointwise(self) if type(other) in (int, float) else pointwise(self, other)
 
 
 def are_in_order(*tensors: Any) -> bool:
@@ -238,7 +265,7 @@ def _embedding(weight: Any, indices: Any, *others: Any, **options: Any) -> Resul
 
 def _cat(tensors: Any, dim: int = 0) -> Result | None:
     """(…, a, …), (…, b, …) → (…, a + b, …)."""
-    if type(dim) is not int or not tensors or not are_plain(*tensors):
+    if type(dim) is not int or not tensors or not are_strided(*tensors) or not all(map(_is_not_permuted, tensors)):
         return None
     shapes = [tuple(tensor.shape) for tensor in tensors]
     first = shapes[0]
@@ -249,6 +276,33 @@ def _cat(tensors: Any, dim: int = 0) -> Result | None:
     if any(len(s) != len(first) or s[:place] != before or s[place + 1 :] != after for s in shapes):
         return None
     return (*before, sum(shape[place] for shape in shapes), *after), tensors[0].dtype
+
+
+def _is_not_permuted(tensor: Any) -> bool:
+    """Whether its dimensions are in the order of its strides, which differ, or are those of a new tensor."""
+    strides = tensor.stride()
+    return bool(strides == contiguous(tensor.shape) or all(map(gt, strides, strides[1:])))
+
+
+def _index(self: Any, indices: Any) -> Result | None:
+    """(rows, …), (…) → (…, …): the rows at some places."""
+    if len(indices) != 1 or type(indices[0]) not in PLAIN or not are_plain(self) or not self.dim():
+        return None
+    (index,) = indices
+    if index.dtype not in (torch.int32, torch.int64) or not index.is_meta or index.layout is not torch.strided:
+        return None
+    if 0 in index.shape or not index.dim() or index.stride() != contiguous(index.shape):
+        return None
+    return (*index.shape, *self.shape[1:]), self.dtype
+
+
+def _matmul(self: Any, other: Any) -> Result | None:
+    """(…, n, k), (…, k, m) → (…, n, m), with the same batches."""
+    if not are_strided(self, other) or self.dim() != other.dim() or self.dim() < 3:
+        return None
+    if self.shape[:-2] != other.shape[:-2] or self.shape[-1] != other.shape[-2]:
+        return None
+    return (*self.shape[:-1], other.shape[-1]), self.dtype
 
 
 def _roll(self: Any, shifts: Any, dims: Any = ()) -> Result | None:
@@ -274,6 +328,8 @@ LAYOUTS: dict[str, Callable[..., Result | None]] = {
     "aten::softmax": _softmax,
     "aten::embedding": _embedding,
     "aten::cat": _cat,
+    "aten::index": _index,
+    "aten::matmul": _matmul,
     "aten::roll": _roll,
     **{
         f"aten::{name}": _of_each

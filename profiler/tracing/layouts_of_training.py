@@ -7,7 +7,17 @@ from typing import Any
 
 import torch
 
-from profiler.tracing.layouts import Result, Shape, are_in_order, are_plain, convolution, given
+from profiler.tracing.layouts import (
+    Result,
+    are_in_order,
+    are_plain,
+    are_strided,
+    convolution,
+    given,
+    is_made_contiguous,
+    pointwise,
+)
+from profiler.tracing.strides import Shape, contiguous, expanded, is_channels_last, is_contiguous, of_elements
 
 Results = list[Result | None]
 """The results of an operator with several; None for a gradient that is not needed."""
@@ -87,9 +97,11 @@ def _masked(dtype: torch.dtype, shapes: Sequence[Shape], mask: Sequence[bool]) -
 def _native_layer_norm(input: Any, normalized_shape: Any, weight: Any, bias: Any, eps: float) -> Results | None:
     """The result, and the mean and the reciprocal of the deviation of each group."""
     shape, held = tuple(normalized_shape), given(weight, bias)
-    if not shape or not are_plain(input, *held) or tuple(input.shape[-len(shape) :]) != shape:
+    if not shape or not are_strided(input, *held) or tuple(input.shape[-len(shape) :]) != shape:
         return None
     if input.dtype not in (torch.float32, torch.float64) or any(tuple(tensor.shape) != shape for tensor in held):
+        return None
+    if not is_made_contiguous(input):
         return None
     groups = (*input.shape[: -len(shape)], *(1 for _ in shape))
     return [(tuple(input.shape), input.dtype), (groups, input.dtype), (groups, input.dtype)]
@@ -105,15 +117,31 @@ def _native_layer_norm_backward(
     bias: Any,
     output_mask: Sequence[bool],
 ) -> Results | None:
-    if weight is None or bias is None or not are_plain(grad_out, mean, rstd) or grad_out.shape != input.shape:
+    """The gradients of the input, the weight and the bias; torch computes them by the operators named here."""
+    if weight is None or bias is None or not are_strided(grad_out, input, mean, rstd, weight, bias):
         return None
-    made = _native_layer_norm(input, normalized_shape, weight, bias, 0.0)
-    if made is None or made[1] != (tuple(mean.shape), mean.dtype) or grad_out.dtype is not input.dtype:
+    shape, axis = tuple(input.shape), input.dim() - len(normalized_shape)
+    of_weight = shape[axis:]
+    groups = (*shape[:axis], *(1 for _ in of_weight))
+    fits = grad_out.shape == input.shape and mean.shape == rstd.shape == groups and 0 < axis < input.dim()
+    if not fits or input.dtype not in (torch.float32, torch.float64) or tuple(normalized_shape) != of_weight:
         return None
-    if mean.shape != rstd.shape or len(normalized_shape) == input.dim():
+    if not weight.shape == bias.shape == of_weight or not (are_plain(weight, bias, mean, rstd)):
         return None
-    of_weight = tuple(weight.shape)
-    return _masked(input.dtype, (tuple(input.shape), of_weight, of_weight), output_mask)
+    images = [tensor.stride() for tensor in (grad_out, input) if is_channels_last(shape, tensor.stride())]
+    if any(strides != contiguous(shape) for strides in images):
+        return None  # torch copies it
+    of_group = expanded(groups, contiguous(groups), shape)
+    scale = expanded(of_weight, contiguous(of_weight), shape)
+    assert of_group is not None
+    assert scale is not None
+    scaled = of_elements(shape, grad_out.stride(), scale)  # gradient · weight
+    centered = of_elements(shape, of_elements(shape, input.stride(), of_group), of_group)  # (input − mean) · rstd
+    difference = of_elements(shape, of_elements(shape, scaled), of_group)  # scaled · size − its sum
+    inner = of_elements(shape, difference, of_elements(shape, centered, of_group))
+    result = shape, input.dtype, of_elements(shape, of_group, inner)
+    made: list[Result] = [result, (of_weight, input.dtype), (of_weight, input.dtype)]
+    return [each if needed else None for each, needed in zip(made, output_mask, strict=True)]
 
 
 def _native_batch_norm_backward(
@@ -144,6 +172,97 @@ def _in_place(self: Any, *others: Any) -> torch.Tensor | None:
     return None if _like(self, *others) is None else self
 
 
+def _of_two_in_place(self: Any, other: Any, *, alpha: Any = 1) -> torch.Tensor | None:
+    """A function of the elements of two tensors that writes to the first one, and returns it."""
+    if type(alpha) not in (int, float) or not are_strided(self):
+        return None
+    shape = tuple(self.shape)
+    if not (is_contiguous(shape, self.stride()) or is_channels_last(shape, self.stride())):
+        return None  # torch refuses one whose elements share memory
+    if type(other) not in (int, float):
+        fits = are_strided(self, other) and self.untyped_storage() is not other.untyped_storage()
+        if not fits or expanded(tuple(other.shape), other.stride(), shape) is None:
+            return None
+    found: torch.Tensor = self
+    return found
+
+
+def _of_number(self: Any, other: Any) -> Result | None:
+    return pointwise(self) if type(other) in (int, float) else None
+
+
+def _reduced(self: Any, dim: Any, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Result | None:
+    """The sum or the mean over some dimensions."""
+    if not dim or dtype is not None or not are_strided(self):
+        return None
+    if any(type(each) is not int or not -self.dim() <= each < self.dim() for each in dim):
+        return None
+    dims = {each % self.dim() for each in dim}
+    if len(dims) < len(dim):
+        return None
+    if keepdim:
+        return tuple([1 if place in dims else size for place, size in enumerate(self.shape)]), self.dtype
+    return tuple([size for place, size in enumerate(self.shape) if place not in dims]), self.dtype
+
+
+def _mm(self: Any, mat2: Any) -> Result | None:
+    """(n, k), (k, m) → (n, m)."""
+    if not are_strided(self, mat2) or self.dim() != 2 or mat2.dim() != 2 or self.shape[1] != mat2.shape[0]:
+        return None
+    return (self.shape[0], mat2.shape[1]), self.dtype
+
+
+def _bmm(self: Any, mat2: Any) -> Result | None:
+    """(batch, n, k), (batch, k, m) → (batch, n, m)."""
+    if not are_strided(self, mat2) or self.dim() != 3 or mat2.dim() != 3:
+        return None
+    if self.shape[0] != mat2.shape[0] or self.shape[2] != mat2.shape[1]:
+        return None
+    return (*self.shape[:2], mat2.shape[2]), self.dtype
+
+
+def _slice_backward(grad_output: Any, input_sizes: Any, dim: int, start: int, end: int, step: int) -> Result | None:
+    """A tensor of ``input_sizes`` with the gradient of a part of it."""
+    sizes = tuple(input_sizes)
+    if not are_strided(grad_output) or 0 in sizes or not 0 <= dim < len(sizes) or start < 0 or end < 0 or step < 1:
+        return None
+    part = len(range(min(start, sizes[dim]), min(end, sizes[dim]), step))
+    return (sizes, grad_output.dtype) if grad_output.shape == (*sizes[:dim], part, *sizes[dim + 1 :]) else None
+
+
+def _select_backward(grad_output: Any, input_sizes: Any, dim: int, index: int) -> Result | None:
+    """The same for a tensor at one place of a dimension."""
+    sizes = tuple(input_sizes)
+    if not are_strided(grad_output) or 0 in sizes or not 0 <= dim < len(sizes) or not 0 <= index < sizes[dim]:
+        return None
+    return (sizes, grad_output.dtype) if grad_output.shape == (*sizes[:dim], *sizes[dim + 1 :]) else None
+
+
+def _clone(self: Any, *, memory_format: Any = None) -> Result | None:
+    in_order = memory_format is torch.contiguous_format
+    return (tuple(self.shape), self.dtype) if in_order and are_strided(self) else None
+
+
+def _native_batch_norm(
+    input: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, training: bool, *others: Any
+) -> Results | None:
+    """The result, and the mean and the reciprocal of the deviation of each channel."""
+    held = given(weight, bias, running_mean, running_var)
+    if not training or len(held) != 4 or not are_plain(input, *held) or input.dim() < 2:
+        return None
+    if input.numel() == input.shape[1]:  # one value has no deviation
+        return None
+    if input.dtype not in (torch.float32, torch.float64) or any(each.shape != input.shape[1:2] for each in held):
+        return None
+    channels = (input.shape[1],)
+    return [(tuple(input.shape), input.dtype), (channels, input.dtype), (channels, input.dtype)]
+
+
+def _safe_softmax(self: Any, dim: int, dtype: Any = None) -> Result | None:
+    fits = dtype is None and are_plain(self) and -self.dim() <= dim < self.dim()
+    return (tuple(self.shape), self.dtype) if fits else None
+
+
 def _bernoulli(self: Any, p: Any = 0.5) -> torch.Tensor | None:
     return self if type(p) is float and 0 <= p <= 1 and are_plain(self) else None
 
@@ -158,7 +277,17 @@ OF_TRAINING: dict[str, Callable[..., Result | Results | torch.Tensor | None]] = 
     "aten::native_batch_norm_backward": _native_batch_norm_backward,
     **{f"aten::{name}": _like for name in ("gelu_backward", "tanh_backward", "sigmoid_backward", "silu_backward")},
     **{f"aten::{name}": _like for name in ("threshold_backward", "hardswish_backward", "hardtanh_backward")},
-    **{f"aten::{name}_": _in_place for name in ("add", "sub", "mul", "div", "relu", "silu", "hardswish")},
+    **{f"aten::{name}_": _of_two_in_place for name in ("add", "sub", "mul", "div")},
+    **{f"aten::{name}_": _in_place for name in ("relu", "silu", "hardswish")},
+    "aten::div": _of_number,
+    **{f"aten::{name}": _reduced for name in ("sum", "mean")},
+    "aten::mm": _mm,
+    "aten::bmm": _bmm,
+    "aten::slice_backward": _slice_backward,
+    "aten::select_backward": _select_backward,
+    "aten::clone": _clone,
+    "aten::native_batch_norm": _native_batch_norm,
+    "aten::_safe_softmax": _safe_softmax,
     "aten::bernoulli_": _bernoulli,
 }
 """The same as ``LAYOUTS`` for these operators.  One that returns its operand has the operand in place of a layout."""

@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
-from profiler.tracing.layouts import LAYOUTS, contiguous
+from profiler.tracing.layouts import LAYOUTS
 from profiler.tracing.layouts_of_training import OF_TRAINING
+from profiler.tracing.strides import contiguous
 
 KNOWN = {**LAYOUTS, **OF_TRAINING}
 """By the name of an operator, the layouts of its results for the plain case."""
@@ -42,5 +43,5 @@ def results_of(name: str, args: Any, kwargs: Any) -> tuple[Results, type | None]
     return (_layout(*found),), None
 
 
-def _layout(shape: tuple[int, ...], dtype: torch.dtype) -> Layout:
-    return shape, contiguous(shape), dtype
+def _layout(shape: tuple[int, ...], dtype: torch.dtype, strides: tuple[int, ...] | None = None) -> Layout:
+    return shape, contiguous(shape) if strides is None else strides, dtype

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import empty_strided, nn
 
-from profiler.tracing.layouts import contiguous
 from profiler.tracing.made_results import Layout, Results, results_of
 from profiler.tracing.private import can_be_decomposed, is_mutable, is_zero, settings_of_kernels
+from profiler.tracing.strides import contiguous
 from profiler.tracing.tensors import collect
 
 META = torch.device("meta")

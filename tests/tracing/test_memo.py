@@ -423,7 +423,7 @@ class OfPairs(nn.Module):
 
 
 def test_operands_that_share_memory_are_counted_once() -> None:
-    """Each call is told what memory its own operands add, not those of an earlier call with the same metadata."""
+    """Each call adds the memory of its own operands, not that of an earlier call with the same metadata."""
     network = OfPairs()
     for _ in range(2):
         events = recorded(network, (on_meta(2, 3), on_meta(2, 3)), "inference").events
