@@ -5,6 +5,7 @@ Equal calls are summed up together.  Sums are Python integers.  An unknown count
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,7 +17,7 @@ from profiler.columns import FILES, HEADLINE, SUMMARIES, Column
 from profiler.errors import ProfilerError
 from profiler.events import MemoryUse
 from profiler.measures import HEADLINE as FLOPS
-from profiler.measures import Measure, Ratio, find_measure, measures, measures_in, ratios_in
+from profiler.measures import Measure, Ratio, find_measure, measures, measures_in, ratio_of, ratios_in
 from profiler.opcount import ZERO, OpCount
 from profiler.records import Answer, CounterRecord, OpCall, ParameterRecord, Trace
 from profiler.schema import Table
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from profiler.throughput import Throughput
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Group:
     """The calls and parameters of one row, with its values for the grouping's own columns.
 
@@ -90,6 +91,7 @@ class Figures:
         self._places = {measure.name: place for place, measure in enumerate(self.measures)}
         self._held = [(place, measure.held) for place, measure in enumerate(self.measures) if measure.held is not None]
         self._width = len(self.measures) + 3
+        self._nothing: Row = (0,) * self._width
         self._of_calls = _rows_of(self.measures)
         self._of_tallies: dict[Tally, Row] = {}
         self._of_groups: dict[Group, Row] = {}
@@ -138,7 +140,7 @@ class Figures:
         found = known.get(group)
         if found is not None:
             return found
-        if all(part in known for part in group.parts):
+        if not group.parts or all(part in known for part in group.parts):
             found = known[group] = self._sum(group)
             return found
         waiting = [group]
@@ -155,13 +157,14 @@ class Figures:
 
     def _sum(self, group: Group) -> Row:
         rows = [self._of_tallies.get(tally) or self._of_tally(tally) for tally in group.tallies]
-        rows += [self._of_groups[part] for part in group.parts]
-        if len(rows) == 1 and not (group.parameters or group.unseen):
-            return rows[0]
+        if group.parts:
+            rows += [self._of_groups[part] for part in group.parts]
+        if not (group.parameters or group.unseen):
+            return rows[0] if len(rows) == 1 else tuple(_added(rows)) if rows else self._nothing
         total = list(_added(rows)) if rows else [0] * self._width
-        if group.parameters:
+        for record in group.parameters:
             for place, held in self._held:
-                total[place] += sum(map(held, group.parameters))
+                total[place] += held(record)
         total[UNCOUNTED] += group.unseen
         return tuple(total)
 
@@ -271,7 +274,7 @@ class Work:
     def _kind(self, found: Sequence[Tally]) -> str:
         """The kind of the costliest of these calls, those of each kind added up; the first one of several."""
         first = found[0].kind
-        if all(tally.kind == first for tally in found):
+        if len(found) == 1 or all(tally.kind == first for tally in found):
             return first
         groups: dict[str, Group] = gathered(found, lambda tally: tally.kind)
         costs = {kind: (*self.cost(group), self.figures.row(group)[UNCOUNTED]) for kind, group in groups.items()}
@@ -293,6 +296,11 @@ class Work:
     def status(self, group: Group) -> str:
         """``"complete"``, or ``"partial"`` if some of the group's work is not counted."""
         return "partial" if self.figures.partial(group) else "complete"
+
+    def statuses(self, groups: Iterable[Group]) -> list[str]:
+        """The status of each group."""
+        row = self.figures.row
+        return ["partial" if row(group)[UNCOUNTED] > 0 else "complete" for group in groups]
 
     def cost(self, group: Group) -> tuple[int, int]:
         """The FLOPs and comparisons of a group, by which groups are ranked."""
@@ -373,9 +381,8 @@ class _Cells:
 
 def _ratios(ratio: Ratio, figures: Mapping[str, Sequence[int | None]]) -> list[float | None]:
     """The ratio of each row."""
-    names = (ratio.above, *ratio.below)
-    rows = zip(*(figures[name] for name in names), strict=True)
-    return [ratio.of(dict(zip(names, row, strict=True))) for row in rows]
+    below = zip(*(figures[name] for name in ratio.below), strict=True)
+    return list(map(ratio_of, figures[ratio.above], below))
 
 
 def part_of(figure: int | None, whole: int) -> float | None:
@@ -395,15 +402,10 @@ def grouped(calls: Sequence[OpCall], key: Callable[[OpCall], Hashable]) -> dict[
 
 def gathered(found: Iterable[Tally], key: Callable[[Tally], Hashable]) -> dict[Any, Group]:
     """The tallies grouped by ``key``, in the order of first appearance."""
-    groups: dict[Any, Group] = {}
+    of_groups: defaultdict[Any, list[Tally]] = defaultdict(list)
     for tally in found:
-        of = key(tally)
-        group = groups.get(of)
-        if group is None:
-            groups[of] = Group(tallies=[tally])
-        else:
-            group.tallies.append(tally)
-    return groups
+        of_groups[key(tally)].append(tally)
+    return {of: Group(tallies=same) for of, same in of_groups.items()}
 
 
 def left_out(trace: Trace, **cells: Any) -> Group:

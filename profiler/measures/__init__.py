@@ -5,7 +5,7 @@ A new figure is a new file here that defines ``MEASURE``; no other file names it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Protocol
@@ -110,11 +110,15 @@ class Ratio:
 
     def of(self, figures: Mapping[str, int | None]) -> float | None:
         """The ratio of these figures; None if one of them is not known, or if it would be divided by zero."""
-        above, below = figures[self.above], [figures[name] for name in self.below]
-        if above is None or None in below:
-            return None
-        divisor = sum(number for number in below if number is not None)
-        return above / divisor if divisor else None
+        return ratio_of(figures[self.above], [figures[name] for name in self.below])
+
+
+def ratio_of(above: int | None, below: Sequence[int | None]) -> float | None:
+    """``above`` divided by the sum of ``below``; None if one of them is not known, or if that sum is zero."""
+    if above is None or None in below:
+        return None
+    divisor = sum(below)  # type: ignore[arg-type]
+    return above / divisor if divisor else None
 
 
 @cache

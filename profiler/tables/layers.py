@@ -39,19 +39,19 @@ def table(work: Work) -> Table:
     """One row for each module that ran operations itself; excluded modules share a last row."""
     trace = work.trace
     modules = {record.name: record for record in trace.modules}
-    groups = [group for name, group in work.by_module.items() if name in work.kinds]
-    for group in groups:
-        name = group.tallies[0].module
+    kinds = work.kinds
+    groups = [work.by_module[name] for name in kinds]
+    for group, name, status in zip(groups, kinds, work.statuses(groups), strict=True):
         record = modules.get(name, ModuleRecord(name, "", 0))
         group.cells = {
             "layer": name or ROOT,
             "type": record.type,
-            "kind": work.kinds[name],
+            "kind": kinds[name],
             "calls": record.calls,
             "input_shape": _show_calls(record.input_shapes),
             "output_shape": _show_calls(record.output_shapes),
             "formula": formula(group.tallies),
-            "status": work.status(group),
+            "status": status,
         }
     if trace.excluded is not None:
         rest = left_out(trace, layer=EXCLUDED, kind="excluded", calls=calls_of_excluded(trace))

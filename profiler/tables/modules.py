@@ -43,13 +43,15 @@ def _groups(work: Work, depth: int | None) -> list[Group]:
     below = _with_all_below(own)
     groups = []
     for record in trace.modules:
-        level = record.name.count(".") + 1 if record.name else 0
+        name = record.name
+        level = name.count(".") + 1 if name else 0
         if depth is None or level <= depth:
-            cells = {"module": record.name or ROOT, "type": record.type, "depth": level, "calls": record.calls}
-            parts = [below[record.name]] if record.name in below else []
-            group = Group(cells, parts=parts, itself=own.get(record.name, Group()))
-            cells["status"] = work.status(group)
+            group = below.get(name) or Group()
+            group.itself = own.get(name) or Group()
+            group.cells = {"module": name or ROOT, "type": record.type, "depth": level, "calls": record.calls}
             groups.append(group)
+    for group, status in zip(groups, work.statuses(groups), strict=True):
+        group.cells["status"] = status
     if trace.excluded is not None:
         rest = left_out(trace, module=EXCLUDED, type="", depth=0, calls=calls_of_excluded(trace))
         rest.cells["status"] = work.status(rest)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from profiler.calls import Tally, tallies
 from profiler.columns import FIRST, Column
@@ -51,41 +50,42 @@ Costs = tuple[int, int]
 
 NOTHING: Costs = (0, 0)
 
+Split = dict[str, Costs]
+"""Costs part by part."""
 
-def _by_part(tally: Tally) -> dict[str, Costs]:
-    """The costs of one of the calls, part by part."""
+
+def _of_call(tally: Tally) -> Split:
+    """The costs of one of the calls."""
     if tally.phase != "backward":
         count = tally.answer.count
         return {tally.phase: (count.macs, count.flops)}
-    costs: dict[str, Costs] = {}
+    split: Split = {}
     for term in tally.answer.terms:
-        part, count = part_of(tally.call, term), term.count
-        macs, flops = costs.get(part, NOTHING)
-        costs[part] = macs + count.macs, flops + count.flops
-    return costs
+        count = term.count
+        _add(split, part_of(tally.call, term), (count.macs, count.flops))
+    return split
 
 
-@dataclass(slots=True)
-class _Split:
-    """The costs of one module, part by part."""
+def _of_all(tallies: Iterable[Tally]) -> Split:
+    """The costs of all calls."""
+    split: Split = {}
+    for tally in tallies:
+        for part, costs in _of_call(tally).items():
+            _add(split, part, costs, tally.times)
+    return split
 
-    costs: dict[str, Costs] = field(default_factory=dict)
 
-    def add(self, tallies: Iterable[Tally]) -> None:
-        for tally in tallies:
-            self.include(_by_part(tally), tally.times)
+def _add(split: Split, part: str, costs: Costs, times: int = 1) -> None:
+    macs, flops = split.get(part, NOTHING)
+    split[part] = macs + costs[0] * times, flops + costs[1] * times
 
-    def include(self, costs: dict[str, Costs], times: int = 1) -> None:
-        for part, (macs, flops) in costs.items():
-            before = self.costs.get(part, NOTHING)
-            self.costs[part] = before[0] + macs * times, before[1] + flops * times
 
-    def row(self) -> list[object]:
-        costs = [self.costs.get(part, NOTHING) for part in PARTS]
-        macs = [part[0] for part in costs]
-        forward, _, for_inputs, for_weights, _ = macs
-        ratio = (for_inputs + for_weights) / forward if forward else None
-        return [*macs[:-1], ratio, *(part[1] for part in costs)]
+def _row(split: Split) -> tuple[object, ...]:
+    costs = [split.get(part, NOTHING) for part in PARTS]
+    macs = [part[0] for part in costs]
+    forward, _, for_inputs, for_weights, _ = macs
+    ratio = (for_inputs + for_weights) / forward if forward else None
+    return (*macs[:-1], ratio, *[part[1] for part in costs])
 
 
 def table(work: Work) -> Table:
@@ -96,18 +96,16 @@ def table(work: Work) -> Table:
     trace = work.trace
     types = {record.name: record.type for record in trace.modules}
     working = gathered((tally for tally in work.tallies if tally.answer.terms), lambda tally: tally.module)
-    rows: list[list[object]] = []
-    everything = _Split()
+    rows: list[tuple[object, ...]] = []
+    everything: Split = {}
     for module, group in working.items():
-        split = _Split()
-        split.add(group.tallies)
-        everything.include(split.costs)
-        rows.append([module or ROOT, types.get(module, ""), *split.row()])
-    rows.append(["total", "", *everything.row()])
+        split = _of_all(group.tallies)
+        for part, costs in split.items():
+            _add(everything, part, costs)
+        rows.append((module or ROOT, types.get(module, ""), *_row(split)))
+    rows.append(("total", "", *_row(everything)))
     if trace.excluded is not None:
-        left_out = _Split()
-        left_out.add(tallies(trace.excluded.calls))
-        rows.append([EXCLUDED, "", *left_out.row()])
+        rows.append((EXCLUDED, "", *_row(_of_all(tallies(trace.excluded.calls)))))
     return Table.of("training", SUBJECT, COLUMNS, rows, 1 + int(trace.excluded is not None))
 
 
