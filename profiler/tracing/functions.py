@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from profiler.tracing.causal_bias import attention_with_bias, is_causal_bias
 from profiler.tracing.complex_convolutions import CONVOLUTIONS, convolve_as_real, is_complex_convolution
-from profiler.tracing.devices import MOVES, at_home
+from profiler.tracing.devices import MOVES, TO, at_home
 from profiler.tracing.failures import READS_VALUES
 from profiler.tracing.gradients import DERIVES
 from profiler.tracing.higher_order import CONTROL_FLOW, FLEX_ATTENTION, flex_attention
@@ -167,6 +167,8 @@ class FunctionWatcher(TorchFunctionMode):
             return True
         if func in CONVOLUTIONS:
             return not is_complex_convolution(func, args, kwargs)
+        if func is TO:
+            return len(args) == 2 and isinstance(args[1], torch.dtype)
         if func in SPECIAL or is_higher_order(func):
             return False
         self._ordinary.add(func)

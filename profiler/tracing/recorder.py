@@ -33,6 +33,7 @@ from profiler.tracing.private import (
     argument_names,
     can_be_decomposed,
     is_mutable,
+    is_zero,
     named_operator,
     operator_name,
     overload_name,
@@ -70,7 +71,7 @@ INDEX = "aten::index"
 OTHER = object()
 """Stands for the result of an operation that is not on plain tensors."""
 
-HANDLED_APART = frozenset({INDEX, "aten::expand_as", COPY, *OF_SCRIPTS, *META_RESULTS})
+HANDLED_APART = frozenset({INDEX, "aten::expand_as", *OF_SCRIPTS, *META_RESULTS})
 """Operators whose arguments or results are changed here, or that are not recorded in every case."""
 
 
@@ -293,6 +294,8 @@ class OpRecorder(DispatchMode):
         """
         inputs: list[torch.Tensor] = []
         key = memo.key_of(func, args, kwargs, inputs)
+        if known.may_be_of_zeros and (not inputs or any(map(is_zero, inputs))):
+            return OTHER, None  # a copy for the shape function of an operation with a ZeroTensor, or of a number
         if key is None or not known.plain or self.unseen.has_blanks or transforming():
             return OTHER, key
         if not inputs and kwargs.get("device") != META:

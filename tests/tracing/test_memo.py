@@ -415,6 +415,37 @@ def test_another_thread_is_answered_too() -> None:
     assert found == {number: [expected[number]] * 5 for number in found}
 
 
+class Converts(nn.Module):
+    """Converts tensors in every way: to what they are, to another dtype, of known values, of parameters, twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3))
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        found = []
+        for _ in range(2):
+            double, same = x.to(torch.float64), x.to(torch.float32)
+            assert same is x
+            found += [double * 2, same * 2, x.to(torch.float32, copy=True) + 1, x.to(double) + 1, x.to(x) + 1]
+            found += [x.t().to(torch.float64).t() + 1, x.to(memory_format=torch.preserve_format) + 1]
+            found += [self.weight.to(torch.float32) * x, self.weight.to(torch.float64) * x, x.to("cuda") * 2]
+            numbers = torch.arange(4, device=x.device).to(torch.float32).to(torch.int64)
+            found += [x[:, : int(numbers.to(torch.int32).max())], x.to(x.device, torch.float16) * 2]
+        return found
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_conversions_are_answered(mode: Mode) -> None:
+    """By the tensor itself, or by a new one; the recording is that of a run without a memo."""
+    network, inputs = Converts(), (torch.zeros(2, 3, requires_grad=mode == "training"),)
+    answered = same_with_and_without(network, inputs, mode)
+    signatures = {signature.op for signature in recorded(network, inputs, mode).signatures}
+    if mode == "inference":  # in training autograd replaces a conversion by a copy, or leaves it out
+        assert "aten::to" in signatures
+        assert answered >= 2 * 2 * (14 + 12)  # in two runs, twice: conversions, and the arithmetic with them
+
+
 class OfPairs(nn.Module):
     """Calls with the same metadata, whose operands share memory in other ways."""
 
