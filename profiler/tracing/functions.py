@@ -26,10 +26,13 @@ from profiler.tracing.private import (
     by_position,
     function_modes_are_active,
     is_higher_order,
+    is_wrapped,
     operator_name,
     set_grad_enabled,
+    without_modes,
 )
 from profiler.tracing.recorder import OpRecorder
+from profiler.tracing.tensors import PLAIN
 from profiler.tracing.unseen import BLANK, READS_NUMBER
 
 WHOLE: dict[Any, str] = {
@@ -123,6 +126,15 @@ SPECIAL = frozenset(
     }
 )
 """Functions that the watcher treats in their own way, besides complex convolutions and higher-order operators."""
+
+
+def _at_start(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor; one on meta that starts inside its memory is copied: torch reads its address, which is not zero."""
+    plain = type(tensor) in PLAIN and tensor.is_meta and tensor.layout is torch.strided and not is_wrapped(tensor)
+    if not plain or not tensor.storage_offset():
+        return tensor
+    with without_modes(), torch.no_grad():
+        return tensor.clone()
 
 
 class FunctionWatcher(TorchFunctionMode):
@@ -221,7 +233,7 @@ class FunctionWatcher(TorchFunctionMode):
         if func in TO_DATA:
             self._recorder.note_values_read(func, args[0])
             known = self._recorder.values_of(args[0]) if self._home is not None else None
-            return func(args[0] if known is None else known, *args[1:], **kwargs)
+            return func(_at_start(args[0]) if known is None else known, *args[1:], **kwargs)
         if func in READS_VALUES or func in READS_NUMBER:
             self._recorder.note_values_read(func, args[0])
         result = self._autograd.call(func, args, kwargs)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import empty_strided, nn
 
+from profiler.tracing.constants import Constants
 from profiler.tracing.made_results import Layout, Results, results_of
 from profiler.tracing.private import can_be_decomposed, is_mutable, is_zero, settings_of_kernels
 from profiler.tracing.strides import contiguous
@@ -100,6 +101,7 @@ class Memo:
         self.used = True
         self.answers: dict[Any, Answer] = {}
         self.layers: dict[Any, Any] = {}
+        self.constants = Constants()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -129,6 +131,7 @@ class Memo:
         with self._lock:
             self.answers.clear()
             self.layers.clear()
+            self.constants.clear()
 
 
 def _forget_oldest(answers: dict[Any, Any], largest: int) -> None:

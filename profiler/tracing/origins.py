@@ -24,7 +24,8 @@ Numbers = tuple[int, ...]
 class Memory:
     """What is known about one storage.
 
-    ``roots`` are the names of the parameters that its values are computed from.  A meta storage is ``kept`` alive,
+    ``roots`` are the names of the parameters that its values are computed from, and ``constant`` are the values, if
+    they are known as a :class:`~profiler.tracing.constants.Constant`.  A meta storage is ``kept`` alive,
     which is free, so that its id is not reused.  One that only has a ``number`` is not ``known``: no operation has made
     it.
     """
@@ -35,6 +36,7 @@ class Memory:
     is_activation: bool = False
     roots: tuple[str, ...] = ()
     kept: Any = None
+    constant: Any = None
 
 
 class Origins:

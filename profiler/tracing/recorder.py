@@ -25,7 +25,7 @@ from profiler.tracing.gradients import Autograd
 from profiler.tracing.layer_calls import LayerCalls
 from profiler.tracing.meta_results import META_RESULTS
 from profiler.tracing.noted import Noted
-from profiler.tracing.origins import Numbers, Origins, roots_of, storage_of
+from profiler.tracing.origins import Memory, Numbers, Origins, roots_of, storage_of
 from profiler.tracing.padding import CONSTANT_PADDING, JOINS, PaddedTensors, is_all_zero
 from profiler.tracing.phases import Phases
 from profiler.tracing.private import (
@@ -166,7 +166,7 @@ class OpRecorder(DispatchMode):
         self._known: dict[Any, _Known] = {}
         self._meta_copies: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._named: dict[str, _Known] = {}
-        self._values = KnownValues()
+        self._values = KnownValues(origins)
         self._zeros = ZeroTensors()
         self._padded = PaddedTensors(partial(_is_zero, origins, self._values))
         self.symbolic = symbols.ACTIVE.run
@@ -329,9 +329,11 @@ class OpRecorder(DispatchMode):
                 return OTHER, key
             self._note_failure(error, func, known, args, kwargs, inputs, True)
             raise
-        if has_values:
+        pure = has_values and memo.MEMO.used and (known.of_any_values or all(map(_is_shared_constant, memories)))
+        if has_values and not pure:
             self._follow_values(func, known, args, kwargs, inputs, result)
         writes: Numbers = ()
+        written: list[torch.Tensor] = []
         if known.mutable:
             if not has_values:
                 self._values.forget_written(func, args, kwargs)
@@ -351,7 +353,9 @@ class OpRecorder(DispatchMode):
             outputs = []
             collect(result, outputs)
             made = origins.derive(known.name, memories, outputs, of_activation, parameters > 0)
-        if values and not has_values:
+        if pure:
+            self._values.follow(*(func, known.name, args, kwargs), (inputs, memories), (outputs, made), written, answer)
+        elif values and not has_values:
             values.difference_update(map(id, outputs))  # they may have the ids of tensors that no longer exist
         if outputs and (may_have_zeros or known.joins or (known.keeps_zeros and len(inputs) > 1)):
             moves = known.keeps_zeros if len(inputs) > 1 else known.keeps_zeros_alone
@@ -715,6 +719,11 @@ def _is_zero(origins: Origins, known: KnownValues, tensor: torch.Tensor) -> bool
     if values is not None:
         return is_all_zero(values)
     return False if of_data or origins.is_parameter(tensor) else None
+
+
+def _is_shared_constant(memory: Memory) -> bool:
+    """Whether the values of memory are known, and the same for the same operations."""
+    return memory.constant is not None and memory.constant.shared
 
 
 def _would_change(tensor: torch.Tensor, what: str) -> TraceError:

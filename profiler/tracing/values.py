@@ -6,15 +6,17 @@ So operations on tensors whose values are known are also run on real copies of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from profiler.tracing import symbols
+from profiler.tracing import memo, symbols
+from profiler.tracing.constants import Constant, Made, made_by
+from profiler.tracing.origins import Memory, Origins, storage_of
 from profiler.tracing.private import is_mutable, written_by
-from profiler.tracing.tensors import map_arguments
+from profiler.tracing.tensors import collect, map_arguments
 
 LARGEST = 2**20
 """The maximum number of elements of a tensor with known values."""
@@ -35,10 +37,11 @@ class KnownValues:
 
     ``ids`` are those of all tensors whose values were known at any time.  The copy of a view is a view of the copy, so
     that writes affect both.  If unknown values are written to a tensor, it is forgotten, with all tensors that share
-    its memory.
+    its memory.  Memory that ``origins`` knows as a constant has no copies: its tensors see the constant.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, origins: Origins) -> None:
+        self._origins = origins
         self._copies: Any = WeakTensorKeyDictionary()
         self.ids: set[int] = set()
         self._spoilt: dict[int, Any] = {}
@@ -50,9 +53,15 @@ class KnownValues:
     def note(self, tensor: torch.Tensor, copy: torch.Tensor) -> None:
         """Record that ``tensor`` on meta has the values of ``copy``."""
         if tensor.is_meta and not copy.is_meta and _stored(copy) <= LARGEST:
-            self._copies[tensor] = copy
             self.ids.add(id(tensor))
-            self._spoilt.pop(id(tensor.untyped_storage()), None)
+            if self._constant(tensor) is None:
+                self._copies[tensor] = copy
+                self._spoilt.pop(id(tensor.untyped_storage()), None)
+
+    def _constant(self, tensor: torch.Tensor) -> Constant | None:
+        """The constant of the memory of a tensor on meta, if it is one."""
+        memory = self._origins.memories.get(storage_of(tensor))
+        return None if memory is None else memory.constant
 
     def may_know(self, inputs: list[torch.Tensor]) -> bool:
         """Whether the values of all ``inputs`` could be known: a fast check that is false for nearly all operations."""
@@ -66,25 +75,78 @@ class KnownValues:
         if symbols.ACTIVE.run is not None and symbols.has_symbols((args, kwargs)):
             self.forget_written(func, args, kwargs)
             return UNKNOWN
+        if is_mutable(func):
+            self._own(written_by(func, args, kwargs))
         copies = {id(tensor): self.of(tensor) for tensor in inputs}
-        random = torch.Tag.nondeterministic_seeded in func.tags
-        small = not random and name not in _NO_VALUES and _is_small(func, args, kwargs, inputs)
+        small = _may_have_values(func, name) and _is_small(func, args, kwargs, inputs)
         if small and name in OF_ANY_VALUES:
             copies[id(args[0])] = torch.empty_like(args[0], device="cpu")
         if not small or any(copy is None for copy in copies.values()):
             self.forget_written(func, args, kwargs)
             return UNKNOWN
 
-        def on_cpu(leaf: Any) -> Any:
-            if isinstance(leaf, torch.Tensor):
-                return copies[id(leaf)]
-            return torch.device("cpu") if isinstance(leaf, torch.device) else leaf
-
-        try:
-            return func(*map_arguments(args, on_cpu), **{key: map_arguments(kwargs[key], on_cpu) for key in kwargs})
-        except (NotImplementedError, RuntimeError):  # no kernel for it on the CPU
+        result = _on_cpu(func, args, kwargs, copies)
+        if result is UNKNOWN:
             self.forget_written(func, args, kwargs)
             return UNKNOWN
+        shared = {id(each.content.untyped_storage()) for each in map(self._constant, inputs) if each and each.shared}
+        return map_arguments(result, lambda leaf: _without(shared, leaf)) if shared else result
+
+    def _own(self, written: Iterable[Any]) -> None:
+        """Make the constants of tensors that are written to those of their memory alone."""
+        found: list[torch.Tensor] = []
+        collect(list(written), found)
+        for tensor in found:
+            memory = self._origins.memories.get(storage_of(tensor)) if tensor.is_meta else None
+            if memory is not None and memory.constant is not None and memory.constant.shared:
+                memory.constant = memory.constant.copied(shared=False)
+
+    def follow(
+        self,
+        func: Any,
+        name: str,
+        args: Any,
+        kwargs: Any,
+        operands: tuple[Sequence[torch.Tensor], Sequence[Memory]],
+        results: tuple[Sequence[torch.Tensor], Sequence[Memory]],
+        written: Sequence[torch.Tensor],
+        answer: Any,
+    ) -> None:
+        """Note the values of the results of an operation whose operands, with their memory, are shared constants.
+
+        ``answer`` is that of the memo for the operation, and ``written`` are the operands that it writes to.
+        """
+        inputs, memories = operands
+        outputs, made = results
+        small = sum(tensor.numel() for tensor in inputs) <= LARGEST
+        if not written and all(memory in memories for memory in made):  # views see the same constants
+            (self.ids.update if small else self.ids.difference_update)(map(id, outputs))
+            return
+        constants = () if name in OF_ANY_VALUES else tuple([memory.constant for memory in memories])
+        sharing = tuple([memories.index(memory) for memory in memories]) if written else ()
+        key = answer, constants, sharing
+        found = memo.MEMO.constants.find(key)
+        if found is None:
+            found = Made()
+            if small and _may_have_values(func, name) and _is_small(func, args, kwargs, inputs):
+
+                def run(copies: dict[int, torch.Tensor]) -> Any:
+                    given = {id(args[0]): torch.empty_like(args[0], device="cpu")} if name in OF_ANY_VALUES else copies
+                    result = _on_cpu(func, args, kwargs, given)
+                    return None if result is UNKNOWN else result
+
+                found = made_by(run, inputs, memories, written, outputs, made)
+            memo.MEMO.constants.learn(key, found)
+        if written and not found.written:
+            self.forget_written(func, args, kwargs)
+            return
+        for place, new in found.written:
+            memories[place].constant = new
+        for tensor, memory, constant in zip(outputs, made, found.results or (None,) * len(made), strict=True):
+            if memory not in memories:
+                memory.constant = constant
+            known = memory.constant is not None and _stored(memory.constant.content) <= LARGEST
+            (self.ids.add if known else self.ids.discard)(id(tensor))
 
     def note_results(self, results: list[torch.Tensor], copies: list[torch.Tensor]) -> None:
         for result, copy in zip(results, copies, strict=True):
@@ -97,6 +159,9 @@ class KnownValues:
             return tensor
         if id(tensor) not in self.ids:
             return None
+        constant = self._constant(tensor)
+        if constant is not None:
+            return constant.seen_by(tensor)
         copy: torch.Tensor | None = self._copies.get(tensor)
         return None if copy is None or id(tensor.untyped_storage()) in self._spoilt else copy
 
@@ -109,6 +174,33 @@ class KnownValues:
                 if isinstance(tensor, torch.Tensor) and tensor.is_meta:
                     storage = tensor.untyped_storage()
                     self._spoilt[id(storage)] = storage  # kept alive, so that its id is not reused
+                    memory = self._origins.memories.get(id(storage))
+                    if memory is not None:
+                        memory.constant = None
+
+
+def _may_have_values(func: Any, name: str) -> bool:
+    """Whether the values of results of the operation follow from those of its operands."""
+    return torch.Tag.nondeterministic_seeded not in func.tags and name not in _NO_VALUES
+
+
+def _on_cpu(func: Any, args: Any, kwargs: Any, copies: Mapping[int, torch.Tensor | None]) -> Any:
+    """The result of an operation on copies of its operands, by their identities; ``UNKNOWN`` if it does not run."""
+
+    def on_cpu(leaf: Any) -> Any:
+        if isinstance(leaf, torch.Tensor):
+            return copies[id(leaf)]
+        return torch.device("cpu") if isinstance(leaf, torch.device) else leaf
+
+    try:
+        return func(*map_arguments(args, on_cpu), **{key: map_arguments(kwargs[key], on_cpu) for key in kwargs})
+    except (NotImplementedError, RuntimeError):  # no kernel for it on the CPU
+        return UNKNOWN
+
+
+def _without(shared: set[int], leaf: Any) -> Any:
+    """A result; a copy of one in shared memory, to which nobody may write."""
+    return leaf.clone() if isinstance(leaf, torch.Tensor) and id(leaf.untyped_storage()) in shared else leaf
 
 
 def by_positions(indices: Any, values_of: Callable[[torch.Tensor], torch.Tensor | None]) -> list[Any]:
