@@ -34,6 +34,7 @@ from profiler.tracing.depth import room_for_deep_networks
 from profiler.tracing.object_copies import map_inputs
 from profiler.tracing.private import without_compiler
 from profiler.tracing.scripts import script_type
+from profiler.tracing.walking import named_modules, named_parameters
 
 
 def profile(
@@ -139,10 +140,10 @@ def _later(
 
 def _make_of(model: nn.Module) -> tuple[dict[str, type], dict[str, tuple[int, ...] | None]]:
     """The classes of a network's modules and the shapes of its parameters, by their names; None for a lazy one."""
-    modules: dict[str, type] = {name: type(module) for name, module in model.named_modules()}
-    return modules, {
+    modules = named_modules(model)
+    return {name: type(module) for name, module in modules}, {
         name: None if nn.parameter.is_lazy(parameter) else tuple(parameter.shape)
-        for name, parameter in model.named_parameters()
+        for name, parameter in named_parameters(modules)
     }
 
 

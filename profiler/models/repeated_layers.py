@@ -54,13 +54,42 @@ class RepeatedLayers:
                 with without_functions():
                     layer.__dict__.update(_copy_of(state))
                 return
-        init(layer, *args, **kwargs)
-        if key is not None and key not in self._built and self._is_as_at_first():
+        if key is None:
+            init(layer, *args, **kwargs)
+            return
+        _construct(layer, init, args, kwargs)
+        if key not in self._built and self._is_as_at_first():
             with without_functions():
                 self._built[key] = _copy_of(vars(layer)) if _is_new(vars(layer)) else None
 
     def _is_as_at_first(self) -> bool:
         return _surroundings() == self._surroundings
+
+
+def _construct(layer: nn.Module, init: Callable[..., None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Run the constructor of a layer without ``reset_parameters``, which only fills its tensors with numbers.
+
+    It is called afterwards where that is not all: where a parameter is not on meta, or is empty, of which torch warns.
+    If somebody has replaced a method that the constructor calls, that is not known, and the constructor calls it.
+    """
+    kind = type(layer)
+    if _code(kind) != CODE[kind]:
+        init(layer, *args, **kwargs)
+        return
+    layer.__dict__["reset_parameters"] = _nothing
+    try:
+        init(layer, *args, **kwargs)
+    finally:
+        del layer.__dict__["reset_parameters"]
+    with without_functions():
+        held = [tensor for tensor in layer._parameters.values() if tensor is not None]
+        only_fills = all(tensor.is_meta and tensor.numel() for tensor in held)
+    if not only_fills:
+        RESETS[kind](layer)
+
+
+def _nothing() -> None:
+    """Takes the place of ``reset_parameters``: a new buffer already has the numbers that it would get."""
 
 
 def _surroundings() -> tuple[Any, ...]:
@@ -70,8 +99,18 @@ def _surroundings() -> tuple[Any, ...]:
 
 def _code(kind: type[nn.Module]) -> tuple[Any, ...]:
     """A class with what its constructor calls of it, which somebody may have replaced."""
-    called = (nn.Module.__init__, kind.__setattr__, kind.register_parameter, kind.register_buffer)
-    return (kind, *called, getattr(kind, "reset_parameters", None))
+    return (kind, nn.Module.__init__, *[getattr(kind, name, None) for name in CALLED])
+
+
+CALLED = (
+    *("__setattr__", "register_parameter", "register_buffer"),
+    *("reset_parameters", "reset_running_stats", "_fill_padding_idx_with_zero"),
+)
+"""The methods that the constructor of any of the layers calls."""
+
+CODE = {kind: _code(kind) for kind in KINDS}
+RESETS: dict[type[nn.Module], Any] = {kind: getattr(kind, "reset_parameters", None) for kind in KINDS}
+"""What torch itself has in these places."""
 
 
 def _are_values(arguments: Any) -> bool:

@@ -21,25 +21,27 @@ def named_modules(model: nn.Module, *, repeated: bool = False) -> list[Named]:
     Raises :class:`RecursionError` if they are nested more deeply than Python can call them.
     """
     deepest = sys.getrecursionlimit()
-    found: list[Named] = []
-    seen: set[int] = set()
-    waiting: list[tuple[str, nn.Module, int]] = [("", model, 0)]
+    found: list[Named] = [("", model)]
+    seen = {id(model)}
+    waiting = [("", iter(model._modules.items()))]  # the modules whose own modules are being visited
     while waiting:
-        name, module, depth = waiting.pop()
-        if not repeated:
-            if id(module) in seen:
+        prefix, inner = waiting[-1]
+        for key, module in inner:
+            if module is None:
                 continue
-            seen.add(id(module))
-        found.append((name, module))
-        inner = module._modules
-        if not inner:
-            continue
-        if depth > deepest:
-            raise RecursionError("modules are nested too deeply, or contain themselves")
-        prefix, below = f"{name}." if name else "", depth + 1
-        held = [(prefix + key, child, below) for key, child in inner.items() if child is not None]
-        held.reverse()
-        waiting += held
+            if not repeated:
+                if id(module) in seen:
+                    continue
+                seen.add(id(module))
+            name = prefix + key
+            found.append((name, module))
+            if module._modules:
+                if len(waiting) > deepest:
+                    raise RecursionError("modules are nested too deeply, or contain themselves")
+                waiting.append((f"{name}.", iter(module._modules.items())))
+                break
+        else:
+            waiting.pop()
     return found
 
 
@@ -63,7 +65,8 @@ def named_parameters(modules: Iterable[Named], *, repeated: bool = False) -> Ite
     """The parameters of ``modules`` with their names, each once, or with ``repeated`` under each of its names."""
     seen: set[int] = set()
     for prefix, module in modules:
-        for key, parameter in module._parameters.items():
+        held = module._parameters
+        for key, parameter in held.items() if held else ():
             if parameter is None or id(parameter) in seen:
                 continue
             if not repeated:
@@ -75,7 +78,8 @@ def named_buffers(modules: Iterable[Named], *, repeated: bool = False) -> Iterat
     """The buffers of ``modules`` with their names, each once, or with ``repeated`` under each of its names."""
     seen: set[int] = set()
     for prefix, module in modules:
-        for key, buffer in module._buffers.items():
+        held = module._buffers
+        for key, buffer in held.items() if held else ():
             if buffer is None or id(buffer) in seen:
                 continue
             if not repeated:

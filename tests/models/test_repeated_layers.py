@@ -15,10 +15,10 @@ from torch.nn.modules.module import (
     register_module_buffer_registration_hook,
     register_module_parameter_registration_hook,
 )
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from profiler.models.placements import PLACEMENTS, Placement
 from profiler.models.repeated_layers import KINDS, layers_repeated
+from profiler.tracing.private import DispatchMode
 
 ARGUMENTS: dict[type[nn.Module], tuple[Any, ...]] = {
     nn.Linear: (3, 4),
@@ -40,14 +40,14 @@ def layer(kind: type[nn.Module]) -> nn.Module:
 
 
 def described(module: nn.Module) -> list[Any]:
-    """All attributes of a module in their order, its tensors by everything but their numbers."""
+    """All attributes of a module in their order, its tensors by everything but their numbers and device."""
     return [(name, type(value), _described(value)) for name, value in vars(module).items()]
 
 
 def _described(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         whole = value.untyped_storage().nbytes(), value.storage_offset(), value.stride(), dict(vars(value))
-        return type(value), value.shape, value.dtype, value.device, value.requires_grad, value.is_leaf, whole
+        return type(value), value.shape, value.dtype, value.requires_grad, value.is_leaf, value.is_inference(), whole
     if isinstance(value, (dict, OrderedDict)):
         return {key: _described(item) for key, item in value.items()}
     return repr(value)
@@ -81,6 +81,46 @@ def test_a_layer_that_is_built_again_is_as_the_first_one(place: Placement, kind:
     assert mutable[0].isdisjoint(mutable[1])
     stored = [id(tensor.untyped_storage()) for it in (first, again) for tensor in (*it.parameters(), *it.buffers())]
     assert len(set(stored)) == len(stored)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_a_first_layer_is_as_torch_builds_it(kind: type[nn.Module]) -> None:
+    """It has the same attributes, and the buffers that are not on meta have their numbers."""
+    expected = layer(kind)
+    with PLACEMENTS[0]():
+        on_meta = layer(kind)
+    with PLACEMENTS[1]():
+        found = [layer(kind) for _ in range(2)]
+    assert all(described(each) == described(expected) for each in (on_meta, *found))
+    assert all(tensor.is_meta for tensor in (*on_meta.parameters(), *on_meta.buffers()))
+    for each in found:
+        assert all(parameter.is_meta for parameter in each.parameters())
+        assert all(torch.equal(each.get_buffer(name), buffer) for name, buffer in expected.named_buffers())
+
+
+@pytest.mark.parametrize("method", ["reset_parameters", "reset_running_stats"])
+def test_a_replaced_method_of_the_first_layer_runs(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch's own method only fills tensors; another one may do anything."""
+    ran: list[nn.Module] = []
+    monkeypatch.setattr(nn.BatchNorm2d, method, lambda self: ran.append(self))
+    with PLACEMENTS[0]():
+        nn.BatchNorm2d(4)
+    assert ran
+
+
+def test_every_empty_layer_gives_torch_s_warning() -> None:
+    """Torch warns that it cannot initialize a layer without elements; such a layer is not copied."""
+    with PLACEMENTS[0]():
+        for _ in range(2):
+            with pytest.warns(UserWarning, match="zero-element"):
+                nn.Linear(0, 3)
+
+
+def test_numbers_on_the_cpu_are_initialized() -> None:
+    """A parameter that its builder wants on the CPU has numbers there."""
+    with PLACEMENTS[0]():
+        weight = nn.GroupNorm(2, 4, device="cpu").weight
+    assert torch.equal(weight, torch.ones(4))
 
 
 @pytest.mark.parametrize("place", PLACEMENTS[:2], ids=["all", "parameters"])
@@ -152,7 +192,7 @@ def other_initialization() -> Iterator[None]:
         nn.Conv2d.reset_parameters = before  # type: ignore[method-assign]
 
 
-class SeesOperators(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class SeesOperators(DispatchMode):
     """A mode of somebody else, which has to see the operators of every constructor."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -174,14 +214,15 @@ SURROUNDINGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
 def test_a_layer_in_other_surroundings_is_built(name: str, constructed: list[nn.Module]) -> None:
     """What changes the result of a constructor, or sees it, has its effect: the constructor runs."""
     around = SURROUNDINGS[name]
-    with torch.device("meta"), around():
-        expected = described(nn.Conv2d(4, 6, 3))
+    with around():
+        expected = nn.Conv2d(4, 6, 3)
     constructed.clear()
     with PLACEMENTS[0]():
         nn.Conv2d(4, 6, 3)
         with around():
             found = nn.Conv2d(4, 6, 3)
-    assert described(found) == expected
+    assert described(found) == described(expected)
+    assert found.weight.is_meta == (name != "device")
     assert constructed == [constructed[0], found]
 
 
