@@ -270,6 +270,8 @@ def with_use(record: ParameterRecord, readers: Sequence[Tally]) -> ParameterReco
 
 def _use(readers: Sequence[Tally]) -> str:
     """The kind of a parameter with these readers."""
+    if len(readers) == 1:
+        return "embedding" if readers[0].op in LOOKUPS else readers[0].kind
     others = [tally for tally in readers if tally.op not in LOOKUPS]
     costliest = max(others, key=_cost, default=None)
     if costliest is None or (len(others) < len(readers) and costliest.status == "free"):

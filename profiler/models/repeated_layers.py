@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from profiler.models.replacing import Replacements
 from profiler.tracing.private import dispatch_modes, function_modes, registration_hooks, without_functions
 
 KINDS: tuple[type[nn.Module], ...] = (
@@ -47,7 +48,7 @@ class RepeatedLayers:
     def build(self, layer: nn.Module, init: Callable[..., None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """What ``init``, the constructor of its class, does with a new ``layer``."""
         key = None
-        if not vars(layer) and _are_values(args) and _are_values(kwargs.values()) and self._is_as_at_first():
+        if not vars(layer) and _are_values(args) and _are_values(kwargs.values()) and self.is_as_at_first():
             key = (*_code(type(layer)), repr(args), repr(kwargs))
             state = self._built.get(key)
             if state is not None:
@@ -58,11 +59,12 @@ class RepeatedLayers:
             init(layer, *args, **kwargs)
             return
         _construct(layer, init, args, kwargs)
-        if key not in self._built and self._is_as_at_first():
+        if key not in self._built and self.is_as_at_first():
             with without_functions():
                 self._built[key] = _copy_of(vars(layer)) if _is_new(vars(layer)) else None
 
-    def _is_as_at_first(self) -> bool:
+    def is_as_at_first(self) -> bool:
+        """Whether the surroundings are those in which these layers were built."""
         return _surroundings() == self._surroundings
 
 
@@ -170,11 +172,16 @@ CONTAINERS = frozenset({OrderedDict, list, set})
 
 
 def _copied(tensor: torch.Tensor) -> torch.Tensor:
-    if tensor.is_meta:
-        new = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
-    else:
-        new = tensor.clone()
-    return nn.Parameter(new, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else new
+    if not tensor.is_meta:
+        return tensor.clone()
+    grad = tensor.requires_grad
+    new = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=META, requires_grad=grad)
+    if type(tensor) is nn.Parameter:
+        new.__class__ = nn.Parameter  # nn.Parameter would create a second tensor
+    return new
+
+
+META = torch.device("meta")
 
 
 class _Active(threading.local):
@@ -186,39 +193,10 @@ class _Active(threading.local):
 _active = _Active()
 
 
-class _Constructors:
-    """The constructors of torch, which are replaced while any thread builds."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._builders = 0
-        self._replaced: dict[type[nn.Module], tuple[Any, Any]] = {}
-
-    def replace(self) -> None:
-        """A thread begins to build."""
-        with self._lock:
-            if not self._builders:
-                for kind in KINDS:
-                    new = _constructor(kind, kind.__init__)
-                    self._replaced[kind] = vars(kind).get("__init__"), new
-                    kind.__init__ = new  # type: ignore[method-assign]
-            self._builders += 1
-
-    def restore(self) -> None:
-        """A thread has built."""
-        with self._lock:
-            self._builders -= 1
-            while not self._builders and self._replaced:
-                kind, (own, new) = self._replaced.popitem()
-                if vars(kind).get("__init__") is not new:  # somebody else has replaced it
-                    continue
-                if own is None:
-                    del kind.__init__
-                else:
-                    kind.__init__ = own  # type: ignore[method-assign]
-
-
-_constructors = _Constructors()
+def builds_as_at_first() -> bool:
+    """Whether this thread builds, and everything is as at the start that may change what functions of torch do."""
+    layers = _active.layers
+    return layers is not None and layers.is_as_at_first()
 
 
 @contextmanager
@@ -232,13 +210,12 @@ def layers_repeated(hooks: int = 0) -> Iterator[None]:
         yield
         return
     before = _active.layers
-    _constructors.replace()
-    _active.layers = RepeatedLayers()
-    try:
-        yield
-    finally:
-        _active.layers = before
-        _constructors.restore()
+    with _constructors.replaced():
+        _active.layers = RepeatedLayers()
+        try:
+            yield
+        finally:
+            _active.layers = before
 
 
 def _constructor(kind: type[nn.Module], init: Callable[..., None]) -> Callable[..., None]:
@@ -253,3 +230,6 @@ def _constructor(kind: type[nn.Module], init: Callable[..., None]) -> Callable[.
             layers.build(self, init, args, kwargs)
 
     return construct
+
+
+_constructors = Replacements(lambda: [(kind, "__init__", _constructor(kind, kind.__init__)) for kind in KINDS])

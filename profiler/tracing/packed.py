@@ -101,7 +101,7 @@ def packed_tensors(named: Iterable[Named]) -> Iterator[PackedTensor]:
     holders = holder_types()
     modules = dict(named)
     for name, module in modules.items():
-        if torch.ScriptObject not in set(map(type, vars(module).values())):
+        if torch.ScriptObject not in map(type, vars(module).values()):
             continue
         for attribute, value in vars(module).items():
             unpack = UNPACK.get(script_object_type(value) or "")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from profiler.models.building import build_model
 from profiler.models.placements import PLACEMENTS, Placement
@@ -35,6 +38,11 @@ REFUSED: dict[str, Fill] = {
     "fill with text": lambda tensor: tensor.fill_("a"),  # type: ignore[call-overload]
     "unknown mode": lambda tensor: nn.init.kaiming_uniform_(tensor, mode="fan"),  # type: ignore[arg-type]
     "unknown nonlinearity": lambda tensor: nn.init.kaiming_uniform_(tensor, nonlinearity="step"),  # type: ignore[arg-type]
+    "unknown mode of normal numbers": lambda tensor: nn.init.kaiming_normal_(tensor, mode="fan"),  # type: ignore[arg-type]
+    "fan of a vector of normal numbers": lambda tensor: nn.init.kaiming_normal_(tensor[0]),
+    "ones and an argument": lambda tensor: nn.init.ones_(tensor, 1),  # type: ignore[call-arg]
+    "constant text": lambda tensor: nn.init.constant_(tensor, "a"),  # type: ignore[arg-type]
+    "ones of a list": lambda tensor: nn.init.ones_([tensor]),  # type: ignore[arg-type]
     "fan of a vector": lambda tensor: nn.init.kaiming_uniform_(tensor[0]),
     "inverse of integers": lambda tensor: tensor.long().erfinv_(),
     "product of integers": lambda tensor: tensor.long().mul_(0.5),
@@ -57,6 +65,43 @@ def test_a_fill_returns_its_tensor(place: Placement, name: str) -> None:
 def test_a_fill_that_torch_refuses_raises_the_same_error(place: Placement, name: str) -> None:
     """Arguments that torch refuses raise torch's own error; a fill that it accepts on meta alone is accepted."""
     assert _outcome(place, REFUSED[name]) == _outcome(lambda: torch.device("meta"), REFUSED[name])
+
+
+def test_a_fill_of_an_empty_tensor_warns() -> None:
+    """Torch warns that it does nothing."""
+    with PLACEMENTS[0](), pytest.warns(UserWarning, match="zero-element"):
+        nn.init.kaiming_normal_(torch.empty(0, 3))
+
+
+@pytest.mark.parametrize("name", ["kaiming_normal_", "constant_", "ones_", "zeros_"])
+def test_fills_are_seen_and_done_elsewhere(name: str) -> None:
+    """They fill a tensor on the CPU and one of another thread, and a mode of the builder sees their parts."""
+    fill = partial(getattr(nn.init, name), **({"val": 2.0} if name == "constant_" else {}))
+
+    def current(tensor: torch.Tensor) -> torch.Tensor:
+        filled: torch.Tensor = getattr(nn.init, name)(tensor, **fill.keywords)
+        return filled
+
+    start = torch.full((3, 4), 7.0)
+    seen: list[Any] = []
+
+    class Sees(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            seen.append(func)
+            return func(*args, **(kwargs or {}))
+
+    with PLACEMENTS[0]():
+        assert not torch.equal(current(start.clone()), start)
+        assert current(torch.empty(3, 4)).is_meta
+        with Sees():
+            current(torch.empty(3, 4))
+        assert len(seen) > 1
+        found: list[torch.Tensor] = []
+        thread = threading.Thread(target=lambda: found.append(current(torch.full((3, 4), 7.0))))
+        thread.start()
+        thread.join()
+        assert not torch.equal(found[0], start)
+    assert getattr(nn.init, name) is fill.func
 
 
 def _outcome(place: Placement, fill: Fill) -> tuple[type, str]:

@@ -34,6 +34,14 @@ ARGUMENTS: dict[type[nn.Module], tuple[Any, ...]] = {
 }
 
 
+def constructors() -> list[Any]:
+    """The constructor of each class, and whether it is its own."""
+    return [(kind, kind.__init__, "__init__" in vars(kind)) for kind in KINDS]
+
+
+OF_TORCH = constructors()
+
+
 def layer(kind: type[nn.Module]) -> nn.Module:
     """A small layer of a class."""
     return kind(*ARGUMENTS.get(kind, (4, 6, 3)))
@@ -283,10 +291,9 @@ def test_another_thread_is_not_affected(constructed: list[nn.Module]) -> None:
 
 def test_the_constructors_are_those_of_torch_afterwards() -> None:
     """Also after an error, and after one of two builders that run at the same time has ended."""
-    before = [(kind, kind.__init__, "__init__" in vars(kind)) for kind in KINDS]
     with pytest.raises(ValueError, match="divisible"), PLACEMENTS[0](), layers_repeated():
         nn.GroupNorm(3, 4)
-    assert [(kind, kind.__init__, "__init__" in vars(kind)) for kind in KINDS] == before
+    assert constructors() == OF_TORCH
 
 
 def test_a_constructor_that_a_builder_replaces_stays_replaced() -> None:
