@@ -55,3 +55,23 @@ def without_collection() -> Iterator[None]:
     finally:
         if searches:
             gc.enable()
+
+
+@contextmanager
+def lasting_imports() -> Iterator[None]:
+    """Within it, a command imports what its process needs until it ends; nothing that exists then is ever searched.
+
+    Python would search all objects of torch for garbage several times while they are made, and again when the process
+    ends.  Only for processes of our own, before they run a network.
+    """
+    with without_collection():
+        yield
+        gc.freeze()
+
+
+def end_without_search() -> None:
+    """Let the process end without a last search for garbage.  Only where no code of a user has run.
+
+    An object of a user may do something when it is freed, such as writing the rest of a file.
+    """
+    gc.freeze()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -11,7 +14,9 @@ import torch
 from torch import nn
 
 import profiler
-from profiler.garbage import RARELY, rare_collection
+from profiler.garbage import RARELY, lasting_imports, rare_collection
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +51,39 @@ def test_a_number_that_is_set_within_a_run_stays() -> None:
     with rare_collection():
         gc.set_threshold(5000, 10, 10)
     assert gc.get_threshold()[0] == 5000
+
+
+def test_what_a_command_imports_is_never_searched() -> None:
+    """Nothing is searched meanwhile; afterwards the collector is on again, and leaves out what exists then."""
+    before = gc.get_freeze_count()
+    try:
+        with lasting_imports():
+            assert not gc.isenabled()
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > before
+    finally:
+        gc.unfreeze()
+
+
+COMMAND = """
+import gc, sys
+from profiler.cli import main
+try:
+    main()
+finally:
+    print(gc.get_freeze_count(), file=sys.stderr)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "least"),
+    [(("profile", "configs/alexnet.yaml", "--quiet", "--no-crosscheck"), 100_000), (("devices",), 5_000)],
+)
+def test_a_command_ends_without_a_search_of_all_modules(words: tuple[str, ...], least: int) -> None:
+    """Those of torch are left out before a network runs; without torch, everything is at the end of the command."""
+    done = subprocess.run([sys.executable, "-c", COMMAND, *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(done.stderr) > least
 
 
 class Network(nn.Module):

@@ -13,6 +13,7 @@ import click
 from profiler import catalog
 from profiler.cli.ending import BAD_INPUT, BY_A_SIGNAL, SIGINT, SIGPIPE
 from profiler.errors import did_you_mean, shown
+from profiler.garbage import end_without_search
 from profiler.printable import one_line
 from profiler.streams import ReaderGone, complain, send_the_rest_to_stderr, stopped_by_signals
 
@@ -73,6 +74,8 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     code = _run_command()
     send_the_rest_to_stderr()
+    if "torch" not in sys.modules:
+        end_without_search()
     sys.exit(code)
 
 

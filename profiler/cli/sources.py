@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from profiler.cli.jobs import in_processes
 from profiler.cli.options import WhatToProfile
 from profiler.cli.progress import progress
 from profiler.errors import ConfigError, ProfilerError, UncountedError
+from profiler.garbage import lasting_imports
 
 if TYPE_CHECKING:
     from profiler.config import Config
@@ -59,6 +62,9 @@ class Source:
             if strict and not self.saved.complete:
                 raise UncountedError(f"{self.typed}: strict mode: the saved profile is partial; its summary says why")
             return self.saved
+        if "profiler.api" not in sys.modules:
+            with lasting_imports():
+                import_module("profiler.api")
         from profiler.api import profile_config
 
         try:
