@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from operator import add
 from typing import TYPE_CHECKING, Any
 
@@ -361,7 +361,7 @@ class _Cells:
         if not self.grouping.totals:
             return [(ratio.column(), _ratios(ratio, self.whole)) for ratio in found]
         return [
-            *((replace(ratio.column(), priority=FILES), _ratios(ratio, self.own_work)) for ratio in found),
+            *((_in_files(ratio.column()), _ratios(ratio, self.own_work)) for ratio in found),
             *((ratio.column("total"), _ratios(ratio, self.whole)) for ratio in found),
         ]
 
@@ -376,7 +376,13 @@ class _Cells:
 
     def itself(self, measure: Measure) -> tuple[Column, Sequence[Any]]:
         """The figure of a module's own work, without the other parts of its group."""
-        return replace(measure.column(), priority=FILES), self.own_work[measure.name]
+        return _in_files(measure.column()), self.own_work[measure.name]
+
+
+@lru_cache(maxsize=1024)
+def _in_files(column: Column) -> Column:
+    """The same column, shown in files and not in a terminal."""
+    return replace(column, priority=FILES)
 
 
 def _ratios(ratio: Ratio, figures: Mapping[str, Sequence[int | None]]) -> list[float | None]:

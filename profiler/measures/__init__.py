@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Protocol
 
 from profiler import catalog
@@ -51,7 +51,7 @@ class Measure:
     unit: Unit = "count"
     priority: int = 45
     tables: tuple[str, ...] = ("layers", "modules", "operations")
-    shares: Mapping[str, int] = field(default_factory=dict)
+    shares: Mapping[str, int] = field(default_factory=dict, hash=False)
     always: bool = False
     listed: bool = True
     label: str = ""
@@ -60,21 +60,11 @@ class Measure:
 
     def column(self, ending: str = "") -> Column:
         """The column for it; with an ending (``total``, ``before``), a variant of the column."""
-        return Column(
-            f"{self.name}_{ending}" if ending else self.name,
-            self.unit,
-            self.priority,
-            f"{self.heading}, {ending}" if ending else self.heading,
-            figure=self.heading if self.listed else "",
-            bound=self.figure is not None and not self.of_memory,
-            meaning=self.meaning,
-        )
+        return _column(self, ending)
 
     def share(self, table: str, of: str = "") -> Column:
         """The column for its share of the whole, after the column ``of``."""
-        of = of or self.name
-        meaning = f"{self.heading} as a share of those of the whole network"
-        return Column(f"{of}_share", "share", self.shares[table], "share", of=of, meaning=meaning)
+        return _share(self, table, of or self.name)
 
     def words(self, whole: Whole) -> str | None:
         """The remark on the network's figure, which may be empty; None if the figure is not shown."""
@@ -100,17 +90,44 @@ class Ratio:
 
     def column(self, ending: str = "") -> Column:
         """The column for it."""
-        return Column(
-            f"{self.name}_{ending}" if ending else self.name,
-            "rate",
-            self.priority,
-            f"{self.heading}, {ending}" if ending else self.heading,
-            meaning=self.meaning,
-        )
+        return _column_of_ratio(self, ending)
 
     def of(self, figures: Mapping[str, int | None]) -> float | None:
         """The ratio of these figures; None if one of them is not known, or if it would be divided by zero."""
         return ratio_of(figures[self.above], [figures[name] for name in self.below])
+
+
+# Columns are values that every table of every network has, so each is made once.
+
+
+@lru_cache(maxsize=1024)
+def _column(measure: Measure, ending: str) -> Column:
+    return Column(
+        f"{measure.name}_{ending}" if ending else measure.name,
+        measure.unit,
+        measure.priority,
+        f"{measure.heading}, {ending}" if ending else measure.heading,
+        figure=measure.heading if measure.listed else "",
+        bound=measure.figure is not None and not measure.of_memory,
+        meaning=measure.meaning,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _share(measure: Measure, table: str, of: str) -> Column:
+    meaning = f"{measure.heading} as a share of those of the whole network"
+    return Column(f"{of}_share", "share", measure.shares[table], "share", of=of, meaning=meaning)
+
+
+@lru_cache(maxsize=1024)
+def _column_of_ratio(ratio: Ratio, ending: str) -> Column:
+    return Column(
+        f"{ratio.name}_{ending}" if ending else ratio.name,
+        "rate",
+        ratio.priority,
+        f"{ratio.heading}, {ending}" if ending else ratio.heading,
+        meaning=ratio.meaning,
+    )
 
 
 def ratio_of(above: int | None, below: Sequence[int | None]) -> float | None:
