@@ -17,7 +17,7 @@ from torch import empty_strided, nn
 
 from profiler.tracing.constants import Constants
 from profiler.tracing.made_results import Layout, Results, results_of
-from profiler.tracing.private import can_be_decomposed, is_mutable, is_zero, settings_of_kernels
+from profiler.tracing.private import autograd_is_skipped, is_mutable, is_zero, settings_of_kernels
 from profiler.tracing.strides import contiguous
 from profiler.tracing.tensors import collect
 
@@ -54,8 +54,8 @@ COMPARING = frozenset(
 _compares: dict[Any, bool] = {}
 """For operators that were met, whether they are pointwise or among ``COMPARING``."""
 
-_views: dict[Any, bool] = {}
-"""For operators that were met, whether their results are always views."""
+View = tuple[tuple[int, ...], tuple[int, ...], int]
+"""Shape, strides and offset of a view."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,13 +63,14 @@ class Answer:
     """What an operation returned for arguments with the same metadata.
 
     ``results`` are the layouts of new tensors, the places of arguments that it returned, and None; ``together`` is the
-    type of the list that holds them, and None for a single result.  An operation without ``results`` has to run each
-    time: its result is a view, or nothing that can be made again.  ``described`` has what recorders have found out
-    about such calls.  ``is_new`` says that the result is one new tensor.
+    type of the list that holds them, and None for a single result.  ``described`` has what recorders have found out
+    about such calls.  ``is_new`` says that the result is one new tensor.  A result that is a view of the first argument
+    has its shape, strides and offset in ``view``.  An operation without ``results`` and ``view`` has to run each time.
     """
 
     results: Results | None = None
     together: type | None = None
+    view: View | None = None
     described: dict[Any, Any] = field(default_factory=dict)
     is_new: bool = field(init=False)
 
@@ -181,12 +182,12 @@ def _is_of_tensors(argument: Any) -> bool:
     return bool(kind.kind() == "TensorType")
 
 
-def key_of(func: Any, args: Any, kwargs: Any, tensors: list[torch.Tensor]) -> Any:
+def key_of(func: Any, args: Any, kwargs: Any, tensors: list[torch.Tensor], modes: int = 0) -> Any:
     """All that the result of an operation on meta tensors depends on; None if that is not known.
 
-    The tensors among the arguments are appended to ``tensors``.
+    The tensors among the arguments are appended to ``tensors``.  Besides ``modes`` no dispatch mode may be active.
     """
-    settings = settings_of_kernels()
+    settings = settings_of_kernels(modes)
     if settings is None or (func is INDEX and has_mask(args[1])):
         return None
     parts: list[Any] = [func, settings]
@@ -197,6 +198,15 @@ def key_of(func: Any, args: Any, kwargs: Any, tensors: list[torch.Tensor]) -> An
         if not add_to_key(kwargs.values(), parts, tensors):
             return None
     return tuple(parts)
+
+
+def described_calls(key: Any) -> dict[Any, Any]:
+    """What recorders have found out about calls with this key of a function that is recorded as one operation."""
+    answer = MEMO.find(key)
+    if answer is None:
+        answer = Answer()
+        MEMO.learn(key, answer)
+    return answer.described
 
 
 def has_mask(indices: Iterable[Any]) -> bool:
@@ -239,6 +249,8 @@ def run(func: Any, args: Any, kwargs: Any, key: Any) -> tuple[Any, Answer]:
     if answer.is_new:
         shape, strides, dtype = results[0]
         return empty_strided(shape, strides, dtype=dtype, device=META), answer
+    if answer.view is not None:
+        return args[0].as_strided(*answer.view), answer
     return func(*args, **kwargs) if results is None else answer.make(args), answer
 
 
@@ -256,9 +268,15 @@ def _first(func: Any, args: Any, kwargs: Any, key: Any) -> tuple[Any, Answer]:
         result = answer.make(args)
     else:
         result = func(*args, **kwargs)
-        answer = Answer()
-        if not _is_view(func) and (not is_mutable(func) or key_of(func, args, kwargs, []) == key):
-            answer = _answer(args, kwargs, result)  # no argument has a new shape
+        writes = is_mutable(func)
+        # autograd, if it takes part, would record as_strided in place of the operator
+        view = _view(args, result) if autograd_is_skipped() and not writes else None
+        if view is not None:
+            answer = Answer(view=view)
+        elif writes and key_of(func, args, kwargs, []) != key:  # an argument has a new shape
+            answer = Answer()
+        else:
+            answer = _answer(args, kwargs, result)
     MEMO.learn(key, answer)
     general = None if pattern is None else _in_general(answer, pattern[1])
     if pattern is not None and general is not None:
@@ -266,14 +284,16 @@ def _first(func: Any, args: Any, kwargs: Any, key: Any) -> tuple[Any, Answer]:
     return result, answer
 
 
-def _is_view(func: Any) -> bool:
-    """Whether the results of the operator are always views of an argument, which nothing is remembered of."""
-    known = _views.get(func)
-    if known is None:
-        aliases = [returned.alias_info for returned in func._schema.returns]
-        views = bool(aliases) and all(alias is not None and not alias.is_write for alias in aliases)
-        known = _views[func] = views and not can_be_decomposed(func)  # a composite one may return a copy
-    return known
+def _view(args: Any, result: Any) -> View | None:
+    """The layout of a result that is a view of the first argument, as ``as_strided`` makes it; None for any other."""
+    base: Any = args[0] if args else None
+    if type(base) not in PLAIN or type(result) is not torch.Tensor or result is base:
+        return None
+    if result.layout is not _STRIDED or result.dtype is not base.dtype or result.is_neg() or result.is_nested:
+        return None
+    if result.untyped_storage() is not base.untyped_storage():
+        return None
+    return tuple(result.shape), result.stride(), int(result.storage_offset())
 
 
 def pattern_of(func: Any, args: Any, kwargs: Any, settings: Any) -> tuple[Any, list[int]] | None:

@@ -97,6 +97,7 @@ class _Known:
     keeps_zeros_alone: bool = False
     answered: bool = False
     plain: bool = False
+    of_function: bool = False
     joins: bool = False
     writes: tuple[tuple[int, str], ...] = ()
 
@@ -349,6 +350,10 @@ class OpRecorder(DispatchMode):
         if answer.is_new:
             outputs = [result]
             made = [origins.add_new(result, known.name, memories, of_activation, parameters > 0)]
+        elif answer.view is not None:
+            outputs, made = [result], memories[:1]
+            if of_activation:
+                made[0].is_activation, made[0].is_parameter = True, False
         else:
             outputs = []
             collect(result, outputs)
@@ -361,14 +366,15 @@ class OpRecorder(DispatchMode):
             moves = known.keeps_zeros if len(inputs) > 1 else known.keeps_zeros_alone
             self._padded.follow(known.name, args, kwargs, inputs, outputs, moves=moves)
         if self.muted:
-            self._note_node(self._scope.current, None)
+            self._note_node(self._scope.current, None, self._phase())
             return result, key
         if signature is None:
             assert described is not None
             value = self._describer.plain(result, described.types)
             signature = self._signatures.of(known.name, known.overload, described, value, ())
             answer.described[facts] = signature
-        numbers, new = origins.numbers(memories), origins.new_numbers(made, memories)
+        numbers = origins.numbers(memories)
+        new = () if answer.view is not None else origins.new_numbers(made, memories)
         sharing = None if len(numbers) == len(inputs) else tuple([memories.index(memory) for memory in memories])
         together = answer.described.get(sharing)
         if together is None:
@@ -394,13 +400,19 @@ class OpRecorder(DispatchMode):
         event = Noted(
             signature, *place, phase, self.kind_within, source, parameters, blanks, reads, writes, makes, None, together
         )
-        self._note_node(place, event)
+        self._note_node(place, event, phase)
         self.calls.append(event)
         return event
 
-    def _note_node(self, place: Place, event: Noted | None) -> None:
-        """Note that the running operation, which ``event`` records, has made the last node of autograd."""
-        if self._graph is not None and self._makes_nodes():
+    def _note_node(self, place: Place, event: Noted | None, phase: Phase) -> None:
+        """Note that the running operation, which ``event`` records, has made the last node of autograd.
+
+        It makes one if it is part of a forward pass, or is differentiated itself.
+        """
+        if self._graph is None:
+            return
+        again = phase == "backward" and self._phases is not None and torch.is_grad_enabled()
+        if again or phase in ("forward", "recompute"):
             self._graph.note(place, event)
 
     def check_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -550,10 +562,12 @@ class OpRecorder(DispatchMode):
         known = self._named.get(name)
         if known is None:
             names = argument_names(named_operator(name))
+            read = self._operators.read_by(name)
             known = self._named[name] = _Known(
                 name,
                 names,
-                self._operators.read_by(name),
+                read,
+                of_function=not (read or name in WITHOUT_MASK),
                 keeps_zeros=self._operators.keeps_zeros(name, 2),
                 keeps_zeros_alone=self._operators.keeps_zeros(name, 1),
             )
@@ -648,20 +662,55 @@ class OpRecorder(DispatchMode):
         collect(result, outputs)
         if self.muted:
             self._follow(known, args, kwargs, inputs, outputs)
-            self._note_node(self._scope.current, None)
+            self._note_node(self._scope.current, None, self._phase())
             return None
-        described = self._describer.arguments(known.names, args, kwargs, known.read)
+        calls, facts, sharing = self._described_calls(known, args, kwargs, inputs, outputs)
+        signature: Signature | None = calls.get(facts)
+        described = self._describer.arguments(known.names, args, kwargs, known.read) if signature is None else None
         parameters = self._origins.parameters_read(inputs)
         blanks = self._origins.numbers_of(self.unseen.blank(inputs)) if self.unseen.has_blanks else ()
         self._follow(known, args, kwargs, inputs, outputs)
         if known.takes_objects:
             parameters = (*parameters, *self._origins.packed_read((args, kwargs), self._where()[1][0]))
-        signature = self._signature(known, described, result, inputs, outputs)
+        if described is not None:
+            signature = self._signature(known, described, result, inputs, outputs)
+        assert signature is not None
         reads, writes = self._origins.numbers_of(inputs), self._origins.numbers_of(written)
         makes = self._origins.new_numbers_of(outputs, inputs)
-        with without_functions():
-            together = touched(inputs, share=len(reads) < len(inputs))
+        together = calls.get(sharing)
+        if together is None:
+            with without_functions():
+                together = touched(inputs, share=len(reads) < len(inputs))
+        calls[facts], calls[sharing] = signature, together
         return self._note_event(signature, parameters, blanks, reads, writes, makes, together)
+
+    def _described_calls(
+        self, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]
+    ) -> tuple[dict[Any, Any], Any, Any]:
+        """What is known of calls of a function with the same metadata, by the two keys that follow.
+
+        The first key is that of the signature of a call, the second one that of what its operands share.  It is an
+        empty dictionary, which nobody keeps, for a call that the memo must not describe: see :meth:`_handle_plain`.
+        """
+        nothing: dict[Any, Any] = {}
+        entries, tensors = self._origins.memories, [*inputs, *outputs]
+        if not known.of_function or self.unseen.has_blanks or not PLAIN.issuperset(map(type, tensors)):
+            return nothing, 1, 2
+        if self.as_called or self.symbolic is not None or not memo.MEMO.used or transforming():
+            return nothing, 1, 2
+        with without_functions():
+            key = memo.key_of(known.name, args, kwargs, [], modes=1)
+            if key is None or any(tensor.layout is not torch.strided or tensor.is_nested for tensor in outputs):
+                return nothing, 1, 2
+            memories = [entries.get(id(tensor.untyped_storage())) for tensor in inputs]
+            if any(memory is None or not memory.known for memory in memories):
+                return nothing, 1, 2
+            if self._padded and any(map(self._padded.around, inputs)):
+                return nothing, 1, 2
+            results = tuple([(tuple(tensor.shape), tensor.dtype) for tensor in outputs])
+        of_memory = tuple([memory is not None and (memory.is_parameter, memory.is_activation) for memory in memories])
+        facts = self._shared, tuple(map(type, inputs)), of_memory, results
+        return memo.described_calls(key), facts, tuple([memories.index(memory) for memory in memories])
 
     def _signature(
         self, known: _Known, described: Described, result: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]
@@ -692,12 +741,6 @@ class OpRecorder(DispatchMode):
         if not self.in_backward:
             return "forward"
         return "recompute" if self._scope.stack else "backward"
-
-    def _makes_nodes(self) -> bool:
-        """Whether the running operation is part of a forward pass, or is differentiated itself."""
-        phase = self._phase()
-        again = phase == "backward" and self._phases is not None and torch.is_grad_enabled()
-        return again or phase in ("forward", "recompute")
 
     def _where(self) -> tuple[Phase, Place, Noted | None]:
         """The phase and the call site of the running operation, and the event that it is the gradient of."""

@@ -20,9 +20,11 @@ from profiler.models.building import build_model
 from profiler.models.inputs import build_inputs, default_inputs
 from profiler.records import Mode, Recording
 from profiler.rules import REGISTRY
+from profiler.signatures import TensorSpec
 from profiler.tracing import memo, record
+from profiler.tracing.private import autograd_is_skipped, skip_autograd
 from tests.museum import LARGE, MUSEUM
-from tests.tracing.answers import compared
+from tests.tracing.answers import compared, facts
 
 
 @pytest.fixture(autouse=True)
@@ -226,13 +228,63 @@ def test_zero_tangents_run_each_time() -> None:
         assert made._is_zerotensor()
 
 
-def test_views_run_each_time() -> None:
-    """They share the memory of their own argument."""
+@pytest.fixture
+def below_autograd() -> Iterator[None]:
+    """Operators skip autograd, as those that arrive in a dispatch mode do."""
+    before = autograd_is_skipped()
+    skip_autograd(True)
+    yield
+    skip_autograd(before)
+
+
+def test_a_view_runs_each_time_where_autograd_takes_part() -> None:
+    """Autograd would see ``as_strided`` in place of the operator: a detached tensor would not be detached."""
+    for x in (on_meta(2, 3, requires_grad=True), on_meta(2, 3, requires_grad=True)):
+        result, answer = run(torch.ops.aten.detach.default, x)
+        assert answer.view is None
+        assert not result.requires_grad
+
+
+@pytest.mark.usefixtures("below_autograd")
+def test_a_view_is_made_of_its_own_argument() -> None:
+    """It shares the memory of its argument, with its own layout; one in a list runs each time."""
+    of = torch.ops.aten
+    calls: list[tuple[Any, ...]] = [
+        (of.view.default, [3, 2]),
+        (of.slice.Tensor, 1, 1, 3),
+        (of.select.int, 0, 1),
+        (of.t.default,),
+    ]
+    calls += [(of.expand.default, [4, 2, 3]), (of.reshape.default, [6]), (of.detach.default,), (of.unbind.int,)]
+    for func, *rest in calls:
+        for x in (on_meta(2, 3), on_meta(2, 3)):
+            result, answer = run(func, x, *rest)
+            assert (answer.view is None) == (func is of.unbind.int)
+            assert facts(result, (x, *rest), {}) == facts(func(x, *rest), (x, *rest), {})
+    others: list[tuple[Any, ...]] = [(of.view.dtype, torch.int32), (of._neg_view.default,)]
+    for func, *rest in others:
+        for x in (on_meta(2), on_meta(2)):
+            result, answer = run(func, x, *rest)
+            assert answer.view is None
+            assert facts(result, (x, *rest), {}) == facts(func(x, *rest), (x, *rest), {})
+
+
+@pytest.mark.usefixtures("below_autograd")
+def test_a_view_of_freed_memory_is_made_too() -> None:
+    """Torch's kernels of views do not look at the size of the memory, and neither does the memo."""
     view = torch.ops.aten.view.default
-    for x in (on_meta(2, 3), on_meta(2, 3)):
-        result, answer = run(view, x, [3, 2])
-        assert answer.results is None
-        assert id(result.untyped_storage()) == id(x.untyped_storage())
+    run(view, on_meta(2, 3), [3, 2])
+    x = on_meta(2, 3)
+    x.untyped_storage().resize_(0)
+    result, answer = run(view, x, [3, 2])
+    assert answer.view is not None
+    assert facts(result, (x,), {}) == facts(view(x, [3, 2]), (x,), {})
+
+
+def test_a_view_of_another_argument_runs_each_time() -> None:
+    """Only the first argument is that of which ``as_strided`` makes a view."""
+    assert memo._view((None, on_meta(2)), on_meta(2)) is None
+    assert memo._view((on_meta(2), on_meta(4)), on_meta(4)[:2]) is None
 
 
 def test_an_operation_in_place_returns_its_argument() -> None:
@@ -460,6 +512,28 @@ def test_operands_that_share_memory_are_counted_once() -> None:
         events = recorded(network, (on_meta(2, 3), on_meta(2, 3)), "inference").events
         several = [event.touched for event in events if len(event.reads) and event.makes]
         assert several == [(), (-1, 0), (-1, -1, 0), (-1, 0, -1), (-1, 0), (), (-1, 0)]
+
+
+class OfWeights(nn.Module):
+    """Calls of a function with the same metadata, on a weight, on what follows from one, and on data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(on_meta(3, 3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        of_data = self.weight * x[0]
+        return sum((F.linear(x, weight) for weight in (self.weight, of_data, self.weight * 2, of_data * 2)), x)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_function_has_the_signature_of_its_own_operands(times: int) -> None:
+    """One that is recorded as one operation, in training: whether an operand is a weight, and its class."""
+    for _ in range(times):
+        found = recorded(OfWeights(), (on_meta(2, 3),), "training")
+        signatures = [found.signatures[event.signature] for event in found.events if event.phase == "forward"]
+        weights = [dict(each.arguments)["weight"] for each in signatures if each.op == "aten::linear"]
+        assert [spec.parameter for spec in weights if isinstance(spec, TensorSpec)] == [True, False, True, False]
 
 
 class Changes(nn.Module):
