@@ -7,8 +7,6 @@ import errno
 import glob
 import os
 import re
-import shutil
-import tempfile
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
@@ -138,6 +136,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_pieces(path: Path, pieces: Iterable[str | bytes]) -> None:
     """Write the pieces one after the other to ``path`` like :func:`write_bytes`; one of them is in memory at a time."""
+    import tempfile  # a command that only shows something does not write
+
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -186,6 +186,9 @@ def temporary_folder(purpose: str, longest: float) -> Iterator[Path]:
     Folders for the same purpose of killed processes of this user are removed first: those older than ``longest``, the
     maximum number of seconds for which such a folder is needed.
     """
+    import shutil
+    import tempfile
+
     for path in Path(tempfile.gettempdir()).glob(f"profiler-{purpose}-*"):
         with contextlib.suppress(OSError):
             about = path.lstat()

@@ -7,7 +7,6 @@ Python or directly to the file descriptor, goes to standard error.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import io
 import os
 import signal
@@ -93,6 +92,8 @@ def _redirect_descriptor(stream: TextIO) -> TextIO | None:
 
 def _flush_c_streams() -> None:
     """Flush the buffers of the C library, so that output of C code does not appear later in the document."""
+    import ctypes  # few commands need it
+
     with contextlib.suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).fflush(None)
 

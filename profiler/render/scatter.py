@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import pairwise
 from math import dist, floor, log10
 
@@ -207,7 +206,7 @@ def _point(landscape: Landscape, place: int, on_front: bool, axes: _Axes, links:
     address = links.get(visible(network.name))
     if address is None:
         return drawn
-    return f'<a href="{escape(address)}" aria-label="{_safe(f"{network.name}: {figures}")}">{drawn}</a>'
+    return f'<a href="{_escaped(address)}" aria-label="{_safe(f"{network.name}: {figures}")}">{drawn}</a>'
 
 
 def _labels(landscape: Landscape, best: Sequence[int], axes: _Axes) -> list[str]:
@@ -250,4 +249,10 @@ def _short(name: str) -> str:
 
 
 def _safe(text: str) -> str:
-    return escape(visible(text))
+    return _escaped(visible(text))
+
+
+def _escaped(text: str) -> str:
+    from html import escape  # imported when a plot is drawn
+
+    return escape(text)

@@ -60,6 +60,7 @@ def console_for(stream: TextIO, width: int, *, may_be_forced: bool = True) -> Co
     return Console(
         file=stream,
         highlight=False,
+        emoji=False,
         width=width,
         height=HEIGHT,
         color_system="standard" if forced else "auto" if is_terminal and not is_plain else None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections import Counter as Counts
 from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +34,8 @@ def run(model: nn.Module, inputs: Any) -> Reported:
 
     It registers hooks on ``model`` and leaves them there if a forward raises, so give it copies of both.
     """
+    import logging  # a saved profile is checked without it
+
     import torch
     from fvcore.nn import FlopCountAnalysis
     from fvcore.nn.flop_count import _DEFAULT_SUPPORTED_OPS
