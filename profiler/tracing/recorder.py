@@ -290,14 +290,14 @@ class OpRecorder(DispatchMode):
     def _handle_plain(self, func: Any, known: _Known, args: Any, kwargs: Any) -> tuple[Any, Any]:
         """The same for an operation on plain tensors of a known origin: its signature follows from its key in the memo.
 
-        Returns ``OTHER`` for any other one, such as one with zeros around a tensor, mapped sizes, or memory without
-        values.  The second result is the key.
+        Returns ``OTHER`` for any other one, such as one with zeros around a tensor, or mapped sizes.  The second result
+        is the key.
         """
         inputs: list[torch.Tensor] = []
         key = memo.key_of(func, args, kwargs, inputs)
         if known.may_be_of_zeros and (not inputs or any(map(is_zero, inputs))):
             return OTHER, None  # a copy for the shape function of an operation with a ZeroTensor, or of a number
-        if key is None or not known.plain or self.unseen.has_blanks or transforming():
+        if key is None or not known.plain or transforming():
             return OTHER, key
         if not inputs and kwargs.get("device") != META:
             return OTHER, key
@@ -340,6 +340,7 @@ class OpRecorder(DispatchMode):
                 self._values.forget_written(func, args, kwargs)
             written = known.written(args, kwargs)
             self._padded.written(written)
+            self.unseen.written(written)
             writes = origins.numbers_of(written)
         signature = None
         if not self.muted:
@@ -362,6 +363,10 @@ class OpRecorder(DispatchMode):
             self._values.follow(*(func, known.name, args, kwargs), (inputs, memories), (outputs, made), written, answer)
         elif values and not has_values:
             values.difference_update(map(id, outputs))  # they may have the ids of tensors that no longer exist
+        blanks: Numbers = ()
+        if self.unseen.has_blanks:
+            blanks = origins.numbers_of(self.unseen.blank(inputs))
+            self.unseen.made(inputs, outputs)
         if outputs and (may_have_zeros or known.joins or (known.keeps_zeros and len(inputs) > 1)):
             moves = known.keeps_zeros if len(inputs) > 1 else known.keeps_zeros_alone
             self._padded.follow(known.name, args, kwargs, inputs, outputs, moves=moves)
@@ -379,7 +384,7 @@ class OpRecorder(DispatchMode):
         together = answer.described.get(sharing)
         if together is None:
             together = answer.described[sharing] = touched(inputs, share=sharing is not None)
-        self._note_event(signature, reads, (), numbers, writes, new, together)
+        self._note_event(signature, reads, blanks, numbers, writes, new, together)
         return result, key
 
     def _follow_values(self, func: Any, known: _Known, args: Any, kwargs: Any, inputs: Any, result: Any) -> None:
