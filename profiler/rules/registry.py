@@ -149,6 +149,11 @@ class Registry:
         view._replaced = _REPLACED.get() if self._replaced is None else self._replaced
         return view
 
+    @property
+    def entries(self) -> dict[str, Entry]:
+        """All entries as they are now, in a new dictionary."""
+        return {**self._entries, **(_REPLACED.get() if self._replaced is None else self._replaced)}
+
     def remove(self, op: str) -> None:
         """Remove the entry of ``op``, which is then uncounted."""
         del self._entries[op]

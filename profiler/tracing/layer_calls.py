@@ -1,27 +1,30 @@
-"""Answers calls of torch's own layers from an earlier call with the same arguments, without running the layer.
+"""Answers calls of modules from an earlier call with the same arguments, without running the module.
 
 A layer of ``torch.nn`` without submodules computes the same operations whenever the metadata of its tensors, its other
-arguments and its attributes are the same.  ``docs/memo.md`` says what is checked before a call is answered.
+arguments and its attributes are the same.  So does any module of a network whose make is known, with all modules inside
+it.  ``docs/memo.md`` says what is checked before a call is answered.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from functools import cache
 from itertools import chain
-from operator import is_
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from torch import empty_strided, nn
 
 from profiler.signatures import Signature
 from profiler.tracing import memo, symbols
+from profiler.tracing.closed_code import definition, frozen, layer_definition, torch_is_intact
+from profiler.tracing.libraries import CONTAINERS, same_contents, same_items
 from profiler.tracing.made_results import Layout
+from profiler.tracing.makes import pattern
 from profiler.tracing.memo import META, PLAIN
 from profiler.tracing.noted import Noted
+from profiler.tracing.objects import named as named_attributes
 from profiler.tracing.origins import Memory, Numbers, Origins
 from profiler.tracing.private import (
     has_hooks,
@@ -31,17 +34,19 @@ from profiler.tracing.private import (
     without_dispatch,
     without_functions,
 )
+from profiler.tracing.state import settings
 from profiler.tracing.tensors import shapes_in
+from profiler.tracing.walking import named_modules
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from profiler.tracing.describing import Signatures
+    from profiler.tracing.makes import Make
     from profiler.tracing.padding import PaddedTensors
     from profiler.tracing.recorder import OpRecorder
     from profiler.tracing.scope import ModuleScope, Seen
     from profiler.tracing.values import KnownValues
-
-LAYERS = "torch.nn.modules."
-"""Where the classes are defined whose calls may be answered."""
 
 INNER = frozenset({nn.modules.linear.NonDynamicallyQuantizableLinear})
 """Classes of submodules that only hold the tensors of a layer, which does not call them."""
@@ -53,45 +58,10 @@ OF_EVERY_MODULE = frozenset({*vars(nn.Module()), "forward", "_compiled_call_impl
 """Attributes without a part in what a layer computes, or that are looked at apart: parameters, buffers, hooks."""
 
 
-def _functions_of(space: ModuleType, kinds: tuple[type, ...]) -> tuple[dict[str, Any], list[str], list[Any]]:
-    """A namespace of torch, with the names of torch's functions of these kinds in it and the functions themselves."""
-    found = {name: value for name, value in vars(space).items() if isinstance(value, kinds) and _is_of_torch(value)}
-    return vars(space), list(found), list(found.values())
-
-
-def _is_of_torch(function: Any) -> bool:
-    return not isinstance(function, FunctionType) or function.__globals__["__name__"].partition(".")[0] == "torch"
-
-
-_functions = (_functions_of(F, (FunctionType, BuiltinFunctionType)), _functions_of(torch, (BuiltinFunctionType,)))
-"""The functions that layers call, as they were when the profiler was imported.
-
-Those of ``torch`` that are written in Python are not among them: torch itself replaces some, such as ``manual_seed``.
-"""
-
-_were_replaced = not all(map(_is_of_torch, vars(F).values()))
-"""Whether someone had replaced functions of ``torch.nn.functional`` before the profiler was imported."""
-
 Shapes = tuple[tuple[int, ...], ...]
 
-Before = tuple[int, int, int, int]
-"""The numbers of calls, of operations that were not plain, of calls of modules, and of notes."""
-
-
-@cache
-def _definition(kind: type[nn.Module]) -> tuple[tuple[type, dict[str, Any]], ...] | None:
-    """The class of a layer and its bases, with what they defined when the class was first met; None for other classes.
-
-    The bases of a layer are classes of torch, and all their functions are defined where they are.
-    """
-    found = []
-    for base in kind.__mro__[:-1]:
-        functions = [value for value in vars(base).values() if isinstance(value, FunctionType)]
-        own = all(function.__globals__.get("__name__") == base.__module__ for function in functions)
-        if not (base.__module__.startswith(LAYERS) and own):
-            return None
-        found.append((base, dict(vars(base))))
-    return tuple(found)
+Before = tuple[int, int, int, int, int]
+"""The numbers of calls, of operations that were not plain, of what was seen of modules, of notes, and of draws."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +81,37 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Operation:
-    """An operation of a layer.
+class Block:
+    """A module of a network whose make is known: its calls may be answered, with those of all modules inside it.
 
-    Its operands are numbers: those of the tensors of the call, and −1, −2, … for what its operations have made.
+    ``make`` is the number of its make, with the pattern of objects that its modules share.  ``first`` and ``end`` are
+    the places of its modules in the network, those of its tensors are ``first_tensor`` and ``end_of_tensors``.
+    ``changing`` are attributes whose contents may change: of a module, with their names and values.  ``contents`` are
+    those of the objects in them when the run began.
+    """
+
+    make: Any
+    first: int
+    end: int
+    first_tensor: int
+    end_of_tensors: int
+    changing: tuple[tuple[dict[str, Any], str, Any], ...]
+    contents: tuple[tuple[Any, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Operation:
+    """An operation of a call.
+
+    It ran in the module of that number, in its ``call``-th call since the answered call began.  Its operands are
+    numbers: those of the tensors of the call, and −1, −2, … for what its operations have made.
     """
 
     signature: Signature
+    module: int
+    call: int
     within: str | None
+    part_of: Signature | None
     parameters: Numbers
     reads: Numbers
     writes: Numbers
@@ -130,16 +123,16 @@ class _Operation:
 class _Answer:
     """What a call has done: its operations, and its result, which is one of its tensors or a new one.
 
-    A new result has a ``layout`` and is the ``result``-th thing that the operations have made.  With ``together`` it is
-    returned in a tuple: at this place, of that number of places, of which the others are None.
+    ``seen`` are the shapes with which modules were called, and which they returned, in order.  A new result has a
+    ``layout`` and is the ``result``-th thing that the operations have made.  With ``together`` it is returned in a
+    tuple: at this place, of that number of places, of which the others are None.
     """
 
     operations: tuple[_Operation, ...]
     made: int
     result: int
     layout: Layout | None
-    inputs: Shapes
-    outputs: Shapes
+    seen: tuple[tuple[int, bool, Shapes], ...] = ()
     together: tuple[int, int] | None = None
 
     def given(self, result: torch.Tensor) -> Any:
@@ -150,25 +143,26 @@ class _Answer:
         return tuple([result if at == place else None for at in range(number)])
 
 
-_RUNS = _Answer((), 0, 0, None, (), ())
+_RUNS = _Answer((), 0, 0, None)
 """Stands for calls that have to run each time."""
 
 
 class Key:
-    """The key of a call with its tensors, and with what is known of their memory."""
+    """The key of a call with its tensors, what is known of their memory, and what was seen of its modules."""
 
-    __slots__ = ("memories", "parts", "tensors")
+    __slots__ = ("memories", "modules", "parts", "tensors")
 
-    def __init__(self, parts: Any, tensors: list[torch.Tensor], memories: list[Memory]) -> None:
+    def __init__(self, parts: Any, tensors: list[torch.Tensor], memories: list[Memory], modules: list[Seen]) -> None:
         self.parts = parts
         self.tensors = tensors
         self.memories = memories
+        self.modules = modules
 
 
 class LayerCalls:
     """Answers the calls of layers in one run without gradients, and learns from those that have to run.
 
-    It is made when all modes of the run are active.
+    It is made when all modes of the run are active.  With ``blocks`` it answers the calls of any module of the network.
     """
 
     def __init__(
@@ -179,6 +173,7 @@ class LayerCalls:
         values: KnownValues,
         padded: PaddedTensors,
         shared: Signatures,
+        blocks: Blocks | None,
     ) -> None:
         self._recorder = recorder
         self._scope = scope
@@ -186,14 +181,16 @@ class LayerCalls:
         self._values = values
         self._padded = padded
         self._shared = shared
+        self._blocks = blocks
+        self._settings = settings()
         self._function_modes = number_of_function_modes()
-        self._intact = not _were_replaced and all(
-            all(map(is_, map(space.get, names), values)) for space, names, values in _functions
-        )
+        self._intact = torch_is_intact()
         self._classes: dict[type, bool] = {}
 
-    def layer_of(self, module: nn.Module) -> Layer | None:
-        """The layer that a watched ``module`` is; None if its calls are not answered."""
+    def layer_of(self, module: nn.Module) -> Layer | Block | None:
+        """The layer or the block that a watched ``module`` is; None if its calls are not answered."""
+        if self._blocks is not None:
+            return self._blocks.of(module)
         held = module.__dict__
         forward = held.get("forward")
         original = getattr(forward, "__wrapped__", None)
@@ -207,25 +204,31 @@ class LayerCalls:
         """Whether it is the class of a layer of torch, as it was when it was first met."""
         known = self._classes.get(kind)
         if known is None:
-            definition = _definition(kind)
-            known = definition is not None and all(vars(base) == values for base, values in definition)
+            first = layer_definition(kind)
+            known = first is not None and all(same_items(definition(base), values) for base, values in first)
             self._classes[kind] = known
         return known
 
-    def answer(self, seen: Seen, layer: Layer, args: Any, kwargs: Any) -> tuple[Any, Key | None]:
+    def answer(self, seen: Seen, layer: Layer | Block, args: Any, kwargs: Any) -> tuple[Any, Key | None]:
         """The result of a call of ``layer`` if it is known; else ``NOT_ANSWERED``, with a key to learn it by."""
-        if not self._may_answer() or layer.changed:
+        if not self._may_answer():
             return NOT_ANSWERED, None
         with without_functions():
-            key = self._key(layer, args, kwargs)
+            if isinstance(layer, Block):
+                key = self._key_of_block(layer, args, kwargs)
+            else:
+                key = self._key(layer, seen, args, kwargs)
             if key is None:
                 return NOT_ANSWERED, None
             found = memo.MEMO.layers.get(key.parts)
             if found is None:
                 return NOT_ANSWERED, key
+            if type(found) is _Call:
+                found = found.answer()
+                memo.MEMO.learn_layer(key.parts, found)
             if found is _RUNS or (found.layout is None and key.tensors[found.result].is_inference()):
                 return NOT_ANSWERED, None  # torch decides whether an inference tensor may change in place
-            return self._again(found, seen, key), None
+            return self._again(found, key), None
 
     def _may_answer(self) -> bool:
         """Whether the state of the run is a plain one."""
@@ -244,17 +247,67 @@ class LayerCalls:
             and not transforming()
         )
 
-    def _key(self, layer: Layer, args: Any, kwargs: Any) -> Key | None:
-        settings = settings_of_kernels(modes=1)
-        if settings is None:
+    def _key_of_block(self, block: Block, args: Any, kwargs: Any) -> Key | None:
+        """The key of a call of a block; None if it has to run."""
+        of_kernels = settings_of_kernels(modes=1)
+        if of_kernels is None or self._blocks is None or not self._is_as_before(block):
+            return None
+        parts: list[Any] = [block.make, of_kernels, self._settings, self._shared, tuple(kwargs)]
+        tensors: list[torch.Tensor] = []
+        if not memo.add_to_key(args if not kwargs else (*args, *kwargs.values()), parts, tensors):
+            return None
+        memories: list[Memory] = []
+        if not self._add_given(tensors, parts, memories):
+            return None
+        memories += self._blocks.memories[block.first_tensor : block.end_of_tensors]
+        return Key(tuple(parts), tensors, memories, self._blocks.seen[block.first : block.end])
+
+    def _is_as_before(self, block: Block) -> bool:
+        """Whether the tensors and the attributes of all modules in a block are as they were when the run began."""
+        assert self._blocks is not None
+        values, padded = self._values.ids, self._padded.storages
+        for tensor, memory, storage in self._blocks.held[block.first_tensor : block.end_of_tensors]:
+            if id(tensor.untyped_storage()) != storage or memory.is_activation:
+                return False
+            if id(tensor) in values or storage in padded:
+                return False
+        return all(held.get(name) is value for held, name, value in block.changing) and all(
+            same_contents(container, values) for container, values in block.contents
+        )
+
+    def _add_given(self, tensors: list[torch.Tensor], parts: list[Any], memories: list[Memory]) -> bool:
+        """Add the memories of the tensors that a call was given, and to its key which of them share one.
+
+        False if one of them does not just follow from an input of the network.
+        """
+        entries, values, padded = self._origins.memories, self._values.ids, self._padded.storages
+        for place, tensor in enumerate(tensors):
+            storage = id(tensor.untyped_storage())
+            memory = entries.get(storage)
+            if memory is None or not memory.known or storage in padded:
+                return False
+            if memory.is_parameter or not memory.is_activation or memory.roots or id(tensor) in values:
+                return False
+            if memory in memories:
+                parts.append((place, memories.index(memory)))
+            memories.append(memory)
+        return True
+
+    def _key(self, layer: Layer, seen: Seen, args: Any, kwargs: Any) -> Key | None:
+        """The key of a call of a layer; None if it has to run."""
+        of_kernels = settings_of_kernels(modes=1)
+        if of_kernels is None or layer.changed:
             return None
         attributes = layer.module.__dict__
         parameters, buffers = attributes["_parameters"], attributes["_buffers"]
-        parts: list[Any] = [type(layer.module), settings, self._shared, tuple(kwargs)]
+        parts: list[Any] = [type(layer.module), of_kernels, self._shared, tuple(kwargs)]
         parts += (layer.attributes, tuple(parameters), tuple(buffers))
         tensors: list[torch.Tensor] = []
         given = args if not kwargs else (*args, *kwargs.values())
         if not memo.add_to_key(given, parts, tensors):
+            return None
+        memories: list[Memory] = []
+        if not self._add_given(tensors, parts, memories):
             return None
         number = len(tensors)
         held = chain(parameters.values(), buffers.values())
@@ -268,38 +321,37 @@ class LayerCalls:
             return None
         if not memo.add_to_key(held, parts, tensors):
             return None
-        memories: list[Memory] = []
         entries, values, padded = self._origins.memories, self._values.ids, self._padded.storages
         known = 0  # two bits for each tensor of the layer: whether its memory is a parameter, and whether it has values
-        for place, tensor in enumerate(tensors):
+        for tensor in tensors[number:]:
             storage = id(tensor.untyped_storage())
             memory = entries.get(storage)
             if memory is None or not memory.known or storage in padded:
                 return None
-            if place < number:
-                if memory.is_parameter or not memory.is_activation or memory.roots or id(tensor) in values:
-                    return None
-            else:
-                known = 4 * known + 2 * memory.is_parameter + (id(tensor) in values)
-                if memory.is_activation or len(memory.roots) > 1:
-                    return None
-            if memory in memories:
-                if place >= number:
-                    return None
-                parts.append((place, memories.index(memory)))
+            if memory.is_activation or len(memory.roots) > 1 or memory in memories:
+                return None
+            known = 4 * known + 2 * memory.is_parameter + (id(tensor) in values)
             memories.append(memory)
         parts.append(known)
-        return Key(tuple(parts), tensors, memories)
+        return Key(tuple(parts), tensors, memories, [seen])
 
-    def _again(self, answer: _Answer, seen: Seen, key: Key) -> Any:
+    def _again(self, answer: _Answer, key: Key) -> Any:
         """Record the operations of a call that was answered; returns its result."""
         recorder, memories = self._recorder, key.memories
         numbers = [memory.number for memory in memories]
         new_number = self._origins.new_number
-        seen.calls += 1
-        seen.inputs.setdefault(answer.inputs)
-        seen.outputs.setdefault(answer.outputs)
-        name, call, calls = seen.name, seen.calls, recorder.calls
+        names = [seen.name for seen in key.modules]
+        before = [seen.calls for seen in key.modules]
+        log, learned, calls = self._scope.log, self._scope.learned, recorder.calls
+        for module, has_returned, shapes in answer.seen:
+            seen = key.modules[module]
+            if learned:
+                log.append((seen, has_returned, shapes))
+            if has_returned:
+                seen.outputs.setdefault(shapes)
+            else:
+                seen.calls += 1
+                seen.inputs.setdefault(shapes)
         made: list[int] = []
         for operation in answer.operations:
             reads = []
@@ -315,8 +367,8 @@ class LayerCalls:
             calls.append(
                 Noted(
                     operation.signature,
-                    name,
-                    call,
+                    names[operation.module],
+                    before[operation.module] + operation.call,
                     "forward",
                     operation.within,
                     None,
@@ -325,7 +377,7 @@ class LayerCalls:
                     tuple(reads),
                     tuple([made[-1 - place] if place < 0 else numbers[place] for place in operation.writes]),
                     tuple([made[-1 - place] for place in operation.makes]),
-                    None,
+                    operation.part_of,
                     operation.touched,
                 )
             )
@@ -348,19 +400,24 @@ class LayerCalls:
     def before(self) -> Before:
         """The state before a call that is learned."""
         recorder = self._recorder
-        return len(recorder.calls), recorder.not_plain, self._scope.pushed, len(recorder.unseen.notes)
+        notes = len(recorder.unseen.notes)
+        return len(recorder.calls), recorder.not_plain, len(self._scope.log), notes, recorder.drawn
 
-    def learn(self, seen: Seen, key: Key, before: Before, inputs: Shapes, result: Any) -> None:
+    def learn(self, layer: Layer | Block, key: Key, before: Before, result: Any) -> None:
         """Remember what a call has done that has just returned ``result``."""
         with without_functions():
-            answer = self._learned(seen, key, before, inputs, result)
+            plain = self._is_as_before(layer) if type(layer) is Block else self._recorder.not_plain == before[1]
+            answer = self._learned(key, before, result) if plain else _RUNS
         memo.MEMO.learn_layer(key.parts, answer)
 
-    def _learned(self, seen: Seen, key: Key, before: Before, inputs: Shapes, result: Any) -> _Answer:
+    def _learned(self, key: Key, before: Before, result: Any) -> _Answer | _Call:
+        """What is to be remembered of a call that has returned ``result``."""
         recorder = self._recorder
-        first, not_plain, pushed, notes = before
-        if recorder.not_plain != not_plain or self._scope.pushed != pushed + 1 or len(recorder.unseen.notes) != notes:
+        first, _, first_seen, notes, drawn = before
+        if len(recorder.unseen.notes) != notes or recorder.unseen.has_blanks:
             return _RUNS
+        if recorder.drawn != drawn:
+            return _RUNS  # it may have read random numbers
         outputs, together = shapes_in(result), None
         if type(result) is tuple:
             found = [place for place, value in enumerate(result) if value is not None]
@@ -368,30 +425,107 @@ class LayerCalls:
                 return _RUNS
             together = found[0], len(result)
             result = result[found[0]]
-        if type(result) not in PLAIN or recorder.unseen.has_blanks:
+        if type(result) not in PLAIN:
             return _RUNS
-        places = {memory.number: place for place, memory in reversed(list(enumerate(key.memories)))}
-        places.pop(-1, None)
-        ids = self._values.ids
-        with_values = {m.number for m, tensor in zip(key.memories, key.tensors, strict=True) if id(tensor) in ids}
-        roots = {memory.roots[0]: place for place, memory in enumerate(key.memories) if memory.roots}
-        made: list[int] = []
+        own = next((place for place, tensor in enumerate(key.tensors) if tensor is result), None)
+        number, layout = -1, None
+        if own is None:
+            storage = result.untyped_storage()
+            memory = self._origins.memories.get(id(storage))
+            if memory is None or memory.is_parameter or memory.roots or not memory.is_activation:
+                return _RUNS
+            if id(result) in self._values.ids or id(storage) in self._padded.storages:
+                return _RUNS
+            if not memo.is_new(result, {id(tensor.untyped_storage()) for tensor in key.tensors}):
+                return _RUNS
+            number, layout = memory.number, (tuple(result.shape), result.stride(), result.dtype)
+        modules, ids = key.modules, self._values.ids
+        log = [(seen.name, has_returned, shapes) for seen, has_returned, shapes in self._scope.log[first_seen:]]
+        log.append((modules[0].name, True, outputs))
+        return _Call(
+            recorder.calls[first:],
+            log,
+            {seen.name: seen.calls for seen in modules},
+            [memory.number for memory in key.memories],
+            [memory.roots for memory in key.memories],
+            {m.number for m, tensor in zip(key.memories, key.tensors, strict=False) if id(tensor) in ids}
+            if ids
+            else set(),
+            own,
+            number,
+            layout,
+            together,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call as it was recorded, from which its answer follows when it is needed first.
+
+    ``log`` is what was seen of its modules, ``calls`` how often each of them had been called when it returned.
+    ``numbers`` and ``roots`` are those of the memories of its tensors; nothing may read those ``with_values``.  The
+    result is the tensor at the place ``own``, or a new one of a ``layout`` with the memory of the number ``result``.
+    """
+
+    events: list[Noted]
+    log: list[tuple[str, bool, Shapes]]
+    calls: dict[str, int]
+    numbers: list[int]
+    roots: list[tuple[str, ...]]
+    with_values: set[int]
+    own: int | None
+    result: int
+    layout: Layout | None
+    together: tuple[int, int] | None
+
+    def answer(self) -> _Answer:
+        """What the call has done; ``_RUNS`` if that depends on more than its tensors."""
+        modules = {name: number for number, name in enumerate(self.calls)}
+        if any(name not in modules for name, _, _ in self.log):
+            return _RUNS  # it has called a module of others
+        before = dict(self.calls)
+        for name, has_returned, _ in self.log:
+            before[name] -= not has_returned
+        operations = self._operations(modules, before)
+        made = [number for event in self.events for number in event.makes]
+        if operations is None or (self.own is None and self.result not in made):
+            return _RUNS
+        if any(place >= 0 and place != self.own for operation in operations for place in operation.writes):
+            return _RUNS  # the version of another tensor has changed
+        result = made.index(self.result) if self.own is None else self.own
+        seen = tuple([(modules[name], has_returned, shapes) for name, has_returned, shapes in self.log])
+        return _Answer(operations, len(made), result, self.layout, seen, self.together)
+
+    def _operations(self, modules: Mapping[str, int], before: Mapping[str, int]) -> tuple[_Operation, ...] | None:
+        """The operations of the call, in ``modules`` that had been called as often ``before``."""
+        places: dict[int, int] = {}
+        roots: dict[str, int] = {}
+        for place, number in enumerate(self.numbers):
+            if number >= 0:
+                places.setdefault(number, place)
+        for place, names in enumerate(self.roots):
+            if names:
+                roots[names[0]] = place
+        made = 0
         operations: list[_Operation] = []
-        for event in recorder.calls[first:]:
+        for event in self.events:
             for number in event.makes:
-                made.append(number)
-                places[number] = -len(made)
+                made += 1
+                places[number] = -made
             known = all(number in places for number in (*event.reads, *event.writes))
-            known = known and with_values.isdisjoint(event.reads)
-            plain = event.module == seen.name and event.module_call == seen.calls and event.phase == "forward"
-            if not (known and plain and all(name in roots for name in event.parameters)):
-                return _RUNS
-            if event.source is not None or event.blanks or event.part_of is not None:
-                return _RUNS
+            known = known and self.with_values.isdisjoint(event.reads)
+            known = known and all(name in roots for name in event.parameters)
+            if not known or event.module not in modules or event.phase != "forward":
+                return None
+            if event.source is not None or event.blanks:
+                return None
             operations.append(
                 _Operation(
                     event.signature,
+                    modules[event.module],
+                    event.module_call - before[event.module],
                     event.within,
+                    event.part_of,
                     tuple([roots[name] for name in event.parameters]),
                     tuple([places[number] for number in event.reads]),
                     tuple([places[number] for number in event.writes]),
@@ -399,19 +533,100 @@ class LayerCalls:
                     event.touched,
                 )
             )
-        written = {place for operation in operations for place in operation.writes if place >= 0}
-        own = next((place for place, tensor in enumerate(key.tensors) if tensor is result), None)
-        if written - ({own} if own is not None else set()):
-            return _RUNS  # the version of another tensor has changed
-        if own is not None:
-            return _Answer(tuple(operations), len(made), own, None, inputs, outputs, together)
-        storage = result.untyped_storage()
-        memory = self._origins.memories.get(id(storage))
-        if memory is None or memory.number not in made or memory.is_parameter or memory.roots:
-            return _RUNS
-        if not memory.is_activation or id(result) in self._values.ids or id(storage) in self._padded.storages:
-            return _RUNS
-        if not memo.is_new(result, {id(tensor.untyped_storage()) for tensor in key.tensors}):
-            return _RUNS
-        layout = tuple(result.shape), result.stride(), result.dtype
-        return _Answer(tuple(operations), len(made), made.index(memory.number), layout, inputs, outputs, together)
+        return tuple(operations)
+
+
+class Blocks:
+    """The modules of a network of a known make, each with the ranges of its modules and of its tensors.
+
+    ``network`` is the copy that runs, with the ``make`` of the original.  ``seen`` are what is seen of its modules, in
+    the order of the make; ``held`` are its parameters and buffers in that order, each with its memory and with the id
+    of its storage, and ``memories`` theirs.
+    """
+
+    def __init__(self, make: Make, network: nn.Module, scope: ModuleScope, origins: Origins) -> None:
+        named = named_modules(network)
+        entries, numbers = origins.memories, make.numbers
+        self.seen = [scope.seen_as(name) for name, _ in named]
+        self.held: list[tuple[torch.Tensor, Memory, int]] = []
+        starts, parents = [], [0] * len(named)
+        places = {id(module): place for place, (_, module) in enumerate(named)}
+        for place, (_, module) in enumerate(named):
+            held = module.__dict__
+            starts.append(len(self.held))
+            for tensors in (held["_parameters"], held["_buffers"]):
+                for tensor in tensors.values() if tensors else ():
+                    if tensor is not None:
+                        storage = id(tensor.untyped_storage())
+                        self.held.append((tensor, entries[storage], storage))
+            for part in held["_modules"].values():
+                if part is not None:
+                    parents[places[id(part)]] = place
+        starts.append(len(self.held))
+        self.memories = [memory for _, memory, _ in self.held]
+        counts = Counter(numbers)
+        units = set(map(id, _units(network)))
+        ends = list(range(1, len(named) + 1))
+        for place in range(len(named) - 1, 0, -1):
+            ends[parents[place]] = max(ends[parents[place]], ends[place])
+        changing = [
+            [(module.__dict__, name, module.__dict__[name]) for name in names]
+            for (_, module), names in zip(named, make.changing, strict=True)
+        ]
+        objects = _Objects()
+        self._blocks: dict[int, Block] = {}
+        for place, (_, module) in enumerate(named):
+            end = ends[place]
+            if place and (counts[numbers[place]] > counts[numbers[parents[place]]] or id(module) in units):
+                inside = tuple(chain.from_iterable(changing[place:end]))
+                shared, contents = objects.of([value for _, _, value in inside])
+                self._blocks[id(module)] = Block(
+                    (numbers[place], shared), place, end, starts[place], starts[end], inside, contents
+                )
+
+    def of(self, module: nn.Module) -> Block | None:
+        """The block of a module that may be called again in the same way, in this network or in one of its family.
+
+        It occurs more often than the module that holds it, or networks of other sizes have it too; None for any other.
+        """
+        return self._blocks.get(id(module))
+
+
+class _Objects:
+    """The objects in attributes whose contents may change, each with its contents at first."""
+
+    def __init__(self) -> None:
+        self._inside: dict[int, list[Any]] = {}
+        self._contents: dict[int, tuple[Any, Any]] = {}
+
+    def of(self, values: Sequence[Any]) -> tuple[tuple[int, ...], tuple[tuple[Any, Any], ...]]:
+        """The pattern of the objects in ``values``, empty if all differ, and each object's contents with a copy."""
+        objects: list[Any] = []
+        for value in values:
+            if id(value) not in self._inside:
+                frozen(value, {}, found := list[Any]())
+                self._inside[id(value)] = found
+            objects += self._inside[id(value)]
+        distinct = {id(item): item for item in objects}
+        for key, item in distinct.items():
+            if key not in self._contents:
+                space = item if type(item) in CONTAINERS else named_attributes(item)
+                self._contents[key] = space, space.copy()
+        shared = pattern(objects) if len(distinct) < len(objects) else ()
+        return shared, tuple([self._contents[key] for key in distinct])
+
+
+def _units(module: nn.Module) -> Iterator[nn.Module]:
+    """The modules that a network is a sequence of: what it holds, or what sequences of larger modules in it hold."""
+    for part in module._modules.values():
+        if part is None:
+            continue
+        if isinstance(part, _SEQUENCES) and any(
+            inner is not None and inner._modules for inner in part._modules.values()
+        ):
+            yield from _units(part)
+        else:
+            yield part
+
+
+_SEQUENCES = (nn.Sequential, nn.ModuleList, nn.ModuleDict)

@@ -75,7 +75,7 @@ class _LiveScope(ModuleScope):
         self._origins = origins
         self._numbers: Counter[str] = Counter()
         self.is_ours: Callable[[], bool] = lambda: True
-        self._seen_as("").calls = 1
+        self.seen_as("").calls = 1
 
     def _attach(self, module: nn.Module) -> None:
         """Nothing to do: global hooks report its calls."""

@@ -17,6 +17,7 @@ from torch import empty_strided, nn
 
 from profiler.tracing.constants import Constants
 from profiler.tracing.made_results import Layout, Results, results_of
+from profiler.tracing.makes import MAKES
 from profiler.tracing.private import autograd_is_skipped, is_mutable, is_zero, settings_of_kernels
 from profiler.tracing.strides import contiguous
 from profiler.tracing.tensors import collect
@@ -25,6 +26,9 @@ META = torch.device("meta")
 
 LARGEST = 2**14
 """The maximum number of answers that the memo holds; the oldest ones are forgotten first."""
+
+MOST_CALLS = 2**16
+"""The maximum number of calls of operations in the whole runs that the memo holds."""
 
 NAMESPACE = "aten"
 """The operators of torch itself: the shape function of any other operator is its author's code."""
@@ -103,6 +107,8 @@ class Memo:
         self.answers: dict[Any, Answer] = {}
         self.layers: dict[Any, Any] = {}
         self.constants = Constants()
+        self.runs: dict[Any, Any] = {}
+        self._calls = 0
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -127,12 +133,25 @@ class Memo:
                 _forget_oldest(self.layers, self.largest)
                 self.layers[key] = answer
 
+    def learn_run(self, key: Any, result: Any, calls: int) -> None:
+        """Remember what a whole run of so many calls of operations results in (see ``profiler/traces.py``)."""
+        with self._lock:
+            if not self.used or calls > MOST_CALLS:
+                return
+            if self._calls + calls > MOST_CALLS:
+                self.runs.clear()
+                self._calls = 0
+            self.runs[key] = result
+            self._calls += calls
+
     def clear(self) -> None:
         """Forget all answers."""
         with self._lock:
             self.answers.clear()
             self.layers.clear()
             self.constants.clear()
+            self.runs.clear()
+            self._calls = 0
 
 
 def _forget_oldest(answers: dict[Any, Any], largest: int) -> None:
@@ -147,8 +166,9 @@ MEMO = Memo()
 
 
 def clear() -> None:
-    """Forget all answers of this process, so that every kernel runs again."""
+    """Forget all answers of this process, so that every kernel runs again, and all code that was read is read again."""
     MEMO.clear()
+    MAKES.clear()
 
 
 @contextmanager

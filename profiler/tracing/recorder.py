@@ -22,7 +22,8 @@ from profiler.tracing.copying import to_meta
 from profiler.tracing.describing import Described, Describer, Operators, Signatures, samples_of, shared_signatures
 from profiler.tracing.failures import FunctionFailure, OpFailure
 from profiler.tracing.gradients import Autograd
-from profiler.tracing.layer_calls import LayerCalls
+from profiler.tracing.layer_calls import Blocks, LayerCalls
+from profiler.tracing.makes import Make
 from profiler.tracing.meta_results import META_RESULTS
 from profiler.tracing.noted import Noted
 from profiler.tracing.origins import Memory, Numbers, Origins, roots_of, storage_of
@@ -99,6 +100,7 @@ class _Known:
     plain: bool = False
     of_function: bool = False
     joins: bool = False
+    draws: bool = False
     writes: tuple[tuple[int, str], ...] = ()
 
     def written(self, args: Any, kwargs: Any) -> list[torch.Tensor]:
@@ -156,6 +158,7 @@ class OpRecorder(DispatchMode):
         self.muted = False
         self.kind_within: str | None = None
         self.not_plain = 0
+        self.drawn = 0
         self._operators = operators
         self._shared = shared_signatures()
         self._signatures = Signatures(self._shared.known)
@@ -175,9 +178,15 @@ class OpRecorder(DispatchMode):
             self.symbolic.module = lambda: scope.current[0]
         self._describer = Describer(origins.is_parameter, self._padded.around, self._values.of, self._shared.specs)
 
-    def layer_calls(self) -> LayerCalls:
-        """What answers the calls of layers in a run that keeps no gradients."""
-        return LayerCalls(self, self._scope, self._origins, self._values, self._padded, self._shared)
+    def layer_calls(self, make: Make | None) -> LayerCalls:
+        """What answers the calls of layers in a run that keeps no gradients.
+
+        If the ``make`` of the network is known, it answers the calls of all modules.
+        """
+        blocks = None
+        if make is not None and make.tree:
+            blocks = Blocks(make, self._scope.model, self._scope, self._origins)
+        return LayerCalls(self, self._scope, self._origins, self._values, self._padded, self._shared, blocks)
 
     def in_other_thread(self, kind_within: str | None) -> OpRecorder:
         """A recorder for another thread: with its own calls, and the same tensors and modules."""
@@ -466,6 +475,7 @@ class OpRecorder(DispatchMode):
         if self.symbolic is not None and not inputs and symbols.has_symbols(args):
             kwargs = {**kwargs, "device": META}  # a new tensor, which has no memory for a symbol of elements
         if self.as_called or (not on_meta and (inputs or kwargs.get("device") != META)):
+            self.drawn += known.draws
             return func(*args, **kwargs)
         if known.name.startswith("higher_order::"):
             return func(*args, **kwargs)
@@ -559,6 +569,7 @@ class OpRecorder(DispatchMode):
             answered=answered,
             plain=answered and not (read or name in WITHOUT_MASK),
             joins=name in CONSTANT_PADDING or name in JOINS,
+            draws=torch.Tag.nondeterministic_seeded in getattr(func, "tags", ()),
             writes=writes_of(func) if answered else (),
         )
 

@@ -26,6 +26,7 @@ from profiler.tracing.failures import caused_by_missing_data
 from profiler.tracing.functions import FunctionWatcher
 from profiler.tracing.gradients import Autograd, lacks_graph
 from profiler.tracing.lifetimes import LifetimeRecorder, Lifetimes, PassingCodeOrigins, PassingOrigins, PassingScope
+from profiler.tracing.makes import Make
 from profiler.tracing.noted import Noted, recording_of
 from profiler.tracing.objects import returned_tensors, tensors_in
 from profiler.tracing.optimizers import make_optimizer
@@ -67,6 +68,7 @@ def record(
     operators: Operators,
     prepare: Callable[[nn.Module], None] | None = None,
     lifetimes: Lifetimes | None = None,
+    make: Make | None = None,
 ) -> Recording:
     """Record one call of ``model`` on ``inputs``, on a meta copy; the model itself is not run.
 
@@ -76,14 +78,17 @@ def record(
     A :class:`CallableNetwork` runs as its code says, whatever ``mode`` is: its modules stay in the modes that they are
     in, and what is of which phase follows from what runs.
     ``prepare`` is given each copy before it runs, and may change it.  With ``lifetimes`` nothing keeps storages alive
-    that would be freed in a real run, and ``lifetimes`` notes when they are.
+    that would be freed in a real run, and ``lifetimes`` notes when they are.  ``make`` is
+    that of the network, if it is known.
     Raises :class:`TraceError` if the network runs nothing, cannot be copied, or refuses its inputs, and
     :class:`NeedsDataError` if the meta device cannot run it.
     """
     model = without_compiler(model)
     if any(tensor.layout in SPARSE for tensor in tensors_of(modules_of(model))):
         raise NeedsDataError(f"{type(model).__name__} has sparse tensors, which have no elements on the meta device")
-    return _record(lambda: attempt_on_meta(model, inputs), _mode(model, mode), optimizer, operators, prepare, lifetimes)
+    return _record(
+        lambda: attempt_on_meta(model, inputs), _mode(model, mode), optimizer, operators, prepare, lifetimes, make
+    )
 
 
 def record_for_real(
@@ -121,6 +126,7 @@ def _record(
     operators: Operators,
     prepare: Callable[[nn.Module], None] | None = None,
     lifetimes: Lifetimes | None = None,
+    known: Make | None = None,
 ) -> Recording:
     """The recording of the first way of running that the network allows; ``make`` makes new copies for each."""
     gradients: Callable[[], AbstractContextManager[Any]] = torch.no_grad
@@ -141,7 +147,9 @@ def _record(
     while True:
         autograd = Autograd(may_skip=may_skip)
         try:
-            result = _record_run(fresh, partial(_run_inference, gradients, autograd, operators, lifetimes), lifetimes)
+            result = _record_run(
+                fresh, partial(_run_inference, gradients, autograd, operators, lifetimes, known), lifetimes
+            )
         except _GraphError:
             if gradients is not torch.no_grad:
                 raise
@@ -218,6 +226,7 @@ def _run_inference(
     autograd: Autograd,
     operators: Operators,
     lifetimes: Lifetimes | None,
+    known: Make | None,
     attempt: Attempt,
     origins: Origins,
 ) -> Recorded:
@@ -232,7 +241,7 @@ def _run_inference(
     explained = _explained(network, scope, recorder, threads)
     with gradients(), explained, threads.followed(), steps, autograd, watcher, recorder:
         if phases is None and lifetimes is None:
-            scope.layers = recorder.layer_calls()
+            scope.layers = recorder.layer_calls(known)
         network(*attempt.arguments, **attempt.options)
     return Recorded(scope, recorder, threads.calls)
 

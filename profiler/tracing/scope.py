@@ -16,7 +16,7 @@ from torch import nn
 from profiler.errors import FOREIGN_ERRORS
 from profiler.garbage import without_collection
 from profiler.records import ModuleRecord
-from profiler.tracing.layer_calls import NOT_ANSWERED, Layer, LayerCalls
+from profiler.tracing.layer_calls import NOT_ANSWERED, Block, Layer, LayerCalls
 from profiler.tracing.objects import OfTheProfiler
 from profiler.tracing.packed import holder_types, holds_for_layer
 from profiler.tracing.private import call_with_hooks, node_that_runs, unwatch_calls, watch_calls
@@ -72,7 +72,7 @@ class WatchedCall(OfTheProfiler):
         self._module = module
         self._call = call_with_hooks(module)
         self._only: Seen | None = None
-        self._layer: Layer | None = None
+        self._layer: Layer | Block | None = None
         self._may_be_layer = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -106,20 +106,24 @@ class WatchedCall(OfTheProfiler):
             output, key = layers.answer(seen, self._layer, args, kwargs)
             if output is not NOT_ANSWERED:
                 return output
-        scope = self._scope
+        scope, learned = self._scope, key is not None
         before = layers.before()
+        scope.learned += learned
         scope.start(seen, args, kwargs)
         output = None
         try:
             output = self._call(*args, **kwargs)
-            if key is not None:
-                layers.learn(seen, key, before, shapes_in(given(args, kwargs)), output)
+            if key is not None and self._layer is not None:
+                layers.learn(self._layer, key, before, output)
             return output
         except FOREIGN_ERRORS as error:
             scope.note_failure(error)
             raise
         finally:
             scope.leave(self._module, output)
+            scope.learned -= learned
+            if not scope.learned:
+                scope.log.clear()
 
     def __deepcopy__(self, memo: Any) -> None:
         return None
@@ -206,14 +210,16 @@ def _itself(value: Any) -> Any:
 class ModuleScope(OfTheProfiler):
     """Watches every module of ``model``, which must be the tracer's own copy: it stays watched.
 
-    With ``layers`` calls of layers of torch may be answered without running them.  A module that several parents hold
-    has the name below the parent that called it.
+    With ``layers`` calls of modules may be answered without running them.  While calls run that are ``learned``,
+    ``log`` has the shapes with which modules were called and those that they returned, in order.  A module that several
+    parents hold has the name below the parent that called it.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         self.layers: LayerCalls | None = None
-        self.pushed = 0
+        self.log: list[tuple[Seen, bool, Shapes]] = []
+        self.learned = 0
         self.on_result: Callable[[str, list[torch.Tensor]], None] | None = None
         self.in_thread: Callable[[], AbstractContextManager[None] | None] | None = None
         self._stacks: dict[int, list[Running]] = {}
@@ -332,11 +338,11 @@ class ModuleScope(OfTheProfiler):
     def enter_part(self, name: str, inputs: Any) -> None:
         """The script module that runs now calls its submodule ``name``."""
         parent = self.stack[-1].name
-        self._push(self._seen_as(f"{parent}.{name}" if parent else name), shapes_in(inputs))
+        self._push(self.seen_as(f"{parent}.{name}" if parent else name), shapes_in(inputs))
 
     def leave_part(self, outputs: Any) -> None:
         """The submodule that the script module called last is through."""
-        self._seen_as(self.stack.pop().name).outputs.setdefault(shapes_in(outputs))
+        self.seen_as(self.stack.pop().name).outputs.setdefault(shapes_in(outputs))
 
     def knows(self, module: nn.Module) -> bool:
         """Whether it is a module of the network; one that its forward makes, or copies, is not."""
@@ -350,9 +356,10 @@ class ModuleScope(OfTheProfiler):
         """What was seen of a module of the network, under the name that it has below the running one."""
         names = self._names[id(module)]
         name = names.get(self.stack[-1].name) if len(names) > 1 and self.stack else None
-        return self._seen_as(next(iter(names.values())) if name is None else name)
+        return self.seen_as(next(iter(names.values())) if name is None else name)
 
-    def _seen_as(self, name: str) -> Seen:
+    def seen_as(self, name: str) -> Seen:
+        """What was seen of a module under one of its names."""
         seen = self._seen.get(name)
         if seen is None:
             seen = self._seen[name] = Seen(name, self._modules[name])
@@ -369,8 +376,9 @@ class ModuleScope(OfTheProfiler):
 
     def _push(self, seen: Seen, shapes: Shapes) -> None:
         seen.calls += 1
-        self.pushed += 1
         seen.inputs.setdefault(shapes)
+        if self.learned:
+            self.log.append((seen, False, shapes))
         self.stack.append(Running(seen.name, seen.calls, seen.module, shapes, node_that_runs()))
 
     def leave(self, module: nn.Module, output: Any) -> None:
@@ -379,7 +387,11 @@ class ModuleScope(OfTheProfiler):
         if stack and stack[-1].module is module:
             name = stack.pop().name
             tensors = nested_tensors(output)
-            self._seen[name].outputs.setdefault(shapes_of(tensors))
+            shapes = shapes_of(tensors)
+            seen = self._seen[name]
+            seen.outputs.setdefault(shapes)
+            if self.learned:
+                self.log.append((seen, True, shapes))
             if self.on_result is not None:
                 self.on_result(name, tensors)
 

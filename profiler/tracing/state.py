@@ -40,10 +40,15 @@ SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
 """How each setting is read and written."""
 
 
+def settings() -> tuple[Any, ...]:
+    """All of them, as they are now."""
+    return tuple([read() for read, _ in SETTINGS])
+
+
 @contextmanager
 def kept_state() -> Iterator[None]:
     """Within it, random numbers come from a fixed seed and settings may change; all are restored at the end."""
-    before = [read() for read, _ in SETTINGS]
+    before = settings()
     try:
         with fixed_random_state():
             yield

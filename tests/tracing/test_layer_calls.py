@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from profiler.records import Recording
 from profiler.rules import REGISTRY
-from profiler.tracing import layer_calls, memo, record
+from profiler.tracing import closed_code, layer_calls, memo, record
 
 
 @pytest.fixture(autouse=True)
@@ -461,7 +461,7 @@ def test_code_that_was_replaced_runs(name: str, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(space, attribute, replaced)
     if name == "function of torch":  # that of functional is the same object
         monkeypatch.setattr(F, attribute, replaced)
-        monkeypatch.setattr(layer_calls, "_functions", layer_calls._functions[1:])
+        monkeypatch.setattr(closed_code, "_functions", closed_code._functions[1:])
     same_with_and_without(network, image())
     assert answered == []
     assert len(calls) >= 4 * 2  # by both layers in each of four runs

@@ -22,6 +22,8 @@ from profiler.records import Mode, Recording
 from profiler.rules import REGISTRY
 from profiler.signatures import TensorSpec
 from profiler.tracing import memo, record
+from profiler.tracing.bytecode import OpenCodeError
+from profiler.tracing.makes import MAKES, Make
 from profiler.tracing.private import autograd_is_skipped, skip_autograd
 from tests.museum import LARGE, MUSEUM
 from tests.tracing.answers import compared, facts
@@ -403,18 +405,31 @@ def test_the_memo_keeps_no_tensor_alive() -> None:
     assert [reference() for reference in found] == [None, None]
 
 
-def recorded(model: nn.Module, inputs: Any, mode: Mode) -> Recording:
-    return record(model, inputs, mode, operators=REGISTRY)
+def recorded(model: nn.Module, inputs: Any, mode: Mode, make: Make | None = None) -> Recording:
+    return record(model, inputs, mode, operators=REGISTRY, make=make)
+
+
+def make_of(model: nn.Module) -> Make | None:
+    """The make of a network; None if its code is not known."""
+    try:
+        return MAKES.of(model)
+    except OpenCodeError:
+        return None
 
 
 def same_with_and_without(model: nn.Module, inputs: Any, mode: Mode) -> int:
-    """The number of operations that the memo answered, each as its kernel does, with the same recording."""
+    """The number of operations that the memo answered, each as its kernel does, with the same recording.
+
+    It is the same too if calls of modules are answered.
+    """
     with memo.without_memo():
         expected = recorded(model, inputs, mode)
         assert len(memo.MEMO) == 0
     with compared() as answers:
         assert recorded(model, inputs, mode) == expected
         assert recorded(model, inputs, mode) == expected
+    for _ in range(2):
+        assert recorded(model, inputs, mode, make_of(model)) == expected
     return answers.answered
 
 

@@ -1,0 +1,232 @@
+"""The make of a network: equal for networks that do equal work on equal inputs, and that are equal in all tables.
+
+It is known for networks whose code is closed (:mod:`~profiler.tracing.closed_code`), and consists of the classes of
+their modules, the attributes, and the metadata of parameters and buffers, each under its name.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from profiler.tracing.bytecode import OpenCodeError
+from profiler.tracing.closed_code import CONSTANTS, ClosedCode, closed_code, frozen
+from profiler.tracing.private import has_hooks
+from profiler.tracing.walking import modules_of
+
+PLAIN = frozenset({torch.Tensor, nn.Parameter})
+
+NOT_COMPARED = frozenset(vars(nn.Module()))
+"""Attributes of every module: those that are compared apart, hooks, which there may not be, and the mode of the run."""
+
+LARGEST = 2**15
+"""The maximum number of makes of modules that are kept."""
+
+MOST_KINDS = 2**10
+"""The maximum number of kinds of networks whose code is known to be closed or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Make:
+    """The make of a network.
+
+    ``numbers`` are those of the makes of its modules, in the order of :func:`modules_of`.  ``key`` stands for the whole
+    network, with what is shared in it.  ``changing`` names for each module the attributes whose contents may change.
+    ``tree`` says that each module and each tensor has one name and memory of its own.
+    """
+
+    key: Any
+    numbers: tuple[int, ...]
+    changing: tuple[tuple[str, ...], ...]
+    tree: bool
+
+
+class Makes:
+    """The numbers of makes that were met, and the code of networks that was read; threads share them.
+
+    All numbers hold as long as nothing has changed that any of the code reads from outside.  Then they are forgotten,
+    and no number is given again.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers: dict[Any, int] = {}
+        self._next = 0
+        self._own_names: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._code: dict[Any, str] = {}
+        self._outside = ClosedCode()
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        with self._lock:
+            self._forget()
+
+    def _forget(self) -> None:
+        self._numbers.clear()
+        self._own_names.clear()
+        self._code.clear()
+        self._outside = ClosedCode()
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether what the code reads from outside is what it was; libraries are looked at before each run only."""
+        return self._outside.unchanged_apart_from_libraries
+
+    def of(self, model: nn.Module) -> Make:
+        """The make of a network.
+
+        Raises :class:`OpenCodeError` if equal networks may do different work.
+        """
+        modules = modules_of(model)
+        found: dict[int, Any] = {}
+        known: dict[int, int] = {}
+        tensors: list[torch.Tensor] = []
+        parts_of: dict[int, tuple[Any, list[Any]]] = {}
+        mutable: list[Any] = []
+        changing: list[tuple[str, ...]] = []
+        references = 1
+        with self._lock:
+            if not self._outside.unchanged:
+                self._forget()
+            for module in reversed(modules):
+                names: list[str] = []
+                parts = self._parts(module, known, tensors, found, parts_of, names)
+                mutable += [item for name in names for item in parts_of[id(module.__dict__[name])][1]]
+                number = self._numbers.get(parts)
+                if number is None:
+                    if len(self._numbers) >= LARGEST:
+                        self._numbers.clear()
+                    self._next += 1
+                    number = self._numbers[parts] = self._next
+                known[id(module)] = number
+                changing.append(tuple(names))
+                references += len(module._modules) - list(module._modules.values()).count(None)
+            self._read(frozenset(map(type, modules)), found)
+        numbers = tuple([known[id(module)] for module in modules])
+        storages = [tensor.untyped_storage() for tensor in tensors]
+        tree = references == len(modules) and len(set(map(id, storages))) == len(storages)
+        shared: Any = () if tree else (pattern(storages), pattern(tensors), pattern(_held(modules)))
+        if len(set(map(id, mutable))) < len(mutable):
+            shared = (shared, pattern(mutable))
+        return Make((numbers[0], shared), numbers, tuple(reversed(changing)), tree)
+
+    def _parts(
+        self,
+        module: nn.Module,
+        known: dict[int, int],
+        tensors: list[torch.Tensor],
+        found: dict[int, Any],
+        parts_of: dict[int, tuple[Any, list[Any]]],
+        changing: list[str],
+    ) -> tuple[Any, ...]:
+        """All that the make of a module follows from; ``known`` has the numbers of the modules that it holds.
+
+        ``parts_of`` has what it follows from of attributes that are objects, with the objects in them that may change,
+        by the ids of the attributes.  The names of attributes whose contents may change are added to ``changing``.
+        """
+        if has_hooks(module):
+            raise OpenCodeError(f"hooks of a {type(module).__name__}")
+        held = module.__dict__
+        names = tuple(held)
+        own = self._own_names.get(names)
+        if own is None:
+            own = self._own_names[names] = tuple([name for name in names if name not in NOT_COMPARED])
+        values = [held[name] for name in own]
+        kinds = tuple(map(type, values))
+        parts: list[Any] = [type(module), own, kinds]
+        if CONSTANTS.issuperset(kinds):
+            parts += values
+        else:
+            for name, value, kind in zip(own, values, kinds, strict=True):
+                if kind in CONSTANTS:
+                    parts.append(value)
+                elif kind is tuple and CONSTANTS.issuperset(map(type, value)):
+                    parts += (value, tuple(map(type, value)))
+                else:
+                    part = parts_of.get(id(value))
+                    if part is None:
+                        mutable: list[Any] = []
+                        part = parts_of[id(value)] = _frozen(value, found, mutable), mutable
+                    parts.append(part[0])
+                    if part[1]:
+                        changing.append(name)
+        for place in ("_parameters", "_buffers"):
+            parts.append(place)
+            for name, tensor in held[place].items():
+                parts.append(name)
+                if tensor is not None:
+                    parts += of_tensor(tensor)
+                    tensors.append(tensor)
+        for name, child in held["_modules"].items():
+            try:
+                parts += (name, 0 if child is None else known[id(child)])
+            except KeyError:
+                raise OpenCodeError("modules that contain themselves") from None
+        return tuple(parts)
+
+    def _read(self, kinds: frozenset[type[nn.Module]], found: dict[int, Any]) -> None:
+        """Read the code of a network; raises :class:`OpenCodeError`."""
+        key = kinds, frozenset(found.values())
+        problem = self._code.get(key)
+        if problem is None:
+            problem = ""
+            try:
+                self._outside.add(closed_code(kinds, found.values()))
+            except OpenCodeError as error:
+                problem = str(error)
+            if len(self._code) >= MOST_KINDS:
+                self._code.clear()
+            self._code[key] = problem
+        if problem:
+            raise OpenCodeError(problem)
+
+
+MAKES = Makes()
+"""Those of this process."""
+
+
+def _frozen(value: Any, found: dict[int, Any], mutable: list[Any]) -> Any:
+    try:
+        return frozen(value, found, mutable)
+    except RecursionError:
+        raise OpenCodeError("an attribute that contains itself") from None
+
+
+def of_tensor(tensor: torch.Tensor) -> tuple[Any, ...]:
+    """The metadata of a parameter, a buffer or an input.
+
+    Raises :class:`OpenCodeError` for tensors that are not plain, and for those with attributes that may change.
+    """
+    if type(tensor) not in PLAIN or tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_nested:
+        raise OpenCodeError("a tensor that is not plain")
+    if tensor.grad_fn is not None or tensor.is_neg() or tensor.is_conj():
+        raise OpenCodeError("a tensor that was computed")
+    attributes = tensor.__dict__
+    if attributes and not CONSTANTS.issuperset(map(type, attributes.values())):
+        raise OpenCodeError("a tensor with attributes")
+    return (
+        type(tensor),
+        tensor.shape,
+        tensor.stride(),
+        tensor.storage_offset(),
+        tensor.dtype,
+        tensor.requires_grad,
+        tensor.is_meta,
+        tuple(attributes.items()) if attributes else (),
+    )
+
+
+def _held(modules: Iterable[nn.Module]) -> Iterator[nn.Module]:
+    """The modules that each of ``modules`` holds."""
+    return (child for module in modules for child in module._modules.values() if child is not None)
+
+
+def pattern(objects: Iterable[Any]) -> tuple[int, ...]:
+    """For each of the objects the place at which it occurred first."""
+    first: dict[int, int] = {}
+    return tuple([first.setdefault(id(item), place) for place, item in enumerate(objects)])
