@@ -6,6 +6,7 @@ Only the bytecode counts: a source file may have changed since it was compiled.
 from __future__ import annotations
 
 import dis
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType
@@ -16,14 +17,22 @@ CHANGES = frozenset(
 """Instructions that change a namespace or an object, or define a class."""
 
 UNCLEAR = frozenset(
-    {"LOAD_NAME", "LOAD_LOCALS", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_GLOBALS", "LOAD_FROM_DICT_OR_DEREF"}
+    {
+        *("LOAD_NAME", "LOAD_LOCALS", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_GLOBALS", "LOAD_FROM_DICT_OR_DEREF"),
+        "MATCH_CLASS",
+    }
 )
-"""Instructions of class bodies and of code that is executed by name, whose result is not followed."""
+"""Instructions whose names are not followed: those of class bodies, of code that is executed by name, of patterns."""
 
 ATTRIBUTES = frozenset({"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR"})
 
 BY_NAME = frozenset({"getattr", "hasattr"})
 """Builtin functions that take the name of an attribute."""
+
+FORMATS = frozenset({"format", "format_map"})
+"""Methods of strings that read the attributes which the string names."""
+
+NAMES_ATTRIBUTES = re.compile(r"\{[^{}:!]*\.")
 
 OF_CLASSES = frozenset({"__name__", "__qualname__", "__module__"})
 """Attributes of a class that only name it."""
@@ -74,13 +83,16 @@ class _Reading:
         found = list(dis.get_instructions(code))
         for place, instruction in enumerate(found):
             name, value = instruction.opname, instruction.argval
-            if name in CHANGES or name in UNCLEAR or (name == "STORE_DEREF" and value in outside):
+            if name in CHANGES or name in UNCLEAR or (name in ("STORE_DEREF", "DELETE_DEREF") and value in outside):
                 self._problem = self._problem or f"{code.co_qualname} has {name} {value or ''}".strip()
             elif name == "LOAD_GLOBAL":
                 self._global(code, found, place)
             elif name in ATTRIBUTES:
+                self._check_attribute(code, found[place - 1], value)
                 if not (value == "__class__" and found[place + 1].argval in OF_CLASSES):
                     self._attributes.add(value)
+            elif name == "STORE_FAST" and code.co_name in CONSTRUCTORS and value == code.co_varnames[0]:
+                self._problem = self._problem or f"{code.co_qualname} sets {value}"
             elif name == "STORE_ATTR" and not (code.co_name in CONSTRUCTORS and _is_of_first(code, found[place - 1])):
                 self._problem = self._problem or f"{code.co_qualname} sets the attribute {value}"
             elif name == "IMPORT_NAME":
@@ -89,6 +101,14 @@ class _Reading:
             if isinstance(constant, CodeType):
                 self._of(constant, outside)
 
+    def _check_attribute(self, code: CodeType, before: dis.Instruction, name: str) -> None:
+        """Note a problem with a method that fills an object which may not be new, or reads attributes by their names."""
+        if name in CONSTRUCTORS and code.co_name not in CONSTRUCTORS:
+            self._problem = self._problem or f"{code.co_qualname} calls {name}"
+        written = isinstance(before.argval, str) and before.opname == "LOAD_CONST"
+        if name in FORMATS and not (written and NAMES_ATTRIBUTES.search(before.argval) is None):
+            self._problem = self._problem or f"{code.co_qualname} formats attributes"
+
     def _global(self, code: CodeType, found: list[dis.Instruction], place: int) -> None:
         chain = [found[place].argval]
         for following in found[place + 1 :]:
@@ -96,8 +116,11 @@ class _Reading:
                 break
             chain.append(following.argval)
         self._read.add(tuple(chain))
+        if chain[0] in CONSTRUCTORS:
+            self._problem = self._problem or f"{code.co_qualname} calls {chain[0]}"
         if chain[0] in BY_NAME:
-            given = _constant_name(found, place)
+            is_called = bool((found[place].arg or 0) & 1)
+            given = _constant_name(found, place) if is_called else None
             if given is None:
                 self._problem = self._problem or f"{code.co_qualname} finds an attribute by a name that it computes"
             else:

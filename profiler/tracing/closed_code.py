@@ -10,22 +10,28 @@ import abc
 import builtins
 import functools
 import logging
+import operator
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, EnumType
 from importlib.util import resolve_name
+from itertools import chain
 from operator import is_
 from types import (
     BuiltinFunctionType,
     ClassMethodDescriptorType,
     CodeType,
     FunctionType,
+    GenericAlias,
     GetSetDescriptorType,
+    MappingProxyType,
     MemberDescriptorType,
     MethodDescriptorType,
     ModuleType,
+    NoneType,
+    UnionType,
     WrapperDescriptorType,
 )
 from typing import Any
@@ -44,11 +50,14 @@ LAYERS = "torch.nn.modules."
 LIBRARY = frozenset(
     {
         *("_collections", "_functools", "_operator", "_warnings", "abc", "collections", "contextlib", "copy"),
-        *("dataclasses", "enum", "functools", "itertools", "logging", "math", "numbers", "operator", "types", "typing"),
+        *("dataclasses", "enum", "functools", "itertools", "math", "numbers", "operator", "types", "typing"),
         *("typing_extensions", "warnings"),
     }
 )
 """Modules of Python whose functions have results that follow from their arguments, or only write messages."""
+
+WRITES_MESSAGES = frozenset({"critical", "debug", "error", "exception", "info", "log", "warning", "warning_once"})
+"""Methods of loggers that only write messages."""
 
 OF_TORCH = frozenset(
     {
@@ -61,7 +70,7 @@ OF_TORCH = frozenset(
 )
 """Modules of torch whose functions depend on their arguments and on the settings that are in the key of a memo."""
 
-OF_TORCH_REFUSED = ("get_", "set_", "manual_", "seed", "initial_", "load", "save", "compile", "use_", "init_", "cond")
+OF_TORCH_REFUSED = ("get_", "set_", "manual_", "seed", "initial_", "is_warn", "load", "save", "compile", "use_", "init_", "cond")
 """Beginnings of names in ``torch`` of functions that read or change other things."""
 
 READS_SETTINGS = frozenset(
@@ -117,6 +126,8 @@ HIDDEN = frozenset(
             "__mro__",
         ),
         *("__defaults__", "__kwdefaults__", "__func__", "__self__", "__wrapped__", "__setattr__", "__delattr__"),
+        *("__annotations__", "__annotate__", "__getstate__", "__reduce_ex__", "__type_params__", "__base__"),
+        *("f_builtins", "tb_frame", "cr_frame", "ag_frame"),
         *(
             "isEnabledFor",
             "getEffectiveLevel",
@@ -136,7 +147,7 @@ HIDDEN = frozenset(
 """Attributes by which code reaches anything, or finds out what messages are written."""
 
 _OF_TENSORS = frozenset(
-    {"to", "type", "float", "double", "half", "bfloat16", "cpu", "cuda", "requires_grad_", "forward"}
+    {"to", "type", "float", "double", "half", "bfloat16", "cpu", "cuda", "forward"}
 )
 
 READS_MODULES = frozenset(
@@ -144,10 +155,8 @@ READS_MODULES = frozenset(
         *("named_parameters", "named_buffers", "named_modules", "named_children", "parameters", "buffers", "modules"),
         *(
             "children",
-            "get_parameter",
             "get_buffer",
             "get_submodule",
-            "state_dict",
             "extra_repr",
             "training",
             "forward",
@@ -155,8 +164,28 @@ READS_MODULES = frozenset(
     }
 )
 
-CHANGES_MODULES = frozenset(name for name in dir(nn.Module) if not name.startswith("__")) - READS_MODULES - _OF_TENSORS
+CHANGES_MODULES = (
+    frozenset([*(name for name in dir(nn.Module) if not name.startswith("__")), *vars(nn.Module())])
+    - READS_MODULES
+    - _OF_TENSORS
+)
 """Methods of every module that change it, and its inner attributes."""
+
+CHANGES_TENSORS = frozenset(
+    {
+        *("as_strided_", "rename_", "requires_grad_", "resize_", "resize_as_", "set_", "squeeze_", "swapaxes_"),
+        *("swapdims_", "t_", "transpose_", "unsqueeze_"),
+    }
+)
+"""Methods of tensors that change their metadata."""
+
+OF_MEMORY = frozenset(
+    {
+        *("_base", "_is_view", "_typed_storage", "_version", "data_ptr", "is_inference", "is_set_to", "is_shared"),
+        *("output_nr", "retains_grad", "storage", "untyped_storage"),
+    }
+)
+"""Attributes of tensors that say more than their metadata."""
 
 OF_MODULES = frozenset(
     {
@@ -171,15 +200,16 @@ OF_MODULES = frozenset(
 OF_MAKING = frozenset({"__init__", "__setstate__", "___needs_generation_tag_patch"})
 """Attributes of classes by which objects are made."""
 
+_REFUSED = HIDDEN | CHANGES_MODULES | CHANGES_TENSORS | OF_MEMORY
+
 _OF_NEW_OBJECTS = frozenset({"__init__", "__new__", "__post_init__"})
 
 _NOT_CALLED = frozenset(
     {
-        *("__getstate__", "__setstate__", "__reduce__", "__reduce_ex__", "__deepcopy__", "__copy__", "__del__"),
-        *("__init_subclass__", "__class_getitem__", "__dir__", "__sizeof__", "__subclasshook__", "__dict__"),
+        *("__init_subclass__", "__dir__", "__sizeof__", "__dict__"),
         *("__weakref__", "__doc__", "__module__", "__annotations__", "__qualname__", "__slots__", "__match_args__"),
         *("__dataclass_fields__", "__dataclass_params__", "__abstractmethods__", "__orig_bases__", "__parameters__"),
-        *("__static_attributes__", "__firstlineno__", "__hash__", "__annotate__", "__annotations_cache__"),
+        *("__static_attributes__", "__firstlineno__", "__annotate__", "__annotations_cache__"),
         *(
             "__annotate_func__",
             "__constants__",
@@ -195,6 +225,8 @@ _OF_C = (
     *(BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType, ClassMethodDescriptorType),
     *(GetSetDescriptorType, MemberDescriptorType),
 )
+
+_CONTAINERS = (list, dict, set, MappingProxyType)
 
 _MISSING = object()
 
@@ -215,15 +247,33 @@ _functions = (_functions_of(F, (FunctionType, BuiltinFunctionType)), _functions_
 Those of ``torch`` that are written in Python are not among them: torch itself replaces some, such as ``manual_seed``.
 """
 
-_were_replaced = not all(map(_is_of_torch, vars(F).values()))
-"""Whether someone had replaced functions of ``torch.nn.functional`` before the profiler was imported."""
+_of_tensors: tuple[tuple[Mapping[str, Any], list[str], list[Any]], ...] = tuple(
+    [(vars(kind), list(vars(kind)), list(vars(kind).values())) for kind in (torch.Tensor, nn.Parameter)]
+)
+"""The attributes of the classes of tensors, as they were when the profiler was imported."""
+
+_were_replaced = not all(map(_is_of_torch, chain(vars(F).values(), vars(torch.Tensor).values())))
+"""Whether someone had replaced functions of ``torch.nn.functional``, or of tensors, before the profiler was imported."""
 
 
 def torch_is_intact() -> bool:
     """Whether the functions of torch that layers and networks call are those of torch."""
     return not _were_replaced and all(
-        all(map(is_, map(space.get, names), values)) for space, names, values in _functions
-    )
+        all(map(is_, map(space.get, names), values)) for space, names, values in (*_functions, *_of_tensors)
+    ) and all(map(_has_no_others, _of_tensors))
+
+
+def _has_no_others(known: tuple[Mapping[str, Any], list[str], list[Any]]) -> bool:
+    """Whether nobody has given a class of tensors further attributes; those that torch adds become known."""
+    space, names, values = known
+    if len(space) == len(names):
+        return True
+    new = {name: value for name, value in space.items() if name not in names}
+    if not all(isinstance(value, FunctionType) and _is_of_torch(value) for value in new.values()):
+        return False
+    names += new
+    values += new.values()
+    return True
 
 
 @dataclass(slots=True)
@@ -232,13 +282,16 @@ class ClosedCode:
 
     ``functions`` are its functions with all that they consist of, ``classes`` its classes with their attributes,
     ``globals`` the names that it reads, each with its namespace and its value, and ``libraries`` the state of libraries
-    that it calls.
+    that it calls.  ``kinds`` are the names and the bases of classes.  ``registered`` changes when a class is registered
+    with an abstract one, if the code names one.
     """
 
     functions: dict[FunctionType, tuple[Any, ...]] = field(default_factory=dict)
     classes: dict[type, dict[str, Any]] = field(default_factory=dict)
     globals: dict[tuple[int, str], tuple[dict[str, Any], str, Any]] = field(default_factory=dict)
     libraries: dict[str, Library] = field(default_factory=dict)
+    kinds: dict[type, tuple[Any, ...]] = field(default_factory=dict)
+    registered: Any = None
 
     @property
     def unchanged(self) -> bool:
@@ -252,6 +305,8 @@ class ClosedCode:
             all(space.get(name, _MISSING) is value for space, name, value in self.globals.values())
             and all(same_items(definition(kind), values) for kind, values in self.classes.items())
             and all(_same(_parts_of(function), parts) for function, parts in self.functions.items())
+            and all(_same(_names_of(kind), names) for kind, names in self.kinds.items())
+            and self.registered in (None, abc.get_cache_token())
         )
 
     def add(self, other: ClosedCode) -> None:
@@ -260,6 +315,9 @@ class ClosedCode:
         self.classes |= other.classes
         self.globals |= other.globals
         self.libraries |= other.libraries
+        self.kinds |= other.kinds
+        if other.registered is not None:
+            self.registered = other.registered
 
 
 def closed_code(kinds: Iterable[type[nn.Module]], found: Iterable[Any]) -> ClosedCode:
@@ -308,24 +366,22 @@ def frozen(value: Any, found: dict[int, Any], mutable: list[Any]) -> Any:
     """
     kind: Any = type(value)
     if kind in CONSTANTS:
-        return kind, value
+        return (kind, value) if kind is not float or value else (kind, str(value))  # 0.0 and -0.0 are equal
     if kind is tuple:
         return kind, tuple([frozen(item, found, mutable) for item in value])
     if kind is list or kind is dict or kind is OrderedDict or kind is set:
         mutable.append(value)
-        if kind is set:
-            return kind, frozenset([frozen(item, found, mutable) for item in value])
-        items = value if kind is list else [part for item in value.items() for part in item]
+        items = value if kind in (list, set) else [part for item in value.items() for part in item]
         return kind, tuple([frozen(item, found, mutable) for item in items])
     if kind is frozenset:
-        return kind, frozenset([frozen(item, found, mutable) for item in value])
+        return kind, tuple([frozen(item, found, mutable) for item in value])
     if isinstance(value, Enum):
         found[id(kind)] = kind
         return kind, value.name
     if kind is FunctionType or isinstance(value, type) or kind is BuiltinFunctionType:
         found[id(value)] = value
         return kind, value
-    if kind is functools.partial:
+    if kind is functools.partial and not value.__dict__:
         found[id(value.func)] = value.func
         return kind, value.func, frozen(value.args, found, mutable), frozen(value.keywords, found, mutable)
     if isinstance(value, tuple) and not named(value) and hasattr(kind, "_fields"):
@@ -345,6 +401,13 @@ class _Held:
     kind: type
 
 
+_COPIES = (
+    *("__copy__", "__deepcopy__", "__getattr__", "__getattribute__", "__getnewargs__", "__getnewargs_ex__"),
+    *("__getstate__", "__new__", "__reduce__", "__reduce_ex__", "__setstate__"),
+)
+"""Methods that decide what a copy of an object is."""
+
+
 @functools.cache
 def _is_plain_class(kind: Any) -> bool:
     """Whether objects of a class are what their attributes are."""
@@ -354,6 +417,7 @@ def _is_plain_class(kind: Any) -> bool:
         and bool(own)
         and all(base.__flags__ & 1 << 9 for base in own)  # a class written in Python
         and not slot_descriptors(kind)
+        and all(getattr(kind, name, None) is getattr(object, name, None) for name in _COPIES)
         and kind.__basicsize__ <= object.__basicsize__ + 16  # its attributes and weak references to it
     )
 
@@ -361,7 +425,17 @@ def _is_plain_class(kind: Any) -> bool:
 def _parts_of(function: FunctionType) -> tuple[Any, ...]:
     """All that a function consists of."""
     cells = tuple([_content(cell) for cell in function.__closure__ or ()])
-    return function.__code__, function.__defaults__, function.__kwdefaults__, function.__globals__, *cells
+    by_name = (function.__kwdefaults__ or {}, function.__dict__)
+    named_parts = [part for items in by_name for part in (*items, *items.values())]
+    names = function.__name__, function.__qualname__, function.__doc__
+    return function.__code__, function.__defaults__, function.__globals__, *names, *named_parts, *cells
+
+
+def _names_of(kind: type) -> tuple[Any, ...]:
+    """What a class is apart from its attributes."""
+    members = vars(kind)["_member_map_"].values() if type(kind) is EnumType else ()
+    held = [part for member in members for item in named(member).items() for part in item]
+    return kind.__name__, kind.__qualname__, kind.__bases__, *held
 
 
 def _content(cell: Any) -> Any:
@@ -386,8 +460,9 @@ class _Reader:
         self._globals: dict[tuple[int, str], tuple[dict[str, Any], str, Any]] = {}
         self._layers: dict[type, dict[str, Any]] = {}
         self._libraries: set[str] = set()
+        self._registered: Any = None
         self._waiting: list[FunctionType] = []
-        self._looked_at: set[tuple[type, str]] = set()
+        self._looked_at: set[tuple[type | FunctionType, str]] = set()
 
     def closed(self) -> ClosedCode:
         """All that is reached from what was given."""
@@ -396,7 +471,8 @@ class _Reader:
                 self._read(self._waiting.pop())
         classes = {kind: definition(kind) for kind in self._held} | self._layers
         libraries = {name: library_state(name) for name in self._libraries}
-        return ClosedCode(self._functions, classes, self._globals, libraries)
+        kinds = {kind: _names_of(kind) for kind in self._held}
+        return ClosedCode(self._functions, classes, self._globals, libraries, kinds, self._registered)
 
     def module_class(self, kind: type[nn.Module]) -> None:
         """The class of a module of the network."""
@@ -423,23 +499,23 @@ class _Reader:
                 continue
             if base.__module__.startswith(LAYERS):
                 self.module_class(base)
-            elif (
-                self._is_of_library(base)
-                or _root(base.__module__) in LIBRARY
-                or base.__module__ == "builtins"
-                or _is_named_tuple(base)
-            ):
+            elif self._is_of_library(base) or _is_of_python(base):
                 continue
+            elif _is_named_tuple(base):
+                self._layers[base] = definition(base)
             elif _root(base.__module__) == "torch" or type(base) not in (type, abc.ABCMeta, EnumType):
                 raise OpenCodeError(f"the class {base.__name__}")
             else:
                 self._held[base] = None
+                for item in _names_of(base)[3:]:
+                    if item is not base:
+                        self.value(item, base.__name__)
 
     def value(self, value: Any, where: str) -> None:
         """A value that code reads ``where`` it says."""
         kind = type(value)
-        if kind in CONSTANTS or isinstance(value, (*_OF_C, logging.Logger)):
-            if kind is BuiltinFunctionType and not _is_trusted(value):
+        if kind in CONSTANTS or isinstance(value, _OF_C):
+            if kind is BuiltinFunctionType and (value in (getattr, hasattr) or not _is_trusted(value)):
                 raise OpenCodeError(f"{value.__name__} in {where}")
             return
         if isinstance(value, _Held):
@@ -453,8 +529,6 @@ class _Reader:
         elif kind is property:
             for function in (value.fget, value.fset, value.fdel):
                 self.value(function, where)
-        elif isinstance(value, functools._lru_cache_wrapper):
-            self.value(value.__wrapped__, where)
         elif isinstance(value, Enum):
             self._hold(kind)
         elif kind is tuple or kind is frozenset or isinstance(value, functools.partial):
@@ -468,22 +542,31 @@ class _Reader:
                 raise OpenCodeError(f"a {type(mutable[0]).__name__} in {where}")
             for item in found.values():
                 self.value(item, where)
-        elif _root(kind.__module__) not in ("typing", "types", "typing_extensions"):
+        elif _root(kind.__module__) not in ("typing", "typing_extensions") and kind not in (GenericAlias, UnionType):
             raise OpenCodeError(f"a {kind.__name__} in {where}")
 
     def _class(self, kind: type, where: str) -> None:
         """A class that code names, and of which it may make objects."""
-        if _root(kind.__module__) in LIBRARY or kind.__module__ == "builtins" or _is_named_tuple(kind):
+        if kind in _BY_NAME:
+            raise OpenCodeError(f"{kind.__name__} in {where}")
+        if _is_of_python(kind):
             return
-        if kind.__module__ in OF_TORCH or kind.__module__.startswith(LAYERS):
-            if kind.__module__.startswith(LAYERS) and layer_definition(kind) is None:
-                raise OpenCodeError(f"{kind.__name__} was changed")
+        if _is_named_tuple(kind):
+            self._layers[kind] = definition(kind)
+            return
+        if (kind.__module__ in OF_TORCH and _is_in_its_module(kind)) or kind.__module__.startswith(LAYERS):
+            if kind.__module__.startswith(LAYERS):
+                self.module_class(kind)
+            if kind is torch.Generator or _reads_or_changes(kind.__name__):
+                raise OpenCodeError(f"{kind.__name__} in {where}")
             return
         if self._is_of_library(kind):
             return
         if issubclass(kind, (torch.Tensor, torch.autograd.Function)):
             raise OpenCodeError(f"the class {kind.__name__} in {where}")
         self._hold(kind)
+        if type(kind) is abc.ABCMeta:
+            self._registered = abc.get_cache_token()
         for base in kind.__mro__:
             if base in self._held:
                 self._made[base] = None
@@ -504,8 +587,10 @@ class _Reader:
         if _is_trusted(function):
             for cell in function.__closure__ or ():
                 inner = _content(cell)
-                if isinstance(inner, (FunctionType, type)):
+                if isinstance(inner, (FunctionType, type, functools.partial)):
                     self.value(inner, where)
+                elif _root(type(inner).__module__) not in ("torch", "builtins") or isinstance(inner, _CONTAINERS):
+                    raise OpenCodeError(f"a {type(inner).__name__} in {where}")
             if function.__closure__:
                 self._functions[function] = _parts_of(function)
             return
@@ -526,12 +611,13 @@ class _Reader:
         for value in (*given, *map(_content, function.__closure__ or ())):
             if value is not _MISSING:
                 self.value(value, where)
-        refused = (names.attributes & (HIDDEN | CHANGES_MODULES)) - self._own_names(names)
+        refused = (names.attributes & _REFUSED) - self._own_names(names)
         if refused:
             raise OpenCodeError(f"{min(refused)} in {where}")
         self._attributes |= names.attributes
         if "__class__" in names.attributes or ("type",) in names.read:
             self._made |= self._held
+            self._attributes.add("__init_subclass__")
         for level, module, name in names.imports:
             package = function.__globals__.get("__package__") or ""
             found = sys.modules.get(resolve_name("." * level + module, package) if level else module)
@@ -564,6 +650,9 @@ class _Reader:
             if not isinstance(value, ModuleType):
                 if _is_refused(names, name):
                     raise OpenCodeError(f"{name} in {where}")
+                if isinstance(value, logging.Logger) and WRITES_MESSAGES.issuperset(chain[place + 1 : place + 2]):
+                    if len(chain) == place + 2:
+                        return
                 self.value(value, f"{where} ({name})")
                 return
             names = vars(value)
@@ -572,6 +661,11 @@ class _Reader:
     def _members(self) -> bool:
         """Follow the attributes of classes whose names occur; whether there was a new one."""
         before = len(self._looked_at)
+        for function in list(self._functions):
+            for name, value in function.__dict__.items():
+                if name in self._attributes and (function, name) not in self._looked_at:
+                    self._looked_at.add((function, name))
+                    self.value(value, f"{function.__qualname__}.{name}")
         for kind in list(self._held):
             for name, value in list(vars(kind).items()):
                 if (kind, name) in self._looked_at or not self._may_be_called(kind, name):
@@ -602,11 +696,30 @@ def _is_trusted(function: Callable[..., Any]) -> bool:
         module = function.__module__ or getattr(owner, "__module__", None) or getattr(owner, "__name__", "")
         if isinstance(function, BuiltinFunctionType) and module == "builtins":
             return function.__name__ in BUILTINS
+        if isinstance(function, BuiltinFunctionType) and not isinstance(function.__self__, (type, ModuleType, NoneType)):
+            return module == "torch._C"  # a method of an object that may change
+    if _root(module) == "torch" and _reads_or_changes(function.__name__):
+        return False
     return module in OF_TORCH or module.startswith(LAYERS) or _root(module) in LIBRARY
 
 
 def _is_of_layers(function: FunctionType) -> bool:
     return str(function.__globals__.get("__name__")).startswith(LAYERS)
+
+
+_BY_NAME = (operator.attrgetter, operator.methodcaller)
+"""Classes whose objects read attributes by their names."""
+
+
+def _is_of_python(kind: type) -> bool:
+    """Whether a class is one of Python whose objects only do what they are asked for."""
+    return (_root(kind.__module__) in LIBRARY or kind.__module__ == "builtins") and _is_in_its_module(kind)
+
+
+def _is_in_its_module(kind: type) -> bool:
+    """Whether a class is where it says: code may give its classes the names of other modules."""
+    written_in_c = not kind.__flags__ & 1 << 9
+    return written_in_c or getattr(sys.modules.get(kind.__module__), kind.__name__, None) is kind
 
 
 def _is_named_tuple(kind: type) -> bool:
@@ -618,10 +731,16 @@ def _is_named_tuple(kind: type) -> bool:
         kind.__bases__ == (tuple,)
         and hasattr(kind, "_fields")
         and made
+        and {name for name in vars(kind) if not name.startswith("_")} == set(kind._fields)
         and not any(isinstance(value, property) for value in functions)
     )
 
 
 def _is_refused(space: dict[str, Any], name: str) -> bool:
     """Whether a name in a namespace of torch is one of those that read or change other things."""
-    return _root(space.get("__name__")) == "torch" and name.startswith(OF_TORCH_REFUSED) and name not in READS_SETTINGS
+    return _root(space.get("__name__")) == "torch" and _reads_or_changes(name)
+
+
+def _reads_or_changes(name: str) -> bool:
+    """Whether a function of torch of this name reads or changes other things than its arguments."""
+    return name.lstrip("_").startswith(OF_TORCH_REFUSED) and name not in READS_SETTINGS

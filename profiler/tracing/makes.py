@@ -141,11 +141,13 @@ class Makes:
         parts: list[Any] = [type(module), own, kinds]
         if CONSTANTS.issuperset(kinds):
             parts += values
+            if float in kinds and 0.0 in values:
+                parts.append(tuple(map(str, values)))  # 0.0 and -0.0 are equal
         else:
             for name, value, kind in zip(own, values, kinds, strict=True):
                 if kind in CONSTANTS:
-                    parts.append(value)
-                elif kind is tuple and CONSTANTS.issuperset(map(type, value)):
+                    parts.append(value if kind is not float or value else str(value))
+                elif kind is tuple and CONSTANTS.issuperset(map(type, value)) and 0.0 not in value:
                     parts += (value, tuple(map(type, value)))
                 else:
                     part = parts_of.get(id(value))

@@ -153,6 +153,8 @@ __all__ = [
     "by_position",
     "call_with_hooks",
     "can_be_decomposed",
+    "changes_saved_tensors",
+    "checkpoints_stop_early",
     "compiled_further",
     "dispatch_modes",
     "divisions",
@@ -278,16 +280,29 @@ def call_with_hooks(module: nn.Module) -> Callable[..., Any]:
 
 _GLOBAL_HOOKS = tuple(
     hooks
-    for name in ("forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_hooks")
+    for name in (
+        *("forward_hooks", "forward_pre_hooks", "backward_hooks", "backward_pre_hooks"),
+        *("buffer_registration_hooks", "module_registration_hooks", "parameter_registration_hooks"),
+    )
     if (hooks := getattr(nn.modules.module, f"_global_{name}", None)) is not None
 )
 
 
 def has_hooks(module: nn.Module) -> bool:
-    """Whether a call of the module runs hooks, its own or those of all modules."""
+    """Whether a call of the module may run hooks, its own or those of all modules."""
     held = module.__dict__
     own = held["_forward_hooks"] or held["_forward_pre_hooks"] or held["_backward_hooks"] or held["_backward_pre_hooks"]
     return bool(own) or any(_GLOBAL_HOOKS)
+
+
+def changes_saved_tensors() -> bool:
+    """Whether the caller changes all tensors that are saved for a backward pass (``saved_tensors_hooks``)."""
+    return torch._C._autograd._top_saved_tensors_default_hooks(False) is not None
+
+
+def checkpoints_stop_early() -> Any:
+    """Whether a recomputed forward pass stops where nothing more is needed (``set_checkpoint_early_stop``)."""
+    return getattr(sys.modules.get("torch.utils.checkpoint"), "_enable_checkpoint_early_stop", True)
 
 
 def watch_calls(module: nn.Module, call: Callable[..., Any]) -> None:

@@ -18,7 +18,13 @@ from profiler.tracing.callables import CallableNetwork
 from profiler.tracing.calls import Inputs, call_arguments
 from profiler.tracing.closed_code import CONSTANTS, torch_is_intact
 from profiler.tracing.makes import MAKES, PLAIN, Make, of_tensor, pattern
-from profiler.tracing.private import number_of_function_modes, settings_of_kernels, transforming
+from profiler.tracing.private import (
+    changes_saved_tensors,
+    checkpoints_stop_early,
+    number_of_function_modes,
+    settings_of_kernels,
+    transforming,
+)
 from profiler.tracing.state import settings
 
 
@@ -39,6 +45,8 @@ def known_network(model: nn.Module, inputs: Inputs, options: tuple[Any, ...]) ->
         return None
     if settings_of_kernels() is None or number_of_function_modes() or transforming() or not torch_is_intact():
         return None
+    if changes_saved_tensors():
+        return None
     parts: list[Any] = []
     tensors: list[torch.Tensor] = []
     try:
@@ -48,7 +56,11 @@ def known_network(model: nn.Module, inputs: Inputs, options: tuple[Any, ...]) ->
         return None
     storages = [tensor.untyped_storage() for tensor in tensors]
     return KnownNetwork(
-        (make.key, settings_of_kernels(), settings(), options, pattern(tensors), pattern(storages), *parts), make
+        (
+            *(make.key, settings_of_kernels(), settings(), checkpoints_stop_early(), options),
+            *(pattern(tensors), pattern(storages), *parts),
+        ),
+        make,
     )
 
 
