@@ -70,7 +70,20 @@ OF_TORCH = frozenset(
 )
 """Modules of torch whose functions depend on their arguments and on the settings that are in the key of a memo."""
 
-OF_TORCH_REFUSED = ("get_", "set_", "manual_", "seed", "initial_", "is_warn", "load", "save", "compile", "use_", "init_", "cond")
+OF_TORCH_REFUSED = (
+    "get_",
+    "set_",
+    "manual_",
+    "seed",
+    "initial_",
+    "is_warn",
+    "load",
+    "save",
+    "compile",
+    "use_",
+    "init_",
+    "cond",
+)
 """Beginnings of names in ``torch`` of functions that read or change other things."""
 
 READS_SETTINGS = frozenset(
@@ -146,9 +159,7 @@ HIDDEN = frozenset(
 )
 """Attributes by which code reaches anything, or finds out what messages are written."""
 
-_OF_TENSORS = frozenset(
-    {"to", "type", "float", "double", "half", "bfloat16", "cpu", "cuda", "forward"}
-)
+_OF_TENSORS = frozenset({"to", "type", "float", "double", "half", "bfloat16", "cpu", "cuda", "forward"})
 
 READS_MODULES = frozenset(
     {
@@ -206,7 +217,7 @@ _OF_NEW_OBJECTS = frozenset({"__init__", "__new__", "__post_init__"})
 
 _NOT_CALLED = frozenset(
     {
-        *("__init_subclass__", "__dir__", "__sizeof__", "__dict__"),
+        *("__init_subclass__", "__dir__", "__sizeof__", "__slotnames__", "__dict__"),
         *("__weakref__", "__doc__", "__module__", "__annotations__", "__qualname__", "__slots__", "__match_args__"),
         *("__dataclass_fields__", "__dataclass_params__", "__abstractmethods__", "__orig_bases__", "__parameters__"),
         *("__static_attributes__", "__firstlineno__", "__annotate__", "__annotations_cache__"),
@@ -258,9 +269,11 @@ _were_replaced = not all(map(_is_of_torch, chain(vars(F).values(), vars(torch.Te
 
 def torch_is_intact() -> bool:
     """Whether the functions of torch that layers and networks call are those of torch."""
-    return not _were_replaced and all(
-        all(map(is_, map(space.get, names), values)) for space, names, values in (*_functions, *_of_tensors)
-    ) and all(map(_has_no_others, _of_tensors))
+    return (
+        not _were_replaced
+        and all(all(map(is_, map(space.get, names), values)) for space, names, values in (*_functions, *_of_tensors))
+        and all(map(_has_no_others, _of_tensors))
+    )
 
 
 def _has_no_others(known: tuple[Mapping[str, Any], list[str], list[Any]]) -> bool:
@@ -391,6 +404,8 @@ def frozen(value: Any, found: dict[int, Any], mutable: list[Any]) -> Any:
         raise OpenCodeError(f"a {kind.__name__}")
     mutable.append(value)
     found[id(kind)] = _Held(kind)
+    if "__slotnames__" not in vars(kind):
+        object.__reduce_ex__(value, 4)  # a copy notes the names of its slots in the class, which is compared
     return kind, tuple([(name, frozen(item, found, mutable)) for name, item in named(value).items()])
 
 
@@ -696,7 +711,9 @@ def _is_trusted(function: Callable[..., Any]) -> bool:
         module = function.__module__ or getattr(owner, "__module__", None) or getattr(owner, "__name__", "")
         if isinstance(function, BuiltinFunctionType) and module == "builtins":
             return function.__name__ in BUILTINS
-        if isinstance(function, BuiltinFunctionType) and not isinstance(function.__self__, (type, ModuleType, NoneType)):
+        if isinstance(function, BuiltinFunctionType) and not isinstance(
+            function.__self__, (type, ModuleType, NoneType)
+        ):
             return module == "torch._C"  # a method of an object that may change
     if _root(module) == "torch" and _reads_or_changes(function.__name__):
         return False

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
+from operator import is_
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ from torch import empty_strided, nn
 from profiler.signatures import Signature
 from profiler.tracing import memo, symbols
 from profiler.tracing.closed_code import definition, frozen, layer_definition, torch_is_intact
-from profiler.tracing.libraries import CONTAINERS, same_contents, same_items
+from profiler.tracing.libraries import CONTAINERS, TRUSTED, same_contents, same_items
 from profiler.tracing.made_results import Layout
 from profiler.tracing.makes import pattern
 from profiler.tracing.memo import META, PLAIN
@@ -39,7 +41,7 @@ from profiler.tracing.tensors import shapes_in
 from profiler.tracing.walking import named_modules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from profiler.tracing.describing import Signatures
     from profiler.tracing.makes import Make
@@ -59,6 +61,9 @@ OF_EVERY_MODULE = frozenset({*vars(nn.Module()), "forward", "_compiled_call_impl
 
 
 Shapes = tuple[tuple[int, ...], ...]
+
+Lists = tuple[()] | list[tuple[list[Any], list[Any]]]
+"""Lists, each with a copy."""
 
 Before = tuple[int, int, int, int, int]
 """The numbers of calls, of operations that were not plain, of what was seen of modules, of notes, and of draws."""
@@ -148,15 +153,21 @@ _RUNS = _Answer((), 0, 0, None)
 
 
 class Key:
-    """The key of a call with its tensors, what is known of their memory, and what was seen of its modules."""
+    """The key of a call with its tensors, what is known of their memory, and what was seen of its modules.
 
-    __slots__ = ("memories", "modules", "parts", "tensors")
+    ``lists`` are those among its arguments, each with a copy.
+    """
 
-    def __init__(self, parts: Any, tensors: list[torch.Tensor], memories: list[Memory], modules: list[Seen]) -> None:
+    __slots__ = ("lists", "memories", "modules", "parts", "tensors")
+
+    def __init__(
+        self, parts: Any, tensors: list[torch.Tensor], memories: list[Memory], modules: list[Seen], lists: Lists = ()
+    ) -> None:
         self.parts = parts
         self.tensors = tensors
         self.memories = memories
         self.modules = modules
+        self.lists = lists
 
 
 class LayerCalls:
@@ -254,13 +265,14 @@ class LayerCalls:
             return None
         parts: list[Any] = [block.make, of_kernels, self._settings, self._shared, tuple(kwargs)]
         tensors: list[torch.Tensor] = []
-        if not memo.add_to_key(args if not kwargs else (*args, *kwargs.values()), parts, tensors):
+        lists: list[tuple[list[Any], list[Any]]] = []
+        if not _add_arguments(args if not kwargs else (*args, *kwargs.values()), parts, tensors, lists):
             return None
         memories: list[Memory] = []
         if not self._add_given(tensors, parts, memories):
             return None
         memories += self._blocks.memories[block.first_tensor : block.end_of_tensors]
-        return Key(tuple(parts), tensors, memories, self._blocks.seen[block.first : block.end])
+        return Key(tuple(parts), tensors, memories, self._blocks.seen[block.first : block.end], lists)
 
     def _is_as_before(self, block: Block) -> bool:
         """Whether the tensors and the attributes of all modules in a block are as they were when the run began."""
@@ -270,6 +282,9 @@ class LayerCalls:
             if id(tensor.untyped_storage()) != storage or memory.is_activation:
                 return False
             if id(tensor) in values or storage in padded:
+                return False
+        for space, before in chain.from_iterable(self._blocks.holds[block.first : block.end]):
+            if len(space) != len(before) or not all(map(is_, space.values(), before)):
                 return False
         return all(held.get(name) is value for held, name, value in block.changing) and all(
             same_contents(container, values) for container, values in block.contents
@@ -289,7 +304,8 @@ class LayerCalls:
             if memory.is_parameter or not memory.is_activation or memory.roots or id(tensor) in values:
                 return False
             if memory in memories:
-                parts.append((place, memories.index(memory)))
+                same = [other is tensor for other in tensors[:place]]
+                parts.append((place, memories.index(memory), tuple(same)))
             memories.append(memory)
         return True
 
@@ -407,6 +423,7 @@ class LayerCalls:
         """Remember what a call has done that has just returned ``result``."""
         with without_functions():
             plain = self._is_as_before(layer) if type(layer) is Block else self._recorder.not_plain == before[1]
+            plain = plain and all(same_contents(given, copied) for given, copied in key.lists)
             answer = self._learned(key, before, result) if plain else _RUNS
         memo.MEMO.learn_layer(key.parts, answer)
 
@@ -425,7 +442,7 @@ class LayerCalls:
                 return _RUNS
             together = found[0], len(result)
             result = result[found[0]]
-        if type(result) not in PLAIN:
+        if type(result) not in PLAIN or result.is_inference() != torch.is_inference_mode_enabled():
             return _RUNS
         own = next((place for place, tensor in enumerate(key.tensors) if tensor is result), None)
         number, layout = -1, None
@@ -541,7 +558,8 @@ class Blocks:
 
     ``network`` is the copy that runs, with the ``make`` of the original.  ``seen`` are what is seen of its modules, in
     the order of the make; ``held`` are its parameters and buffers in that order, each with its memory and with the id
-    of its storage, and ``memories`` theirs.
+    of its storage, and ``memories`` theirs; ``holds`` are for each module the dictionaries that could
+    come to hold something else, each with what it held when the run began.
     """
 
     def __init__(self, make: Make, network: nn.Module, scope: ModuleScope, origins: Origins) -> None:
@@ -549,11 +567,13 @@ class Blocks:
         entries, numbers = origins.memories, make.numbers
         self.seen = [scope.seen_as(name) for name, _ in named]
         self.held: list[tuple[torch.Tensor, Memory, int]] = []
+        self.holds: list[tuple[tuple[dict[str, Any], tuple[Any, ...]], ...]] = []
         starts, parents = [], [0] * len(named)
         places = {id(module): place for place, (_, module) in enumerate(named)}
         for place, (_, module) in enumerate(named):
             held = module.__dict__
             starts.append(len(self.held))
+            self.holds.append(_spaces_of(module))
             for tensors in (held["_parameters"], held["_buffers"]):
                 for tensor in tensors.values() if tensors else ():
                     if tensor is not None:
@@ -616,6 +636,45 @@ class _Objects:
         return shared, tuple([self._contents[key] for key in distinct])
 
 
+def _spaces_of(module: nn.Module) -> tuple[tuple[dict[str, Any], tuple[Any, ...]], ...]:
+    """The dictionaries of a module that code may change without setting an attribute, each with its values.
+
+    Code of a trusted library, which was not read, may set attributes too.
+    """
+    held = module.__dict__
+    spaces = [held["_modules"], held["_parameters"], held["_buffers"]]
+    if not isinstance(module, _MAY_GROW):
+        spaces = [space for space in spaces if space]
+    if _is_of_trusted(type(module)):
+        spaces.append(held)
+    return tuple([(space, tuple(space.values())) for space in spaces])
+
+
+@cache
+def _is_of_trusted(kind: Any) -> bool:
+    return any(base.__module__.partition(".")[0] in TRUSTED for base in kind.__mro__)
+
+
+def _add_arguments(values: Iterable[Any], parts: list[Any], tensors: list[torch.Tensor], lists: list[Any]) -> bool:
+    """As :func:`memo.add_to_key`, for code that may distinguish a list from a tuple and 0.0 from -0.0.
+
+    Lists, which the code may change, are added to ``lists``, each with a copy.
+    """
+    for value in values:
+        kind = type(value)
+        if kind is list or kind is tuple:
+            parts += (kind, len(value))
+            if kind is list:
+                lists.append((value, list(value)))
+            if not _add_arguments(value, parts, tensors, lists):
+                return False
+        else:
+            parts.append(kind if value.__class__ in PLAIN else str(value) if kind is float else kind)
+            if not memo.add_to_key((value,), parts, tensors):
+                return False
+    return True
+
+
 def _units(module: nn.Module) -> Iterator[nn.Module]:
     """The modules that a network is a sequence of: what it holds, or what sequences of larger modules in it hold."""
     for part in module._modules.values():
@@ -630,3 +689,6 @@ def _units(module: nn.Module) -> Iterator[nn.Module]:
 
 
 _SEQUENCES = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+
+_MAY_GROW = (*_SEQUENCES, nn.ParameterList, nn.ParameterDict)
+"""Modules to which code may add something without setting an attribute."""

@@ -37,13 +37,15 @@ class Make:
 
     ``numbers`` are those of the makes of its modules, in the order of :func:`modules_of`.  ``key`` stands for the whole
     network, with what is shared in it.  ``changing`` names for each module the attributes whose contents may change.
-    ``tree`` says that each module and each tensor has one name and memory of its own.
+    ``tree`` says that each module and each tensor has one name and memory of its own; ``storages`` are the ids of the
+    storages.
     """
 
     key: Any
     numbers: tuple[int, ...]
     changing: tuple[tuple[str, ...], ...]
     tree: bool
+    storages: frozenset[int]
 
 
 class Makes:
@@ -113,7 +115,7 @@ class Makes:
         shared: Any = () if tree else (pattern(storages), pattern(tensors), pattern(_held(modules)))
         if len(set(map(id, mutable))) < len(mutable):
             shared = (shared, pattern(mutable))
-        return Make((numbers[0], shared), numbers, tuple(reversed(changing)), tree)
+        return Make((numbers[0], shared), numbers, tuple(reversed(changing)), tree, frozenset(map(id, storages)))
 
     def _parts(
         self,

@@ -55,6 +55,8 @@ def known_network(model: nn.Module, inputs: Inputs, options: tuple[Any, ...]) ->
     except (OpenCodeError, RecursionError):  # an input may contain itself
         return None
     storages = [tensor.untyped_storage() for tensor in tensors]
+    if not make.storages.isdisjoint(map(id, storages)):
+        return None  # an input is a parameter of the network
     return KnownNetwork(
         (
             *(make.key, settings_of_kernels(), settings(), checkpoints_stop_early(), options),
