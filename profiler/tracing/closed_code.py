@@ -237,7 +237,7 @@ _OF_C = (
     *(GetSetDescriptorType, MemberDescriptorType),
 )
 
-_CONTAINERS = (list, dict, set, MappingProxyType)
+_CONTAINERS = (list, dict, MappingProxyType)
 
 _MISSING = object()
 
