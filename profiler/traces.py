@@ -20,8 +20,8 @@ from profiler.tracing.makes import MAKES
 from profiler.tracing.memo import MEMO
 from profiler.tracing.whole_runs import known_network
 
-OF_TORCH = "aten::"
-"""The namespace of torch's own operators: any other one may run any code."""
+OF_TORCH = ("aten::", "profiler::")
+"""The namespaces of torch's own operators, and of its marks in a log: any other one may run any code."""
 
 
 def trace(model: nn.Module, inputs: Inputs, mode: Mode = "inference", optimizer: str | None = None) -> Trace:

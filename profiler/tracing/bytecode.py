@@ -102,7 +102,7 @@ class _Reading:
                 self._of(constant, outside)
 
     def _check_attribute(self, code: CodeType, before: dis.Instruction, name: str) -> None:
-        """Note a problem with a method that fills an object which may not be new, or reads attributes by their names."""
+        """Note a problem with a method that fills an object that is not new, or reads attributes by their names."""
         if name in CONSTRUCTORS and code.co_name not in CONSTRUCTORS:
             self._problem = self._problem or f"{code.co_qualname} calls {name}"
         written = isinstance(before.argval, str) and before.opname == "LOAD_CONST"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 import builtins
 import functools
+import itertools
 import logging
 import operator
 import sys
@@ -17,7 +18,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, EnumType
 from importlib.util import resolve_name
-from itertools import chain
 from operator import is_
 from types import (
     BuiltinFunctionType,
@@ -263,8 +263,8 @@ _of_tensors: tuple[tuple[Mapping[str, Any], list[str], list[Any]], ...] = tuple(
 )
 """The attributes of the classes of tensors, as they were when the profiler was imported."""
 
-_were_replaced = not all(map(_is_of_torch, chain(vars(F).values(), vars(torch.Tensor).values())))
-"""Whether someone had replaced functions of ``torch.nn.functional``, or of tensors, before the profiler was imported."""
+_were_replaced = not all(map(_is_of_torch, itertools.chain(vars(F).values(), vars(torch.Tensor).values())))
+"""Whether someone had replaced functions of ``torch.nn.functional`` or of tensors before the profiler was imported."""
 
 
 def torch_is_intact() -> bool:
@@ -665,9 +665,8 @@ class _Reader:
             if not isinstance(value, ModuleType):
                 if _is_refused(names, name):
                     raise OpenCodeError(f"{name} in {where}")
-                if isinstance(value, logging.Logger) and WRITES_MESSAGES.issuperset(chain[place + 1 : place + 2]):
-                    if len(chain) == place + 2:
-                        return
+                if isinstance(value, logging.Logger) and not WRITES_MESSAGES.isdisjoint(chain[place + 1 : place + 2]):
+                    return
                 self.value(value, f"{where} ({name})")
                 return
             names = vars(value)

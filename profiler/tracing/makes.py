@@ -37,8 +37,8 @@ class Make:
 
     ``numbers`` are those of the makes of its modules, in the order of :func:`modules_of`.  ``key`` stands for the whole
     network, with what is shared in it.  ``changing`` names for each module the attributes whose contents may change.
-    ``tree`` says that each module and each tensor has one name and memory of its own; ``storages`` are the ids of the
-    storages.
+    ``tree`` says that each module and each tensor has one name and memory of its own.  ``storages`` are the ids of the
+    storages of its tensors.
     """
 
     key: Any

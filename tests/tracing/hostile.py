@@ -60,7 +60,7 @@ class Case:
         made = ModuleType(f"written_{next(_numbers)}")
         sys.modules[made.__name__] = made
         exec(compile("\n".join(lines), made.__name__, "exec"), made.__dict__)
-        made.net = made.Net()
+        made.__dict__["net"] = made.Net()
         return made
 
 

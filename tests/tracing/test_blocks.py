@@ -388,9 +388,7 @@ ANSWERED = (
     "kwargs",
     "batch norm",
     "padding inside",
-    "arange mask",
     "returns input",
-    "weight computed",
 )
 """Blocks whose calls are answered even in the first run."""
 

@@ -653,9 +653,8 @@ def saved() -> AbstractContextManager[Any]:
 @contextmanager
 def on_registration() -> Iterator[None]:
     """A context in which each new parameter is replaced."""
-    handle = nn.modules.module.register_module_parameter_registration_hook(
-        lambda module, name, parameter: None if parameter is None else nn.Parameter(parameter * 2)
-    )
+    hook: Any = lambda module, name, parameter: None if parameter is None else nn.Parameter(parameter * 2)  # noqa: E731
+    handle = nn.modules.module.register_module_parameter_registration_hook(hook)
     try:
         yield
     finally:
