@@ -639,12 +639,12 @@ class _Reader:
             if found is None:
                 raise OpenCodeError(f"{where} imports {module}")
             self._chain((vars(found), found.__name__), (name,), where)
-        for chain in names.read:
-            self._chain((function.__globals__, where), chain, where)
+        for read in names.read:
+            self._chain((function.__globals__, where), read, where)
 
     def _own_names(self, names: Names) -> frozenset[str]:
         """Names of methods of modules that are found in ``torch`` itself (``torch.eval``-like names)."""
-        return frozenset(name for chain in names.read if chain[0] in ("torch", "F", "nn") for name in chain[1:])
+        return frozenset(name for read in names.read if read[0] in ("torch", "F", "nn") for name in read[1:])
 
     def _chain(self, space: tuple[dict[str, Any], str], chain: tuple[str, ...], where: str) -> None:
         """Follow a global, and attributes of modules up to the first object that is none."""

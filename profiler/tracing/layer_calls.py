@@ -645,7 +645,8 @@ def _spaces_of(module: nn.Module) -> tuple[tuple[dict[str, Any], tuple[Any, ...]
     spaces = [held["_modules"], held["_parameters"], held["_buffers"]]
     if not isinstance(module, _MAY_GROW):
         spaces = [space for space in spaces if space]
-    if _is_of_trusted(type(module)):
+    kind: Any = type(module)
+    if _is_of_trusted(kind):
         spaces.append(held)
     return tuple([(space, tuple(space.values())) for space in spaces])
 
