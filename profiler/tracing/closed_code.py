@@ -423,8 +423,17 @@ _COPIES = (
 """Methods that decide what a copy of an object is."""
 
 
-@functools.cache
-def _is_plain_class(kind: Any) -> bool:
+def _has_usual_copies(kind: type) -> bool:
+    """Whether objects of a class are copied by their attributes; trusted libraries have their own ways to do it."""
+    for name in _COPIES:
+        found = getattr(kind, name, None)
+        own = isinstance(found, FunctionType) and _root(found.__globals__.get("__name__")) in TRUSTED
+        if found is not getattr(object, name, None) and not own:
+            return False
+    return True
+
+
+def _is_plain_class(kind: type) -> bool:
     """Whether objects of a class are what their attributes are."""
     own = kind.__mro__[:-1]
     return (
@@ -432,7 +441,7 @@ def _is_plain_class(kind: Any) -> bool:
         and bool(own)
         and all(base.__flags__ & 1 << 9 for base in own)  # a class written in Python
         and not slot_descriptors(kind)
-        and all(getattr(kind, name, None) is getattr(object, name, None) for name in _COPIES)
+        and _has_usual_copies(kind)
         and kind.__basicsize__ <= object.__basicsize__ + 16  # its attributes and weak references to it
     )
 
