@@ -95,6 +95,11 @@ def _views() -> tuple[torch.Tensor, torch.Tensor]:
     return both[:2], both[2:]
 
 
+def _twice() -> tuple[torch.Tensor, torch.Tensor]:
+    both = given()
+    return both, both.view_as(both)
+
+
 INPUTS: dict[str, Callable[[], tuple[tuple[Any, ...], dict[str, Any]]]] = {
     "size": lambda: ((given(3, 4),), {}),
     "dtype": lambda: ((given(dtype=torch.float64),), {}),
@@ -105,6 +110,7 @@ INPUTS: dict[str, Callable[[], tuple[tuple[Any, ...], dict[str, Any]]]] = {
     "two": lambda: ((given(), given()), {}),
     "two that are one": lambda: (_shared(), {}),
     "two that share memory": lambda: (_views(), {}),
+    "two that share all memory": lambda: (_twice(), {}),
     "training": lambda: ((given(),), {"mode": "training"}),
     "optimizer": lambda: ((given(),), {"mode": "training", "optimizer": "sgd"}),
     "another optimizer": lambda: ((given(),), {"mode": "training", "optimizer": "adam"}),
