@@ -10,7 +10,6 @@ import abc
 import builtins
 import functools
 import itertools
-import logging
 import operator
 import sys
 from collections import OrderedDict
@@ -55,9 +54,6 @@ LIBRARY = frozenset(
     }
 )
 """Modules of Python whose functions have results that follow from their arguments, or only write messages."""
-
-WRITES_MESSAGES = frozenset({"critical", "debug", "error", "exception", "info", "log", "warning", "warning_once"})
-"""Methods of loggers that only write messages."""
 
 OF_TORCH = frozenset(
     {
@@ -674,8 +670,6 @@ class _Reader:
             if not isinstance(value, ModuleType):
                 if _is_refused(names, name):
                     raise OpenCodeError(f"{name} in {where}")
-                if isinstance(value, logging.Logger) and not WRITES_MESSAGES.isdisjoint(chain[place + 1 : place + 2]):
-                    return
                 self.value(value, f"{where} ({name})")
                 return
             names = vars(value)

@@ -5,6 +5,7 @@ It is known for networks whose make is known (:mod:`~profiler.tracing.makes`).  
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -39,7 +40,7 @@ class KnownNetwork:
 def known_network(model: nn.Module, inputs: Inputs, options: tuple[Any, ...]) -> KnownNetwork | None:
     """The network with a key for its run on ``inputs`` with further ``options``; None if one of them is not known.
 
-    Tensors among the inputs may not have values that the run could depend on.
+    Tensors among the inputs may not have values that the run could depend on.  Warnings may be errors.
     """
     if isinstance(model, CallableNetwork) or not memo.MEMO.used or symbols.ACTIVE.run is not None:
         return None
@@ -59,7 +60,7 @@ def known_network(model: nn.Module, inputs: Inputs, options: tuple[Any, ...]) ->
         return None  # an input is a parameter of the network
     return KnownNetwork(
         (
-            *(make.key, settings_of_kernels(), settings(), checkpoints_stop_early(), options),
+            *(make.key, settings_of_kernels(), settings(), tuple(warnings.filters), checkpoints_stop_early(), options),
             *(pattern(tensors), pattern(storages), *parts),
         ),
         make,
