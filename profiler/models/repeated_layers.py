@@ -37,7 +37,7 @@ State = dict[str, Any]
 class RepeatedLayers:
     """The layers that one thread has built, by their classes and arguments.
 
-    A layer is only copied while everything is as it was at the start that may change what a constructor does: the modes
+    A layer is only copied while nothing has changed that a constructor may depend on: the modes
     that see functions and operators, torch's default dtype, and hooks on the registration of tensors.
     """
 

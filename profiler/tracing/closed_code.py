@@ -652,7 +652,7 @@ class _Reader:
         return frozenset(name for read in names.read if read[0] in ("torch", "F", "nn") for name in read[1:])
 
     def _chain(self, space: tuple[dict[str, Any], str], chain: tuple[str, ...], where: str) -> None:
-        """Follow a global, and attributes of modules up to the first object that is none."""
+        """Follow a global, and attributes of modules up to the first object that is no module."""
         names, _ = space
         for place, name in enumerate(chain):
             value = names.get(name, _MISSING)
@@ -731,7 +731,7 @@ _BY_NAME = (operator.attrgetter, operator.methodcaller)
 
 
 def _is_of_python(kind: type) -> bool:
-    """Whether a class is one of Python whose objects only do what they are asked for."""
+    """Whether a class is one of Python whose objects have no effects of their own."""
     return (_root(kind.__module__) in LIBRARY or kind.__module__ == "builtins") and _is_in_its_module(kind)
 
 

@@ -275,7 +275,7 @@ class LayerCalls:
         return Key(tuple(parts), tensors, memories, self._blocks.seen[block.first : block.end], lists)
 
     def _is_as_before(self, block: Block) -> bool:
-        """Whether the tensors and the attributes of all modules in a block are as they were when the run began."""
+        """Whether the tensors and attributes of all modules in a block are unchanged since the run began."""
         assert self._blocks is not None
         values, padded = self._values.ids, self._padded.storages
         for tensor, memory, storage in self._blocks.held[block.first_tensor : block.end_of_tensors]:

@@ -729,7 +729,6 @@ CLOSED: dict[str, Case] = {
         "return times(x, self.c.n)", outside="@dataclasses.dataclass\nclass C:\n  n: int = 2", init="self.c = C()"
     ),
     "named tuple": Case("return P(x, x).a + 1", outside="P = collections.namedtuple('P', 'a b')"),
-    "logger": Case("LOG.debug('%s', x.shape)\nreturn x + 1", outside="LOG = logging.getLogger('hostile')"),
     "getattr": Case("return getattr(self, 'linear')(x)"),
     "formatted error": Case("if x.dim() > 3: raise ValueError('found {}'.format(x.dim()))\nreturn x + 1"),
     "import": Case("from math import ceil\nreturn times(x, ceil(1.5))"),

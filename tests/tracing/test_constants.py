@@ -166,7 +166,7 @@ def test_views_of_constants_compute_nothing(computed: list[Any]) -> None:
     ids=["data", "part", "random"],
 )
 def test_what_unknown_values_are_written_to_is_forgotten(write: Callable[[torch.Tensor, torch.Tensor], Any]) -> None:
-    """Neither the tensor nor a view of it is known, and the constant that other memory has is as it was."""
+    """Neither the tensor nor a view of it is known, and the constant of other memory is unchanged."""
     found: list[bool] = []
 
     def make(x: torch.Tensor) -> list[torch.Tensor]:
@@ -180,7 +180,7 @@ def test_what_unknown_values_are_written_to_is_forgotten(write: Callable[[torch.
     assert found == [False] * 4
 
 
-def test_operands_that_share_memory_are_told_apart() -> None:
+def test_operands_that_share_memory_are_distinguished() -> None:
     """Torch refuses to write to memory that it reads at another place: what that would give is not known."""
     known: list[bool] = []
 
