@@ -26,7 +26,7 @@ class Replacements:
     def replaced(self) -> Iterator[None]:
         """Within it, in any thread, the attributes are replaced; afterwards they are as before.
 
-        An attribute that somebody else has replaced in the meantime is left alone.
+        An attribute that somebody else has replaced in the meantime keeps its new value.
         """
         with self._lock:
             if not self._builders:
