@@ -349,6 +349,10 @@ CASES: dict[str, Blocks] = {
         init="self.k = nn.Linear(4, K())",
         outside="IT = itertools.cycle([3, 5])\ndef K(): return next(IT)",
     ),
+    "random branch": Blocks(
+        "if torch.rand(()) < 0.5: return x + 1\nreturn self.linear(x)",
+        net="for b in self.blocks: x = b(b(b(x)))\nreturn x",
+    ),
     "batch norm": Blocks("return self.b(x)", init="self.b = nn.BatchNorm1d(4)"),
     "lstm": Blocks("return self.r(x[None])[0][0]", init="self.r = nn.LSTM(4, 4)"),
     "mha": Blocks("return self.a(x, x, x, need_weights=False)[0]", init="self.a = nn.MultiheadAttention(4, 2)"),
