@@ -204,3 +204,21 @@ def test_results_hold_no_names_of_places() -> None:
     """The stored results name versions and hardware, and no folder or host."""
     assert re.findall(r"[\s\"'(]/\w+/", results.as_json(results.read())) == []
     assert re.findall(r"[\s\"'(]/\w+/", 'No such file: "/tmp/x"') == ['"/tmp/']
+
+
+def test_the_parts_of_a_profile_are_those_that_run() -> None:
+    """Each part of ``python -m benchmarks.parts`` is a function that a first profile calls."""
+    from torch import nn
+
+    import profiler
+    from benchmarks.parts import PARTS, clocks
+    from benchmarks.profiling import forget
+
+    forget()
+    spent: dict[str, float] = {}
+    with clocks(spent):
+        profiler.profile(
+            nn.Sequential(*[nn.Sequential(nn.Linear(4, 4), nn.ReLU()) for _ in range(3)]), input_size=(1, 4)
+        )
+    assert set(spent) == {label for label, _, _ in PARTS}
+    assert all(seconds > 0 for seconds in spent.values())
