@@ -278,7 +278,8 @@ def _has_no_others(known: tuple[Mapping[str, Any], list[str], list[Any]]) -> boo
     if len(space) == len(names):
         return True
     new = {name: value for name, value in space.items() if name not in names}
-    if not all(isinstance(value, FunctionType) and _is_of_torch(value) for value in new.values()):
+    slots = new.get("__slotnames__", [])  # copy.deepcopy adds it
+    if not all(value is slots or (isinstance(value, FunctionType) and _is_of_torch(value)) for value in new.values()):
         return False
     names += new
     values += new.values()
