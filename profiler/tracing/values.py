@@ -202,8 +202,8 @@ def _without(shared: set[int], leaf: Any) -> Any:
     """A result; a copy of one in shared memory, to which nobody may write, with its strides: it may be expanded."""
     if not isinstance(leaf, torch.Tensor) or id(leaf.untyped_storage()) not in shared:
         return leaf
-    memory: Any = leaf.untyped_storage().clone()
-    return torch.empty(0, dtype=leaf.dtype).set_(memory, leaf.storage_offset(), leaf.size(), leaf.stride())
+    memory: Any = leaf.untyped_storage()
+    return torch.empty(0, dtype=leaf.dtype).set_(memory.clone(), leaf.storage_offset(), leaf.size(), leaf.stride())
 
 
 def by_positions(indices: Any, values_of: Callable[[torch.Tensor], torch.Tensor | None]) -> list[Any]:
