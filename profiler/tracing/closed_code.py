@@ -278,12 +278,19 @@ def _has_no_others(known: tuple[Mapping[str, Any], list[str], list[Any]]) -> boo
     if len(space) == len(names):
         return True
     new = {name: value for name, value in space.items() if name not in names}
-    slots = new.get("__slotnames__", [])  # copy.deepcopy adds it
-    if not all(value is slots or (isinstance(value, FunctionType) and _is_of_torch(value)) for value in new.values()):
+    if not all(_may_be_added(name, value) for name, value in new.items()):
         return False
     names += new
     values += new.values()
     return True
+
+
+def _may_be_added(name: str, value: Any) -> bool:
+    """Whether torch or Python itself adds an attribute to a class: a function of torch, or data (``__slotnames__``)."""
+    if isinstance(value, FunctionType):
+        return _is_of_torch(value)
+    is_data = not callable(value) and not hasattr(type(value), "__get__")
+    return is_data and name.startswith("__") and name.endswith("__")
 
 
 @dataclass(slots=True)
