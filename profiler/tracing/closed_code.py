@@ -204,10 +204,10 @@ OF_MODULES = frozenset(
 )
 """Attributes of every module that a class of others may not have changed."""
 
-OF_MAKING = frozenset({"__init__", "__setstate__", "___needs_generation_tag_patch"})
-"""Attributes of classes by which objects are made."""
+OF_MAKING = frozenset({"__init__", "__setstate__", "___needs_generation_tag_patch", "smart_apply"})
+"""Attributes of classes by which objects are made; transformers adds the last one to all modules."""
 
-_REFUSED = HIDDEN | CHANGES_MODULES | CHANGES_TENSORS | OF_MEMORY
+_REFUSED = frozenset({"smart_apply"}) | HIDDEN | CHANGES_MODULES | CHANGES_TENSORS | OF_MEMORY
 
 _OF_NEW_OBJECTS = frozenset({"__init__", "__new__", "__post_init__"})
 
@@ -370,7 +370,7 @@ def layer_definition(kind: Any) -> tuple[tuple[type, dict[str, Any]], ...] | Non
 def definition(kind: type) -> dict[str, Any]:
     """The attributes of a class that objects which exist may use.
 
-    torch's compiler replaces the others, those that make objects, in the class of all modules.
+    torch's compiler, and transformers, change the others in the class of all modules: those that make objects.
     """
     return {name: value for name, value in vars(kind).items() if name not in OF_MAKING}
 

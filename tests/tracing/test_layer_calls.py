@@ -490,3 +490,21 @@ def test_a_layer_that_raises_is_named() -> None:
     recorded(network, (good,))
     with pytest.raises(Exception, match=r"layers\.0 \(Linear\)"):
         recorded(network, (bad,))
+
+
+def test_what_libraries_add_to_all_modules_does_not_matter(
+    monkeypatch: pytest.MonkeyPatch, answered: list[str]
+) -> None:
+    """torch's compiler changes how modules are made, and transformers adds a method that fills them."""
+    network = Watching(nn.Linear(6, 6), nn.Linear(6, 6))
+    same_with_and_without(network, image())
+    first = len(answered)
+    original = nn.Module.__init__
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+
+    monkeypatch.setattr(nn.Module, "__init__", init)
+    monkeypatch.setattr(nn.Module, "smart_apply", lambda self, function: self.apply(function), raising=False)
+    same_with_and_without(network, image())
+    assert len(answered) > first
