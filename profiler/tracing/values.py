@@ -199,9 +199,11 @@ def _on_cpu(func: Any, args: Any, kwargs: Any, copies: Mapping[int, torch.Tensor
 
 
 def _without(shared: set[int], leaf: Any) -> Any:
-    """A result; a copy of one in shared memory, to which nobody may write, with its strides: it may be expanded."""
+    """A result; a copy of one in shared memory, to which nobody may write.  A copy of an expanded one is expanded."""
     if not isinstance(leaf, torch.Tensor) or id(leaf.untyped_storage()) not in shared:
         return leaf
+    if 0 not in leaf.stride():
+        return leaf.clone()
     memory: Any = leaf.untyped_storage()
     return torch.empty(0, dtype=leaf.dtype).set_(memory.clone(), leaf.storage_offset(), leaf.size(), leaf.stride())
 
