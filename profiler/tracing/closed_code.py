@@ -205,7 +205,7 @@ OF_MODULES = frozenset(
 """Attributes of every module that a class of others may not have changed."""
 
 OF_MAKING = frozenset({"__init__", "__setstate__", "___needs_generation_tag_patch", "smart_apply"})
-"""Attributes of classes by which objects are made; transformers adds the last one to all modules."""
+"""Attributes of the class of all modules by which modules are made; transformers adds the last one."""
 
 _REFUSED = frozenset({"smart_apply"}) | HIDDEN | CHANGES_MODULES | CHANGES_TENSORS | OF_MEMORY
 
@@ -368,10 +368,12 @@ def layer_definition(kind: Any) -> tuple[tuple[type, dict[str, Any]], ...] | Non
 
 
 def definition(kind: type) -> dict[str, Any]:
-    """The attributes of a class that objects which exist may use.
+    """The attributes of a class, for that of all modules without those by which modules are made.
 
-    torch's compiler, and transformers, change the others in the class of all modules: those that make objects.
+    torch's compiler and transformers change these.
     """
+    if kind is not nn.Module:
+        return dict(vars(kind))
     return {name: value for name, value in vars(kind).items() if name not in OF_MAKING}
 
 

@@ -178,6 +178,11 @@ READS: dict[str, Case] = {
         "logging.root.setLevel(5)",
         outside="logging.root.setLevel(20)",
     ),
+    "init rebound": Case(
+        "return times(x, H().n)",
+        "H.__init__ = other",
+        outside="class H:\n  def __init__(self): self.n = 2\ndef other(self): self.n = 3",
+    ),
     "logger attr": Case("return times(x, LOG.n)", "LOG.n = 3", outside="LOG = logging.getLogger('breaker')\nLOG.n = 2"),
     "lru tensor": Case(
         "return x + ones()", outside="@functools.lru_cache\ndef ones(): return torch.ones(4, device='meta') * 2"
