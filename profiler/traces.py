@@ -30,7 +30,7 @@ def trace(model: nn.Module, inputs: Inputs, mode: Mode = "inference", optimizer:
     See :func:`profiler.tracing.record`, also for its errors.
     """
     rules = REGISTRY.seen_from_here()
-    network = known_network(model, inputs, (mode, optimizer))
+    network = known_network(model, inputs, mode, optimizer)
     if network is not None:
         known: _Known | None = MEMO.runs.get(network.key)
         if known is not None and known.rules == rules.entries:

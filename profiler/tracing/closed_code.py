@@ -40,6 +40,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from profiler.tracing.bytecode import Names, OpenCodeError, names_in
+from profiler.tracing.drop_layers import PROBABILITIES, is_of_drop_layer
 from profiler.tracing.libraries import TRUSTED, Library, library_state, same_items
 from profiler.tracing.objects import named, slot_descriptors
 
@@ -300,7 +301,8 @@ class ClosedCode:
     ``functions`` are its functions with all that they consist of, ``classes`` its classes with their attributes,
     ``globals`` the names that it reads, each with its namespace and its value, and ``libraries`` the state of libraries
     that it calls.  ``kinds`` are the names and the bases of classes.  ``registered`` changes when a class is registered
-    with an abstract one, if the code names one.
+    with an abstract one, if the code names one.  ``named`` are the names of attributes and of builtins that it reads,
+    without those that only drop layers read, of their own.
     """
 
     functions: dict[FunctionType, tuple[Any, ...]] = field(default_factory=dict)
@@ -309,6 +311,7 @@ class ClosedCode:
     libraries: dict[str, Library] = field(default_factory=dict)
     kinds: dict[type, tuple[Any, ...]] = field(default_factory=dict)
     registered: Any = None
+    named: frozenset[str] = frozenset()
 
     @property
     def unchanged(self) -> bool:
@@ -487,6 +490,7 @@ class _Reader:
         self._held: dict[type, None] = {}
         self._made: dict[type, None] = {}
         self._attributes = {"forward"}
+        self._named: set[str] = set()
         self._globals: dict[tuple[int, str], tuple[dict[str, Any], str, Any]] = {}
         self._layers: dict[type, dict[str, Any]] = {}
         self._libraries: set[str] = set()
@@ -502,7 +506,8 @@ class _Reader:
         classes = {kind: definition(kind) for kind in self._held} | self._layers
         libraries = {name: library_state(name) for name in self._libraries}
         kinds = {kind: _names_of(kind) for kind in self._held}
-        return ClosedCode(self._functions, classes, self._globals, libraries, kinds, self._registered)
+        named = frozenset(self._named | (set(PROBABILITIES.values()) if libraries else set()))  # they are not read
+        return ClosedCode(self._functions, classes, self._globals, libraries, kinds, self._registered, named)
 
     def module_class(self, kind: type[nn.Module]) -> None:
         """The class of a module of the network."""
@@ -645,6 +650,9 @@ class _Reader:
         if refused:
             raise OpenCodeError(f"{min(refused)} in {where}")
         self._attributes |= names.attributes
+        if not is_of_drop_layer(function):
+            self._named |= names.attributes
+            self._named.update(read[0] for read in names.read)
         if "__class__" in names.attributes or ("type",) in names.read:
             self._made |= self._held
             self._attributes.add("__init_subclass__")

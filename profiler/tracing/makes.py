@@ -7,7 +7,7 @@ their modules, the attributes, and the metadata of parameters and buffers, each 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import nn
 
 from profiler.tracing.bytecode import OpenCodeError
 from profiler.tracing.closed_code import CONSTANTS, ClosedCode, closed_code, frozen
+from profiler.tracing.drop_layers import SHOWS, drop_layers, is_probability
 from profiler.tracing.private import has_hooks
 from profiler.tracing.walking import modules_of
 
@@ -48,6 +49,17 @@ class Make:
     storages: frozenset[int]
 
 
+@dataclass(frozen=True, slots=True)
+class _Code:
+    """Code that was read: the ``problem`` if it is open, else the names of what it reads.
+
+    The names are those of attributes and globals, without those that only drop layers read.
+    """
+
+    problem: str
+    named: frozenset[str]
+
+
 class Makes:
     """The numbers of makes that were met, and the code of networks that was read; threads share them.
 
@@ -60,7 +72,7 @@ class Makes:
         self._numbers: dict[Any, int] = {}
         self._next = 0
         self._own_names: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._code: dict[Any, str] = {}
+        self._code: dict[Any, _Code] = {}
         self._outside = ClosedCode()
 
     def clear(self) -> None:
@@ -79,12 +91,20 @@ class Makes:
         """Whether what the code reads from outside is what it was; libraries are looked at before each run only."""
         return self._outside.unchanged_apart_from_libraries
 
-    def of(self, model: nn.Module) -> Make:
-        """The make of a network.
+    def of(self, model: nn.Module, *, training: bool) -> Make:
+        """The make of a network that runs in train mode, or in eval mode.
 
         Raises :class:`OpenCodeError` if equal networks may do different work.
         """
         modules = modules_of(model)
+        drops = {} if training else drop_layers(set(map(type, modules)))
+        make, code = self._of(modules, drops)
+        if drops and not code.named.isdisjoint({*drops.values(), *SHOWS}):
+            make, _ = self._of(modules, {})  # other code reads the probabilities of drop layers too
+        return make
+
+    def _of(self, modules: list[nn.Module], drops: Mapping[type, str]) -> tuple[Make, _Code]:
+        """The make of a network with these modules; the probabilities of ``drops`` are no part of it."""
         found: dict[int, Any] = {}
         known: dict[int, int] = {}
         tensors: list[torch.Tensor] = []
@@ -97,7 +117,7 @@ class Makes:
                 self._forget()
             for module in reversed(modules):
                 names: list[str] = []
-                parts = self._parts(module, known, tensors, found, parts_of, names)
+                parts = self._parts(module, known, tensors, found, parts_of, names, drops)
                 mutable += [item for name in names for item in parts_of[id(module.__dict__[name])][1]]
                 number = self._numbers.get(parts)
                 if number is None:
@@ -108,14 +128,15 @@ class Makes:
                 known[id(module)] = number
                 changing.append(tuple(names))
                 references += len(module._modules) - list(module._modules.values()).count(None)
-            self._read(frozenset(map(type, modules)), found)
+            code = self._read(frozenset(map(type, modules)), found)
         numbers = tuple([known[id(module)] for module in modules])
         storages = [tensor.untyped_storage() for tensor in tensors]
         tree = references == len(modules) and len(set(map(id, storages))) == len(storages)
         shared: Any = () if tree else (pattern(storages), pattern(tensors), pattern(_held(modules)))
         if len(set(map(id, mutable))) < len(mutable):
             shared = (shared, pattern(mutable))
-        return Make((numbers[0], shared), numbers, tuple(reversed(changing)), tree, frozenset(map(id, storages)))
+        ids = frozenset(map(id, storages))
+        return Make((numbers[0], shared), numbers, tuple(reversed(changing)), tree, ids), code
 
     def _parts(
         self,
@@ -125,11 +146,13 @@ class Makes:
         found: dict[int, Any],
         parts_of: dict[int, tuple[Any, list[Any]]],
         changing: list[str],
+        drops: Mapping[type, str],
     ) -> tuple[Any, ...]:
         """All that the make of a module follows from; ``known`` has the numbers of the modules that it holds.
 
         ``parts_of`` has what it follows from of attributes that are objects, with the objects in them that may change,
         by the ids of the attributes.  The names of attributes whose contents may change are added to ``changing``.
+        ``drops`` are classes with the names of probabilities that do not matter.
         """
         if has_hooks(module):
             raise OpenCodeError(f"hooks of a {type(module).__name__}")
@@ -141,6 +164,9 @@ class Makes:
         values = [held[name] for name in own]
         kinds = tuple(map(type, values))
         parts: list[Any] = [type(module), own, kinds]
+        probability = drops.get(type(module))
+        if probability in own and is_probability(held[probability]):
+            values[own.index(probability)] = None
         if CONSTANTS.issuperset(kinds):
             parts += values
             if float in kinds and 0.0 in values:
@@ -173,21 +199,24 @@ class Makes:
                 raise OpenCodeError("modules that contain themselves") from None
         return tuple(parts)
 
-    def _read(self, kinds: frozenset[type[nn.Module]], found: dict[int, Any]) -> None:
+    def _read(self, kinds: frozenset[type[nn.Module]], found: dict[int, Any]) -> _Code:
         """Read the code of a network; raises :class:`OpenCodeError`."""
         key = kinds, frozenset(found.values())
-        problem = self._code.get(key)
-        if problem is None:
-            problem = ""
+        code = self._code.get(key)
+        if code is None:
             try:
-                self._outside.add(closed_code(kinds, found.values()))
+                closed = closed_code(kinds, found.values())
             except OpenCodeError as error:
-                problem = str(error)
+                code = _Code(str(error), frozenset())
+            else:
+                self._outside.add(closed)
+                code = _Code("", closed.named)
             if len(self._code) >= MOST_KINDS:
                 self._code.clear()
-            self._code[key] = problem
-        if problem:
-            raise OpenCodeError(problem)
+            self._code[key] = code
+        if code.problem:
+            raise OpenCodeError(code.problem)
+        return code
 
 
 MAKES = Makes()

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from profiler.records import Mode
 from profiler.tracing import memo, symbols
 from profiler.tracing.bytecode import OpenCodeError
 from profiler.tracing.callables import CallableNetwork
@@ -37,8 +38,8 @@ class KnownNetwork:
     make: Make
 
 
-def known_network(model: nn.Module, inputs: Inputs, options: tuple[Any, ...]) -> KnownNetwork | None:
-    """The network with a key for its run on ``inputs`` with further ``options``; None if one of them is not known.
+def known_network(model: nn.Module, inputs: Inputs, mode: Mode, optimizer: str | None) -> KnownNetwork | None:
+    """The network with a key for its run on ``inputs``; None if one of them is not known.
 
     Tensors among the inputs may not have values that the run could depend on.  Warnings may be errors.
     """
@@ -52,7 +53,7 @@ def known_network(model: nn.Module, inputs: Inputs, options: tuple[Any, ...]) ->
     tensors: list[torch.Tensor] = []
     try:
         _add_inputs(call_arguments(inputs), parts, tensors)
-        make = MAKES.of(model)
+        make = MAKES.of(model, training=mode == "training")
     except (OpenCodeError, RecursionError):  # an input may contain itself
         return None
     storages = [tensor.untyped_storage() for tensor in tensors]
@@ -60,7 +61,15 @@ def known_network(model: nn.Module, inputs: Inputs, options: tuple[Any, ...]) ->
         return None  # an input is a parameter of the network
     return KnownNetwork(
         (
-            *(make.key, settings_of_kernels(), settings(), tuple(warnings.filters), checkpoints_stop_early(), options),
+            *(
+                make.key,
+                settings_of_kernels(),
+                settings(),
+                tuple(warnings.filters),
+                checkpoints_stop_early(),
+                mode,
+                optimizer,
+            ),
             *(pattern(tensors), pattern(storages), *parts),
         ),
         make,

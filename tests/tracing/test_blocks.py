@@ -77,7 +77,7 @@ def _class(name: str, init: str, forward: str, arguments: str) -> Iterator[str]:
 def recorded(model: nn.Module, shape: tuple[int, ...]) -> Any:
     """The recording of a network whose make is known if it can be; or its error."""
     try:
-        make = MAKES.of(model)
+        make = MAKES.of(model, training=False)
     except OpenCodeError:
         make = None
     try:

@@ -572,7 +572,7 @@ def test_what_a_profile_does_not_show(name: str) -> None:
 def test_what_may_differ_each_time_is_open(name: str) -> None:
     """Code that may reach the time, random numbers, files or objects of others is not closed."""
     with written(NEVER[name]) as made, pytest.raises(OpenCodeError):
-        MAKES.of(made.net)
+        MAKES.of(made.net, training=False)
 
 
 def patched(owner: Any, name: str, value: Any) -> Callable[[], AbstractContextManager[None]]:

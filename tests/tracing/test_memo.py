@@ -412,7 +412,7 @@ def recorded(model: nn.Module, inputs: Any, mode: Mode, make: Make | None = None
 def make_of(model: nn.Module) -> Make | None:
     """The make of a network; None if its code is not known."""
     try:
-        return MAKES.of(model)
+        return MAKES.of(model, training=False)
     except OpenCodeError:
         return None
 
