@@ -17,10 +17,12 @@ from torch import nn
 from profiler.tracing.bytecode import OpenCodeError
 from profiler.tracing.closed_code import CONSTANTS, ClosedCode, closed_code, frozen
 from profiler.tracing.drop_layers import SHOWS, drop_layers, is_probability
-from profiler.tracing.private import has_hooks
+from profiler.tracing.private import has_global_hooks, has_own_hooks
 from profiler.tracing.walking import modules_of
 
 PLAIN = frozenset({torch.Tensor, nn.Parameter})
+
+STRIDED = torch.strided
 
 NOT_COMPARED = frozenset(vars(nn.Module()))
 """Attributes of every module: those that are compared apart, hooks, which there may not be, and the mode of the run."""
@@ -96,6 +98,8 @@ class Makes:
 
         Raises :class:`OpenCodeError` if equal networks may do different work.
         """
+        if has_global_hooks():
+            raise OpenCodeError("hooks of all modules")
         modules = modules_of(model)
         drops = {} if training else drop_layers(set(map(type, modules)))
         make, code = self._of(modules, drops)
@@ -111,14 +115,12 @@ class Makes:
         parts_of: dict[int, tuple[Any, list[Any]]] = {}
         mutable: list[Any] = []
         changing: list[tuple[str, ...]] = []
-        references = 1
         with self._lock:
             if not self._outside.unchanged:
                 self._forget()
             for module in reversed(modules):
                 names: list[str] = []
-                parts = self._parts(module, known, tensors, found, parts_of, names, drops)
-                mutable += [item for name in names for item in parts_of[id(module.__dict__[name])][1]]
+                parts = self._parts(module, known, tensors, found, parts_of, names, mutable, drops)
                 number = self._numbers.get(parts)
                 if number is None:
                     if len(self._numbers) >= LARGEST:
@@ -127,16 +129,15 @@ class Makes:
                     number = self._numbers[parts] = self._next
                 known[id(module)] = number
                 changing.append(tuple(names))
-                references += len(module._modules) - list(module._modules.values()).count(None)
             code = self._read(frozenset(map(type, modules)), found)
         numbers = tuple([known[id(module)] for module in modules])
         storages = [tensor.untyped_storage() for tensor in tensors]
-        tree = references == len(modules) and len(set(map(id, storages))) == len(storages)
+        distinct = frozenset(map(id, storages))
+        tree = len(distinct) == len(storages) and 1 + sum(1 for _ in _held(modules)) == len(modules)
         shared: Any = () if tree else (pattern(storages), pattern(tensors), pattern(_held(modules)))
         if len(set(map(id, mutable))) < len(mutable):
             shared = (shared, pattern(mutable))
-        ids = frozenset(map(id, storages))
-        return Make((numbers[0], shared), numbers, tuple(reversed(changing)), tree, ids), code
+        return Make((numbers[0], shared), numbers, tuple(reversed(changing)), tree, distinct), code
 
     def _parts(
         self,
@@ -146,17 +147,18 @@ class Makes:
         found: dict[int, Any],
         parts_of: dict[int, tuple[Any, list[Any]]],
         changing: list[str],
+        mutable: list[Any],
         drops: Mapping[type, str],
     ) -> tuple[Any, ...]:
         """All that the make of a module follows from; ``known`` has the numbers of the modules that it holds.
 
         ``parts_of`` has what it follows from of attributes that are objects, with the objects in them that may change,
-        by the ids of the attributes.  The names of attributes whose contents may change are added to ``changing``.
-        ``drops`` are classes with the names of probabilities that do not matter.
+        by the ids of the attributes.  The names of attributes whose contents may change are added to ``changing``, and
+        the objects to ``mutable``.  ``drops`` are classes with the names of probabilities that do not matter.
         """
-        if has_hooks(module):
-            raise OpenCodeError(f"hooks of a {type(module).__name__}")
         held = module.__dict__
+        if has_own_hooks(held):
+            raise OpenCodeError(f"hooks of a {type(module).__name__}")
         names = tuple(held)
         own = self._own_names.get(names)
         if own is None:
@@ -167,31 +169,40 @@ class Makes:
         probability = drops.get(type(module))
         if probability in own and is_probability(held[probability]):
             values[own.index(probability)] = None
-        if CONSTANTS.issuperset(kinds):
-            parts += values
-            if float in kinds and 0.0 in values:
-                parts.append(tuple(map(str, values)))  # 0.0 and -0.0 are equal
-        else:
-            for name, value, kind in zip(own, values, kinds, strict=True):
+        if float in kinds:  # 0.0 and -0.0 are equal
+            values = [value if type(value) is not float or value else str(value) for value in values]
+        if not CONSTANTS.issuperset(kinds):
+            for place, kind in enumerate(kinds):
                 if kind in CONSTANTS:
-                    parts.append(value if kind is not float or value else str(value))
-                elif kind is tuple and CONSTANTS.issuperset(map(type, value)) and 0.0 not in value:
-                    parts += (value, tuple(map(type, value)))
-                else:
-                    part = parts_of.get(id(value))
-                    if part is None:
-                        mutable: list[Any] = []
-                        part = parts_of[id(value)] = _frozen(value, found, mutable), mutable
-                    parts.append(part[0])
-                    if part[1]:
-                        changing.append(name)
-        for place in ("_parameters", "_buffers"):
-            parts.append(place)
-            for name, tensor in held[place].items():
-                parts.append(name)
-                if tensor is not None:
-                    parts += of_tensor(tensor)
-                    tensors.append(tensor)
+                    continue
+                value = values[place]
+                if kind is tuple or kind is list:
+                    inside = tuple(map(type, value))
+                    if CONSTANTS.issuperset(inside) and not (float in inside and 0.0 in value):
+                        values[place] = inside, tuple(value)
+                        if kind is list:
+                            mutable.append(value)
+                            changing.append(own[place])
+                        continue
+                part = parts_of.get(id(value))
+                if part is None:
+                    part = parts_of[id(value)] = _frozen(value, found, objects := list[Any]()), objects
+                values[place] = part[0]
+                if part[1]:
+                    mutable += part[1]
+                    changing.append(own[place])
+        parts += values
+        for name, tensor in held["_parameters"].items():
+            parts.append(name)
+            if tensor is not None:
+                parts += of_tensor(tensor)
+                tensors.append(tensor)
+        parts.append(...)
+        for name, tensor in held["_buffers"].items():
+            parts.append(name)
+            if tensor is not None:
+                parts += of_tensor(tensor)
+                tensors.append(tensor)
         for name, child in held["_modules"].items():
             try:
                 parts += (name, 0 if child is None else known[id(child)])
@@ -235,19 +246,20 @@ def of_tensor(tensor: torch.Tensor) -> tuple[Any, ...]:
 
     Raises :class:`OpenCodeError` for tensors that are not plain, and for those with attributes that may change.
     """
-    if type(tensor) not in PLAIN or tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_nested:
+    kind, dtype = type(tensor), tensor.dtype
+    if kind not in PLAIN or tensor.layout is not STRIDED or tensor.is_quantized or tensor.is_nested:
         raise OpenCodeError("a tensor that is not plain")
-    if tensor.grad_fn is not None or tensor.is_neg() or tensor.is_conj():
+    if tensor.grad_fn is not None or tensor.is_neg() or (dtype.is_complex and tensor.is_conj()):
         raise OpenCodeError("a tensor that was computed")
     attributes = tensor.__dict__
     if attributes and not CONSTANTS.issuperset(map(type, attributes.values())):
         raise OpenCodeError("a tensor with attributes")
     return (
-        type(tensor),
+        kind,
         tensor.shape,
         tensor.stride(),
         tensor.storage_offset(),
-        tensor.dtype,
+        dtype,
         tensor.requires_grad,
         tensor.is_meta,
         tuple(attributes.items()) if attributes else (),

@@ -290,9 +290,19 @@ _GLOBAL_HOOKS = tuple(
 
 def has_hooks(module: nn.Module) -> bool:
     """Whether a call of the module may run hooks, its own or those of all modules."""
-    held = module.__dict__
-    own = held["_forward_hooks"] or held["_forward_pre_hooks"] or held["_backward_hooks"] or held["_backward_pre_hooks"]
-    return bool(own) or any(_GLOBAL_HOOKS)
+    return has_own_hooks(module.__dict__) or has_global_hooks()
+
+
+def has_own_hooks(held: dict[str, Any]) -> bool:
+    """Whether a call of a module with the attributes ``held`` may run hooks of its own."""
+    return bool(
+        held["_forward_hooks"] or held["_forward_pre_hooks"] or held["_backward_hooks"] or held["_backward_pre_hooks"]
+    )
+
+
+def has_global_hooks() -> bool:
+    """Whether there are hooks of all modules."""
+    return any(_GLOBAL_HOOKS)
 
 
 def changes_saved_tensors() -> bool:
