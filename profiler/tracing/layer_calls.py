@@ -26,6 +26,7 @@ from profiler.tracing.made_results import Layout
 from profiler.tracing.makes import pattern
 from profiler.tracing.memo import META, PLAIN
 from profiler.tracing.noted import Noted
+from profiler.tracing.noticed import Looks, is_noticed
 from profiler.tracing.objects import named as named_attributes
 from profiler.tracing.origins import Memory, Numbers, Origins
 from profiler.tracing.private import (
@@ -65,8 +66,9 @@ Shapes = tuple[tuple[int, ...], ...]
 Lists = tuple[()] | list[tuple[list[Any], list[Any]]]
 """Lists, each with a copy."""
 
-Before = tuple[int, int, int, int, int]
-"""The numbers of calls, of operations that were not plain, of what was seen of modules, of notes, and of draws."""
+Before = tuple[int, int, int, int, int, int]
+"""How many there were before: calls, operations that were not plain, things seen of modules, notes, draws, and looks at
+attributes that are noticed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,8 +418,8 @@ class LayerCalls:
     def before(self) -> Before:
         """The state before a call that is learned."""
         recorder = self._recorder
-        notes = len(recorder.unseen.notes)
-        return len(recorder.calls), recorder.not_plain, len(self._scope.log), notes, recorder.drawn
+        notes, looks = len(recorder.unseen.notes), 0 if self._blocks is None else self._blocks.looks.number
+        return len(recorder.calls), recorder.not_plain, len(self._scope.log), notes, recorder.drawn, looks
 
     def learn(self, layer: Layer | Block, key: Key, before: Before, result: Any) -> None:
         """Remember what a call has done that has just returned ``result``."""
@@ -430,9 +432,11 @@ class LayerCalls:
     def _learned(self, key: Key, before: Before, result: Any) -> _Answer | _Call:
         """What is to be remembered of a call that has returned ``result``."""
         recorder = self._recorder
-        first, _, first_seen, notes, drawn = before
+        first, _, first_seen, notes, drawn, looks = before
         if len(recorder.unseen.notes) != notes or recorder.unseen.has_blanks:
             return _RUNS
+        if self._blocks is not None and self._blocks.looks.number != looks:
+            return _RUNS  # it has read an attribute that is no part of its make
         if recorder.drawn != drawn:
             return _RUNS  # it may have read random numbers
         outputs, together = shapes_in(result), None
@@ -559,11 +563,16 @@ class Blocks:
     ``network`` is the copy that runs, with the ``make`` of the original.  ``seen`` are what is seen of its modules, in
     the order of the make; ``held`` are its parameters and buffers in that order, each with its memory and with the id
     of its storage, and ``memories`` theirs; ``holds`` are for each module the dictionaries that could
-    come to hold something else, each with what it held when the run began.
+    come to hold something else, each with what it held when the run began.  ``looks`` at attributes that are no part of
+    a make are noticed from now on.
     """
 
     def __init__(self, make: Make, network: nn.Module, scope: ModuleScope, origins: Origins) -> None:
         named = named_modules(network)
+        self.looks = Looks()
+        for _, module in named:
+            if is_noticed(module):
+                self.looks.notice(module)
         entries, numbers = origins.memories, make.numbers
         self.seen = [scope.seen_as(name) for name, _ in named]
         self.held: list[tuple[torch.Tensor, Memory, int]] = []

@@ -19,12 +19,11 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from profiler.memory import MemoryRecord, Role, Saved, Storage
 from profiler.tracing.attention_on_cpu import REPLACED, attention
 from profiler.tracing.code_origins import CodeOrigins
-from profiler.tracing.origins import Memory, Origins, storage_of
+from profiler.tracing.origins import Memory, Origins, memory_of, storage_of
 from profiler.tracing.private import operator_name, without_modes
 from profiler.tracing.recorder import OpRecorder
 from profiler.tracing.scope import ModuleScope
 from profiler.tracing.tensors import collect
-from profiler.tracing.transforms import physical
 
 ATTENTION = "aten::scaled_dot_product_attention"
 DETACH = "aten::detach"
@@ -155,15 +154,6 @@ class Lifetimes:
         saved = tuple(Saved(name, tuple(made), sum(held.values())) for name, (made, held) in self._saved.items())
         known = saved if self._sees_saved else None
         return MemoryRecord(self.operations, tuple(self._phases), tuple(self._storages), known, optimizer)
-
-
-def memory_of(tensor: torch.Tensor) -> Any:
-    """The storage of a tensor, or of the one that it wraps; None if it has none."""
-    inner = physical(tensor)
-    try:
-        return inner.untyped_storage()
-    except (RuntimeError, NotImplementedError):
-        return None
 
 
 class _Weakly(dict[int, Any]):

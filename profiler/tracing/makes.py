@@ -17,6 +17,7 @@ from torch import nn
 from profiler.tracing.bytecode import OpenCodeError
 from profiler.tracing.closed_code import CONSTANTS, ClosedCode, closed_code, frozen
 from profiler.tracing.drop_layers import SHOWS, drop_layers, is_probability
+from profiler.tracing.noticed import NOTICED, is_noticed
 from profiler.tracing.private import has_global_hooks, has_own_hooks
 from profiler.tracing.walking import modules_of
 
@@ -38,10 +39,10 @@ MOST_KINDS = 2**10
 class Make:
     """The make of a network.
 
-    ``numbers`` are those of the makes of its modules, in the order of :func:`modules_of`.  ``key`` stands for the whole
-    network, with what is shared in it.  ``changing`` names for each module the attributes whose contents may change.
-    ``tree`` says that each module and each tensor has one name and memory of its own.  ``storages`` are the ids of the
-    storages of its tensors.
+    ``numbers`` are those of the makes of its modules, in the order of :func:`modules_of`; attributes that are noticed
+    (:mod:`~profiler.tracing.noticed`) are no part of these.  ``key`` stands for the whole network, with what is shared
+    in it.  ``changing`` names for each module the attributes whose contents may change.  ``tree`` says that each module
+    and each tensor has one name and memory of its own.  ``storages`` are the ids of the storages of its tensors.
     """
 
     key: Any
@@ -137,6 +138,9 @@ class Makes:
         shared: Any = () if tree else (pattern(storages), pattern(tensors), pattern(_held(modules)))
         if len(set(map(id, mutable))) < len(mutable):
             shared = (shared, pattern(mutable))
+        noticed = tuple([module.__dict__[NOTICED] for module in modules if is_noticed(module)])
+        if noticed:
+            shared = (shared, NOTICED, noticed)
         return Make((numbers[0], shared), numbers, tuple(reversed(changing)), tree, distinct), code
 
     def _parts(
@@ -169,6 +173,8 @@ class Makes:
         probability = drops.get(type(module))
         if probability in own and is_probability(held[probability]):
             values[own.index(probability)] = None
+        if is_noticed(module):
+            values[own.index(NOTICED)] = None
         if float in kinds:  # 0.0 and -0.0 are equal
             values = [value if type(value) is not float or value else str(value) for value in values]
         if not CONSTANTS.issuperset(kinds):

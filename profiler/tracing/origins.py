@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,8 +27,8 @@ class Memory:
 
     ``roots`` are the names of the parameters that its values are computed from, and ``constant`` are the values, if
     they are known as a :class:`~profiler.tracing.constants.Constant`.  A meta storage is ``kept`` alive,
-    which is free, so that its id is not reused.  One that only has a ``number`` is not ``known``: no operation has made
-    it.
+    which is free, so that its id is not reused.  For any other one there is a ``weak`` reference to the storage, which
+    says whether it was freed.  One that only has a ``number`` is not ``known``: no operation has made it.
     """
 
     number: int = -1
@@ -37,6 +38,7 @@ class Memory:
     roots: tuple[str, ...] = ()
     kept: Any = None
     constant: Any = None
+    weak: Any = None
 
 
 class Origins:
@@ -105,8 +107,12 @@ class Origins:
         """The entry of the storage of ``tensor``."""
         storage = storage_of(tensor)
         memory = self._entry(storage)
-        if not memory.known and memory.kept is None and tensor.is_meta and id(tensor) != storage:
-            memory.kept = physical(tensor).untyped_storage()  # no operation has made it; its id is not reused either
+        if memory.kept is None and memory.weak is None and not (memory.known and tensor.is_meta):
+            found = memory_of(tensor)
+            if tensor.is_meta:
+                memory.kept = found  # no operation has made it; its id is not reused either
+            elif found is not None:
+                memory.weak = weakref.ref(found)
         return memory
 
     def new_number(self) -> int:
@@ -204,7 +210,7 @@ class Origins:
 
     def _entry(self, storage: int) -> Memory:
         memory = self.memories.get(storage)
-        if memory is None:
+        if memory is None or (memory.weak is not None and memory.weak() is None):  # the one with this id was freed
             memory = self.memories[storage] = Memory()
         return memory
 
@@ -234,3 +240,12 @@ def storage_of(tensor: torch.Tensor) -> int:
     except (RuntimeError, NotImplementedError):
         inner = physical(tensor)
         return id(tensor) if inner is tensor else storage_of(inner)
+
+
+def memory_of(tensor: torch.Tensor) -> Any:
+    """The storage of a tensor, or of the one that it wraps; None if it has none."""
+    inner = physical(tensor)
+    try:
+        return inner.untyped_storage()
+    except (RuntimeError, NotImplementedError):
+        return None

@@ -193,3 +193,17 @@ def test_storages_that_no_operation_has_made_have_numbers_of_their_own() -> None
     origins = Origins()
     numbers = [origins.numbers_of([torch.empty(3, device="meta")]) for _ in range(20)]
     assert len(set(numbers)) == 20
+
+
+def test_freed_storages_do_not_share_a_number() -> None:
+    """Real tensors that nobody holds any more may leave their place, and its identity, to the next one."""
+    origins = Origins()
+    numbers = [origins.numbers_of([torch.zeros(1)]) for _ in range(20)]
+    assert len(set(numbers)) == 20
+
+
+def test_storages_that_exist_keep_their_number() -> None:
+    """However many others come and go."""
+    origins, tensor = Origins(), torch.zeros(2)
+    numbers = [origins.numbers_of([torch.zeros(1), tensor[place % 2 :]])[1] for place in range(20)]
+    assert len(set(numbers)) == 1
