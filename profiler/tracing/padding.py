@@ -20,8 +20,31 @@ Zeros = tuple[tuple[int, int], ...]
 """For each dimension, the numbers of zeros before and after; empty if there are none."""
 
 _Layout = tuple[torch.Size, tuple[int, ...], int]
+
+
+class Unclear:
+    """There are zeros in places that are not known if any of ``questions`` is answered by yes, and else none."""
+
+    def __init__(self, questions: Iterable[Callable[[], bool]]) -> None:
+        self._questions: list[Callable[[], bool]] = list(questions)
+        self._answer: bool | None = None
+        self.depth: int = 1 + max([each.depth for each in self._questions if isinstance(each, Unclear)], default=0)
+
+    def __call__(self) -> bool:
+        if self._answer is None:
+            self._answer = any(question() for question in self._questions)
+            self._questions = []
+        return self._answer
+
+
+DEEPEST = 32
+"""The number of questions, each about the answer of the one before, that wait; one more is answered."""
+
 _State = Zeros | None
 """The zeros around a tensor, or None for zeros in places that are not known."""
+
+IsZero = Callable[[torch.Tensor], bool | Callable[[], bool] | None]
+"""Whether a tensor is all zeros; None if it is not known, and a question if its values have to be computed."""
 
 CONSTANT_PADDING = {"aten::constant_pad_nd": ("pad", "value"), "aten::pad": ("pad", "mode", "value")}
 """Operators that put a constant around a tensor, with the names of their further arguments."""
@@ -38,25 +61,27 @@ JOINS: dict[str, int | None] = {
 class PaddedTensors:
     """Remembers, by storage and layout, the zeros in tensors; entries of overwritten or new storages are removed.
 
-    ``is_zero`` says whether a tensor is all zeros; None if it is not known.  ``storages`` has an entry for each storage
-    with zeros around a tensor, or in places that are not known.
+    ``storages`` has an entry for each storage with zeros around a tensor, or in places that are not known, or of which
+    only values that are not computed say whether it has any.
     """
 
-    def __init__(self, is_zero: Callable[[torch.Tensor], bool | None]) -> None:
+    def __init__(self, is_zero: IsZero) -> None:
         self._is_zero = is_zero
-        self.storages: dict[int, tuple[_Layout, _State]] = {}
+        self.storages: dict[int, tuple[_Layout, _State | Unclear]] = {}
 
     def __bool__(self) -> bool:
         return bool(self.storages)
 
     def around(self, tensor: torch.Tensor) -> Zeros:
         """The zeros around ``tensor``; empty if none are known."""
-        return self._state(tensor) or ()
+        state = self._given(tensor)
+        return () if state is None or isinstance(state, Unclear) else state
 
     def follow(
         self, op: str, args: Any, kwargs: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor], *, moves: bool
     ) -> None:
         """Record that ``op`` computed ``outputs``; ``moves`` says that they may have zeros of its inputs."""
+        state: _State | Unclear
         read = set(map(storage_of, inputs))
         made = [(tensor, storage) for tensor in outputs if (storage := storage_of(tensor)) not in read]
         if not made:
@@ -70,32 +95,57 @@ class PaddedTensors:
         elif not moves or not (self.storages or len(inputs) > 1):
             state = ()
         else:
-            found = any(self._state(tensor) != () for tensor in inputs) if self.storages else False
-            state = None if found or (len(inputs) > 1 and any(map(self._is_zero, inputs))) else ()
+            state = self._moved(inputs)
         if self.storages or state != ():
             for tensor, storage in made:
                 self.storages.pop(storage, None)
-                if state is None or any(map(any, state)):
+                if state is None or isinstance(state, Unclear) or any(map(any, state)):
                     self.storages[storage] = (_layout(tensor), state)
 
     def written(self, tensors: Iterable[torch.Tensor]) -> None:
         """Record that an operation has written to ``tensors``: zeros in or around them may remain."""
         for tensor in tensors:
             storage = storage_of(tensor)
-            if storage in self.storages or _is_part(tensor):
+            known = self.storages.get(storage)
+            if _is_part(tensor) or (known is not None and not isinstance(known[1], Unclear)):
                 self.storages[storage] = (_layout(tensor), None)
 
     def _state(self, tensor: torch.Tensor) -> _State:
+        state = self._given(tensor)
+        if isinstance(state, Unclear):
+            return None if state() else ()
+        return state
+
+    def _given(self, tensor: torch.Tensor) -> _State | Unclear:
+        """The same without an answer to questions."""
         if not self.storages:
             return ()
         layout, state = self.storages.get(storage_of(tensor), (None, ()))
-        return state if layout is None or layout == _layout(tensor) else None
+        return state if layout is None or isinstance(state, Unclear) or layout == _layout(tensor) else None
+
+    def _moved(self, inputs: list[torch.Tensor]) -> _State | Unclear:
+        """The zeros in the result of an operation that moves those of its ``inputs`` to places that are not known."""
+        found: list[Any] = [self._given(tensor) for tensor in inputs] if self.storages else []
+        if any(state != () and not isinstance(state, Unclear) for state in found):
+            return None
+        if len(inputs) > 1:
+            found += map(self._is_zero, inputs)
+        if any(each is True for each in found):
+            return None
+        questions = [each for each in found if callable(each)]
+        if not questions:
+            return ()
+        unclear = Unclear(questions)
+        if unclear.depth > DEEPEST:
+            return None if unclear() else ()
+        return unclear
 
     def _joined(self, inputs: list[torch.Tensor], dim: int, dims: int) -> _State:
         """The zeros around concatenated tensors, of which the first and the last ones may be all zeros."""
         inputs = [tensor for tensor in inputs if tensor.numel()]
         dim %= dims or 1
-        blank = {id(tensor): self._is_zero(tensor) for tensor in inputs}
+        zero = {id(tensor): self._is_zero(tensor) for tensor in inputs}
+        blank = {tensor: answer() if callable(answer) else answer for tensor, answer in zero.items()}
         if None in blank.values() or any(tensor.dim() != dims for tensor in inputs):
             return None
         if not (self.storages or any(blank.values())):

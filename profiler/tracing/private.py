@@ -7,7 +7,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import pairwise
 from typing import Any
 
@@ -147,6 +147,7 @@ except ImportError as error:
 __all__ = [
     "RUNS_BACKWARD",
     "DispatchMode",
+    "apart",
     "argument_names",
     "autograd_is_skipped",
     "batch_of",
@@ -270,6 +271,22 @@ without_functions: Callable[[], AbstractContextManager[Any]] = _WithoutFunctions
 
 without_dispatch = _WithoutDispatch
 """Within it, dispatch modes do not see operators."""
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Within it, operators run as if no run was traced: no mode and no transform of ``torch.func`` sees them."""
+    with without_dispatch(), without_functions(), _without_transforms():
+        yield
+
+
+def _without_transforms() -> AbstractContextManager[Any]:
+    if not transforming():
+        return nullcontext()
+    from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+
+    cleared: AbstractContextManager[Any] = temporarily_clear_interpreter_stack()
+    return cleared
 
 
 def call_with_hooks(module: nn.Module) -> Callable[..., Any]:

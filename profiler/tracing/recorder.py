@@ -769,15 +769,24 @@ class OpRecorder(DispatchMode):
         return phase, source.place, source.event
 
 
-def _is_zero(origins: Origins, known: KnownValues, tensor: torch.Tensor) -> bool | None:
+def _is_zero(origins: Origins, known: KnownValues, tensor: torch.Tensor) -> bool | Callable[[], bool] | None:
     """Whether a tensor is all zeros, independent of the data; None for a constant with unknown values."""
     if not (tensor.is_floating_point() or tensor.is_complex()):
         return False
     of_data = origins.is_activation(tensor)
-    values = None if of_data and not tensor.is_meta else known.of(tensor)
-    if values is not None:
-        return is_all_zero(values)
+    if not (of_data and not tensor.is_meta):
+        later = known.later(tensor)
+        if later is not None:
+            return partial(_are_zero, later)
+        values = known.of(tensor)
+        if values is not None:
+            return is_all_zero(values)
     return False if of_data or origins.is_parameter(tensor) else None
+
+
+def _are_zero(values: Callable[[], torch.Tensor | None]) -> bool:
+    found = values()
+    return found is not None and is_all_zero(found)
 
 
 def _is_shared_constant(memory: Memory) -> bool:

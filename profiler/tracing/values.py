@@ -6,16 +6,17 @@ So operations on tensors whose values are known are also run on real copies of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from profiler.tracing import memo, symbols
-from profiler.tracing.constants import Constant, Made, made_by
+from profiler.tracing.constants import DEEPEST, Constant, Layout, Made, Making, Operand
 from profiler.tracing.origins import Memory, Origins, storage_of
-from profiler.tracing.private import is_mutable, written_by
+from profiler.tracing.private import is_mutable, without_dispatch, without_functions, written_by
 from profiler.tracing.tensors import collect, map_arguments
 
 LARGEST = 2**20
@@ -28,6 +29,18 @@ OF_ANY_VALUES = frozenset(
     f"aten::{name}" for name in ("new_zeros", "new_ones", "new_full", "zeros_like", "ones_like", "full_like")
 )
 """Operations that look at the shape and dtype of their first operand alone."""
+
+WAITING = frozenset(
+    f"aten::{name}"
+    for name in (
+        *("arange", "clone", "contiguous", "copy_", "cumsum", "fill_", "full", "masked_fill_", "ones", "repeat"),
+        *("reshape", "scalar_tensor", "to", "_to_copy", "tril", "triu", "zero_", "zeros"),
+    )
+)
+"""Operators that may run later besides the pointwise ones: see :func:`_may_wait`."""
+
+_waits: dict[Any, bool] = {}
+"""For operators that were met, whether they may run later."""
 
 _NO_VALUES = ("aten::empty", "aten::new_empty", "aten::empty_like", "aten::empty_strided", "aten::new_empty_strided")
 
@@ -85,11 +98,12 @@ class KnownValues:
             self.forget_written(func, args, kwargs)
             return UNKNOWN
 
-        result = _on_cpu(func, args, kwargs, copies)
+        result = _on_cpu(func, args, kwargs, lambda leaf: copies[id(leaf)])
         if result is UNKNOWN:
             self.forget_written(func, args, kwargs)
             return UNKNOWN
-        shared = {id(each.content.untyped_storage()) for each in map(self._constant, inputs) if each and each.shared}
+        constants = [constant for constant in map(self._constant, inputs) if constant is not None and constant.shared]
+        shared = {id(constant.content.untyped_storage()) for constant in constants if constant.content is not None}
         return map_arguments(result, lambda leaf: _without(shared, leaf)) if shared else result
 
     def _own(self, written: Iterable[Any]) -> None:
@@ -118,7 +132,7 @@ class KnownValues:
         """
         inputs, memories = operands
         outputs, made = results
-        small = sum(tensor.numel() for tensor in inputs) <= LARGEST
+        small = sum([tensor.numel() for tensor in inputs or outputs]) <= LARGEST
         if not written and all(memory in memories for memory in made):  # views see the same constants
             (self.ids.update if small else self.ids.difference_update)(map(id, outputs))
             return
@@ -128,14 +142,8 @@ class KnownValues:
         found = memo.MEMO.constants.find(key)
         if found is None:
             found = Made()
-            if small and _may_have_values(func, name) and _is_small(func, args, kwargs, inputs):
-
-                def run(copies: dict[int, torch.Tensor]) -> Any:
-                    given = {id(args[0]): torch.empty_like(args[0], device="cpu")} if name in OF_ANY_VALUES else copies
-                    result = _on_cpu(func, args, kwargs, given)
-                    return None if result is UNKNOWN else result
-
-                found = made_by(run, inputs, memories, written, outputs, made)
+            if small and _may_have_values(func, name):
+                found = _made(func, name, args, kwargs, operands, results, written)
             memo.MEMO.constants.learn(key, found)
         if written and not found.written:
             self.forget_written(func, args, kwargs)
@@ -145,7 +153,7 @@ class KnownValues:
         for tensor, memory, constant in zip(outputs, made, found.results or (None,) * len(made), strict=True):
             if memory not in memories:
                 memory.constant = constant
-            known = memory.constant is not None and _stored(memory.constant.content) <= LARGEST
+            known = memory.constant is not None and memory.constant.stored <= LARGEST
             (self.ids.add if known else self.ids.discard)(id(tensor))
 
     def note_results(self, results: list[torch.Tensor], copies: list[torch.Tensor]) -> None:
@@ -161,9 +169,17 @@ class KnownValues:
             return None
         constant = self._constant(tensor)
         if constant is not None:
-            return constant.seen_by(tensor)
+            with without_dispatch(), without_functions():
+                return constant.seen_by(Layout.of(tensor))
         copy: torch.Tensor | None = self._copies.get(tensor)
         return None if copy is None or id(tensor.untyped_storage()) in self._spoilt else copy
+
+    def later(self, tensor: torch.Tensor) -> Callable[[], torch.Tensor | None] | None:
+        """A function that computes the values that ``tensor`` has now; None if they are known already, or not known."""
+        constant = self._constant(tensor) if id(tensor) in self.ids else None
+        if constant is None or constant.waits_for is None:
+            return None
+        return partial(constant.seen_by, Layout.of(tensor))
 
     def forget_written(self, func: Any, args: Any, kwargs: Any) -> None:
         """Forget the arguments to which the operation writes unknown values."""
@@ -184,12 +200,74 @@ def _may_have_values(func: Any, name: str) -> bool:
     return torch.Tag.nondeterministic_seeded not in func.tags and name not in _NO_VALUES
 
 
-def _on_cpu(func: Any, args: Any, kwargs: Any, copies: Mapping[int, torch.Tensor | None]) -> Any:
-    """The result of an operation on copies of its operands, by their identities; ``UNKNOWN`` if it does not run."""
+def _made(
+    func: Any,
+    name: str,
+    args: Any,
+    kwargs: Any,
+    operands: tuple[Sequence[torch.Tensor], Sequence[Memory]],
+    results: tuple[Sequence[torch.Tensor], Sequence[Memory]],
+    written: Sequence[torch.Tensor],
+) -> Made:
+    """What an operation on constants makes: see :meth:`KnownValues.follow`."""
+    inputs, memories = operands
+    outputs, made = results
+    writes = set(map(id, written))
+    changed = {memory: place for place, memory in enumerate(memories) if id(inputs[place]) in writes}
+    copies = {memory: place for place, memory in enumerate(changed)}
+    found: dict[int, Operand] = {}
+    for tensor, memory in zip(inputs, memories, strict=True):
+        constant = None if name in OF_ANY_VALUES else memory.constant
+        found[id(tensor)] = Operand(constant, Layout.of(tensor), copies.get(memory))
+
+    def described(leaf: Any) -> Any:
+        return found[id(leaf)] if isinstance(leaf, torch.Tensor) else leaf
+
+    given = map_arguments(args, described), {key: map_arguments(kwargs[key], described) for key in kwargs}
+
+    def run(real: Callable[[Operand], torch.Tensor | None]) -> Any:
+        result = _on_cpu(func, *given, _like if name in OF_ANY_VALUES else real)
+        return None if result is UNKNOWN else result
+
+    layouts = [None if memory in memories else Layout.of(tensor) for tensor, memory in zip(outputs, made, strict=True)]
+    making = Making(run, list(found.values()), [memory.constant for memory in changed], layouts)
+    if making.depth > DEEPEST:
+        making.contents()
+    elif not _may_wait(func, name):
+        making.compute()
+    if making.is_computed and all(content is None for content in making.contents()):
+        return Made()
+    new = [
+        None if layout is None else Constant.made_later(making, place, layout.stored, layout.nbytes)
+        for place, layout in enumerate(layouts)
+    ]
+    changes = [
+        (place, Constant.made_later(making, len(layouts) + number, memory.constant.stored, memory.constant.nbytes))
+        for number, (memory, place) in enumerate(changed.items())
+    ]
+    return Made(tuple(new), tuple(changes))
+
+
+def _like(operand: Operand) -> torch.Tensor:
+    """A real tensor like the operand, whose values do not matter."""
+    layout = operand.layout
+    return torch.empty_strided(layout.shape, layout.strides, dtype=layout.dtype, device="cpu")
+
+
+def _may_wait(func: Any, name: str) -> bool:
+    """Whether the operation may run later: it has no result but its values, and the CPU refuses no values."""
+    waits = _waits.get(func)
+    if waits is None:
+        waits = _waits[func] = torch.Tag.pointwise in func.tags or name in WAITING or name in OF_ANY_VALUES
+    return waits
+
+
+def _on_cpu(func: Any, args: Any, kwargs: Any, real: Callable[[Any], torch.Tensor | None]) -> Any:
+    """The result of an operation on ``real`` copies of its operands; ``UNKNOWN`` if it does not run."""
 
     def on_cpu(leaf: Any) -> Any:
-        if isinstance(leaf, torch.Tensor):
-            return copies[id(leaf)]
+        if isinstance(leaf, (torch.Tensor, Operand)):
+            return real(leaf)
         return torch.device("cpu") if isinstance(leaf, torch.device) else leaf
 
     try:

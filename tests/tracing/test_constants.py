@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from profiler.errors import NeedsDataError
+from profiler.errors import NeedsDataError, TraceError
 from profiler.rules import REGISTRY
 from profiler.tracing import memo, record, values
-from profiler.tracing.constants import Constant, Constants, Made, laid_out
+from profiler.tracing.constants import Constant, Constants, Layout, Made, laid_out
 from profiler.tracing.origins import Origins
 from profiler.tracing.values import KnownValues
 
@@ -156,6 +156,90 @@ def test_views_of_constants_compute_nothing(computed: list[Any]) -> None:
     assert len(computed) == 1
 
 
+class Settings(nn.Module):
+    """Makes constants, and reads them in a transform, under modes, and under another default dtype."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        half, third, whole = (torch.ones(2, device=x.device) / 2 for _ in range(3))
+        half, third = half + 1, third + 2
+        whole = torch.arange(3, device=x.device) / 2
+        read: list[Any] = []
+
+        def question(row: torch.Tensor) -> torch.Tensor:
+            read.append((third + half if len(read) else half).tolist())
+            return (row * row).sum()
+
+        torch.func.grad(question)(x)
+        torch.vmap(question)(x)
+        with torch.inference_mode():
+            read.append((half + 1).tolist())
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        read += [whole.tolist(), torch.get_default_dtype()]
+        torch.set_default_dtype(before)
+        assert read == [[1.5] * 2, [4.0] * 2, [2.5] * 2, [0, 0.5, 1], torch.float64]
+        assert (half + third).sum().item() == 8
+        assert torch.get_default_dtype() is before
+        return x @ x
+
+
+def test_constants_that_nobody_reads_are_not_computed(computed: list[Any]) -> None:
+    """Those that somebody reads are computed with all that they are made of, once, and seen by no mode or transform."""
+    read_on_meta(lambda x: mask(x)[:0])
+    assert computed == []
+    read_on_meta(lambda x: [mask(x)[1]], times=2)
+    names = sorted(map(str, computed))
+    assert names == [*["aten.copy_.default"] * 2, "aten.new_zeros.default", *["aten.scalar_tensor.default"] * 2]
+    for _ in range(2):
+        found = record(Settings(), ((torch.empty(2, 2, device="meta"),), {}), operators=REGISTRY)
+        names = [signature.op for signature in found.signatures]
+        assert "aten::matmul" in names
+        assert "aten::as_strided" not in names
+
+
+def test_a_long_chain_of_constants_is_computed(computed: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's stack does not grow with the number of operations, and not more than a number of them wait."""
+    monkeypatch.setattr(values, "DEEPEST", 150)
+
+    def made(x: torch.Tensor) -> list[torch.Tensor]:
+        numbers = torch.zeros(2, device=x.device)
+        for _ in range(100):
+            numbers = numbers + (numbers - numbers) + 1
+        return [numbers]
+
+    assert read_on_meta(made) == [[[100.0] * 2]]
+    assert len(computed) == 301
+    memo.clear()
+    read_on_meta(lambda x: made(x)[:0])
+    assert len(computed) == 301 + 151
+
+
+def test_a_constant_that_cannot_be_computed_is_not_known() -> None:
+    """A division of whole numbers by zero raises on the CPU, and so does what is made of its result."""
+    known: list[bool] = []
+
+    def make(x: torch.Tensor) -> list[torch.Tensor]:
+        ones = torch.ones(3, dtype=torch.int64, device=x.device)
+        limit = ones + 1
+        wrong = torch.div(ones, ones - 1, rounding_mode="floor")
+        ones += wrong
+        known.extend(map(_is_known, (wrong, wrong + 1, ones, wrong.view(3, 1))))
+        ones = torch.ones(3, dtype=torch.int64, device=x.device)
+        ones += wrong
+        ones.index_fill_(0, torch.tensor([0], device=x.device), 2)
+        known.extend(map(_is_known, (ones, limit.clamp(min=wrong, max=limit))))
+        return []
+
+    read_on_meta(make, times=2)
+    assert known == [False] * 12
+
+
+def test_an_operation_that_refuses_values_runs_at_once() -> None:
+    """As on any device, the network raises at the operation."""
+    with pytest.raises(TraceError, match="out of bounds"):
+        read_on_meta(lambda x: [torch.arange(3, device=x.device)[torch.arange(4, device=x.device)]][:0])
+
+
 @pytest.mark.parametrize(
     "write",
     [
@@ -215,12 +299,11 @@ def test_a_result_is_laid_out_as_on_meta() -> None:
     real = torch.arange(6).view(2, 3)
     for on_meta in (torch.empty(2, 3, device="meta", dtype=torch.int64), torch.empty_like(real.t(), device="meta").t()):
         for tensor in (real, real.t().contiguous().t()):
-            constant = laid_out(tensor, on_meta)
-            assert constant is not None
-            assert constant.seen_by(on_meta).tolist() == real.tolist()
-            assert constant.seen_by(on_meta.t()[1:]).tolist() == real.t()[1:].tolist()
-    assert laid_out(real, torch.empty(3, 2, device="meta", dtype=torch.int64)) is None
-    assert laid_out(real, torch.empty(2, 3, device="meta")) is None
+            constant: Any = Constant(laid_out(tensor, Layout.of(on_meta)))
+            assert constant.seen_by(Layout.of(on_meta)).tolist() == real.tolist()
+            assert constant.seen_by(Layout.of(on_meta.t()[1:])).tolist() == real.t()[1:].tolist()
+    assert laid_out(real, Layout.of(torch.empty(3, 2, device="meta", dtype=torch.int64))) is None
+    assert laid_out(real, Layout.of(torch.empty(2, 3, device="meta"))) is None
 
 
 def test_what_is_computed_apart_shares_no_memory_with_a_constant() -> None:

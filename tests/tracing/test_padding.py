@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from torch import nn
 from profiler.measures.macs_on_padding import macs_on_padding
 from profiler.records import Mode, Trace
 from profiler.traces import trace, trace_for_real
+from profiler.tracing import memo
 from tests.museum import Calls
 
 MODES: tuple[Mode, Mode] = ("inference", "training")
@@ -281,6 +283,32 @@ def written(padded: torch.Tensor) -> torch.Tensor:
 def test_zeros_in_unknown_places_are_not_claimed(name: str, mode: Mode) -> None:
     """If the place of some zeros is unknown, none of them are claimed."""
     assert on_padding(trace(nn.Sequential(UNKNOWN[name], CONV), image(1, 3, 8, 8), mode)) == [0]
+
+
+def chosen(x: torch.Tensor, value: float) -> torch.Tensor:
+    """Elements of an image or of a constant, whose values nobody has computed yet."""
+    return torch.where(x > 0, x, x.new_zeros(1, 3, 8, 8) + value)
+
+
+MIXED: dict[str, Callable[[torch.Tensor, float], torch.Tensor]] = {
+    "chosen": chosen,
+    "chosen twice": lambda x, value: torch.where(x < 2, chosen(x, value), x),
+    "chosen often": lambda x, value: reduce(lambda made, _: torch.where(x < 2, made, x), range(40), chosen(x, value)),
+    "written to": lambda x, value: chosen(x, value).mul_(2),
+    "seen otherwise": lambda x, value: chosen(x, value).transpose(2, 3),
+    "joined": lambda x, value: torch.cat([x, x.new_zeros(1, 3, 8, 8) + value, x], 1)[:, :3].contiguous(),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", MIXED)
+def test_a_constant_among_the_values_is_computed_to_see_whether_it_is_zero(name: str, mode: Mode) -> None:
+    """If it is, there are zeros in unknown places, and those around the image are not claimed."""
+    for value, claimed in ((0.0, 0), (1.0, AROUND)):
+        memo.clear()  # also of constants
+        pads = Calls(lambda x, conv, value=value: conv(F.pad(MIXED[name](x, value), (1, 1, 1, 1))), conv=CONV)
+        for _ in range(2):
+            assert on_padding(trace(pads, image(1, 3, 8, 8), mode)) == [claimed]
 
 
 def test_a_convolution_along_time_has_padding_too() -> None:
