@@ -15,8 +15,10 @@ from profiler.tracing import symbols
 from profiler.tracing.callables import CallableNetwork, CallCopy, check_not_lazy
 from profiler.tracing.calls import Inputs, call_arguments
 from profiler.tracing.copying import copy_to_meta, deep_copy, to_meta
+from profiler.tracing.makes import Make
 from profiler.tracing.object_copies import Change, InputCopy, SharedMemory
 from profiler.tracing.tensors import SPARSE
+from profiler.tracing.tree_copies import copy_of_tree
 from profiler.tracing.values import LARGEST
 from profiler.tracing.walking import modules_of
 
@@ -37,13 +39,14 @@ class Attempt:
     copies: Callable[[], Sequence[torch.Tensor]] = tuple
 
 
-def attempt_on_meta(model: nn.Module, inputs: Inputs) -> Attempt:
-    """Copies of a network and of its inputs on the meta device."""
+def attempt_on_meta(model: nn.Module, inputs: Inputs, make: Make | None = None) -> Attempt:
+    """Copies of a network and of its inputs on the meta device; ``make`` is that of the network, if it is known."""
     memo: dict[int, Any] = {}
     if isinstance(model, CallableNetwork):
         check_not_lazy(model)
         memo[id(model.call)] = model.call
-    network = copy_to_meta(model, memo)
+    tree = None if make is None else copy_of_tree(make, memo)
+    network = copy_to_meta(model, memo) if tree is None else tree
     (arguments, options), copied = _copied_with(model, network, inputs, _meta_input, memo)
     values = [(new, tensor.detach()) for tensor, new in copied.tensors if _may_be_known(tensor, new)]
     memory = SharedMemory(tensor for _, tensor in values)

@@ -29,7 +29,7 @@ META = torch.device("meta")
 
 def to_meta(tensor: torch.Tensor) -> torch.Tensor:
     """A meta tensor of the same shape, strides and dtype, detached from any graph; a causal mask object stays."""
-    if _is_plain(tensor):
+    if has_plain_memory(tensor):
         return empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=META)
     if is_causal_bias(tensor):
         return tensor
@@ -39,7 +39,7 @@ def to_meta(tensor: torch.Tensor) -> torch.Tensor:
         return torch.empty_like(tensor, device=META).requires_grad_(False)
 
 
-def _is_plain(tensor: torch.Tensor) -> bool:
+def has_plain_memory(tensor: torch.Tensor) -> bool:
     """Whether the shape and strides of a tensor say all about its memory, which has no gaps."""
     return (
         type(tensor) in PLAIN
@@ -74,7 +74,7 @@ def has_lazy_parts(modules: Iterable[nn.Module]) -> bool:
 def _copy_parameter(parameter: nn.Parameter) -> nn.Parameter:
     new: nn.Parameter
     is_without_shape: bool = is_lazy(parameter)
-    if type(parameter) is nn.Parameter and _is_plain(parameter):
+    if type(parameter) is nn.Parameter and has_plain_memory(parameter):
         # created with its class and flag: nn.Parameter would create a second tensor
         made: Any = empty_strided(
             parameter.shape,

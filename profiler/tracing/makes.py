@@ -39,13 +39,15 @@ MOST_KINDS = 2**10
 class Make:
     """The make of a network.
 
-    ``numbers`` are those of the makes of its modules, in the order of :func:`modules_of`; attributes that are noticed
-    (:mod:`~profiler.tracing.noticed`) are no part of these.  ``key`` stands for the whole network, with what is shared
-    in it.  ``changing`` names for each module the attributes whose contents may change.  ``tree`` says that each module
-    and each tensor has one name and memory of its own.  ``storages`` are the ids of the storages of its tensors.
+    ``modules`` are those of the network, in the order of :func:`modules_of`, and ``numbers`` are those of their makes;
+    attributes that are noticed (:mod:`~profiler.tracing.noticed`) are no part of these.  ``key`` stands for the whole
+    network, with what is shared in it.  ``changing`` names for each module the attributes whose contents may change.
+    ``tree`` says that each module and each tensor has one name and memory of its own.  ``storages`` are the ids of the
+    storages of its tensors.
     """
 
     key: Any
+    modules: list[nn.Module]
     numbers: tuple[int, ...]
     changing: tuple[tuple[str, ...], ...]
     tree: bool
@@ -141,7 +143,7 @@ class Makes:
         noticed = tuple([module.__dict__[NOTICED] for module in modules if is_noticed(module)])
         if noticed:
             shared = (shared, NOTICED, noticed)
-        return Make((numbers[0], shared), numbers, tuple(reversed(changing)), tree, distinct), code
+        return Make((numbers[0], shared), modules, numbers, tuple(reversed(changing)), tree, distinct), code
 
     def _parts(
         self,

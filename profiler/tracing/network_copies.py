@@ -73,8 +73,8 @@ class NetworkCopy:
         kind, memo = type(module), self._memo
         plain = self._plain.get(kind)
         if plain is None:
-            plain = self._plain[kind] = _is_plain(kind)
-        if not plain or _has_own_copy(module.__dict__):
+            plain = self._plain[kind] = is_copied_by_attributes(kind)
+        if not plain or has_own_copy(module.__dict__):
             return copy.deepcopy(module, memo)
         made: Any = kind.__new__(kind)
         memo[id(module)] = made
@@ -173,7 +173,7 @@ _WAYS: dict[type, Callable[[NetworkCopy, Any], Any]] = {
 """How values of each type are copied.  If an object held its own methods, only the search for garbage would end it."""
 
 
-def _is_plain(kind: type[nn.Module]) -> bool:
+def is_copied_by_attributes(kind: type[nn.Module]) -> bool:
     """Whether modules of a class are copied by their ``__dict__``; ``__setstate__`` may be the class's own."""
     same = ("__reduce__", "__reduce_ex__", "__getstate__", "__getattr__", "__getattribute__")
     return (
@@ -184,7 +184,7 @@ def _is_plain(kind: type[nn.Module]) -> bool:
     )
 
 
-def _has_own_copy(attributes: dict[str, Any]) -> bool:
+def has_own_copy(attributes: dict[str, Any]) -> bool:
     """Whether a module decides itself how it is copied, by attributes that its class does not have."""
     return (
         "__deepcopy__" in attributes

@@ -22,8 +22,11 @@ _FINDS_OTHERS = nn.Module.__getattr__.__code__
 
 def is_noticed(module: nn.Module) -> bool:
     """Whether looks at the attribute of a module can be noticed: it has one, and is of a library that is trusted."""
-    held, kind = module.__dict__, cast(Any, type(module))
-    return type(held.get(NOTICED)) is int and type(held["_buffers"]) is dict and _may_be_noticed(kind)
+    held = module.__dict__
+    if NOTICED not in held:
+        return False
+    kind = cast(Any, type(module))
+    return type(held[NOTICED]) is int and type(held["_buffers"]) is dict and _may_be_noticed(kind)
 
 
 class Looks:

@@ -38,6 +38,15 @@ def _advice(found: str) -> str:
     )
 
 
+def is_distributed(kind: type[nn.Module]) -> bool:
+    """Whether modules of a class distribute the module inside over processes."""
+    sharded = sys.modules.get("torch.distributed.fsdp")
+    return issubclass(
+        kind,
+        DistributedDataParallel if sharded is None else (DistributedDataParallel, sharded.FullyShardedDataParallel),
+    )
+
+
 def without_processes(
     modules: Iterable[nn.Module], memo: dict[int, Any], copied: Callable[[nn.Module], nn.Module]
 ) -> None:

@@ -332,6 +332,18 @@ def checkpoints_stop_early() -> Any:
     return getattr(sys.modules.get("torch.utils.checkpoint"), "_enable_checkpoint_early_stop", True)
 
 
+_SETSTATE: dict[Any, frozenset[str]] = {
+    nn.Module.__setstate__: frozenset(vars(nn.Module())),
+    nn.modules.conv._ConvNd.__setstate__: frozenset({*vars(nn.Module()), "padding_mode"}),
+}
+"""For methods that only add attributes which older versions of torch did not save: the names of those."""
+
+
+def needed_by_setstate(kind: type[nn.Module]) -> frozenset[str] | None:
+    """The attributes with which ``__setstate__`` does nothing but take them over; None if it may do anything."""
+    return _SETSTATE.get(kind.__setstate__)
+
+
 def watch_calls(module: nn.Module, call: Callable[..., Any]) -> None:
     """Make each call of a module a call of ``call``, as it is for compiled modules."""
     module.__dict__["_compiled_call_impl"] = call

@@ -87,7 +87,7 @@ def record(
     if any(tensor.layout in SPARSE for tensor in tensors_of(modules_of(model))):
         raise NeedsDataError(f"{type(model).__name__} has sparse tensors, which have no elements on the meta device")
     return _record(
-        lambda: attempt_on_meta(model, inputs), _mode(model, mode), optimizer, operators, prepare, lifetimes, make
+        lambda: attempt_on_meta(model, inputs, make), _mode(model, mode), optimizer, operators, prepare, lifetimes, make
     )
 
 

@@ -10,7 +10,8 @@ import weakref
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -21,8 +22,11 @@ from torch.nn.utils import parametrizations, parametrize
 from torch.overrides import TorchFunctionMode
 
 from profiler.models.building import build_model
+from profiler.tracing.bytecode import OpenCodeError
 from profiler.tracing.copying import copy_to_meta, deep_copy, has_lazy_parts
+from profiler.tracing.makes import Make, Makes
 from profiler.tracing.objects import ATOMS, named, slots
+from profiler.tracing.tree_copies import copy_of_tree
 from tests.museum import MUSEUM, exhibit
 
 
@@ -170,9 +174,28 @@ def check(model: nn.Module) -> int:
     comparison.check(by_deepcopy(model), copy_to_meta(model))
     if not has_lazy_parts(model.modules()):
         Comparison(model).check(copy.deepcopy(model), deep_copy(model))
+    tree = copy_by_make(model)
+    if tree is not None:
+        Comparison(model).check(by_deepcopy(model), tree)
     after = everything(model)
     assert list(map(id, before)) == list(map(id, after))
     return comparison.compared
+
+
+class OfAnyCode(Makes):
+    """Makes of networks whose code may do anything."""
+
+    def _read(self, kinds: Any, found: Any) -> Any:
+        return SimpleNamespace(problem="", named=frozenset())
+
+
+def copy_by_make(model: nn.Module) -> nn.Module | None:
+    """The copy that follows from the make of a network, where there is one."""
+    try:
+        make: Make = OfAnyCode().of(model, training=False)
+    except (OpenCodeError, RuntimeError):
+        return None
+    return copy_of_tree(make, {})
 
 
 @pytest.mark.parametrize("name", sorted(MUSEUM))
@@ -346,6 +369,46 @@ def _instance_method() -> Any:
     return model
 
 
+def _older() -> Any:
+    """Layers that were saved by versions of torch without some of their attributes."""
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Conv2d(1, 2, 3), nn.Softmax(1), nn.AvgPool3d(2))
+    for layer, name in ((model[0], "padding_mode"), (model[2], "dim"), (model[3], "ceil_mode")):
+        del layer.__dict__[name]
+    return model
+
+
+def _equal_makes() -> Any:
+    """Each layer has what its equal ones do not have to have: modes, names of buffers, attributes of parameters."""
+    model: Any = nn.Sequential(*[nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)) for _ in range(3)])
+    model[1].eval()
+    model[0][0].weight.requires_grad_(False)
+    for block in model:
+        block[0].weight.marked = True
+        block[0].register_buffer("table", torch.zeros(2, 2).requires_grad_(), persistent=block is model[2])
+        block[0].register_parameter("other", None)
+        block[0].register_buffer("nothing", None)
+    return model
+
+
+def _hooked_on_state() -> Any:
+    model: Any = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    model[1].register_state_dict_post_hook(lambda *_: None)
+    return model
+
+
+class Pair(NamedTuple):
+    """A tuple with names."""
+
+    first: int
+    second: Any
+
+
+def _with_own_method() -> Any:
+    model: Any = Holds()
+    model.layer.__dict__["__deepcopy__"] = lambda memo: nn.ReLU()
+    return model
+
+
 ZOO: dict[str, Callable[[], nn.Module]] = {
     "plain attributes": lambda: Holds(
         number=1, text="a", nothing=None, size=torch.Size([1, 2]), dtype=torch.float16, device=torch.device("cpu")
@@ -384,6 +447,15 @@ ZOO: dict[str, Callable[[], nn.Module]] = {
     ),
     "a symbolically traced network": lambda: fx.symbolic_trace(nn.Sequential(nn.Linear(3, 3), nn.ReLU())),
     "no parameter": lambda: nn.Linear(3, 3, bias=False).requires_grad_(False),
+    "older layers": _older,
+    "layers of equal makes": _equal_makes,
+    "hooks on the state": _hooked_on_state,
+    "gaps": lambda: Holds(
+        gaps=nn.Parameter(torch.zeros(4, 6)[:, ::2]), last=nn.Parameter(torch.zeros(4, 6).expand(2, 4, 6))
+    ),
+    "immutable containers": lambda: Holds(a=frozenset({1}), b=((1, 2), 3), c=(0.0, 1), d=Pair(1, (2,))),
+    "a method for copies": _with_own_method,
+    "a flag of another type": lambda: Holds(layers=nn.Sequential(Holds(training=[True]))),
     "a function of torch": lambda: Holds(activation=F.gelu, other=torch.relu, kind=nn.ReLU),
 }
 
@@ -392,6 +464,24 @@ ZOO: dict[str, Callable[[], nn.Module]] = {
 def test_unusual_modules_are_copied_as_by_deepcopy(name: str) -> None:
     """They have their own methods for copies, hooks, cycles, views and shared objects."""
     assert check(ZOO[name]()) > 5
+
+
+BY_MAKE = (
+    *("a function of torch", "a removed parametrization", "a transformer", "its own new", "its own setting of state"),
+    *("no parameter", "plain attributes", "older layers", "layers of equal makes", "immutable containers"),
+)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_some_are_copied_by_their_make(name: str) -> None:
+    """Others have objects that may be shared, hooks, or ways of their own to be copied."""
+    assert (copy_by_make(ZOO[name]()) is not None) == (name in BY_MAKE)
+
+
+@pytest.mark.parametrize("name", ["residual block", "encoder", "conv2d grouped"])
+def test_exhibits_are_copied_by_their_make(name: str) -> None:
+    """Plain networks are."""
+    assert copy_by_make(exhibit(name)[0]) is not None
 
 
 def test_the_comparison_sees_differences() -> None:
