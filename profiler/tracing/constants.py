@@ -8,6 +8,7 @@ its operands.  Since nobody writes to a constant, it can be computed later: most
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ LARGEST = 2**26
 
 MOST = 2**12
 """The maximum number of operations whose constants are remembered."""
+
+
+_numbers = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +62,14 @@ class Constant:
 
     One that is ``shared`` may be the constant of other memory too, so nobody writes to it.  One that an operation makes
     is computed when somebody needs its content, which is None if it then turns out that it cannot be computed.
-    ``stored`` is the number of its elements in memory, ``nbytes`` the size of the storage.
+    ``stored`` is the number of its elements in memory, ``nbytes`` the size of the storage.  The ``number``
+    is that of no other constant: it stands for this one in keys that outlive it.
     """
 
-    __slots__ = ("_content", "_making", "_place", "nbytes", "shared", "stored")
+    __slots__ = ("_content", "_making", "_place", "nbytes", "number", "shared", "stored")
 
     def __init__(self, content: torch.Tensor | None, *, shared: bool = True) -> None:
+        self.number = next(_numbers)
         self.shared = shared
         self._content = content
         self._making: Making | None = None

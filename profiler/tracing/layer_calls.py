@@ -63,6 +63,13 @@ OF_EVERY_MODULE = frozenset({*vars(nn.Module()), "forward", "_compiled_call_impl
 
 Shapes = tuple[tuple[int, ...], ...]
 
+Given = tuple[bool, Any, Any]
+"""What is known of the memory of an argument: whether it follows from an input of the network, its constant if its
+values are known, and where it may have zeros."""
+
+DATA: Given = (True, None, None)
+"""The memory of an argument whose values are not known."""
+
 Lists = tuple[()] | list[tuple[list[Any], list[Any]]]
 """Lists, each with a copy."""
 
@@ -157,17 +164,25 @@ _RUNS = _Answer((), 0, 0, None)
 class Key:
     """The key of a call with its tensors, what is known of their memory, and what was seen of its modules.
 
-    ``lists`` are those among its arguments, each with a copy.
+    ``given`` are the states of the memory of its arguments, the first of its tensors.  ``lists`` are those among its
+    arguments, each with a copy.
     """
 
-    __slots__ = ("lists", "memories", "modules", "parts", "tensors")
+    __slots__ = ("given", "lists", "memories", "modules", "parts", "tensors")
 
     def __init__(
-        self, parts: Any, tensors: list[torch.Tensor], memories: list[Memory], modules: list[Seen], lists: Lists = ()
+        self,
+        parts: Any,
+        tensors: list[torch.Tensor],
+        memories: list[Memory],
+        given: list[Given],
+        modules: list[Seen],
+        lists: Lists = (),
     ) -> None:
         self.parts = parts
         self.tensors = tensors
         self.memories = memories
+        self.given = given
         self.modules = modules
         self.lists = lists
 
@@ -271,10 +286,11 @@ class LayerCalls:
         if not _add_arguments(args if not kwargs else (*args, *kwargs.values()), parts, tensors, lists):
             return None
         memories: list[Memory] = []
-        if not self._add_given(tensors, parts, memories):
+        given = self._add_given(tensors, parts, memories)
+        if given is None:
             return None
         memories += self._blocks.memories[block.first_tensor : block.end_of_tensors]
-        return Key(tuple(parts), tensors, memories, self._blocks.seen[block.first : block.end], lists)
+        return Key(tuple(parts), tensors, memories, given, self._blocks.seen[block.first : block.end], lists)
 
     def _is_as_before(self, block: Block) -> bool:
         """Whether the tensors and attributes of all modules in a block are unchanged since the run began."""
@@ -292,24 +308,35 @@ class LayerCalls:
             same_contents(container, values) for container, values in block.contents
         )
 
-    def _add_given(self, tensors: list[torch.Tensor], parts: list[Any], memories: list[Memory]) -> bool:
+    def _add_given(self, tensors: list[torch.Tensor], parts: list[Any], memories: list[Memory]) -> list[Given] | None:
         """Add the memories of the tensors that a call was given, and to its key which of them share one.
 
-        False if one of them does not just follow from an input of the network.
+        Those that do not just follow from an input of the network are part of the key too.  None if the call has to
+        run: one of the tensors follows from parameters, or not all that is known of it can be a part of a key.
         """
-        entries, values, padded = self._origins.memories, self._values.ids, self._padded.storages
+        entries, values = self._origins.memories, self._values.ids
+        states: list[Given] = []
         for place, tensor in enumerate(tensors):
             storage = id(tensor.untyped_storage())
             memory = entries.get(storage)
-            if memory is None or not memory.known or storage in padded:
-                return False
-            if memory.is_parameter or not memory.is_activation or memory.roots or id(tensor) in values:
-                return False
+            if memory is None or not memory.known or memory.is_parameter or memory.roots:
+                return None
+            state = self._state_of(memory, tensor)
+            if state != DATA or id(tensor) in values:
+                if id(tensor) in values and (memory.constant is None or not memory.constant.shared):
+                    return None
+                of_data, constant, zeros = state
+                parts.append((place, of_data, None if constant is None else constant.number, zeros))
             if memory in memories:
                 same = [other is tensor for other in tensors[:place]]
                 parts.append((place, memories.index(memory), tuple(same)))
             memories.append(memory)
-        return True
+            states.append(state)
+        return states
+
+    def _state_of(self, memory: Memory, tensor: torch.Tensor) -> Given:
+        """What is known of the memory of an argument."""
+        return memory.is_activation, memory.constant, self._padded.storages.get(id(tensor.untyped_storage()))
 
     def _key(self, layer: Layer, seen: Seen, args: Any, kwargs: Any) -> Key | None:
         """The key of a call of a layer; None if it has to run."""
@@ -325,7 +352,8 @@ class LayerCalls:
         if not memo.add_to_key(given, parts, tensors):
             return None
         memories: list[Memory] = []
-        if not self._add_given(tensors, parts, memories):
+        states = self._add_given(tensors, parts, memories)
+        if states is None:
             return None
         number = len(tensors)
         held = chain(parameters.values(), buffers.values())
@@ -351,7 +379,7 @@ class LayerCalls:
             known = 4 * known + 2 * memory.is_parameter + (id(tensor) in values)
             memories.append(memory)
         parts.append(known)
-        return Key(tuple(parts), tensors, memories, [seen])
+        return Key(tuple(parts), tensors, memories, states, [seen])
 
     def _again(self, answer: _Answer, key: Key) -> Any:
         """Record the operations of a call that was answered; returns its result."""
@@ -448,6 +476,10 @@ class LayerCalls:
             result = result[found[0]]
         if type(result) not in PLAIN or result.is_inference() != torch.is_inference_mode_enabled():
             return _RUNS
+        if key.given != [
+            self._state_of(*each) for each in zip(key.memories, key.tensors[: len(key.given)], strict=False)
+        ]:
+            return _RUNS  # it has changed what is known of an argument
         own = next((place for place, tensor in enumerate(key.tensors) if tensor is result), None)
         number, layout = -1, None
         if own is None:
@@ -469,9 +501,7 @@ class LayerCalls:
             {seen.name: seen.calls for seen in modules},
             [memory.number for memory in key.memories],
             [memory.roots for memory in key.memories],
-            {m.number for m, tensor in zip(key.memories, key.tensors, strict=False) if id(tensor) in ids}
-            if ids
-            else set(),
+            {m.number for m, x in zip(key.memories, key.tensors, strict=False) if id(x) in ids and m.constant is None},
             own,
             number,
             layout,

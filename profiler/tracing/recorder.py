@@ -546,7 +546,7 @@ class OpRecorder(DispatchMode):
 
     def values_of(self, tensor: torch.Tensor) -> torch.Tensor | None:
         """A tensor with the values of a meta tensor, or None if they are not known."""
-        return self._values.of(tensor)
+        return self._values.given_to_code(tensor)
 
     def _look_up(self, func: Any) -> _Known:
         name = operator_name(func)

@@ -16,7 +16,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from profiler.tracing import memo, symbols
 from profiler.tracing.constants import DEEPEST, Constant, Layout, Made, Making, Operand
 from profiler.tracing.origins import Memory, Origins, storage_of
-from profiler.tracing.private import is_mutable, without_dispatch, without_functions, written_by
+from profiler.tracing.private import apart, is_mutable, without_dispatch, without_functions, written_by
 from profiler.tracing.tensors import collect, map_arguments
 
 LARGEST = 2**20
@@ -106,10 +106,10 @@ class KnownValues:
         shared = {id(constant.content.untyped_storage()) for constant in constants if constant.content is not None}
         return map_arguments(result, lambda leaf: _without(shared, leaf)) if shared else result
 
-    def _own(self, written: Iterable[Any]) -> None:
-        """Make the constants of tensors that are written to those of their memory alone."""
+    def _own(self, tensors: Iterable[Any]) -> None:
+        """Make the constants of tensors those of their memory alone."""
         found: list[torch.Tensor] = []
-        collect(list(written), found)
+        collect(list(tensors), found)
         for tensor in found:
             memory = self._origins.memories.get(storage_of(tensor)) if tensor.is_meta else None
             if memory is not None and memory.constant is not None and memory.constant.shared:
@@ -180,6 +180,12 @@ class KnownValues:
         if constant is None or constant.waits_for is None:
             return None
         return partial(constant.seen_by, Layout.of(tensor))
+
+    def given_to_code(self, tensor: torch.Tensor) -> torch.Tensor | None:
+        """The same for functions of torch that read it: in memory that stands for that of ``tensor`` alone."""
+        with apart():
+            self._own([tensor])
+        return self.of(tensor)
 
     def forget_written(self, func: Any, args: Any, kwargs: Any) -> None:
         """Forget the arguments to which the operation writes unknown values."""

@@ -364,6 +364,95 @@ CASES: dict[str, Blocks] = {
         net="for b in self.blocks: x = b(b(x, x), x.view_as(x))\nreturn x",
         init="self.a = nn.MultiheadAttention(4, 2)",
     ),
+    "positions": Blocks(
+        "return self.linear(x) + more[0]",
+        net="p = torch.arange(4, device=x.device)\nfor b in self.blocks: x = b(x, p)\nreturn x",
+    ),
+    "positions that differ": Blocks(
+        "return times(x, int(more[0].sum()))",
+        net="for i, b in enumerate(self.blocks): x = b(x, torch.arange(2 + i % 2, device=x.device))\nreturn x",
+    ),
+    "equal shapes other values": Blocks(
+        "return times(x, int(more[0].sum()))",
+        net="for i, b in enumerate(self.blocks): x = b(x, torch.full((2,), 1 + i % 2, device=x.device))\nreturn x",
+    ),
+    "values in a list": Blocks(
+        "return times(x, more[0].tolist()[-1])",
+        net="for i, b in enumerate(self.blocks): x = b(x, torch.full((2,), 1 + i % 2, device=x.device))\nreturn x",
+    ),
+    "values change in place": Blocks(
+        "return times(x, int(more[0].sum()))",
+        net="p = torch.arange(3, device=x.device)\nfor b in self.blocks:\n  x = b(x, p)\n  p.add_(1)\nreturn x",
+    ),
+    "values change in the block": Blocks(
+        "y = times(x, int(more[0].sum()))\nmore[0].add_(1)\nreturn y",
+        net="p = torch.arange(3, device=x.device)\nfor b in self.blocks: x = b(x, p)\nreturn x + p.sum()",
+    ),
+    "values of a view": Blocks(
+        "return times(x, int(more[0].sum()))",
+        net="p = torch.arange(4, device=x.device)\nfor i, b in enumerate(self.blocks): x = b(x, p[i % 2 :][:2])\nreturn x",
+    ),
+    "values become data": Blocks(
+        "more[0].copy_(x)\nreturn x * 2",
+        net="p = torch.zeros(2, 4, device=x.device)\nfor b in self.blocks: x = b(x, p) + F.linear(p, self.other.weight)\nreturn x",
+    ),
+    "values returned": Blocks(
+        "return more[0]", net="p = torch.arange(4.0, device=x.device)\nfor b in self.blocks: x = x + b(x, p)\nreturn x"
+    ),
+    "values returned in place": Blocks(
+        "return more[0].mul_(2)",
+        net="p = torch.arange(4.0, device=x.device)\nfor b in self.blocks: x = times(x + b(x, p), int(p[1]))\nreturn x",
+    ),
+    "values in place with data": Blocks(
+        "return more[0].add_(x)",
+        net="for b in self.blocks:\n  p = torch.zeros(2, 4, device=x.device)\n  x = F.linear(b(x, p), self.other.weight) + p\nreturn x",
+    ),
+    "view with data": Blocks(
+        "return x + more[0].expand_as(x)",
+        net="p = torch.arange(4.0, device=x.device)\nw = self.other.weight[0]\nfor b in self.blocks: x = b(x, p) + (p * w)\nreturn x",
+    ),
+    "mask of positions": Blocks(
+        "return x + x[:, more[0]].sum()",
+        net="m = torch.arange(4, device=x.device) < 2\nfor b in self.blocks: x = b(x, m)\nreturn x",
+    ),
+    "positions as index": Blocks(
+        "return x + x[:, more[0]].sum()",
+        net="for i, b in enumerate(self.blocks): x = b(x, torch.arange(2, device=x.device) + i % 2)\nreturn x",
+    ),
+    "angles": Blocks(
+        "return self.linear(x) * more[0] + more[1]",
+        net="f = torch.arange(2.0, device=x.device) * self.rate\nf = torch.cat((f, f), -1)\nfor b in self.blocks: x = b(x, f.cos(), f.sin())\nreturn x",
+        net_init="self.register_buffer('rate', torch.ones(2))",
+    ),
+    "angles and weights": Blocks(
+        "return F.linear(x, more[0] * self.linear.weight)",
+        net="f = torch.arange(4.0, device=x.device) * self.rate\nfor b in self.blocks: x = b(b(x, f), x[0])\nreturn x",
+        net_init="self.register_buffer('rate', torch.ones(4))",
+    ),
+    "padded or not": Blocks(
+        "return self.c(more[0])[..., :8, :8]",
+        net="for b in self.blocks:\n  x = b(x, F.pad(x, (1, 1, 1, 1)))\n  x = b(x, torch.cat([x, x, x], 2)[:, :, :10].repeat(1, 1, 1, 2)[..., :10])\nreturn x",
+        init="self.c = nn.Conv2d(4, 4, 3)",
+        shape=(1, 4, 8, 8),
+    ),
+    "padding returned": Blocks(
+        "return x * 2",
+        net="for b in self.blocks: x = self.c(b(F.pad(x, (1, 1, 1, 1))))\nreturn x",
+        net_init="self.c = nn.Conv2d(4, 4, 3)",
+        shape=(1, 4, 8, 8),
+    ),
+    "padding changed": Blocks(
+        "x.add_(1)\nreturn x.sum()",
+        net="for b in self.blocks:\n  y = F.pad(x, (1, 1, 1, 1))\n  x = self.c(y) + b(y) + self.c(y)\nreturn x",
+        net_init="self.c = nn.Conv2d(4, 4, 3)",
+        shape=(1, 4, 8, 8),
+    ),
+    "zeros as argument": Blocks(
+        "return self.c(torch.cat([more[0], x, more[0]], 3))[..., :8]",
+        net="z = torch.zeros(1, 4, 8, 2, device=x.device)\nfor b in self.blocks: x = F.pad(b(b(x, z), x[..., :2]), (0, 0, 1, 1))\nreturn x",
+        init="self.c = nn.Conv2d(4, 4, 3)",
+        shape=(1, 4, 8, 8),
+    ),
 }
 """Blocks that do what may make an answer wrong."""
 
@@ -393,6 +482,9 @@ ANSWERED = (
     "batch norm",
     "padding inside",
     "returns input",
+    "positions",
+    "angles",
+    "padded or not",
 )
 """Blocks whose calls are answered even in the first run."""
 
