@@ -18,26 +18,35 @@ from profiler.signatures import Signature
 
 
 @dataclass(slots=True, eq=False)
+class Operation:
+    """What the figures of a call follow from.
+
+    Calls of one trace with the same operation have the same figures, wherever they ran.
+    """
+
+    signature: Signature
+    answer: Answer
+    kind: str
+    phase: Phase
+    memory: MemoryUse
+
+
+@dataclass(slots=True, eq=False)
 class Tally:
     """A call and how often it was made: the first of ``times`` calls that differ at most in what tables ignore.
 
     ``place`` is its place among all calls.  Its ``call`` is made when it is needed, from the event of that ``number``;
-    most tables only need the fields here, which are those of the call.
+    most tables only need the fields and properties here, which are those of the call.
 
-    These calls have the same signature, answer and kind, ran in the same module, phase and function, read the same
-    parameters, and use memory in the same way.  They may differ in the number of the module's call, in their source and
-    in their storages.
+    These calls are the same operation, ran in the same module and function, and read the same parameters.  They may
+    differ in the number of the module's call, in their source and in their storages.
     """
 
     times: int
     place: int
-    signature: Signature
-    answer: Answer
-    kind: str
+    operation: Operation
     module: str
-    phase: Phase
     parameters: tuple[str, ...]
-    memory: MemoryUse
     events: Sequence[Event]
     number: int
     made: OpCall | None = None
@@ -47,25 +56,53 @@ class Tally:
         """The tally of a call that was made already."""
         event = call.event
         memory = memory_of(event.touched, event.reads, event.writes, event.makes)
-        facts = call.signature, call.answer, call.kind, event.module, event.phase, event.parameters, memory
-        return cls(times, place, *facts, (event,), 0, call)
+        operation = Operation(call.signature, call.answer, call.kind, event.phase, memory)
+        return cls(times, place, operation, event.module, event.parameters, (event,), 0, call)
 
     @property
     def call(self) -> OpCall:
         """The call."""
         if self.made is None:
-            self.made = OpCall(self.events[self.number], self.signature, self.answer, self.kind)
+            operation = self.operation
+            event = self.events[self.number]
+            self.made = OpCall(event, operation.signature, operation.answer, operation.kind)
         return self.made
+
+    def made_often(self, times: int) -> Tally:
+        """The tally of so many calls."""
+        return Tally(
+            times, self.place, self.operation, self.module, self.parameters, self.events, self.number, self.made
+        )
 
     @property
     def op(self) -> str:
         """The operator."""
-        return self.signature.op
+        return self.operation.signature.op
+
+    @property
+    def signature(self) -> Signature:
+        """That of its operation."""
+        return self.operation.signature
+
+    @property
+    def answer(self) -> Answer:
+        """That of its operation."""
+        return self.operation.answer
 
     @property
     def status(self) -> Status:
         """That of its answer."""
-        return self.answer.status
+        return self.operation.answer.status
+
+    @property
+    def kind(self) -> str:
+        """That of its operation."""
+        return self.operation.kind
+
+    @property
+    def phase(self) -> Phase:
+        """That of its operation."""
+        return self.operation.phase
 
 
 class Calls(Sequence[OpCall]):
@@ -123,24 +160,25 @@ class Calls(Sequence[OpCall]):
         """The distinct calls in the order of first appearance."""
         groups = self._groups_called()
         firsts = dict(zip(reversed(groups), reversed(range(len(groups))), strict=True))
-        return tuple([self._tally(firsts[group], times) for group, times in Counter(groups).items()])
+        operations: dict[tuple[int, str, Phase, MemoryUse], Operation] = {}
+        events, numbers = self.events, self._numbers
+        found = []
+        for group, times in Counter(groups).items():
+            place = firsts[group]
+            number = numbers[place]
+            site, kind = events.sites[events.places[number]], self._kinds[group]
+            facts = site.signature, kind, site.phase, site.memory
+            operation = operations.get(facts)
+            if operation is None:
+                signature, answer = self._signatures[site.signature], self._answers[site.signature]
+                operation = operations[facts] = Operation(signature, answer, kind, site.phase, site.memory)
+            found.append(Tally(times, place, operation, site.module, site.parameters, events, number))
+        return tuple(found)
 
-    def _tally(self, place: int, times: int) -> Tally:
-        events, number = self.events, self._numbers[place]
-        site = events.sites[events.places[number]]
-        return Tally(
-            times,
-            place,
-            self._signatures[site.signature],
-            self._answers[site.signature],
-            self._kinds[self._groups[number]],
-            site.module,
-            site.phase,
-            site.parameters,
-            site.memory,
-            events,
-            number,
-        )
+    @cached_property
+    def anywhere(self) -> tuple[Tally, ...]:
+        """The distinct operations in the order of first appearance, each as one tally of its calls in all modules."""
+        return merged(self.tallies)
 
     def _groups_called(self) -> Sequence[int]:
         if isinstance(self._numbers, range):
@@ -165,6 +203,24 @@ def tallies(calls: Sequence[OpCall]) -> tuple[Tally, ...]:
     if isinstance(calls, Calls):
         return calls.tallies
     return tuple(Tally.of(call, 1, place) for place, call in enumerate(calls))
+
+
+def merged(found: Iterable[Tally]) -> tuple[Tally, ...]:
+    """One tally for all that have the same operation: it has the module and the parameters of the first one."""
+    times: dict[Operation, int] = {}
+    firsts = []
+    for tally in found:
+        if tally.operation in times:
+            times[tally.operation] += tally.times
+        else:
+            times[tally.operation] = tally.times
+            firsts.append(tally)
+    return tuple(
+        [
+            tally if times[tally.operation] == tally.times else tally.made_often(times[tally.operation])
+            for tally in firsts
+        ]
+    )
 
 
 def calls_at(calls: Sequence[OpCall], places: Iterable[int]) -> Sequence[OpCall]:

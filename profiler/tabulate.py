@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
-from operator import add
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, lru_cache, reduce
+from operator import add, attrgetter
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from profiler.calls import Tally, tallies
+from profiler.calls import Calls, Operation, Tally, tallies
 from profiler.columns import FILES, HEADLINE, SUMMARIES, Column
 from profiler.errors import ProfilerError
 from profiler.events import MemoryUse
 from profiler.measures import HEADLINE as FLOPS
 from profiler.measures import Measure, Ratio, find_measure, measures, measures_in, ratio_of, ratios_in
-from profiler.opcount import ZERO, OpCount
+from profiler.opcount import SCALAR_OPERATIONS, OpCount
 from profiler.records import Answer, CounterRecord, OpCall, ParameterRecord, Trace
 from profiler.schema import Table
 from profiler.signatures import Signature
@@ -29,14 +29,18 @@ if TYPE_CHECKING:
     from profiler.throughput import Throughput
 
 
+T = TypeVar("T")
+
+
 @dataclass(eq=False, slots=True)
 class Group:
     """The calls and parameters of one row, with its values for the grouping's own columns.
 
     ``tallies`` are its distinct calls with their numbers.  ``parts`` are groups that it contains; ``itself`` is the
-    part with a module's own work, if the group includes everything below it.  ``unseen`` says that some work is not
-    among the calls, and ``known`` that its counts are shown even if all its work is uncounted.  ``in_footer`` says that
-    its row stays below all others.
+    part with a module's own work, if the group includes everything below it.  ``same`` is a group of calls that do the
+    same as these, which several groups may share.  ``unseen`` says that some work is not among the calls, and ``known``
+    that its counts are shown even if all its work is uncounted.  ``in_footer`` says that its row stays below all
+    others.
     """
 
     cells: dict[str, Any] = field(default_factory=dict)
@@ -44,6 +48,7 @@ class Group:
     parameters: list[ParameterRecord] = field(default_factory=list)
     parts: list[Group] = field(default_factory=list)
     itself: Group | None = None
+    same: Group | None = None
     unseen: bool = False
     known: bool = False
     in_footer: bool = False
@@ -56,6 +61,9 @@ class Group:
 
 Row = tuple[int, ...]
 """The figures of a group, then how many of its calls use unknown memory, are uncounted (or gaps), and are counted."""
+
+KIND = attrgetter("operation.kind")
+"""The kind of a tally."""
 
 UNKNOWN_MEMORY, UNCOUNTED, COUNTED = -3, -2, -1
 """The places of the last three in a row."""
@@ -92,9 +100,10 @@ class Figures:
         self._held = [(place, measure.held) for place, measure in enumerate(self.measures) if measure.held is not None]
         self._width = len(self.measures) + 3
         self._nothing: Row = (0,) * self._width
-        self._of_calls = _rows_of(self.measures)
-        self._of_tallies: dict[Tally, Row] = {}
+        self._kept = _rows_of(self.measures)
+        self._of_operations: dict[Operation, Row] = {}
         self._of_groups: dict[Group, Row] = {}
+        self._sums: dict[tuple[int, ...], tuple[list[Row], Row]] = {}
         self._others: dict[str, Figures] = {}
 
     def sum(self, measure: Measure, group: Group) -> int:
@@ -137,10 +146,9 @@ class Figures:
     def row(self, group: Group) -> Row:
         """The figures of everything in the group, however deep its parts are."""
         known = self._of_groups
-        found = known.get(group)
-        if found is not None:
-            return found
-        if not group.parts or all(part in known for part in group.parts):
+        if group in known:
+            return known[group]
+        if all(map(known.__contains__, group.parts)):
             found = known[group] = self._sum(group)
             return found
         waiting = [group]
@@ -156,27 +164,50 @@ class Figures:
         return known[group]
 
     def _sum(self, group: Group) -> Row:
-        rows = [self._of_tallies.get(tally) or self._of_tally(tally) for tally in group.tallies]
+        rows = [self.row(group.same)] if group.same is not None else self._rows(group.tallies)
         if group.parts:
             rows += [self._of_groups[part] for part in group.parts]
-        if not (group.parameters or group.unseen):
-            return rows[0] if len(rows) == 1 else tuple(_added(rows)) if rows else self._nothing
-        total = list(_added(rows)) if rows else [0] * self._width
-        for record in group.parameters:
-            for place, held in self._held:
-                total[place] += held(record)
-        total[UNCOUNTED] += group.unseen
-        return tuple(total)
+        row = rows[0] if len(rows) == 1 else self._sum_of(rows) if rows else self._nothing
+        if group.parameters:
+            row = self._with_held(row, [sum(map(held, group.parameters)) for _, held in self._held])
+        if group.unseen:
+            row = (*row[:UNCOUNTED], row[UNCOUNTED] + 1, *row[UNCOUNTED + 1 :])
+        return row
 
-    def _of_tally(self, tally: Tally) -> Row:
-        row, times = self._of_call(tally), tally.times
-        found = self._of_tallies[tally] = row if times == 1 else tuple([figure * times for figure in row])
-        return found
+    # Many layers and blocks do the same as others, so the same sums of the same rows are computed once.
+
+    def _sum_of(self, rows: list[Row]) -> Row:
+        same = tuple(map(id, rows))
+        if same not in self._sums:
+            self._sums[same] = rows, tuple(map(sum, zip(*rows, strict=True)))
+        return self._sums[same][1]
+
+    def _with_held(self, row: Row, figures: list[int]) -> Row:
+        """The row with the figures of parameters."""
+        same = (-1, id(row), *figures)
+        if same not in self._sums:
+            total = list(row)
+            for (place, _), figure in zip(self._held, figures, strict=True):
+                total[place] += figure
+            self._sums[same] = [row], tuple(total)
+        return self._sums[same][1]
+
+    def _rows(self, found: Sequence[Tally]) -> list[Row]:
+        """The figures of each of these calls, times their number."""
+        known = self._of_operations
+        rows = []
+        for tally in found:
+            row = known.get(tally.operation)
+            if row is None:
+                row = known[tally.operation] = self._of_call(tally)
+            rows.append(row if tally.times == 1 else tuple([figure * tally.times for figure in row]))
+        return rows
 
     def _of_call(self, tally: Tally) -> Row:
         """The figures of one of its calls."""
-        facts = id(tally.signature), id(tally.answer), tally.kind, tally.phase, tally.memory
-        known = self._of_calls.get(facts)
+        operation = tally.operation
+        facts = id(operation.signature), id(operation.answer), operation.kind, operation.phase, operation.memory
+        known = self._kept.get(facts)
         if known is not None:
             return known[0]
         call = tally.call
@@ -187,17 +218,10 @@ class Figures:
             1 if call.answer.status == "uncounted" else 0,
             1 if call.answer.terms and call.answer.count else 0,
         )
-        if len(self._of_calls) >= MOST_ROWS:
-            self._of_calls.clear()
-        self._of_calls[facts] = row, call.signature, call.answer  # alive, so that their ids are not reused
+        if len(self._kept) >= MOST_ROWS:
+            self._kept.clear()
+        self._kept[facts] = row, call.signature, call.answer  # alive, so that their ids are not reused
         return row
-
-
-def _added(rows: list[Row]) -> Iterable[int]:
-    """The sums of the figures in each place."""
-    if len(rows) > 2:
-        return map(sum, zip(*rows, strict=True))
-    return rows[0] if len(rows) == 1 else map(add, *rows)
 
 
 def _is_unknown(row: Row, group: Group) -> bool:
@@ -250,9 +274,19 @@ class Work:
         return tallies(self.trace.calls)
 
     @cached_property
+    def anywhere(self) -> tuple[Tally, ...]:
+        """The distinct operations, wherever they ran, without what is excluded."""
+        calls = self.trace.calls
+        return calls.anywhere if isinstance(calls, Calls) else self.tallies
+
+    @cached_property
     def whole(self) -> Group:
         """Everything in the trace, without what is excluded."""
-        return Group(tallies=list(self.tallies), parameters=list(self.trace.parameters))
+        return Group(
+            tallies=list(self.tallies),
+            parameters=list(self.trace.parameters),
+            same=Group(parts=list(self.by_kind.values())),
+        )
 
     def figure(self, name: str) -> int:
         """The figure of that name, of the whole network.  Raises ProfilerError if it is not known."""
@@ -269,16 +303,23 @@ class Work:
     @cached_property
     def kinds(self) -> dict[str, str]:
         """For each module that ran operations itself, the kind of the costliest of them."""
-        return {module: self._kind(group.tallies) for module, group in self.by_module.items() if group.tallies}
+        working = {module: group for module, group in self.by_module.items() if group.tallies}
+        kinds = of_each(working.values(), lambda group: self._kind(group.tallies))
+        return dict(zip(working, kinds, strict=True))
 
     def _kind(self, found: Sequence[Tally]) -> str:
         """The kind of the costliest of these calls, those of each kind added up; the first one of several."""
-        first = found[0].kind
-        if len(found) == 1 or all(tally.kind == first for tally in found):
+        first = found[0].operation.kind
+        if len(found) == 1 or all(tally.operation.kind == first for tally in found):
             return first
-        groups: dict[str, Group] = gathered(found, lambda tally: tally.kind)
+        groups: dict[str, Group] = gathered(found, KIND)
         costs = {kind: (*self.cost(group), self.figures.row(group)[UNCOUNTED]) for kind, group in groups.items()}
         return max(costs, key=costs.__getitem__)
+
+    @cached_property
+    def by_kind(self) -> dict[str, Group]:
+        """The distinct operations of each kind, wherever they ran, in the order in which they first ran."""
+        return gathered(self.anywhere, KIND)
 
     @cached_property
     def by_module(self) -> dict[str, Group]:
@@ -286,11 +327,23 @@ class Work:
 
         A module with unseen work is included even without calls.
         """
-        groups = gathered(self.tallies, lambda tally: tally.module)
-        for item in self.trace.unseen:
-            groups.setdefault(item.module, Group()).unseen = True
+        calls: defaultdict[str, list[Tally]] = defaultdict(list)
+        for tally in self.tallies:
+            calls[tally.module].append(tally)
+        held: defaultdict[str, list[ParameterRecord]] = defaultdict(list)
         for record in self.trace.parameters:
-            groups.setdefault(record.module, Group()).parameters.append(record)
+            held[record.module].append(record)
+        unseen = dict.fromkeys([item.module for item in self.trace.unseen])
+        known: dict[tuple[Hashable, ...], Group] = {}
+        groups: dict[str, Group] = {}
+        for module in {**calls, **unseen, **held}:
+            own = calls.get(module, [])
+            does = tuple([fact for tally in own for fact in (tally.operation, tally.times)])
+            if does not in known:
+                known[does] = Group(tallies=own)
+            groups[module] = Group(
+                tallies=own, parameters=held.get(module, []), same=known[does], unseen=module in unseen
+            )
         return groups
 
     def status(self, group: Group) -> str:
@@ -313,10 +366,30 @@ class Work:
         return self.figures.place(FLOPS), self.figures.place("comparisons")
 
 
-def tabulate(grouping: Grouping, groups: Sequence[Group], work: Work) -> Table:
-    """One row for each group, with the measures of the grouping's table."""
+def of_each(groups: Iterable[Group], value: Callable[[Group], T]) -> list[T]:
+    """A value for each group that follows from what its calls do: found once for all groups that do the same."""
+    known: dict[Group, T] = {}
+    found = []
+    for group in groups:
+        like = group.same or group
+        if like not in known:
+            known[like] = value(like)
+        found.append(known[like])
+    return found
+
+
+def tabulate(
+    grouping: Grouping, groups: Sequence[Group], work: Work, own: Mapping[str, Sequence[Any]] | None = None
+) -> Table:
+    """One row for each group, with the measures of the grouping's table.
+
+    ``own`` has the values of the grouping's own columns by their names; by default they are the groups' cells.
+    """
     shown = measures_in(grouping.like or grouping.name)
-    cells = _Cells(grouping, work, groups)
+    if own is None:
+        columns_of_its_own = (*grouping.first, *grouping.behind_flops, *grouping.last)
+        own = {column.name: [group.cells[column.name] for group in groups] for column in columns_of_its_own}
+    cells = _Cells(grouping, work, groups, own)
     flops = [measure.name for measure in shown].index(FLOPS)
     columns: list[tuple[Column, Sequence[Any]]] = [
         *cells.own(grouping.first),
@@ -335,15 +408,18 @@ def tabulate(grouping: Grouping, groups: Sequence[Group], work: Work) -> Table:
 class _Cells:
     """The columns of one table, each with its value for every group."""
 
-    def __init__(self, grouping: Grouping, work: Work, groups: Sequence[Group]) -> None:
+    def __init__(
+        self, grouping: Grouping, work: Work, groups: Sequence[Group], own: Mapping[str, Sequence[Any]]
+    ) -> None:
         self.grouping = grouping
+        self.own_values = own
         self.work = work
         self.groups = groups
         self.whole = work.figures.columns(groups)
         self.own_work = work.figures.columns([group.itself or group for group in groups]) if grouping.totals else {}
 
     def own(self, columns: Iterable[Column]) -> list[tuple[Column, Sequence[Any]]]:
-        return [(column, [group.cells[column.name] for group in self.groups]) for column in columns]
+        return [(column, self.own_values[column.name]) for column in columns]
 
     def figures(self, measures: Sequence[Measure]) -> list[tuple[Column, Sequence[Any]]]:
         if not self.grouping.totals:
@@ -371,7 +447,7 @@ class _Cells:
         if self.grouping.name not in measure.shares:
             return [(column, values)]
         whole = self.work.figures.sum(measure, self.work.whole)
-        shares = [part_of(value, whole) for value in values]
+        shares = _parts_of(values, whole)
         return [(column, values), (measure.share(self.grouping.name, column.name), shares)]
 
     def itself(self, measure: Measure) -> tuple[Column, Sequence[Any]]:
@@ -387,8 +463,20 @@ def _in_files(column: Column) -> Column:
 
 def _ratios(ratio: Ratio, figures: Mapping[str, Sequence[int | None]]) -> list[float | None]:
     """The ratio of each row."""
-    below = zip(*(figures[name] for name in ratio.below), strict=True)
-    return list(map(ratio_of, figures[ratio.above], below))
+    above, below = figures[ratio.above], [figures[name] for name in ratio.below]
+    if None in above or any(None in column for column in below):
+        return list(map(ratio_of, above, zip(*below, strict=True)))
+    columns: list[Iterable[Any]] = list(below)
+    divisors = reduce(lambda ones, others: map(add, ones, others), columns)
+    pairs: Iterable[tuple[Any, Any]] = zip(above, divisors, strict=True)
+    return [figure / divisor if divisor else None for figure, divisor in pairs]
+
+
+def _parts_of(values: Sequence[int | None], whole: int) -> list[float | None]:
+    """Each value as a fraction of the whole; 0 if the whole is 0."""
+    if whole and None not in values:
+        return [value / whole for value in values]  # type: ignore[operator]
+    return [part_of(value, whole) for value in values]
 
 
 def part_of(figure: int | None, whole: int) -> float | None:
@@ -440,10 +528,13 @@ def calls_of_excluded(trace: Trace) -> int:
     return sum(record.calls for record in trace.whole.modules if record.name in working and record.name)
 
 
+ADDED = (*SCALAR_OPERATIONS, "macs")
+"""The parts of a count."""
+
+
 def total_count(trace: Trace) -> OpCount:
     """The counts of the whole network, without uncounted operations."""
-    times: dict[OpCount, int] = {}
-    for tally in tallies(trace.calls):
-        count = tally.answer.count
-        times[count] = times.get(count, 0) + tally.times
-    return sum((count * number for count, number in times.items()), ZERO)
+    calls = trace.calls
+    every = calls.anywhere if isinstance(calls, Calls) else tallies(calls)
+    found = [(tally.operation.answer.count, tally.times) for tally in every if tally.operation.answer.terms]
+    return OpCount(*[sum([getattr(count, part) * times for count, times in found]) for part in ADDED])

@@ -94,6 +94,51 @@ def test_each_figure_is_the_sum_over_all_calls(mode: str) -> None:
     assert profile.operations["calls"].sum() == len(profile.trace.calls)
 
 
+class Alike(nn.Module):
+    """Layers that do nearly the same: one is called twice, one reads a tensor twice, one is a part of attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.once, self.twice = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.sum_of_two, self.sum_of_one = Plus(), Plus()
+        self.attending = nn.MultiheadAttention(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.twice(self.twice(self.once(x)))
+        attended, weights = self.attending(x, x, x, average_attn_weights=False)
+        scores = torch.softmax(weights.flatten(0, 1), dim=-1)  # as within the attention
+        result: torch.Tensor = self.sum_of_two(x, y) + self.sum_of_one(x, x) + attended * scores.sum()
+        return result
+
+
+class Plus(nn.Module):
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return x + y
+
+
+def test_layers_that_do_nearly_the_same_have_figures_of_their_own() -> None:
+    """The figures of each layer, kind and operation are the sums over its calls."""
+    profile = profiler.profile(Alike(), torch.zeros(3, 2, 4))
+    calls = list(profile.trace.calls)
+    shown = {m.name: m.figure for m in measures() if m.figure is not None and "layers" in m.tables}
+    for name, key, parts in (
+        ("layers", "layer", {call.module or "(root)" for call in calls}),
+        ("shares", "kind", {call.kind for call in calls}),
+        ("operations", "op", {call.op for call in calls}),
+    ):
+        table = profile.tabulated(name)
+        for part in parts:
+            those = [call for call in calls if part in (call.module or "(root)", call.kind, call.op)]
+            for measure, figure in shown.items():
+                if measure in table:
+                    rows = [row[measure] for row in table.records() if row[key] == part]
+                    assert sum(rows) == sum(figure(call) or 0 for call in those), (name, part, measure)
+    assert {call.kind for call in calls if call.op == "aten::softmax"} == {"attention", "softmax"}
+    figures = {row["layer"]: row for row in profile.tabulated("layers").records()}
+    assert figures["twice"]["macs"] == 2 * figures["once"]["macs"] > 0
+    assert figures["sum_of_two"]["bytes_read"] == 2 * figures["sum_of_one"]["bytes_read"] > 0
+
+
 @pytest.mark.slow
 def test_a_tally_stands_for_calls_of_one_kind_in_one_place() -> None:
     """All that it stands for is equal to its call but for the number of the module's call, the source and storages."""

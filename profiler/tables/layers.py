@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 from profiler.calls import Tally
 from profiler.columns import FIRST, HEADLINE, SUMMARIES, Column
 from profiler.opcount import Term
 from profiler.records import EXCLUDED, ROOT, Answer, ModuleRecord, show_shapes
 from profiler.schema import Table
-from profiler.tabulate import Grouping, Work, calls_of_excluded, left_out, tabulate
+from profiler.tabulate import Grouping, Work, calls_of_excluded, left_out, of_each, tabulate
 
 FORMULA_LEAST = 24
 """The minimum width of a formula; with less it is left out."""
@@ -38,29 +39,25 @@ TERMS_SHOWN = 8
 def table(work: Work) -> Table:
     """One row for each module that ran operations itself; excluded modules share a last row."""
     trace = work.trace
-    modules = {record.name: record for record in trace.modules}
-    kinds = work.kinds
-    groups = [work.by_module[name] for name in kinds]
-    for group, name, status in zip(groups, kinds, work.statuses(groups), strict=True):
-        record = modules.get(name, ModuleRecord(name, "", 0))
-        group.cells = {
-            "layer": name or ROOT,
-            "type": record.type,
-            "kind": kinds[name],
-            "calls": record.calls,
-            "input_shape": _show_calls(record.input_shapes),
-            "output_shape": _show_calls(record.output_shapes),
-            "formula": formula(group.tallies),
-            "status": status,
-        }
+    known = {record.name: record for record in trace.modules}
+    records = [known.get(name) or ModuleRecord(name, "", 0) for name in work.kinds]
+    groups = [work.by_module[name] for name in work.kinds]
+    cells: dict[str, list[Any]] = {
+        "layer": [name or ROOT for name in work.kinds],
+        "type": [record.type for record in records],
+        "kind": list(work.kinds.values()),
+        "calls": [record.calls for record in records],
+        "input_shape": [_show_calls(record.input_shapes) for record in records],
+        "output_shape": [_show_calls(record.output_shapes) for record in records],
+        "formula": of_each(groups, lambda group: formula(group.tallies)),
+        "status": work.statuses(groups),
+    }
     if trace.excluded is not None:
-        rest = left_out(trace, layer=EXCLUDED, kind="excluded", calls=calls_of_excluded(trace))
-        rest.cells |= {
-            **dict.fromkeys(("type", "input_shape", "output_shape", "formula"), ""),
-            "status": work.status(rest),
-        }
-        groups.append(rest)
-    return tabulate(GROUPING, groups, work)
+        groups.append(rest := left_out(trace))
+        more = EXCLUDED, "", "excluded", calls_of_excluded(trace), "", "", "", work.status(rest)
+        for name, value in zip(cells, more, strict=True):
+            cells[name].append(value)
+    return tabulate(GROUPING, groups, work, cells)
 
 
 @lru_cache(maxsize=4096)

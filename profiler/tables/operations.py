@@ -32,15 +32,19 @@ def table(work: Work) -> Table:
         flops, comparisons = work.cost(group)
         return order[status], -flops, -comparisons, op
 
-    found = gathered(work.tallies, lambda tally: (tally.op, tally.kind, tally.phase, tally.status))
+    found = gathered(work.anywhere, lambda tally: (tally.op, tally.kind, tally.phase, tally.status))
+    modules: dict[Group, set[str]] = {group: set() for group in found.values()}
+    ran_in = {tally.operation: modules[group] for group in found.values() for tally in group.tallies}
+    for tally in work.tallies:
+        ran_in[tally.operation].add(tally.module)
     rows = []
     for key, group in sorted(found.items(), key=rank):
         group.cells = dict(zip(("op", "kind", "phase", "status"), key, strict=True))
+        group.cells |= {"calls": group.times, "modules": len(modules[group])}
         rows.append(group)
     if work.trace.excluded is not None:
         rest = left_out(work.trace, op=EXCLUDED, kind="excluded", phase="")
         rest.cells["status"] = "uncounted" if work.figures.partial(rest) else "counted"
+        rest.cells |= {"calls": rest.times, "modules": len({tally.module for tally in rest.tallies})}
         rows.append(rest)
-    for group in rows:
-        group.cells |= {"calls": group.times, "modules": len({tally.module for tally in group.tallies})}
     return tabulate(GROUPING, rows, work)

@@ -24,21 +24,20 @@ COLUMNS = (
 
 def table(work: Work) -> Table:
     """One row for each parameter, even if it has several names; buffers are not included."""
-    rows: list[tuple[Any, ...]] = [
-        (
-            record.names[0],
-            record.module or ROOT,
-            record.use,
-            show_shape(record.shape),
-            record.dtype,
-            record.size,
-            record.bytes,
-            record.trainable,
-            "; ".join(record.names),
+    rows: list[tuple[Any, ...]] = []
+    sizes: dict[tuple[Any, ...], tuple[str, int, int]] = {}
+    for record in work.trace.parameters:
+        if record.buffer:
+            continue
+        facts = record.shape, record.dtype, record.itemsize
+        if facts not in sizes:
+            sizes[facts] = show_shape(record.shape), record.size, record.bytes
+        shape, size, stored = sizes[facts]
+        names = record.names
+        name, every = names[0], names[0] if len(names) == 1 else "; ".join(names)
+        rows.append(
+            (name, record.module or ROOT, record.use, shape, record.dtype, size, stored, record.trainable, every)
         )
-        for record in work.trace.parameters
-        if not record.buffer
-    ]
     if work.trace.excluded is not None:
         held = [record for record in work.trace.excluded.parameters if not record.buffer]
         size, stored = sum(record.size for record in held), sum(record.bytes for record in held)

@@ -8,18 +8,18 @@ from profiler.records import ROOT
 from profiler.roofline import bound, dtype_of
 from profiler.schema import Table
 from profiler.tables._of_device import KIND, roofline, whole_of
-from profiler.tabulate import Work, gathered
+from profiler.tabulate import Work
 
 LAYER = Column("layer", "name", FIRST, refers_to="module")
 
 
 def table(work: Work) -> Table:
     """One row for each layer that moves something or computes; no rows if the profile is not shown on a device."""
-    rows = [
+    rows = (
         ((module or ROOT, work.kinds.get(module, "")), group.tallies, group.unseen)
         for module, group in work.by_module.items()
         if group.tallies or group.unseen
-    ]
+    )
     return roofline("roofline", "", (LAYER, KIND), rows, work)
 
 
@@ -41,8 +41,7 @@ def remarks(work: Work) -> tuple[str, ...]:
         if ridge is not None:
             notes.append(f"Ridge point of {dtype}: {ridge:,.1f} FLOPs per byte; below it, memory bounds a contraction.")
     if whole.total:
-        kinds = gathered(work.tallies, lambda tally: tally.kind)
-        times = {kind: bound(group.tallies, device).total / whole.total for kind, group in kinds.items()}
+        times = {kind: bound(group.tallies, device).total / whole.total for kind, group in work.by_kind.items()}
         order = sorted((kind for kind in times if times[kind]), key=lambda kind: -times[kind])
         notes.append("Time by kind: " + ", ".join(f"{kind} {share_text(float(times[kind]))}" for kind in order) + ".")
     notes += [f"Not known: {reason}." for reason in whole.reasons]

@@ -5,11 +5,10 @@ from __future__ import annotations
 from profiler.columns import FIRST, Column
 from profiler.schema import Table
 from profiler.tables._of_device import roofline
-from profiler.tabulate import Work, gathered
+from profiler.tabulate import Work
 
 
 def table(work: Work) -> Table:
     """One row for each kind of work, in the order in which they first ran."""
-    groups = gathered(work.tallies, lambda tally: tally.kind)
-    rows = [((kind,), group.tallies, False) for kind, group in groups.items()]
+    rows = (((kind,), group.tallies, False) for kind, group in work.by_kind.items())
     return roofline("roofline_kinds", " of kinds of work", (Column("kind", priority=FIRST),), rows, work)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 
 from profiler.columns import FIRST, Column
-from profiler.records import KINDS
+from profiler.records import KINDS, ParameterRecord
 from profiler.schema import Table
-from profiler.tabulate import Group, Grouping, Work, gathered, left_out, tabulate
+from profiler.tabulate import Group, Grouping, Work, left_out, tabulate
 
 GROUPING = Grouping(
     "shares", "Shares by kind of work", first=(Column("kind", priority=FIRST), Column("layers", "count", 10))
@@ -26,10 +26,14 @@ def table(work: Work) -> Table:
     """
     trace = work.trace
     layers = Counter(work.kinds.values())
-    groups = gathered(work.tallies, lambda tally: tally.kind)
+    used: defaultdict[str, list[ParameterRecord]] = defaultdict(list)
     for record in trace.parameters:
         if not record.buffer:
-            groups.setdefault(record.use, Group()).parameters.append(record)
+            used[record.use].append(record)
+    groups = {
+        kind: Group(parameters=used[kind], same=work.by_kind.get(kind))
+        for kind in dict.fromkeys((*work.by_kind, *used))
+    }
     rows = [groups[kind] for kind in KINDS if kind in groups]
     for kind, group in groups.items():
         group.cells = {"kind": kind, "layers": layers[kind]}

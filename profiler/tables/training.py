@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from profiler.calls import Tally, tallies
 from profiler.columns import FIRST, Column
 from profiler.measures import HEADLINE, find_measure
-from profiler.opcount import Role, Term
+from profiler.opcount import OpCount, Role, Term
 from profiler.records import EXCLUDED, ROOT, OpCall
 from profiler.schema import Table
-from profiler.tabulate import Work, gathered
+from profiler.tabulate import Work, of_each
 
 PARTS = ("forward", "recompute", "input_gradient", "weight_gradient", "optimizer")
 """The parts of a training step, in the order of the table."""
@@ -54,30 +54,24 @@ Split = dict[str, Costs]
 """Costs part by part."""
 
 
-def _of_call(tally: Tally) -> Split:
-    """The costs of one of the calls."""
-    if tally.phase != "backward":
-        count = tally.answer.count
-        return {tally.phase: (count.macs, count.flops)}
-    split: Split = {}
-    for term in tally.answer.terms:
-        count = term.count
-        _add(split, part_of(tally.call, term), (count.macs, count.flops))
-    return split
-
-
 def _of_all(tallies: Iterable[Tally]) -> Split:
     """The costs of all calls."""
     split: Split = {}
     for tally in tallies:
-        for part, costs in _of_call(tally).items():
-            _add(split, part, costs, tally.times)
+        operation, times = tally.operation, tally.times
+        if not operation.answer.terms:
+            continue
+        if operation.phase == "backward":
+            for term in operation.answer.terms:
+                _add(split, part_of(tally.call, term), term.count, times)
+        else:
+            _add(split, operation.phase, operation.answer.count, times)
     return split
 
 
-def _add(split: Split, part: str, costs: Costs, times: int = 1) -> None:
+def _add(split: Split, part: str, count: OpCount, times: int) -> None:
     macs, flops = split.get(part, NOTHING)
-    split[part] = macs + costs[0] * times, flops + costs[1] * times
+    split[part] = macs + count.macs * times, flops + count.flops * times
 
 
 def _row(split: Split) -> tuple[object, ...]:
@@ -95,14 +89,12 @@ def table(work: Work) -> Table:
     """
     trace = work.trace
     types = {record.name: record.type for record in trace.modules}
-    working = gathered((tally for tally in work.tallies if tally.answer.terms), lambda tally: tally.module)
-    rows: list[tuple[object, ...]] = []
-    everything: Split = {}
-    for module, group in working.items():
-        split = _of_all(group.tallies)
-        for part, costs in split.items():
-            _add(everything, part, costs)
-        rows.append((module or ROOT, types.get(module, ""), *_row(split)))
+    working = dict.fromkeys([tally.module for tally in work.tallies if tally.operation.answer.terms])
+    figures = of_each([work.by_module[module] for module in working], lambda group: _row(_of_all(group.tallies)))
+    rows: list[tuple[object, ...]] = [
+        (module or ROOT, types.get(module, ""), *row) for module, row in zip(working, figures, strict=True)
+    ]
+    everything = _of_all(work.anywhere)
     rows.append(("total", "", *_row(everything)))
     if trace.excluded is not None:
         rows.append((EXCLUDED, "", *_row(_of_all(tallies(trace.excluded.calls)))))

@@ -27,7 +27,8 @@ def table(work: Work) -> Table:
     its share of the sum of the bound and everything counted.  ``reason`` says why they are not counted: there is no
     rule, or the rule cannot give the cost, or it failed.
     """
-    unknown = [tally for tally in work.tallies if tally.status == "uncounted"]
+    uncounted = any(tally.status == "uncounted" for tally in work.anywhere)
+    unknown = [tally for tally in work.tallies if tally.status == "uncounted"] if uncounted else []
     counted = work.figure(HEADLINE)
     rows = []
     for op, group in sorted(gathered(unknown, lambda tally: tally.op).items()):
