@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
-from operator import is_
+from itertools import accumulate, chain
+from operator import attrgetter, is_
 from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import empty_strided, nn
 
 from profiler.signatures import Signature
 from profiler.tracing import memo, symbols
-from profiler.tracing.closed_code import definition, frozen, layer_definition, torch_is_intact
+from profiler.tracing.closed_code import CONSTANTS, definition, frozen, layer_definition, torch_is_intact
 from profiler.tracing.libraries import CONTAINERS, TRUSTED, same_contents, same_items
 from profiler.tracing.made_results import Layout
 from profiler.tracing.makes import pattern
@@ -39,7 +39,6 @@ from profiler.tracing.private import (
 )
 from profiler.tracing.state import settings
 from profiler.tracing.tensors import shapes_in
-from profiler.tracing.walking import named_modules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -60,6 +59,10 @@ NOT_ANSWERED = object()
 OF_EVERY_MODULE = frozenset({*vars(nn.Module()), "forward", "_compiled_call_impl"}) - {"training"}
 """Attributes without a part in what a layer computes, or that are looked at apart: parameters, buffers, hooks."""
 
+
+_STORAGE_OF = torch.Tensor.untyped_storage
+
+_IS_ACTIVATION = attrgetter("is_activation")
 
 Shapes = tuple[tuple[int, ...], ...]
 
@@ -98,19 +101,19 @@ class Layer:
 class Block:
     """A module of a network whose make is known: its calls may be answered, with those of all modules inside it.
 
-    ``make`` is the number of its make, with the pattern of objects that its modules share.  ``first`` and ``end`` are
-    the places of its modules in the network, those of its tensors are ``first_tensor`` and ``end_of_tensors``.
+    ``make`` is the number of its make, with the pattern of objects that its modules share.  ``modules`` are the places
+    of its modules in the network, ``tensors``, ``spaces`` and ``objects`` those of what they hold (:class:`Blocks`).
     ``changing`` are attributes whose contents may change: of a module, with their names and values.  ``contents`` are
     those of the objects in them when the run began.
     """
 
     make: Any
-    first: int
-    end: int
-    first_tensor: int
-    end_of_tensors: int
-    changing: tuple[tuple[dict[str, Any], str, Any], ...]
-    contents: tuple[tuple[Any, Any], ...]
+    modules: slice
+    tensors: slice
+    spaces: slice
+    objects: slice
+    changing: Sequence[tuple[dict[str, Any], str, Any]]
+    contents: Sequence[tuple[Any, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,23 +292,27 @@ class LayerCalls:
         given = self._add_given(tensors, parts, memories)
         if given is None:
             return None
-        memories += self._blocks.memories[block.first_tensor : block.end_of_tensors]
-        return Key(tuple(parts), tensors, memories, given, self._blocks.seen[block.first : block.end], lists)
+        memories += self._blocks.memories[block.tensors]
+        return Key(tuple(parts), tensors, memories, given, self._blocks.seen[block.modules], lists)
 
     def _is_as_before(self, block: Block) -> bool:
         """Whether the tensors and attributes of all modules in a block are unchanged since the run began."""
         assert self._blocks is not None
-        values, padded = self._values.ids, self._padded.storages
-        for tensor, memory, storage in self._blocks.held[block.first_tensor : block.end_of_tensors]:
-            if id(tensor.untyped_storage()) != storage or memory.is_activation:
-                return False
-            if id(tensor) in values or storage in padded:
-                return False
-        for space, before in chain.from_iterable(self._blocks.holds[block.first : block.end]):
-            if len(space) != len(before) or not all(map(is_, space.values(), before)):
-                return False
-        return all(held.get(name) is value for held, name, value in block.changing) and all(
-            same_contents(container, values) for container, values in block.contents
+        blocks, values, padded = self._blocks, self._values.ids, self._padded.storages
+        tensors, storages, spaces = (
+            blocks.tensors[block.tensors],
+            blocks.storages[block.tensors],
+            blocks.spaces[block.spaces],
+        )
+        return (
+            list(map(id, map(_STORAGE_OF, tensors))) == storages
+            and not any(map(_IS_ACTIVATION, blocks.memories[block.tensors]))
+            and not (values and not values.isdisjoint(map(id, tensors)))
+            and not (padded and not padded.keys().isdisjoint(storages))
+            and list(map(len, spaces)) == blocks.lengths[block.spaces]
+            and all(map(is_, _values_of(spaces), blocks.objects[block.objects]))
+            and all(held.get(name) is value for held, name, value in block.changing)
+            and all(same_contents(container, values) for container, values in block.contents)
         )
 
     def _add_given(self, tensors: list[torch.Tensor], parts: list[Any], memories: list[Memory]) -> list[Given] | None:
@@ -588,106 +595,119 @@ class _Call:
 
 
 class Blocks:
-    """The modules of a network of a known make, each with the ranges of its modules and of its tensors.
+    """The modules of a network of a known make, with all that they hold, in the order of the make.
 
-    ``network`` is the copy that runs, with the ``make`` of the original.  ``seen`` are what is seen of its modules, in
-    the order of the make; ``held`` are its parameters and buffers in that order, each with its memory and with the id
-    of its storage, and ``memories`` theirs; ``holds`` are for each module the dictionaries that could
-    come to hold something else, each with what it held when the run began.  ``looks`` at attributes that are no part of
-    a make are noticed from now on.
+    The copy that runs has the ``make`` of the original.  ``seen`` are what is seen of its modules.  ``tensors`` are its
+    parameters and buffers, ``storages`` the ids of their storages, and ``memories`` theirs.  ``spaces`` are the
+    dictionaries of the modules that could come to hold something else; ``lengths`` and ``objects`` are their numbers of
+    values and all these values when the run began.  ``looks`` at attributes that are no part of a make are noticed from
+    now on.
     """
 
-    def __init__(self, make: Make, network: nn.Module, scope: ModuleScope, origins: Origins) -> None:
-        named = named_modules(network)
+    def __init__(self, make: Make, scope: ModuleScope, origins: Origins) -> None:
+        named = scope.named
         self.looks = Looks()
         for _, module in named:
             if is_noticed(module):
                 self.looks.notice(module)
-        entries, numbers = origins.memories, make.numbers
         self.seen = [scope.seen_as(name) for name, _ in named]
-        self.held: list[tuple[torch.Tensor, Memory, int]] = []
-        self.holds: list[tuple[tuple[dict[str, Any], tuple[Any, ...]], ...]] = []
-        starts, parents = [], [0] * len(named)
-        places = {id(module): place for place, (_, module) in enumerate(named)}
-        for place, (_, module) in enumerate(named):
+        self.tensors: list[torch.Tensor] = []
+        self.spaces: list[dict[str, Any]] = []
+        self._places = {id(module): place for place, (_, module) in enumerate(named)}
+        self._parents = [0] * len(named)
+        self._starts: list[tuple[int, int, int]] = []
+        self._changing: list[tuple[dict[str, Any], str, Any]] = []
+        for place, ((_, module), names) in enumerate(zip(named, make.changing, strict=True)):
             held = module.__dict__
-            starts.append(len(self.held))
-            self.holds.append(_spaces_of(module))
+            self._starts.append((len(self.tensors), len(self.spaces), len(self._changing)))
+            self.spaces += _spaces_of(module)
             for tensors in (held["_parameters"], held["_buffers"]):
-                for tensor in tensors.values() if tensors else ():
-                    if tensor is not None:
-                        storage = id(tensor.untyped_storage())
-                        self.held.append((tensor, entries[storage], storage))
+                if tensors:
+                    self.tensors += [tensor for tensor in tensors.values() if tensor is not None]
             for part in held["_modules"].values():
                 if part is not None:
-                    parents[places[id(part)]] = place
-        starts.append(len(self.held))
-        self.memories = [memory for _, memory, _ in self.held]
-        counts = Counter(numbers)
-        units = set(map(id, _units(network)))
-        ends = list(range(1, len(named) + 1))
+                    self._parents[self._places[id(part)]] = place
+            for name in names:
+                self._changing.append((held, name, held[name]))
+        self._starts.append((len(self.tensors), len(self.spaces), len(self._changing)))
+        self.storages = list(map(id, map(_STORAGE_OF, self.tensors)))
+        self.memories = [origins.memories[storage] for storage in self.storages]
+        self.lengths = list(map(len, self.spaces))
+        self.objects = list(_values_of(self.spaces))
+        self._first_objects = [0, *accumulate(self.lengths)]
+        self._ends = list(range(1, len(named) + 1))
         for place in range(len(named) - 1, 0, -1):
-            ends[parents[place]] = max(ends[parents[place]], ends[place])
-        changing = [
-            [(module.__dict__, name, module.__dict__[name]) for name in names]
-            for (_, module), names in zip(named, make.changing, strict=True)
-        ]
-        objects = _Objects()
-        self._blocks: dict[int, Block] = {}
-        for place, (_, module) in enumerate(named):
-            end = ends[place]
-            if place and (counts[numbers[place]] > counts[numbers[parents[place]]] or id(module) in units):
-                inside = tuple(chain.from_iterable(changing[place:end]))
-                shared, contents = objects.of([value for _, _, value in inside])
-                self._blocks[id(module)] = Block(
-                    (numbers[place], shared), place, end, starts[place], starts[end], inside, contents
-                )
+            parent = self._parents[place]
+            self._ends[parent] = max(self._ends[parent], self._ends[place])
+        self._contents = _Objects([value for _, _, value in self._changing])
+        self._numbers, self._counts = make.numbers, Counter(make.numbers)
+        self._units = set(map(id, _units(scope.model)))
 
     def of(self, module: nn.Module) -> Block | None:
         """The block of a module that may be called again in the same way, in this network or in one of its family.
 
         It occurs more often than the module that holds it, or networks of other sizes have it too; None for any other.
         """
-        return self._blocks.get(id(module))
+        place, numbers, counts = self._places.get(id(module)), self._numbers, self._counts
+        if not place:  # the network itself, or a module that it does not have
+            return None
+        if counts[numbers[place]] <= counts[numbers[self._parents[place]]] and id(module) not in self._units:
+            return None
+        end = self._ends[place]
+        tensors, spaces, changing = map(slice, self._starts[place], self._starts[end])
+        inside = self._changing[changing]
+        shared, contents = self._contents.of([value for _, _, value in inside])
+        objects = slice(self._first_objects[spaces.start], self._first_objects[spaces.stop])
+        return Block((numbers[place], shared), slice(place, end), tensors, spaces, objects, inside, contents)
 
 
 class _Objects:
-    """The objects in attributes whose contents may change, each with its contents at first."""
+    """The objects in the ``values`` of attributes whose contents may change, each with its contents at first."""
 
-    def __init__(self) -> None:
+    def __init__(self, values: Iterable[Any]) -> None:
         self._inside: dict[int, list[Any]] = {}
         self._contents: dict[int, tuple[Any, Any]] = {}
-
-    def of(self, values: Sequence[Any]) -> tuple[tuple[int, ...], tuple[tuple[Any, Any], ...]]:
-        """The pattern of the objects in ``values``, empty if all differ, and each object's contents with a copy."""
-        objects: list[Any] = []
         for value in values:
             if id(value) not in self._inside:
-                frozen(value, {}, found := list[Any]())
-                self._inside[id(value)] = found
-            objects += self._inside[id(value)]
-        distinct = {id(item): item for item in objects}
-        for key, item in distinct.items():
-            if key not in self._contents:
+                if type(value) is list and CONSTANTS.issuperset(map(type, value)):
+                    self._inside[id(value)] = [value]
+                    self._contents[id(value)] = value, value.copy()
+                else:
+                    self._add(value)
+
+    def _add(self, value: Any) -> None:
+        frozen(value, {}, found := list[Any]())
+        self._inside[id(value)] = found
+        for item in found:
+            if id(item) not in self._contents:
                 space = item if type(item) in CONTAINERS else named_attributes(item)
-                self._contents[key] = space, space.copy()
+                self._contents[id(item)] = space, space.copy()
+
+    def of(self, values: Iterable[Any]) -> tuple[tuple[int, ...], list[tuple[Any, Any]]]:
+        """The pattern of the objects in ``values``, empty if all differ, and each object's contents with a copy."""
+        objects = [item for value in values for item in self._inside[id(value)]]
+        distinct = dict.fromkeys(map(id, objects))
         shared = pattern(objects) if len(distinct) < len(objects) else ()
-        return shared, tuple([self._contents[key] for key in distinct])
+        return shared, [self._contents[key] for key in distinct]
 
 
-def _spaces_of(module: nn.Module) -> tuple[tuple[dict[str, Any], tuple[Any, ...]], ...]:
-    """The dictionaries of a module that code may change without setting an attribute, each with its values.
+def _spaces_of(module: nn.Module) -> list[dict[str, Any]]:
+    """The dictionaries of a module that code may change without setting an attribute.
 
     Code of a trusted library, which was not read, may set attributes too.
     """
-    held = module.__dict__
+    held, kind = module.__dict__, cast(Any, type(module))
     spaces = [held["_modules"], held["_parameters"], held["_buffers"]]
-    if not isinstance(module, _MAY_GROW):
+    if not issubclass(kind, _MAY_GROW):
         spaces = [space for space in spaces if space]
-    kind: Any = type(module)
     if _is_of_trusted(kind):
         spaces.append(held)
-    return tuple([(space, tuple(space.values())) for space in spaces])
+    return spaces
+
+
+def _values_of(spaces: Iterable[dict[str, Any]]) -> Iterator[Any]:
+    """The values in all of ``spaces``."""
+    return chain.from_iterable([space.values() for space in spaces])
 
 
 @cache

@@ -185,7 +185,7 @@ class OpRecorder(DispatchMode):
         """
         blocks = None
         if make is not None and make.tree:
-            blocks = Blocks(make, self._scope.model, self._scope, self._origins)
+            blocks = Blocks(make, self._scope, self._origins)
         return LayerCalls(self, self._scope, self._origins, self._values, self._padded, self._shared, blocks)
 
     def in_other_thread(self, kind_within: str | None) -> OpRecorder:

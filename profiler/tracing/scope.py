@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import get_ident
 from types import MethodType
 from typing import Any
@@ -41,15 +41,17 @@ class Running:
     node: Any = None
 
 
-@dataclass(slots=True)
 class Seen:
     """What was seen of a module under one of its names."""
 
-    name: str
-    module: nn.Module
-    calls: int = 0
-    inputs: dict[Shapes, None] = field(default_factory=dict)
-    outputs: dict[Shapes, None] = field(default_factory=dict)
+    __slots__ = ("calls", "inputs", "module", "name", "outputs")
+
+    def __init__(self, name: str, module: nn.Module) -> None:
+        self.name = name
+        self.module = module
+        self.calls = 0
+        self.inputs: dict[Shapes, None] = {}
+        self.outputs: dict[Shapes, None] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,13 +212,14 @@ def _itself(value: Any) -> Any:
 class ModuleScope(OfTheProfiler):
     """Watches every module of ``model``, which must be the tracer's own copy: it stays watched.
 
-    With ``layers`` calls of modules may be answered without running them.  While calls run that are ``learned``,
-    ``log`` has the shapes with which modules were called and those that they returned, in order.  A module that several
-    parents hold has the name below the parent that called it.
+    ``named`` are its modules under all their names.  With ``layers`` calls of modules may be answered without running
+    them.  While calls run that are ``learned``, ``log`` has the shapes with which modules were called and those that
+    they returned, in order.  A module that several parents hold has the name below the parent that called it.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, named: Sequence[Named] | None = None) -> None:
         self.model = model
+        self.named = named_modules(model, repeated=True) if named is None else named
         self.layers: LayerCalls | None = None
         self.log: list[tuple[Seen, bool, Shapes]] = []
         self.learned = 0
@@ -231,7 +234,7 @@ class ModuleScope(OfTheProfiler):
         self._names: dict[int, dict[str, str]] = {}
         self._modules: dict[str, nn.Module] = {}
         self.script_constants: list[torch.Tensor] = []
-        self.add(named_modules(model, repeated=True))
+        self.add(self.named)
 
     @without_collection()
     def add(self, modules: Iterable[Named]) -> None:
