@@ -20,7 +20,7 @@ from profiler.tracing.object_copies import Change, InputCopy, SharedMemory
 from profiler.tracing.tensors import SPARSE
 from profiler.tracing.tree_copies import copy_of_tree
 from profiler.tracing.values import LARGEST
-from profiler.tracing.walking import modules_of
+from profiler.tracing.walking import Named, modules_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,9 @@ class Attempt:
     """One way of running a network: copies of it and of its inputs, which the run may change.
 
     ``values`` are inputs on meta, each with its real integers; ``reached`` are tensors that a callable uses and that
-    are not its arguments; ``copies`` gives the copies of all tensors.
+    are not its arguments; ``copies`` gives the copies of all tensors.  ``modules`` are those of a network that was
+    copied by its make: all plain, and each once.  ``named`` are those of any network when the run begins, under all
+    their names.
     """
 
     network: nn.Module
@@ -37,6 +39,8 @@ class Attempt:
     values: Sequence[tuple[torch.Tensor, torch.Tensor]] = ()
     reached: Sequence[torch.Tensor] = ()
     copies: Callable[[], Sequence[torch.Tensor]] = tuple
+    modules: Sequence[nn.Module] | None = None
+    named: Sequence[Named] = ()
 
 
 def attempt_on_meta(model: nn.Module, inputs: Inputs, make: Make | None = None) -> Attempt:
@@ -45,23 +49,23 @@ def attempt_on_meta(model: nn.Module, inputs: Inputs, make: Make | None = None) 
     if isinstance(model, CallableNetwork):
         check_not_lazy(model)
         memo[id(model.call)] = model.call
-    tree = None if make is None else copy_of_tree(make, memo)
-    network = copy_to_meta(model, memo) if tree is None else tree
+    modules = None if make is None else copy_of_tree(make, memo)
+    network = copy_to_meta(model, memo) if modules is None else modules[0]
     (arguments, options), copied = _copied_with(model, network, inputs, _meta_input, memo)
     values = [(new, tensor.detach()) for tensor, new in copied.tensors if _may_be_known(tensor, new)]
     memory = SharedMemory(tensor for _, tensor in values)
     known = [(new, memory.placed(tensor, tensor.cpu().clone())) for new, tensor in values]
-    return Attempt(network, arguments, options, known, _reached(network, copied), partial(_copies, memo))
+    return Attempt(network, arguments, options, known, _reached(network, copied), partial(_copies, memo), modules)
 
 
-def set_training(network: nn.Module, training: bool) -> None:
+def set_training(attempt: Attempt, training: bool) -> None:
     """``network.train(training)``, at once for all modules if none of their classes has its own way."""
-    modules = modules_of(network)
+    modules = modules_of(attempt.network) if attempt.modules is None else attempt.modules
     if all(map(_has_usual_modes, set(map(type, modules)))):
         for module in modules:
             module.__dict__["training"] = training
     else:
-        network.train(training)
+        attempt.network.train(training)
 
 
 def _has_usual_modes(kind: type[nn.Module]) -> bool:

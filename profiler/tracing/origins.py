@@ -16,6 +16,7 @@ from profiler.tracing.packed import PackedTensor
 from profiler.tracing.private import script_object_type
 from profiler.tracing.tensors import PLAIN, leaves
 from profiler.tracing.transforms import physical
+from profiler.tracing.walking import Named
 
 Numbers = tuple[int, ...]
 """The numbers of storages, each once."""
@@ -59,6 +60,21 @@ class Origins:
         """Record that ``tensor`` is the parameter ``name`` of the network."""
         memory = self._keep(tensor)
         memory.is_parameter, memory.roots = True, (name,)
+
+    def add_copies(self, named: Iterable[Named]) -> None:
+        """Record the parameters and buffers of modules, each once, which are new plain tensors on meta."""
+        memories = self.memories
+        for prefix, module in named:
+            held = module.__dict__
+            for name, tensor in held["_parameters"].items():
+                if tensor is not None:
+                    storage = tensor.untyped_storage()
+                    roots = (f"{prefix}.{name}" if prefix else name,)
+                    memories[id(storage)] = Memory(-1, True, True, False, roots, storage)
+            for tensor in held["_buffers"].values():
+                if tensor is not None:
+                    storage = tensor.untyped_storage()
+                    memories[id(storage)] = Memory(-1, True, False, False, (), storage)
 
     def add_packed(self, packed: PackedTensor) -> None:
         """Record that ``packed`` is a weight of the network in a packed object."""

@@ -84,7 +84,8 @@ def record(
     :class:`NeedsDataError` if the meta device cannot run it.
     """
     model = without_compiler(model)
-    if any(tensor.layout in SPARSE for tensor in tensors_of(modules_of(model))):
+    make = make if prepare is None and lifetimes is None else None
+    if make is None and any(tensor.layout in SPARSE for tensor in tensors_of(modules_of(model))):
         raise NeedsDataError(f"{type(model).__name__} has sparse tensors, which have no elements on the meta device")
     return _record(
         lambda: attempt_on_meta(model, inputs, make), _mode(model, mode), optimizer, operators, prepare, lifetimes, make
@@ -134,7 +135,7 @@ def _record(
     def fresh() -> Attempt:
         attempt = make()
         if mode is not None:
-            set_training(attempt.network, mode == "training")
+            set_training(attempt, mode == "training")
         if prepare is not None:
             prepare(attempt.network)
         return attempt
@@ -171,25 +172,19 @@ class _GraphError(TraceError):
 def _record_run(make: Callable[[], Attempt], run: Run, lifetimes: Lifetimes | None) -> Recording:
     attempt = make()
     network = attempt.network
-    if has_lazy_parts(modules_of(network)):
+    if attempt.modules is None and has_lazy_parts(modules_of(network)):
         _make_lazy_parts(attempt)
         attempt = replace(make(), network=network)  # changes of the inputs by the first run do not matter
     kinds = (CodeOrigins, Origins) if lifetimes is None else (PassingCodeOrigins, PassingOrigins)
     origins = kinds[0]() if isinstance(network, CallableNetwork) else kinds[1]()
-    named = named_modules(network, repeated=True)
-    once = each_once(named)
-    for name, parameter in (*named_parameters(once), *frozen_weights(once)):
-        origins.add_parameter(name, parameter)
-    for packed in packed_tensors(named):
-        origins.add_packed(packed)
-    for _, buffer in named_buffers(once):
-        origins.know(buffer, storage_of(buffer))
+    attempt = replace(attempt, named=named_modules(network, repeated=True))
+    written = _know(origins, attempt)
     for tensor in (*tensors_in((attempt.arguments, attempt.options)), *attempt.reached):
         if not origins.is_parameter(tensor):
             origins.add_activation(tensor)
     if lifetimes is not None:
         lifetimes.restart(tensors_in((attempt.arguments, attempt.options)), tensors_of(modules_of(network)))
-    with flex_attention_traceable(), causal_bias_traceable(), as_written(module for _, module in once):
+    with flex_attention_traceable(), causal_bias_traceable(), written:
         recorded = run(attempt, origins)
     if not recorded.calls:
         raise TraceError(
@@ -200,10 +195,26 @@ def _record_run(make: Callable[[], Attempt], run: Run, lifetimes: Lifetimes | No
     if lifetimes is not None:
         lifetimes.finish(network)
     named = named_modules(network, repeated=True)  # the run may have changed them
+    plain = attempt.modules is not None and list(map(id, attempt.modules)) == [id(module) for _, module in named]
     with without_collection():
-        modules, parameters = recorded.scope.records(named), parameter_records(named)
+        modules, parameters = recorded.scope.records(named), parameter_records(named, plain=plain)
         recorded.scope.let_go()
     return recording_of(recorded.calls, modules, parameters, recorded.recorder.unseen.notes)
+
+
+def _know(origins: Origins, attempt: Attempt) -> AbstractContextManager[None]:
+    """Record the origins of the tensors of a network; returns a context in which its scripts run as written."""
+    if attempt.modules is not None:
+        origins.add_copies(attempt.named)
+        return nullcontext()
+    once = each_once(attempt.named)
+    for name, parameter in (*named_parameters(once), *frozen_weights(once)):
+        origins.add_parameter(name, parameter)
+    for packed in packed_tensors(attempt.named):
+        origins.add_packed(packed)
+    for _, buffer in named_buffers(once):
+        origins.know(buffer, storage_of(buffer))
+    return as_written(module for _, module in once)
 
 
 def _make_lazy_parts(attempt: Attempt) -> None:
@@ -256,7 +267,7 @@ def _recording(
     lifetimes: Lifetimes | None = None,
 ) -> tuple[ModuleScope, OpRecorder]:
     """Install hooks on the network, and yield a recorder that knows its inputs."""
-    scope = (ModuleScope if lifetimes is None else PassingScope)(attempt.network)
+    scope = (ModuleScope if lifetimes is None else PassingScope)(attempt.network, attempt.named)
     unseen = UnseenWork(attempt.network, (attempt.arguments, attempt.options), origins, attempt.copies)
     make = OpRecorder if lifetimes is None else partial(LifetimeRecorder, lifetimes)
     recorder = make(operators, scope, origins, graph, autograd, unseen, phases)

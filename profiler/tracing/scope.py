@@ -20,7 +20,7 @@ from profiler.tracing.layer_calls import NOT_ANSWERED, Block, Layer, LayerCalls
 from profiler.tracing.objects import OfTheProfiler
 from profiler.tracing.packed import holder_types, holds_for_layer
 from profiler.tracing.private import call_with_hooks, node_that_runs, unwatch_calls, watch_calls
-from profiler.tracing.scripts import constants_of, roots_among, script_type
+from profiler.tracing.scripts import constants_of, has_scripts, roots_among, script_type
 from profiler.tracing.tensors import nested_tensors, shapes_in, shapes_of
 from profiler.tracing.walking import Named, named_modules
 
@@ -244,6 +244,10 @@ class ModuleScope(OfTheProfiler):
             self._modules[name] = module
             self._names.setdefault(id(module), {}).setdefault(name.rpartition(".")[0], name)
             found[id(module)] = module
+        if not has_scripts(found.values()):
+            for module in found.values():
+                self._attach(module)
+            return
         for module in found.values():
             if not isinstance(module, torch.jit.ScriptModule):
                 self._attach(module)
@@ -282,24 +286,25 @@ class ModuleScope(OfTheProfiler):
         stack = self.stack
         return (stack[-1].name, stack[-1].call) if stack else ("", 1)
 
-    def records(self, named: Iterable[Named]) -> tuple[ModuleRecord, ...]:
+    def records(self, named: Sequence[Named]) -> tuple[ModuleRecord, ...]:
         """Every module of the network under all its names, with what was seen of it."""
         holders = holder_types()
+        of_packed = not holders.isdisjoint({type(module) for _, module in named})
+        types: dict[type, str] = {}
         records: list[ModuleRecord] = []
         for name, module in named:
-            if holds_for_layer(module, holders):  # packed weights are their layer's
+            if of_packed and holds_for_layer(module, holders):  # packed weights are their layer's
                 continue
-            seen = self._seen.get(name)
-            records.append(
-                ModuleRecord(
-                    name=name,
-                    type=script_type(module),
-                    calls=0 if seen is None else seen.calls,
-                    first_name=next(iter(self._names.get(id(module), {}).values()), name),
-                    input_shapes=() if seen is None else tuple(seen.inputs),
-                    output_shapes=() if seen is None else tuple(seen.outputs),
-                )
-            )
+            kind = type(module)
+            if kind not in types or issubclass(kind, torch.jit.ScriptModule):
+                types[kind] = script_type(module)
+            names, seen = self._names.get(id(module)), self._seen.get(name)
+            first = name if names is None else next(iter(names.values()))
+            if seen is None:
+                records.append(ModuleRecord(name, types[kind], 0, first))
+            else:
+                shapes = tuple(seen.inputs), tuple(seen.outputs)
+                records.append(ModuleRecord(name, types[kind], seen.calls, first, *shapes))
         return tuple(records)
 
     def _attach(self, module: nn.Module) -> None:

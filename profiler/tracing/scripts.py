@@ -63,7 +63,7 @@ def roots_among(modules: Iterable[nn.Module]) -> Iterator[torch.jit.ScriptModule
 
 def has_scripts(modules: Iterable[nn.Module]) -> bool:
     """Whether any of ``modules`` is scripted or traced."""
-    return any(isinstance(module, torch.jit.ScriptModule) for module in modules)
+    return any(issubclass(kind, torch.jit.ScriptModule) for kind in set(map(type, modules)))
 
 
 def script_type(module: nn.Module) -> str:

@@ -65,10 +65,11 @@ class _Plan:
 
 
 @without_collection()
-def copy_of_tree(make: Make, memo: dict[int, Any]) -> nn.Module | None:
-    """The copy of a network of a known make on meta; None if it takes more than copies of plain modules.
+def copy_of_tree(make: Make, memo: dict[int, Any]) -> list[nn.Module] | None:
+    """All modules of the copy of a network of a known make on meta, the network itself first.
 
-    ``memo`` gets the copies of tensors, lists and other objects by the ids of the originals.
+    None if it takes more than copies of plain modules, none of which is a script or holds packed weights.  ``memo``
+    gets the copies of tensors, lists and other objects by the ids of the originals.
     """
     if not make.tree:
         return None
@@ -76,7 +77,6 @@ def copy_of_tree(make: Make, memo: dict[int, Any]) -> nn.Module | None:
     plain: dict[type, bool] = {}
     copies: dict[int, nn.Module] = {}
     other = NetworkCopy(memo)
-    copied: nn.Module | None = None
     for module, number, changing in zip(
         reversed(make.modules), reversed(make.numbers), reversed(make.changing), strict=True
     ):
@@ -114,7 +114,7 @@ def copy_of_tree(make: Make, memo: dict[int, Any]) -> nn.Module | None:
             copied.__setstate__(state)
         else:
             _set_attribute(copied, "__dict__", state)
-    return copied
+    return list(reversed(copies.values()))
 
 
 def _plan_of(module: nn.Module, changing: tuple[str, ...], plain: dict[type, bool]) -> _Plan | None:

@@ -195,7 +195,10 @@ def copy_by_make(model: nn.Module) -> nn.Module | None:
         make: Make = OfAnyCode().of(model, training=False)
     except (OpenCodeError, RuntimeError):
         return None
-    return copy_of_tree(make, {})
+    modules = copy_of_tree(make, {})
+    if modules is not None:
+        assert modules == list(modules[0].modules())
+    return None if modules is None else modules[0]
 
 
 @pytest.mark.parametrize("name", sorted(MUSEUM))
