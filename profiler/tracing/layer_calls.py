@@ -321,29 +321,37 @@ class LayerCalls:
         Those that do not just follow from an input of the network are part of the key too.  None if the call has to
         run: one of the tensors follows from parameters, or not all that is known of it can be a part of a key.
         """
-        entries, values = self._origins.memories, self._values.ids
+        entries, values, padded = self._origins.memories, self._values.ids, self._padded.storages
         states: list[Given] = []
         for place, tensor in enumerate(tensors):
             storage = id(tensor.untyped_storage())
             memory = entries.get(storage)
             if memory is None or not memory.known or memory.is_parameter or memory.roots:
                 return None
-            state = self._state_of(memory, tensor)
-            if state != DATA or id(tensor) in values:
-                if id(tensor) in values and (memory.constant is None or not memory.constant.shared):
+            has_values = id(tensor) in values
+            if memory.is_activation and memory.constant is None and storage not in padded and not has_values:
+                states.append(DATA)
+            else:
+                state = of_data, constant, zeros = memory.is_activation, memory.constant, padded.get(storage)
+                if has_values and (constant is None or not constant.shared):
                     return None
-                of_data, constant, zeros = state
                 parts.append((place, of_data, None if constant is None else constant.number, zeros))
+                states.append(state)
             if memory in memories:
                 same = [other is tensor for other in tensors[:place]]
                 parts.append((place, memories.index(memory), tuple(same)))
             memories.append(memory)
-            states.append(state)
         return states
 
-    def _state_of(self, memory: Memory, tensor: torch.Tensor) -> Given:
-        """What is known of the memory of an argument."""
-        return memory.is_activation, memory.constant, self._padded.storages.get(id(tensor.untyped_storage()))
+    def _is_known_as_before(self, key: Key) -> bool:
+        """Whether nothing else is known of the memory of the arguments than before the call."""
+        padded = self._padded.storages
+        for memory, tensor, (of_data, constant, zeros) in zip(key.memories, key.tensors, key.given, strict=False):
+            if memory.is_activation is not of_data or memory.constant is not constant:
+                return False
+            if padded and padded.get(id(tensor.untyped_storage())) != zeros:
+                return False
+        return bool(padded) or all(zeros is None for _, _, zeros in key.given)
 
     def _key(self, layer: Layer, seen: Seen, args: Any, kwargs: Any) -> Key | None:
         """The key of a call of a layer; None if it has to run."""
@@ -483,9 +491,7 @@ class LayerCalls:
             result = result[found[0]]
         if type(result) not in PLAIN or result.is_inference() != torch.is_inference_mode_enabled():
             return _RUNS
-        if key.given != [
-            self._state_of(*each) for each in zip(key.memories, key.tensors[: len(key.given)], strict=False)
-        ]:
+        if not self._is_known_as_before(key):
             return _RUNS  # it has changed what is known of an argument
         own = next((place for place, tensor in enumerate(key.tensors) if tensor is result), None)
         number, layout = -1, None
@@ -508,7 +514,13 @@ class LayerCalls:
             {seen.name: seen.calls for seen in modules},
             [memory.number for memory in key.memories],
             [memory.roots for memory in key.memories],
-            {m.number for m, x in zip(key.memories, key.tensors, strict=False) if id(x) in ids and m.constant is None},
+            {
+                memory.number
+                for memory, tensor in zip(key.memories, key.tensors, strict=False)
+                if id(tensor) in ids and memory.constant is None
+            }
+            if ids
+            else set(),
             own,
             number,
             layout,
@@ -726,7 +738,12 @@ def _add_arguments(values: Iterable[Any], parts: list[Any], tensors: list[torch.
             parts += (kind, len(value))
             if kind is list:
                 lists.append((value, list(value)))
-            if not _add_arguments(value, parts, tensors, lists):
+            kinds = set(map(type, value))
+            if len(kinds) == 1 and not kinds.isdisjoint(PLAIN):  # many tensors of one class
+                parts += kinds
+                if not memo.add_to_key(value, parts, tensors):
+                    return False
+            elif not _add_arguments(value, parts, tensors, lists):
                 return False
         else:
             parts.append(kind if value.__class__ in PLAIN else str(value) if kind is float else kind)
