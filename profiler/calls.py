@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import overload
 
 from profiler.events import Events, MemoryUse, memory_of
+from profiler.opcount import SCALAR_OPERATIONS, OpCount
 from profiler.records import Answer, Event, Mode, OpCall, Phase, Status, Trace
 from profiler.signatures import Signature
 
@@ -180,6 +181,11 @@ class Calls(Sequence[OpCall]):
         """The distinct operations in the order of first appearance, each as one tally of its calls in all modules."""
         return merged(self.tallies)
 
+    @cached_property
+    def total(self) -> OpCount:
+        """The counts of all calls together, without uncounted ones."""
+        return total_of(self.anywhere)
+
     def _groups_called(self) -> Sequence[int]:
         if isinstance(self._numbers, range):
             return self._groups
@@ -203,6 +209,16 @@ def tallies(calls: Sequence[OpCall]) -> tuple[Tally, ...]:
     if isinstance(calls, Calls):
         return calls.tallies
     return tuple(Tally.of(call, 1, place) for place, call in enumerate(calls))
+
+
+ADDED = (*SCALAR_OPERATIONS, "macs")
+"""The parts of a count."""
+
+
+def total_of(found: Iterable[Tally]) -> OpCount:
+    """The counts of these calls together."""
+    counted = [(tally.operation.answer.count, tally.times) for tally in found if tally.operation.answer.terms]
+    return OpCount(*[sum([getattr(count, part) * times for count, times in counted]) for part in ADDED])
 
 
 def merged(found: Iterable[Tally]) -> tuple[Tally, ...]:

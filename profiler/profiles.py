@@ -20,6 +20,7 @@ from profiler.files import write_text
 from profiler.formatting import thousands
 from profiler.frames import shown_frame
 from profiler.garbage import without_collection
+from profiler.kept import kept_table
 from profiler.measures import find_measure
 from profiler.memory import MemoryRecord, state_bytes
 from profiler.opcount import OpCount
@@ -255,7 +256,7 @@ class Profile:
             return make(self.work, depth)
         if name not in self._tables:
             with without_collection():
-                self._tables[name] = make(self.work)
+                self._tables[name] = kept_table(make, self.work)
         return self._tables[name]
 
     def table(self, name: str, *, depth: int | None = None) -> pd.DataFrame:

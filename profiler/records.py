@@ -6,7 +6,7 @@ All tables are group-bys of these.  They only have plain Python values, so a sav
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from math import prod
 from typing import Any, Literal
 
@@ -332,7 +332,7 @@ class Recording:
     unseen: tuple[Unseen, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Trace:
     """The record of one run of one network with its costs: a priced :class:`Recording`.
 
@@ -340,7 +340,8 @@ class Trace:
     names the operations that are uncounted because their cost depends on data; ``unseen`` says what else may be
     missing.  ``excluded`` has the records of excluded modules, if any.  ``signatures`` and their ``answers`` are those
     of all calls, in the order of the recording.  ``memory`` has the storages of the run, if they were followed.
-    ``generation`` has the decode steps that follow a run on a prompt.
+    ``generation`` has the decode steps that follow a run on a prompt.  ``kept`` has what was made from this trace and
+    follows from it alone; see ``profiler.kept``.
     """
 
     calls: Sequence[OpCall]
@@ -354,6 +355,15 @@ class Trace:
     answers: tuple[Answer, ...] = ()
     memory: MemoryRecord | None = None
     generation: Generation | None = None
+    kept: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is kept, which can be made again."""
+        return {part.name: getattr(self, part.name) for part in fields(self) if part.init}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        for name, value in {**state, "kept": {}}.items():
+            object.__setattr__(self, name, value)
 
     @property
     def numbered(self) -> Trace:

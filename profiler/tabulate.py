@@ -12,13 +12,13 @@ from functools import cached_property, lru_cache, reduce
 from operator import add, attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from profiler.calls import Calls, Operation, Tally, tallies
+from profiler.calls import Calls, Operation, Tally, tallies, total_of
 from profiler.columns import FILES, HEADLINE, SUMMARIES, Column
 from profiler.errors import ProfilerError
 from profiler.events import MemoryUse
 from profiler.measures import HEADLINE as FLOPS
 from profiler.measures import Measure, Ratio, find_measure, measures, measures_in, ratio_of, ratios_in
-from profiler.opcount import SCALAR_OPERATIONS, OpCount
+from profiler.opcount import OpCount
 from profiler.records import Answer, CounterRecord, OpCall, ParameterRecord, Trace
 from profiler.schema import Table
 from profiler.signatures import Signature
@@ -528,13 +528,7 @@ def calls_of_excluded(trace: Trace) -> int:
     return sum(record.calls for record in trace.whole.modules if record.name in working and record.name)
 
 
-ADDED = (*SCALAR_OPERATIONS, "macs")
-"""The parts of a count."""
-
-
 def total_count(trace: Trace) -> OpCount:
     """The counts of the whole network, without uncounted operations."""
     calls = trace.calls
-    every = calls.anywhere if isinstance(calls, Calls) else tallies(calls)
-    found = [(tally.operation.answer.count, tally.times) for tally in every if tally.operation.answer.terms]
-    return OpCount(*[sum([getattr(count, part) * times for count, times in found]) for part in ADDED])
+    return calls.total if isinstance(calls, Calls) else total_of(tallies(calls))

@@ -32,7 +32,7 @@ LAYERS = (
     ("crosschecks",),
     ("conventions", "views", "stored"),
     ("tabulate",),
-    ("tables",),
+    ("tables", "kept"),
     ("profiles",),
     ("analysis",),
     ("budgets",),
