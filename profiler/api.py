@@ -142,7 +142,7 @@ def _make_of(model: nn.Module) -> tuple[dict[str, type], dict[str, tuple[int, ..
     """The classes of a network's modules and the shapes of its parameters, by their names; None for a lazy one."""
     modules = named_modules(model)
     return {name: type(module) for name, module in modules}, {
-        name: None if nn.parameter.is_lazy(parameter) else tuple(parameter.shape)
+        name: None if nn.parameter.is_lazy(parameter) else parameter.shape
         for name, parameter in named_parameters(modules)
     }
 

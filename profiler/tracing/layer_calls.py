@@ -26,7 +26,7 @@ from profiler.tracing.made_results import Layout
 from profiler.tracing.makes import pattern
 from profiler.tracing.memo import META, PLAIN
 from profiler.tracing.noted import Noted
-from profiler.tracing.noticed import Looks, is_noticed
+from profiler.tracing.noticed import NOTICED, Looks, is_noticed
 from profiler.tracing.objects import named as named_attributes
 from profiler.tracing.origins import Memory, Numbers, Origins
 from profiler.tracing.private import (
@@ -611,17 +611,15 @@ class Blocks:
 
     The copy that runs has the ``make`` of the original.  ``seen`` are what is seen of its modules.  ``tensors`` are its
     parameters and buffers, ``storages`` the ids of their storages, and ``memories`` theirs.  ``spaces`` are the
-    dictionaries of the modules that could come to hold something else; ``lengths`` and ``objects`` are their numbers of
-    values and all these values when the run began.  ``looks`` at attributes that are no part of a make are noticed from
-    now on.
+    dictionaries of the modules that code may change without setting an attribute; ``lengths`` and ``objects`` are their
+    numbers of values and all these values when the run began.  ``looks`` at attributes that are no part of a make are
+    noticed from now on.
     """
 
     def __init__(self, make: Make, scope: ModuleScope, origins: Origins) -> None:
         named = scope.named
         self.looks = Looks()
-        for _, module in named:
-            if is_noticed(module):
-                self.looks.notice(module)
+        kinds: dict[type, tuple[bool, bool]] = {}
         self.seen = [scope.seen_as(name) for name, _ in named]
         self.tensors: list[torch.Tensor] = []
         self.spaces: list[dict[str, Any]] = []
@@ -630,15 +628,24 @@ class Blocks:
         self._starts: list[tuple[int, int, int]] = []
         self._changing: list[tuple[dict[str, Any], str, Any]] = []
         for place, ((_, module), names) in enumerate(zip(named, make.changing, strict=True)):
-            held = module.__dict__
+            held, kind = module.__dict__, cast(Any, type(module))
+            if NOTICED in held and is_noticed(module):
+                self.looks.notice(module)
+            if kind not in kinds:
+                kinds[kind] = issubclass(kind, _MAY_GROW), _is_of_trusted(kind)
+            may_grow, of_trusted = kinds[kind]
             self._starts.append((len(self.tensors), len(self.spaces), len(self._changing)))
-            self.spaces += _spaces_of(module)
-            for tensors in (held["_parameters"], held["_buffers"]):
-                if tensors:
+            if (modules := held["_modules"]) or may_grow:
+                self.spaces.append(modules)
+                for part in modules.values():
+                    if part is not None:
+                        self._parents[self._places[id(part)]] = place
+            for name in ("_parameters", "_buffers"):
+                if (tensors := held[name]) or may_grow:
+                    self.spaces.append(tensors)
                     self.tensors += [tensor for tensor in tensors.values() if tensor is not None]
-            for part in held["_modules"].values():
-                if part is not None:
-                    self._parents[self._places[id(part)]] = place
+            if of_trusted:
+                self.spaces.append(held)  # code that was not read may set attributes
             for name in names:
                 self._changing.append((held, name, held[name]))
         self._starts.append((len(self.tensors), len(self.spaces), len(self._changing)))
@@ -701,20 +708,6 @@ class _Objects:
         distinct = dict.fromkeys(map(id, objects))
         shared = pattern(objects) if len(distinct) < len(objects) else ()
         return shared, [self._contents[key] for key in distinct]
-
-
-def _spaces_of(module: nn.Module) -> list[dict[str, Any]]:
-    """The dictionaries of a module that code may change without setting an attribute.
-
-    Code of a trusted library, which was not read, may set attributes too.
-    """
-    held, kind = module.__dict__, cast(Any, type(module))
-    spaces = [held["_modules"], held["_parameters"], held["_buffers"]]
-    if not issubclass(kind, _MAY_GROW):
-        spaces = [space for space in spaces if space]
-    if _is_of_trusted(kind):
-        spaces.append(held)
-    return spaces
 
 
 def _values_of(spaces: Iterable[dict[str, Any]]) -> Iterator[Any]:

@@ -140,7 +140,9 @@ class Makes:
         shared: Any = () if tree else (pattern(storages), pattern(tensors), pattern(_held(modules)))
         if len(set(map(id, mutable))) < len(mutable):
             shared = (shared, pattern(mutable))
-        noticed = tuple([module.__dict__[NOTICED] for module in modules if is_noticed(module)])
+        noticed = tuple(
+            [module.__dict__[NOTICED] for module in modules if NOTICED in module.__dict__ and is_noticed(module)]
+        )
         if noticed:
             shared = (shared, NOTICED, noticed)
         return Make((numbers[0], shared), modules, numbers, tuple(reversed(changing)), tree, distinct), code
@@ -172,10 +174,10 @@ class Makes:
         values = [held[name] for name in own]
         kinds = tuple(map(type, values))
         parts: list[Any] = [type(module), own, kinds]
-        probability = drops.get(type(module))
-        if probability in own and is_probability(held[probability]):
+        probability = drops.get(type(module)) if drops else None
+        if probability is not None and probability in own and is_probability(held[probability]):
             values[own.index(probability)] = None
-        if is_noticed(module):
+        if NOTICED in held and is_noticed(module):
             values[own.index(NOTICED)] = None
         if float in kinds:  # 0.0 and -0.0 are equal
             values = [value if type(value) is not float or value else str(value) for value in values]

@@ -38,8 +38,6 @@ _NEW = vars(nn.Module())
 _FLAGS = tuple([name for name in _NEW if name not in HOOKS | HELD | {NOT_PERSISTENT}])
 """Attributes of every module that are constants."""
 
-_MISSING = object()
-
 _set_attribute = object.__setattr__
 
 Layout = tuple[str, tuple[Any, Any, torch.dtype] | None, bool, bool, bool]
@@ -88,21 +86,23 @@ def copy_of_tree(make: Make, memo: dict[int, Any]) -> list[nn.Module] | None:
             return None
         state = held.copy()
         for name in HOOKS:
-            value = state.get(name)
+            value = held[name]
             if value or type(value) is not OrderedDict:
                 return None
             state[name] = OrderedDict()
         for name in _FLAGS:
-            if type(state.get(name, _MISSING)) not in SHARED:
+            if type(held[name]) not in SHARED:
                 return None
         parameters, buffers, modules = held["_parameters"], held["_buffers"], held["_modules"]
-        not_persistent = held.get(NOT_PERSISTENT)
+        not_persistent = held[NOT_PERSISTENT]
         if not type(parameters) is type(buffers) is type(modules) is dict or type(not_persistent) is not set:
             return None
         state[NOT_PERSISTENT] = not_persistent.copy()
-        state["_parameters"] = _tensors(parameters, plan.parameters, memo)
-        state["_buffers"] = _tensors(buffers, plan.buffers, memo)
-        state["_modules"] = {name: None if part is None else copies[id(part)] for name, part in modules.items()}
+        state["_parameters"] = _tensors(parameters, plan.parameters, memo) if parameters else {}
+        state["_buffers"] = _tensors(buffers, plan.buffers, memo) if buffers else {}
+        state["_modules"] = new = {}
+        for name, part in modules.items():
+            new[name] = None if part is None else copies[id(part)]
         for name in plan.lists:
             value = held[name]
             known = memo.get(id(value))
@@ -126,7 +126,7 @@ def _plan_of(module: nn.Module, changing: tuple[str, ...], plain: dict[type, boo
     if kind not in plain:
         special = issubclass(kind, torch.jit.ScriptModule) or is_distributed(kind)
         plain[kind] = is_copied_by_attributes(kind) and not special
-    if not plain[kind] or has_own_copy(held) or "_compiled_call_impl" in held:
+    if not plain[kind] or has_own_copy(held) or "_compiled_call_impl" in held or not held.keys() >= _NEW.keys():
         return None
     if not all(type(held[name]) is list and SHARED.issuperset(map(type, held[name])) for name in changing):
         return None
