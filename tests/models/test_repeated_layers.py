@@ -192,12 +192,9 @@ def default_dtype() -> Iterator[None]:
 @contextmanager
 def other_initialization() -> Iterator[None]:
     """Somebody replaces a method that the constructor calls."""
-    before = nn.Conv2d.reset_parameters
-    nn.Conv2d.reset_parameters = lambda self: setattr(self, "reset", True)  # type: ignore[method-assign]
-    try:
+    with pytest.MonkeyPatch.context() as patch:  # which leaves nothing in a class that inherits the method
+        patch.setattr(nn.Conv2d, "reset_parameters", lambda self: setattr(self, "reset", True))
         yield
-    finally:
-        nn.Conv2d.reset_parameters = before  # type: ignore[method-assign]
 
 
 class SeesOperators(DispatchMode):
