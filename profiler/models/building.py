@@ -9,7 +9,7 @@ import contextlib
 import copy
 import inspect
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,9 @@ PLAIN = frozenset({bool, int, float, str, type(None)})
 HOLDERS = frozenset({dict, OrderedDict, list, tuple, set})
 """Types of values without tensors if they are empty."""
 
+TENSORS = frozenset({torch.Tensor, nn.Parameter})
+"""Types of tensors that are on meta if they say so."""
+
 
 def build_model(
     target: str, kwargs: Mapping[str, Any] | None = None, *, base: Path | None = None, dtype: str = "float32"
@@ -42,7 +45,9 @@ def build_model(
     state is not changed.  Raises TargetError.
     """
     network = _build(target, kwargs or {}, base, PLACEMENTS)
-    return _cast(move_to_meta(network), dtype)
+    modules = modules_of(network)
+    _move_to_meta(modules)
+    return _cast(network, modules, dtype)
 
 
 def build_real_model(
@@ -59,7 +64,8 @@ def build_real_model(
     own initialization is used, from a fixed seed, for a network whose work depends on its values.  Raises TargetError.
     """
     placement = contextlib.nullcontext if random_weights else WithoutRandomFills
-    return _cast(_build(target, kwargs or {}, base, (placement,)), dtype)
+    network = _build(target, kwargs or {}, base, (placement,))
+    return _cast(network, modules_of(network), dtype)
 
 
 def move_to_meta(network: nn.Module) -> nn.Module:
@@ -68,6 +74,11 @@ def move_to_meta(network: nn.Module) -> nn.Module:
     This includes parameters, buffers, and tensors in plain attributes, also within lists, tuples and dicts.
     Returns ``network``.
     """
+    _move_to_meta(modules_of(network))
+    return network
+
+
+def _move_to_meta(modules: list[nn.Module]) -> None:
     copies: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
     seen: set[int] = set()
 
@@ -82,24 +93,26 @@ def move_to_meta(network: nn.Module) -> nn.Module:
             return tuple(map(replaced, value))
         if isinstance(value, (list, dict)) and id(value) not in seen:
             seen.add(id(value))
-            for key, item in _that_may_hold(enumerate(value) if isinstance(value, list) else value.items()):
+            for key, item in enumerate(value) if isinstance(value, list) else value.items():
                 value[key] = replaced(item)
         return value
 
-    for module in modules_of(network):
-        replaced(vars(module))
-    return network
+    done = PLAIN.union(kind for kind in set(map(type, modules)) if not issubclass(kind, (list, dict, torch.Tensor)))
+    for module in modules:
+        held = vars(module)
+        for key, value in held.items():
+            kind = type(value)
+            if kind not in done and (kind not in HOLDERS or (value and not _is_done(value, done))):
+                held[key] = replaced(value)
 
 
-def _that_may_hold(items: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
-    """The items that may have tensors; most attributes of a module are plain or empty, or hold sizes or modules."""
-    return [
-        (key, item)
-        for key, item in items
-        if (kind := type(item)) not in PLAIN
-        and (kind not in HOLDERS or len(item))
-        and not (kind is tuple and PLAIN.issuperset(map(type, item)))
-    ]
+def _is_done(holder: Any, done: Collection[Any]) -> bool:
+    """Whether the items have these types or are tensors on meta: most attributes hold sizes, modules or parameters."""
+    for item in holder.values() if isinstance(holder, dict) else holder:
+        kind = type(item)
+        if kind not in done and not (kind in TENSORS and item.is_meta):
+            return False
+    return True
 
 
 def _build(target: str, kwargs: Mapping[str, Any], base: Path | None, placements: tuple[Placement, ...]) -> nn.Module:
@@ -155,10 +168,10 @@ def _random_state_kept() -> Iterator[None]:
         torch.set_rng_state(state)
 
 
-def _cast(network: nn.Module, dtype: str) -> nn.Module:
+def _cast(network: nn.Module, modules: list[nn.Module], dtype: str) -> nn.Module:
     """Convert the floating-point tensors of the network to ``dtype``, in place; complex tensors stay complex."""
     floating: torch.dtype = getattr(torch, dtype)
-    if all(tensor.dtype is floating or not tensor.is_floating_point() for tensor in tensors_of(modules_of(network))):
+    if all(tensor.dtype is floating or not tensor.is_floating_point() for tensor in tensors_of(modules)):
         return network
     network._apply(lambda tensor: tensor.to(floating) if tensor.is_floating_point() else tensor)  # type: ignore[no-untyped-call]
     return network

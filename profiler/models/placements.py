@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -15,8 +16,12 @@ from torch.overrides import TorchFunctionMode
 
 from profiler.garbage import rare_collection
 from profiler.models.fills import initializers_left_out, only_fills
+from profiler.models.layer_states import META
+from profiler.models.meta_results import REPEATED, MetaResults
 from profiler.models.repeated_layers import layers_repeated
+from profiler.tracing.failures import FunctionFailures
 from profiler.tracing.private import DefaultDevice, DispatchMode
+from profiler.tracing.strides import contiguous
 
 Placement = Callable[[], AbstractContextManager[Any]]
 
@@ -42,11 +47,19 @@ def _parameters_on_meta() -> Iterator[None]:
 
 def meta_copy(tensor: torch.Tensor) -> torch.Tensor:
     """A tensor on meta with the same metadata; of a parameter, a parameter with the same attributes."""
+    if _is_dense(tensor):
+        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=META)
     meta = tensor.detach().to("meta")
     if isinstance(tensor, nn.Parameter):
         meta = nn.Parameter(meta, requires_grad=tensor.requires_grad)
         meta.__dict__.update(tensor.__dict__)
     return meta
+
+
+def _is_dense(tensor: torch.Tensor) -> bool:
+    """Whether it is a plain tensor whose elements are in order, as most buffers are."""
+    is_plain = type(tensor) is torch.Tensor and tensor.layout is torch.strided and not tensor.is_nested
+    return is_plain and tensor.stride() == contiguous(tensor.shape)
 
 
 class _WithoutFills(TorchFunctionMode):
@@ -62,26 +75,30 @@ class _WithoutFills(TorchFunctionMode):
 
 
 class OnMeta(DefaultDevice):
-    """Creates new tensors on meta and leaves out filling them, in one mode."""
+    """Creates new tensors on meta, leaves out filling them, and runs equal functions of tensors once, in one mode."""
 
     def __init__(self) -> None:
         super().__init__("meta")
+        self._results = MetaResults()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if only_fills(func, args, kwargs or {}):
             return args[0] if args else kwargs["tensor"]
-        return super().__torch_function__(func, types, args, kwargs)  # type: ignore[no-untyped-call]
+        run = functools.partial(super().__torch_function__, func, types, args, kwargs)
+        return self._results.call(func, args, kwargs or {}, run) if func in REPEATED else run()
 
 
 @contextlib.contextmanager
 def _all_on_meta() -> Iterator[None]:
-    with rare_collection(), OnMeta(), layers_repeated(), initializers_left_out():
+    layers = layers_repeated(modes=frozenset({FunctionFailures, OnMeta}), device=META)
+    with rare_collection(), OnMeta(), layers, initializers_left_out():
         yield
 
 
 @contextlib.contextmanager
 def _parameters_on_meta_without_fills() -> Iterator[None]:
-    with rare_collection(), _parameters_on_meta(), _WithoutFills(), layers_repeated(hooks=1), initializers_left_out():
+    layers = layers_repeated(hooks=1, modes=frozenset({FunctionFailures, _WithoutFills}))
+    with rare_collection(), _parameters_on_meta(), _WithoutFills(), layers, initializers_left_out():
         yield
 
 

@@ -8,8 +8,9 @@ state that this one had when it was built.
 from __future__ import annotations
 
 import functools
+import inspect
+import operator
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from profiler.models.layer_states import LayerState, are_values
+from profiler.models.quick_modules import STANDS_FOR, quick_modules, set_attribute
 from profiler.models.replacing import Replacements
 from profiler.tracing.private import dispatch_modes, function_modes, registration_hooks, without_functions
 
@@ -30,64 +33,81 @@ KINDS: tuple[type[nn.Module], ...] = (
 VALUES = frozenset({bool, int, float, str, type(None), torch.dtype, torch.device})
 """Types of immutable values whose texts differ if they do: an argument of one of them is known by its text."""
 
-State = dict[str, Any]
-"""The attributes of a layer by name."""
-
 
 class RepeatedLayers:
     """The layers that one thread has built, by their classes and arguments.
 
     A layer is only copied while nothing has changed that a constructor may depend on: the modes
     that see functions and operators, torch's default dtype, and hooks on the registration of tensors.
+    ``modes`` are types of function modes that only put a new layer on ``device``; while no other mode is active,
+    torch's own constructor runs without them, and puts it there itself.
     """
 
-    def __init__(self) -> None:
-        self._built: dict[Any, State | None] = {}
+    def __init__(self, modes: frozenset[type] = frozenset(), device: torch.device | None = None) -> None:
+        self._built: dict[Any, LayerState | None] = {}
         self._surroundings = _surroundings()
+        self._device = device
+        self._is_unseen = modes.issuperset(map(type, function_modes()))
+        self._code: dict[type[nn.Module], tuple[Any, ...]] = {}
 
     def build(self, layer: nn.Module, init: Callable[..., None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """What ``init``, the constructor of its class, does with a new ``layer``."""
-        key = None
-        if not vars(layer) and _are_values(args) and _are_values(kwargs.values()) and self.is_as_at_first():
-            key = (*_code(type(layer)), repr(args), repr(kwargs))
-            state = self._built.get(key)
-            if state is not None:
-                with without_functions():
-                    layer.__dict__.update(_copy_of(state))
-                return
-        if key is None:
+        kind = type(layer)
+        are_known = are_values(args) and are_values(kwargs.values())
+        if not are_known or vars(layer) or not self._is_of_torch(kind) or not self.is_as_at_first():
             init(layer, *args, **kwargs)
             return
-        _construct(layer, init, args, kwargs)
-        if key not in self._built and self.is_as_at_first():
+        key = kind, repr(args), repr(kwargs)
+        state = self._built.get(key)
+        if state is not None:
             with without_functions():
-                self._built[key] = _copy_of(vars(layer)) if _is_new(vars(layer)) else None
+                layer.__dict__.update(state.copy())
+            return
+        self._construct(layer, init, args, kwargs)
+        if self.is_as_at_first():
+            with without_functions():
+                self._built[key] = _state_of(layer)
+
+    def _is_of_torch(self, kind: type[nn.Module]) -> bool:
+        """Whether all that the constructor of the class calls is torch's own code."""
+        code = _code(kind)
+        if kind not in self._code and tuple([STANDS_FOR.get(function, function) for function in code]) == CODE[kind]:
+            self._code[kind] = code
+        return code == self._code.get(kind)
 
     def is_as_at_first(self) -> bool:
         """Whether the surroundings are those in which these layers were built."""
         return _surroundings() == self._surroundings
 
+    def _construct(self, layer: nn.Module, init: Callable[..., None], args: Any, kwargs: dict[str, Any]) -> None:
+        """Run the constructor of a layer without ``reset_parameters``, which only fills its tensors with numbers.
 
-def _construct(layer: nn.Module, init: Callable[..., None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Run the constructor of a layer without ``reset_parameters``, which only fills its tensors with numbers.
+        It is called afterwards where that is not all: where a parameter is not on meta, or is empty, of which torch
+        warns.
+        """
+        layer.__dict__["reset_parameters"] = _nothing
+        try:
+            if self._is_unseen and init is INITS[type(layer)] and len(args) < PLACE_OF_DEVICE[type(layer)]:
+                device = kwargs.get("device")
+                with without_functions():
+                    init(layer, *args, **{**kwargs, "device": self._device if device is None else device})
+            else:
+                init(layer, *args, **kwargs)
+        finally:
+            del layer.__dict__["reset_parameters"]
+        with without_functions():
+            held = [tensor for tensor in layer._parameters.values() if tensor is not None]
+            only_fills = all(tensor.is_meta and tensor.numel() for tensor in held)
+        if not only_fills:
+            RESETS[type(layer)](layer)
 
-    It is called afterwards where that is not all: where a parameter is not on meta, or is empty, of which torch warns.
-    If somebody has replaced a method that the constructor calls, that is not known, and the constructor calls it.
-    """
-    kind = type(layer)
-    if _code(kind) != CODE[kind]:
-        init(layer, *args, **kwargs)
-        return
-    layer.__dict__["reset_parameters"] = _nothing
+
+def _state_of(layer: nn.Module) -> LayerState | None:
+    """What copies of the layer are made from; None if it cannot be copied."""
     try:
-        init(layer, *args, **kwargs)
-    finally:
-        del layer.__dict__["reset_parameters"]
-    with without_functions():
-        held = [tensor for tensor in layer._parameters.values() if tensor is not None]
-        only_fills = all(tensor.is_meta and tensor.numel() for tensor in held)
-    if not only_fills:
-        RESETS[kind](layer)
+        return LayerState(vars(layer))
+    except ValueError:
+        return None
 
 
 def _nothing() -> None:
@@ -100,8 +120,8 @@ def _surroundings() -> tuple[Any, ...]:
 
 
 def _code(kind: type[nn.Module]) -> tuple[Any, ...]:
-    """A class with what its constructor calls of it, which somebody may have replaced."""
-    return (kind, nn.Module.__init__, *[getattr(kind, name, None) for name in CALLED])
+    """What the constructor of a class calls of it and of its bases, which somebody may have replaced."""
+    return (*METHODS[kind](kind), *[vars(base).get("__init__") for base in BASES[kind]])
 
 
 CALLED = (
@@ -110,78 +130,15 @@ CALLED = (
 )
 """The methods that the constructor of any of the layers calls."""
 
+METHODS = {kind: operator.attrgetter(*[name for name in CALLED if hasattr(kind, name)]) for kind in KINDS}
+BASES = {kind: [base for base in kind.__mro__[1:] if "__init__" in vars(base)] for kind in KINDS}
 CODE = {kind: _code(kind) for kind in KINDS}
-RESETS: dict[type[nn.Module], Any] = {kind: getattr(kind, "reset_parameters", None) for kind in KINDS}
+INITS: dict[type[nn.Module], Any] = {kind: kind.__init__ for kind in KINDS}
+RESETS: dict[type[nn.Module], Any] = {kind: kind.reset_parameters for kind in KINDS}  # type: ignore[attr-defined]
 """What torch itself has in these places."""
 
-
-def _are_values(arguments: Any) -> bool:
-    """Whether the arguments are immutable values, or tuples of them."""
-    return all(
-        type(value) in VALUES or (type(value) is tuple and VALUES.issuperset(map(type, value))) for value in arguments
-    )
-
-
-def _is_new(state: State) -> bool:
-    """Whether everything in the state of a layer can be copied, and its tensors are as torch makes new ones."""
-    tensors = [*state["_parameters"].values(), *state["_buffers"].values()]
-    held = [tensor for tensor in tensors if tensor is not None]
-    others = [value for name, value in state.items() if name not in ("_parameters", "_buffers")]
-    return (
-        all(map(_is_new_tensor, held))
-        and len({id(tensor.untyped_storage()) for tensor in held}) == len(held)
-        and all(_is_plain(value) for value in others)
-    )
-
-
-def _is_new_tensor(tensor: torch.Tensor) -> bool:
-    if tensor.layout is not torch.strided or vars(tensor) or tensor.grad_fn is not None or not tensor.numel():
-        return False
-    if type(tensor) is torch.Tensor:
-        size_on_cpu = 0 if tensor.is_meta else tensor.untyped_storage().nbytes()
-        kind_fits = not tensor.requires_grad and size_on_cpu <= LARGEST
-    else:
-        kind_fits = type(tensor) is nn.Parameter and tensor.is_meta
-    fills_storage = tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
-    return kind_fits and fills_storage and tensor.is_contiguous()
-
-
-LARGEST = 2**20
-"""The number of bytes of a buffer that is kept with its numbers."""
-
-
-def _is_plain(value: Any) -> bool:
-    if type(value) is dict or type(value) is OrderedDict:
-        return not value
-    return _are_values(value if type(value) in (list, set) else (value,))
-
-
-def _copy_of(state: State) -> State:
-    """The same attributes in the same order, with new tensors and new containers."""
-    new = dict(state)
-    for name, value in state.items():
-        kind = type(value)
-        if kind is dict:
-            new[name] = {key: None if tensor is None else _copied(tensor) for key, tensor in value.items()}
-        elif kind in CONTAINERS:
-            new[name] = kind(value)
-    return new
-
-
-CONTAINERS = frozenset({OrderedDict, list, set})
-
-
-def _copied(tensor: torch.Tensor) -> torch.Tensor:
-    if not tensor.is_meta:
-        return tensor.clone()
-    grad = tensor.requires_grad
-    new = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=META, requires_grad=grad)
-    if type(tensor) is nn.Parameter:
-        new.__class__ = nn.Parameter  # nn.Parameter would create a second tensor
-    return new
-
-
-META = torch.device("meta")
+PLACE_OF_DEVICE = {kind: list(inspect.signature(kind).parameters).index("device") for kind in KINDS}
+"""Before how many arguments by position the device comes."""
 
 
 class _Active(threading.local):
@@ -200,25 +157,29 @@ def builds_as_at_first() -> bool:
 
 
 @contextmanager
-def layers_repeated(hooks: int = 0) -> Iterator[None]:
+def layers_repeated(
+    hooks: int = 0, modes: frozenset[type] = frozenset(), device: torch.device | None = None
+) -> Iterator[None]:
     """Within it, this thread builds equal layers of torch once and copies them; other threads are not affected.
 
     Entered after the modes in which the builder runs.  ``hooks`` is the number of hooks on the registration of tensors
-    that need not be called for a copy; with further ones nothing is copied.
+    that need not be called for a copy; with further ones nothing is copied.  :class:`RepeatedLayers` says what
+    ``modes`` and ``device`` are.
     """
     if len(registration_hooks()) != hooks:
         yield
         return
     before = _active.layers
-    with _constructors.replaced():
-        _active.layers = RepeatedLayers()
+    with _constructors.replaced(), quick_modules():
+        _active.layers = RepeatedLayers(modes, device)
         try:
             yield
         finally:
             _active.layers = before
 
 
-def _constructor(kind: type[nn.Module], init: Callable[..., None]) -> Callable[..., None]:
+@functools.lru_cache(maxsize=2 * len(KINDS))
+def _constructor(kind: Any, init: Callable[..., None]) -> Callable[..., None]:
     """The constructor of a class, by which a thread that builds may get a copy; subclasses run ``init``."""
 
     @functools.wraps(init)
@@ -232,4 +193,12 @@ def _constructor(kind: type[nn.Module], init: Callable[..., None]) -> Callable[.
     return construct
 
 
-_constructors = Replacements(lambda: [(kind, "__init__", _constructor(kind, kind.__init__)) for kind in KINDS])
+def _quick_layers() -> list[tuple[Any, str, Any]]:
+    kinds: tuple[Any, ...] = KINDS
+    constructors = [(kind, "__init__", _constructor(kind, kind.__init__)) for kind in kinds]
+    return constructors + [
+        (kind, "__setattr__", set_attribute) for kind in KINDS if STANDS_FOR[set_attribute] is kind.__setattr__
+    ]
+
+
+_constructors = Replacements(_quick_layers)

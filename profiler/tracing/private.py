@@ -74,6 +74,7 @@ except ImportError as error:
 
 try:
     from torch.nn.modules.module import _global_buffer_registration_hooks as _hooks_on_buffers
+    from torch.nn.modules.module import _global_module_registration_hooks as hooks_on_modules
     from torch.nn.modules.module import _global_parameter_registration_hooks as _hooks_on_parameters
 except ImportError as error:
     raise ImportError(
@@ -167,6 +168,7 @@ __all__ = [
     "gradients_needed",
     "graph_constants",
     "graph_nodes",
+    "hooks_on_modules",
     "inline_forks",
     "insert_call",
     "is_fake",
@@ -362,7 +364,7 @@ def number_of_function_modes() -> int:
 
 def function_modes() -> tuple[Any, ...]:
     """The function modes that are active in this thread."""
-    return tuple([_function_mode_at(place) for place in range(_number_of_function_modes())])
+    return tuple(map(_function_mode_at, range(_number_of_function_modes())))
 
 
 def dispatch_modes() -> int:

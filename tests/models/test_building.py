@@ -139,6 +139,7 @@ def test_tied_parameters_stay_tied(tmp_path: Path, data: str, real: bool) -> Non
         "self.a, self.b = nn.Linear(2, 2), nn.Linear(2, 2)\nself.b.weight = self.a.weight\n"
         "p = nn.Parameter(torch.ones(2), requires_grad=False)\nself.p, self.q = p, p\np.mark = 'kept'\n"
         "self.register_buffer('m', torch.ones(1)); self.plain = [self.m, {'p': p}]; self.loop = [1]\n"
+        "self.pair = 1, self.m; self.named = {1: p}; self.only = self.m; self.layers = [nn.Identity()], self.a\n"
         f"self.loop.append(self.loop)\n{data}",
     )
     build = build_real_model if real else build_model
@@ -147,7 +148,9 @@ def test_tied_parameters_stay_tied(tmp_path: Path, data: str, real: bool) -> Non
     assert network.p is network.q
     assert network.p.mark == "kept"
     assert not network.p.requires_grad
-    assert network.plain[1]["p"] is network.p
+    assert network.plain[1]["p"] is network.named[1] is network.p
+    assert network.pair[1] is network.only is network.plain[0]
+    assert network.only.is_meta == (not real)
     assert {tensor.dtype for tensor in tensors(network)} == {torch.float64}
     assert {tensor.is_meta for tensor in tensors(network)} == {not real}
 

@@ -14,7 +14,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from profiler.models.building import build_model
-from profiler.models.placements import PLACEMENTS, Placement
+from profiler.models.placements import PLACEMENTS, Placement, meta_copy
 
 Fill = Callable[[torch.Tensor], Any]
 
@@ -65,6 +65,32 @@ def test_a_fill_returns_its_tensor(place: Placement, name: str) -> None:
 def test_a_fill_that_torch_refuses_raises_the_same_error(place: Placement, name: str) -> None:
     """Arguments that torch refuses raise torch's own error; a fill that it accepts on meta alone is accepted."""
     assert _outcome(place, REFUSED[name]) == _outcome(lambda: torch.device("meta"), REFUSED[name])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: torch.ones(3, 4),
+        lambda: torch.ones(0, 4),
+        lambda: torch.tensor(3),
+        lambda: torch.ones(10)[3:6],
+        lambda: torch.ones(6, 4)[::2],
+        lambda: torch.ones(4, 3).t(),
+        lambda: torch.ones(3, 1).expand(3, 4),
+        lambda: torch.ones(3, dtype=torch.complex64).conj().imag,
+        lambda: torch.eye(3).to_sparse(),
+        lambda: nn.Buffer(torch.ones(3)),
+    ],
+)
+def test_a_copy_on_meta_is_as_torch_makes_it(make: Callable[[], torch.Tensor]) -> None:
+    """The same type, shape, strides, dtype and memory."""
+    tensor = make()
+    found, expected = meta_copy(tensor), tensor.detach().to("meta")
+    assert (type(found), found.shape, found.dtype) == (type(expected), expected.shape, expected.dtype)
+    if not found.is_sparse:
+        assert found.stride() == expected.stride()
+        assert (found.storage_offset(), found.is_neg()) == (0, False)
+        assert found.untyped_storage().nbytes() == expected.untyped_storage().nbytes()
 
 
 def test_a_fill_of_an_empty_tensor_warns() -> None:

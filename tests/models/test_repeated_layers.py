@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -15,7 +15,9 @@ from torch.nn.modules.module import (
     register_module_buffer_registration_hook,
     register_module_parameter_registration_hook,
 )
+from torch.overrides import TorchFunctionMode
 
+from profiler.models.layer_states import LayerState
 from profiler.models.placements import PLACEMENTS, Placement
 from profiler.models.repeated_layers import KINDS, layers_repeated
 from profiler.tracing.private import DispatchMode
@@ -49,7 +51,12 @@ def layer(kind: type[nn.Module]) -> nn.Module:
 
 def described(module: nn.Module) -> list[Any]:
     """All attributes of a module in their order, its tensors by everything but their numbers and device."""
-    return [(name, type(value), _described(value)) for name, value in vars(module).items()]
+    return described_state(vars(module))
+
+
+def described_state(state: dict[str, Any]) -> list[Any]:
+    """The same of attributes."""
+    return [(name, type(value), _described(value)) for name, value in state.items()]
 
 
 def _described(value: Any) -> Any:
@@ -127,8 +134,62 @@ def test_every_empty_layer_gives_torch_s_warning() -> None:
 def test_numbers_on_the_cpu_are_initialized() -> None:
     """A parameter that its builder wants on the CPU has numbers there."""
     with PLACEMENTS[0]():
-        weight = nn.GroupNorm(2, 4, device="cpu").weight
-    assert torch.equal(weight, torch.ones(4))
+        layers = nn.GroupNorm(2, 4, device="cpu"), nn.GroupNorm(2, 4, 1e-5, True, "cpu")
+    assert all(torch.equal(layer.weight, torch.ones(4)) for layer in layers)
+
+
+def test_a_replaced_constructor_runs_on_meta(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors that it makes besides those of torch are on meta too."""
+    before = nn.Linear.__init__
+
+    def init(self: nn.Linear, *args: Any, **kwargs: Any) -> None:
+        before(self, *args, **kwargs)
+        self.register_buffer("scale", torch.ones(3))
+
+    monkeypatch.setattr(nn.Linear, "__init__", init)
+    with PLACEMENTS[0]():
+        layers = [nn.Linear(3, 4) for _ in range(2)]
+    assert all(layer.get_buffer("scale").is_meta for layer in layers)
+
+
+@pytest.mark.parametrize("base", [nn.modules.conv._ConvNd, nn.Module])
+def test_a_replaced_constructor_of_a_base_runs(base: type[nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may do anything, so each layer is built, and what it makes is on meta."""
+    ran: list[torch.Tensor] = []
+    before = base.__init__
+
+    def init(self: nn.Module, *args: Any, **kwargs: Any) -> None:
+        ran.append(torch.ones(3))
+        before(self, *args, **kwargs)
+
+    monkeypatch.setattr(base, "__init__", init)
+    with PLACEMENTS[0]():
+        nn.Conv2d(4, 6, 3)
+        nn.Conv2d(4, 6, 3)
+    assert [tensor.is_meta for tensor in ran] == [True, True]
+
+
+class SeesFunctions(TorchFunctionMode):
+    """A mode of somebody else, which has to see the functions of every constructor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.seen.append(func.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_mode_of_others_sees_the_functions_of_a_constructor(inside: bool) -> None:
+    """Whether it was there before the builder or not, it sees those of a first layer."""
+    mode = SeesFunctions()
+    with ExitStack() as stack:
+        for context in (PLACEMENTS[0](), mode) if inside else (mode, PLACEMENTS[0]()):
+            stack.enter_context(context)
+        nn.Linear(3, 4)
+    assert mode.seen.count("empty") == 2
 
 
 @pytest.mark.parametrize("place", PLACEMENTS[:2], ids=["all", "parameters"])
@@ -252,26 +313,60 @@ def test_a_subclass_is_built(constructed: list[nn.Module]) -> None:
     assert len(constructed) == 2
 
 
-@pytest.mark.parametrize("change", ["attribute", "view", "tied", "object"])
-def test_a_layer_that_cannot_be_copied_is_built(change: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A constructor that gives tensors attributes or shares their memory, or makes any other object, runs each time."""
-    changes: dict[str, Callable[[Any], Any]] = {
-        "attribute": lambda self: setattr(self.weight, "origin", "here"),
-        "view": lambda self: setattr(self, "weight", nn.Parameter(torch.empty(9, 4, 3, 3)[:6])),
-        "tied": lambda self: self.register_buffer("same", self.weight.detach()),
-        "object": lambda self: setattr(self, "lock", threading.Lock()),
-    }
-    resets: list[Any] = []
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda layer: setattr(layer.weight, "origin", "here"),
+        lambda layer: setattr(layer, "weight", nn.Parameter(torch.empty(9, 4, device="meta")[:6])),
+        lambda layer: setattr(layer, "weight", nn.Parameter(torch.empty(4, 6, device="meta").t())),
+        lambda layer: setattr(layer, "weight", nn.Parameter(torch.empty(4, 6))),
+        lambda layer: layer.register_buffer("same", layer.weight.detach()),
+        lambda layer: layer.register_buffer("large", torch.empty(2**19)),
+        lambda layer: setattr(layer, "lock", threading.Lock()),
+        lambda layer: setattr(layer, "table", {1: 2}),
+        lambda layer: setattr(layer, "lists", [[1]]),
+        lambda layer: setattr(layer, "inner", nn.ReLU()),
+    ],
+)
+def test_a_state_that_cannot_be_copied(change: Callable[[Any], Any]) -> None:
+    """Tensors with attributes, with others' memory or in other orders, and objects that can change."""
+    layer: Any = nn.Linear(4, 6, device="meta")
+    assert described_state(LayerState(vars(layer)).copy()) == described_state(vars(layer))
+    change(layer)
+    with pytest.raises(ValueError, match=r"copied|new tensors"):
+        LayerState(vars(layer))
 
-    def reset(self: Any) -> None:
-        resets.append(self)
-        changes[change](self)
 
-    monkeypatch.setattr(nn.Conv2d, "reset_parameters", reset)
-    with PLACEMENTS[0]():
-        nn.Conv2d(4, 6, 3)
-        nn.Conv2d(4, 6, 3)
-    assert len(resets) == 2
+def test_buffers_on_the_cpu_are_copied_with_their_numbers() -> None:
+    """A change of one of them is not one of others."""
+    with PLACEMENTS[1]():
+        layers = []
+        for _ in range(3):
+            layers.append(nn.BatchNorm2d(4))
+            layers[-1].get_buffer("running_var").mul_(0)
+            assert [layer.get_buffer("running_var").sum() for layer in layers] == [0] * len(layers)
+        assert torch.equal(nn.BatchNorm2d(4).get_buffer("running_var"), torch.ones(4))
+
+
+class SetsDtype(TorchFunctionMode):
+    """A mode that changes the default dtype while the first constructor runs."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.empty:
+            torch.set_default_dtype(torch.float64)
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_layer_of_other_settings_is_not_copied() -> None:
+    """If a setting changes while a layer is built, and is restored, the next layer is built."""
+    try:
+        with SetsDtype(), PLACEMENTS[0]():
+            nn.GroupNorm(2, 4)
+            torch.set_default_dtype(torch.float32)
+            again = nn.GroupNorm(2, 4)
+            assert again.weight.dtype is torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_another_thread_is_not_affected(constructed: list[nn.Module]) -> None:
