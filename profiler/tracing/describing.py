@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import torch
+from torch import nn
 
 from profiler.signatures import (
     DetailedSpec,
@@ -20,6 +21,7 @@ from profiler.signatures import (
     specs_in,
 )
 from profiler.tracing import symbols
+from profiler.tracing.origins import Memory
 from profiler.tracing.packed import UNPACK
 from profiler.tracing.private import nested_shapes, script_object_type, stored_positions, transforming, without_modes
 from profiler.tracing.tensors import PLAIN, SPARSE, dtype_name, shape_of, stored_in
@@ -133,39 +135,63 @@ class Describer:
         self._values_of = values_of
         self._specs: dict[Any, TensorSpec] = {} if specs is None else specs
 
-    def plain_arguments(self, names: Sequence[str], args: Any, kwargs: Any) -> Described:
+    def plain_arguments(
+        self, names: Sequence[str], args: Any, kwargs: Any, tensors: Iterable[torch.Tensor], memories: Iterable[Memory]
+    ) -> Described:
         """The same as :meth:`arguments` for dense tensors without zeros around them, none of whose values is kept.
 
-        They are of torch's own classes, and no transform runs.
+        They are of torch's own classes, and no transform runs.  ``tensors`` are those among the arguments, in order,
+        and ``memories`` what is known of theirs.
         """
         types: list[type] = []
-        named = [
-            (names[place] if place < len(names) else str(place), self.plain(value, types))
-            for place, value in enumerate(args)
-        ]
-        named += [(name, self.plain(value, types)) for name, value in kwargs.items() if name != "out"]
-        return Described(tuple(named), len(args), types)
+        specs = iter(
+            [
+                self.plain_spec(tensor.shape, tensor.dtype, memory.is_parameter or tensor.__class__ is nn.Parameter)
+                for tensor, memory in zip(tensors, memories, strict=True)
+            ]
+        )
+        values = self._plain(args, types, specs)
+        if len(values) > len(names):
+            names = (*names, *map(str, range(len(names), len(values))))
+        named = list(zip(names, values, strict=False))
+        if kwargs:
+            named += zip(kwargs, self._plain(kwargs.values(), types, specs), strict=True)
+        return Described(tuple(named), len(values), types)
+
+    def _plain(self, values: Iterable[Any], types: list[type], specs: Iterator[TensorSpec]) -> list[Value]:
+        """Such arguments, whose tensors have these ``specs``; the types of numbers are appended to ``types``."""
+        found: list[Value] = []
+        for value in values:
+            kind = value.__class__
+            if kind in PLAIN:
+                found.append(next(specs))
+            elif kind is int or kind is bool or kind is float:
+                types.append(kind)
+                found.append(value)
+            elif value is None or kind is str:
+                found.append(value)
+            elif isinstance(value, (list, tuple)):
+                found.append(tuple(self._plain(value, types, specs)))
+            else:
+                found.append(self._other(value))
+        return found
 
     def plain(self, leaf: Any, types: list[type]) -> Value:
-        """One of such arguments, or a result of them; the types of numbers are appended to ``types``."""
+        """A result of such arguments; the types of numbers are appended to ``types``."""
         kind = leaf.__class__
         if kind in PLAIN and leaf.layout is torch.strided and not leaf.is_nested:
-            return self._known_spec(tuple(leaf.shape), leaf.dtype, self._is_parameter(leaf))
-        if leaf is None or kind is str:
-            return leaf
-        if kind is int or kind is bool or kind is float:
-            types.append(kind)
-            return leaf
+            return self.plain_spec(leaf.shape, leaf.dtype, self._is_parameter(leaf))
         if isinstance(leaf, (list, tuple)):
             return tuple([self.plain(item, types) for item in leaf])
         return self.result(leaf, types, keep=False)
 
-    def _known_spec(self, shape: Shape, dtype: torch.dtype, parameter: bool) -> TensorSpec:
+    def plain_spec(self, shape: Shape, dtype: torch.dtype, parameter: bool) -> TensorSpec:
         """The spec of a dense tensor, of which only that is known."""
         key = shape, dtype, parameter
         spec = self._specs.get(key)
         if spec is None:
-            spec = self._specs[key] = TensorSpec(shape, dtype_name(dtype), parameter)
+            shape = tuple(shape)
+            spec = self._specs[shape, dtype, parameter] = TensorSpec(shape, dtype_name(dtype), parameter)
         return spec
 
     def arguments(self, names: Sequence[str], args: Any, kwargs: Any, read: frozenset[int | str]) -> Described:
@@ -236,7 +262,7 @@ class Describer:
         zeros = self._zeros_around(tensor) if operand and symbols.ACTIVE.run is None else ()
         samples = batch_sizes(tensor) if transforming() else ()
         if not (keep or zeros or samples or stored is not None or tensor.is_nested):
-            return self._known_spec(shape, tensor.dtype, parameter)
+            return self.plain_spec(shape, tensor.dtype, parameter)
         layout = str(tensor.layout).removeprefix("torch.") if tensor.layout in SPARSE else "strided"
         real = self._values_of(tensor) if keep or stored is not None else None
         return DetailedSpec(

@@ -153,13 +153,15 @@ class FunctionWatcher(TorchFunctionMode):
         self._ordinary: set[Any] = set()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self._autograd.follow()
-        recorder = self._recorder
+        autograd, recorder = self._autograd, self._recorder
+        if not autograd.held:
+            autograd.follow()
         kwargs = kwargs or {}
         if recorder.closed:
             return func(*args, **kwargs)
         try:
-            if self._is_ordinary(func, args, kwargs) and not recorder.claims_nodes:
+            known = func in self._ordinary and not kwargs  # nearly all calls
+            if (known or self._is_ordinary(func, args, kwargs)) and not recorder.claims_nodes:
                 if recorder.follows_nodes:
                     recorder.note_transforms()
                 return func(*args, **kwargs)

@@ -93,10 +93,10 @@ class Autograd:
         """Switch to what is needed now."""
         if self.held:
             return
-        needed = is_grad_enabled() or forward_derivatives()
-        self.skipped = self._shared.may_skip and not needed
-        if autograd_is_skipped() != self.skipped:
-            skip_autograd(self.skipped)
+        skipped = self._shared.may_skip and not (is_grad_enabled() or forward_derivatives())
+        self.skipped = skipped
+        if autograd_is_skipped() != skipped:
+            skip_autograd(skipped)
 
     def check(self) -> None:
         """Record whether the operation that runs now skips autograd although derivatives are needed."""

@@ -27,15 +27,17 @@ FLOATS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16}
 def are_plain(*tensors: Any) -> bool:
     """Whether all of them are dense floating-point tensors on meta of one dtype, with elements in order."""
     dtype = tensors[0].dtype if type(tensors[0]) in PLAIN else None
-    return dtype in FLOATS and all(
-        type(tensor) in PLAIN
-        and tensor.dtype is dtype
-        and tensor.is_meta
-        and tensor.layout is torch.strided
-        and 0 not in tensor.shape
-        and tensor.stride() == contiguous(tensor.shape)
-        for tensor in tensors
-    )
+    if dtype not in FLOATS:
+        return False
+    for tensor in tensors:
+        if type(tensor) not in PLAIN or tensor.dtype is not dtype:
+            return False
+        if not tensor.is_meta or tensor.layout is not torch.strided:
+            return False
+        shape = tensor.shape
+        if 0 in shape or tensor.stride() != contiguous(shape):
+            return False
+    return True
 
 
 PLAIN = frozenset({torch.Tensor, torch.nn.Parameter})
@@ -44,15 +46,14 @@ PLAIN = frozenset({torch.Tensor, torch.nn.Parameter})
 def are_strided(*tensors: Any) -> bool:
     """Whether all of them are floating-point tensors on meta of one dtype, with any strides."""
     dtype = tensors[0].dtype if type(tensors[0]) in PLAIN else None
-    return dtype in FLOATS and all(
-        type(tensor) in PLAIN
-        and tensor.dtype is dtype
-        and tensor.is_meta
-        and tensor.layout is torch.strided
-        and not tensor.is_neg()
-        and 0 not in tensor.shape
-        for tensor in tensors
-    )
+    if dtype not in FLOATS:
+        return False
+    for tensor in tensors:
+        if type(tensor) not in PLAIN or tensor.dtype is not dtype:
+            return False
+        if not tensor.is_meta or tensor.layout is not torch.strided or tensor.is_neg() or 0 in tensor.shape:
+            return False
+    return True
 
 
 def pointwise(*tensors: Any) -> Result | None:
@@ -265,23 +266,25 @@ def _embedding(weight: Any, indices: Any, *others: Any, **options: Any) -> Resul
 
 def _cat(tensors: Any, dim: int = 0) -> Result | None:
     """(…, a, …), (…, b, …) → (…, a + b, …)."""
-    if type(dim) is not int or not tensors or not are_strided(*tensors) or not all(map(_is_not_permuted, tensors)):
+    if type(dim) is not int or not tensors or not are_strided(*tensors):
         return None
-    shapes = [tuple(tensor.shape) for tensor in tensors]
-    first = shapes[0]
+    layouts = [(tensor.shape, tensor.stride()) for tensor in tensors]
+    first = layouts[0][0]
     if not -len(first) <= dim < len(first):
         return None
     place = dim % len(first)
     before, after = first[:place], first[place + 1 :]
-    if any(len(s) != len(first) or s[:place] != before or s[place + 1 :] != after for s in shapes):
-        return None
-    return (*before, sum(shape[place] for shape in shapes), *after), tensors[0].dtype
+    for shape, strides in set(layouts):  # a dense block joins many tensors of few shapes
+        if len(shape) != len(first) or shape[:place] != before or shape[place + 1 :] != after:
+            return None
+        if not _is_not_permuted(shape, strides):
+            return None
+    return (*before, sum([shape[place] for shape, _ in layouts]), *after), tensors[0].dtype
 
 
-def _is_not_permuted(tensor: Any) -> bool:
-    """Whether its dimensions are in the order of its strides, which differ, or are those of a new tensor."""
-    strides = tensor.stride()
-    return bool(strides == contiguous(tensor.shape) or all(map(gt, strides, strides[1:])))
+def _is_not_permuted(shape: Shape, strides: Strides) -> bool:
+    """Whether the dimensions are in the order of their strides, which differ, or are those of a new tensor."""
+    return strides == contiguous(shape) or all(map(gt, strides, strides[1:]))
 
 
 def _index(self: Any, indices: Any) -> Result | None:

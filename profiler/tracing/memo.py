@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -62,9 +61,8 @@ View = tuple[tuple[int, ...], tuple[int, ...], int]
 """Shape, strides and offset of a view."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """What an operation returned for arguments with the same metadata.
+    """What an operation returned for arguments with the same metadata; it does not change.
 
     ``results`` are the layouts of new tensors, the places of arguments that it returned, and None; ``together`` is the
     type of the list that holds them, and None for a single result.  ``described`` has what recorders have found out
@@ -72,15 +70,14 @@ class Answer:
     has its shape, strides and offset in ``view``.  An operation without ``results`` and ``view`` has to run each time.
     """
 
-    results: Results | None = None
-    together: type | None = None
-    view: View | None = None
-    described: dict[Any, Any] = field(default_factory=dict)
-    is_new: bool = field(init=False)
+    __slots__ = ("described", "is_new", "results", "together", "view")
 
-    def __post_init__(self) -> None:
-        of_one = self.together is None and self.results is not None
-        object.__setattr__(self, "is_new", of_one and type((self.results or (None,))[0]) is tuple)
+    def __init__(self, results: Results | None = None, together: type | None = None, view: View | None = None) -> None:
+        self.results = results
+        self.together = together
+        self.view = view
+        self.described: dict[Any, Any] = {}
+        self.is_new = bool(results) and together is None and type((results or (None,))[0]) is tuple
 
     def make(self, args: Any) -> Any:
         """A new result; there must be ``results``."""
@@ -120,11 +117,12 @@ class Memo:
 
     def learn(self, key: Any, answer: Answer) -> None:
         """Remember the answer for this key."""
-        with self._lock:
-            if not self.used:
-                return
-            _forget_oldest(self.answers, self.largest)
-            self.answers[key] = answer
+        if not self.used:
+            return
+        if len(self.answers) >= self.largest:
+            with self._lock:
+                _forget_oldest(self.answers, self.largest)
+        self.answers[key] = answer
 
     def learn_layer(self, key: Any, answer: Any) -> None:
         """Remember what a call of a layer with this key does (see :mod:`~profiler.tracing.layer_calls`)."""

@@ -141,10 +141,12 @@ class Origins:
 
     def numbers(self, memories: Sequence[Memory]) -> Numbers:
         """The numbers of ``memories``, each once."""
+        found = []
         for memory in memories:
-            if memory.number < 0:
-                memory.number = next(self._next_number)
-        found = [memory.number for memory in memories]
+            number = memory.number
+            if number < 0:
+                number = memory.number = next(self._next_number)
+            found.append(number)
         return (found[0],) if len(found) == 1 else tuple(dict.fromkeys(found))
 
     def new_numbers_of(self, outputs: Iterable[torch.Tensor], inputs: Iterable[torch.Tensor]) -> Numbers:

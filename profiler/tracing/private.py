@@ -132,6 +132,7 @@ try:
     from torch._C import (
         _get_cudnn_enabled,
         _get_cudnn_sdp_enabled,
+        _get_deterministic_algorithms,
         _get_flash_sdp_enabled,
         _get_math_sdp_enabled,
         _get_mem_efficient_sdp_enabled,
@@ -388,7 +389,7 @@ def settings_of_kernels(modes: int = 0) -> tuple[Any, ...] | None:
         _grad_enabled(),
         _inference_enabled(),
         _default_dtype(),
-        _deterministic(),
+        _get_deterministic_algorithms(),
         _is_excluded(_AUTOGRAD_KEY),
         _get_flash_sdp_enabled(),
         _get_mem_efficient_sdp_enabled(),
@@ -601,7 +602,6 @@ def function_modes_are_active() -> bool:
 _grad_enabled = torch.is_grad_enabled
 _inference_enabled = torch.is_inference_mode_enabled
 _default_dtype = torch.get_default_dtype
-_deterministic = torch.are_deterministic_algorithms_enabled
 
 _AUTOGRAD_KEYS = (_Key.AutogradFunctionality, _Key.AutogradOther, _Key.AutogradNestedTensor)
 """The dispatch keys of autograd; inference mode excludes the same ones."""

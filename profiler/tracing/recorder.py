@@ -56,6 +56,7 @@ from profiler.tracing.zeros import COPY, NAMESPACE, ZeroTensors
 
 META = torch.device("meta")
 PLAIN = frozenset({torch.Tensor, nn.Parameter})
+is_contiguous = torch.Tensor.is_contiguous
 
 OF_SCRIPTS = frozenset({ENTER, LEAVE, DIVIDE, DIVIDED, "aten::equal"})
 """Operators of scripts that are not work of the network."""
@@ -81,7 +82,8 @@ class _Known:
     """Facts about one operator, looked up once.
 
     The memo may have its result if it is ``answered``; its signature follows from the metadata of its arguments if it
-    is ``plain`` too.
+    is ``plain`` too.  It ``mixes`` one operand, or several, if zeros in any of them may be in its result.  If
+    it ``pads``, there may be zeros in its result whatever is in its operands.
     """
 
     name: str
@@ -99,7 +101,8 @@ class _Known:
     answered: bool = False
     plain: bool = False
     of_function: bool = False
-    joins: bool = False
+    mixes: tuple[bool, bool] = (False, False)
+    pads: bool = False
     draws: bool = False
     writes: tuple[tuple[int, str], ...] = ()
 
@@ -315,7 +318,7 @@ class OpRecorder(DispatchMode):
         entries = origins.memories
         memories = []
         parameters = 0  # two bits for each tensor: whether it has the class, and whether its memory is one
-        has_values, of_activation, may_have_zeros = True, False, False
+        has_values, of_activation, may_be_zero, may_have_zeros = True, False, False, False
         for tensor in inputs:
             storage = id(tensor.untyped_storage())
             memory = entries.get(storage)
@@ -327,8 +330,10 @@ class OpRecorder(DispatchMode):
                 may_have_zeros = True
             memories.append(memory)
             parameters = 4 * parameters + 2 * (tensor.__class__ is not torch.Tensor) + memory.is_parameter
-            has_values = has_values and id(tensor) in values
+            is_known = id(tensor) in values
+            has_values = has_values and is_known
             of_activation = of_activation or memory.is_activation
+            may_be_zero = may_be_zero or is_known or not memory.is_activation
         has_values = known.of_any_values or has_values
         if inputs:
             self.met_meta = True
@@ -351,11 +356,12 @@ class OpRecorder(DispatchMode):
             self._padded.written(written)
             self.unseen.written(written)
             writes = origins.numbers_of(written)
-        signature = None
+        signature = described = None
         if not self.muted:
             facts = self._shared, parameters, of_activation
             signature = answer.described.get(facts)
-            described = self._describer.plain_arguments(known.names, args, kwargs) if signature is None else None
+            if signature is None:
+                described = self._describer.plain_arguments(known.names, args, kwargs, inputs, memories)
         reads = roots_of(memories)
         if answer.is_new:
             outputs = [result]
@@ -376,7 +382,7 @@ class OpRecorder(DispatchMode):
         if self.unseen.has_blanks:
             blanks = origins.numbers_of(self.unseen.blank(inputs))
             self.unseen.made(inputs, outputs)
-        if outputs and (may_have_zeros or known.joins or (known.keeps_zeros and len(inputs) > 1)):
+        if known.pads or may_have_zeros or (known.mixes[len(inputs) > 1] and (padded or may_be_zero)):
             moves = known.keeps_zeros if len(inputs) > 1 else known.keeps_zeros_alone
             self._padded.follow(known.name, args, kwargs, inputs, outputs, moves=moves)
         if self.muted:
@@ -384,15 +390,24 @@ class OpRecorder(DispatchMode):
             return result, key
         if signature is None:
             assert described is not None
-            value = self._describer.plain(result, described.types)
+            if answer.is_new or answer.view is not None:
+                value = self._describer.plain_spec(result.shape, result.dtype, made[0].is_parameter)
+            else:
+                value = self._describer.plain(result, described.types)
             signature = self._signatures.of(known.name, known.overload, described, value, ())
             answer.described[facts] = signature
         numbers = origins.numbers(memories)
-        new = () if answer.view is not None else origins.new_numbers(made, memories)
+        if answer.is_new:
+            made[0].number = origins.new_number()
+            new: Numbers = (made[0].number,)
+        else:
+            new = () if answer.view is not None else origins.new_numbers(made, memories)
         sharing = None if len(numbers) == len(inputs) else tuple([memories.index(memory) for memory in memories])
         together = answer.described.get(sharing)
         if together is None:
-            together = answer.described[sharing] = touched(inputs, share=sharing is not None)
+            in_order = sharing is None and all(map(is_contiguous, inputs))
+            together = () if in_order else touched(inputs, share=sharing is not None)
+            answer.described[sharing] = together
         self._note_event(signature, reads, blanks, numbers, writes, new, together)
         return result, key
 
@@ -410,11 +425,18 @@ class OpRecorder(DispatchMode):
         self, signature: Signature, parameters: Any, blanks: Any, reads: Any, writes: Any, makes: Any, together: Numbers
     ) -> Noted:
         """Note a call at the place that runs now."""
-        phase, place, source = self._where()
+        if self._graph is None and self._phases is None:
+            phase: Phase = "forward"
+            place, source = self._scope.current, None
+        else:
+            phase, place, source = self._where()
+        module, call = place
         event = Noted(
-            signature, *place, phase, self.kind_within, source, parameters, blanks, reads, writes, makes, None, together
+            *(signature, module, call, phase, self.kind_within, source, parameters, blanks, reads, writes, makes),
+            touched=together,
         )
-        self._note_node(place, event, phase)
+        if self._graph is not None:
+            self._note_node(place, event, phase)
         self.calls.append(event)
         return event
 
@@ -568,7 +590,8 @@ class OpRecorder(DispatchMode):
             keeps_zeros_alone=self._operators.keeps_zeros(name, 1),
             answered=answered,
             plain=answered and not (read or name in WITHOUT_MASK),
-            joins=name in CONSTANT_PADDING or name in JOINS,
+            mixes=(name in JOINS, name in JOINS or self._operators.keeps_zeros(name, 2)),
+            pads=name in CONSTANT_PADDING or JOINS.get(name) is not None,
             draws=torch.Tag.nondeterministic_seeded in getattr(func, "tags", ()),
             writes=writes_of(func) if answered else (),
         )

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 Shape = tuple[int, ...]
 Strides = tuple[int, ...]
 
 
-def contiguous(shape: Sequence[int]) -> Strides:
-    """The strides of a new tensor of that shape, whose elements are in order."""
+@lru_cache(2**12)
+def contiguous(shape: Shape) -> Strides:
+    """The strides of a new tensor of that shape, whose elements are in order.
+
+    It is asked for each tensor of each operation, and most of them have one of few shapes.
+    """
     strides, step = [], 1
     for size in reversed(shape):
         strides.append(step)
