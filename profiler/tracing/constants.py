@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -30,21 +30,24 @@ MOST = 2**12
 _numbers = itertools.count()
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Where the elements of a tensor on meta are in its storage, which has room for ``elements`` of them."""
+class Layout(NamedTuple):
+    """Where the elements of a tensor on meta are in its storage, which has room for ``elements`` if it is new."""
 
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     first: int
     dtype: torch.dtype
-    elements: int
+    elements: int = 0
 
     @classmethod
     def of(cls, tensor: torch.Tensor) -> Layout:
-        """That of a tensor."""
-        elements = tensor.untyped_storage().nbytes() // tensor.element_size()
-        return cls(tensor.shape, tensor.stride(), int(tensor.storage_offset()), tensor.dtype, elements)
+        """That of a tensor in any memory."""
+        return cls(tensor.shape, tensor.stride(), int(tensor.storage_offset()), tensor.dtype)
+
+    @classmethod
+    def of_new(cls, tensor: torch.Tensor) -> Layout:
+        """That of a tensor in new memory."""
+        return cls.of(tensor)._replace(elements=tensor.untyped_storage().nbytes() // tensor.element_size())
 
     @property
     def stored(self) -> int:
@@ -128,7 +131,7 @@ class Constant:
         return Constant(content.set_(storage, old.storage_offset(), old.shape, old.stride()), shared=shared)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Operand:
     """An operand of an operation on constants: a tensor of that ``layout`` in the memory of ``constant``.
 

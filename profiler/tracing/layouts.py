@@ -9,17 +9,20 @@ Anything else is left to torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from operator import ge, gt
 from typing import Any
 
 import torch
 
-from profiler.tracing.strides import Shape, Strides, contiguous, expanded, of_elements
+from profiler.tracing.strides import Shape, Strides, contiguous, expanded, is_viewable, of_elements
 
 Result = tuple[Shape, torch.dtype] | tuple[Shape, torch.dtype, Strides]
 """The shape and dtype of a new tensor, whose elements are in order if no strides are given."""
 
 Sizes = int | Sequence[int]
+
+META = torch.device("meta")
 
 FLOATS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16})
 
@@ -299,6 +302,64 @@ def _index(self: Any, indices: Any) -> Result | None:
     return (*index.shape, *self.shape[1:]), self.dtype
 
 
+def _compared(self: Any, other: Any) -> Result | None:
+    """The same as :func:`_of_two` for a comparison."""
+    layout = _of_two(self, other)
+    return None if layout is None else (layout[0], torch.bool, *layout[2:])
+
+
+def _masked_fill(self: Any, mask: Any, value: Any) -> Result | None:
+    """A tensor and a mask of one shape → the tensor with a number at some places."""
+    if type(value) not in (int, float) or type(mask) not in PLAIN or not are_plain(self) or not self.dim():
+        return None
+    if mask.dtype is not torch.bool or not mask.is_meta or mask.layout is not torch.strided:
+        return None
+    fits = mask.shape == self.shape and mask.stride() == contiguous(self.shape)
+    return (tuple(self.shape), self.dtype) if fits else None
+
+
+def _reshape(self: Any, shape: Any) -> Result | None:
+    """A copy in another shape; None if the result is a view."""
+    sizes = _sizes(shape, len(shape))
+    if not sizes or not are_strided(self) or not self.dim():
+        return None
+    elements, known = self.numel(), prod([size for size in sizes if size != -1])
+    if -1 in sizes and known > 0:
+        sizes = tuple([elements // known if size == -1 else size for size in sizes])
+    if min(sizes) < 1 or prod(sizes) != elements or is_viewable(self.shape, self.stride(), sizes):
+        return None
+    return sizes, self.dtype
+
+
+def _contiguous(self: Any) -> Result | torch.Tensor | None:
+    """The tensor itself if its elements are in order, or else a copy."""
+    if not are_strided(self):
+        return None
+    if self.is_contiguous():
+        found: torch.Tensor = self
+        return found
+    return tuple(self.shape), self.dtype
+
+
+def _new(self: Any, size: Any, *, dtype: Any = None, device: Any = None, **options: Any) -> Result | None:
+    """A tensor of that size, with the dtype of another one unless another is given."""
+    sizes = _sizes(size, len(size))
+    if sizes is None or not are_strided(self) or (sizes and min(sizes) < 0):
+        return None
+    if device is not None and device != META:
+        return None
+    if any(value is not None and value is not False for value in options.values()):
+        return None
+    return sizes, self.dtype if dtype is None else dtype
+
+
+def _scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, **options: Any) -> Result | None:
+    """A number as a tensor."""
+    if type(s) not in (int, float, bool) or dtype is None or dtype.is_complex or device != META:
+        return None
+    return None if any(value is not None and value is not False for value in options.values()) else ((), dtype)
+
+
 def _matmul(self: Any, other: Any) -> Result | None:
     """(…, n, k), (…, k, m) → (…, n, m), with the same batches."""
     if not are_strided(self, other) or self.dim() != other.dim() or self.dim() < 3:
@@ -317,7 +378,7 @@ def _roll(self: Any, shifts: Any, dims: Any = ()) -> Result | None:
     return (tuple(self.shape), self.dtype) if fits else None
 
 
-LAYOUTS: dict[str, Callable[..., Result | None]] = {
+LAYOUTS: dict[str, Callable[..., Result | torch.Tensor | None]] = {
     "aten::linear": _linear,
     "aten::conv1d": convolution(1),
     "aten::conv2d": convolution(2),
@@ -342,5 +403,14 @@ LAYOUTS: dict[str, Callable[..., Result | None]] = {
         )
     },
     **{f"aten::{name}": _of_two for name in ("add", "sub", "mul")},
+    **{f"aten::{name}": _compared for name in ("eq", "ne", "lt", "le", "gt", "ge")},
+    "aten::masked_fill": _masked_fill,
+    "aten::reshape": _reshape,
+    "aten::contiguous": _contiguous,
+    **{f"aten::{name}": _new for name in ("new_zeros", "new_ones", "new_empty")},
+    "aten::scalar_tensor": _scalar_tensor,
 }
-"""By the name of an operator, a function of its arguments: the layout of its result, or None if torch has to say."""
+"""By the name of an operator, a function of its arguments: the layout of its result, or None if torch has to say.
+
+One that returns its operand has the operand in place of a layout.
+"""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from profiler.tracing.layouts import (
+    PLAIN,
     Result,
     are_in_order,
     are_plain,
@@ -187,6 +188,23 @@ def _of_two_in_place(self: Any, other: Any, *, alpha: Any = 1) -> torch.Tensor |
     return found
 
 
+def _written(self: Any, *others: Any) -> torch.Tensor | None:
+    """A tensor to which a number or another tensor is written, and which is returned."""
+    if type(self) not in PLAIN or not self.is_meta or self.layout is not torch.strided or self.is_neg():
+        return None
+    shape, strides = tuple(self.shape), self.stride()
+    if any(size > 1 and not stride for size, stride in zip(shape, strides, strict=True)):
+        return None  # torch refuses one whose elements share memory
+    for other in others:
+        if type(other) in (int, float, bool):
+            continue
+        if type(other) not in PLAIN or not other.is_meta or other.layout is not torch.strided or other.is_neg():
+            return None
+        if other.dtype.is_complex or expanded(tuple(other.shape), other.stride(), shape) is None:
+            return None
+    return None if self.dtype.is_complex else self
+
+
 def _of_number(self: Any, other: Any) -> Result | None:
     return pointwise(self) if type(other) in (int, float) else None
 
@@ -279,6 +297,7 @@ OF_TRAINING: dict[str, Callable[..., Result | Results | torch.Tensor | None]] = 
     **{f"aten::{name}": _like for name in ("threshold_backward", "hardswish_backward", "hardtanh_backward")},
     **{f"aten::{name}_": _of_two_in_place for name in ("add", "sub", "mul", "div")},
     **{f"aten::{name}_": _in_place for name in ("relu", "silu", "hardswish")},
+    **{f"aten::{name}": _written for name in ("copy_", "fill_", "zero_")},
     "aten::div": _of_number,
     **{f"aten::{name}": _reduced for name in ("sum", "mean")},
     "aten::mm": _mm,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -17,7 +18,13 @@ from torch import empty_strided, nn
 from profiler.tracing.constants import Constants
 from profiler.tracing.made_results import Layout, Results, results_of
 from profiler.tracing.makes import MAKES
-from profiler.tracing.private import autograd_is_skipped, is_mutable, is_zero, settings_of_kernels
+from profiler.tracing.private import (
+    MOST_OPERATORS,
+    autograd_is_skipped,
+    is_mutable,
+    is_zero,
+    settings_of_kernels,
+)
 from profiler.tracing.strides import contiguous
 from profiler.tracing.tensors import collect
 
@@ -179,6 +186,7 @@ def without_memo() -> Iterator[None]:
         MEMO.used = before
 
 
+@lru_cache(MOST_OPERATORS)
 def may_answer(func: Any) -> bool:
     """Whether the result of the operator follows from the metadata of its arguments.
 

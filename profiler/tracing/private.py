@@ -248,6 +248,9 @@ def _never_compiled(run: Callable[..., Any], strategy: _FrameExecStrategy) -> Ca
     return functools.update_wrapper(dispatch, run)
 
 
+MOST_OPERATORS = 2**12
+"""The number of operators whose schemas are read once; that of an operator does not change."""
+
 RUNS_BACKWARD = _engine_run_backward.__code__
 """The code that runs a backward pass."""
 
@@ -425,6 +428,7 @@ def script_object_type(value: Any) -> str | None:
     return name
 
 
+@functools.lru_cache(MOST_OPERATORS)
 def takes_script_objects(func: Any) -> bool:
     """Whether the operator takes such objects, or lists of them."""
     schema = getattr(func, "_schema", None)
@@ -456,6 +460,7 @@ def places_of_numbers(func: Any) -> frozenset[int]:
     return frozenset(set.intersection(*places) if places else ())
 
 
+@functools.lru_cache(MOST_OPERATORS)
 def argument_names(func: Any) -> tuple[str, ...]:
     """The names of the arguments in the operator's schema, in order; empty without a schema."""
     schema = getattr(func, "_schema", None)
@@ -485,6 +490,7 @@ def by_position(name: str, args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dic
     return tuple(given), rest
 
 
+@functools.lru_cache(MOST_OPERATORS)
 def writes_of(func: Any) -> tuple[tuple[int, str], ...]:
     """The places and names of the arguments that the operator writes to."""
     return tuple(

@@ -41,6 +41,31 @@ def is_channels_last(shape: Shape, strides: Strides) -> bool:
     return is_contiguous(tuple([shape[dim] for dim in moved]), tuple([strides[dim] for dim in moved]))
 
 
+def is_viewable(shape: Shape, strides: Strides, to: Shape) -> bool:
+    """Whether a tensor with these strides has a view of the shape ``to``, with as many elements; it is not empty.
+
+    Dimensions whose elements follow each other in memory are one chunk, which may be divided in another way.
+    """
+    chunks: list[int] = []
+    previous = 0
+    for size, stride in zip(shape, strides, strict=True):
+        if size == 1:
+            continue
+        if chunks and previous == size * stride:
+            chunks[-1] *= size
+        else:
+            chunks.append(size)
+        previous = stride
+    wanted = list(to)
+    for chunk in chunks:
+        filled = 1
+        while filled < chunk:
+            filled *= wanted.pop(0)
+        if filled != chunk:
+            return False
+    return True
+
+
 def expanded(shape: Shape, strides: Strides, to: Shape) -> Strides | None:
     """The strides of a tensor that is expanded to another shape; None if it has no such size."""
     missing = len(to) - len(shape)

@@ -6,7 +6,7 @@ So operations on tensors whose values are known are also run on real copies of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from profiler.tracing import memo, symbols
 from profiler.tracing.constants import DEEPEST, Constant, Layout, Made, Making, Operand
 from profiler.tracing.origins import Memory, Origins, storage_of
 from profiler.tracing.private import apart, is_mutable, without_dispatch, without_functions, written_by
-from profiler.tracing.tensors import collect, map_arguments
+from profiler.tracing.tensors import PLAIN, collect, map_arguments
 
 LARGEST = 2**20
 """The maximum number of elements of a tensor with known values."""
@@ -219,23 +219,21 @@ def _made(
     inputs, memories = operands
     outputs, made = results
     writes = set(map(id, written))
-    changed = {memory: place for place, memory in enumerate(memories) if id(inputs[place]) in writes}
+    changed = {memory: place for place, memory in enumerate(memories) if id(inputs[place]) in writes} if writes else {}
     copies = {memory: place for place, memory in enumerate(changed)}
     found: dict[int, Operand] = {}
     for tensor, memory in zip(inputs, memories, strict=True):
         constant = None if name in OF_ANY_VALUES else memory.constant
         found[id(tensor)] = Operand(constant, Layout.of(tensor), copies.get(memory))
-
-    def described(leaf: Any) -> Any:
-        return found[id(leaf)] if isinstance(leaf, torch.Tensor) else leaf
-
-    given = map_arguments(args, described), {key: map_arguments(kwargs[key], described) for key in kwargs}
+    given = _with_operands(args, found), dict(zip(kwargs, _with_operands(kwargs.values(), found), strict=True))
 
     def run(real: Callable[[Operand], torch.Tensor | None]) -> Any:
         result = _on_cpu(func, *given, _like if name in OF_ANY_VALUES else real)
         return None if result is UNKNOWN else result
 
-    layouts = [None if memory in memories else Layout.of(tensor) for tensor, memory in zip(outputs, made, strict=True)]
+    layouts = [
+        None if memory in memories else Layout.of_new(tensor) for tensor, memory in zip(outputs, made, strict=True)
+    ]
     making = Making(run, list(found.values()), [memory.constant for memory in changed], layouts)
     if making.depth > DEEPEST:
         making.contents()
@@ -252,6 +250,18 @@ def _made(
         for number, (memory, place) in enumerate(changed.items())
     ]
     return Made(tuple(new), tuple(changes))
+
+
+def _with_operands(values: Iterable[Any], operands: Mapping[int, Operand]) -> list[Any]:
+    """Arguments with ``operands`` in place of the tensors with these ids."""
+    return [
+        operands[id(value)]
+        if value.__class__ in PLAIN
+        else _with_operands(value, operands)
+        if value.__class__ is list or value.__class__ is tuple
+        else value
+        for value in values
+    ]
 
 
 def _like(operand: Operand) -> torch.Tensor:

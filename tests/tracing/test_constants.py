@@ -299,7 +299,7 @@ def test_a_result_is_laid_out_as_on_meta() -> None:
     real = torch.arange(6).view(2, 3)
     for on_meta in (torch.empty(2, 3, device="meta", dtype=torch.int64), torch.empty_like(real.t(), device="meta").t()):
         for tensor in (real, real.t().contiguous().t()):
-            constant: Any = Constant(laid_out(tensor, Layout.of(on_meta)))
+            constant: Any = Constant(laid_out(tensor, Layout.of_new(on_meta)))
             assert constant.seen_by(Layout.of(on_meta)).tolist() == real.tolist()
             assert constant.seen_by(Layout.of(on_meta.t()[1:])).tolist() == real.t()[1:].tolist()
     assert laid_out(real, Layout.of(torch.empty(3, 2, device="meta", dtype=torch.int64))) is None

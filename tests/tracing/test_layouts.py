@@ -332,7 +332,59 @@ def batch_norm_gradients() -> Iterator[tuple[Any, ...]]:
             yield gradient, x, held[0], *held[2:], meta(width), meta(width), train, eps, mask
 
 
+def of_all_layouts() -> Iterator[torch.Tensor]:
+    for shape in (*SHAPES, (2, 3, 4), (2, 3, 2, 2), (4, 1, 6)):
+        yield from every(*shape)
+        yield from itertools.islice(laid_out(*shape), 30)
+        yield meta(*shape, 3)[..., ::2]
+        yield meta(*(1 for _ in shape)).expand(shape)
+
+
+def reshaped() -> Iterator[tuple[Any, ...]]:
+    for x in of_all_layouts():
+        size = x.numel()
+        yield from (
+            (x, sizes) for sizes in ([size], [-1], [1, size, 1], [2, -1], [-1, 3], [-1, 1, 2], [7, 7], [-1, -1])
+        )
+        shape = list(x.shape)
+        yield from ((x, sizes) for sizes in (shape, shape[::-1], [*shape, 1], [1, *shape], []))
+        for place in range(len(shape) - 1):
+            yield x, [*shape[:place], -1, *shape[place + 2 :]]
+            yield x, [*shape[:place], shape[place], 1, *shape[place + 1 :]]
+
+
+def masked() -> Iterator[tuple[Any, ...]]:
+    for shape, value in itertools.product(SHAPES, (0, -100.0, True, 1j)):
+        mask = meta(*shape, dtype=torch.bool)
+        yield from ((x, mask, value) for x in (*every(*shape), *itertools.islice(laid_out(*shape), 30)))
+        yield from ((meta(*shape), other, value) for other in (meta(1, dtype=torch.bool), meta(*shape), mask[None]))
+        yield from ((meta(*shape), part > 0, value) for part in itertools.islice(laid_out(*shape), 10))
+
+
+def new_ones() -> Iterator[tuple[Any, ...]]:
+    yield from itertools.product(of_all_layouts(), ([], [3], [2, 0, 3], [1, 4], [-1]))
+
+
+def written() -> Iterator[tuple[Any, ...]]:
+    for x in of_all_layouts():
+        others = (meta(*x.shape), meta(*x.shape, dtype=torch.int64), meta(2, *x.shape), meta(1), meta(), meta(3))
+        yield from ((x, other) for other in (*others, meta(*x.shape, dtype=torch.complex64)))
+
+
+def filled() -> Iterator[tuple[Any, ...]]:
+    yield from itertools.product(of_all_layouts(), (1, 0.5, True, 1j))
+
+
 CASES: dict[str, Any] = {
+    **dict.fromkeys(("eq", "ne", "lt", "le", "gt", "ge"), of_two_or_parts),
+    "reshape": reshaped,
+    "masked_fill": masked,
+    "contiguous": lambda: ((x,) for x in of_all_layouts()),
+    **dict.fromkeys(("new_zeros", "new_ones", "new_empty"), new_ones),
+    "scalar_tensor": lambda: ((number,) for number in (1, 0.5, True, 1j, -2)),
+    "copy_": written,
+    "fill_": filled,
+    "zero_": lambda: ((x,) for x in of_all_layouts()),
     "linear": linear,
     "conv1d": lambda: convolutions(1),
     "conv2d": lambda: convolutions(2),
@@ -378,10 +430,17 @@ CASES: dict[str, Any] = {
     "native_batch_norm_backward": batch_norm_gradients,
 }
 
-OPTIONS: dict[str, dict[str, Any]] = {"clone": {"memory_format": torch.contiguous_format}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "clone": {"memory_format": torch.contiguous_format},
+    "new_ones": {"dtype": torch.int64, "device": torch.device("meta"), "pin_memory": False},
+    "scalar_tensor": {"dtype": torch.float64, "device": torch.device("meta")},
+}
 """Options that are given by name."""
 
-OVERLOADED = ("add", "sub", "mul", "div", "sum", "mean", "softmax", "add_", "sub_", "mul_", "div_", "bernoulli_")
+OVERLOADED = (
+    *("eq", "ne", "lt", "le", "gt", "ge", "masked_fill", "fill_"),
+    *("add", "sub", "mul", "div", "sum", "mean", "softmax", "add_", "sub_", "mul_", "div_", "bernoulli_"),
+)
 """Operators whose overload the arguments decide."""
 
 
