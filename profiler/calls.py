@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import overload
 
-from profiler.events import Events, MemoryUse, memory_of
+from profiler.events import Events, Memories, MemoryUse
 from profiler.opcount import SCALAR_OPERATIONS, OpCount
 from profiler.records import Answer, Event, Mode, OpCall, Phase, Status, Trace
 from profiler.signatures import Signature
@@ -56,7 +56,7 @@ class Tally:
     def of(cls, call: OpCall, times: int, place: int) -> Tally:
         """The tally of a call that was made already."""
         event = call.event
-        memory = memory_of(event.touched, event.reads, event.writes, event.makes)
+        memory = Memories().of(event.touched, event.reads, event.writes, event.makes)
         operation = Operation(call.signature, call.answer, call.kind, event.phase, memory)
         return cls(times, place, operation, event.module, event.parameters, (event,), 0, call)
 

@@ -44,9 +44,6 @@ class Site(NamedTuple):
     memory: MemoryUse = MemoryUse()
 
 
-Row = tuple[Site, int, int | None, Numbers, Numbers, Numbers, Numbers]
-"""An event: its site, the number of the module's call, its source, its blanks, reads, writes and makes."""
-
 NO_SOURCE = -1
 
 
@@ -57,28 +54,40 @@ class Events(Sequence[Event]):
     and ``sources`` the number of the forward event that each is the gradient of, or −1.
     """
 
-    def __init__(self, rows: Iterable[Row]) -> None:
-        sites: dict[Site, int] = {}
-        places, module_calls, sources = list[int](), list[int](), list[int]()
-        blanks, reads, writes, makes = (list[Numbers]() for _ in range(4))
-        for site, module_call, source, blank, read, written, made in rows:
-            places.append(sites.setdefault(site, len(sites)))
-            module_calls.append(module_call)
-            sources.append(NO_SOURCE if source is None else source)
-            blanks.append(blank)
-            reads.append(read)
-            writes.append(written)
-            makes.append(made)
-        self.sites = tuple(sites)
-        self.places = compact(places)
-        self.sources = compact(sources) if any(source != NO_SOURCE for source in sources) else ()
-        self._module_calls = compact(module_calls)
+    def __init__(
+        self,
+        sites: Iterable[Site],
+        module_calls: Iterable[int],
+        sources: Iterable[int],
+        *,
+        blanks: Sequence[Numbers],
+        reads: Sequence[Numbers],
+        writes: Sequence[Numbers],
+        makes: Sequence[Numbers],
+    ) -> None:
+        """Each argument has one item for each event; there may be no ``sources`` if no event has one."""
+        numbers: dict[Site, int] = {}
+        self.places = compact([numbers.setdefault(site, len(numbers)) for site in sites])
+        self.sites = tuple(numbers)
+        found = compact(list(sources))
+        self.sources = found if any(map(NO_SOURCE.__ne__, found)) else ()
+        self._module_calls = compact(list(module_calls))
         self._storages = tuple(map(_Lists, (blanks, reads, writes, makes)))
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Events:
         """The same events in compact form."""
-        return cls(map(_row, events))
+        events = list(events)
+        memories = Memories()
+        return cls(
+            [_site(event, memories) for event in events],
+            [event.module_call for event in events],
+            [NO_SOURCE if event.source is None else event.source for event in events],
+            blanks=[event.blanks for event in events],
+            reads=[event.reads for event in events],
+            writes=[event.writes for event in events],
+            makes=[event.makes for event in events],
+        )
 
     def __len__(self) -> int:
         return len(self.places)
@@ -130,14 +139,24 @@ class Events(Sequence[Event]):
         return blanks.of(number), reads.of(number), writes.of(number), makes.of(number)
 
 
-def memory_of(touched: Numbers | None, reads: Numbers, writes: Numbers, makes: Numbers) -> MemoryUse:
-    """What an event with these storages does to memory."""
-    places = tuple([reads.index(number) if number in reads else -1 for number in writes]) if writes else ()
-    return MemoryUse(touched, len(reads), places, len(makes))
+class Memories:
+    """What events do to memory, each distinct use once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Numbers | None, int, Numbers, int], MemoryUse] = {}
+
+    def of(self, touched: Numbers | None, reads: Numbers, writes: Numbers, makes: Numbers) -> MemoryUse:
+        """What an event with these storages does to memory."""
+        places = tuple([reads.index(number) if number in reads else -1 for number in writes]) if writes else ()
+        facts = touched, len(reads), places, len(makes)
+        known = self._known.get(facts)
+        if known is None:
+            known = self._known[facts] = MemoryUse(*facts)
+        return known
 
 
-def _row(event: Event) -> Row:
-    site = Site(
+def _site(event: Event, memories: Memories) -> Site:
+    return Site(
         event.signature,
         event.module,
         event.phase,
@@ -145,9 +164,8 @@ def _row(event: Event) -> Row:
         event.part_of,
         event.parameters,
         bool(event.makes or event.writes),
-        memory_of(event.touched, event.reads, event.writes, event.makes),
+        memories.of(event.touched, event.reads, event.writes, event.makes),
     )
-    return site, event.module_call, event.source, event.blanks, event.reads, event.writes, event.makes
 
 
 def compact(numbers: list[int]) -> Sequence[int]:
@@ -161,10 +179,9 @@ def compact(numbers: list[int]) -> Sequence[int]:
 class _Lists:
     """A list of numbers for each event: all of them in a row, and where each list ends."""
 
-    def __init__(self, lists: Iterable[Numbers]) -> None:
-        ends = list(accumulate(map(len, lists)))
-        self._items = compact(list(chain.from_iterable(lists)))
-        self._ends = compact(ends) if self._items else ()
+    def __init__(self, lists: Sequence[Numbers]) -> None:
+        self._items: Sequence[int] = compact(list(chain.from_iterable(lists)))
+        self._ends: Sequence[int] = compact(list(accumulate(map(len, lists)))) if self._items else ()
 
     def __bool__(self) -> bool:
         return bool(self._items)

@@ -154,10 +154,10 @@ def _assemble(recording: Recording, answers: Sequence[Answer]) -> Trace:
     calls = calls_of(recording, answers)
     readers: dict[str, list[Tally]] = {}
     for tally in calls.tallies:
-        if tally.phase == "forward":
+        if tally.parameters and tally.operation.phase == "forward":
             for name in tally.parameters:
                 readers.setdefault(name, []).append(tally)
-    dependent = dict.fromkeys(tally.op for tally in calls.tallies if tally.answer.data_dependent)
+    dependent = dict.fromkeys(tally.op for tally in calls.anywhere if tally.answer.data_dependent)
     return Trace(
         calls,
         recording.modules,
@@ -271,7 +271,8 @@ def with_use(record: ParameterRecord, readers: Sequence[Tally]) -> ParameterReco
 def _use(readers: Sequence[Tally]) -> str:
     """The kind of a parameter with these readers."""
     if len(readers) == 1:
-        return "embedding" if readers[0].op in LOOKUPS else readers[0].kind
+        operation = readers[0].operation
+        return "embedding" if operation.signature.op in LOOKUPS else operation.kind
     others = [tally for tally in readers if tally.op not in LOOKUPS]
     costliest = max(others, key=_cost, default=None)
     if costliest is None or (len(others) < len(readers) and costliest.status == "free"):

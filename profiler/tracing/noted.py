@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from profiler.events import Events, Row, Site, memory_of
+from profiler.events import NO_SOURCE, Events, Memories, Site
 from profiler.records import ModuleRecord, ParameterRecord, Phase, Recording, Unseen
 from profiler.signatures import Signature
 
@@ -37,14 +37,19 @@ def recording_of(
 ) -> Recording:
     """The recording of a run: events and signatures by number, in the order of the notes."""
     notes = list(notes)
-    numbers = {id(note): number for number, note in enumerate(notes)}
-    signatures: dict[int, tuple[int, Signature]] = {}
+    numbers: dict[int, int] = {}
+    signatures: list[Signature] = []
 
     def number_of(signature: Signature) -> int:
-        return signatures.setdefault(id(signature), (len(signatures), signature))[0]
+        number = numbers.get(id(signature))
+        if number is None:
+            number = numbers[id(signature)] = len(signatures)
+            signatures.append(signature)
+        return number
 
-    def row(note: Noted) -> Row:
-        site = Site(
+    memories = Memories()
+    sites = [
+        Site(
             number_of(note.signature),
             note.module,
             note.phase,
@@ -52,12 +57,25 @@ def recording_of(
             None if note.part_of is None else number_of(note.part_of),
             note.parameters,
             bool(note.makes or note.writes),
-            memory_of(note.touched, note.reads, note.writes, note.makes),
+            memories.of(note.touched, note.reads, note.writes, note.makes),
         )
-        source = None if note.source is None else numbers.get(id(note.source))
-        return site, note.module_call, source, note.blanks, note.reads, note.writes, note.makes
-
-    events = Events(map(row, notes))
-    return Recording(
-        tuple(signature for _, signature in signatures.values()), events, modules, parameters, unseen=unseen
+        for note in notes
+    ]
+    events = Events(
+        sites,
+        [note.module_call for note in notes],
+        _sources(notes),
+        blanks=[note.blanks for note in notes],
+        reads=[note.reads for note in notes],
+        writes=[note.writes for note in notes],
+        makes=[note.makes for note in notes],
     )
+    return Recording(tuple(signatures), events, modules, parameters, unseen=unseen)
+
+
+def _sources(notes: Sequence[Noted]) -> list[int]:
+    """The numbers of the notes that these are the gradients of; none if there are no gradients."""
+    if all(note.source is None for note in notes):
+        return []
+    numbers = {id(note): number for number, note in enumerate(notes)}
+    return [NO_SOURCE if note.source is None else numbers.get(id(note.source), NO_SOURCE) for note in notes]
