@@ -194,6 +194,19 @@ def test_a_network_may_be_the_target(tmp_path: Path) -> None:
         build_model("net.py:network", {"width": 3}, base=tmp_path)
 
 
+class Listed(nn.Module, list):  # type: ignore[type-arg]
+    """A module that is a list too."""
+
+
+def test_tensors_of_a_module_that_is_a_list_are_moved() -> None:
+    """Its items are looked at like those of any list."""
+    network, listed = nn.Sequential(), Listed()
+    listed.append(torch.ones(3))
+    network.inner = listed
+    move_to_meta(network)
+    assert listed[0].is_meta
+
+
 def test_a_moved_lstm_runs() -> None:
     """The flat list of weights that an LSTM keeps follows its weights."""
     network: Any = move_to_meta(nn.LSTM(2, 3))
