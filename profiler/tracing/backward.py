@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from profiler.tracing.noted import Noted
 from profiler.tracing.private import gradients_needed, last_node_number, node_that_runs, running_node
@@ -18,8 +17,7 @@ Place = tuple[str, int]
 """A module's name, and which of its calls."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """The forward operation of a backward one: its call site, and its event if the backward operation gets its kind."""
 
     place: Place
@@ -91,13 +89,13 @@ class BackwardScope:
     def note(self, place: Place, event: Noted | None) -> None:
         """Record that the running forward operation created the last node, unless an earlier operation did."""
         number = last_node_number()
-        first = self._noted + 1 if self.transforming else number
+        made = range(self._noted + 1, number + 1) if self.transforming else (number,)
         self._noted = number
-        for made in range(first, number + 1):
-            if made not in self._sources:
-                self._sources[made] = Source(place, event)
+        for each in made:
+            if each not in self._sources:
+                self._sources[each] = Source(place, event)
                 if self._gathered is not None:
-                    self._gathered.append(made)
+                    self._gathered.append(each)
 
     @contextmanager
     def gathering(self, nodes: list[int]) -> Iterator[None]:
@@ -113,7 +111,7 @@ class BackwardScope:
     def make_part_of(self, event: Noted, nodes: list[int]) -> None:
         """Record that these nodes were created by parts of the operation that was recorded as one ``event``."""
         for number in nodes:
-            self._sources[number] = replace(self._sources[number], event=event)
+            self._sources[number] = self._sources[number]._replace(event=event)
 
     def current(self) -> Source:
         """The forward operation of the running node, or of the last known node if it has none.
@@ -125,7 +123,7 @@ class BackwardScope:
         sources = self._owners.get(node_that_runs(), self)._sources if self._owners else self._sources
         source = sources.get(number) or sources.get(number - 1)
         if source is not None:
-            self._latest = replace(source, event=None) if custom else source
-        else:
-            self._latest = replace(self._latest, event=None)
+            self._latest = source._replace(event=None) if custom else source
+        elif self._latest.event is not None:
+            self._latest = self._latest._replace(event=None)
         return self._latest

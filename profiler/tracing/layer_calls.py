@@ -649,7 +649,8 @@ class Blocks:
             for name in names:
                 self._changing.append((held, name, held[name]))
         self._starts.append((len(self.tensors), len(self.spaces), len(self._changing)))
-        self.storages = list(map(id, map(_STORAGE_OF, self.tensors)))
+        with without_functions():
+            self.storages = list(map(id, map(_STORAGE_OF, self.tensors)))
         self.memories = [origins.memories[storage] for storage in self.storages]
         self.lengths = list(map(len, self.spaces))
         self.objects = list(_values_of(self.spaces))

@@ -581,12 +581,15 @@ def last_node_number() -> int:
     return _number_of_next_node() - 1
 
 
+_OF_CODE = torch.autograd.function.BackwardCFunction
+
+
 def running_node() -> tuple[int, bool]:
     """The number of the running autograd node (−1 for none), and whether it is of a custom function."""
     node: Any = _running_node()
     if node is None:
         return -1, False
-    return node._sequence_nr(), isinstance(node, torch.autograd.function.BackwardCFunction)
+    return node._sequence_nr(), isinstance(node, _OF_CODE)
 
 
 def node_that_runs() -> Any:

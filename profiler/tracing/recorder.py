@@ -376,8 +376,11 @@ class OpRecorder(DispatchMode):
             made = origins.derive(known.name, memories, outputs, of_activation, parameters > 0)
         if pure:
             self._values.follow(*(func, known.name, args, kwargs), (inputs, memories), (outputs, made), written, answer)
-        elif values and not has_values:
-            values.difference_update(map(id, outputs))  # they may have the ids of tensors that no longer exist
+        elif values and not has_values:  # they may have the ids of tensors that no longer exist
+            if len(outputs) == 1:
+                values.discard(id(outputs[0]))
+            else:
+                values.difference_update(map(id, outputs))
         blanks: Numbers = ()
         if self.unseen.has_blanks:
             blanks = origins.numbers_of(self.unseen.blank(inputs))
@@ -386,7 +389,8 @@ class OpRecorder(DispatchMode):
             moves = known.keeps_zeros if len(inputs) > 1 else known.keeps_zeros_alone
             self._padded.follow(known.name, args, kwargs, inputs, outputs, moves=moves)
         if self.muted:
-            self._note_node(self._scope.current, None, self._phase())
+            if self._graph is not None:
+                self._note_node(self._scope.current, None, self._phase())
             return result, key
         if signature is None:
             assert described is not None
@@ -703,53 +707,96 @@ class OpRecorder(DispatchMode):
             self._follow(known, args, kwargs, inputs, outputs)
             self._note_node(self._scope.current, None, self._phase())
             return None
-        calls, facts, sharing = self._described_calls(known, args, kwargs, inputs, outputs)
-        signature: Signature | None = calls.get(facts)
-        described = self._describer.arguments(known.names, args, kwargs, known.read) if signature is None else None
+        memories = self._known_memories(known, inputs, outputs)
+        calls = None if memories is None else self._described_calls(known, args, kwargs)
+        if memories is not None and calls is not None:
+            return self._record_plain(known, args, kwargs, (inputs, memories), outputs, result, calls)
+        described = self._describer.arguments(known.names, args, kwargs, known.read)
         parameters = self._origins.parameters_read(inputs)
         blanks = self._origins.numbers_of(self.unseen.blank(inputs)) if self.unseen.has_blanks else ()
         self._follow(known, args, kwargs, inputs, outputs)
         if known.takes_objects:
             parameters = (*parameters, *self._origins.packed_read((args, kwargs), self._where()[1][0]))
-        if described is not None:
-            signature = self._signature(known, described, result, inputs, outputs)
-        assert signature is not None
+        signature = self._signature(known, described, result, inputs, outputs)
         reads, writes = self._origins.numbers_of(inputs), self._origins.numbers_of(written)
         makes = self._origins.new_numbers_of(outputs, inputs)
-        together = calls.get(sharing)
-        if together is None:
-            with without_functions():
-                together = touched(inputs, share=len(reads) < len(inputs))
-        calls[facts], calls[sharing] = signature, together
+        with without_functions():
+            together = touched(inputs, share=len(reads) < len(inputs))
         return self._note_event(signature, parameters, blanks, reads, writes, makes, together)
 
-    def _described_calls(
-        self, known: _Known, args: Any, kwargs: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]
-    ) -> tuple[dict[Any, Any], Any, Any]:
-        """What is known of calls of a function with the same metadata, by the two keys that follow.
+    def _known_memories(
+        self, known: _Known, inputs: list[torch.Tensor], outputs: list[torch.Tensor]
+    ) -> list[Memory] | None:
+        """What is known of the memory of the operands of a function that the memo may describe; None for any other.
 
-        The first key is that of the signature of a call, the second one that of what its operands share.  It is an
-        empty dictionary, which nobody keeps, for a call that the memo must not describe: see :meth:`_handle_plain`.
+        See :meth:`_handle_plain`, which does the same for an operation.
         """
-        nothing: dict[Any, Any] = {}
-        entries, tensors = self._origins.memories, [*inputs, *outputs]
-        if not known.of_function or self.unseen.has_blanks or not PLAIN.issuperset(map(type, tensors)):
-            return nothing, 1, 2
+        if not known.of_function or self.unseen.has_blanks or not PLAIN.issuperset(map(type, inputs)):
+            return None
         if self.as_called or self.symbolic is not None or not memo.MEMO.used or transforming():
-            return nothing, 1, 2
+            return None
+        entries, padded = self._origins.memories, self._padded.storages
+        memories: list[Memory] = []
+        with without_functions():
+            for tensor in inputs:
+                if tensor.layout is not torch.strided:
+                    return None
+                storage = id(tensor.untyped_storage())
+                memory = entries.get(storage)
+                if memory is None or not memory.known or (storage in padded and self._padded.around(tensor)):
+                    return None
+                memories.append(memory)
+            for tensor in outputs:
+                if type(tensor) not in PLAIN or tensor.layout is not torch.strided or tensor.is_nested:
+                    return None
+        return memories
+
+    def _described_calls(self, known: _Known, args: Any, kwargs: Any) -> dict[Any, Any] | None:
+        """What is known of calls of a function with the same metadata; None where the memo has no key for it."""
         with without_functions():
             key = memo.key_of(known.name, args, kwargs, [], modes=1)
-            if key is None or any(tensor.layout is not torch.strided or tensor.is_nested for tensor in outputs):
-                return nothing, 1, 2
-            memories = [entries.get(id(tensor.untyped_storage())) for tensor in inputs]
-            if any(memory is None or not memory.known for memory in memories):
-                return nothing, 1, 2
-            if self._padded and any(map(self._padded.around, inputs)):
-                return nothing, 1, 2
-            results = tuple([(tuple(tensor.shape), tensor.dtype) for tensor in outputs])
-        of_memory = tuple([memory is not None and (memory.is_parameter, memory.is_activation) for memory in memories])
-        facts = self._shared, tuple(map(type, inputs)), of_memory, results
-        return memo.described_calls(key), facts, tuple([memories.index(memory) for memory in memories])
+        return None if key is None else memo.described_calls(key)
+
+    def _record_plain(
+        self,
+        known: _Known,
+        args: Any,
+        kwargs: Any,
+        operands: tuple[list[torch.Tensor], list[Memory]],
+        outputs: list[torch.Tensor],
+        result: Any,
+        calls: dict[Any, Any],
+    ) -> Noted:
+        """Record a call of a function on plain tensors of a known origin; ``calls`` is what is known of such calls."""
+        inputs, memories = operands
+        origins, padded = self._origins, self._padded.storages
+        with without_functions():
+            origins.meet(inputs)
+            of_parameters = tuple([memory.is_parameter for memory in memories])
+            of_activations = tuple([memory.is_activation for memory in memories])
+            kinds = tuple(map(type, inputs))
+            layouts = tuple([(tensor.shape, tensor.dtype) for tensor in outputs])
+            facts = self._shared, kinds, of_parameters, of_activations, layouts
+            signature: Signature | None = calls.get(facts)
+            described = None
+            if signature is None:
+                described = self._describer.arguments(known.names, args, kwargs, known.read)
+            parameters = roots_of(memories)
+            of_parameter = nn.Parameter in kinds or any(of_parameters)
+            made = origins.derive(known.name, memories, outputs, any(of_activations), of_parameter)
+            if outputs and (padded or (known.keeps_zeros and len(inputs) > 1)):
+                moves = known.keeps_zeros if len(inputs) > 1 else known.keeps_zeros_alone
+                self._padded.follow(known.name, args, kwargs, inputs, outputs, moves=moves)
+            reads = origins.numbers(memories)
+            makes = origins.new_numbers(made, memories)
+            sharing = tuple([memories.index(memory) for memory in memories])
+            together = calls.get(sharing)
+            if together is None:
+                together = calls[sharing] = touched(inputs, share=len(reads) < len(inputs))
+        if described is not None:
+            signature = calls[facts] = self._signature(known, described, result, inputs, outputs)
+        assert signature is not None
+        return self._note_event(signature, parameters, (), reads, (), makes, together)
 
     def _signature(
         self, known: _Known, described: Described, result: Any, inputs: list[torch.Tensor], outputs: list[torch.Tensor]
