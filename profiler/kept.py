@@ -10,7 +10,7 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from threading import Lock
 
 from profiler import catalog
@@ -86,12 +86,9 @@ def kept_table(make: Make, work: Work) -> Table:
 
 
 def _follows_from_trace(make: Make, work: Work) -> bool:
+    """Whether ``make`` is one of the profiler's own tables, and ``work`` has nothing but a trace and a headline."""
     code = getattr(make, "__code__", None)
-    return (
-        work.device is None
-        and work.energy is None
-        and work.throughput is None
-        and not work.counters
-        and code is not None
-        and code.co_filename.startswith(OWN)
-    )
+    others = [
+        getattr(work, part.name) == part.default for part in fields(work) if part.name not in ("trace", "headline")
+    ]
+    return all(others) and code is not None and code.co_filename.startswith(OWN)
