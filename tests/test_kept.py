@@ -1,4 +1,4 @@
-"""Tables that follow from a trace alone are kept with it, and everything else is made anew."""
+"""Tables that follow from a trace alone are kept with it, and everything else is made again."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_table_is_made_once_for_a_trace(made: list[str]) -> None:
     assert again(first).layers["macs"].tolist() == list(other["macs"])
 
 
-def test_a_table_of_more_than_the_trace_is_made_anew(made: list[str]) -> None:
+def test_a_table_of_more_than_the_trace_is_made_again(made: list[str]) -> None:
     """That is one with a convention's headline, a device, a model of energy, or reports of counters."""
     profile = sample_profiles.small()
     plain = profile.tabulated("layers")
@@ -72,7 +72,7 @@ def test_a_table_of_more_than_the_trace_is_made_anew(made: list[str]) -> None:
     assert len(profile.tabulated("roofline")) == 0
 
 
-def test_tables_of_others_are_made_anew() -> None:
+def test_tables_of_others_are_made_again() -> None:
     """They may follow from anything."""
     calls = []
 
@@ -85,7 +85,7 @@ def test_tables_of_others_are_made_anew() -> None:
     assert len(calls) == 2
 
 
-def test_another_figure_or_ratio_makes_tables_anew(made: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_figure_or_ratio_makes_tables_again(made: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Extensions add them."""
     profile = sample_profiles.small()
     assert "twice" not in again(profile).tabulated("layers")

@@ -36,7 +36,7 @@ Named = tuple[tuple[str, ...], Iterable[Tally], bool]
 def roofline(name: str, of: str, first: Sequence[Column], rows: Iterable[Named], work: Work) -> Table:
     """The rows that move something or compute, and the row of the whole network after them.
 
-    There are no rows without a device; ``rows`` is then not asked for any.
+    There are no rows without a device; ``rows`` is not called then.
     """
     device = work.device
     if device is None:

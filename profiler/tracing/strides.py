@@ -13,7 +13,7 @@ Strides = tuple[int, ...]
 def contiguous(shape: Shape) -> Strides:
     """The strides of a new tensor of that shape, whose elements are in order.
 
-    It is asked for each tensor of each operation, and most of them have one of few shapes.
+    Each tensor of each operation needs it, and most of them have one of few shapes.
     """
     strides, step = [], 1
     for size in reversed(shape):

@@ -143,7 +143,7 @@ def test_attributes_are_set_as_by_torch(situation: str, value: str) -> None:
 @pytest.mark.parametrize("value", VALUES)
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_modules_are_added_as_by_torch(situation: str, value: str) -> None:
-    """A module, or what is none, under any name: the same module, or the same error."""
+    """A module, or another object, under any name: the same module, or the same error."""
     make = SITUATIONS[situation]
     for name in (*NAMES, *OTHER_NAMES, "any"):
 
