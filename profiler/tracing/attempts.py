@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -28,9 +28,9 @@ class Attempt:
     """One way of running a network: copies of it and of its inputs, which the run may change.
 
     ``values`` are inputs on meta, each with its real integers; ``reached`` are tensors that a callable uses and that
-    are not its arguments; ``copies`` gives the copies of all tensors.  ``modules`` are those of a network that was
-    copied by its make: all plain, and each once.  ``named`` are those of any network when the run begins, under all
-    their names.
+    are not its arguments; ``copies`` gives the copies of all tensors.  ``named`` are the modules of the network under
+    all their names when the run begins.  If the network was copied by its ``make``, they are all plain, and each is
+    there once.
     """
 
     network: nn.Module
@@ -39,7 +39,7 @@ class Attempt:
     values: Sequence[tuple[torch.Tensor, torch.Tensor]] = ()
     reached: Sequence[torch.Tensor] = ()
     copies: Callable[[], Sequence[torch.Tensor]] = tuple
-    modules: Sequence[nn.Module] | None = None
+    make: Make | None = None
     named: Sequence[Named] = ()
 
 
@@ -55,12 +55,16 @@ def attempt_on_meta(model: nn.Module, inputs: Inputs, make: Make | None = None) 
     values = [(new, tensor.detach()) for tensor, new in copied.tensors if _may_be_known(tensor, new)]
     memory = SharedMemory(tensor for _, tensor in values)
     known = [(new, memory.placed(tensor, tensor.cpu().clone())) for new, tensor in values]
-    return Attempt(network, arguments, options, known, _reached(network, copied), partial(_copies, memo), modules)
+    attempt = Attempt(network, arguments, options, known, _reached(network, copied), partial(_copies, memo))
+    if make is None or modules is None:
+        return attempt
+    named = [(name, module) for (name, _), module in zip(make.named, modules, strict=True)]
+    return replace(attempt, make=make, named=named)
 
 
 def set_training(attempt: Attempt, training: bool) -> None:
     """``network.train(training)``, at once for all modules if none of their classes has its own way."""
-    modules = modules_of(attempt.network) if attempt.modules is None else attempt.modules
+    modules = [module for _, module in attempt.named] if attempt.named else modules_of(attempt.network)
     if all(map(_has_usual_modes, set(map(type, modules)))):
         for module in modules:
             module.__dict__["training"] = training

@@ -81,7 +81,7 @@ Before = tuple[int, int, int, int, int, int]
 attributes that are noticed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Layer:
     """A layer whose calls may be answered, with the names of its own ``attributes``."""
 
@@ -97,7 +97,7 @@ class Layer:
         return len(held) != self.number_of_attributes or held["forward"] is not self.forward or has_hooks(self.module)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Block:
     """A module of a network whose make is known: its calls may be answered, with those of all modules inside it.
 
@@ -116,7 +116,7 @@ class Block:
     contents: Sequence[tuple[Any, Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Operation:
     """An operation of a call.
 
@@ -136,7 +136,7 @@ class _Operation:
     touched: Numbers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Answer:
     """What a call has done: its operations, and its result, which is one of its tensors or a new one.
 
@@ -217,6 +217,10 @@ class LayerCalls:
         self._function_modes = number_of_function_modes()
         self._intact = torch_is_intact()
         self._classes: dict[type, bool] = {}
+
+    def holds_as_before(self) -> bool:
+        """Whether all modules of a network of a known make hold the same modules and tensors as when the run began."""
+        return self._blocks is not None and self._blocks.hold_as_before()
 
     def layer_of(self, module: nn.Module) -> Layer | Block | None:
         """The layer or the block that a watched ``module`` is; None if its calls are not answered."""
@@ -528,7 +532,7 @@ class LayerCalls:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Call:
     """A call as it was recorded, from which its answer follows when it is needed first.
 
@@ -662,6 +666,10 @@ class Blocks:
         self._contents = _Objects([value for _, _, value in self._changing])
         self._numbers, self._counts = make.numbers, Counter(make.numbers)
         self._units = set(map(id, _units(scope.model)))
+
+    def hold_as_before(self) -> bool:
+        """Whether the modules hold the same modules and tensors as at first."""
+        return list(map(len, self.spaces)) == self.lengths and all(map(is_, _values_of(self.spaces), self.objects))
 
     def of(self, module: nn.Module) -> Block | None:
         """The block of a module that may be called again in the same way, in this network or in one of its family.

@@ -19,7 +19,7 @@ from profiler.tracing.closed_code import CONSTANTS, ClosedCode, closed_code, fro
 from profiler.tracing.drop_layers import SHOWS, drop_layers, is_probability
 from profiler.tracing.noticed import NOTICED, is_noticed
 from profiler.tracing.private import has_global_hooks, has_own_hooks
-from profiler.tracing.walking import modules_of
+from profiler.tracing.walking import Named, named_modules
 
 PLAIN = frozenset({torch.Tensor, nn.Parameter})
 
@@ -39,30 +39,35 @@ MOST_KINDS = 2**10
 class Make:
     """The make of a network.
 
-    ``modules`` are those of the network, in the order of :func:`modules_of`, and ``numbers`` are those of their makes;
+    ``named`` are the modules of the network, each once with its first name, and ``numbers`` are those of their makes;
     attributes that are noticed (:mod:`~profiler.tracing.noticed`) are no part of these.  ``key`` stands for the whole
     network, with what is shared in it.  ``changing`` names for each module the attributes whose contents may change.
     ``tree`` says that each module and each tensor has one name and memory of its own.  ``storages`` are the ids of the
-    storages of its tensors.
+    storages of its tensors.  If all code of the network was ``read``, it adds no hooks, modules and tensors; else it is
+    partly that of a library.  ``names_forward`` says that some of it may call the forward of a module directly.
     """
 
     key: Any
-    modules: list[nn.Module]
+    named: list[Named]
     numbers: tuple[int, ...]
     changing: tuple[tuple[str, ...], ...]
     tree: bool
     storages: frozenset[int]
+    read: bool
+    names_forward: bool
 
 
 @dataclass(frozen=True, slots=True)
 class _Code:
     """Code that was read: the ``problem`` if it is open, else the names of what it reads.
 
-    The names are those of attributes and globals, without those that only drop layers read.
+    The names are those of attributes and globals, without those that only drop layers read.  With ``libraries`` some
+    code was not read, that of libraries that are trusted as a whole.
     """
 
     problem: str
-    named: frozenset[str]
+    named: frozenset[str] = frozenset()
+    libraries: bool = False
 
 
 class Makes:
@@ -103,15 +108,16 @@ class Makes:
         """
         if has_global_hooks():
             raise OpenCodeError("hooks of all modules")
-        modules = modules_of(model)
-        drops = {} if training else drop_layers(set(map(type, modules)))
-        make, code = self._of(modules, drops)
+        named = named_modules(model)
+        drops = {} if training else drop_layers({type(module) for _, module in named})
+        make, code = self._of(named, drops)
         if drops and not code.named.isdisjoint({*drops.values(), *SHOWS}):
-            make, _ = self._of(modules, {})  # other code reads the probabilities of drop layers too
+            make, _ = self._of(named, {})  # other code reads the probabilities of drop layers too
         return make
 
-    def _of(self, modules: list[nn.Module], drops: Mapping[type, str]) -> tuple[Make, _Code]:
+    def _of(self, named: list[Named], drops: Mapping[type, str]) -> tuple[Make, _Code]:
         """The make of a network with these modules; the probabilities of ``drops`` are no part of it."""
+        modules = [module for _, module in named]
         found: dict[int, Any] = {}
         known: dict[int, int] = {}
         tensors: list[torch.Tensor] = []
@@ -145,7 +151,17 @@ class Makes:
         )
         if noticed:
             shared = (shared, NOTICED, noticed)
-        return Make((numbers[0], shared), modules, numbers, tuple(reversed(changing)), tree, distinct), code
+        make = Make(
+            (numbers[0], shared),
+            named,
+            numbers,
+            tuple(reversed(changing)),
+            tree,
+            distinct,
+            read=not code.libraries,
+            names_forward=code.libraries or "forward" in code.named,
+        )
+        return make, code
 
     def _parts(
         self,
@@ -228,10 +244,10 @@ class Makes:
             try:
                 closed = closed_code(kinds, found.values())
             except OpenCodeError as error:
-                code = _Code(str(error), frozenset())
+                code = _Code(str(error))
             else:
                 self._outside.add(closed)
-                code = _Code("", closed.named)
+                code = _Code("", closed.named, bool(closed.libraries))
             if len(self._code) >= MOST_KINDS:
                 self._code.clear()
             self._code[key] = code

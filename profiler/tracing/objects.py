@@ -47,6 +47,8 @@ PLAIN_CONTAINERS = (tuple, list, dict, set, frozenset, deque)
 class OfTheProfiler:
     """An object of the profiler that a network under trace holds: what it holds is not the network's."""
 
+    __slots__ = ()
+
 
 def tensors_in(value: Any) -> Iterator[torch.Tensor]:
     """Every tensor in ``value``, in order: in containers, and in the attributes and slots of objects.

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch.nn.parameter import is_lazy
 
+from profiler.quick import maker
 from profiler.records import ParameterRecord
 from profiler.tracing.packed import PackedTensor, packed_tensors
 from profiler.tracing.scripts import frozen_weights
 from profiler.tracing.tensors import PLAIN, dtype_name
 from profiler.tracing.walking import Named, each_once, named_buffers, named_parameters
+
+_record = maker(ParameterRecord)
 
 
 def parameter_records(named: Sequence[Named], *, plain: bool = False) -> tuple[ParameterRecord, ...]:
@@ -40,17 +43,40 @@ def _records(named: Iterable[tuple[str, torch.Tensor]], *, buffer: bool) -> list
         elif type(tensor) in PLAIN or not is_lazy(tensor):
             found[id(tensor)] = tensor, [name]
     return [
-        ParameterRecord(
-            tuple(names),
-            names[0].rpartition(".")[0],
-            tuple(tensor.shape),
-            dtype_name(tensor.dtype),
-            tensor.element_size(),
-            tensor.requires_grad,
-            buffer,
-        )
+        ParameterRecord(tuple(names), names[0].rpartition(".")[0], *_facts(tensor, buffer=buffer))
         for tensor, names in found.values()
     ]
+
+
+Facts = tuple[tuple[int, ...], str, int, bool, bool]
+"""Shape, dtype, bytes of an element, whether it can be trained, and whether it is a buffer."""
+
+
+def _facts(tensor: torch.Tensor, *, buffer: bool) -> Facts:
+    return tuple(tensor.shape), dtype_name(tensor.dtype), tensor.element_size(), tensor.requires_grad, buffer
+
+
+def parameter_records_of_tree(named: Sequence[Named], numbers: Sequence[int]) -> tuple[ParameterRecord, ...]:
+    """The same for the plain modules of a network of a known make, in which each tensor has one name.
+
+    Modules with the same of ``numbers`` hold tensors of the same metadata under the same names.
+    """
+    known: dict[int, tuple[list[tuple[str, Facts]], ...]] = {}
+    found: tuple[list[ParameterRecord], ...] = [], []
+    for (prefix, module), number in zip(named, numbers, strict=True):
+        held = known.get(number)
+        if held is None:
+            held = known[number] = tuple(
+                [
+                    [(name, _facts(tensor, buffer=buffer)) for name, tensor in tensors.items() if tensor is not None]
+                    for tensors, buffer in ((module._parameters, False), (module._buffers, True))
+                ]
+            )
+        for records, tensors in zip(found, held, strict=True):
+            for name, facts in tensors:
+                records.append(_record((f"{prefix}.{name}" if prefix else name,), prefix, *facts))
+    parameters, buffers = found
+    return (*parameters, *buffers)
 
 
 def _packed_records(packed: Iterable[PackedTensor]) -> list[ParameterRecord]:

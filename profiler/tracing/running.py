@@ -13,7 +13,7 @@ from torch import nn
 
 from profiler.errors import FOREIGN_ERRORS, NeedsDataError, ProfilerError, TraceError
 from profiler.garbage import without_collection
-from profiler.records import ROOT, Mode, Recording, show_shapes
+from profiler.records import ROOT, Mode, ModuleRecord, ParameterRecord, Recording, show_shapes
 from profiler.tracing.attempts import Attempt, attempt_for_real, attempt_on_meta, set_training
 from profiler.tracing.backward import BackwardScope
 from profiler.tracing.callables import CallableNetwork
@@ -32,7 +32,7 @@ from profiler.tracing.objects import returned_tensors, tensors_in
 from profiler.tracing.optimizers import make_optimizer
 from profiler.tracing.origins import Origins, storage_of
 from profiler.tracing.packed import packed_tensors
-from profiler.tracing.parameters import parameter_records
+from profiler.tracing.parameters import parameter_records, parameter_records_of_tree
 from profiler.tracing.phases import Phases
 from profiler.tracing.private import flex_attention_traceable, without_compiler
 from profiler.tracing.recorder import OpRecorder
@@ -43,7 +43,14 @@ from profiler.tracing.surroundings import unaffected_by_caller
 from profiler.tracing.tensors import SPARSE
 from profiler.tracing.threads import RunInThreads
 from profiler.tracing.unseen import UnseenWork
-from profiler.tracing.walking import each_once, modules_of, named_buffers, named_modules, named_parameters, tensors_of
+from profiler.tracing.walking import (
+    each_once,
+    modules_of,
+    named_buffers,
+    named_modules,
+    named_parameters,
+    tensors_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +179,13 @@ class _GraphError(TraceError):
 def _record_run(make: Callable[[], Attempt], run: Run, lifetimes: Lifetimes | None) -> Recording:
     attempt = make()
     network = attempt.network
-    if attempt.modules is None and has_lazy_parts(modules_of(network)):
+    if attempt.make is None and has_lazy_parts(modules_of(network)):
         _make_lazy_parts(attempt)
         attempt = replace(make(), network=network)  # changes of the inputs by the first run do not matter
     kinds = (CodeOrigins, Origins) if lifetimes is None else (PassingCodeOrigins, PassingOrigins)
     origins = kinds[0]() if isinstance(network, CallableNetwork) else kinds[1]()
-    attempt = replace(attempt, named=named_modules(network, repeated=True))
+    if attempt.make is None:
+        attempt = replace(attempt, named=named_modules(network, repeated=True))
     written = _know(origins, attempt)
     for tensor in (*tensors_in((attempt.arguments, attempt.options)), *attempt.reached):
         if not origins.is_parameter(tensor):
@@ -194,17 +202,28 @@ def _record_run(make: Callable[[], Attempt], run: Run, lifetimes: Lifetimes | No
         )
     if lifetimes is not None:
         lifetimes.finish(network)
-    named = named_modules(network, repeated=True)  # the run may have changed them
-    plain = attempt.modules is not None and list(map(id, attempt.modules)) == [id(module) for _, module in named]
     with without_collection():
-        modules, parameters = recorded.scope.records(named), parameter_records(named, plain=plain)
+        modules, parameters = _records(attempt, recorded.scope)
         recorded.scope.let_go()
     return recording_of(recorded.calls, modules, parameters, recorded.recorder.unseen.notes)
 
 
+def _records(attempt: Attempt, scope: ModuleScope) -> tuple[tuple[ModuleRecord, ...], tuple[ParameterRecord, ...]]:
+    """The records of the modules and the parameters of a network after its run, which may have changed both.
+
+    Code that was read adds none; that its modules hold the same ones as before is looked at too.
+    """
+    make, layers = attempt.make, scope.layers
+    if make is not None and make.read and layers is not None and layers.holds_as_before():
+        return scope.records(attempt.named), parameter_records_of_tree(attempt.named, make.numbers)
+    named = named_modules(attempt.network, repeated=True)
+    plain = make is not None and [id(module) for _, module in attempt.named] == [id(module) for _, module in named]
+    return scope.records(named), parameter_records(named, plain=plain)
+
+
 def _know(origins: Origins, attempt: Attempt) -> AbstractContextManager[None]:
     """Record the origins of the tensors of a network; returns a context in which its scripts run as written."""
-    if attempt.modules is not None:
+    if attempt.make is not None:
         origins.add_copies(attempt.named)
         return nullcontext()
     once = each_once(attempt.named)
@@ -267,7 +286,8 @@ def _recording(
     lifetimes: Lifetimes | None = None,
 ) -> tuple[ModuleScope, OpRecorder]:
     """Install hooks on the network, and yield a recorder that knows its inputs."""
-    scope = (ModuleScope if lifetimes is None else PassingScope)(attempt.network, attempt.named)
+    direct = attempt.make is None or attempt.make.names_forward
+    scope = (ModuleScope if lifetimes is None else PassingScope)(attempt.network, attempt.named, direct=direct)
     unseen = UnseenWork(attempt.network, (attempt.arguments, attempt.options), origins, attempt.copies)
     make = OpRecorder if lifetimes is None else partial(LifetimeRecorder, lifetimes)
     recorder = make(operators, scope, origins, graph, autograd, unseen, phases)

@@ -15,6 +15,7 @@ from torch import nn
 
 from profiler.errors import FOREIGN_ERRORS
 from profiler.garbage import without_collection
+from profiler.quick import maker
 from profiler.records import ModuleRecord
 from profiler.tracing.layer_calls import NOT_ANSWERED, Block, Layer, LayerCalls
 from profiler.tracing.objects import OfTheProfiler
@@ -25,6 +26,8 @@ from profiler.tracing.tensors import nested_tensors, shapes_in, shapes_of
 from profiler.tracing.walking import Named, named_modules
 
 Shapes = tuple[tuple[int, ...], ...]
+
+_record = maker(ModuleRecord)
 
 
 @dataclass(slots=True)
@@ -68,6 +71,8 @@ class WatchedCall(OfTheProfiler):
 
     A copy of the module is not watched.
     """
+
+    __slots__ = ("_call", "_layer", "_may_be_layer", "_module", "_only", "_scope")
 
     def __init__(self, scope: ModuleScope, module: nn.Module) -> None:
         self._scope = scope
@@ -212,13 +217,15 @@ def _itself(value: Any) -> Any:
 class ModuleScope(OfTheProfiler):
     """Watches every module of ``model``, which must be the tracer's own copy: it stays watched.
 
-    ``named`` are its modules under all their names.  With ``layers`` calls of modules may be answered without running
-    them.  While calls run that are ``learned``, ``log`` has the shapes with which modules were called and those that
-    they returned, in order.  A module that several parents hold has the name below the parent that called it.
+    ``named`` are its modules under all their names.  Without ``direct`` no code calls the forward of a module directly.
+    With ``layers`` calls of modules may be answered without running them.  While calls run that are ``learned``,
+    ``log`` has the shapes with which modules were called and those that they returned, in order.  A module that several
+    parents hold has the name below the parent that called it.
     """
 
-    def __init__(self, model: nn.Module, named: Sequence[Named] | None = None) -> None:
+    def __init__(self, model: nn.Module, named: Sequence[Named] | None = None, *, direct: bool = True) -> None:
         self.model = model
+        self._direct = direct
         self.named = named_modules(model, repeated=True) if named is None else named
         self.layers: LayerCalls | None = None
         self.log: list[tuple[Seen, bool, Shapes]] = []
@@ -301,15 +308,16 @@ class ModuleScope(OfTheProfiler):
             names, seen = self._names.get(id(module)), self._seen.get(name)
             first = name if names is None else next(iter(names.values()))
             if seen is None:
-                records.append(ModuleRecord(name, types[kind], 0, first))
+                records.append(_record(name, types[kind], 0, first))
             else:
                 shapes = tuple(seen.inputs), tuple(seen.outputs)
-                records.append(ModuleRecord(name, types[kind], seen.calls, first, *shapes))
+                records.append(_record(name, types[kind], seen.calls, first, *shapes))
         return tuple(records)
 
     def _attach(self, module: nn.Module) -> None:
         watch_calls(module, WatchedCall(self, module))
-        module.__dict__["forward"] = WatchedForward(self, module, module.forward)
+        if self._direct:
+            module.__dict__["forward"] = WatchedForward(self, module, module.forward)
 
     def let_go(self) -> None:
         """Watch no module any more, and hold nothing that holds this scope.

@@ -2,14 +2,16 @@
 
 Modules of the same number have attributes of the same types and tensors of the same metadata
 (:mod:`~profiler.tracing.makes`).  So how a module is copied is decided for the first one of each number.  The copy is
-that of :func:`~profiler.tracing.copying.copy_to_meta`, except for one thing: if two modules share an empty dictionary
-of theirs, such as one of hooks, their copies do not.  Closed code adds nothing to them.
+that of :func:`~profiler.tracing.copying.copy_to_meta`, except for one thing: which modules share an empty dictionary.
+If all code of a network was read, all copies share one for each kind of hooks, since that code adds no hooks.  Else
+each copy has dictionaries of its own.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -35,8 +37,10 @@ NOT_PERSISTENT = "_non_persistent_buffers_set"
 
 _NEW = vars(nn.Module())
 
-_FLAGS = tuple([name for name in _NEW if name not in HOOKS | HELD | {NOT_PERSISTENT}])
-"""Attributes of every module that are constants."""
+_FLAGS = itemgetter(*[name for name in _NEW if name not in HOOKS | HELD | {NOT_PERSISTENT}])
+"""The attributes of every module that are constants."""
+
+_HOOKS = itemgetter(*HOOKS)
 
 _set_attribute = object.__setattr__
 
@@ -75,8 +79,9 @@ def copy_of_tree(make: Make, memo: dict[int, Any]) -> list[nn.Module] | None:
     plain: dict[type, bool] = {}
     copies: dict[int, nn.Module] = {}
     other = NetworkCopy(memo)
-    for module, number, changing in zip(
-        reversed(make.modules), reversed(make.numbers), reversed(make.changing), strict=True
+    hooks: dict[str, Any] = {name: OrderedDict() for name in HOOKS}
+    for (_, module), number, changing in zip(
+        reversed(make.named), reversed(make.numbers), reversed(make.changing), strict=True
     ):
         held = module.__dict__
         if number not in plans:
@@ -84,15 +89,15 @@ def copy_of_tree(make: Make, memo: dict[int, Any]) -> list[nn.Module] | None:
         plan = plans[number]
         if plan is None:
             return None
+        if any(_HOOKS(held)) or not SHARED.issuperset(map(type, _FLAGS(held))):
+            return None
         state = held.copy()
-        for name in HOOKS:
-            value = held[name]
-            if value or type(value) is not OrderedDict:
-                return None
-            state[name] = OrderedDict()
-        for name in _FLAGS:
-            if type(held[name]) not in SHARED:
-                return None
+        if make.read:
+            state.update(hooks)
+        elif all(type(held[name]) is OrderedDict for name in HOOKS):
+            state.update({name: OrderedDict() for name in HOOKS})
+        else:
+            return None
         parameters, buffers, modules = held["_parameters"], held["_buffers"], held["_modules"]
         not_persistent = held[NOT_PERSISTENT]
         if not type(parameters) is type(buffers) is type(modules) is dict or type(not_persistent) is not set:
@@ -100,9 +105,7 @@ def copy_of_tree(make: Make, memo: dict[int, Any]) -> list[nn.Module] | None:
         state[NOT_PERSISTENT] = not_persistent.copy()
         state["_parameters"] = _tensors(parameters, plan.parameters, memo) if parameters else {}
         state["_buffers"] = _tensors(buffers, plan.buffers, memo) if buffers else {}
-        state["_modules"] = new = {}
-        for name, part in modules.items():
-            new[name] = None if part is None else copies[id(part)]
+        state["_modules"] = {name: None if part is None else copies[id(part)] for name, part in modules.items()}
         for name in plan.lists:
             value = held[name]
             known = memo.get(id(value))

@@ -186,7 +186,7 @@ class OfAnyCode(Makes):
     """Makes of networks whose code may do anything."""
 
     def _read(self, kinds: Any, found: Any) -> Any:
-        return SimpleNamespace(problem="", named=frozenset())
+        return SimpleNamespace(problem="", named=frozenset(), libraries=True)
 
 
 def copy_by_make(model: nn.Module) -> nn.Module | None:
