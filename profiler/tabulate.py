@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, reduce
-from operator import add, attrgetter
+from operator import add, attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from profiler.calls import Calls, Operation, Tally, tallies, total_of
@@ -37,16 +37,16 @@ class Group:
     """The calls and parameters of one row, with its values for the grouping's own columns.
 
     ``tallies`` are its distinct calls with their numbers.  ``parts`` are groups that it contains; ``itself`` is the
-    part with a module's own work, if the group includes everything below it.  ``same`` is a group of calls that do the
-    same as these, which several groups may share.  ``unseen`` says that some work is not among the calls, and ``known``
-    that its counts are shown even if all its work is uncounted.  ``in_footer`` says that its row stays below all
-    others.
+    part with a module's own work, if the group includes everything below it.  ``same`` is a group that other groups
+    share: its calls do the same as theirs, and it has the same figures and the same ``known``.  ``unseen`` says that
+    some work is not among the calls, and ``known`` that its counts are shown even if all its work is uncounted.
+    ``in_footer`` says that its row stays below all others.
     """
 
     cells: dict[str, Any] = field(default_factory=dict)
-    tallies: list[Tally] = field(default_factory=list)
-    parameters: list[ParameterRecord] = field(default_factory=list)
-    parts: list[Group] = field(default_factory=list)
+    tallies: Sequence[Tally] = ()
+    parameters: Sequence[ParameterRecord] = ()
+    parts: Sequence[Group] = ()
     itself: Group | None = None
     same: Group | None = None
     unseen: bool = False
@@ -94,8 +94,10 @@ class Figures:
     A figure of a call follows from its signature, its answer, its kind, its phase and its use of memory.
     """
 
-    def __init__(self, shown: Sequence[Measure]) -> None:
+    def __init__(self, shown: Sequence[Measure], *, shared: bool = True) -> None:
+        """The figures ``shown``; ``shared`` says whether groups that share a group have the same ones of these."""
         self.measures = tuple(shown)
+        self._shared = shared
         self._places = {measure.name: place for place, measure in enumerate(self.measures)}
         self._held = [(place, measure.held) for place, measure in enumerate(self.measures) if measure.held is not None]
         self._width = len(self.measures) + 3
@@ -103,15 +105,24 @@ class Figures:
         self._kept = _rows_of(self.measures)
         self._of_operations: dict[Operation, Row] = {}
         self._of_groups: dict[Group, Row] = {}
-        self._sums: dict[tuple[int, ...], tuple[list[Row], Row]] = {}
         self._others: dict[str, Figures] = {}
 
     def sum(self, measure: Measure, group: Group) -> int:
         """The figure of everything in the group."""
         if measure.name not in self._places:
-            other = self._others.setdefault(measure.name, Figures((measure,)))
+            other = self._others.setdefault(measure.name, Figures((measure,), shared=False))
             return other.sum(measure, group)
         return self.row(group)[self._places[measure.name]]
+
+    def rows(self, groups: Iterable[Group]) -> list[Row]:
+        """The figures of everything in each group."""
+        known, row = self._of_groups, self.row
+        return [known.get(group) or row(group) for group in groups]
+
+    def held(self, parameters: Sequence[ParameterRecord]) -> Iterable[Row]:
+        """The figures of each of these parameters, only those of measures that parameters have."""
+        columns = [map(held, parameters) for _, held in self._held]
+        return zip(*columns, strict=True) if columns else [()] * len(parameters)
 
     def place(self, name: str) -> int:
         """The place of the figure of that name in a row."""
@@ -119,7 +130,7 @@ class Figures:
 
     def columns(self, groups: Sequence[Group]) -> dict[str, Sequence[int | None]]:
         """The figures of the groups by the names of their measures, missing where they are not known."""
-        rows = [self.row(group) for group in groups]
+        rows = self.rows(groups)
         columns = list(zip(*rows, strict=True)) or [()] * self._width
         found: dict[str, Sequence[int | None]] = {name: columns[place] for name, place in self._places.items()}
         if any(columns[UNCOUNTED]):
@@ -146,51 +157,38 @@ class Figures:
     def row(self, group: Group) -> Row:
         """The figures of everything in the group, however deep its parts are."""
         known = self._of_groups
-        if group in known:
-            return known[group]
-        if all(map(known.__contains__, group.parts)):
-            found = known[group] = self._sum(group)
-            return found
-        waiting = [group]
+        waiting = self._alike([group])
         while waiting:
             last = waiting[-1]
-            missing = [part for part in last.parts if part not in known]
-            if missing and last not in known:
-                waiting += missing
-                continue
-            waiting.pop()
             if last not in known:
-                known[last] = self._sum(last)
-        return known[group]
+                parts = self._alike(last.parts)
+                missing = [part for part in parts if part not in known]
+                if missing:
+                    waiting += missing
+                    continue
+                known[last] = self._sum(last, [known[part] for part in parts])
+            waiting.pop()
+        return known[last]
 
-    def _sum(self, group: Group) -> Row:
-        rows = [self.row(group.same)] if group.same is not None else self._rows(group.tallies)
-        if group.parts:
-            rows += [self._of_groups[part] for part in group.parts]
-        row = rows[0] if len(rows) == 1 else self._sum_of(rows) if rows else self._nothing
+    def _alike(self, groups: Iterable[Group]) -> list[Group]:
+        """For each group the one that it shares its figures with: itself if it shares none."""
+        return [group.same or group for group in groups] if self._shared else list(groups)
+
+    def _sum(self, group: Group, parts: list[Row]) -> Row:
+        rows = self._rows(group.tallies) + parts
+        row = rows[0] if len(rows) == 1 else tuple(map(sum, zip(*rows, strict=True))) if rows else self._nothing
         if group.parameters:
-            row = self._with_held(row, [sum(map(held, group.parameters)) for _, held in self._held])
+            row = self._with_held(row, group.parameters)
         if group.unseen:
             row = (*row[:UNCOUNTED], row[UNCOUNTED] + 1, *row[UNCOUNTED + 1 :])
         return row
 
-    # Many layers and blocks do the same as others, so the same sums of the same rows are computed once.
-
-    def _sum_of(self, rows: list[Row]) -> Row:
-        same = tuple(map(id, rows))
-        if same not in self._sums:
-            self._sums[same] = rows, tuple(map(sum, zip(*rows, strict=True)))
-        return self._sums[same][1]
-
-    def _with_held(self, row: Row, figures: list[int]) -> Row:
-        """The row with the figures of parameters."""
-        same = (-1, id(row), *figures)
-        if same not in self._sums:
-            total = list(row)
-            for (place, _), figure in zip(self._held, figures, strict=True):
-                total[place] += figure
-            self._sums[same] = [row], tuple(total)
-        return self._sums[same][1]
+    def _with_held(self, row: Row, parameters: Sequence[ParameterRecord]) -> Row:
+        """The row with the figures of these parameters."""
+        total = list(row)
+        for place, held in self._held:
+            total[place] += sum(map(held, parameters))
+        return tuple(total)
 
     def _rows(self, found: Sequence[Tally]) -> list[Row]:
         """The figures of each of these calls, times their number."""
@@ -283,9 +281,9 @@ class Work:
     def whole(self) -> Group:
         """Everything in the trace, without what is excluded."""
         return Group(
-            tallies=list(self.tallies),
-            parameters=list(self.trace.parameters),
-            same=Group(parts=list(self.by_kind.values())),
+            tallies=self.tallies,
+            parameters=self.trace.parameters,
+            same=Group(parameters=self.trace.parameters, parts=tuple(self.by_kind.values())),
         )
 
     def figure(self, name: str) -> int:
@@ -328,32 +326,35 @@ class Work:
         A module with unseen work is included even without calls.
         """
         calls: defaultdict[str, list[Tally]] = defaultdict(list)
+        held: defaultdict[str, list[ParameterRecord]] = defaultdict(list)
+        facts: defaultdict[str, list[Hashable]] = defaultdict(list)
+        """What the figures of each module follow from."""
         for tally in self.tallies:
             calls[tally.module].append(tally)
-        held: defaultdict[str, list[ParameterRecord]] = defaultdict(list)
-        for record in self.trace.parameters:
-            held[record.module].append(record)
+            facts[tally.module] += tally.operation, tally.times
         unseen = dict.fromkeys([item.module for item in self.trace.unseen])
-        known: dict[tuple[Hashable, ...], Group] = {}
+        for module in unseen:
+            facts[module].append("unseen")
+        for record, figures in zip(self.trace.parameters, self.figures.held(self.trace.parameters), strict=True):
+            held[record.module].append(record)
+            facts[record.module].append(figures)
+        shared: dict[tuple[Hashable, ...], Group] = {}
         groups: dict[str, Group] = {}
-        for module in {**calls, **unseen, **held}:
-            own = calls.get(module, [])
-            does = tuple([fact for tally in own for fact in (tally.operation, tally.times)])
-            if does not in known:
-                known[does] = Group(tallies=own)
-            groups[module] = Group(
-                tallies=own, parameters=held.get(module, []), same=known[does], unseen=module in unseen
-            )
+        for module, its_facts in facts.items():
+            own, parameters, key = calls.get(module, ()), held.get(module, ()), tuple(its_facts)
+            groups[module] = Group(tallies=own, parameters=parameters, same=shared.get(key), unseen=module in unseen)
+            shared.setdefault(key, groups[module])
         return groups
 
     def status(self, group: Group) -> str:
         """``"complete"``, or ``"partial"`` if some of the group's work is not counted."""
         return "partial" if self.figures.partial(group) else "complete"
 
-    def statuses(self, groups: Iterable[Group]) -> list[str]:
+    def statuses(self, groups: Iterable[Group]) -> Sequence[str]:
         """The status of each group."""
-        row = self.figures.row
-        return ["partial" if row(group)[UNCOUNTED] > 0 else "complete" for group in groups]
+        distinct = Distinct(groups)
+        rows = self.figures.rows(distinct.groups)
+        return distinct.spread(["partial" if row[UNCOUNTED] > 0 else "complete" for row in rows])
 
     def cost(self, group: Group) -> tuple[int, int]:
         """The FLOPs and comparisons of a group, by which groups are ranked."""
@@ -366,16 +367,24 @@ class Work:
         return self.figures.place(FLOPS), self.figures.place("comparisons")
 
 
-def of_each(groups: Iterable[Group], value: Callable[[Group], T]) -> list[T]:
+class Distinct:
+    """The distinct ones among groups: ``groups`` has one for all that share it, in the order of first appearance."""
+
+    def __init__(self, groups: Iterable[Group]) -> None:
+        alike = [group.same or group for group in groups]
+        numbers = {group: number for number, group in enumerate(dict.fromkeys(alike))}
+        self.groups = list(numbers)
+        self._numbers = list(map(numbers.__getitem__, alike))
+
+    def spread(self, values: Sequence[T]) -> Sequence[T]:
+        """A value for each of the groups, from one for each distinct group."""
+        return values if len(self.groups) == len(self._numbers) else itemgetter(*self._numbers)(values)
+
+
+def of_each(groups: Iterable[Group], value: Callable[[Group], T]) -> Sequence[T]:
     """A value for each group that follows from what its calls do: found once for all groups that do the same."""
-    known: dict[Group, T] = {}
-    found = []
-    for group in groups:
-        like = group.same or group
-        if like not in known:
-            known[like] = value(like)
-        found.append(known[like])
-    return found
+    distinct = Distinct(groups)
+    return distinct.spread(list(map(value, distinct.groups)))
 
 
 def tabulate(
@@ -401,7 +410,7 @@ def tabulate(
         *(cells.figures([work.headline]) if work.headline is not None else []),
     ]
     schema = tuple(column for column, _ in columns)
-    footer = sum(group.in_footer for group in groups)
+    footer = [group.in_footer for group in groups].count(True)
     return Table(grouping.name, grouping.subject, schema, tuple(values for _, values in columns), footer)
 
 
@@ -414,9 +423,8 @@ class _Cells:
         self.grouping = grouping
         self.own_values = own
         self.work = work
-        self.groups = groups
-        self.whole = work.figures.columns(groups)
-        self.own_work = work.figures.columns([group.itself or group for group in groups]) if grouping.totals else {}
+        self.whole = _Values(groups, work)
+        self.itself = _Values([group.itself or group for group in groups], work) if grouping.totals else self.whole
 
     def own(self, columns: Iterable[Column]) -> list[tuple[Column, Sequence[Any]]]:
         return [(column, self.own_values[column.name]) for column in columns]
@@ -427,32 +435,52 @@ class _Cells:
         held = [measure for measure in measures if measure.figure is None]
         called = [measure for measure in measures if measure.figure is not None]
         return [
-            *(pair for measure in held for pair in (self.itself(measure), *self.figure(measure, "total"))),
-            *(self.itself(measure) for measure in called),
+            *(pair for measure in held for pair in (self.own_work(measure), *self.figure(measure, "total"))),
+            *(self.own_work(measure) for measure in called),
             *(pair for measure in called for pair in self.figure(measure, "total")),
         ]
 
     def ratios(self, found: Sequence[Ratio]) -> list[tuple[Column, Sequence[Any]]]:
         """The ratios of each group with all its parts; for a module, those of its own work too."""
         if not self.grouping.totals:
-            return [(ratio.column(), _ratios(ratio, self.whole)) for ratio in found]
+            return [(ratio.column(), self.whole.ratios(ratio)) for ratio in found]
         return [
-            *((_in_files(ratio.column()), _ratios(ratio, self.own_work)) for ratio in found),
-            *((ratio.column("total"), _ratios(ratio, self.whole)) for ratio in found),
+            *((_in_files(ratio.column()), self.itself.ratios(ratio)) for ratio in found),
+            *((ratio.column("total"), self.whole.ratios(ratio)) for ratio in found),
         ]
 
     def figure(self, measure: Measure, ending: str = "") -> list[tuple[Column, Sequence[Any]]]:
         """The figure of each group with all its parts, and its share of the whole, if the table shows that."""
-        column, values = measure.column(ending), self.whole[measure.name]
+        column, values = measure.column(ending), self.whole.figures(measure)
         if self.grouping.name not in measure.shares:
             return [(column, values)]
-        whole = self.work.figures.sum(measure, self.work.whole)
-        shares = _parts_of(values, whole)
-        return [(column, values), (measure.share(self.grouping.name, column.name), shares)]
+        return [(column, values), (measure.share(self.grouping.name, column.name), self.whole.shares(measure))]
 
-    def itself(self, measure: Measure) -> tuple[Column, Sequence[Any]]:
+    def own_work(self, measure: Measure) -> tuple[Column, Sequence[Any]]:
         """The figure of a module's own work, without the other parts of its group."""
-        return _in_files(measure.column()), self.own_work[measure.name]
+        return _in_files(measure.column()), self.itself.figures(measure)
+
+
+class _Values:
+    """The values of groups that follow from their figures, computed once for all groups that share them."""
+
+    def __init__(self, groups: Iterable[Group], work: Work) -> None:
+        self.work = work
+        self.distinct = Distinct(groups)
+        self.columns = work.figures.columns(self.distinct.groups)
+
+    def figures(self, measure: Measure) -> Sequence[int | None]:
+        """The figure of each group."""
+        return self.distinct.spread(self.columns[measure.name])
+
+    def shares(self, measure: Measure) -> Sequence[float | None]:
+        """The share of each group in the figure of the whole network."""
+        whole = self.work.figures.sum(measure, self.work.whole)
+        return self.distinct.spread(_parts_of(self.columns[measure.name], whole))
+
+    def ratios(self, ratio: Ratio) -> Sequence[float | None]:
+        """The ratio of each group."""
+        return self.distinct.spread(_ratios(ratio, self.columns))
 
 
 @lru_cache(maxsize=1024)
@@ -507,7 +535,7 @@ def left_out(trace: Trace, **cells: Any) -> Group:
     excluded = trace.excluded
     if excluded is None:
         return Group(cells, in_footer=True)
-    return Group(cells, list(tallies(excluded.calls)), list(excluded.parameters), in_footer=True)
+    return Group(cells, tallies(excluded.calls), excluded.parameters, in_footer=True)
 
 
 def with_headline(columns: Iterable[Column], name: str) -> tuple[Column, ...]:

@@ -10,6 +10,7 @@ from torch import nn
 import profiler
 from profiler.calls import tallies
 from profiler.formatting import format_table
+from profiler.measures import Measure
 from profiler.opcount import COUNT_COLUMNS, OpCount, Term, contraction, each
 from profiler.records import ModuleRecord, OpCall, ParameterRecord, Trace
 from profiler.signatures import TensorSpec
@@ -233,3 +234,38 @@ def test_shares_in_python_add_up() -> None:
     table = profile.table("shares")
     assert table.kind.tolist() == ["linear", "activation", "total"]
     assert table.parameters.sum() == 2 * profile.parameters_total
+
+
+class Alike(nn.Module):
+    """Two layers that do the same, in two blocks that have the same parts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+        self.second = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        second: torch.Tensor = self.second(self.first(x))
+        return second
+
+
+def test_modules_that_do_the_same_share_their_figures_and_keep_their_own_records() -> None:
+    """The calls and parameters of each are its own; a figure of parameters that differs between them is not shared."""
+    work = profiler.profile(Alike(), torch.ones(1, 4)).work
+    first, second = work.by_module["first.0"], work.by_module["second.0"]
+    assert (first.same or first) is (second.same or second)
+    assert [tally.module for tally in second.tallies] == ["second.0"]
+    assert [record.names[0] for record in second.parameters] == ["second.0.weight", "second.0.bias"]
+    letters = Measure("letters", "letters", "letters of names", held=lambda record: len(record.names[0]))
+    assert work.figures.sum(letters, first) == len("first.0.weight" + "first.0.bias")
+    assert work.figures.sum(letters, second) == len("second.0.weight" + "second.0.bias")
+    assert work.figures.sum(letters, work.whole) == sum(len(record.names[0]) for record in work.trace.parameters)
+
+
+def test_parameters_keep_modules_from_sharing_figures_that_differ() -> None:
+    """One of two linear layers with the same calls holds more parameters, which nothing reads."""
+    model = Alike()
+    model.second[0].register_parameter("unused", nn.Parameter(torch.ones(7)))
+    table = profiler.profile(model, torch.ones(1, 4)).tabulated("modules")
+    held = dict(zip(table["module"], table["parameters_total"], strict=True))
+    assert held == {"(root)": 47, "first": 20, "first.0": 20, "first.1": 0, "second": 27, "second.0": 27, "second.1": 0}

@@ -13,7 +13,7 @@ from profiler.errors import ConfigError, did_you_mean
 from profiler.limits import Certainty
 from profiler.measures import Measure, find_measure
 from profiler.profiles import Profile
-from profiler.records import ROOT
+from profiler.records import ROOT, ParameterRecord
 from profiler.tabulate import Group, gathered
 
 TRAINABLE = "trainable"
@@ -50,9 +50,14 @@ class Part:
             found = [Layer(storage, "", size) for storage, size in made.items()]
             return sorted(found, key=lambda layer: -layer.figure)
         types = {record.name: record.type for record in self.profile.trace.modules}
-        groups = gathered(self.group.tallies, lambda call: call.module)
+        calls = gathered(self.group.tallies, lambda call: call.module)
+        held: dict[str, list[ParameterRecord]] = {}
         for record in self.group.parameters:
-            groups.setdefault(record.module, Group()).parameters.append(record)
+            held.setdefault(record.module, []).append(record)
+        groups = {
+            module: Group(tallies=calls[module].tallies if module in calls else (), parameters=held.get(module, ()))
+            for module in dict.fromkeys((*calls, *held))
+        }
         layers = [
             Layer(module or ROOT, types.get(module, ""), _figure(self.profile, name, group))
             for module, group in groups.items()
@@ -137,8 +142,8 @@ def _is_below(name: str, matched: set[str]) -> bool:
 
 
 def _together(groups: Iterable[Group]) -> Group:
-    found = Group()
-    for group in groups:
-        found.tallies += group.tallies
-        found.parameters += group.parameters
-    return found
+    groups = list(groups)
+    return Group(
+        tallies=[tally for group in groups for tally in group.tallies],
+        parameters=[record for group in groups for record in group.parameters],
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -42,7 +42,7 @@ def table(work: Work) -> Table:
     known = {record.name: record for record in trace.modules}
     records = [known.get(name) or ModuleRecord(name, "", 0) for name in work.kinds]
     groups = [work.by_module[name] for name in work.kinds]
-    cells: dict[str, list[Any]] = {
+    cells: dict[str, Sequence[Any]] = {
         "layer": [name or ROOT for name in work.kinds],
         "type": [record.type for record in records],
         "kind": list(work.kinds.values()),
@@ -55,8 +55,7 @@ def table(work: Work) -> Table:
     if trace.excluded is not None:
         groups.append(rest := left_out(trace))
         more = EXCLUDED, "", "excluded", calls_of_excluded(trace), "", "", "", work.status(rest)
-        for name, value in zip(cells, more, strict=True):
-            cells[name].append(value)
+        cells = {name: [*values, value] for (name, values), value in zip(cells.items(), more, strict=True)}
     return tabulate(GROUPING, groups, work, cells)
 
 
@@ -75,7 +74,7 @@ def formula(tallies: Iterable[Tally]) -> str:
     texts: dict[str, int] = {}
     hidden = 0
     for tally in tallies:
-        for text in _texts(tally.answer):
+        for text in _texts(tally.operation.answer):
             if text in texts or len(texts) < TERMS_SHOWN:
                 texts[text] = texts.get(text, 0) + tally.times
             else:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from profiler.columns import FILES, FIRST, HEADLINE, Column
-from profiler.records import EXCLUDED, ROOT, ModuleRecord
+from profiler.records import EXCLUDED, ROOT
 from profiler.schema import Table
 from profiler.tabulate import Group, Grouping, Work, calls_of_excluded, left_out, tabulate
 
@@ -40,51 +40,48 @@ def tree(work: Work, depth: int) -> Table:
 
 def _tabulated(grouping: Grouping, work: Work, depth: int | None) -> Table:
     trace = work.trace
-    records = [record for record in trace.modules if depth is None or _level(record) <= depth]
+    records = [record for record in trace.modules if depth is None or _depth(record.name) <= depth]
     below, nothing = _with_all_below(work.by_module), Group()
     groups = [below.get(record.name, nothing) for record in records]
-    cells: dict[str, list[Any]] = {
+    cells: dict[str, Sequence[Any]] = {
         "module": [record.name or ROOT for record in records],
         "type": [record.type for record in records],
-        "depth": [_level(record) for record in records],
+        "depth": [_depth(record.name) for record in records],
         "calls": [record.calls for record in records],
         "status": work.statuses(groups),
     }
     if trace.excluded is not None:
         groups.append(rest := left_out(trace))
-        for name, value in zip(cells, (EXCLUDED, "", 0, calls_of_excluded(trace), work.status(rest)), strict=True):
-            cells[name].append(value)
+        more = EXCLUDED, "", 0, calls_of_excluded(trace), work.status(rest)
+        cells = {name: [*values, value] for (name, values), value in zip(cells.items(), more, strict=True)}
     return tabulate(grouping, groups, work, cells)
 
 
-def _level(record: ModuleRecord) -> int:
-    """The depth of the module below the network."""
-    return record.name.count(".") + 1 if record.name else 0
+def _depth(name: str) -> int:
+    """The depth of the module of that name below the network."""
+    return name.count(".") + 1 if name else 0
 
 
 def _with_all_below(own: Mapping[str, Group]) -> dict[str, Group]:
     """For the name of each module with own work, and for each beginning of it, a group with all work below.
 
-    A module with nothing below it has the group of its own work.
+    A module with nothing below it has the group of its own work.  Modules with the same parts share a group.
     """
-    beginnings: set[str] = set()
-    for name in own:
-        while name:
-            name = name.rpartition(".")[0]
-            if name in beginnings:
-                break
-            beginnings.add(name)
-    below: dict[str, Group] = {}
+    above: dict[str, str] = {}
+    names: Iterable[str] = own
+    while names := [name for name in names if name and name not in above]:
+        found = {name: name.rpartition(".")[0] for name in names}
+        above |= found
+        names = found.values()
+    parts: dict[str, list[Group]] = {name: [] for name in ("", *above.values())}
     for name, group in own.items():
-        part = group
-        while True:
-            if name in below:
-                below[name].parts.append(part)
-                break
-            if name in beginnings:
-                part = Group(parts=[part], itself=own.get(name) or Group())
-            below[name] = part
-            if not name:
-                break
-            name = name.rpartition(".")[0]
+        parts[name if name in parts else above[name]].append(group)
+    below, nothing = dict(own), Group()
+    shared: dict[tuple[Group, ...], Group] = {}
+    for name in sorted(parts, key=_depth, reverse=True):
+        key = tuple([part.same or part for part in parts[name]])
+        below[name] = Group(parts=parts[name], itself=own.get(name, nothing), same=shared.get(key))
+        shared.setdefault(key, below[name])
+        if name:
+            parts[above[name]].append(below[name])
     return below

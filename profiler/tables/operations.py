@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from profiler.calls import Tally
 from profiler.columns import FIRST, Column
 from profiler.records import EXCLUDED
 from profiler.schema import Table
@@ -23,6 +24,11 @@ GROUPING = Grouping(
 )
 
 
+def _key(tally: Tally) -> tuple[str, str, str, str]:
+    operation = tally.operation
+    return operation.signature.op, operation.kind, operation.phase, operation.answer.status
+
+
 def table(work: Work) -> Table:
     """One row for each operation, the uncounted ones first, then the costliest; the free ones last."""
     order = {"uncounted": 0, "counted": 1, "free": 2}
@@ -32,7 +38,7 @@ def table(work: Work) -> Table:
         flops, comparisons = work.cost(group)
         return order[status], -flops, -comparisons, op
 
-    found = gathered(work.anywhere, lambda tally: (tally.op, tally.kind, tally.phase, tally.status))
+    found = gathered(work.anywhere, _key)
     modules: dict[Group, set[str]] = {group: set() for group in found.values()}
     ran_in = {tally.operation: modules[group] for group in found.values() for tally in group.tallies}
     for tally in work.tallies:

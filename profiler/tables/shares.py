@@ -31,7 +31,7 @@ def table(work: Work) -> Table:
         if not record.buffer:
             used[record.use].append(record)
     groups = {
-        kind: Group(parameters=used[kind], same=work.by_kind.get(kind))
+        kind: Group(parameters=used.get(kind, ()), parts=(work.by_kind[kind],) if kind in work.by_kind else ())
         for kind in dict.fromkeys((*work.by_kind, *used))
     }
     rows = [groups[kind] for kind in KINDS if kind in groups]

@@ -75,11 +75,10 @@ def _add(split: Split, part: str, count: OpCount, times: int) -> None:
 
 
 def _row(split: Split) -> tuple[object, ...]:
-    costs = [split.get(part, NOTHING) for part in PARTS]
-    macs = [part[0] for part in costs]
+    macs, flops = zip(*[split.get(part, NOTHING) for part in PARTS], strict=True)
     forward, _, for_inputs, for_weights, _ = macs
     ratio = (for_inputs + for_weights) / forward if forward else None
-    return (*macs[:-1], ratio, *[part[1] for part in costs])
+    return (*macs[:-1], ratio, *flops)
 
 
 def table(work: Work) -> Table:
