@@ -72,6 +72,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
 
 
+@pytest.fixture
+def little_to_search() -> None:
+    """What other tests have left is searched for garbage once, before the test, and never again: it takes seconds."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """The number of workers of ``-n auto``: one for each processor that this process may use, up to a limit."""

@@ -106,6 +106,8 @@ class Network(nn.Module):
         return out.sum()
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("little_to_search")
 @pytest.mark.parametrize("mode", ["inference", "training"])
 def test_a_profile_leaves_no_garbage(mode: Literal["inference", "training"]) -> None:
     """All that a run made is freed when it ends, and not only when Python searches for garbage."""
