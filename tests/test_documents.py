@@ -87,6 +87,7 @@ def test_readme_commands_run(
     assert (tmp_path / "out" / "reports" / "README.md").is_file()
 
 
+@pytest.mark.slow
 def test_readme_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The block runs unchanged."""
     monkeypatch.chdir(tmp_path)
@@ -173,6 +174,7 @@ def test_reports_are_up_to_date(narrow: dict[str, int], monkeypatch: pytest.Monk
     assert "net1_as_net2" in compared
 
 
+@pytest.mark.slow
 def test_the_pictures_of_the_readme_are_up_to_date(tmp_path: Path) -> None:
     """A command draws them byte for byte."""
     arguments = ["profile", str(ROOT / "configs" / "alexnet.yaml"), "--no-crosscheck", "--quiet"]

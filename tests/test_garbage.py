@@ -53,6 +53,7 @@ def test_a_number_that_is_set_within_a_run_stays() -> None:
     assert gc.get_threshold()[0] == 5000
 
 
+@pytest.mark.slow
 def test_what_a_command_imports_is_never_searched() -> None:
     """Nothing is searched meanwhile; afterwards the collector is on again, and leaves out what exists then."""
     before = gc.get_freeze_count()
