@@ -1,9 +1,10 @@
-"""Shared by all tests: golden files and how to accept new ones, the amount of hypothesis, and parallel runs."""
+"""Shared by all tests: golden files and how to accept new ones, the amount of hypothesis, bytecode, parallel runs."""
 
 from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,10 @@ settings.register_profile("steady", deadline=None, derandomize=True, max_example
 settings.register_profile("quick", settings.get_profile("steady"), max_examples=10)
 settings.register_profile("exhaustive", settings.get_profile("steady"), max_examples=100)
 settings.load_profile("steady")
+
+# Without bytecode every worker and every command would compile the tests, the package and libraries again.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # before torch is imported: workers with several threads each slow each other down
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -65,6 +70,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if item.get_closest_marker("exhaustive")]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
+
+
+@pytest.fixture
+def little_to_search() -> None:
+    """What other tests have left is searched for garbage once, before the test, and never again: it takes seconds."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -142,6 +142,7 @@ def wrong_arrows(path: Path) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_imports_go_one_way() -> None:
     """No file imports from a layer above its own."""
     paths = list(PACKAGE.rglob("*.py"))
@@ -149,6 +150,7 @@ def test_imports_go_one_way() -> None:
     assert [arrow for path in paths for arrow in wrong_arrows(path)] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "unknown"), [("tracing", {"rules", "pricing", "tables"}), ("rules", {"tracing"}), ("pricing", {"tracing"})]
 )
@@ -180,6 +182,7 @@ def arrows_of(paths: Iterable[Path]) -> dict[str, set[str]]:
     return arrows
 
 
+@pytest.mark.slow
 def test_no_parts_import_each_other() -> None:
     """The imports are a partial order: not even parts of one layer form a cycle."""
     assert cycle(arrows_of(PACKAGE.rglob("*.py"))) == []

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks import page, picture, results
+from benchmarks.__main__ import main
 from benchmarks.floor import replaying
 from benchmarks.measuring import find_rows
 from benchmarks.results import Result, Stored, figure, quicker, ratio, seconds
@@ -27,6 +31,7 @@ MEASURED = Result("forward", "resnet50", {"slow": SLOW, "fast": FAST}, {"MiB": [
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("little_to_search")
 def test_compared_runs_alternate() -> None:
     """Every repeat runs every thing once, in order; each has one sample a repeat by both clocks."""
     ran: list[str] = []
@@ -40,12 +45,15 @@ def test_compared_runs_alternate() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("little_to_search")
 def test_no_repeat_begins_late() -> None:
     """After the given seconds three repeats are enough; before them nothing is left out."""
     for wanted, at_most, made in ((5, 0, FEWEST), (2, 0, 2), (5, 3600, 5)):
         assert len(take_turns([plain("a", lambda: None)], wanted, at_most=at_most)["a"]["cpu"]) == made
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("little_to_search")
 def test_laps_are_cumulative() -> None:
     """A thing with several laps notes the time since its start."""
     clock = Clock()
@@ -180,24 +188,62 @@ def test_the_same_results_give_the_same_picture(tmp_path: Path) -> None:
     assert picture.digest_in((tmp_path / "one.svg").read_text(encoding="utf-8")) == picture.digest(stored)
 
 
-@pytest.mark.slow
-def test_a_row_is_measured() -> None:
+class ForkedSubject(forking.Forked):
+    """The process of a subject, from the server of ``forking`` in place of a new one."""
+
+    def __init__(self, command: Sequence[str], *, env: Mapping[str, str], **_: object) -> None:
+        super().__init__(command, env=env)
+
+    def __enter__(self) -> ForkedSubject:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def kill(self) -> None:
+        """End the process if it still runs."""
+        if self.poll() is None:
+            self.send_signal(9)
+
+
+Benchmarks = Callable[..., str]
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(True, marks=pytest.mark.slow, id="forked"),
+        pytest.param(False, marks=pytest.mark.exhaustive, id="in new processes"),
+    ]
+)
+def benchmarks(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Benchmarks:
+    """``python -m benchmarks`` with arguments: what it prints.  Each subject is measured in another process."""
+
+    def printed(*arguments: str) -> str:
+        if not request.param:
+            done = forking.run([sys.executable, "-m", "benchmarks", *arguments], cwd=ROOT)
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+        stand_in = SimpleNamespace(Popen=ForkedSubject, PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired)
+        monkeypatch.setattr("benchmarks.measuring.subprocess", stand_in)
+        monkeypatch.setattr(sys, "argv", ["benchmarks", *arguments])
+        main()
+        return capsys.readouterr().out
+
+    return printed
+
+
+def test_a_row_is_measured(benchmarks: Benchmarks) -> None:
     """One repeat on a small network: all figures of the row are printed, and nothing is stored."""
     before = results.RESULTS.read_bytes() if results.RESULTS.exists() else None
-    command = [sys.executable, "-m", "benchmarks", "forward", "--subjects", "squeezenet1_1", "--repeats", "1"]
-    done = forking.run(command, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    assert all(target.label in done.stdout for target in find_rows()["forward"].targets), done.stdout
+    printed = benchmarks("forward", "--subjects", "squeezenet1_1", "--repeats", "1")
+    assert all(target.label in printed for target in find_rows()["forward"].targets), printed
     assert before == (results.RESULTS.read_bytes() if results.RESULTS.exists() else None)
 
 
-@pytest.mark.slow
-def test_a_row_that_fails_says_why() -> None:
+def test_a_row_that_fails_says_why(benchmarks: Benchmarks) -> None:
     """The reason is the last line that its process printed."""
-    command = [sys.executable, "-m", "benchmarks", "forward", "--subjects", "resnet51", "--repeats", "1"]
-    done = forking.run(command, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    assert "resnet51: profiler.errors.TargetError" in done.stdout
+    assert "resnet51: profiler.errors.TargetError" in benchmarks("forward", "--subjects", "resnet51", "--repeats", "1")
 
 
 def test_results_hold_no_names_of_places() -> None:

@@ -135,6 +135,7 @@ def written_out(source: str) -> list[tuple[str, int]]:
     What a package exports (``__all__``) is a list of modules and does not count.
     """
     found = []
+    lists = {which: set(names()) for which, names in LISTS.items()}
     tree = ast.parse(source)
     exports = [
         node.value
@@ -144,7 +145,7 @@ def written_out(source: str) -> list[tuple[str, int]]:
     for node in ast.walk(tree):
         if isinstance(node, (ast.Tuple, ast.List, ast.Set)) and node not in exports:
             words = {part.value for part in node.elts if isinstance(part, ast.Constant)}
-            found += [(which, node.lineno) for which, names in LISTS.items() if words >= set(names())]
+            found += [(which, node.lineno) for which, names in lists.items() if words >= names]
     return found
 
 

@@ -409,6 +409,7 @@ def test_a_crash_while_writing_leaves_no_half_file(folder: Path, monkeypatch: py
     assert [path.name for path in folder.iterdir() if path.suffix == ".tmp"] == []
 
 
+@pytest.mark.slow
 def test_help_does_not_load_torch() -> None:
     """Help has to be instant."""
     code = (
@@ -521,6 +522,7 @@ def test_a_wrong_name_gets_the_nearest_proposal() -> None:
     assert "did you mean" not in run("zzzzzz").err
 
 
+@pytest.mark.slow
 def test_the_module_runs_the_command() -> None:
     """``python -m profiler`` runs the same command."""
     result = subprocess.run([sys.executable, "-m", "profiler", "--version"], capture_output=True, text=True, check=True)

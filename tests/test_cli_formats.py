@@ -31,6 +31,7 @@ def run(*arguments: str) -> Result:
     return CliRunner(env={"COLUMNS": "100", "NO_COLOR": "1"}).invoke(cli, arguments, prog_name="profiler")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["profile", "compare"])
 def test_a_workbook_goes_to_a_pipe(saved: str, command: str) -> None:
     """The bytes on standard output are those of the file."""
@@ -93,6 +94,7 @@ def test_a_comparison_is_written_as_json(saved: str) -> None:
     assert '"network": "partial"' in result.stdout
 
 
+@pytest.mark.slow
 def test_a_page_goes_to_a_pipe(saved: str) -> None:
     """One network has a page of its own; in ASCII it is the same page."""
     result = run("profile", saved, "--format", "html")

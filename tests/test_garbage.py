@@ -53,6 +53,7 @@ def test_a_number_that_is_set_within_a_run_stays() -> None:
     assert gc.get_threshold()[0] == 5000
 
 
+@pytest.mark.slow
 def test_what_a_command_imports_is_never_searched() -> None:
     """Nothing is searched meanwhile; afterwards the collector is on again, and leaves out what exists then."""
     before = gc.get_freeze_count()
@@ -106,6 +107,8 @@ class Network(nn.Module):
         return out.sum()
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("little_to_search")
 @pytest.mark.parametrize("mode", ["inference", "training"])
 def test_a_profile_leaves_no_garbage(mode: Literal["inference", "training"]) -> None:
     """All that a run made is freed when it ends, and not only when Python searches for garbage."""

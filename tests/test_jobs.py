@@ -27,8 +27,12 @@ import torch
 from torch import nn
 
 
+HAS_FAILED = os.path.join(os.path.dirname(__file__), "has_failed")
+
+
 class Fails(nn.Module):
     def forward(self, x):
+        open(HAS_FAILED, "w").close()
         raise ValueError("this network does not run")
 
 
@@ -69,7 +73,9 @@ class Waits(nn.Module):
 
 class Slow(nn.Module):
     def forward(self, x):
-        time.sleep(3)
+        end = time.monotonic() + 120
+        while not os.path.exists(HAS_FAILED) and time.monotonic() < end:
+            time.sleep(0.02)
         raise ValueError("this network is slow and does not run")
 '''
 
@@ -149,10 +155,10 @@ def test_compare_is_the_same(folder: Path) -> None:
     """With saved profiles among the networks too, in the order of the command line."""
     saved = str(folder / "saved.json")
     profiler.profile(nn.Linear(3, 4), torch.empty(1, 3, device="meta"), name="saved").save(saved)
-    sources = (SMALL[0], saved, *SMALL[1:])
+    sources = (SMALL[0], saved, str(folder / "fine.yaml"), str(folder / "fine_too.yaml"))
     one = run("compare", *sources, "--format", "markdown")
     assert one.code == 0
-    places = [one.out.index(name) for name in ("squeezenet1_1", "saved", "resnet18", "alexnet")]
+    places = [one.out.index(name) for name in ("`squeezenet1_1`", "`saved`", "`fine`", "`fine_too`")]
     assert places == sorted(places)
     assert run("compare", *sources, "--format", "markdown", "--jobs", "2") == one
 
@@ -196,17 +202,20 @@ def test_a_network_that_fails_among_good_ones(folder: Path, name: str) -> None:
 def test_of_two_that_fail_both_are_reported(folder: Path) -> None:
     """In the order of the command line, also if the second fails earlier; there is nothing to compare."""
     arguments = ("compare", str(folder / "slow.yaml"), str(folder / "fails.yaml"))
+    has_failed = folder / "has_failed"
+    has_failed.touch()
     one = run(*arguments)
     assert (one.code, one.out) == (2, "")
     slow, fails = one.err.splitlines()
     assert "this network is slow and does not run" in slow
     assert "this network does not run" in fails
+    has_failed.unlink()  # from here on the first network waits until the second has failed
     assert run(*arguments, "--jobs", "2") == one
 
 
 def test_debug_shows_the_traceback_of_the_other_process(folder: Path) -> None:
     """It names the line of the network."""
-    failed = run("compare", str(folder / "fails.yaml"), SMALL[0], "--jobs", "2", "--debug")
+    failed = run("compare", str(folder / "fails.yaml"), str(folder / "fine.yaml"), "--jobs", "2", "--debug")
     assert failed.code == 1
     assert 'raise ValueError("this network does not run")' in failed.err
 
@@ -245,10 +254,10 @@ def test_attempts_have_errors_in_place_of_results() -> None:
 
 def test_what_networks_print_is_not_in_the_document(folder: Path) -> None:
     """It goes to standard error from other processes too, and those end with the command."""
-    process = start(folder, "profile", "prints.yaml", SMALL[0], "--format", "csv", "--jobs", "2")
+    process = start(folder, "profile", "prints.yaml", "fine.yaml", "--format", "csv", "--jobs", "2")
     out, err = process.communicate()
     assert process.returncode == 0
-    assert out == run("profile", str(folder / "prints.yaml"), SMALL[0], "--format", "csv").out
+    assert out == run("profile", str(folder / "prints.yaml"), str(folder / "fine.yaml"), "--format", "csv").out
     printed = [line.split()[-1] for line in err.splitlines() if line.startswith("hello from")]
     assert printed
     assert not any(is_running(int(pid)) for pid in printed)

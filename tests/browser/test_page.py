@@ -267,7 +267,7 @@ def test_every_control_shows_its_focus(show: Show) -> None:
     """The tabulator key reaches every control, and each has an outline."""
     browser = show(page(whole(nets.small())))
     browser.start_everything()
-    browser.run("document.activeElement.blur(); scrollTo(0, 0)")
+    browser.run("scrollTo(0, 0); document.body.tabIndex = -1; document.body.focus()")  # the tabulator starts at the top
     seen: list[str] = []
     for _ in range(60):
         browser.press("\ue004")

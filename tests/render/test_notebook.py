@@ -63,6 +63,7 @@ def test_a_profile_is_readable_without_scripts() -> None:
         assert expected in text
 
 
+@pytest.mark.slow
 def test_the_html_is_small() -> None:
     """Also that of a network with many layers, which shows the costliest of them."""
     assert len(profile_html(sample_profiles.alexnet())) < 30_000
@@ -223,6 +224,7 @@ def test_the_frame_of_a_crosscheck_shows_itself() -> None:
     assert type(sample_profiles.alexnet().crosscheck) is pd.DataFrame
 
 
+@pytest.mark.slow
 def test_a_long_table_says_what_it_leaves_out() -> None:
     """The costliest of many layers are shown, and their number."""
     many = sample_profiles.many(500)

@@ -33,10 +33,12 @@ def dying(width=4):
 '''
 
 SEARCH = """
+import time
 from collections.abc import Iterator
 
 def candidates() -> Iterator[dict]:
     for width in range(1, {number} + 1):
+        time.sleep({pause})
         yield {{"model": {{"target": "nets.py:mlp", "kwargs": {{"width": width}}}}, "inputs": [{{"shape": [2, 6]}}]}}
 """
 
@@ -48,11 +50,11 @@ def write_networks(folder: Path) -> Path:
     return path
 
 
-def write_search(folder: Path, number: int) -> Path:
-    """``search.py`` with ``candidates``, which yields ``number`` networks of ``nets.py``."""
+def write_search(folder: Path, number: int, pause: float = 0) -> Path:
+    """``search.py`` with ``candidates``, which yields ``number`` networks of ``nets.py``, each after some seconds."""
     write_networks(folder)
     path = folder / "search.py"
-    path.write_text(SEARCH.format(number=number))
+    path.write_text(SEARCH.format(number=number, pause=pause))
     return path
 
 

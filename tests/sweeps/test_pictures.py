@@ -37,6 +37,7 @@ def test_a_line_has_the_points_of_its_curve() -> None:
     assert (flat.get_xscale(), flat.get_yscale(), flat.get_ylim()[0]) == ("linear", "linear", 0)
 
 
+@pytest.mark.slow
 def test_costs_of_zero_and_many_curves() -> None:
     """A zero has no place on a logarithmic axis; more curves than fit are counted in a note."""
     curves = [Curve(f"net{number}", ((1, 0), (2, 10 + number), (40, 1000))) for number in range(MOST + 3)]
@@ -46,6 +47,7 @@ def test_costs_of_zero_and_many_curves() -> None:
     assert drawing("net", "B", "multiplies", [Curve("a", ((1, 0), (2, 0)))], []).axes
 
 
+@pytest.mark.slow
 def test_equal_sweeps_have_equal_files_whatever_the_names() -> None:
     """Names that look like markup, formulas or controls are plain text."""
     curves = [Curve("<script>$x$\x1b[2J\n{a}", ((1, 5), (2, 7)))]
@@ -56,6 +58,7 @@ def test_equal_sweeps_have_equal_files_whatever_the_names() -> None:
     assert "\x1b" not in words
 
 
+@pytest.mark.slow
 def test_pictures_of_one_line_and_of_several() -> None:
     """One line has its kinds of work with the crossover; several have their costs, and the kinds of the first one."""
     line = line_of(alexnet, [64, 128, 192])

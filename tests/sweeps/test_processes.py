@@ -109,7 +109,7 @@ def is_committing(folder: Path) -> bool:
 )
 def test_a_killed_sweep_goes_on_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int) -> None:
     """SIGKILL while it writes, twice, then to the end: no point is lost or doubled, and no process is left."""
-    write_search(tmp_path, 400)
+    write_search(tmp_path, 400, pause=0.006)  # also a quick machine needs more than the second between two commits
     monkeypatch.chdir(tmp_path)
     there = 0
     for _ in range(2):

@@ -61,6 +61,7 @@ def test_modes_and_optimizers_vary(tmp_path: Path) -> None:
     assert flops[0] < flops[1] < flops[2]
 
 
+@pytest.mark.slow
 def test_a_failing_point_is_a_row_and_the_exit_code_is_1(tmp_path: Path) -> None:
     """Its reason is one line, its figures are missing, and the other points are there."""
     write_networks(tmp_path)
@@ -113,6 +114,7 @@ def test_several_networks_are_rows_one_after_the_other(tmp_path: Path) -> None:
     assert list(images["conv_multiplies_share"])[2:] == [0.0, 0.0]
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_goes_on(tmp_path: Path) -> None:
     """Only the missing points are profiled, and the table is that of a sweep without an interruption."""
     points = Grid([("mlp", config_of(tmp_path))], [parse_axis("B=1:6")])
@@ -138,6 +140,7 @@ def test_an_interrupted_sweep_goes_on(tmp_path: Path) -> None:
         finished.run(advance=lambda number: pytest.fail("nothing was missing"))
 
 
+@pytest.mark.slow
 def test_candidates_are_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The function in a file, on the command line and from Python; its kwargs are a column."""
     write_search(tmp_path, 5)
@@ -254,6 +257,7 @@ class Odd(nn.Module):
 """
 
 
+@pytest.mark.slow
 def test_strict_sweeps_fail_if_a_point_is_partial(tmp_path: Path) -> None:
     """The table is written in any case; the exit code is then 1."""
     (tmp_path / "odd.py").write_text(ODD)

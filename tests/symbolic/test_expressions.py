@@ -128,6 +128,7 @@ def test_answers_about_all_sizes(a: int, b: int, c: int, d: int, e: int) -> None
     assert is_never_negative(difference) == all(value >= 0 for value in values)
 
 
+@pytest.mark.slow
 @given(NUMBERS, DIVISORS, NUMBERS, DIVISORS, SIZES)
 def test_smaller_and_larger(a: int, b: int, c: int, d: int, n: int) -> None:
     """They are one of two sizes where that is known, and a function of both else."""

@@ -58,6 +58,7 @@ def test_the_fractions_of_narayanan() -> None:
     assert sympy.expand(narayanan(72, 16)(GPT2) - 3 * forward) != 0
 
 
+@pytest.mark.slow
 def test_the_page_is_up_to_date() -> None:
     """``python -m tests.symbolic.page`` would change nothing."""
     assert page.page() == page.PAGE.read_text(encoding="utf-8")

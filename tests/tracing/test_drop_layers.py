@@ -164,6 +164,7 @@ def test_subclass_and_own_forward() -> None:
     assert not is_same(few, many)
 
 
+@pytest.mark.slow
 def test_drop_path_of_timm() -> None:
     """Its probability has another name."""
     layers = pytest.importorskip("timm.layers.drop", reason="timm is not installed")

@@ -347,6 +347,7 @@ def test_optimizer_state() -> None:
     assert len(peaks) == 1
 
 
+@pytest.mark.slow
 def test_memory_is_found_on_first_use() -> None:
     """While the network exists, a profile without its live memory finds it, the same as with ``memory=True``."""
     network, inputs = convolutions(), image()
@@ -380,6 +381,7 @@ KINDS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning", "ignore:Lazy modules are a new feature")
 def test_memory_is_found_on_first_use_of_any_network(name: str) -> None:

@@ -114,6 +114,7 @@ def test_no_other_tensor_gets_the_origin_of_a_freed_one() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("little_to_search")
 def test_the_memory_of_parameters_and_inputs_is_kept() -> None:
     """No other tensor gets their identity, also if the network drops them."""
     origins, others = Origins(), []

@@ -126,6 +126,7 @@ def outcome(model: nn.Module, inputs: Any, options: Any) -> Any:
         return f"{type(error).__name__}: {error}"
 
 
+@pytest.mark.slow
 def test_other_inputs_and_settings_run(runs: list[None]) -> None:
     """Each is what it is without the memo, also when all others came before."""
     model = Net()
