@@ -28,8 +28,8 @@ class Memory:
 
     ``roots`` are the names of the parameters that its values are computed from, and ``constant`` are the values, if
     they are known as a :class:`~profiler.tracing.constants.Constant`.  A meta storage is ``kept`` alive,
-    which is free, so that its id is not reused.  For any other one there is a ``weak`` reference to the storage, which
-    says whether it was freed.  One that only has a ``number`` is not ``known``: no operation has made it.
+    which is free, so that its id is not reused.  For any other one there is a ``weak`` reference to the storage; when
+    that is freed, the entry is removed.  One that only has a ``number`` is not ``known``: no operation has made it.
     """
 
     number: int = -1
@@ -127,9 +127,22 @@ class Origins:
             found = memory_of(tensor)
             if tensor.is_meta:
                 memory.kept = found  # no operation has made it; its id is not reused either
-            elif found is not None:
-                memory.weak = weakref.ref(found)
+            else:
+                self._forget_with(memory, found, storage)
         return memory
+
+    def _forget_with(self, memory: Memory, found: Any, storage: int) -> None:
+        """Remove the entry ``memory`` when the storage ``found`` is freed: another one may get its id."""
+        if found is None:
+            return
+        memories = self.memories
+
+        def forget(reference: Any) -> None:
+            entry = memories.get(storage)
+            if entry is not None and entry.weak is reference:
+                del memories[storage]
+
+        memory.weak = weakref.ref(found, forget)
 
     def new_number(self) -> int:
         """The number of a storage that does not have one."""
@@ -217,6 +230,8 @@ class Origins:
         memory = self._entry(storage)
         memory.known = True
         memory.kept = inner.untyped_storage() if has_storage else None
+        if not inner.is_meta and memory.weak is None:
+            self._forget_with(memory, memory_of(tensor), storage)
 
     def replace(self, tensor: torch.Tensor, replacement: torch.Tensor) -> None:
         """Record that ``replacement``, which has new memory, replaces ``tensor``."""
@@ -228,7 +243,7 @@ class Origins:
 
     def _entry(self, storage: int) -> Memory:
         memory = self.memories.get(storage)
-        if memory is None or (memory.weak is not None and memory.weak() is None):  # the one with this id was freed
+        if memory is None:
             memory = self.memories[storage] = Memory()
         return memory
 

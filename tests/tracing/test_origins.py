@@ -203,6 +203,19 @@ def test_freed_storages_do_not_share_a_number() -> None:
     assert len(set(numbers)) == 20
 
 
+@pytest.mark.parametrize("is_read", [False, True])
+def test_freed_storages_on_the_cpu_are_not_known(is_read: bool) -> None:
+    """A tensor on meta may get the id of the storage of one, and is no result of the network then."""
+    origins, made = Origins(), tensor()
+    storage = storage_of(made)
+    origins.know(made, storage)
+    if is_read:
+        origins.numbers_of([made])
+    assert origins.knows(storage)
+    del made
+    assert storage not in origins.memories
+
+
 def test_storages_that_exist_keep_their_number() -> None:
     """However many others come and go."""
     origins, tensor = Origins(), torch.zeros(2)
