@@ -13,6 +13,7 @@ from profiler.calls import Calls, Tally, events_of
 from profiler.errors import FOREIGN_ERRORS, DataDependentError, UncountedError
 from profiler.events import NO_SOURCE, Events, Site, compact
 from profiler.opcount import Term
+from profiler.quick import maker
 from profiler.records import (
     FILLED_OUTSIDE,
     Answer,
@@ -31,6 +32,8 @@ NO_RULE = "there is no rule for it"
 
 SUMS_OF_GRADIENTS = frozenset({"aten::add", "aten::add_"})
 """Adds in the backward pass that accumulate the gradients of a tensor used more than once."""
+
+_parameter_record = maker(ParameterRecord)
 
 PRODUCTS = ("conv", "linear", "matmul", "attention")
 
@@ -256,7 +259,7 @@ def with_use(record: ParameterRecord, readers: Sequence[Tally]) -> ParameterReco
     """
     if not readers or (use := _use(readers)) == record.use:
         return record
-    return ParameterRecord(
+    return _parameter_record(
         record.names,
         record.module,
         record.shape,
