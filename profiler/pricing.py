@@ -13,7 +13,7 @@ from profiler.calls import Calls, Tally, events_of
 from profiler.errors import FOREIGN_ERRORS, DataDependentError, UncountedError
 from profiler.events import NO_SOURCE, Events, Site, compact
 from profiler.opcount import Term
-from profiler.quick import maker
+from profiler.quick_records import maker
 from profiler.records import (
     FILLED_OUTSIDE,
     Answer,

@@ -17,7 +17,7 @@ import profiler
 PACKAGE = Path(__file__).parents[1] / "profiler"
 
 LAYERS = (
-    ("catalog", "columns", "errors", "garbage", "opcount", "printable"),
+    ("catalog", "columns", "errors", "garbage", "opcount", "printable", "quick_records"),
     ("schema", "signatures", "symbolic", "limits", "memory", "generations", "throughput"),
     ("records", "files", "frames", "streams"),
     ("events", "calls", "yaml_files"),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch.nn.parameter import is_lazy
 
-from profiler.quick import maker
+from profiler.quick_records import maker
 from profiler.records import ParameterRecord
 from profiler.tracing.packed import PackedTensor, packed_tensors
 from profiler.tracing.scripts import frozen_weights

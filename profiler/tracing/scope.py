@@ -15,7 +15,7 @@ from torch import nn
 
 from profiler.errors import FOREIGN_ERRORS
 from profiler.garbage import without_collection
-from profiler.quick import maker
+from profiler.quick_records import maker
 from profiler.records import ModuleRecord
 from profiler.tracing.layer_calls import NOT_ANSWERED, Block, Layer, LayerCalls
 from profiler.tracing.objects import OfTheProfiler

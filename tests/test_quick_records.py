@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from profiler.quick import maker
+from profiler.quick_records import maker
 from profiler.records import ModuleRecord, ParameterRecord
 
 VALUES: dict[Any, tuple[Any, ...]] = {
