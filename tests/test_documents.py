@@ -158,7 +158,7 @@ def test_the_examples_of_own_operations_run(number: int, tmp_path: Path, monkeyp
 def test_reports_are_up_to_date(narrow: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
     """``profiler report configs/*.yaml --output reports`` would change nothing.
 
-    Net1 is profiled as it is.  Its run on real tensors has narrow linear layers: 1.4 GB of weights take ten seconds.
+    The run of Net1 on real tensors has narrow linear layers: 1.4 GB of weights take ten seconds.
     """
     compared: list[str] = []
 
