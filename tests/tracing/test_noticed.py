@@ -206,3 +206,25 @@ def test_layers_with_a_cache_run(transformers: Any, answered: list[str]) -> None
     """They put their keys at the place of their number."""
     check(bert(transformers, is_decoder=True, use_cache=True))
     assert not {"encoder.layer.1", "encoder.layer.2"} & set(answered)
+
+
+GROWS = """
+class Grows(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.part = nn.Module()
+
+    def forward(self, x):
+        self.part.add_module("grown", nn.Linear(2, 2))
+        return self.part.grown(x)
+"""
+
+
+def test_modules_that_code_of_a_library_adds_have_records() -> None:
+    """The code is trusted and not read, so the modules are looked for after the run."""
+    space: dict[str, Any] = {"__name__": "transformers.models.none", "nn": nn}
+    exec(GROWS, space)
+    network = space["Grows"]()
+    assert not MAKES.of(network, training=False).read
+    traced = trace(network, (torch.zeros(3, 2),))
+    assert [record.name for record in traced.modules] == ["", "part", "part.grown"]
