@@ -27,7 +27,7 @@ PARTS: tuple[tuple[str, str, str], ...] = (
     ("run: blocks, before it", "profiler.tracing.layer_calls", "Blocks.__init__"),
     ("run: keys and answers of calls", "profiler.tracing.layer_calls", "LayerCalls.answer"),
     ("run: what calls are remembered", "profiler.tracing.layer_calls", "LayerCalls.learn"),
-    ("records of parameters", "profiler.tracing.running", "parameter_records"),
+    ("records of modules and parameters", "profiler.tracing.running", "_records"),
     ("records of events", "profiler.tracing.running", "recording_of"),
     ("prices", "profiler.traces", "price"),
 )
