@@ -6,6 +6,7 @@ operation that has run once is answered from the metadata of its arguments.  ``d
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -63,6 +64,11 @@ COMPARING = frozenset(
 
 _compares: dict[Any, bool] = {}
 """For operators that were met, whether they are pointwise or among ``COMPARING``."""
+
+_numbers_of_layouts: dict[Any, int] = {}
+"""For the metadata of tensors in keys: shape, strides, offset, dtype and whether they need a gradient."""
+
+_next_layout = itertools.count()
 
 View = tuple[tuple[int, ...], tuple[int, ...], int]
 """Shape, strides and offset of a view."""
@@ -240,15 +246,28 @@ def has_mask(indices: Iterable[Any]) -> bool:
     return any(index is not None and index.dtype in _MASKS for index in indices)
 
 
+def _number_of(layout: Any) -> int:
+    """The number of metadata that had none; no number is given to other metadata later."""
+    if len(_numbers_of_layouts) >= LARGEST:
+        _numbers_of_layouts.clear()  # keys with forgotten numbers are never found again
+    return _numbers_of_layouts.setdefault(layout, next(_next_layout))
+
+
 def add_to_key(values: Iterable[Any], parts: list[Any], tensors: list[torch.Tensor]) -> bool:
-    """Append all of some arguments that a result may depend on; false if that is not known."""
+    """Append all of some arguments that a result may depend on; false if that is not known.
+
+    A number stands for the metadata of a tensor: long lists of tensors are parts of many keys.
+    """
+    known = _numbers_of_layouts
     for value in values:
         kind = value.__class__
         if kind in PLAIN:
             dtype = value.dtype
             if not value.is_meta or value.layout is not _STRIDED or dtype in _COMPLEX or value.is_neg():
                 return False
-            parts += (PLAIN, value.shape, value.stride(), value.storage_offset(), dtype, value.requires_grad)
+            layout = value.shape, value.stride(), value.storage_offset(), dtype, value.requires_grad
+            number = known.get(layout)
+            parts += (PLAIN, _number_of(layout) if number is None else number)
             tensors.append(value)
         elif kind in CONSTANTS:
             parts += (kind, value)
