@@ -20,12 +20,13 @@ def maker(kind: type[Kind]) -> Callable[..., Kind]:
     a class with the same slots that is not frozen, and then becomes one of ``kind``.  Raises :class:`TypeError` for any
     other class.
     """
-    names = tuple(each.name for each in fields(kind))  # type: ignore[arg-type]
+    of_kind: Any = kind
+    names = tuple(each.name for each in fields(of_kind))
     if getattr(kind, "__slots__", None) != names or hasattr(kind, "__post_init__"):
         raise TypeError(f"{kind.__name__} is no dataclass with slots whose objects are nothing but their fields")
     same = [
         (each.name, each.type, field(default=each.default, default_factory=each.default_factory))
-        for each in fields(kind)  # type: ignore[arg-type]
+        for each in fields(of_kind)
     ]
     changeable = make_dataclass(kind.__name__, same, slots=True, eq=False, repr=False)
 

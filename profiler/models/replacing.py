@@ -60,10 +60,8 @@ class Replacements:
     def _restore_in_new_modules(self) -> None:
         """Put the originals back into modules that were imported meanwhile, and into dictionaries in these."""
         new = sys.modules.keys() - self._modules
-        originals = (
-            {id(stand_in): before for _, _, before, stand_in in self._replaced if before is not _ABSENT} if new else {}
-        )
-        for name in new if originals else ():
+        originals = {id(stand_in): before for _, _, before, stand_in in self._replaced if before is not _ABSENT}
+        for name in new:
             for space in _dictionaries_in(sys.modules.get(name)):
                 for key, value in list(space.items()):
                     if id(value) in originals:

@@ -43,14 +43,7 @@ from profiler.tracing.surroundings import unaffected_by_caller
 from profiler.tracing.tensors import SPARSE
 from profiler.tracing.threads import RunInThreads
 from profiler.tracing.unseen import UnseenWork
-from profiler.tracing.walking import (
-    each_once,
-    modules_of,
-    named_buffers,
-    named_modules,
-    named_parameters,
-    tensors_of,
-)
+from profiler.tracing.walking import each_once, modules_of, named_buffers, named_modules, named_parameters, tensors_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,5 +112,6 @@ def test_copies_of_modules_share_empty_hooks_if_their_code_was_read() -> None:
 def test_networks_with_hooks_of_any_kind_are_copied_in_another_way() -> None:
     """A hook that is no part of a call, such as one on the state, is copied with its module."""
     network = nn.Sequential(nn.Linear(2, 2))
-    network[0].register_state_dict_post_hook(lambda *_: None)  # type: ignore[no-untyped-call]
+    layer: Any = network[0]
+    layer.register_state_dict_post_hook(lambda *_: None)
     assert copy_of_tree(MAKES.of(network, training=False), {}) is None
