@@ -131,20 +131,23 @@ def _plan_of(module: nn.Module, changing: tuple[str, ...], plain: dict[type, boo
         plain[kind] = is_copied_by_attributes(kind) and not special
     if not plain[kind] or has_own_copy(held) or "_compiled_call_impl" in held or not held.keys() >= _NEW.keys():
         return None
-    if not all(type(held[name]) is list and SHARED.issuperset(map(type, held[name])) for name in changing):
-        return None
     parameters, buffers = _layouts(held["_parameters"], nn.Parameter), _layouts(held["_buffers"], None)
     if parameters is None or buffers is None:
         return None
-    others = [name for name in held if name not in _NEW and name not in changing and not _is_constant(held[name])]
+    lists = tuple([name for name in changing if _is_list_of_constants(held[name])])
+    others = [name for name in held if name not in _NEW and name not in lists and not _is_constant(held[name])]
     needed = needed_by_setstate(kind)
     sets_state = needed is None or not needed <= held.keys()
-    return _Plan(kind, parameters, buffers, changing, tuple(others), sets_state)
+    return _Plan(kind, parameters, buffers, lists, tuple(others), sets_state)
 
 
 def _is_constant(value: Any) -> bool:
     kind = type(value)
     return kind in SHARED or (kind is tuple and SHARED.issuperset(map(type, value)))
+
+
+def _is_list_of_constants(value: Any) -> bool:
+    return type(value) is list and SHARED.issuperset(map(type, value))
 
 
 def _layouts(held: dict[str, torch.Tensor | None], kind: Any) -> tuple[Layout, ...] | None:

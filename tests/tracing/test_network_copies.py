@@ -308,6 +308,12 @@ def _same_twice() -> Any:
     return model
 
 
+def _of_shared_settings() -> Any:
+    settings, sizes = Settings(), [3, 4]
+    settings.parent = {"sizes": sizes, "own": settings.sizes}
+    return nn.Sequential(Holds(settings=settings), Holds(settings=settings, sizes=sizes), Holds(sizes=settings.sizes))
+
+
 def _tied() -> Any:
     model: Any = Holds(words=nn.Embedding(4, 3), head=nn.Linear(3, 4))
     model.head.weight = model.words.weight
@@ -459,6 +465,7 @@ ZOO: dict[str, Callable[[], nn.Module]] = {
     "immutable containers": lambda: Holds(a=frozenset({1}), b=((1, 2), 3), c=(0.0, 1), d=Pair(1, (2,))),
     "a method for copies": _with_own_method,
     "a flag of another type": lambda: Holds(layers=nn.Sequential(Holds(training=[True]))),
+    "settings of several modules": _of_shared_settings,
     "a function of torch": lambda: Holds(activation=F.gelu, other=torch.relu, kind=nn.ReLU),
 }
 
@@ -470,6 +477,7 @@ def test_unusual_modules_are_copied_as_by_deepcopy(name: str) -> None:
 
 
 BY_MAKE = (
+    *("containers", "containers of parameters", "a partial function", "settings of several modules"),
     *("a function of torch", "a removed parametrization", "a transformer", "its own new", "its own setting of state"),
     *("no parameter", "plain attributes", "older layers", "layers of equal makes", "immutable containers"),
 )
