@@ -9,13 +9,23 @@ Anything else is left to torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from math import prod
-from operator import ge, gt
+from operator import ge
 from typing import Any
 
 import torch
+from torch import empty_strided
 
-from profiler.tracing.strides import Shape, Strides, contiguous, expanded, is_viewable, of_elements
+from profiler.tracing.strides import (
+    Shape,
+    Strides,
+    contiguous,
+    expanded,
+    is_viewable,
+    of_elements,
+    prefers_channels_last,
+)
 
 Result = tuple[Shape, torch.dtype] | tuple[Shape, torch.dtype, Strides]
 """The shape and dtype of a new tensor, whose elements are in order if no strides are given."""
@@ -85,7 +95,7 @@ def given(*tensors: Any) -> list[Any]:
 
 def _linear(input: Any, weight: Any, bias: Any = None) -> Result | None:
     """(…, in), (out, in) → (…, out)."""
-    if not are_plain(*given(input, weight, bias)) or weight.dim() != 2 or not input.dim():
+    if not are_strided(*given(input, weight, bias)) or weight.dim() != 2 or not input.dim():
         return None
     if input.shape[-1] != weight.shape[1] or (bias is not None and bias.shape != weight.shape[:1]):
         return None
@@ -112,7 +122,9 @@ def convolution(dims: int) -> Callable[..., Result | None]:
         groups: int = 1,
     ) -> Result | None:
         """(batch, groups · i, …), (out, i, …) → (batch, out, …)."""
-        if isinstance(padding, str) or not are_plain(*given(input, weight, bias)):
+        if isinstance(padding, str) or not are_plain(*given(weight, bias)):
+            return None
+        if not (are_plain(input, weight) or (are_strided(input, weight) and _convolutions_are_in_order())):
             return None
         if input.dim() != dims + 2 or weight.dim() != dims + 2:
             return None
@@ -125,6 +137,14 @@ def convolution(dims: int) -> Callable[..., Result | None]:
         return None if places is None else ((input.shape[0], out, *places), input.dtype)
 
     return layout
+
+
+@cache
+def _convolutions_are_in_order() -> bool:
+    """Whether the result of a convolution on meta is in order if the image is not: versions of torch differ."""
+    image = empty_strided((1, 2, 3, 3), (18, 1, 6, 2), device=META)
+    result = torch.ops.aten.conv2d.default(image, empty_strided((2, 2, 1, 1), (2, 1, 1, 1), device=META))
+    return bool(result.stride() == contiguous(result.shape))
 
 
 def _places(
@@ -147,7 +167,7 @@ def _places(
     return tuple(places)
 
 
-def _max_pool2d(
+def max_pool2d(
     self: Any,
     kernel_size: Sizes,
     stride: Sizes = (),
@@ -155,10 +175,11 @@ def _max_pool2d(
     dilation: Sizes = 1,
     ceil_mode: bool = False,
 ) -> Result | None:
+    """(batch, channels, height, width) → (batch, channels, places, places)."""
     return _pooled(self, kernel_size, stride, padding, dilation, ceil_mode)
 
 
-def _avg_pool2d(
+def avg_pool2d(
     self: Any,
     kernel_size: Sizes,
     stride: Sizes = (),
@@ -167,11 +188,11 @@ def _avg_pool2d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Result | None:
+    """(batch, channels, height, width) → (batch, channels, places, places)."""
     return _pooled(self, kernel_size, stride, padding, 1, ceil_mode) if divisor_override is None else None
 
 
 def _pooled(image: Any, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, above: bool) -> Result | None:
-    """(batch, channels, height, width) → (batch, channels, places, places)."""
     if not are_plain(image) or image.dim() != 4:
         return None
     taps, fronts = _sizes(kernel, 2), _sizes(padding, 2)
@@ -183,9 +204,13 @@ def _pooled(image: Any, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: 
 
 def _adaptive_avg_pool2d(self: Any, output_size: Sizes) -> Result | None:
     sizes = _sizes(output_size, 2)
-    if not are_plain(self) or self.dim() != 4 or sizes is None or min(sizes) < 1:
+    if not are_strided(self) or self.dim() != 4 or sizes is None or min(sizes) < 1:
         return None
-    return (*self.shape[:2], *sizes), self.dtype
+    batch, channels = self.shape[:2]
+    strides = self.stride()
+    if sizes == (1, 1) and prefers_channels_last(self.shape, strides):
+        return (batch, channels, 1, 1), self.dtype, (channels, 1, channels, channels)
+    return ((batch, channels, *sizes), self.dtype) if sizes == (1, 1) or strides == contiguous(self.shape) else None
 
 
 def _batch_norm(
@@ -277,20 +302,17 @@ def _cat(tensors: Any, dim: int = 0) -> Result | None:
         return None
     place = dim % len(first)
     before, after = first[:place], first[place + 1 :]
+    in_order = len(first) not in (4, 5)
     for shape, strides in set(layouts):  # a dense block joins many tensors of few shapes
         if len(shape) != len(first) or shape[:place] != before or shape[place + 1 :] != after:
             return None
-        if not _is_not_permuted(shape, strides):
-            return None
+        in_order = in_order or not prefers_channels_last(shape, strides)
+    if not in_order:
+        return None
     return (*before, sum([shape[place] for shape, _ in layouts]), *after), tensors[0].dtype
 
 
-def _is_not_permuted(shape: Shape, strides: Strides) -> bool:
-    """Whether the dimensions are in the order of their strides, which differ, or are those of a new tensor."""
-    return strides == contiguous(shape) or all(map(gt, strides, strides[1:]))
-
-
-def _index(self: Any, indices: Any) -> Result | None:
+def index(self: Any, indices: Any) -> Result | None:
     """(rows, …), (…) → (…, …): the rows at some places."""
     if len(indices) != 1 or type(indices[0]) not in PLAIN or not are_plain(self) or not self.dim():
         return None
@@ -341,6 +363,11 @@ def _contiguous(self: Any) -> Result | torch.Tensor | None:
     return tuple(self.shape), self.dtype
 
 
+def are_usual(options: dict[str, Any]) -> bool:
+    """Whether options of a new tensor ask for no memory of a special kind and no special layout."""
+    return all(value is None or value is False or value is torch.strided for value in options.values())
+
+
 def _new(self: Any, size: Any, *, dtype: Any = None, device: Any = None, **options: Any) -> Result | None:
     """A tensor of that size, with the dtype of another one unless another is given."""
     sizes = _sizes(size, len(size))
@@ -348,16 +375,14 @@ def _new(self: Any, size: Any, *, dtype: Any = None, device: Any = None, **optio
         return None
     if device is not None and device != META:
         return None
-    if any(value is not None and value is not False for value in options.values()):
-        return None
-    return sizes, self.dtype if dtype is None else dtype
+    return (sizes, self.dtype if dtype is None else dtype) if are_usual(options) else None
 
 
 def _scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, **options: Any) -> Result | None:
     """A number as a tensor."""
     if type(s) not in (int, float, bool) or dtype is None or dtype.is_complex or device != META:
         return None
-    return None if any(value is not None and value is not False for value in options.values()) else ((), dtype)
+    return ((), dtype) if are_usual(options) else None
 
 
 def _matmul(self: Any, other: Any) -> Result | None:
@@ -367,6 +392,47 @@ def _matmul(self: Any, other: Any) -> Result | None:
     if self.shape[:-2] != other.shape[:-2] or self.shape[-1] != other.shape[-2]:
         return None
     return (*self.shape[:-1], other.shape[-1]), self.dtype
+
+
+def _attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    *,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Result | None:
+    """(…, n, k), (…, m, k), (…, m, l) → (…, n, l), with the same batches of two or more dimensions."""
+    if (
+        not are_strided(query, key, value)
+        or enable_gqa
+        or dropout_p
+        or not 3 <= query.dim() == key.dim() == value.dim()
+    ):
+        return None
+    *batch, places, width = query.shape
+    others = key.shape[-2]
+    if key.shape != (*batch, others, width) or value.shape[:-1] != key.shape[:-1]:
+        return None
+    if attn_mask is not None and (is_causal or not _is_mask(attn_mask, query.dtype, (*batch, places, others))):
+        return None
+    return (*batch, places, value.shape[-1]), query.dtype
+
+
+def _is_mask(mask: Any, dtype: torch.dtype, shape: Shape) -> bool:
+    """Whether it is a mask of truth values or of numbers of that ``dtype`` for scores of that ``shape``."""
+    return (
+        type(mask) in PLAIN
+        and mask.is_meta
+        and mask.layout is torch.strided
+        and mask.dtype in (torch.bool, dtype)
+        and not mask.is_neg()
+        and mask.dim() >= 2
+        and expanded(tuple(mask.shape), mask.stride(), shape) is not None
+    )
 
 
 def _roll(self: Any, shifts: Any, dims: Any = ()) -> Result | None:
@@ -383,8 +449,8 @@ LAYOUTS: dict[str, Callable[..., Result | torch.Tensor | None]] = {
     "aten::conv1d": convolution(1),
     "aten::conv2d": convolution(2),
     "aten::conv3d": convolution(3),
-    "aten::max_pool2d": _max_pool2d,
-    "aten::avg_pool2d": _avg_pool2d,
+    "aten::max_pool2d": max_pool2d,
+    "aten::avg_pool2d": avg_pool2d,
     "aten::adaptive_avg_pool2d": _adaptive_avg_pool2d,
     "aten::batch_norm": _batch_norm,
     "aten::layer_norm": _layer_norm,
@@ -392,9 +458,10 @@ LAYOUTS: dict[str, Callable[..., Result | torch.Tensor | None]] = {
     "aten::softmax": _softmax,
     "aten::embedding": _embedding,
     "aten::cat": _cat,
-    "aten::index": _index,
+    "aten::index": index,
     "aten::matmul": _matmul,
     "aten::roll": _roll,
+    "aten::scaled_dot_product_attention": _attention,
     **{
         f"aten::{name}": _of_each
         for name in (

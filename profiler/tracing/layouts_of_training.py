@@ -8,17 +8,30 @@ from typing import Any
 import torch
 
 from profiler.tracing.layouts import (
+    META,
     PLAIN,
     Result,
     are_in_order,
     are_plain,
     are_strided,
+    are_usual,
+    avg_pool2d,
     convolution,
     given,
+    index,
     is_made_contiguous,
+    max_pool2d,
     pointwise,
 )
-from profiler.tracing.strides import Shape, contiguous, expanded, is_channels_last, is_contiguous, of_elements
+from profiler.tracing.strides import (
+    Shape,
+    contiguous,
+    expanded,
+    is_channels_last,
+    is_contiguous,
+    of_elements,
+    prefers_channels_last,
+)
 
 Results = list[Result | None]
 """The results of an operator with several; None for a gradient that is not needed."""
@@ -83,7 +96,7 @@ def _convolution_backward(
     output_mask: Sequence[bool],
 ) -> Results | None:
     """The gradients of the input, the weight and the bias, in their shapes."""
-    if not are_plain(grad_output):
+    if not are_strided(grad_output) or not are_plain(input, weight):
         return None
     made = _convolution(input, weight, None, stride, padding, dilation, transposed, output_padding, groups)
     if made is None or made != (tuple(grad_output.shape), grad_output.dtype):
@@ -129,15 +142,16 @@ def _native_layer_norm_backward(
         return None
     if not weight.shape == bias.shape == of_weight or not (are_plain(weight, bias, mean, rstd)):
         return None
-    images = [tensor.stride() for tensor in (grad_out, input) if is_channels_last(shape, tensor.stride())]
-    if any(strides != contiguous(shape) for strides in images):
-        return None  # torch copies it
+    of_out, of_input = [
+        contiguous(shape) if prefers_channels_last(shape, tensor.stride()) else tensor.stride()  # torch copies it
+        for tensor in (grad_out, input)
+    ]
     of_group = expanded(groups, contiguous(groups), shape)
     scale = expanded(of_weight, contiguous(of_weight), shape)
     assert of_group is not None
     assert scale is not None
-    scaled = of_elements(shape, grad_out.stride(), scale)  # gradient · weight
-    centered = of_elements(shape, of_elements(shape, input.stride(), of_group), of_group)  # (input − mean) · rstd
+    scaled = of_elements(shape, of_out, scale)  # gradient · weight
+    centered = of_elements(shape, of_elements(shape, of_input, of_group), of_group)  # (input − mean) · rstd
     difference = of_elements(shape, of_elements(shape, scaled), of_group)  # scaled · size − its sum
     inner = of_elements(shape, difference, of_elements(shape, centered, of_group))
     result = shape, input.dtype, of_elements(shape, of_group, inner)
@@ -281,6 +295,55 @@ def _safe_softmax(self: Any, dim: int, dtype: Any = None) -> Result | None:
     return (tuple(self.shape), self.dtype) if fits else None
 
 
+def _inner_softmax(self: Any, dim: int, half_to_float: bool) -> Result | None:
+    return None if half_to_float else _safe_softmax(self, dim)
+
+
+def _max_pool2d_with_indices(self: Any, *window: Any) -> Results | None:
+    """The largest values, and their places."""
+    layout = max_pool2d(self, *window)
+    return None if layout is None else [layout, (layout[0], torch.int64)]
+
+
+def _max_pool2d_backward(
+    grad_output: Any,
+    self: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: bool,
+    indices: Any,
+) -> Result | None:
+    return _of_pooled(grad_output, self, max_pool2d(self, kernel_size, stride, padding, dilation, ceil_mode))
+
+
+def _avg_pool2d_backward(grad_output: Any, self: Any, *window: Any) -> Result | None:
+    return _of_pooled(grad_output, self, avg_pool2d(self, *window))
+
+
+def _of_pooled(grad_output: Any, self: Any, layout: Result | None) -> Result | None:
+    """The gradient of an image, from that of its pooled one, which has a ``layout``."""
+    fits = layout is not None and are_plain(self, grad_output) and grad_output.shape == layout[0]
+    return (tuple(self.shape), self.dtype) if fits else None
+
+
+def _index_put(self: Any, indices: Any, values: Any, accumulate: bool = False) -> Result | None:
+    """A copy with ``values`` in some rows, or added to them."""
+    layout = index(self, indices)
+    fits = layout is not None and are_strided(self, values) and tuple(values.shape) == layout[0]
+    return (tuple(self.shape), self.dtype) if fits else None
+
+
+def _empty_like(
+    self: Any, *, dtype: Any = None, device: Any = None, memory_format: Any = None, **options: Any
+) -> Result | None:
+    usual = memory_format in (None, torch.preserve_format, torch.contiguous_format) and are_usual(options)
+    if not usual or device not in (None, META) or not are_plain(self):
+        return None
+    return tuple(self.shape), self.dtype if dtype is None else dtype
+
+
 def _bernoulli(self: Any, p: Any = 0.5) -> torch.Tensor | None:
     return self if type(p) is float and 0 <= p <= 1 and are_plain(self) else None
 
@@ -308,5 +371,11 @@ OF_TRAINING: dict[str, Callable[..., Result | Results | torch.Tensor | None]] = 
     "aten::native_batch_norm": _native_batch_norm,
     "aten::_safe_softmax": _safe_softmax,
     "aten::bernoulli_": _bernoulli,
+    "aten::_softmax": _inner_softmax,
+    "aten::max_pool2d_with_indices": _max_pool2d_with_indices,
+    "aten::max_pool2d_with_indices_backward": _max_pool2d_backward,
+    "aten::avg_pool2d_backward": _avg_pool2d_backward,
+    "aten::index_put": _index_put,
+    "aten::empty_like": _empty_like,
 }
 """The same as ``LAYOUTS`` for these operators.  One that returns its operand has the operand in place of a layout."""

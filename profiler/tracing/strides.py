@@ -41,6 +41,21 @@ def is_channels_last(shape: Shape, strides: Strides) -> bool:
     return is_contiguous(tuple([shape[dim] for dim in moved]), tuple([strides[dim] for dim in moved]))
 
 
+def prefers_channels_last(shape: Shape, strides: Strides) -> bool:
+    """Whether torch makes results for an image or a video whose channels come last in memory, too.
+
+    It looks at the order of the strides only, gaps between elements do not matter (``suggest_memory_format``).
+    """
+    if len(shape) not in (4, 5) or not strides[1]:
+        return False
+    least = 0
+    for dim in (1, *reversed(range(2, len(shape))), 0):
+        if not shape[dim] or strides[dim] < least or (dim == 0 and least == strides[1]):
+            return False
+        least = strides[dim] * shape[dim] if shape[dim] > 1 else strides[dim]
+    return True
+
+
 def is_viewable(shape: Shape, strides: Strides, to: Shape) -> bool:
     """Whether a tensor with these strides has a view of the shape ``to``, with as many elements; it is not empty.
 

@@ -54,12 +54,58 @@ def of_two() -> Iterator[tuple[Any, ...]]:
 def linear() -> Iterator[tuple[Any, ...]]:
     for shape, out in itertools.product(SHAPES, (1, 4)):
         width = shape[-1] if shape else 1
-        for x in every(*shape):
+        for x in (*every(*shape), *itertools.islice(laid_out(*shape), 30)):
             yield x, meta(out, width)
             yield x, meta(out, width), meta(out)
+            yield x, meta(width, out).t(), meta(2 * out)[::2]
         yield meta(*shape), meta(width, out).t(), meta(out)
         yield meta(*shape), meta(out, width + 1)
         yield meta(*shape), meta(out, width), meta(out + 1)
+
+
+def attentions() -> Iterator[tuple[Any, ...]]:
+    for batch, n, m in itertools.product(((2, 3), (1, 2), (2,)), (1, 4), (3, 5)):
+        queries, keys, values = (
+            [*every(*batch, places, width), *laid_out(*batch, places, width)]
+            for places, width in ((n, 8), (m, 8), (m, 4))
+        )
+        for place, query in enumerate(queries):
+            key, value = keys[place * 5 % len(keys)], values[place * 7 % len(values)]
+            yield query, keys[0], values[0]
+            yield query, key, value
+            yield query, queries[0], queries[-1]
+            yield query, keys[0], values[0], meta(*batch, n, m, dtype=torch.bool)
+            yield query, keys[0], values[0], meta(n, m)
+            yield query, keys[0], values[0], meta(m)
+            yield query, keys[0], values[0], meta(n, m + 1)
+            yield query, keys[0], values[0], meta(n, m, dtype=torch.float64)
+            yield query, keys[0], values[0], None, 0.0, True
+            yield query, keys[0], values[0], meta(n, m), 0.0, True
+        yield queries[0], keys[0], meta(*batch, m + 1, 4)
+        yield queries[0], meta(*batch[1:], m, 8), values[0]
+        yield queries[0], meta(*batch, m, 7), values[0]
+
+
+def pooled_gradients(of_max: bool) -> Iterator[tuple[Any, ...]]:
+    for x, kernel, stride, padding, step, ceil in some_pools():
+        rest = (step * 2, ceil) if of_max else (ceil, True, None)
+        if step == [1] or of_max:
+            window = (kernel * 2, (stride or kernel) * 2, padding * 2, *rest)
+            for height in (2, 3, 4):
+                gradient = meta(2, 3, height, height)
+                indices = (meta(2, 3, height, height, dtype=torch.int64),) if of_max else ()
+                yield gradient, x, *window, *indices
+                yield gradient.to(memory_format=torch.channels_last), x, *window, *indices
+
+
+def put() -> Iterator[tuple[Any, ...]]:
+    for x, indices in indexed():
+        if indices[0] is None or len(indices) > 1:
+            yield x, indices, meta(2), True
+            continue
+        shape = (*indices[0].shape, *x.shape[1:])
+        for values in (meta(*shape), *itertools.islice(laid_out(*shape), 6), meta(1), meta(3, *shape)):
+            yield from ((x, indices, values, accumulate) for accumulate in (False, True))
 
 
 def convolutions(dims: int) -> Iterator[tuple[Any, ...]]:
@@ -71,8 +117,12 @@ def convolutions(dims: int) -> Iterator[tuple[Any, ...]]:
         yield x, weight, meta(6), *options, 1
         yield x, meta(6, 2, *[kernel] * dims), meta(6), *options, 2
     for x in every(2, 4, *[5] * dims):
+        for weight in every(6, 4, *[3] * dims):
+            yield x, weight
+            yield x, weight, meta(6)
+    for x in laid_out(2, 4, *[5] * dims):
         yield x, meta(6, 4, *[3] * dims)
-        yield x, next(iter(strange(6, 4, *[3] * dims)))
+        yield x, meta(6, 1, *[3] * dims), meta(6), [1], [1], [1], 4
     yield meta(4, *[5] * dims), meta(6, 4, *[3] * dims)
     yield meta(2, 1, *[5] * dims), meta(6, 1, *[1] * dims)
     yield meta(2, 3, *[5] * dims), meta(6, 4, *[3] * dims)
@@ -95,7 +145,9 @@ def some_pools() -> Iterator[tuple[Any, ...]]:
 
 
 def adaptive() -> Iterator[tuple[Any, ...]]:
-    for size, x in itertools.product(([1, 1], [6, 2], [9, 9], [0, 1]), (*every(2, 3, 6, 5), meta(3, 6, 5))):
+    images = [x for shape in ((2, 3, 6, 5), (2, 1, 3, 3), (1, 3, 1, 1), (1, 1, 2, 1)) for x in every(*shape)]
+    images += [*laid_out(2, 3, 6, 5), *laid_out(1, 4, 2, 1), meta(3, 6, 5)]
+    for size, x in itertools.product(([1, 1], [6, 2], [9, 9], [0, 1]), images):
         yield x, size
 
 
@@ -136,6 +188,10 @@ def softmaxes() -> Iterator[tuple[Any, ...]]:
     yield meta(2, 3), -1, torch.float64
 
 
+def softmaxes_by_place() -> Iterator[tuple[Any, ...]]:
+    return (case for case in softmaxes() if len(case) == 2)
+
+
 def embeddings() -> Iterator[tuple[Any, ...]]:
     for shape in SHAPES:
         yield meta(7, 5), meta(*shape, dtype=torch.int64)
@@ -152,7 +208,7 @@ def concatenated() -> Iterator[tuple[Any, ...]]:
             yield [x], dim
             yield [x, meta(*shape), x], dim
             yield [x, meta(*shape, 1)], dim
-        for x, other in itertools.product(itertools.islice(laid_out(*shape), 30), (meta(*shape), None)):
+        for x, other in itertools.product(itertools.islice(laid_out(*shape), 30), (*every(*shape), None)):
             yield [x, x if other is None else other], dim
         for place in range(len(shape)):
             yield [meta(*shape), meta(*shape[:place], 7, *shape[place + 1 :])], dim
@@ -304,7 +360,7 @@ def convolution_gradients() -> Iterator[tuple[Any, ...]]:
             gradient = torch.ops.aten.convolution.default(x, weight, bias, *options)
         except (RuntimeError, TypeError):
             gradient = meta(2, 6, 3, 3)
-        for each in (gradient, meta(*gradient.shape)):
+        for each in (gradient, meta(*gradient.shape), *itertools.islice(laid_out(*gradient.shape), 1, 99, 7)):
             yield each, x, weight, None if bias is None else [weight.shape[0]], *options, list(mask)
 
 
@@ -386,6 +442,13 @@ CASES: dict[str, Any] = {
     "fill_": filled,
     "zero_": lambda: ((x,) for x in of_all_layouts()),
     "linear": linear,
+    "scaled_dot_product_attention": attentions,
+    "max_pool2d_with_indices": pools,
+    "max_pool2d_with_indices_backward": lambda: pooled_gradients(of_max=True),
+    "avg_pool2d_backward": lambda: pooled_gradients(of_max=False),
+    "index_put": put,
+    "_softmax": lambda: ((x, dim, half) for x, dim in softmaxes_by_place() for half in (False, True)),
+    "empty_like": clones,
     "conv1d": lambda: convolutions(1),
     "conv2d": lambda: convolutions(2),
     "conv3d": lambda: convolutions(3),
@@ -433,7 +496,8 @@ CASES: dict[str, Any] = {
 OPTIONS: dict[str, dict[str, Any]] = {
     "clone": {"memory_format": torch.contiguous_format},
     "new_ones": {"dtype": torch.int64, "device": torch.device("meta"), "pin_memory": False},
-    "scalar_tensor": {"dtype": torch.float64, "device": torch.device("meta")},
+    "scalar_tensor": {"dtype": torch.float64, "layout": torch.strided, "device": torch.device("meta")},
+    "empty_like": {"dtype": torch.int64, "pin_memory": False},
 }
 """Options that are given by name."""
 
