@@ -267,7 +267,9 @@ class FunctionWatcher(TorchFunctionMode):
         made = func(*args, **kwargs)
         self._recorder.note_made_of_data(made)
         if made.is_meta and not any(isinstance(value, torch.Tensor) for value in (*args, *kwargs.values())):
-            self._recorder.note_values(made, func(*args, **{**kwargs, "device": "cpu"}))
+            with without_modes():
+                real = func(*args, **{**kwargs, "device": "cpu"})
+            self._recorder.note_values(made, real)
         return made
 
     def _with_known_values(self, value: Any) -> Any:

@@ -101,10 +101,10 @@ class Layer:
 class Block:
     """A module of a network whose make is known: its calls may be answered, with those of all modules inside it.
 
-    ``make`` is the number of its make, with the pattern of objects that its modules share.  ``modules`` are the places
-    of its modules in the network, ``tensors``, ``spaces`` and ``objects`` those of what they hold (:class:`Blocks`).
-    ``changing`` are attributes whose contents may change: of a module, with their names and values.  ``contents`` are
-    those of the objects in them when the run began.
+    ``make`` is the number of its make, with the patterns of the objects and the tensors that its modules share.
+    ``modules`` are the places of its modules in the network, ``tensors``, ``spaces`` and ``objects`` those of what they
+    hold (:class:`Blocks`).  ``changing`` are attributes whose contents may change: of a module, with their names and
+    values.  ``contents`` are those of the objects in them when the run began.
     """
 
     make: Any
@@ -251,6 +251,8 @@ class LayerCalls:
         with without_functions():
             if isinstance(layer, Block):
                 key = self._key_of_block(layer, args, kwargs)
+                if key is None and self._blocks is not None:
+                    self._blocks.divide(seen.module)
             else:
                 key = self._key(layer, seen, args, kwargs)
             if key is None:
@@ -664,17 +666,26 @@ class Blocks:
             parent = self._parents[place]
             self._ends[parent] = max(self._ends[parent], self._ends[place])
         self._contents = _Objects([value for _, _, value in self._changing])
+        self._tied = make.tied
         self._numbers, self._counts = make.numbers, Counter(make.numbers)
         self._units = set(map(id, _units(scope.model)))
+        self._divided: set[int] = set()
 
     def hold_as_before(self) -> bool:
         """Whether the modules hold the same modules and tensors as at first."""
         return list(map(len, self.spaces)) == self.lengths and all(map(is_, _values_of(self.spaces), self.objects))
 
+    def divide(self, module: nn.Module) -> None:
+        """Called when a call of a block has to run: the modules that it consists of may be answered."""
+        if id(module) not in self._divided:
+            self._divided.add(id(module))
+            self._units.update(map(id, _units(module)))
+
     def of(self, module: nn.Module) -> Block | None:
         """The block of a module that may be called again in the same way, in this network or in one of its family.
 
-        It occurs more often than the module that holds it, or networks of other sizes have it too; None for any other.
+        It occurs more often than the module that holds it, it is a part of one that has to run, or networks of other
+        sizes have it too; None for any other.
         """
         place, numbers, counts = self._places.get(id(module)), self._numbers, self._counts
         if not place:  # the network itself, or a module that it does not have
@@ -685,8 +696,10 @@ class Blocks:
         tensors, spaces, changing = map(slice, self._starts[place], self._starts[end])
         inside = self._changing[changing]
         shared, contents = self._contents.of([value for _, _, value in inside])
+        held = self.storages[tensors] if self._tied else ()
+        tied = tuple(map(held.index, held)) if len(set(held)) < len(held) else ()
         objects = slice(self._first_objects[spaces.start], self._first_objects[spaces.stop])
-        return Block((numbers[place], shared), slice(place, end), tensors, spaces, objects, inside, contents)
+        return Block((numbers[place], shared, tied), slice(place, end), tensors, spaces, objects, inside, contents)
 
 
 class _Objects:

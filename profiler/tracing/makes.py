@@ -42,9 +42,10 @@ class Make:
     ``named`` are the modules of the network, each once with its first name, and ``numbers`` are those of their makes;
     attributes that are noticed (:mod:`~profiler.tracing.noticed`) are no part of these.  ``key`` stands for the whole
     network, with what is shared in it.  ``changing`` names for each module the attributes whose contents may change.
-    ``tree`` says that each module and each tensor has one name and memory of its own.  ``storages`` are the ids of the
-    storages of its tensors.  If all code of the network was ``read``, it adds no hooks, modules and tensors; else it is
-    partly that of a library.  ``names_forward`` says that some of it may call the forward of a module directly.
+    ``tree`` says that each module has one name and each tensor memory of its own, and ``tied`` that some of these
+    tensors have several names.  ``storages`` are the ids of the storages of its tensors.  If all code of the network
+    was ``read``, it adds no hooks, modules and tensors; else it is partly that of a library.  ``names_forward`` says
+    that some of it may call the forward of a module directly.
     """
 
     key: Any
@@ -52,6 +53,7 @@ class Make:
     numbers: tuple[int, ...]
     changing: tuple[tuple[str, ...], ...]
     tree: bool
+    tied: bool
     storages: frozenset[int]
     read: bool
     names_forward: bool
@@ -142,8 +144,9 @@ class Makes:
         numbers = tuple([known[id(module)] for module in modules])
         storages = [tensor.untyped_storage() for tensor in tensors]
         distinct = frozenset(map(id, storages))
-        tree = len(distinct) == len(storages) and 1 + sum(1 for _ in _held(modules)) == len(modules)
-        shared: Any = () if tree else (pattern(storages), pattern(tensors), pattern(_held(modules)))
+        tied = len(distinct) < len(storages)
+        tree = 1 + sum(1 for _ in _held(modules)) == len(modules) and (not tied or _share_whole(modules, distinct))
+        shared: Any = () if tree and not tied else (pattern(storages), pattern(tensors), pattern(_held(modules)))
         if len(set(map(id, mutable))) < len(mutable):
             shared = (shared, pattern(mutable))
         noticed = tuple(
@@ -157,6 +160,7 @@ class Makes:
             numbers,
             tuple(reversed(changing)),
             tree,
+            tied,
             distinct,
             read=not code.libraries,
             names_forward=code.libraries or "forward" in code.named,
@@ -295,6 +299,15 @@ def of_tensor(tensor: torch.Tensor) -> tuple[Any, ...]:
 def _held(modules: Iterable[nn.Module]) -> Iterator[nn.Module]:
     """The modules that each of ``modules`` holds."""
     return (child for module in modules for child in module._modules.values() if child is not None)
+
+
+def _share_whole(modules: Iterable[nn.Module], storages: frozenset[int]) -> bool:
+    """Whether modules that share memory hold the same tensor, as a parameter or as a buffer."""
+    parameters, buffers = (
+        {id(tensor) for module in modules for tensor in getattr(module, held).values() if tensor is not None}
+        for held in ("_parameters", "_buffers")
+    )
+    return parameters.isdisjoint(buffers) and len(parameters) + len(buffers) == len(storages)
 
 
 def pattern(objects: Iterable[Any]) -> tuple[int, ...]:

@@ -62,7 +62,7 @@ class Origins:
         memory.is_parameter, memory.roots = True, (name,)
 
     def add_copies(self, named: Iterable[Named]) -> None:
-        """Record the parameters and buffers of modules, each once, which are new plain tensors on meta."""
+        """Record the parameters and buffers of modules, which are new plain tensors on meta, by their first names."""
         memories = self.memories
         for prefix, module in named:
             held = module.__dict__
@@ -70,11 +70,11 @@ class Origins:
                 if tensor is not None:
                     storage = tensor.untyped_storage()
                     roots = (f"{prefix}.{name}" if prefix else name,)
-                    memories[id(storage)] = Memory(-1, True, True, False, roots, storage)
+                    memories.setdefault(id(storage), Memory(-1, True, True, False, roots, storage))
             for tensor in held["_buffers"].values():
                 if tensor is not None:
                     storage = tensor.untyped_storage()
-                    memories[id(storage)] = Memory(-1, True, False, False, (), storage)
+                    memories.setdefault(id(storage), Memory(-1, True, False, False, (), storage))
 
     def add_packed(self, packed: PackedTensor) -> None:
         """Record that ``packed`` is a weight of the network in a packed object."""

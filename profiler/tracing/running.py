@@ -208,7 +208,10 @@ def _records(attempt: Attempt, scope: ModuleScope) -> tuple[tuple[ModuleRecord, 
     """
     make, layers = attempt.make, scope.layers
     if make is not None and make.read and layers is not None and layers.holds_as_before():
-        return scope.records(attempt.named), parameter_records_of_tree(attempt.named, make.numbers)
+        records = scope.records(attempt.named)
+        if make.tied:
+            return records, parameter_records(attempt.named, plain=True)
+        return records, parameter_records_of_tree(attempt.named, make.numbers)
     named = named_modules(attempt.network, repeated=True)
     plain = make is not None and [id(module) for _, module in attempt.named] == [id(module) for _, module in named]
     return scope.records(named), parameter_records(named, plain=plain)

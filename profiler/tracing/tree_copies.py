@@ -103,8 +103,8 @@ def copy_of_tree(make: Make, memo: dict[int, Any]) -> list[nn.Module] | None:
         if not type(parameters) is type(buffers) is type(modules) is dict or type(not_persistent) is not set:
             return None
         state[NOT_PERSISTENT] = not_persistent.copy()
-        state["_parameters"] = _tensors(parameters, plan.parameters, memo) if parameters else {}
-        state["_buffers"] = _tensors(buffers, plan.buffers, memo) if buffers else {}
+        state["_parameters"] = _tensors(parameters, plan.parameters, memo, make.tied) if parameters else {}
+        state["_buffers"] = _tensors(buffers, plan.buffers, memo, make.tied) if buffers else {}
         state["_modules"] = {name: None if part is None else copies[id(part)] for name, part in modules.items()}
         for name in plan.lists:
             value = held[name]
@@ -167,12 +167,17 @@ def _layouts(held: dict[str, torch.Tensor | None], kind: Any) -> tuple[Layout, .
     return tuple(found)
 
 
-def _tensors(held: dict[str, Any], layouts: tuple[Layout, ...], memo: dict[int, Any]) -> dict[str, torch.Tensor | None]:
-    """Copies of the parameters or of the buffers of a module."""
+def _tensors(
+    held: dict[str, Any], layouts: tuple[Layout, ...], memo: dict[int, Any], tied: bool
+) -> dict[str, torch.Tensor | None]:
+    """Copies of the parameters or of the buffers of a module; some may be ``tied`` to those of others."""
     copies: dict[str, torch.Tensor | None] = {}
     for name, layout, is_parameter, needs_gradient, has_attributes in layouts:
         if layout is None:
             copies[name] = None
+            continue
+        if tied and id(held[name]) in memo:
+            copies[name] = memo[id(held[name])]
             continue
         shape, strides, dtype = layout
         new: Any = empty_strided(shape, strides, dtype=dtype, device=META, requires_grad=needs_gradient)

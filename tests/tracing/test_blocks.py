@@ -447,6 +447,48 @@ CASES: dict[str, Blocks] = {
         net_init="self.c = nn.Conv2d(4, 4, 3)",
         shape=(1, 4, 8, 8),
     ),
+    "tied to the outside": Blocks(
+        "return self.linear(x)",
+        net="x = self.other(x)\nfor b in self.blocks: x = b(x)\nreturn self.other(x)",
+        net_init="self.blocks[2].linear.weight = self.other.weight\nself.blocks[0].linear.weight = self.other.weight",
+    ),
+    "tied to each other": Blocks(
+        "return self.linear(x) + F.linear(x, self.linear.weight)",
+        net_init="for b in self.blocks[1:]: b.linear.weight = self.blocks[0].linear.weight",
+    ),
+    "tied inside": Blocks(
+        "return self.second(self.linear(x)) * self.second.weight[0]",
+        init="self.second = nn.Linear(4, 4)\nself.second.weight = self.linear.weight",
+    ),
+    "tied inside some": Blocks(
+        "return self.third(self.second(self.linear(x))) + torch.stack((self.second.weight, self.linear.weight)).sum(0)[:2]",
+        init="self.second, self.third = nn.Linear(4, 4), nn.Linear(4, 4)",
+        net_init="for b in self.blocks[:2]: b.second.weight = b.linear.weight\nself.blocks[3].third.weight = self.blocks[3].second.weight",
+    ),
+    "tied under two names": Blocks(
+        "return F.linear(self.linear(x), self.again) + self.linear.again.mean()",
+        init="self.again = self.linear.again = self.linear.weight",
+    ),
+    "tied buffers": Blocks(
+        "y = x + self.n\nself.n.copy_(x[0])\nreturn y",
+        init="self.register_buffer('n', torch.zeros(4))",
+        net_init="self.blocks[3].n = self.blocks[0].n",
+    ),
+    "views that are tied": Blocks(
+        "return F.linear(x, self.part) + F.linear(x, self.linear.weight)",
+        init="self.part = nn.Parameter(self.linear.weight.detach()[:4])",
+    ),
+    "argument without a key": Blocks(
+        "y = self.linear(x)\nmore[0][len(more[0])] = y\nreturn self.part(y)",
+        net="d = {}\nfor b in self.blocks: x = b(x, d)\nreturn times(x, len(d))",
+        init="self.part = nn.Sequential(nn.Linear(4, 4), nn.ReLU())",
+    ),
+    "argument without a key at times": Blocks(
+        "return self.part(x, *more)",
+        net="d = {}\nx = self.blocks[0](x, d)\nfor b in self.blocks: x = b(b(x, 1), d)\nreturn x",
+        init="self.part = Part()",
+        outside="class Part(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.linear = nn.Linear(4, 4)\n    def forward(self, x, y): return F.relu(self.linear(x) + (1 if y else 2))",
+    ),
     "zeros as argument": Blocks(
         "return self.c(torch.cat([more[0], x, more[0]], 3))[..., :8]",
         net="z = torch.zeros(1, 4, 8, 2, device=x.device)\nfor b in self.blocks: x = F.pad(b(b(x, z), x[..., :2]), (0, 0, 1, 1))\nreturn x",
@@ -485,6 +527,11 @@ ANSWERED = (
     "positions",
     "angles",
     "padded or not",
+    "tied to the outside",
+    "tied to each other",
+    "tied inside",
+    "tied inside some",
+    "tied under two names",
 )
 """Blocks whose calls are answered even in the first run."""
 
@@ -496,3 +543,12 @@ def test_plain_blocks_are_answered(name: str, answered: list[str]) -> None:
     model, _ = case.networks()
     recorded(model, case.shape)
     assert "Block" in answered
+
+
+def test_parts_of_a_block_that_has_to_run_are_answered(answered: list[str]) -> None:
+    """A block that is given a dictionary has no key; the modules in it have one."""
+    case = CASES["argument without a key"]
+    model, _ = case.networks()
+    recorded(model, case.shape)
+    assert "Sequential" in answered
+    assert "Block" not in answered

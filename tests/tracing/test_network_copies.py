@@ -139,7 +139,8 @@ def contents(value: Any) -> tuple[dict[Any, Any], ...]:
     """The objects that an object holds, by position or by name."""
     items: dict[Any, Any] = {}
     if isinstance(value, (set, frozenset)):
-        items = {"size": len(value), **{repr(item): item for item in value if is_atom(item)}}
+        by_text = {repr(item): item for item in value if is_atom(item)}
+        items = {"size": len(value), **{text: by_text[text] for text in sorted(by_text)}}  # they have no order
     elif isinstance(value, (list, tuple)):
         items = dict(enumerate(value))
     elif isinstance(value, dict):
@@ -323,6 +324,18 @@ def _tied() -> Any:
     return model
 
 
+def _tied_apart() -> Any:
+    model: Any = _tied()
+    del model.head.weight.special
+    return model
+
+
+def _tied_twice() -> Any:
+    model: Any = Holds(inner=nn.Linear(3, 3))
+    model.register_buffer("table", model.inner.weight)  # a parameter here, a buffer there
+    return model
+
+
 def _hooked() -> Any:
     model: Any = Holds()
     model.handles = [
@@ -425,6 +438,8 @@ ZOO: dict[str, Callable[[], nn.Module]] = {
     "containers": lambda: Holds(a=[1, [2]], b=({"x": [3]}, 4), c={1, 2}, d=frozenset({1}), e=((1, 2), 3)),
     "shared objects": _same_twice,
     "tied parameters": _tied,
+    "tied parameters without attributes": _tied_apart,
+    "a parameter that is a buffer too": _tied_twice,
     "hooks": _hooked,
     "circles": _in_a_cycle,
     "views": _with_views,
@@ -477,7 +492,13 @@ def test_unusual_modules_are_copied_as_by_deepcopy(name: str) -> None:
 
 
 BY_MAKE = (
-    *("containers", "containers of parameters", "a partial function", "settings of several modules"),
+    *(
+        "tied parameters without attributes",
+        "containers",
+        "containers of parameters",
+        "a partial function",
+        "settings of several modules",
+    ),
     *("a function of torch", "a removed parametrization", "a transformer", "its own new", "its own setting of state"),
     *("no parameter", "plain attributes", "older layers", "layers of equal makes", "immutable containers"),
 )
