@@ -672,8 +672,12 @@ class Blocks:
         self._divided: set[int] = set()
 
     def hold_as_before(self) -> bool:
-        """Whether the modules hold the same modules and tensors as at first."""
-        return list(map(len, self.spaces)) == self.lengths and all(map(is_, _values_of(self.spaces), self.objects))
+        """Whether the modules hold the same modules and tensors as at first, in the same memory."""
+        return (
+            list(map(len, self.spaces)) == self.lengths
+            and all(map(is_, _values_of(self.spaces), self.objects))
+            and list(map(id, map(_STORAGE_OF, self.tensors))) == self.storages
+        )
 
     def divide(self, module: nn.Module) -> None:
         """Called when a call of a block has to run: the modules that it consists of may be answered."""

@@ -232,6 +232,16 @@ CASES: dict[str, Blocks] = {
         "self.to(torch.float64)\nreturn self.linear(x.double()).float()",
         net="for b in self.blocks: x = b(b(x))\nreturn x",
     ),
+    "without gradient in block": Blocks(
+        "self.linear.weight.requires_grad_(False)\nreturn self.linear(x)", net="for b in self.blocks: x = b(b(x))\nreturn x"
+    ),
+    "module without gradient in block": Blocks(
+        "self.linear.requires_grad_(False)\nreturn self.linear(x)", net="for b in self.blocks: x = b(b(x))\nreturn x"
+    ),
+    "weights half in the network": Blocks(
+        "return self.linear(x)",
+        net="for b in self.blocks: x = b(x)\nself.blocks[1].half()\nreturn x",
+    ),
     "sequence rotated": Blocks(
         "self.s.append(self.s.pop(0))\nreturn self.s(x)",
         net="for b in self.blocks: x = b(b(x))\nreturn x",
