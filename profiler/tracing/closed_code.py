@@ -10,6 +10,7 @@ import abc
 import builtins
 import functools
 import itertools
+import logging
 import operator
 import sys
 from collections import OrderedDict
@@ -55,6 +56,9 @@ LIBRARY = frozenset(
     }
 )
 """Modules of Python whose functions have results that follow from their arguments, or only write messages."""
+
+WRITES_MESSAGES = frozenset({"critical", "debug", "error", "exception", "info", "warning"})
+"""Methods of a logger that write a message and return nothing."""
 
 OF_TORCH = frozenset(
     {
@@ -688,10 +692,24 @@ class _Reader:
             if not isinstance(value, ModuleType):
                 if _is_refused(names, name):
                     raise OpenCodeError(f"{name} in {where}")
+                if type(value) is logging.Logger and self._writes_message(value, chain[place + 1 :]):
+                    return
                 self.value(value, f"{where} ({name})")
                 return
             names = vars(value)
         raise OpenCodeError(f"the module {chain[-1]} in {where}")
+
+    def _writes_message(self, logger: logging.Logger, attributes: tuple[str, ...]) -> bool:
+        """Whether code that names these ``attributes`` of a logger only writes a message."""
+        if len(attributes) != 1 or attributes[0] not in WRITES_MESSAGES:
+            return False
+        (name,) = attributes
+        method, own = vars(logging.Logger).get(name), vars(logger)
+        if name in own or not isinstance(method, FunctionType) or method.__globals__ is not vars(logging):
+            return False
+        self._globals[id(own), name] = own, name, _MISSING
+        self._layers[logging.Logger] = definition(logging.Logger)
+        return True
 
     def _members(self) -> bool:
         """Follow the attributes of classes whose names occur; whether there was a new one."""

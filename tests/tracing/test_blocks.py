@@ -233,7 +233,8 @@ CASES: dict[str, Blocks] = {
         net="for b in self.blocks: x = b(b(x))\nreturn x",
     ),
     "without gradient in block": Blocks(
-        "self.linear.weight.requires_grad_(False)\nreturn self.linear(x)", net="for b in self.blocks: x = b(b(x))\nreturn x"
+        "self.linear.weight.requires_grad_(False)\nreturn self.linear(x)",
+        net="for b in self.blocks: x = b(b(x))\nreturn x",
     ),
     "module without gradient in block": Blocks(
         "self.linear.requires_grad_(False)\nreturn self.linear(x)", net="for b in self.blocks: x = b(b(x))\nreturn x"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -172,6 +173,26 @@ READS: dict[str, Case] = {
         "return times(x, 1 + (logging.getLogger('breaker').level > 10))",
         "logging.getLogger('breaker').setLevel(5)",
         outside="logging.getLogger('breaker').setLevel(20)",
+    ),
+    "logger with own method": Case(
+        "return times(x, LOG.info('two') or 2)",
+        "LOG.info = lambda text: 3",
+        outside="LOG = logging.Logger('breaker')",
+    ),
+    "logger of other class": Case(
+        "return times(x, LOG.info('two'))",
+        "N = 3",
+        outside="N = 2\nclass Log(logging.Logger):\n  def info(self, text): return N\nLOG = Log('breaker')",
+    ),
+    "method of logger by name": Case(
+        "write = LOG.info\nreturn times(x, write('two') or 2)",
+        "LOG.__dict__['info'] = lambda text: 3",
+        outside="LOG = logging.Logger('breaker')",
+    ),
+    "logger returned": Case(
+        "return times(x, find().n)",
+        "LOG.n = 3",
+        outside="LOG = logging.Logger('breaker')\nLOG.n = 2\ndef find():\n  LOG.info('found')\n  return LOG",
     ),
     "log root": Case(
         "return times(x, 1 + (logging.root.level > 10))",
@@ -611,6 +632,10 @@ PATCHES: dict[str, tuple[Case, Any]] = {
         patched(nn.Parameter, "n", 3),
     ),
     "function of functional": (Case("return F.relu(x)"), patched(F, "relu", other)),
+    "method of loggers": (
+        Case("return times(x, LOG.info('two') or 2)", outside="LOG = logging.Logger('breaker')"),
+        patched(logging.Logger, "info", lambda self, text: 3),
+    ),
     "function of torch": (Case("return torch.relu(x)"), patched(torch, "relu", other)),
     "function of torch in Python": (
         Case("return torch.einsum('ab,cb->ac', x, x)"),
@@ -715,6 +740,7 @@ def test_settings_are_noticed(name: str) -> None:
 
 
 CLOSED: dict[str, Case] = {
+    "logger": Case("LOG.info('size %s', x.shape)\nreturn times(x, 2)", outside="LOG = logging.getLogger('breaker')"),
     "layers": Case("return F.relu(self.linear(x), inplace=True)"),
     "helper": Case("return h(x, 2)", outside="def h(x, n=3): return times(x, n)"),
     "constant": Case("return times(x, N)", outside="N = 2"),
