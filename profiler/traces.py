@@ -30,12 +30,12 @@ def trace(model: nn.Module, inputs: Inputs, mode: Mode = "inference", optimizer:
     See :func:`profiler.tracing.record`, also for its errors.
     """
     rules = REGISTRY.seen_from_here()
-    network = known_network(model, inputs, mode, optimizer)
-    if network is not None:
-        known: _Known | None = MEMO.runs.get(network.key)
-        if known is not None and known.rules == rules.entries:
-            return known.trace
     with rare_collection():
+        network = known_network(model, inputs, mode, optimizer)
+        if network is not None:
+            known: _Known | None = MEMO.runs.get(network.key)
+            if known is not None and known.rules == rules.entries:
+                return known.trace
         make = None if network is None else network.make
         result = price(record(model, inputs, mode, optimizer, operators=rules, make=make), rules)
     if network is not None and MAKES.unchanged and _follows(result, rules):

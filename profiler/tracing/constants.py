@@ -30,6 +30,10 @@ MOST = 2**12
 _numbers = itertools.count()
 
 
+_new: Any = tuple.__new__
+"""Makes a named tuple of a class in a small part of the time that a call of the class takes."""
+
+
 class Layout(NamedTuple):
     """Where the elements of a tensor on meta are in its storage, which has room for ``elements`` if it is new."""
 
@@ -42,12 +46,15 @@ class Layout(NamedTuple):
     @classmethod
     def of(cls, tensor: torch.Tensor) -> Layout:
         """That of a tensor in any memory."""
-        return cls(tensor.shape, tensor.stride(), int(tensor.storage_offset()), tensor.dtype)
+        made: Layout = _new(cls, (tensor.shape, tensor.stride(), int(tensor.storage_offset()), tensor.dtype, 0))
+        return made
 
     @classmethod
     def of_new(cls, tensor: torch.Tensor) -> Layout:
         """That of a tensor in new memory."""
-        return cls.of(tensor)._replace(elements=tensor.untyped_storage().nbytes() // tensor.element_size())
+        elements = tensor.untyped_storage().nbytes() // tensor.element_size()
+        made: Layout = _new(cls, (tensor.shape, tensor.stride(), int(tensor.storage_offset()), tensor.dtype, elements))
+        return made
 
     @property
     def stored(self) -> int:
@@ -72,21 +79,26 @@ class Constant:
     __slots__ = ("_content", "_making", "_place", "nbytes", "number", "shared", "stored")
 
     def __init__(self, content: torch.Tensor | None, *, shared: bool = True) -> None:
+        nbytes = 0 if content is None else content.untyped_storage().nbytes()
+        stored = 0 if content is None else min(content.numel(), nbytes // content.element_size())
+        self._set(content, shared, None, 0, stored, nbytes)
+
+    def _set(
+        self, content: torch.Tensor | None, shared: bool, making: Making | None, place: int, stored: int, nbytes: int
+    ) -> None:
         self.number = next(_numbers)
         self.shared = shared
         self._content = content
-        self._making: Making | None = None
-        self._place = 0
-        self.nbytes = self.stored = 0
-        if content is not None:
-            self.nbytes = content.untyped_storage().nbytes()
-            self.stored = min(content.numel(), self.nbytes // content.element_size())
+        self._making = making
+        self._place = place
+        self.stored = stored
+        self.nbytes = nbytes
 
     @classmethod
     def made_later(cls, making: Making, place: int, stored: int, nbytes: int) -> Constant:
         """The one that ``making`` makes at that place."""
-        constant = cls(None)
-        constant._making, constant._place, constant.stored, constant.nbytes = making, place, stored, nbytes
+        constant = cls.__new__(cls)
+        constant._set(None, True, making, place, stored, nbytes)
         return constant
 
     @property
@@ -102,12 +114,6 @@ class Constant:
         """The operation that has to run before its content is known."""
         making = self._making
         return None if making is None or making.is_computed else making
-
-    @property
-    def depth(self) -> int:
-        """The number of operations, one on the result of the other, that have to run."""
-        making = self.waits_for
-        return 0 if making is None else making.depth
 
     def seen_by(self, layout: Layout) -> torch.Tensor | None:
         """The values of a tensor on meta in that storage: a view of the content."""
@@ -171,7 +177,11 @@ class Making:
         self._dtype = torch.get_default_dtype()
         self._contents: list[torch.Tensor | None] = []
         self.is_computed = False
-        self.depth = 1 + max([constant.depth for constant in self._operands], default=0)
+        self.depth = 1
+        for constant in self._operands:
+            making = constant._making
+            if making is not None and not making.is_computed and making.depth >= self.depth:
+                self.depth = making.depth + 1
 
     def contents(self) -> list[torch.Tensor | None]:
         """The contents of the constants that are made: of the results, then of what is written to.

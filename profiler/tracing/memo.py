@@ -46,6 +46,7 @@ CONSTANTS = frozenset({type(None), int, bool, float, str, torch.dtype, torch.lay
 """The types of arguments that are part of a key as they are, together with their type, since 1 and True are equal."""
 
 _LISTS = frozenset({list, tuple, torch.Size})
+_SIZES = {int}
 _STRIDED = torch.strided
 _COMPLEX = frozenset({torch.complex32, torch.complex64, torch.complex128})
 
@@ -273,7 +274,9 @@ def add_to_key(values: Iterable[Any], parts: list[Any], tensors: list[torch.Tens
             parts += (kind, value)
         elif kind in _LISTS:
             parts += (list, len(value))
-            if not add_to_key(value, parts, tensors):
+            if set(map(type, value)) == _SIZES:
+                parts.append(tuple(value))
+            elif not add_to_key(value, parts, tensors):
                 return False
         elif kind is torch.device and value == META:
             parts.append(value)

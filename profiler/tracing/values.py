@@ -39,6 +39,9 @@ WAITING = frozenset(
 )
 """Operators that may run later besides the pointwise ones: see :func:`_may_wait`."""
 
+_has_values: dict[Any, bool] = {}
+"""For operators that were met, whether the values of their results follow from those of their operands."""
+
 _waits: dict[Any, bool] = {}
 """For operators that were met, whether they may run later."""
 
@@ -203,7 +206,10 @@ class KnownValues:
 
 def _may_have_values(func: Any, name: str) -> bool:
     """Whether the values of results of the operation follow from those of its operands."""
-    return torch.Tag.nondeterministic_seeded not in func.tags and name not in _NO_VALUES
+    found = _has_values.get(func)
+    if found is None:
+        found = _has_values[func] = torch.Tag.nondeterministic_seeded not in func.tags and name not in _NO_VALUES
+    return found
 
 
 def _made(
@@ -221,14 +227,15 @@ def _made(
     writes = set(map(id, written))
     changed = {memory: place for place, memory in enumerate(memories) if id(inputs[place]) in writes} if writes else {}
     copies = {memory: place for place, memory in enumerate(changed)}
+    of_any_values = name in OF_ANY_VALUES
     found: dict[int, Operand] = {}
     for tensor, memory in zip(inputs, memories, strict=True):
-        constant = None if name in OF_ANY_VALUES else memory.constant
-        found[id(tensor)] = Operand(constant, Layout.of(tensor), copies.get(memory))
-    given = _with_operands(args, found), dict(zip(kwargs, _with_operands(kwargs.values(), found), strict=True))
+        found[id(tensor)] = Operand(None if of_any_values else memory.constant, Layout.of(tensor), copies.get(memory))
+    options = dict(zip(kwargs, _with_operands(kwargs.values(), found), strict=True)) if kwargs else {}
+    given = _with_operands(args, found), options
 
     def run(real: Callable[[Operand], torch.Tensor | None]) -> Any:
-        result = _on_cpu(func, *given, _like if name in OF_ANY_VALUES else real)
+        result = _on_cpu(func, *given, _like if of_any_values else real)
         return None if result is UNKNOWN else result
 
     layouts = [
