@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from operator import is_
 from types import FunctionType, ModuleType
 from typing import Any
@@ -37,22 +38,47 @@ LARGEST = 512
 class Library:
     """The modules of a library, and what they hold, each with a copy of its contents.
 
-    ``spaces`` are the attributes of modules, classes and objects, ``containers`` are registries in them.  Containers in
-    other containers are not looked at.
+    ``mappings`` are the attributes of modules, classes and objects, and registries in these, ``others`` are other
+    containers in them.  Containers in other containers are not looked at.
     """
 
     name: str
-    modules: frozenset[str]
-    spaces: tuple[tuple[Mapping[str, Any], dict[str, Any]], ...]
-    containers: tuple[tuple[Any, Any], ...]
+    modules: dict[str, ModuleType]
+    mappings: Mappings
+    others: tuple[tuple[Any, Any], ...]
 
     @property
     def unchanged(self) -> bool:
         """Whether it has the same modules, and each of them the same contents."""
         return (
-            _names_of(self.name) == self.modules
-            and all(same_items(space, values) for space, values in self.spaces)
-            and all(same_contents(container, values) for container, values in self.containers)
+            same_items(_modules_of(self.name), self.modules)
+            and self.mappings.unchanged
+            and all(same_contents(container, values) for container, values in self.others)
+        )
+
+
+class Mappings:
+    """Mappings, each with a copy of its contents."""
+
+    def __init__(self, mappings: Iterable[Mapping[Any, Any]]) -> None:
+        self._mappings = list(mappings)
+        self._copies = [dict(mapping) for mapping in self._mappings]
+        self._lengths = list(map(len, self._copies))
+        self._keys = list(chain.from_iterable(self._copies))
+        self._values = list(chain.from_iterable([copy.values() for copy in self._copies]))
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether all of them have the same objects under the same keys, in whatever order."""
+        return self._are_in_order() or all(map(same_items, self._mappings, self._copies))
+
+    def _are_in_order(self) -> bool:
+        """Whether they are unchanged and in the order of then: this takes less time, and nearly always holds."""
+        values = [mapping.values() for mapping in self._mappings]
+        return (
+            list(map(len, self._mappings)) == self._lengths
+            and all(map(is_, chain.from_iterable(values), self._values))
+            and all(map(is_, chain.from_iterable(self._mappings), self._keys))
         )
 
 
@@ -89,10 +115,10 @@ _states: dict[str, Library] = {}
 
 
 def _read_state(name: str) -> Library:
-    names = _names_of(name)
+    modules = _modules_of(name)
     spaces: dict[int, Mapping[str, Any]] = {}
     containers: dict[int, Any] = {}
-    waiting: list[Any] = [sys.modules[module] for module in names]
+    waiting: list[Any] = list(modules.values())
     while waiting:
         holder = waiting.pop()
         space = vars(holder) if isinstance(holder, (ModuleType, type)) else named(holder)
@@ -109,11 +135,12 @@ def _read_state(name: str) -> Library:
                     _check(value, name)
                 elif id(value) not in spaces and _belongs(value, name):
                     waiting.append(value)
+    others = [container for container in containers.values() if not isinstance(container, dict)]
     return Library(
         name,
-        names,
-        tuple([(space, dict(space)) for space in spaces.values()]),
-        tuple([(container, container.copy()) for container in containers.values()]),
+        modules,
+        Mappings([*spaces.values(), *[each for each in containers.values() if isinstance(each, dict)]]),
+        tuple([(container, container.copy()) for container in others]),
     )
 
 
@@ -129,7 +156,8 @@ def _check(function: FunctionType, name: str) -> None:
         raise OpenCodeError(f"{function.__qualname__} in {name}")
 
 
-def _names_of(library: str) -> frozenset[str]:
-    """The names of the modules of a library that are imported."""
+def _modules_of(library: str) -> dict[str, ModuleType]:
+    """The modules of a library that are imported, by their names."""
     inside = f"{library}."
-    return frozenset([name for name in list(sys.modules) if name == library or name.startswith(inside)])
+    every = list(sys.modules.items())
+    return {name: module for name, module in every if name == library or name.startswith(inside)}
