@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -27,7 +26,6 @@ from profiler.tracing.private import (
     number_of_function_modes,
     settings_of_kernels,
     transforming,
-    without_modes,
 )
 from profiler.tracing.state import settings
 
@@ -51,8 +49,6 @@ def known_network(model: nn.Module, inputs: Inputs, mode: Mode, optimizer: str |
         return None
     if changes_saved_tensors():
         return None
-    if mode == "training":
-        _import_for_backward()
     parts: list[Any] = []
     tensors: list[torch.Tensor] = []
     try:
@@ -78,14 +74,6 @@ def known_network(model: nn.Module, inputs: Inputs, mode: Mode, optimizer: str |
         ),
         make,
     )
-
-
-@cache
-def _import_for_backward() -> None:
-    """Let torch import what its first backward pass needs: that adds a filter of warnings, which are in each key."""
-    with without_modes(), torch.enable_grad():
-        number = torch.zeros((), device="cpu", requires_grad=True)
-        torch.autograd.backward(number, torch.zeros((), device="cpu"))
 
 
 def _add_inputs(value: Any, parts: list[Any], tensors: list[torch.Tensor]) -> None:
