@@ -65,7 +65,7 @@ def known_network(model: nn.Module, inputs: Inputs, mode: Mode, optimizer: str |
                 make.key,
                 settings_of_kernels(),
                 settings(),
-                tuple(warnings.filters),
+                _filters_that_raise(),
                 checkpoints_stop_early(),
                 mode,
                 optimizer,
@@ -74,6 +74,17 @@ def known_network(model: nn.Module, inputs: Inputs, mode: Mode, optimizer: str |
         ),
         make,
     )
+
+
+def _filters_that_raise() -> tuple[Any, ...]:
+    """The filters of warnings if one that is reached makes a warning an error; imports add others."""
+    filters = []
+    for each in warnings.filters:
+        filters.append(each)
+        _, text, category, module, line = each
+        if text is None and category is Warning and module is None and not line:
+            break  # it is for every warning
+    return tuple(filters) if any(each[0] == "error" for each in filters) else ()
 
 
 def _add_inputs(value: Any, parts: list[Any], tensors: list[torch.Tensor]) -> None:

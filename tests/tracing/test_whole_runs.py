@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -17,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import profiler
 from profiler import traces
+from profiler.errors import TraceError
 from profiler.rules.registry import rules_replaced
 from profiler.tracing import memo
 
@@ -77,12 +79,39 @@ def test_the_same_profile_again_does_not_run(runs: list[None]) -> None:
     assert len(runs) == 1
 
 
+@pytest.mark.filterwarnings("default")  # torch imports sympy in the first backward pass, which adds a filter
 @pytest.mark.parametrize("options", [{"mode": "training"}, {"mode": "training", "optimizer": "adam"}], ids=str)
 def test_training_again_does_not_run(options: dict[str, Any], runs: list[None]) -> None:
     """The same holds for a step of training."""
     first = profiled(Net(), **options)
     assert profiled(Net(), **options) is first
     assert len(runs) == 1
+
+
+class Warns(Net):
+    """Warns in each run."""
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor | None = None) -> torch.Tensor:
+        warnings.warn("careful", stacklevel=1)
+        return super().forward(x, y)
+
+
+def test_filters_of_warnings_that_raise(runs: list[None]) -> None:
+    """A filter that makes an error of a warning is noticed, unless another one comes before it; others are not."""
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        first = profiled(Warns())
+        warnings.simplefilter("ignore", DeprecationWarning)
+        assert profiled(Warns()) is first
+        warnings.simplefilter("error")
+        with pytest.raises(TraceError, match="careful"):
+            profiled(Warns())
+        warnings.simplefilter("ignore")
+        assert profiled(Warns()) is first
+        warnings.filterwarnings("error", "careful")
+        with pytest.raises(TraceError, match="careful"):
+            profiled(Warns())
+    assert len(runs) == 3
 
 
 def _shared() -> tuple[torch.Tensor, torch.Tensor]:
