@@ -98,7 +98,7 @@ class Warns(Net):
 
 def test_filters_of_warnings_that_raise(runs: list[None]) -> None:
     """A filter that makes an error of a warning is noticed, unless another one comes before it; others are not."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(record=True):
         warnings.resetwarnings()
         first = profiled(Warns())
         warnings.simplefilter("ignore", DeprecationWarning)
