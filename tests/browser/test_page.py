@@ -116,7 +116,7 @@ def first_column(browser: Browser, table: str) -> list[str]:
 
 
 def check_first_column(browser: Browser, table: str, expected: list[str]) -> None:
-    """Fail unless the shown rows become those: a table is drawn anew some time after a click."""
+    """Fail unless the shown rows become those: a table is drawn again soon after a click."""
     until = time.monotonic() + 10
     while first_column(browser, table) != expected and time.monotonic() < until:
         time.sleep(0.05)
