@@ -34,7 +34,7 @@ from profiler.tracing.depth import room_for_deep_networks
 from profiler.tracing.object_copies import map_inputs
 from profiler.tracing.private import without_compiler
 from profiler.tracing.scripts import script_type
-from profiler.tracing.walking import named_modules, named_parameters
+from profiler.tracing.walking import named_modules
 
 
 def profile(
@@ -138,13 +138,21 @@ def _later(
     return run
 
 
-def _make_of(model: nn.Module) -> tuple[dict[str, type], dict[str, tuple[int, ...] | None]]:
-    """The classes of a network's modules and the shapes of its parameters, by their names; None for a lazy one."""
-    modules = named_modules(model)
-    return {name: type(module) for name, module in modules}, {
-        name: None if nn.parameter.is_lazy(parameter) else parameter.shape
-        for name, parameter in named_parameters(modules)
-    }
+def _make_of(model: nn.Module) -> list[tuple[Any, ...]]:
+    """The names and the classes of a network's modules, with the names and the shapes of their parameters."""
+    found: list[tuple[Any, ...]] = []
+    for name, module in named_modules(model):
+        held = module._parameters
+        shapes = [(key, _shape(parameter)) for key, parameter in held.items()] if held else ()
+        found.append((name, type(module), shapes))
+    return found
+
+
+def _shape(parameter: nn.Parameter | None) -> Any:
+    """The shape of a parameter; None for a missing one, and the class of a lazy one, which has no shape yet."""
+    if parameter is None:
+        return None
+    return type(parameter) if nn.parameter.is_lazy(parameter) else parameter.shape
 
 
 def _check_of_network(option: str, given_here: object, default: object) -> None:

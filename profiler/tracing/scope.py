@@ -238,7 +238,8 @@ class ModuleScope(OfTheProfiler):
         self.failure: Failure | None = None
         self._failed_with: BaseException | None = None
         self._seen: dict[str, Seen] = {}
-        self._names: dict[int, dict[str, str]] = {}
+        self._names: dict[int, str] = {}  # the first name of each module
+        self._below: dict[int, dict[str, str]] = {}  # of those with several names, by the name of the parent
         self._modules: dict[str, nn.Module] = {}
         self.script_constants: list[torch.Tensor] = []
         self.add(self.named)
@@ -246,10 +247,13 @@ class ModuleScope(OfTheProfiler):
     @without_collection()
     def add(self, modules: Iterable[Named]) -> None:
         """Watch ``modules``, which are those of the network, each under all its names."""
-        found = {}
+        found, names = {}, self._names
         for name, module in modules:
             self._modules[name] = module
-            self._names.setdefault(id(module), {}).setdefault(name.rpartition(".")[0], name)
+            first = names.setdefault(id(module), name)
+            if first != name:
+                below = self._below.setdefault(id(module), {first.rpartition(".")[0]: first})
+                below.setdefault(name.rpartition(".")[0], name)
             found[id(module)] = module
         if not has_scripts(found.values()):
             for module in found.values():
@@ -305,8 +309,7 @@ class ModuleScope(OfTheProfiler):
             kind = type(module)
             if kind not in types or issubclass(kind, torch.jit.ScriptModule):
                 types[kind] = script_type(module)
-            names, seen = self._names.get(id(module)), self._seen.get(name)
-            first = name if names is None else next(iter(names.values()))
+            first, seen = self._names.get(id(module), name), self._seen.get(name)
             if seen is None:
                 records.append(_record(name, types[kind], 0, first))
             else:
@@ -366,13 +369,13 @@ class ModuleScope(OfTheProfiler):
 
     def has_one_name(self, module: nn.Module) -> bool:
         """Whether only one module holds it."""
-        return len(self._names[id(module)]) == 1
+        return id(module) not in self._below
 
     def seen_now(self, module: nn.Module) -> Seen:
         """What was seen of a module of the network, under the name that it has below the running one."""
-        names = self._names[id(module)]
-        name = names.get(self.stack[-1].name) if len(names) > 1 and self.stack else None
-        return self.seen_as(next(iter(names.values())) if name is None else name)
+        below = self._below.get(id(module)) if self._below else None
+        name = below.get(self.stack[-1].name) if below and self.stack else None
+        return self.seen_as(self._names[id(module)] if name is None else name)
 
     def seen_as(self, name: str) -> Seen:
         """What was seen of a module under one of its names."""
