@@ -477,6 +477,8 @@ class LayerCalls:
             plain = plain and all(same_contents(given, copied) for given, copied in key.lists)
             answer = self._learned(key, before, result) if plain else _RUNS
         memo.MEMO.learn_layer(key.parts, answer)
+        if self._blocks is not None and len(self._recorder.calls) <= before[0] + 1:
+            self._blocks.note_quick(key.modules[0].module)
 
     def _learned(self, key: Key, before: Before, result: Any) -> _Answer | _Call:
         """What is to be remembered of a call that has returned ``result``."""
@@ -670,6 +672,7 @@ class Blocks:
         self._numbers, self._counts = make.numbers, Counter(make.numbers)
         self._units = set(map(id, _units(scope.model)))
         self._divided: set[int] = set()
+        self._quick: set[int] = set()
 
     def hold_as_before(self) -> bool:
         """Whether the modules hold the same modules and tensors as at first, in the same memory."""
@@ -685,6 +688,15 @@ class Blocks:
             self._divided.add(id(module))
             self._units.update(map(id, _units(module)))
 
+    def note_quick(self, module: nn.Module) -> None:
+        """Called when a call has run at most one operation: those of a module that holds nothing need no answer.
+
+        An operation that has run before takes as long as the answer of a call.
+        """
+        held = module.__dict__
+        if not (held["_modules"] or held["_parameters"] or held["_buffers"]):
+            self._quick.add(self._numbers[self._places[id(module)]])
+
     def of(self, module: nn.Module) -> Block | None:
         """The block of a module that may be called again in the same way, in this network or in one of its family.
 
@@ -695,6 +707,8 @@ class Blocks:
         if not place:  # the network itself, or a module that it does not have
             return None
         if counts[numbers[place]] <= counts[numbers[self._parents[place]]] and id(module) not in self._units:
+            return None
+        if numbers[place] in self._quick:
             return None
         end = self._ends[place]
         tensors, spaces, changing = map(slice, self._starts[place], self._starts[end])

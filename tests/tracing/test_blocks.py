@@ -494,6 +494,11 @@ CASES: dict[str, Blocks] = {
         net="d = {}\nfor b in self.blocks: x = b(x, d)\nreturn times(x, len(d))",
         init="self.part = nn.Sequential(nn.Linear(4, 4), nn.ReLU())",
     ),
+    "activation without a key": Blocks(
+        "y = self.act(x)\nmore[0][len(more[0])] = y\nreturn self.linear(y)",
+        net="d = {}\nfor b in self.blocks: x = b(x, d)\nreturn times(x, len(d))",
+        init="self.act = nn.ReLU()",
+    ),
     "argument without a key at times": Blocks(
         "return self.part(x, *more)",
         net="d = {}\nx = self.blocks[0](x, d)\nfor b in self.blocks: x = b(b(x, 1), d)\nreturn x",
@@ -563,3 +568,12 @@ def test_parts_of_a_block_that_has_to_run_are_answered(answered: list[str]) -> N
     recorded(model, case.shape)
     assert "Sequential" in answered
     assert "Block" not in answered
+
+
+def test_layers_that_run_one_operation_and_hold_nothing_run(answered: list[str]) -> None:
+    """They take no more time than their answer; layers with tensors are answered."""
+    case = CASES["activation without a key"]
+    model, _ = case.networks()
+    recorded(model, case.shape)
+    assert "Linear" in answered
+    assert "ReLU" not in answered
