@@ -405,7 +405,7 @@ def _attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Result | None:
-    """(…, n, k), (…, m, k), (…, m, l) → (…, n, l), with the same batches of two or more dimensions."""
+    """(…, n, k), (…, m, k), (…, m, l) → (…, n, l), with the same batches."""
     if (
         not are_strided(query, key, value)
         or enable_gqa
