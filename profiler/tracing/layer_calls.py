@@ -689,9 +689,9 @@ class Blocks:
             self._units.update(map(id, _units(module)))
 
     def note_quick(self, module: nn.Module) -> None:
-        """Called when a call has run at most one operation: those of a module that holds nothing need no answer.
+        """Called when a call of ``module`` has run at most one operation.
 
-        An operation that has run before takes as long as the answer of a call.
+        If the module holds nothing, modules of its make run from now on: that takes as long as an answer.
         """
         held = module.__dict__
         if not (held["_modules"] or held["_parameters"] or held["_buffers"]):

@@ -73,7 +73,7 @@ class Mappings:
         return self._are_in_order() or all(map(same_items, self._mappings, self._copies))
 
     def _are_in_order(self) -> bool:
-        """Whether they are unchanged and in the order of then: this takes less time, and nearly always holds."""
+        """Whether they are unchanged and in the same order: this is found out sooner, and nearly always holds."""
         values = [mapping.values() for mapping in self._mappings]
         return (
             list(map(len, self._mappings)) == self._lengths

@@ -42,9 +42,9 @@ def is_channels_last(shape: Shape, strides: Strides) -> bool:
 
 
 def prefers_channels_last(shape: Shape, strides: Strides) -> bool:
-    """Whether torch makes results for an image or a video whose channels come last in memory, too.
+    """Whether torch's ``suggest_memory_format`` of an image or a video is that of channels that come last.
 
-    It looks at the order of the strides only, gaps between elements do not matter (``suggest_memory_format``).
+    Only the order of the strides matters, not gaps between elements.
     """
     if len(shape) not in (4, 5) or not strides[1]:
         return False

@@ -77,13 +77,16 @@ def known_network(model: nn.Module, inputs: Inputs, mode: Mode, optimizer: str |
 
 
 def _filters_that_raise() -> tuple[Any, ...]:
-    """The filters of warnings if one that is reached makes a warning an error; imports add others."""
+    """The filters of warnings, up to the first one for every warning, if any of them raises; else nothing.
+
+    Other filters do not change a run, and imports add some.
+    """
     filters = []
     for each in warnings.filters:
         filters.append(each)
         _, text, category, module, line = each
         if text is None and category is Warning and module is None and not line:
-            break  # it is for every warning
+            break
     return tuple(filters) if any(each[0] == "error" for each in filters) else ()
 
 

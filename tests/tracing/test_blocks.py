@@ -561,19 +561,14 @@ def test_plain_blocks_are_answered(name: str, answered: list[str]) -> None:
     assert "Block" in answered
 
 
-def test_parts_of_a_block_that_has_to_run_are_answered(answered: list[str]) -> None:
-    """A block that is given a dictionary has no key; the modules in it have one."""
-    case = CASES["argument without a key"]
+@pytest.mark.parametrize(
+    ("name", "answers", "runs"),
+    [("argument without a key", "Sequential", "Block"), ("activation without a key", "Linear", "ReLU")],
+)
+def test_parts_of_a_block_that_has_to_run_are_answered(name: str, answers: str, runs: str, answered: list[str]) -> None:
+    """A block that is given a dictionary has no key; the modules in it have one.  An activation takes no longer to run."""
+    case = CASES[name]
     model, _ = case.networks()
     recorded(model, case.shape)
-    assert "Sequential" in answered
-    assert "Block" not in answered
-
-
-def test_layers_that_run_one_operation_and_hold_nothing_run(answered: list[str]) -> None:
-    """They take no more time than their answer; layers with tensors are answered."""
-    case = CASES["activation without a key"]
-    model, _ = case.networks()
-    recorded(model, case.shape)
-    assert "Linear" in answered
-    assert "ReLU" not in answered
+    assert answers in answered
+    assert runs not in answered
